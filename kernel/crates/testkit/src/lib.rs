@@ -1,3 +1,15 @@
-//! To be written.
+//! Fakes for tests on the host: memory, a clock, frames and ports. Only tests depend on this crate, so it
+//! allocates and panics freely.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod clock;
+pub mod frame;
+pub mod memory;
+pub mod port;
+
+pub use clock::VirtualClock;
+pub use memory::{Access, FakeMemory};
+pub use port::QueuePort;

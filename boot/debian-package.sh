@@ -1,0 +1,59 @@
+#!/bin/sh
+# debian-package.sh SUITE FOLDER PACKAGE...: fetches packages of a Debian suite and extracts them into FOLDER.
+# A PACKAGE may name its version as apt does: rust-src=1.95.0*
+#
+# apt does it with sources, lists and cache of its own under the target folder, so neither root nor a change
+# of the machine's configuration is needed. What was fetched before is not fetched again: FOLDER/.fetched
+# names the packages that are in it.
+set -eu
+
+fail() {
+    echo "debian-package: $*" >&2
+    exit 1
+}
+
+# The mirror this machine uses for Debian, or Debian's own.
+mirror() {
+    . /etc/os-release
+    if [ "${ID:-}" = debian ] && [ -n "${VERSION_CODENAME:-}" ]; then
+        apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+            awk -v suite="$VERSION_CODENAME" '$1 == suite && $2 ~ /\/debian\/?$/ { print $2; exit }'
+    fi
+}
+
+[ $# -ge 3 ] || fail "usage: debian-package.sh SUITE FOLDER PACKAGE..."
+suite=$1
+folder=$2
+shift 2
+if [ -r "$folder/.fetched" ] && [ "$(cat "$folder/.fetched")" = "$*" ]; then
+    exit 0
+fi
+
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+[ -r "$keyring" ] || fail "$keyring is missing: apt-get install debian-archive-keyring"
+rm -rf "$folder"
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+state=$folder/.apt
+mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+: >"$state/status"
+uri=$(mirror)
+echo "deb [arch=amd64 signed-by=$keyring] ${uri:-http://deb.debian.org/debian} $suite main" >"$state/sources.list"
+
+apt() {
+    apt-get -qq \
+        -o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
+        -o Dir::State="$state" -o Dir::State::lists="$state/lists" -o Dir::State::status="$state/status" \
+        -o Dir::Cache="$state/cache" -o APT::Architecture=amd64 -o APT::Architectures=amd64 \
+        -o APT::Sandbox::User= -o Acquire::Languages=none -o Acquire::Retries=3 "$@"
+}
+
+echo "Fetching $* of Debian $suite"
+apt update || fail "cannot read the package lists of Debian $suite"
+(cd "$state" && apt download "$@") || fail "cannot fetch $* of Debian $suite"
+for package in "$state"/*.deb; do
+    dpkg-deb -x "$package" "$folder"
+done
+rm -rf "$state"
+echo "$*" >"$folder/.fetched"

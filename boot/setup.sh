@@ -1,0 +1,106 @@
+#!/bin/sh
+# setup.sh: puts in place what building and running Weir takes, and says nothing when it is all there.
+#
+# From apt: the host's linker, the emulator, and iproute2 for the tests' networks. From rustup: the toolchain
+# that rust-toolchain.toml pins, with the standard library's source and the llvm tools. Where rustup cannot
+# fetch these two, they come from Debian's packages of the same version. apt's sources stay as they are.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+setup=${CARGO_TARGET_DIR:-$root/target}/setup
+version=$(sed -n 's/^channel = "\(.*\)"$/\1/p' "$root/rust-toolchain.toml")
+
+fail() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+# --- Packages ---------------------------------------------------------------------------------------------
+
+missing() {
+    for package in "$@"; do
+        status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=
+        [ "$status" = installed ] || printf ' %s' "$package"
+    done
+}
+
+# Installs packages where that is allowed, and otherwise says how.
+need() {
+    command -v dpkg-query >/dev/null || fail "needs Debian 12, Debian 13 or Ubuntu: there is no dpkg here"
+    packages=$(missing "$@")
+    [ -n "$packages" ] || return 0
+    install="apt-get install -y --no-install-recommends$packages"
+    if [ "$(id -u)" = 0 ]; then
+        run=
+    elif sudo -n true 2>/dev/null; then
+        run="sudo -n"
+    else
+        echo "setup: these packages are missing; install them and start again:" >&2
+        echo "    sudo $install" >&2
+        exit 1
+    fi
+    echo "Installing$packages"
+    export DEBIAN_FRONTEND=noninteractive
+    # The lists of a fresh machine may be old or absent: the second try brings them up to date.
+    # shellcheck disable=SC2086
+    $run $install >/dev/null 2>&1 || { $run apt-get -qq update && $run $install >/dev/null; } ||
+        fail "apt could not install$packages"
+}
+
+need gcc libc6-dev bochs bochs-sdl bochsbios vgabios iproute2 util-linux debian-archive-keyring
+
+# --- Toolchain --------------------------------------------------------------------------------------------
+
+command -v cargo >/dev/null || fail "cargo is missing: install rustup (https://rustup.rs)"
+
+# Make's own calls name the toolchain in this way as well: rustup then takes it as it is, and does not
+# insist on the components that came from Debian.
+export RUSTUP_TOOLCHAIN="${RUSTUP_TOOLCHAIN:-$version}"
+
+if command -v rustup >/dev/null && ! RUSTUP_AUTO_INSTALL=0 rustc --version >/dev/null 2>&1; then
+    echo "Installing Rust $version"
+    rustup --quiet toolchain install "$version" --profile minimal --no-self-update \
+        -c rustfmt -c clippy -c rust-src -c llvm-tools
+fi
+case $(rustc --version) in
+"rustc $version "*) ;;
+*) fail "rust-toolchain.toml asks for Rust $version, and rustc is: $(rustc --version)" ;;
+esac
+
+library=$(rustc --print sysroot)/lib/rustlib
+host=$(rustc -vV | sed -n 's/^host: //p')
+tools=$library/$host/bin
+
+have_source() { [ -r "$library/src/rust/library/Cargo.lock" ]; }
+have_tools() { [ -x "$tools/llvm-objcopy" ] && [ -x "$tools/llvm-objdump" ]; }
+have_lints() { cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; }
+
+# Three minutes are generous where there is a network, and where there is none rustup fails at once.
+add_component() {
+    command -v rustup >/dev/null && timeout 180 rustup --quiet component add "$@" >/dev/null 2>&1
+}
+
+have_lints || add_component rustfmt clippy || fail "rustfmt and clippy are missing, and rustup cannot fetch them"
+
+if ! have_source; then
+    echo "Fetching the source of Rust's standard library"
+    if ! add_component rust-src; then
+        sh "$root/boot/debian-package.sh" trixie-backports "$setup/rust-src" "rust-src=$version*" ||
+            fail "neither rustup nor Debian has rust-src $version: see https://rustup.rs for a mirror"
+        rm -rf "$library/src/rust"
+        mkdir -p "$library/src/rust"
+        mv "$setup/rust-src/usr/src/rustc-$version/library" "$library/src/rust/"
+        rm -rf "$setup/rust-src"
+    fi
+    have_source || fail "the source of the standard library did not arrive in $library/src/rust"
+fi
+
+if ! have_tools; then
+    if ! add_component llvm-tools; then
+        need llvm
+        for tool in llvm-objcopy llvm-objdump; do
+            ln -sf "$(command -v "$tool")" "$tools/$tool"
+        done
+    fi
+    have_tools || fail "llvm-objcopy and llvm-objdump did not arrive in $tools"
+fi

@@ -1,0 +1,95 @@
+//! Images to start a machine from, by the `bootloader` crate. The guests travel as its ramdisk.
+
+use anyhow::{Context, Result, ensure};
+use bootloader::{BiosBoot, BootConfig, UefiBoot};
+use config::text::Configuration;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What to make, of what.
+pub struct Request {
+    /// The kernel as cargo built it.
+    pub kernel: PathBuf,
+    /// The folder for everything.
+    pub out: PathBuf,
+    /// Which images.
+    pub kinds: Kinds,
+}
+
+/// Which images to make.
+#[derive(Clone, Copy, Default)]
+pub struct Kinds {
+    /// A disk that a BIOS starts from.
+    pub bios: bool,
+    /// A disk that UEFI starts from.
+    pub uefi: bool,
+    /// A folder for a TFTP server.
+    pub pxe: bool,
+}
+
+impl Kinds {
+    /// All, where none was asked for.
+    pub fn or_all(self) -> Self {
+        if self.bios || self.uefi || self.pxe { self } else { Self { bios: true, uefi: true, pxe: true } }
+    }
+}
+
+/// Makes the images.
+pub fn make(configuration: &Configuration, request: &Request) -> Result<()> {
+    let out = &request.out;
+    fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
+    let (kernel, bundle) = (out.join("kernel"), out.join("bundle"));
+    strip(&request.kernel, &kernel)?;
+    fs::copy(&request.kernel, out.join("weir.elf")).context("the kernel cannot be copied")?;
+    write_bundle(configuration, &bundle)?;
+
+    // The loader says little: the serial line is Weir's.
+    let mut loader = BootConfig::default();
+    loader.frame_buffer_logging = true;
+    loader.serial_logging = false;
+    if request.kinds.bios {
+        let image = out.join("weir-bios.img");
+        let mut boot = BiosBoot::new(&kernel);
+        boot.set_boot_config(&loader).set_ramdisk(&bundle);
+        boot.create_disk_image(&image).context("the BIOS image cannot be made")?;
+        say(&image)?;
+    }
+    if request.kinds.uefi || request.kinds.pxe {
+        let mut boot = UefiBoot::new(&kernel);
+        boot.set_boot_config(&loader).set_ramdisk(&bundle);
+        if request.kinds.uefi {
+            let image = out.join("weir-uefi.img");
+            boot.create_disk_image(&image).context("the UEFI image cannot be made")?;
+            say(&image)?;
+        }
+        if request.kinds.pxe {
+            let folder = out.join("pxe");
+            boot.create_pxe_tftp_folder(&folder).context("the PXE folder cannot be made")?;
+            println!("{}", folder.display());
+        }
+    }
+    for part in [kernel, bundle] {
+        fs::remove_file(&part).with_context(|| format!("{} cannot be removed", part.display()))?;
+    }
+    Ok(())
+}
+
+fn say(image: &Path) -> Result<()> {
+    println!("{} {} KiB", image.display(), fs::metadata(image)?.len() >> 10);
+    Ok(())
+}
+
+/// Symbols stay behind: the loader would read them through the BIOS, sector by sector.
+fn strip(from: &Path, to: &Path) -> Result<()> {
+    let status = Command::new("strip").arg("--strip-all").arg("-o").arg(to).arg(from).status();
+    let status = status.context("strip cannot be run: it is in Debian's package binutils")?;
+    ensure!(status.success(), "strip {} failed", from.display());
+    Ok(())
+}
+
+fn write_bundle(configuration: &Configuration, to: &Path) -> Result<()> {
+    let read = |file: &PathBuf| fs::read(file).with_context(|| format!("{} cannot be read", file.display()));
+    let files = configuration.files.iter().map(read).collect::<Result<Vec<_>>>()?;
+    fs::write(to, config::bundle::pack(&configuration.system, &files)?).context("the bundle cannot be written")
+}

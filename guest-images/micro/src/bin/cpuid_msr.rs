@@ -1,0 +1,52 @@
+//! CPUID shows a hypervisor and hides VMX; instructions and registers that are hidden fault as on a processor
+//! without them.
+#![no_std]
+#![no_main]
+
+use micro::processor::{cpuid, read_cr4};
+use micro::{Boot, Verdict, ensure, line, probe};
+
+micro::guest!("cpuid_msr", main);
+
+const UNDEFINED_OPCODE: u64 = 6;
+const GENERAL_PROTECTION: u64 = 13;
+/// In no Intel manual, and not in the ranges of hypervisors.
+const UNKNOWN_MSR: u32 = 0x1234_5678;
+const IA32_VMX_BASIC: u32 = 0x480;
+
+fn main(_: &Boot) -> Verdict {
+    let features = cpuid(1, 0).ecx;
+    ensure!(features & 1 << 31 != 0, "CPUID.1:ECX[31], a hypervisor is present, is clear");
+    ensure!(features & 1 << 5 == 0, "CPUID.1:ECX[5], VMX, is set");
+    let leaf = cpuid(0x4000_0000, 0);
+    ensure!(leaf.eax >= 0x4000_0000, "highest hypervisor leaf is {:#x}", leaf.eax);
+    let mut name = [0; 12];
+    for (part, register) in name.chunks_mut(4).zip([leaf.ebx, leaf.ecx, leaf.edx]) {
+        part.copy_from_slice(&register.to_le_bytes());
+    }
+    line!("hypervisor: {}", core::str::from_utf8(&name).unwrap_or("not text").trim_end_matches('\0'));
+
+    for msr in [UNKNOWN_MSR, IA32_VMX_BASIC] {
+        let trap = probe!("rdmsr", in("ecx") msr, out("eax") _, out("edx") _);
+        ensure!(
+            trap.is_some_and(|trap| trap.vector == GENERAL_PROTECTION && trap.error == 0),
+            "RDMSR {msr:#x}: {trap:?}"
+        );
+        let trap = probe!("wrmsr", in("ecx") msr, in("eax") 0, in("edx") 0);
+        ensure!(
+            trap.is_some_and(|trap| trap.vector == GENERAL_PROTECTION && trap.error == 0),
+            "WRMSR {msr:#x}: {trap:?}"
+        );
+    }
+
+    let with_vmxe = read_cr4() | 1 << 13;
+    let trap = probe!("mov cr4, {value}", value = in(reg) with_vmxe);
+    ensure!(trap.is_some_and(|trap| trap.vector == GENERAL_PROTECTION), "setting CR4.VMXE: {trap:?}");
+    ensure!(read_cr4() & 1 << 13 == 0, "CR4.VMXE is set");
+    let mut region = 0_u64;
+    let trap = probe!("vmxon [{region}]", region = in(reg) &raw mut region);
+    ensure!(trap.is_some_and(|trap| trap.vector == UNDEFINED_OPCODE), "VMXON: {trap:?}");
+    let trap = probe!("vmcall", in("eax") 0);
+    ensure!(trap.is_some_and(|trap| trap.vector == UNDEFINED_OPCODE), "VMCALL: {trap:?}");
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Gives its card rings and buffers that are not memory of this guest, and needs the card to work again after
+//! a reset.
+#![no_std]
+#![no_main]
+
+use micro::e1000::register::{RDBAH, RDBAL, RDT, TDBAH, TDBAL, TDT};
+use micro::stack::Host;
+use micro::{Boot, Verdict, ensure, line, processor};
+
+micro::guest!("descriptor_outside", main);
+
+fn main(boot: &Boot) -> Verdict {
+    let mut host = Host::start(boot)?;
+    let peer = boot.command_line.address("peer");
+    ensure!(peer.is_some(), "the command line has no peer=a.b.c.d");
+    let peer = peer.unwrap_or_default();
+    // Beyond memory, across its end, the local APIC, the card itself, the end of the address space.
+    let outside = [
+        boot.memory_end + 0x10_0000,
+        boot.memory_end - 8,
+        0xfee0_0000,
+        host.nic.window(),
+        0xffff_ffff_ffff_f000,
+    ];
+
+    for buffer in outside {
+        host.nic.send_from(buffer, 1514);
+        host.nic.receive_to(buffer);
+        // The answer, if the question still leaves, goes to that receive buffer.
+        let _ = host.resolve(peer, 1);
+        host.nic.initialise()?;
+    }
+    line!("buffers outside memory survived");
+
+    for base in outside {
+        for (low, high, tail) in [(TDBAL, TDBAH, TDT), (RDBAL, RDBAH, RDT)] {
+            host.nic.write(low, base as u32);
+            host.nic.write(high, (base >> 32) as u32);
+            host.nic.write(tail, 7);
+            processor::sleep();
+        }
+        host.nic.initialise()?;
+    }
+    line!("rings outside memory survived");
+
+    let mac = host.resolve(peer, 10);
+    ensure!(mac.is_some(), "{peer} does not answer after the reset");
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! SSE and AVX registers keep their contents across exits and while another guest runs. Two guests with
+//! different `pattern=` beside one another show that they do not share them.
+#![no_std]
+#![no_main]
+
+use core::arch::asm;
+use micro::{Boot, Verdict, apic, ensure, line, pic, processor};
+
+micro::guest!("extended_state", main);
+
+const CR4_OSFXSR: u64 = 1 << 9;
+const CR4_OSXMMEXCPT: u64 = 1 << 10;
+const CR4_OSXSAVE: u64 = 1 << 18;
+/// x87, SSE and AVX state [SDM1 13.3].
+const STATE: u64 = 0b111;
+/// Exits in one round.
+const EXITS: u64 = 50;
+
+type Registers = [u64; 64];
+
+/// Loads all YMM registers and MXCSR, causes exits, and stores them again.
+fn across_exits(from: &Registers, into: &mut Registers, mxcsr: u32) -> u32 {
+    let mut seen = mxcsr;
+    // SAFETY: the compiler uses no vector registers for this target, and the memory is named.
+    unsafe {
+        asm!(
+            "ldmxcsr [{mxcsr}]",
+            ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
+            "vmovdqu ymm\\n, [{from} + 32 * \\n]",
+            ".endr",
+            "sti",
+            "2:",
+            "in al, 0x61",
+            "xor eax, eax",
+            "push rbx",
+            "push rcx",
+            "cpuid",
+            "pop rcx",
+            "pop rbx",
+            "hlt",
+            "dec {exits}",
+            "jnz 2b",
+            "cli",
+            ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
+            "vmovdqu [{into} + 32 * \\n], ymm\\n",
+            ".endr",
+            "stmxcsr [{mxcsr}]",
+            from = in(reg) from.as_ptr(),
+            into = in(reg) into.as_mut_ptr(),
+            mxcsr = in(reg) &raw mut seen,
+            exits = inout(reg) EXITS => _,
+            out("rax") _,
+            out("rdx") _,
+        );
+    }
+    seen
+}
+
+fn main(boot: &Boot) -> Verdict {
+    let features = processor::cpuid(1, 0).ecx;
+    ensure!(
+        features & 1 << 26 != 0 && features & 1 << 28 != 0,
+        "CPUID lists no XSAVE or no AVX: {features:#x}"
+    );
+    // SAFETY: CR0.EM and CR0.TS off, CR0.MP on: SSE instructions run without a fault.
+    unsafe { asm!("mov {0}, cr0", "and {0:e}, 0xfffffff3", "or {0:e}, 2", "mov cr0, {0}", out(reg) _) };
+    processor::set_cr4(CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE);
+    let supported = processor::cpuid(0xd, 0);
+    ensure!(u64::from(supported.eax) & STATE == STATE, "CPUID.0DH lists state {:#x}", supported.eax);
+    processor::set_xcr0(STATE);
+
+    pic::start();
+    apic::start();
+    pic::start_timer(1000);
+    let pattern = u64::from(boot.command_line.number("pattern", 1)).wrapping_mul(0x0123_4567_89ab_cdef);
+    for round in 0..u64::from(boot.command_line.number("rounds", 20)) {
+        let mut before: Registers = [0; 64];
+        for (index, value) in (0..).zip(&mut before) {
+            *value = pattern.rotate_left(index) ^ round;
+        }
+        // All exceptions masked, and a rounding mode that differs from round to round.
+        let mxcsr = 0x1f80 | ((pattern ^ round) as u32 & 3) << 13;
+        let mut after = [0; 64];
+        let seen = across_exits(&before, &mut after, mxcsr);
+        ensure!(before == after, "round {round}: registers changed: {before:x?} became {after:x?}");
+        ensure!(seen == mxcsr, "round {round}: MXCSR {mxcsr:#x} became {seen:#x}");
+    }
+    line!("{} timer interrupts meanwhile", pic::ticks());
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! Interrupts of a processor to itself, by memory and by register: the change to x2APIC mode keeps the APIC.
+#![no_std]
+#![no_main]
+
+use micro::apic::{self, Register};
+use micro::{Boot, Verdict, ensure, line, mmio, pic, processor, trap};
+
+micro::guest!("interrupt_self", main);
+
+const FIRST: u8 = 0x50;
+const SECOND: u8 = 0x71;
+const THIRD: u8 = 0x82;
+
+fn main(_: &Boot) -> Verdict {
+    pic::start();
+    apic::start();
+    let version = apic::read(Register::Version);
+    ensure!(version & 0xff >= 0x10, "local APIC version {version:#x}");
+    apic::interrupt_self(FIRST);
+    ensure!(trap::count(FIRST) == 0, "xAPIC: taken while interrupts are off");
+    processor::take_interrupts();
+    ensure!(trap::count(FIRST) == 1, "xAPIC: {} interrupts", trap::count(FIRST));
+
+    // The task priority holds lower vectors back [SDM3A 11.8.3.1].
+    apic::write(Register::TaskPriority, 0x60);
+    apic::interrupt_self(FIRST);
+    apic::interrupt_self(SECOND);
+    processor::take_interrupts();
+    ensure!(trap::count(SECOND) == 1, "priority: the higher vector was not taken");
+    ensure!(trap::count(FIRST) == 1, "priority: the lower vector was taken");
+    apic::write(Register::TaskPriority, 0);
+    processor::take_interrupts();
+    ensure!(trap::count(FIRST) == 2, "priority: the lower vector was lost");
+    line!("xAPIC");
+
+    ensure!(apic::has_x2apic(), "CPUID lists no x2APIC mode");
+    apic::use_x2apic();
+    ensure!(apic::read(Register::Version) == version, "x2APIC: another version");
+    ensure!(mmio::read_dword(0xfee0_0030) != version, "x2APIC: the memory window still answers");
+    apic::write(Register::SelfIpi, THIRD.into());
+    processor::sleep();
+    ensure!(trap::count(THIRD) == 1, "x2APIC: {} interrupts", trap::count(THIRD));
+    apic::interrupt_self(FIRST);
+    processor::take_interrupts();
+    ensure!(trap::count(FIRST) == 3, "x2APIC: no interrupt by the command register");
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Sends numbered datagrams of mixed sizes to `peer=`, and ends when the peer says that it has seen the last.
+#![no_std]
+#![no_main]
+
+use micro::numbered::{LAST, PORT, write};
+use micro::stack::{HERTZ, Host};
+use micro::{Boot, Verdict, ensure, line};
+
+micro::guest!("nic_blast", main);
+
+/// Seconds without any acknowledgement after which the guest gives up.
+const PATIENCE: u32 = 60;
+
+fn main(boot: &Boot) -> Verdict {
+    let mut host = Host::start(boot)?;
+    let peer = boot.command_line.address("peer");
+    ensure!(peer.is_some(), "the command line has no peer=a.b.c.d");
+    let peer = peer.unwrap_or_default();
+    let count = boot.command_line.number("count", 1000);
+    // Most datagrams on their way at a time; without acknowledgements where it is zero.
+    let window = boot.command_line.number("window", 32);
+    let mac = host.resolve(peer, PATIENCE);
+    ensure!(mac.is_some(), "{peer} does not answer");
+    let to = (mac.unwrap_or_default(), peer);
+
+    let mut payload = [0; 1472];
+    let mut acknowledged = 0;
+    for number in 0..count {
+        while window != 0 && number - acknowledged >= window {
+            let answer = host.wait(PATIENCE * HERTZ);
+            ensure!(answer.is_some(), "no acknowledgement after {acknowledged}");
+            acknowledged =
+                answer.and_then(|answer| acknowledgement(host.payload(answer))).unwrap_or(acknowledged);
+        }
+        let length = write(&mut payload, number);
+        ensure!(host.send_datagram(to, (PORT, PORT), &payload[..length]), "the ring stays full at {number}");
+    }
+    line!("sent {count}");
+
+    for _ in 0..PATIENCE {
+        let length = write(&mut payload, LAST);
+        payload[8..12].copy_from_slice(&count.to_be_bytes());
+        host.send_datagram(to, (PORT, PORT), &payload[..length]);
+        while let Some(answer) = host.wait(HERTZ) {
+            if acknowledgement(host.payload(answer)) == Some(LAST) {
+                host.print_counters();
+                return Ok(());
+            }
+        }
+    }
+    ensure!(false, "the end was not acknowledged");
+    Ok(())
+}
+
+fn acknowledgement(payload: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(payload.get(..4)?.try_into().ok()?))
+}

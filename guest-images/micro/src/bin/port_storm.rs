@@ -1,0 +1,48 @@
+//! Reads and writes all ports in all widths, and string instructions besides, and still runs.
+#![no_std]
+#![no_main]
+
+use micro::{Boot, Verdict, acpi, console, ensure, line, ports};
+
+micro::guest!("port_storm", main);
+
+/// Keyboard controller, fast reset, reset control: writing there asks for a reset.
+const RESETS: [u16; 3] = [0x64, 0x92, 0xcf9];
+/// In no PC.
+const NOBODY: u16 = 0x1fe8;
+
+fn main(boot: &Boot) -> Verdict {
+    let power = acpi::power_port(boot.rsdp);
+    ensure!(power.is_some(), "no power-off port to spare");
+    let power = power.unwrap_or(0);
+    let asks_for_the_end = |port: u16| {
+        RESETS
+            .iter()
+            .chain([&power])
+            .any(|&spared| (port..=port.saturating_add(3)).contains(&spared) || port == spared + 1)
+    };
+
+    let read = (ports::read_byte(NOBODY), ports::read_word(NOBODY), ports::read_dword(NOBODY));
+    ensure!(read == (u8::MAX, u16::MAX, u32::MAX), "port {NOBODY:#x} reads {read:x?}");
+    let mut bytes = [0; 16];
+    ports::read_string(NOBODY, &mut bytes);
+    ensure!(bytes == [0xff; 16], "REP INSB from port {NOBODY:#x} reads {bytes:x?}");
+
+    for port in 0..=u16::MAX {
+        let _ = (ports::read_byte(port), ports::read_word(port), ports::read_dword(port));
+    }
+    line!("read");
+    for port in (0..=u16::MAX).filter(|&port| !asks_for_the_end(port)) {
+        ports::write_byte(port, 0xff);
+        ports::write_word(port, 0);
+        ports::write_dword(port, 0x5a5a_5a5a);
+    }
+    console::start();
+    line!("written");
+    for port in (0..=u16::MAX).step_by(61).filter(|&port| !asks_for_the_end(port)) {
+        ports::read_string(port, &mut bytes);
+        ports::write_string(port, &bytes);
+    }
+    console::start();
+    Ok(())
+}

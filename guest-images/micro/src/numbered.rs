@@ -1,0 +1,140 @@
+//! Numbered datagrams of mixed sizes, which show loss, doubling, reordering and damage.
+//!
+//! A payload is its number (32 bits), its length (16 bits) twice, and a pattern that depends on both.
+
+/// Port of both ends.
+pub const PORT: u16 = 5000;
+/// Number of the datagram that ends the run; the 32 bits at offset 8 tell how many came before.
+pub const LAST: u32 = u32::MAX;
+
+const HEADER: usize = 8;
+const SIZES: u32 = 1472 - 12 + 1;
+
+/// Length of the payload with this number: 12 to 1472 bytes, all sizes in turn.
+#[must_use]
+pub fn length_of(number: u32) -> usize {
+    // 641 has no factor in common with the number of sizes: neighbours differ much, and all sizes occur.
+    12 + (number.wrapping_mul(641) % SIZES) as usize
+}
+
+fn pattern(number: u32, at: usize) -> u8 {
+    (number as usize).wrapping_add(at.wrapping_mul(7)) as u8
+}
+
+/// Writes the payload with this number and returns its length.
+pub fn write(into: &mut [u8; 1472], number: u32) -> usize {
+    let length = if number == LAST { 12 } else { length_of(number) };
+    into[..4].copy_from_slice(&number.to_be_bytes());
+    into[4..6].copy_from_slice(&(length as u16).to_be_bytes());
+    into[6..8].copy_from_slice(&(length as u16).to_be_bytes());
+    for (at, byte) in into.iter_mut().enumerate().take(length).skip(HEADER) {
+        *byte = pattern(number, at);
+    }
+    length
+}
+
+/// What is wrong with a datagram, or that it is the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The end of the run.
+    End {
+        /// How many datagrams were sent.
+        count: u32,
+    },
+    /// These numbers did not come.
+    Missing {
+        /// The first that did not come.
+        from: u32,
+        /// The number that came in its place.
+        to: u32,
+    },
+    /// A number that came before, or late.
+    Again(u32),
+    /// Not as it was sent.
+    Damaged,
+}
+
+/// Follows the numbers.
+#[derive(Debug, Default)]
+pub struct Sequence {
+    next: u32,
+}
+
+impl Sequence {
+    /// The number that should come next: how many have come, where nothing was wrong.
+    #[must_use]
+    pub fn next(&self) -> u32 {
+        self.next
+    }
+
+    /// Checks one payload and returns the number that should come after it.
+    ///
+    /// # Errors
+    /// What is wrong with it; after a gap the sequence goes on behind the gap.
+    pub fn take(&mut self, payload: &[u8]) -> Result<u32, Fault> {
+        let number = number_at(payload, 0).ok_or(Fault::Damaged)?;
+        if number == LAST {
+            return Err(Fault::End { count: number_at(payload, 8).ok_or(Fault::Damaged)? });
+        }
+        let length = payload.len() as u16;
+        let whole = payload.len() == length_of(number)
+            && payload[4..6] == length.to_be_bytes()
+            && payload[6..8] == length.to_be_bytes()
+            && (HEADER..payload.len()).all(|at| payload[at] == pattern(number, at));
+        if !whole {
+            return Err(Fault::Damaged);
+        }
+        if number < self.next {
+            return Err(Fault::Again(number));
+        }
+        let expected = core::mem::replace(&mut self.next, number + 1);
+        if number > expected { Err(Fault::Missing { from: expected, to: number }) } else { Ok(self.next) }
+    }
+}
+
+fn number_at(payload: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(payload.get(at..at + 4)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(number: u32) -> Vec<u8> {
+        let mut bytes = [0; 1472];
+        let length = write(&mut bytes, number);
+        bytes[..length].to_vec()
+    }
+
+    #[test]
+    fn a_whole_run_in_order_is_accepted() {
+        let mut sequence = Sequence::default();
+        for number in 0..5000 {
+            assert_eq!(sequence.take(&payload(number)), Ok(number + 1));
+        }
+        let mut last = payload(LAST);
+        last[8..12].copy_from_slice(&5000_u32.to_be_bytes());
+        assert_eq!(sequence.take(&last), Err(Fault::End { count: 5000 }));
+    }
+
+    #[test]
+    fn loss_doubling_and_damage_are_told_apart() {
+        let mut sequence = Sequence::default();
+        assert_eq!(sequence.take(&payload(0)), Ok(1));
+        assert_eq!(sequence.take(&payload(3)), Err(Fault::Missing { from: 1, to: 3 }));
+        assert_eq!(sequence.take(&payload(2)), Err(Fault::Again(2)));
+        assert_eq!(sequence.take(&payload(3)), Err(Fault::Again(3)));
+        let mut broken = payload(4);
+        *broken.last_mut().unwrap() ^= 1;
+        assert_eq!(sequence.take(&broken), Err(Fault::Damaged));
+        assert_eq!(sequence.take(&payload(4)[..20]), Err(Fault::Damaged));
+        assert_eq!(sequence.take(&payload(4)), Ok(5));
+    }
+
+    #[test]
+    fn all_sizes_occur() {
+        let mut seen = vec![false; 1473];
+        (0..SIZES).for_each(|number| seen[length_of(number)] = true);
+        assert_eq!(seen.iter().filter(|&&seen| seen).count(), SIZES as usize);
+    }
+}

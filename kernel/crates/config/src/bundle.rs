@@ -1,0 +1,240 @@
+//! Configuration and images in one piece: the ramdisk that the loader hands to the kernel.
+//!
+//! A header of 64 bytes, the manifest in postcard's wire format, then the files, each at a multiple of 4096
+//! bytes. All numbers are little-endian.
+//!
+//! | offset | bytes | content |
+//! |---|---|---|
+//! | 0 | 8 | `WEIRBNDL` |
+//! | 8 | 4 | version of this layout |
+//! | 12 | 4 | length of the manifest |
+//! | 16 | 8 | length of the whole |
+//! | 24 | 8 | checksum of all that follows the header |
+
+use crate::{FileId, System};
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+const MAGIC: [u8; 8] = *b"WEIRBNDL";
+const VERSION: u32 = 1;
+const HEADER: usize = 64;
+const ALIGNMENT: usize = 4096;
+
+/// Why a ramdisk is no bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BundleError {
+    /// Something else was loaded as the ramdisk.
+    #[error("it does not begin with WEIRBNDL")]
+    NoMagic,
+    /// It was made by another version of the `boot` tool.
+    #[error("its layout is version {0}, and this kernel reads version {VERSION}: build the image again")]
+    Version(u32),
+    /// It was cut off on the way.
+    #[error("it has {have} bytes of {want}")]
+    Truncated {
+        /// Bytes there are.
+        have: usize,
+        /// Bytes there should be.
+        want: u64,
+    },
+    /// It was damaged on the way.
+    #[error("its checksum is {have:#018x} and should be {want:#018x}")]
+    Checksum {
+        /// Checksum of what there is.
+        have: u64,
+        /// Checksum in the header.
+        want: u64,
+    },
+    /// The manifest does not parse, or names what is not there.
+    #[error("its manifest is damaged")]
+    Manifest,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    system: System,
+    files: Vec<Extent>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Extent {
+    offset: u64,
+    length: u64,
+}
+
+/// A bundle in memory.
+pub struct Bundle<'a> {
+    bytes: &'a [u8],
+    system: System,
+    files: Vec<Extent>,
+}
+
+impl<'a> Bundle<'a> {
+    /// Reads the header, and checks the whole.
+    ///
+    /// # Errors
+    /// [`BundleError`].
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, BundleError> {
+        let header = bytes.get(..HEADER).ok_or(BundleError::NoMagic)?;
+        if header[..8] != MAGIC {
+            return Err(BundleError::NoMagic);
+        }
+        let version = u32_at(header, 8);
+        if version != VERSION {
+            return Err(BundleError::Version(version));
+        }
+        let want = u64_at(header, 16);
+        let have = bytes.len();
+        // What loaded it may have rounded it up.
+        let whole = usize::try_from(want).ok().and_then(|want| bytes.get(..want));
+        let bytes = whole.filter(|whole| whole.len() >= HEADER).ok_or(BundleError::Truncated { have, want })?;
+        let (have, want) = (checksum(&bytes[HEADER..]), u64_at(header, 24));
+        if have != want {
+            return Err(BundleError::Checksum { have, want });
+        }
+        let length = u32_at(header, 12) as usize;
+        let manifest = bytes[HEADER..].get(..length).ok_or(BundleError::Manifest)?;
+        let manifest: Manifest = postcard::from_bytes(manifest).map_err(|_| BundleError::Manifest)?;
+        let bundle = Self { bytes, system: manifest.system, files: manifest.files };
+        let named = bundle.system.vms.iter().flat_map(|vm| [Some(vm.kernel), vm.initrd]).flatten();
+        if named.into_iter().any(|file| bundle.extent(file).is_none()) {
+            return Err(BundleError::Manifest);
+        }
+        Ok(bundle)
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        &self.system
+    }
+
+    /// The content of a file; empty for one that the configuration does not name.
+    #[must_use]
+    pub fn file(&self, file: FileId) -> &'a [u8] {
+        self.extent(file).unwrap_or(&[])
+    }
+
+    fn extent(&self, file: FileId) -> Option<&'a [u8]> {
+        let extent = self.files.get(file.0 as usize)?;
+        let start = usize::try_from(extent.offset).ok()?;
+        self.bytes.get(start..start.checked_add(usize::try_from(extent.length).ok()?)?)
+    }
+}
+
+/// Packs a configuration with its files, in the order of their ids.
+///
+/// # Errors
+/// [`BundleError::Manifest`] when the configuration cannot be written.
+pub fn pack(system: &System, files: &[Vec<u8>]) -> Result<Vec<u8>, BundleError> {
+    let mut extents: Vec<Extent> =
+        files.iter().map(|file| Extent { offset: u64::MAX, length: file.len() as u64 }).collect();
+    // Offsets depend on the length of the manifest, which depends on their digits: it is made with the
+    // longest ones first, and what the real ones leave over stays zero.
+    let longest = encode(system, &extents)?.len();
+    let mut at = (HEADER + longest).next_multiple_of(ALIGNMENT);
+    for extent in &mut extents {
+        extent.offset = at as u64;
+        at = (at + extent.length as usize).next_multiple_of(ALIGNMENT);
+    }
+    let manifest = encode(system, &extents)?;
+    let mut bytes = alloc::vec![0; at];
+    bytes[HEADER..HEADER + manifest.len()].copy_from_slice(&manifest);
+    for (extent, file) in extents.iter().zip(files) {
+        bytes[extent.offset as usize..][..file.len()].copy_from_slice(file);
+    }
+    let sum = checksum(&bytes[HEADER..]);
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[12..16].copy_from_slice(&(manifest.len() as u32).to_le_bytes());
+    bytes[16..24].copy_from_slice(&(at as u64).to_le_bytes());
+    bytes[24..32].copy_from_slice(&sum.to_le_bytes());
+    Ok(bytes)
+}
+
+fn encode(system: &System, files: &[Extent]) -> Result<Vec<u8>, BundleError> {
+    let manifest = Manifest { system: system.clone(), files: files.to_vec() };
+    postcard::to_allocvec(&manifest).map_err(|_| BundleError::Manifest)
+}
+
+/// Finds accidents, at the price of a few instructions for 8 bytes: images are large, and the kernel may
+/// be running in an emulator.
+fn checksum(bytes: &[u8]) -> u64 {
+    let words = bytes.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    });
+    words.fold(bytes.len() as u64, |sum, word| (sum.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes[at..at + 4].iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..at + 8].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Host, LogLevel, Vm};
+    use proptest::prelude::*;
+
+    fn system(files: u32) -> System {
+        let vm = |index: u32| Vm {
+            name: alloc::format!("vm{index}"),
+            memory_bytes: 64 << 20,
+            kernel: FileId(index),
+            initrd: None,
+            command_line: "quiet".into(),
+            vnics: Vec::new(),
+        };
+        System { host: Host { log_level: LogLevel::Info }, nics: Vec::new(), vms: (0..files).map(vm).collect() }
+    }
+
+    #[test]
+    fn what_is_packed_is_read() {
+        let files = [b"first".to_vec(), Vec::new(), alloc::vec![7; 10_000]];
+        let bytes = pack(&system(3), &files).unwrap();
+        let bundle = Bundle::parse(&bytes).unwrap();
+        assert_eq!(*bundle.system(), system(3));
+        for (index, file) in files.iter().enumerate() {
+            assert_eq!(bundle.file(FileId(index as u32)), file);
+            assert_eq!(bundle.extent(FileId(index as u32)).unwrap().as_ptr() as usize % 8, bytes.as_ptr() as usize % 8);
+        }
+        assert_eq!(bundle.file(FileId(3)), b"");
+    }
+
+    #[test]
+    fn any_changed_bit_is_found() {
+        let bytes = pack(&system(1), &[b"image".to_vec()]).unwrap();
+        for at in (0..bytes.len()).filter(|at| !(32..HEADER).contains(at)).step_by(7) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x10;
+            assert!(Bundle::parse(&damaged).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_shorter_bundle_says_how_much_is_missing() {
+        let bytes = pack(&system(1), &[b"image".to_vec()]).unwrap();
+        let want = bytes.len() as u64;
+        assert_eq!(Bundle::parse(&bytes[..4000]).err(), Some(BundleError::Truncated { have: 4000, want }));
+        assert_eq!(Bundle::parse(b"").err(), Some(BundleError::NoMagic));
+    }
+
+    #[test]
+    fn a_manifest_that_names_a_missing_file_is_refused() {
+        let bytes = pack(&system(2), &[b"image".to_vec()]).unwrap();
+        assert_eq!(Bundle::parse(&bytes).err(), Some(BundleError::Manifest));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let _ = Bundle::parse(&bytes);
+        }
+    }
+}

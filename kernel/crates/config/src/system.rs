@@ -1,0 +1,117 @@
+//! The configuration, checked: what the kernel works with.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use base::MacAddress;
+use serde::{Deserialize, Serialize};
+
+/// Most guests of one host.
+pub const MAX_VMS: usize = 15;
+/// Most vNICs of one guest.
+pub const MAX_VNICS: usize = 8;
+
+/// A whole host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct System {
+    /// What concerns all guests.
+    pub host: Host,
+    /// Physical NICs, in the order of the file.
+    pub nics: Vec<Nic>,
+    /// Guests, in the order of the file.
+    pub vms: Vec<Vm>,
+}
+
+/// What concerns all guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// The least important lines that are logged.
+    pub log_level: LogLevel,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// What stopped a guest or a NIC.
+    Error,
+    /// What somebody should look at, and the above.
+    Warn,
+    /// What happens, and the above.
+    Info,
+    /// What helps to find a fault in Weir, and the above.
+    Debug,
+}
+
+/// A physical NIC that Weir takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nic {
+    /// How log lines and vNICs call it.
+    pub name: String,
+    /// Which card it is.
+    pub matches: NicMatch,
+}
+
+/// Which card a `[[nic]]` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NicMatch {
+    /// The first one that no earlier `[[nic]]` took.
+    Any,
+    /// The one at this place on the PCI buses.
+    Address {
+        /// Bus.
+        bus: u8,
+        /// Device, 0 to 31.
+        device: u8,
+        /// Function, 0 to 7.
+        function: u8,
+    },
+    /// The first one with these ids that no earlier `[[nic]]` took.
+    Ids {
+        /// Vendor id.
+        vendor: u16,
+        /// Device id.
+        device: u16,
+    },
+}
+
+/// A file in the bundle, by its place there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileId(pub u32);
+
+/// A guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vm {
+    /// How log lines call it.
+    pub name: String,
+    /// Its memory in bytes, a multiple of 2 MiB.
+    pub memory_bytes: u64,
+    /// A Linux bzImage or an ELF64 executable.
+    pub kernel: FileId,
+    /// The initial RAM disk.
+    pub initrd: Option<FileId>,
+    /// The kernel's command line.
+    pub command_line: String,
+    /// Its NICs.
+    pub vnics: Vec<Vnic>,
+}
+
+/// A guest's NIC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vnic {
+    /// The card that the guest sees.
+    pub model: Model,
+    /// Its address.
+    #[serde(with = "crate::mac")]
+    pub mac: MacAddress,
+    /// Name of the physical NIC that carries its frames; without one it only reaches vNICs that have none
+    /// either.
+    pub uplink: Option<String>,
+}
+
+/// A card that Weir emulates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Model {
+    /// Intel 82540EM, the PRO/1000 MT Desktop Adapter.
+    #[serde(rename = "82540EM")]
+    I82540em,
+}

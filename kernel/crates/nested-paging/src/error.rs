@@ -1,0 +1,59 @@
+//! Why a table could not be built or changed.
+
+use crate::{Attributes, Mapping};
+use base::{GuestPhysical, HostPhysical};
+
+/// Why a table could not be built or changed. After an error every translation is as it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PagingError {
+    /// The memory for tables is used up.
+    #[error("no memory is left for nested page tables")]
+    OutOfTables,
+    /// The memory handed out a table that is not page-aligned or lies beyond the address width.
+    #[error("a nested page table cannot lie at {0}")]
+    BadTable(HostPhysical),
+    /// The processor's physical address width is outside 32 to 52 bits.
+    #[error("a physical address width of {0} bits is not between 32 and 52")]
+    BadAddressWidth(u32),
+    /// An address or the length is not a multiple of 4 KiB, or the length is zero.
+    #[error("{bytes:#x} bytes at guest address {guest} are not whole 4 KiB pages")]
+    Unaligned {
+        /// Where the range begins in the guest.
+        guest: GuestPhysical,
+        /// Its length.
+        bytes: u64,
+    },
+    /// The host address is not a multiple of 4 KiB.
+    #[error("host address {0} is not a multiple of 4 KiB")]
+    UnalignedHost(HostPhysical),
+    /// The range leaves the 48 bits of guest-physical addresses that four levels translate.
+    #[error("{bytes:#x} bytes at guest address {guest} leave the 48-bit guest-physical address space")]
+    BeyondGuest {
+        /// Where the range begins in the guest.
+        guest: GuestPhysical,
+        /// Its length.
+        bytes: u64,
+    },
+    /// The range leaves the physical addresses of this processor.
+    #[error("{bytes:#x} bytes at host address {host} leave the physical address space")]
+    BeyondHost {
+        /// Where the range begins in the host.
+        host: HostPhysical,
+        /// Its length.
+        bytes: u64,
+    },
+    /// The format has no encoding for these attributes.
+    #[error("this processor's nested page tables cannot express {0:?}")]
+    Unsupported(Attributes),
+    /// Some of the range is mapped already.
+    #[error("guest address {at} is mapped already, to {} as {:?}", .existing.host, .existing.attributes)]
+    Overlap {
+        /// The first address of the range that is mapped.
+        at: GuestPhysical,
+        /// What it is mapped to.
+        existing: Mapping,
+    },
+    /// Some of the range is not mapped.
+    #[error("guest address {0} is not mapped")]
+    NotMapped(GuestPhysical),
+}

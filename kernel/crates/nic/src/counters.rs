@@ -1,0 +1,74 @@
+//! What the driver itself counts; what the card counts is in [`crate::Statistics`].
+
+/// Counts of one card since construction.
+///
+/// `tx_queued` = `tx_done` + `tx_lost` + the frames in the transmit ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Frames handed to the caller.
+    pub rx_frames: u64,
+    /// Bytes in them.
+    pub rx_bytes: u64,
+    /// Received frames dropped: the card marked them as damaged.
+    pub rx_errors: u64,
+    /// Received frames dropped: shorter than an Ethernet header.
+    pub rx_runt: u64,
+    /// Received frames dropped: longer than [`crate::MAX_FRAME`].
+    pub rx_too_long: u64,
+    /// Received frames dropped: longer than the whole batch they were polled into.
+    pub rx_no_room: u64,
+    /// Received frames dropped: they were in the ring when the card was reset.
+    pub rx_lost: u64,
+    /// Frames put into the transmit ring.
+    pub tx_queued: u64,
+    /// Bytes in them.
+    pub tx_bytes: u64,
+    /// Frames the card reported as transmitted.
+    pub tx_done: u64,
+    /// Frames that were in the transmit ring when the card was reset: they may have reached the wire.
+    pub tx_lost: u64,
+    /// Frames dropped: shorter than an Ethernet header.
+    pub tx_runt: u64,
+    /// Frames dropped: longer than [`crate::MAX_FRAME`].
+    pub tx_too_long: u64,
+    /// Times the transmit ring had no room for a frame; the frame stayed with the caller.
+    pub tx_ring_full: u64,
+    /// Writes of TDT: batches handed to the card.
+    pub tx_batches: u64,
+    /// Interrupts of this card.
+    pub interrupts: u64,
+    /// Changes of link state, speed or duplex.
+    pub link_changes: u64,
+    /// Transmit hangs found.
+    pub transmit_hangs: u64,
+    /// Resets after construction, whether or not the card came back.
+    pub resets: u64,
+}
+
+impl Counters {
+    /// All counts with their names, for the log.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, u64); 19] {
+        [
+            ("rx_frames", self.rx_frames),
+            ("rx_bytes", self.rx_bytes),
+            ("rx_errors", self.rx_errors),
+            ("rx_runt", self.rx_runt),
+            ("rx_too_long", self.rx_too_long),
+            ("rx_no_room", self.rx_no_room),
+            ("rx_lost", self.rx_lost),
+            ("tx_queued", self.tx_queued),
+            ("tx_bytes", self.tx_bytes),
+            ("tx_done", self.tx_done),
+            ("tx_lost", self.tx_lost),
+            ("tx_runt", self.tx_runt),
+            ("tx_too_long", self.tx_too_long),
+            ("tx_ring_full", self.tx_ring_full),
+            ("tx_batches", self.tx_batches),
+            ("interrupts", self.interrupts),
+            ("link_changes", self.link_changes),
+            ("transmit_hangs", self.transmit_hangs),
+            ("resets", self.resets),
+        ]
+    }
+}

@@ -1,0 +1,228 @@
+//! The driver: construction, the periodic check, recovery.
+
+use crate::event::Events;
+use crate::receive::ReceiveRing;
+use crate::transmit::TransmitRing;
+use crate::{Counters, Event, Host, Link, NicError, PciId, Registers, Statistics};
+use crate::{address, initialise};
+use base::time::Duration;
+use base::{Instant, MacAddress};
+use intel_regs::{Status, pci, reg};
+
+/// How often [`E1000::check`] looks at the card.
+pub const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long the card may hold frames without completing one while the link is up. A card that is paused
+/// by its link partner does not count: the driver leaves flow control off.
+pub const TRANSMIT_HANG: Duration = Duration::from_secs(1);
+
+/// How often a card that failed is reset again.
+pub const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often the card's statistics registers are read: its 32-bit counts wrap after minutes at the
+/// earliest.
+const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Device ID of the 82545EM-A for copper [8254x 5.2]: the same programming, a wider bus.
+const DEVICE_82545EM: u16 = 0x100f;
+
+/// Whether a card can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It runs.
+    Running,
+    /// It does not; the driver resets it every [`RETRY_INTERVAL`].
+    Failed(NicError),
+}
+
+/// A card with its rings.
+pub struct E1000<H: Host> {
+    pub(crate) host: H,
+    pub(crate) registers: H::Registers,
+    pub(crate) receive: ReceiveRing<H::Dma>,
+    pub(crate) transmit: TransmitRing<H::Dma>,
+    pub(crate) state: State,
+    pub(crate) link: Link,
+    pub(crate) counters: Counters,
+    pub(crate) events: Events,
+    pub(crate) interrupts: crate::interrupt::Settings,
+    /// True while the rest of a received frame that is too long is to be dropped.
+    pub(crate) skipping: bool,
+    mac: MacAddress,
+    statistics: Statistics,
+    next_check: Instant,
+    next_statistics: Instant,
+}
+
+impl<H: Host> E1000<H> {
+    /// Resets the card and starts it, with interrupts masked.
+    ///
+    /// # Errors
+    /// [`NicError::UnsupportedDevice`], [`NicError::OutOfMemory`], [`NicError::ResetTimeout`] or
+    /// [`NicError::NoMacAddress`]. An EEPROM or PHY that does not answer is an [`Event`], not an error.
+    pub fn new(mut host: H, mut registers: H::Registers, id: PciId) -> Result<Self, NicError> {
+        if id.vendor != pci::VENDOR_INTEL || ![pci::DEVICE_82540EM, DEVICE_82545EM].contains(&id.device) {
+            return Err(NicError::UnsupportedDevice(id));
+        }
+        let mut events = Events::default();
+        initialise::reset(&mut host, &mut registers)?;
+        let mac = address::station_address(&mut host, &mut registers, &mut events)?;
+        let now = host.now();
+        let mut card = Self {
+            receive: ReceiveRing::new(&mut host)?,
+            transmit: TransmitRing::new(&mut host)?,
+            host,
+            registers,
+            state: State::Running,
+            link: Link::DOWN,
+            counters: Counters::default(),
+            events,
+            interrupts: crate::interrupt::Settings::default(),
+            skipping: false,
+            mac,
+            statistics: Statistics::default(),
+            next_check: now,
+            next_statistics: now + STATISTICS_INTERVAL,
+        };
+        card.start();
+        card.refresh_link();
+        Ok(card)
+    }
+
+    /// The card's own address. Guests keep theirs on the wire: the card receives everything.
+    #[must_use]
+    pub fn mac(&self) -> MacAddress {
+        self.mac
+    }
+
+    /// The link as it was when the driver last looked.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.link
+    }
+
+    /// Whether the card can be used.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// What the driver counted.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What the card counted, as of the last read of its registers.
+    #[must_use]
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Takes what happened since the last call, oldest first.
+    pub fn events(&mut self) -> impl Iterator<Item = Event> {
+        core::iter::from_fn(|| self.events.pop())
+    }
+
+    /// Events that were not kept because nobody asked for them in time.
+    #[must_use]
+    pub fn events_lost(&self) -> u64 {
+        self.events.lost()
+    }
+
+    /// When [`check`](Self::check) has something to do next.
+    #[must_use]
+    pub fn next_check(&self) -> Instant {
+        self.next_check
+    }
+
+    /// Looks after the card: completed frames, link, statistics, transmit hang, recovery. Cheap before
+    /// [`next_check`](Self::next_check); call it as often as is convenient.
+    ///
+    /// A recovery waits for the card, for [`crate::RESET_LIMIT`] and a few milliseconds at most.
+    pub fn check(&mut self, now: Instant) {
+        if now < self.next_check {
+            return;
+        }
+        self.next_check = now + CHECK_INTERVAL;
+        if matches!(self.state, State::Failed(_)) {
+            return self.recover(now);
+        }
+        if self.registers.read(reg::STATUS) == u32::MAX {
+            // Nothing answers at the card's address any more.
+            return self.recover(now);
+        }
+        self.reclaim(now);
+        self.refresh_link();
+        if now >= self.next_statistics {
+            self.next_statistics = now + STATISTICS_INTERVAL;
+            self.statistics.collect(&mut self.registers);
+        }
+        let stuck = self.transmit.waited(now).filter(|waited| *waited >= TRANSMIT_HANG);
+        if let Some(waited) = stuck {
+            // Without a link the card transmits nothing; the reset only keeps it from sending stale
+            // frames when the link returns.
+            if self.link.up {
+                self.counters.transmit_hangs += 1;
+                self.events.push(Event::TransmitHang { pending: self.transmit.pending(), waited });
+            }
+            self.recover(now);
+        }
+    }
+
+    /// Counts and takes back what the card has transmitted.
+    pub(crate) fn reclaim(&mut self, now: Instant) {
+        self.counters.tx_done += self.transmit.reclaim(now) as u64;
+    }
+
+    /// Reads the link state, and notes a change.
+    pub(crate) fn refresh_link(&mut self) {
+        let status = self.registers.read(reg::STATUS);
+        let link = Link::from_status(Status::from_bits_retain(status));
+        if link != self.link {
+            self.link = link;
+            self.counters.link_changes += 1;
+            self.events.push(if link.up { Event::LinkUp(link) } else { Event::LinkDown });
+        }
+    }
+
+    /// Resets the card and starts it again. What is in its rings is given up and counted.
+    fn recover(&mut self, now: Instant) {
+        self.counters.resets += 1;
+        let transmit_lost = self.transmit.pending();
+        self.counters.tx_lost += transmit_lost as u64;
+        self.transmit.restart();
+        self.counters.rx_lost += self.receive.drain() as u64;
+        self.skipping = false;
+
+        match initialise::reset(&mut self.host, &mut self.registers) {
+            Ok(()) => {
+                self.state = State::Running;
+                self.start();
+                self.events.push(Event::Recovered { transmit_lost });
+                self.refresh_link();
+            }
+            Err(error) => {
+                if self.state != State::Failed(error) {
+                    self.events.push(Event::Failed(error));
+                }
+                self.state = State::Failed(error);
+                self.link = Link::DOWN;
+                self.next_check = now + RETRY_INTERVAL;
+            }
+        }
+    }
+
+    /// Starts a card that has just been reset, in the order of [8254x 14.3 to 14.6].
+    fn start(&mut self) {
+        let registers = &mut self.registers;
+        self.receive.restart();
+        self.transmit.restart();
+        initialise::general(registers);
+        initialise::phy(&mut self.host, registers, &mut self.events);
+        initialise::receive(registers, &self.receive, self.mac);
+        initialise::transmit(registers, &self.transmit);
+        self.statistics.discard(registers);
+        self.apply_interrupt_settings();
+    }
+}

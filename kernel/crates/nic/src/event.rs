@@ -1,0 +1,91 @@
+//! What happened to a card, for the log.
+
+use crate::{Link, NicError};
+use base::time::Duration;
+use core::fmt;
+
+/// Events kept until the kernel asks for them; later ones are counted as lost.
+const KEPT: usize = 16;
+
+/// Something worth a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The link came up, or its speed or duplex changed.
+    LinkUp(Link),
+    /// The link went down.
+    LinkDown,
+    /// Frames wait in the transmit ring, the link is up, and the card completed none of them.
+    TransmitHang {
+        /// Frames in the ring.
+        pending: usize,
+        /// Time without progress.
+        waited: Duration,
+    },
+    /// The card was reset and runs again.
+    Recovered {
+        /// Frames that were in the transmit ring; they may or may not have reached the wire.
+        transmit_lost: usize,
+    },
+    /// The card was reset and did not come back; the driver tries again from time to time.
+    Failed(NicError),
+    /// The EEPROM did not answer; the station address came from RAL0 and RAH0.
+    EepromSilent(NicError),
+    /// The PHY did not answer; it keeps its own settings.
+    PhySilent(NicError),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LinkUp(link) => write!(f, "link {link}"),
+            Self::LinkDown => write!(f, "link down"),
+            Self::TransmitHang { pending, waited } => {
+                write!(f, "transmit hang: {pending} frames pending, no progress for {waited:?}")
+            }
+            Self::Recovered { transmit_lost } => {
+                write!(f, "reset done, {transmit_lost} frames in the transmit ring given up")
+            }
+            Self::Failed(error) => write!(f, "card failed: {error}"),
+            Self::EepromSilent(error) => write!(f, "address taken from RAL0/RAH0: {error}"),
+            Self::PhySilent(error) => write!(f, "PHY left as it is: {error}"),
+        }
+    }
+}
+
+/// The events not yet asked for.
+#[derive(Default)]
+pub(crate) struct Events {
+    waiting: heapless::Deque<Event, KEPT>,
+    lost: u64,
+}
+
+impl Events {
+    pub(crate) fn push(&mut self, event: Event) {
+        self.lost += u64::from(self.waiting.push_back(event).is_err());
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        self.waiting.pop_front()
+    }
+
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_events_are_kept_and_the_rest_counted() {
+        let mut events = Events::default();
+        events.push(Event::LinkDown);
+        for pending in 0..KEPT + 2 {
+            events.push(Event::TransmitHang { pending, waited: Duration::ZERO });
+        }
+        assert_eq!(events.lost(), 3);
+        assert_eq!(events.pop(), Some(Event::LinkDown));
+        assert_eq!(core::iter::from_fn(|| events.pop()).count(), KEPT - 1);
+    }
+}

@@ -1,0 +1,97 @@
+//! The state of the link, from STATUS [8254x 13.4.2].
+
+use core::fmt;
+use intel_regs::Status;
+
+/// Speed of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Speed {
+    /// 10 Mb/s.
+    Mbps10,
+    /// 100 Mb/s.
+    Mbps100,
+    /// 1000 Mb/s.
+    Mbps1000,
+}
+
+impl Speed {
+    /// Megabits in a second.
+    #[must_use]
+    pub fn megabits(self) -> u32 {
+        match self {
+            Self::Mbps10 => 10,
+            Self::Mbps100 => 100,
+            Self::Mbps1000 => 1000,
+        }
+    }
+}
+
+/// Duplex of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duplex {
+    /// One direction at a time.
+    Half,
+    /// Both directions at once.
+    Full,
+}
+
+/// State of a link; speed and duplex mean something only while it is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// True while there is a link partner.
+    pub up: bool,
+    /// Its speed.
+    pub speed: Speed,
+    /// Its duplex.
+    pub duplex: Duplex,
+}
+
+impl Link {
+    /// A link that is down.
+    pub const DOWN: Self = Self { up: false, speed: Speed::Mbps10, duplex: Duplex::Half };
+
+    /// The link that STATUS tells of. While LU is clear the other fields mean nothing.
+    pub(crate) fn from_status(status: Status) -> Self {
+        if !status.contains(Status::LU) {
+            return Self::DOWN;
+        }
+        let speed = if status.contains(Status::SPEED_1000) {
+            Speed::Mbps1000
+        } else if status.contains(Status::SPEED_100) {
+            Speed::Mbps100
+        } else {
+            Speed::Mbps10
+        };
+        let duplex = if status.contains(Status::FD) { Duplex::Full } else { Duplex::Half };
+        Self { up: true, speed, duplex }
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.up {
+            return write!(f, "down");
+        }
+        let duplex = match self.duplex {
+            Duplex::Half => "half",
+            Duplex::Full => "full",
+        };
+        write!(f, "up, {} Mb/s, {duplex} duplex", self.speed.megabits())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_tells_speed_and_duplex_while_the_link_is_up() {
+        let gigabit = Link::from_status(Status::LU | Status::FD | Status::SPEED_1000);
+        assert_eq!(gigabit, Link { up: true, speed: Speed::Mbps1000, duplex: Duplex::Full });
+        // 10b and 11b both mean 1000 Mb/s [8254x 13.4.2].
+        let also = Link::from_status(Status::LU | Status::FD | Status::SPEED_1000 | Status::SPEED_100);
+        assert_eq!(also, gigabit);
+        assert_eq!(Link::from_status(Status::LU | Status::SPEED_100).speed, Speed::Mbps100);
+        assert_eq!(Link::from_status(Status::FD | Status::SPEED_1000), Link::DOWN);
+    }
+}

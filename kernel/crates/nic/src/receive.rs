@@ -1,0 +1,144 @@
+//! The receive ring: buffers out, frames in, a long frame in several buffers [8254x 3.2].
+
+use crate::hardware::allocate;
+use crate::{Dma, Host, NicError};
+use intel_regs::desc::{RX_WRITE_BACK_OFFSET, RxDescriptor, RxErrors, RxStatus, SIZE};
+
+/// Descriptors in the ring: a multiple of 8, since RDLEN is one of 128 bytes [8254x 13.4.27].
+pub(crate) const DESCRIPTORS: usize = 256;
+
+/// Bytes in the buffer of each descriptor: RCTL.BSIZE must say the same.
+pub(crate) const BUFFER: usize = 2048;
+
+/// Most descriptors one frame takes: 16384 bytes, the most that RCTL.LPE lets in [8254x 13.4.22].
+const MAX_CHAIN: usize = 8;
+
+/// Where in a descriptor the card writes.
+const WRITE_BACK: usize = RX_WRITE_BACK_OFFSET as usize;
+
+/// What makes a frame unfit to be passed on. Wrong IP, TCP and UDP checksums are their receiver's business.
+const DAMAGE: RxErrors =
+    RxErrors::CE.union(RxErrors::SE).union(RxErrors::SEQ).union(RxErrors::CXE).union(RxErrors::RXE);
+
+/// Descriptors that the card gave back, from the oldest one on.
+pub(crate) struct Span {
+    /// Bytes in each of them.
+    pieces: heapless::Vec<u16, MAX_CHAIN>,
+    /// True when the last of them ends a frame.
+    pub(crate) ends_frame: bool,
+    /// True when the card found the frame damaged, or says what cannot be.
+    pub(crate) has_errors: bool,
+}
+
+impl Span {
+    /// Bytes in all of them.
+    pub(crate) fn length(&self) -> usize {
+        self.pieces.iter().map(|piece| usize::from(*piece)).sum()
+    }
+}
+
+/// Receive descriptors with one buffer each.
+pub(crate) struct ReceiveRing<D> {
+    ring: D,
+    buffers: D,
+    /// The descriptor that the card gives back next.
+    next: usize,
+}
+
+impl<D: Dma> ReceiveRing<D> {
+    pub(crate) fn new<H: Host<Dma = D>>(host: &mut H) -> Result<Self, NicError> {
+        let ring = allocate(host, DESCRIPTORS * SIZE)?;
+        let buffers = allocate(host, DESCRIPTORS * BUFFER)?;
+        Ok(Self { ring, buffers, next: 0 })
+    }
+
+    /// Where the ring begins, for RDBAL and RDBAH.
+    pub(crate) fn address(&self) -> u64 {
+        self.ring.device_address().0
+    }
+
+    /// The length of the ring in bytes, for RDLEN.
+    pub(crate) fn length(&self) -> u32 {
+        (DESCRIPTORS * SIZE) as u32
+    }
+
+    /// The value for RDT: the card owns what is before it, which is all but one descriptor, since
+    /// RDH = RDT means that it owns none [8254x 3.2.6].
+    pub(crate) fn tail(&self) -> u32 {
+        ((self.next + DESCRIPTORS - 1) % DESCRIPTORS) as u32
+    }
+
+    /// Gives all descriptors to the card, for a card that starts with RDH at 0.
+    pub(crate) fn restart(&mut self) {
+        self.next = 0;
+        for index in 0..DESCRIPTORS {
+            self.arm(index);
+        }
+    }
+
+    /// The descriptors of the next frame, or `None` when the card has not given all of them back.
+    ///
+    /// A frame of more than [`MAX_CHAIN`] descriptors comes in several spans, of which only the last ends
+    /// the frame.
+    pub(crate) fn next(&self) -> Option<Span> {
+        let mut span = Span { pieces: heapless::Vec::new(), ends_frame: false, has_errors: false };
+        while !span.ends_frame && !span.pieces.is_full() {
+            let descriptor = self.descriptor((self.next + span.pieces.len()) % DESCRIPTORS);
+            let status = RxStatus::from_bits_retain(descriptor.status);
+            if !status.contains(RxStatus::DD) {
+                return None;
+            }
+            let length = usize::from(descriptor.length.get());
+            span.ends_frame = status.contains(RxStatus::EOP);
+            // The errors count only in the last descriptor of a frame [8254x 3.2.3.2].
+            let damaged = span.ends_frame && RxErrors::from_bits_retain(descriptor.errors).intersects(DAMAGE);
+            span.has_errors |= damaged || length > BUFFER;
+            let _ = span.pieces.push(length.min(BUFFER) as u16);
+        }
+        Some(span)
+    }
+
+    /// Copies the bytes of `span` into `into`, which has its length.
+    pub(crate) fn copy(&self, span: &Span, into: &mut [u8]) {
+        let mut rest = into;
+        for (offset, piece) in span.pieces.iter().enumerate() {
+            let (bytes, after) = rest.split_at_mut(usize::from(*piece));
+            self.buffers.read((self.next + offset) % DESCRIPTORS * BUFFER, bytes);
+            rest = after;
+        }
+    }
+
+    /// Readies the descriptors of `span` for the card, which gets them by the next write of RDT.
+    pub(crate) fn release(&mut self, span: &Span) {
+        for _ in &span.pieces {
+            self.arm(self.next);
+            self.next = (self.next + 1) % DESCRIPTORS;
+        }
+    }
+
+    /// Forgets what the card gave back, and returns how many frames that was.
+    pub(crate) fn drain(&mut self) -> usize {
+        let mut frames = 0;
+        for _ in 0..DESCRIPTORS {
+            let Some(span) = self.next() else { break };
+            frames += usize::from(span.ends_frame);
+            self.release(&span);
+        }
+        frames
+    }
+
+    /// The half of descriptor `index` that the card writes; the other half reads as zero.
+    fn descriptor(&self, index: usize) -> RxDescriptor {
+        let mut bytes = [0; SIZE];
+        let written = self.ring.read_u64(index * SIZE + WRITE_BACK);
+        bytes[WRITE_BACK..].copy_from_slice(&written.to_le_bytes());
+        RxDescriptor::from_bytes(bytes)
+    }
+
+    /// Gives descriptor `index` its buffer and clears what the card wrote.
+    fn arm(&mut self, index: usize) {
+        let buffer = self.buffers.device_address().0 + (index * BUFFER) as u64;
+        self.ring.write_u64(index * SIZE, buffer);
+        self.ring.write_u64(index * SIZE + WRITE_BACK, 0);
+    }
+}

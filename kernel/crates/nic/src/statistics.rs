@@ -1,0 +1,91 @@
+//! The card's own counts, from registers that are cleared by reading [8254x 13.7].
+
+use crate::Registers;
+use intel_regs::stats;
+
+/// Declares a count for each register, and a pair of registers for each 64-bit count.
+macro_rules! statistics {
+    (
+        single { $($(#[$doc:meta])* $name:ident = $register:ident;)* }
+        pair { $($(#[$wide_doc:meta])* $wide:ident = $low:ident, $high:ident;)* }
+    ) => {
+        /// What the card counted since the driver started it; the driver adds up what it reads.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+        pub struct Statistics {
+            $($(#[$doc])* pub $name: u64,)*
+            $($(#[$wide_doc])* pub $wide: u64,)*
+        }
+
+        impl Statistics {
+            /// All counts with their names, for the log.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)* $((stringify!($wide), self.$wide),)*].into_iter()
+            }
+
+            /// Reads the registers, which clears them, and adds them up. Of a pair the low half is read
+            /// first: reading the high half clears both.
+            pub(crate) fn collect<R: Registers>(&mut self, registers: &mut R) {
+                $(self.$name += u64::from(registers.read(stats::$register));)*
+                $(
+                    self.$wide += u64::from(registers.read(stats::$low));
+                    self.$wide += u64::from(registers.read(stats::$high)) << 32;
+                )*
+            }
+        }
+    };
+}
+
+statistics! {
+    single {
+    /// Frames with a CRC error.
+    crc_errors = CRCERRS;
+    /// Frames with an alignment error.
+    alignment_errors = ALGNERRC;
+    /// Symbol errors.
+    symbol_errors = SYMERRS;
+    /// Frames with an error on the receive data lines.
+    receive_errors = RXERRC;
+    /// Frames lost because the receive FIFO was full.
+    missed_packets = MPC;
+    /// Frames that found no receive descriptor.
+    receive_no_buffers = RNBC;
+    /// Frames whose length field is wrong, or of a wrong length.
+    receive_length_errors = RLEC;
+    /// Frames too short, with a good CRC.
+    receive_undersize = RUC;
+    /// Frames too short, with a bad CRC.
+    receive_fragments = RFC;
+    /// Frames too long, with a good CRC.
+    receive_oversize = ROC;
+    /// Frames too long, with a bad CRC.
+    receive_jabber = RJC;
+    /// Frames given up after 16 collisions.
+    excessive_collisions = ECOL;
+    /// Frames with a late collision.
+    late_collisions = LATECOL;
+    /// Transmissions without carrier sense.
+    transmit_no_carrier = TNCRS;
+    /// Frames received without error.
+    good_packets_received = GPRC;
+    /// Broadcast frames received.
+    broadcast_packets_received = BPRC;
+    /// Multicast frames received.
+    multicast_packets_received = MPRC;
+    /// Frames transmitted without error.
+    good_packets_transmitted = GPTC;
+    }
+    pair {
+    /// Bytes in frames received without error, CRC included.
+    good_octets_received = GORCL, GORCH;
+    /// Bytes in frames transmitted without error, CRC included.
+    good_octets_transmitted = GOTCL, GOTCH;
+    }
+}
+
+impl Statistics {
+    /// Clears the registers without counting: what is in them at start is not this driver's.
+    pub(crate) fn discard<R: Registers>(&self, registers: &mut R) {
+        let mut ignored = *self;
+        ignored.collect(registers);
+    }
+}

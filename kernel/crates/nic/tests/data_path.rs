@@ -1,0 +1,274 @@
+//! The whole way of a frame, on the host: the driver plays the guest's part on a virtual card, frames pass
+//! the switch, and the same driver drives a "physical" card, which is the model again; its port is the wire.
+//!
+//! A wrong bit that model and driver share would pass here: `qemu.rs` is the outside witness.
+
+mod support;
+
+use base::time::Duration;
+use base::{MacAddress, Port};
+use nic::{Duplex, E1000, Event, MAX_FRAME, Speed};
+use path::{Counters, Path, PortConfig, PortId, Progress, UPLINK_HOLD};
+use proptest::prelude::*;
+use support::{Machine, poll, send};
+use testkit::VirtualClock;
+use testkit::frame::{Station, checksums_are_right, mac, number_of, numbered, padded, tcp, udp};
+use vnic::{Vnic, VnicConfig};
+
+/// The station behind the wire.
+const PEER: u8 = 9;
+/// The switch's port of the uplink.
+const UPLINK: usize = 2;
+
+/// A card and the driver on top of it.
+struct Node {
+    machine: Machine<Vnic>,
+    driver: E1000<Machine<Vnic>>,
+}
+
+impl Node {
+    fn new(number: u8, clock: &VirtualClock) -> Self {
+        let machine = Machine::with_clock(Vnic::new(VnicConfig::new(mac(number))), clock.clone());
+        let driver = machine.start().expect("the driver starts the model");
+        Self { machine, driver }
+    }
+}
+
+/// Two guests, with addresses 0 and 1 at the ports of these numbers, and a physical card.
+struct World {
+    clock: VirtualClock,
+    guests: [Node; 2],
+    physical: Node,
+    path: Path,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = VirtualClock::new();
+        let ports = [PortConfig::guest(mac(0)), PortConfig::guest(mac(1)), PortConfig::uplink()];
+        let guests = [Node::new(0, &clock), Node::new(1, &clock)];
+        let physical = Node::new(200, &clock);
+        let mut world = Self { clock, guests, physical, path: Path::new(&ports, 1).unwrap() };
+        // The switch learns where the peer is.
+        world.wire_sends(&[numbered(mac(0), mac(PEER), 0, 60)]);
+        world.settle();
+        assert_eq!(world.guest_polls(0).len(), 1);
+        world
+    }
+
+    fn step(&mut self) -> Progress {
+        let now = self.clock.advance(Duration::from_micros(20));
+        let [a, b] = &self.guests;
+        let (mut a_card, mut b_card) = (a.machine.card.borrow_mut(), b.machine.card.borrow_mut());
+        let mut a_port = a_card.port(&a.machine.memory);
+        let mut b_port = b_card.port(&b.machine.memory);
+        self.path.step(&mut [&mut a_port, &mut b_port, &mut self.physical.driver], now)
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..10_000 {
+            if self.step().is_idle() && self.path.next_deadline().is_none() {
+                return;
+            }
+        }
+        panic!("the path does not come to rest");
+    }
+
+    fn guest_sends(&mut self, guest: usize, frames: &[Vec<u8>]) -> usize {
+        send(&mut self.guests[guest].driver, frames, self.clock.now())
+    }
+
+    fn guest_polls(&mut self, guest: usize) -> Vec<Vec<u8>> {
+        let frames = poll(&mut self.guests[guest].driver, self.clock.now());
+        // New receive descriptors let frames move on that waited in the card.
+        let Node { machine, .. } = &self.guests[guest];
+        machine.card.borrow_mut().port(&machine.memory).send(&[], self.clock.now());
+        frames
+    }
+
+    fn wire_sends(&mut self, frames: &[Vec<u8>]) -> usize {
+        let Node { machine, .. } = &self.physical;
+        send(&mut machine.card.borrow_mut().port(&machine.memory), frames, self.clock.now())
+    }
+
+    fn wire_polls(&mut self) -> Vec<Vec<u8>> {
+        let Node { machine, .. } = &self.physical;
+        poll(&mut machine.card.borrow_mut().port(&machine.memory), self.clock.now())
+    }
+
+    fn counters(&self, port: usize) -> Counters {
+        *self.path.counters(PortId::new(port).unwrap()).unwrap()
+    }
+}
+
+fn frame(to: u8, from: u8, number: u32, length: usize) -> Vec<u8> {
+    numbered(mac(to), mac(from), number, length)
+}
+
+fn numbers(frames: Vec<Vec<u8>>) -> Vec<u32> {
+    frames.iter().map(|frame| number_of(frame).expect("undamaged")).collect()
+}
+
+#[test]
+fn the_driver_finds_address_and_link_of_the_model() {
+    let mut node = Node::new(7, &VirtualClock::new());
+    assert_eq!(node.driver.mac(), mac(7));
+    let link = node.driver.link();
+    assert_eq!((link.up, link.speed, link.duplex), (true, Speed::Mbps1000, Duplex::Full));
+    assert_eq!(node.driver.events().collect::<Vec<_>>(), [Event::LinkUp(link)]);
+    assert_eq!(node.machine.card.borrow().counters().unknown_register, 0);
+}
+
+#[test]
+fn frames_of_every_kind_of_length_go_to_the_wire_and_come_back() {
+    let mut world = World::new();
+    for (number, length) in (0..).zip([18, 59, 60, 61, 1514, 1518, 2048, 2049, 4096, 9000, MAX_FRAME]) {
+        assert_eq!(world.guest_sends(0, &[frame(PEER, 0, number, length)]), 1);
+        world.settle();
+        assert_eq!(world.wire_polls(), [padded(frame(PEER, 0, number, length))], "{length} bytes out");
+        assert_eq!(world.wire_sends(&[padded(frame(0, PEER, number, length))]), 1);
+        world.settle();
+        assert_eq!(world.guest_polls(0), [padded(frame(0, PEER, number, length))], "{length} bytes in");
+    }
+    assert!(world.guest_polls(1).is_empty());
+}
+
+#[test]
+fn guests_reach_each_other_and_the_wire_does_not_hear_it() {
+    let mut world = World::new();
+    let (a, b) = (Station::number(0), Station::number(1));
+    let there: Vec<_> = (0..50).map(|number| tcp(&a, &b, number, &[number as u8; 700])).collect();
+    let back: Vec<_> = (0..50).map(|number| udp(&b, &a, &[number; 300])).collect();
+    assert_eq!((world.guest_sends(0, &there), world.guest_sends(1, &back)), (50, 50));
+    world.settle();
+    let arrived = world.guest_polls(1);
+    assert!(arrived.iter().all(|frame| checksums_are_right(frame)));
+    assert_eq!(arrived, there);
+    assert_eq!(world.guest_polls(0), back);
+    assert!(world.wire_polls().is_empty());
+}
+
+#[test]
+fn a_broadcast_reaches_everyone_else_once() {
+    let mut world = World::new();
+    let hello = numbered(MacAddress::BROADCAST, mac(0), 5, 60);
+    world.guest_sends(0, std::slice::from_ref(&hello));
+    world.settle();
+    assert_eq!(world.guest_polls(1), [hello.clone()]);
+    assert_eq!(world.wire_polls(), [hello]);
+    assert!(world.guest_polls(0).is_empty());
+}
+
+#[test]
+fn a_guest_that_does_not_receive_costs_its_own_frames_and_nobody_elses() {
+    let mut world = World::new();
+    let (mut offered, mut got) = (0, 0);
+    for round in 0..40 {
+        let to_stuck: Vec<_> = (0..16).map(|number| frame(0, PEER, round * 16 + number, 1000)).collect();
+        offered += world.wire_sends(&to_stuck);
+        world.wire_sends(&[frame(1, PEER, round, 60)]);
+        let asked = world.clock.now();
+        while world.clock.now() - asked < UPLINK_HOLD + Duration::from_micros(100) {
+            world.step();
+        }
+        got += world.guest_polls(1).len();
+    }
+    assert_eq!((offered, got), (640, 40));
+    let lost = world.counters(0).held_too_long;
+    assert!(lost > 100, "{lost}");
+    let mut received = 0;
+    loop {
+        let frames = world.guest_polls(0);
+        if frames.is_empty() {
+            break;
+        }
+        received += frames.len() as u64;
+    }
+    assert_eq!(received + lost, 640);
+}
+
+#[test]
+fn frames_for_a_wire_without_link_are_counted_and_flow_again_with_it() {
+    let mut world = World::new();
+    let now = world.clock.now();
+    let _ = world.physical.machine.card.borrow_mut().set_link(false, now);
+    world.physical.driver.unmask();
+    assert!(world.physical.driver.interrupt().link);
+    world.guest_sends(0, &[frame(PEER, 0, 1, 60), frame(1, 0, 2, 60)]);
+    world.settle();
+    assert_eq!(world.counters(UPLINK).link_down, 1);
+    assert_eq!(numbers(world.guest_polls(1)), [2]);
+
+    let _ = world.physical.machine.card.borrow_mut().set_link(true, now);
+    assert!(world.physical.driver.interrupt().link);
+    world.guest_sends(0, &[frame(PEER, 0, 3, 60)]);
+    world.settle();
+    assert_eq!(numbers(world.wire_polls()), [3]);
+}
+
+#[test]
+fn the_models_statistics_agree_with_the_drivers_counts() {
+    let mut world = World::new();
+    world.guest_sends(0, &(0..30).map(|number| frame(PEER, 0, number, 500)).collect::<Vec<_>>());
+    world.settle();
+    // The physical card's transmitter runs when its wire is polled.
+    assert_eq!(world.wire_polls().len(), 30);
+    let now = world.clock.advance(Duration::from_secs(2));
+    world.physical.driver.check(now);
+    let (counters, statistics) = (*world.physical.driver.counters(), *world.physical.driver.statistics());
+    assert_eq!((counters.tx_queued, counters.tx_done, statistics.good_packets_transmitted), (30, 30, 30));
+    assert_eq!(statistics.good_octets_transmitted, 30 * 504);
+    assert_eq!((counters.rx_frames, statistics.good_packets_received), (1, 1));
+}
+
+/// A burst from a guest or from the wire, to somebody.
+fn burst() -> impl Strategy<Value = (usize, u8, u32, usize)> {
+    (0..3usize, 0..3u8, 1..60u32, prop_oneof![60..200usize, 60..=MAX_FRAME])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn everything_arrives_once_whole_and_in_order_while_everyone_listens(
+        bursts in prop::collection::vec(burst(), 1..40),
+    ) {
+        let mut world = World::new();
+        let mut next = 0;
+        let mut expected = [vec![], vec![], vec![]];
+        let mut arrived = [vec![], vec![], vec![]];
+        for (from, to, count, length) in bursts {
+            if from == usize::from(to) {
+                continue;
+            }
+            let station = |place: u8| if usize::from(place) == UPLINK { PEER } else { place };
+            let frames: Vec<_> = (next..next + count)
+                .map(|number| frame(station(to), station(from as u8), number, length))
+                .collect();
+            let taken = match from {
+                UPLINK => world.wire_sends(&frames),
+                guest => world.guest_sends(guest, &frames),
+            };
+            expected[usize::from(to)].extend(next..next + taken as u32);
+            next += count;
+            for _ in 0..8 {
+                world.step();
+                for guest in 0..2 {
+                    arrived[guest].extend(numbers(world.guest_polls(guest)));
+                }
+                arrived[UPLINK].extend(numbers(world.wire_polls()));
+            }
+        }
+        for _ in 0..64 {
+            world.step();
+            for guest in 0..2 {
+                arrived[guest].extend(numbers(world.guest_polls(guest)));
+            }
+            arrived[UPLINK].extend(numbers(world.wire_polls()));
+        }
+        // Frames of different senders may change places: numbers rise with each burst.
+        arrived.iter_mut().for_each(|numbers| numbers.sort_unstable());
+        prop_assert_eq!(arrived, expected);
+        prop_assert_eq!((0..3).map(|port| world.counters(port).dropped_on_departure()).sum::<u64>(), 0);
+    }
+}

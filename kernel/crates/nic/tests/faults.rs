@@ -1,0 +1,251 @@
+//! Cards that fail: at start, in operation, for good and for a while.
+
+mod support;
+
+use base::time::Duration;
+use base::{MacAddress, Port};
+use nic::{CHECK_INTERVAL, Event, NicError, PciId, RESET_LIMIT, RETRY_INTERVAL, State, TRANSMIT_HANG};
+use support::fake_card::{EEPROM_MAC, IMS, ITR, LSC, RXT0, TXDW};
+use support::{FakeCard, Machine, poll, send};
+use testkit::frame::{mac, number_of, numbered};
+
+type Driver = nic::E1000<Machine<FakeCard>>;
+
+fn frames(numbers: std::ops::Range<u32>) -> Vec<Vec<u8>> {
+    numbers.map(|number| numbered(mac(1), mac(2), number, 100)).collect()
+}
+
+fn started(card: FakeCard) -> (Machine<FakeCard>, Driver) {
+    let machine = Machine::new(card);
+    let mut driver = machine.start().expect("the card starts");
+    assert!(driver.events().any(|event| matches!(event, Event::LinkUp(_))));
+    (machine, driver)
+}
+
+/// Lets time pass in steps of the check interval, checking at each.
+fn pass(machine: &Machine<FakeCard>, driver: &mut Driver, time: Duration) {
+    let end = machine.now() + time;
+    while machine.now() < end {
+        driver.check(machine.clock.advance(CHECK_INTERVAL));
+    }
+}
+
+#[test]
+fn an_unknown_card_is_refused() {
+    let machine = Machine::new(FakeCard::default());
+    let id = PciId { vendor: 0x8086, device: 0x1234 };
+    let result = nic::E1000::new(machine.clone(), machine, id);
+    assert_eq!(result.err(), Some(NicError::UnsupportedDevice(id)));
+}
+
+#[test]
+fn a_reset_that_never_ends_is_an_error_after_its_limit() {
+    let machine = Machine::new(FakeCard { reset_never_ends: true, ..FakeCard::default() });
+    let Err(NicError::ResetTimeout { control, waited }) = machine.start() else { panic!("no timeout") };
+    assert_eq!((control & 1 << 26, waited), (1 << 26, RESET_LIMIT));
+    assert!(machine.now().as_nanos() < 2 * RESET_LIMIT.as_nanos() as u64);
+}
+
+#[test]
+fn a_card_that_is_not_there_is_an_error() {
+    let machine = Machine::new(FakeCard { gone: true, ..FakeCard::default() });
+    let error = machine.start().err();
+    assert_eq!(error, Some(NicError::ResetTimeout { control: u32::MAX, waited: RESET_LIMIT }));
+}
+
+#[test]
+fn the_address_comes_from_the_eeprom() {
+    let (_, driver) = started(FakeCard::default());
+    assert_eq!(driver.mac(), MacAddress(EEPROM_MAC));
+}
+
+#[test]
+fn a_silent_eeprom_gives_way_to_the_receive_address() {
+    let mut card = FakeCard { eeprom_silent: true, ..FakeCard::default() };
+    card.set_receive_address(mac(7).0);
+    let mut driver = Machine::new(card).start().unwrap();
+    assert_eq!(driver.mac(), mac(7));
+    let timeouts = driver.events().filter(|event| matches!(event, Event::EepromSilent(_)));
+    assert_eq!(timeouts.count(), 1);
+}
+
+#[test]
+fn a_card_without_an_address_is_refused() {
+    for eeprom in [[0; 6], [0xff; 6]] {
+        let machine = Machine::new(FakeCard { eeprom, ..FakeCard::default() });
+        assert_eq!(machine.start().err(), Some(NicError::NoMacAddress));
+    }
+}
+
+#[test]
+fn a_silent_phy_is_reported_and_the_card_used_all_the_same() {
+    let machine = Machine::new(FakeCard { phy_silent: true, ..FakeCard::default() });
+    let mut driver = machine.start().unwrap();
+    assert!(driver.events().any(|event| matches!(event, Event::PhySilent(_))));
+    assert_eq!(send(&mut driver, &frames(0..3), machine.now()), 3);
+    assert_eq!(machine.card.borrow().sent.len(), 3);
+}
+
+#[test]
+fn a_sleeping_phy_is_woken_and_a_negotiating_one_left_alone() {
+    const AWAKE: u16 = 1 << 12 | 1 << 9;
+    for (before, after) in [(1 << 11, AWAKE), (1 << 12 | 1 << 10, AWAKE), (0x0140, 0x0140 | AWAKE)] {
+        let (machine, _driver) = started(FakeCard { phy_control: before, ..FakeCard::default() });
+        assert_eq!(machine.card.borrow().phy_control, after, "{before:#x}");
+    }
+    let (machine, _driver) = started(FakeCard::default());
+    assert_eq!(machine.card.borrow().phy_control, FakeCard::default().phy_control);
+}
+
+#[test]
+fn a_transmit_hang_resets_the_card_and_counts_what_is_lost() {
+    let (machine, mut driver) = started(FakeCard { transmit_credit: 2, ..FakeCard::default() });
+    assert_eq!(send(&mut driver, &frames(0..5), machine.now()), 5);
+    pass(&machine, &mut driver, TRANSMIT_HANG - CHECK_INTERVAL);
+    assert_eq!(driver.counters().transmit_hangs, 0);
+    machine.card.borrow_mut().transmit_credit = usize::MAX;
+    pass(&machine, &mut driver, 2 * CHECK_INTERVAL);
+
+    let counters = *driver.counters();
+    assert_eq!((counters.transmit_hangs, counters.resets), (1, 1));
+    assert_eq!((counters.tx_queued, counters.tx_done, counters.tx_lost), (5, 2, 3));
+    let events: Vec<_> = driver.events().collect();
+    let [Event::TransmitHang { pending: 3, waited }, Event::Recovered { transmit_lost: 3 }] = events[..]
+    else {
+        panic!("{events:?}")
+    };
+    assert!(waited >= TRANSMIT_HANG);
+    assert_eq!(send(&mut driver, &frames(5..8), machine.now()), 3);
+    assert_eq!(
+        machine.card.borrow().sent.iter().map(|f| number_of(f).unwrap()).collect::<Vec<_>>(),
+        [0, 1, 5, 6, 7]
+    );
+}
+
+#[test]
+fn a_busy_transmitter_is_no_hang() {
+    let (machine, mut driver) = started(FakeCard { transmit_credit: 0, ..FakeCard::default() });
+    send(&mut driver, &frames(0..40), machine.now());
+    for _ in 0..40 {
+        machine.card.borrow_mut().transmit_credit = 1;
+        machine.card.borrow_mut().transmit(&machine.memory);
+        pass(&machine, &mut driver, TRANSMIT_HANG / 2);
+    }
+    assert_eq!((driver.counters().transmit_hangs, driver.counters().tx_done), (0, 40));
+}
+
+#[test]
+fn frames_that_wait_without_a_link_are_no_hang_but_do_not_go_out_late() {
+    let (machine, mut driver) = started(FakeCard::default());
+    machine.card.borrow_mut().link = false;
+    send(&mut driver, &frames(0..3), machine.now());
+    pass(&machine, &mut driver, TRANSMIT_HANG + CHECK_INTERVAL);
+    assert_eq!((driver.counters().transmit_hangs, driver.counters().tx_lost), (0, 3));
+    machine.card.borrow_mut().link = true;
+    pass(&machine, &mut driver, CHECK_INTERVAL);
+    send(&mut driver, &frames(3..4), machine.now());
+    assert_eq!(machine.card.borrow().sent.len(), 1);
+}
+
+#[test]
+fn a_link_change_is_noticed_by_interrupt_and_by_poll() {
+    let (machine, mut driver) = started(FakeCard::default());
+    machine.card.borrow_mut().link = false;
+    machine.card.borrow_mut().raise(LSC);
+    assert!(driver.capabilities().link_up);
+    let causes = driver.interrupt();
+    assert!(causes.link && !causes.receive && !causes.transmit);
+    assert!(!driver.capabilities().link_up);
+
+    machine.card.borrow_mut().link = true;
+    pass(&machine, &mut driver, CHECK_INTERVAL);
+    assert!(driver.capabilities().link_up);
+    let events: Vec<_> = driver.events().collect();
+    assert!(matches!(events[..], [Event::LinkDown, Event::LinkUp(_)]), "{events:?}");
+}
+
+#[test]
+fn a_card_that_dies_fails_once_in_the_log_and_comes_back_when_it_can() {
+    let (machine, mut driver) = started(FakeCard { transmit_stuck: true, ..FakeCard::default() });
+    send(&mut driver, &frames(0..4), machine.now());
+    machine.card.borrow_mut().reset_never_ends = true;
+    pass(&machine, &mut driver, TRANSMIT_HANG + 3 * RETRY_INTERVAL);
+    assert!(matches!(driver.state(), State::Failed(NicError::ResetTimeout { .. })));
+    assert!(!driver.capabilities().link_up);
+    assert_eq!(send(&mut driver, &frames(0..1), machine.now()), 0);
+    assert_eq!(poll(&mut driver, machine.now()), [[0u8; 0]; 0]);
+    assert_eq!(driver.events().filter(|event| matches!(event, Event::Failed(_))).count(), 1);
+
+    machine.card.borrow_mut().reset_never_ends = false;
+    machine.card.borrow_mut().transmit_stuck = false;
+    pass(&machine, &mut driver, RETRY_INTERVAL + CHECK_INTERVAL);
+    assert_eq!(driver.state(), State::Running);
+    assert_eq!(send(&mut driver, &frames(4..6), machine.now()), 2);
+    assert_eq!(machine.card.borrow().sent.len(), 2);
+}
+
+#[test]
+fn a_card_that_is_pulled_out_is_noticed_by_the_check() {
+    let (machine, mut driver) = started(FakeCard::default());
+    machine.card.borrow_mut().gone = true;
+    assert!(driver.interrupt().is_empty());
+    pass(&machine, &mut driver, CHECK_INTERVAL);
+    let gone = NicError::ResetTimeout { control: u32::MAX, waited: RESET_LIMIT };
+    assert_eq!(driver.state(), State::Failed(gone));
+}
+
+#[test]
+fn frames_received_before_a_reset_are_counted_as_lost() {
+    let (machine, mut driver) = started(FakeCard { transmit_stuck: true, ..FakeCard::default() });
+    for frame in frames(0..7) {
+        assert!(machine.card.borrow_mut().receive(&machine.memory, &frame, 0));
+    }
+    send(&mut driver, &frames(0..1), machine.now());
+    pass(&machine, &mut driver, TRANSMIT_HANG + CHECK_INTERVAL);
+    assert_eq!(driver.counters().rx_lost, 7);
+    assert!(machine.card.borrow_mut().receive(&machine.memory, &frames(7..8)[0], 0));
+    assert_eq!(poll(&mut driver, machine.now()), frames(7..8));
+}
+
+#[test]
+fn interrupt_settings_survive_a_reset() {
+    let (machine, mut driver) = started(FakeCard::default());
+    assert_eq!(machine.card.borrow().get(IMS), 0);
+    driver.set_interrupt_interval(Duration::from_micros(256));
+    driver.unmask();
+    let mask = machine.card.borrow().get(IMS);
+    assert_eq!(mask & (LSC | RXT0 | TXDW), LSC | RXT0);
+
+    machine.card.borrow_mut().transmit_stuck = true;
+    send(&mut driver, &frames(0..1), machine.now());
+    pass(&machine, &mut driver, TRANSMIT_HANG + CHECK_INTERVAL);
+    assert_eq!(driver.counters().resets, 1);
+    assert_eq!((machine.card.borrow().get(IMS), machine.card.borrow().get(ITR)), (mask, 1000));
+    driver.mask();
+    assert_eq!(machine.card.borrow().get(IMS), 0);
+}
+
+#[test]
+fn the_cards_counts_are_added_up_over_reads() {
+    let (machine, mut driver) = started(FakeCard::default());
+    for _ in 0..3 {
+        let mut card = machine.card.borrow_mut();
+        card.statistics.insert(0x4000, 2);
+        card.statistics.insert(0x4088, u32::MAX);
+        card.statistics.insert(0x408c, 1);
+        drop(card);
+        pass(&machine, &mut driver, Duration::from_secs(1));
+    }
+    assert_eq!(driver.statistics().crc_errors, 6);
+    assert_eq!(driver.statistics().good_octets_received, 3 * 0x1_ffff_ffff);
+}
+
+#[test]
+fn an_interrupt_without_a_cause_is_left_to_other_cards_on_the_line() {
+    let (machine, mut driver) = started(FakeCard::default());
+    assert!(driver.interrupt().is_empty());
+    machine.card.borrow_mut().raise(RXT0);
+    assert!(driver.interrupt().receive);
+    assert!(driver.interrupt().is_empty());
+    assert_eq!(driver.counters().interrupts, 1);
+}

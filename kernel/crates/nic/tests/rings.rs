@@ -1,0 +1,246 @@
+//! Batches through the rings, against the simple card.
+
+mod support;
+
+use base::{Batch, Port};
+use nic::MAX_FRAME;
+use proptest::prelude::*;
+use support::fake_card::{IMS, RDT, TDT, TXDW};
+use support::{FakeCard, Machine, poll, send};
+use testkit::frame::{mac, number_of, numbered};
+
+type Driver = nic::E1000<Machine<FakeCard>>;
+
+fn frame(number: u32, length: usize) -> Vec<u8> {
+    numbered(mac(1), mac(2), number, length)
+}
+
+fn frames(numbers: std::ops::Range<u32>) -> Vec<Vec<u8>> {
+    numbers.map(|number| frame(number, 100)).collect()
+}
+
+fn started() -> (Machine<FakeCard>, Driver) {
+    let machine = Machine::new(FakeCard::default());
+    let driver = machine.start().expect("the card starts");
+    (machine, driver)
+}
+
+fn receive(machine: &Machine<FakeCard>, frame: &[u8], errors: u8) {
+    assert!(machine.card.borrow_mut().receive(&machine.memory, frame, errors), "the ring has room");
+}
+
+fn numbers(frames: impl IntoIterator<Item = Vec<u8>>) -> Vec<u32> {
+    frames.into_iter().map(|frame| number_of(&frame).expect("undamaged")).collect()
+}
+
+#[test]
+fn a_batch_is_sent_with_one_tail_write() {
+    let (machine, mut driver) = started();
+    let before = machine.card.borrow().written(TDT);
+    assert_eq!(send(&mut driver, &frames(0..40), machine.now()), 40);
+    assert_eq!(machine.card.borrow().written(TDT), before + 1);
+    assert_eq!(numbers(machine.card.borrow_mut().sent.drain(..)), (0..40).collect::<Vec<_>>());
+    assert_eq!(driver.counters().tx_batches, 1);
+}
+
+#[test]
+fn a_batch_is_received_with_one_tail_write_and_within_the_budget() {
+    let (machine, mut driver) = started();
+    frames(0..40).iter().for_each(|frame| receive(&machine, frame, 0));
+    let before = machine.card.borrow().written(RDT);
+    let mut batch = Batch::with_capacity(1 << 17);
+    assert_eq!(driver.poll(&mut batch, 30, machine.now()), 30);
+    assert_eq!(machine.card.borrow().written(RDT), before + 1);
+    assert_eq!(driver.poll(&mut batch, 30, machine.now()), 10);
+    assert_eq!(driver.poll(&mut batch, 30, machine.now()), 0);
+    assert_eq!(machine.card.borrow().written(RDT), before + 2);
+    assert_eq!(numbers(batch.iter().map(<[u8]>::to_vec)), (0..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn short_frames_are_padded_with_zeros_and_not_with_old_data() {
+    let (machine, mut driver) = started();
+    send(&mut driver, &vec![vec![0xee; 200]; 255], machine.now());
+    send(&mut driver, &vec![vec![0xdd; 14]; 255], machine.now());
+    let sent = machine.card.borrow_mut().sent.split_off(255);
+    assert!(sent.iter().all(|frame| frame[..14] == [0xdd; 14] && frame[14..] == [0; 46]));
+    assert_eq!(driver.counters().tx_bytes, 255 * (200 + 14));
+}
+
+#[test]
+fn frames_that_no_wire_carries_are_counted_and_do_not_block_others() {
+    let (machine, mut driver) = started();
+    let offered = [vec![0; 13], frame(0, MAX_FRAME), vec![0; MAX_FRAME + 1], vec![], frame(1, 60)];
+    assert_eq!(send(&mut driver, &offered, machine.now()), 5);
+    assert_eq!(numbers(machine.card.borrow_mut().sent.drain(..)), [0, 1]);
+    let counters = driver.counters();
+    assert_eq!((counters.tx_runt, counters.tx_too_long, counters.tx_queued), (2, 1, 2));
+}
+
+#[test]
+fn a_full_ring_accepts_a_prefix_and_asks_for_an_interrupt() {
+    let (machine, mut driver) = started();
+    driver.unmask();
+    machine.card.borrow_mut().transmit_credit = 0;
+    assert_eq!(send(&mut driver, &frames(0..300), machine.now()), 255);
+    assert_eq!(machine.card.borrow().get(IMS) & TXDW, TXDW);
+    assert_eq!(send(&mut driver, &frames(255..300), machine.now()), 0);
+
+    machine.card.borrow_mut().transmit_credit = 10;
+    machine.card.borrow_mut().transmit(&machine.memory);
+    assert!(driver.interrupt().transmit);
+    assert_eq!(send(&mut driver, &frames(255..300), machine.now()), 10);
+    machine.card.borrow_mut().transmit_credit = usize::MAX;
+    machine.card.borrow_mut().transmit(&machine.memory);
+    assert_eq!(send(&mut driver, &frames(265..300), machine.now()), 35);
+    assert_eq!(machine.card.borrow().get(IMS) & TXDW, 0);
+    assert_eq!(numbers(machine.card.borrow_mut().sent.drain(..)), (0..300).collect::<Vec<_>>());
+    assert_eq!(driver.counters().tx_ring_full, 3);
+}
+
+#[test]
+fn damaged_and_short_frames_are_dropped_and_counted() {
+    let (machine, mut driver) = started();
+    for errors in [0x01, 0x02, 0x04, 0x10, 0x80] {
+        receive(&machine, &frame(9, 100), errors);
+    }
+    receive(&machine, &[0; 13], 0);
+    receive(&machine, &[], 0);
+    // A wrong TCP or IP checksum is for the guest to find.
+    receive(&machine, &frame(1, 100), 0x60);
+    assert_eq!(numbers(poll(&mut driver, machine.now())), [1]);
+    assert_eq!((driver.counters().rx_errors, driver.counters().rx_runt), (5, 2));
+}
+
+#[test]
+fn frames_that_are_too_long_are_dropped_whole() {
+    let (machine, mut driver) = started();
+    for length in [MAX_FRAME + 1, 16384, 16385, 40_000] {
+        receive(&machine, &vec![0x55; length], 0);
+        receive(&machine, &frame(length as u32, MAX_FRAME), 0);
+    }
+    let expected = [MAX_FRAME as u32 + 1, 16384, 16385, 40_000];
+    assert_eq!(numbers(poll(&mut driver, machine.now())), expected);
+    assert_eq!(driver.counters().rx_too_long, 4);
+}
+
+#[test]
+fn a_frame_waits_in_the_ring_until_all_of_it_is_there() {
+    let (machine, mut driver) = started();
+    let jumbo = frame(5, 5000);
+    receive(&machine, &jumbo, 0);
+    // The card has not written its second descriptor yet.
+    let ring = machine.card.borrow().receive_ring();
+    let second = machine.memory.read_u64(ring + 24);
+    machine.memory.write_u64(ring + 24, 0);
+    assert!(poll(&mut driver, machine.now()).is_empty());
+    machine.memory.write_u64(ring + 24, second);
+    assert_eq!(poll(&mut driver, machine.now()), [jumbo]);
+}
+
+#[test]
+fn a_descriptor_longer_than_its_buffer_is_an_error_and_not_a_panic() {
+    let (machine, mut driver) = started();
+    receive(&machine, &frame(0, 100), 0);
+    let ring = machine.card.borrow().receive_ring();
+    machine.memory.write_u16(ring + 8, 0xffff);
+    assert!(poll(&mut driver, machine.now()).is_empty());
+    assert_eq!(driver.counters().rx_errors, 1);
+}
+
+#[test]
+fn a_full_batch_leaves_frames_in_the_ring_unless_they_fit_in_none() {
+    let (machine, mut driver) = started();
+    for (number, length) in [(0, 100), (1, 300), (2, 100)] {
+        receive(&machine, &frame(number, length), 0);
+    }
+    let mut batch = Batch::with_capacity(200);
+    assert_eq!(driver.poll(&mut batch, 64, machine.now()), 1);
+    batch.clear();
+    assert_eq!(driver.poll(&mut batch, 64, machine.now()), 1);
+    assert_eq!(batch.get(0).and_then(number_of), Some(2));
+    assert_eq!(driver.counters().rx_no_room, 1);
+}
+
+#[test]
+fn descriptors_that_all_claim_to_be_done_keep_nobody_busy() {
+    let (machine, mut driver) = started();
+    let ring = machine.card.borrow().receive_ring();
+    for index in 0..256 {
+        machine.memory.write_u64(ring + 16 * index + 8, 0x01_0000_0000 | 2048);
+    }
+    assert!(poll(&mut driver, machine.now()).is_empty());
+    assert_eq!(driver.counters().rx_too_long, 1);
+}
+
+/// What happens at the card and at the port.
+#[derive(Clone, Debug)]
+enum Event {
+    Send { count: usize, length: usize },
+    Complete { frames: usize },
+    Receive { count: usize, length: usize },
+    Poll { budget: usize },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let length = prop_oneof![60usize..200, 60usize..=MAX_FRAME];
+    prop_oneof![
+        (1usize..100, length.clone()).prop_map(|(count, length)| Event::Send { count, length }),
+        (0usize..200).prop_map(|frames| Event::Complete { frames }),
+        (1usize..100, length).prop_map(|(count, length)| Event::Receive { count, length }),
+        (1usize..65).prop_map(|budget| Event::Poll { budget }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn both_directions_keep_order_and_lose_nothing(events in prop::collection::vec(event(), 1..80)) {
+        let (machine, mut driver) = started();
+        machine.card.borrow_mut().transmit_credit = 0;
+        let (mut sent, mut received) = (0, 0);
+        let mut polled = Vec::new();
+        let mut batch = Batch::with_capacity(1 << 17);
+        for event in events {
+            match event {
+                Event::Send { count, length } => {
+                    let frames: Vec<_> = (sent..).take(count).map(|number| frame(number, length)).collect();
+                    sent += send(&mut driver, &frames, machine.now()) as u32;
+                }
+                Event::Complete { frames } => {
+                    let mut card = machine.card.borrow_mut();
+                    card.transmit_credit = frames;
+                    card.transmit(&machine.memory);
+                    card.transmit_credit = 0;
+                }
+                Event::Receive { count, length } => {
+                    let mut card = machine.card.borrow_mut();
+                    for _ in 0..count {
+                        received += u32::from(card.receive(&machine.memory, &frame(received, length), 0));
+                    }
+                }
+                Event::Poll { budget } => {
+                    batch.clear();
+                    prop_assert!(driver.poll(&mut batch, budget, machine.now()) <= budget);
+                    polled.extend(batch.iter().map(|frame| number_of(frame).expect("undamaged")));
+                }
+            }
+            let counters = driver.counters();
+            prop_assert!(counters.tx_done <= machine.card.borrow().sent.len() as u64);
+            prop_assert_eq!(counters.tx_queued, u64::from(sent));
+        }
+        loop {
+            let more = poll(&mut driver, machine.now());
+            if more.is_empty() {
+                break;
+            }
+            polled.extend(numbers(more));
+        }
+        machine.card.borrow_mut().transmit_credit = usize::MAX;
+        machine.card.borrow_mut().transmit(&machine.memory);
+        let on_the_wire = numbers(machine.card.borrow_mut().sent.drain(..));
+        prop_assert_eq!(on_the_wire, (0..sent).collect::<Vec<_>>());
+        prop_assert_eq!(polled, (0..received).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,152 @@
+//! A machine for the driver: fake memory, a virtual clock, and a card behind register access.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use base::time::Duration;
+use base::{Batch, GuestMemory, GuestPhysical, HostPhysical, Instant};
+use nic::{Dma, E1000, Host, NicError, PciId, Registers};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use testkit::{FakeMemory, VirtualClock};
+
+pub mod fake_card;
+
+pub use fake_card::FakeCard;
+
+pub const ID_82540EM: PciId = PciId { vendor: 0x8086, device: 0x100e };
+
+/// What the driver drives.
+pub trait Card {
+    fn read(&mut self, memory: &FakeMemory, offset: u32, now: Instant) -> u32;
+    fn write(&mut self, memory: &FakeMemory, offset: u32, value: u32, now: Instant);
+}
+
+/// The machine around a card; clones share it, so that a test keeps one while the driver owns another.
+pub struct Machine<C> {
+    pub memory: FakeMemory,
+    pub clock: VirtualClock,
+    pub card: Rc<RefCell<C>>,
+    allocated: Rc<Cell<u64>>,
+}
+
+impl<C> Clone for Machine<C> {
+    fn clone(&self) -> Self {
+        let (memory, clock) = (self.memory.clone(), self.clock.clone());
+        Self { memory, clock, card: self.card.clone(), allocated: self.allocated.clone() }
+    }
+}
+
+impl<C: Card> Machine<C> {
+    pub fn new(card: C) -> Self {
+        Self::with_clock(card, VirtualClock::new())
+    }
+
+    pub fn with_clock(card: C, clock: VirtualClock) -> Self {
+        // A base above 4 GiB, so that the high halves of addresses count.
+        let memory = FakeMemory::at(0x1_2345_0000, 2 << 20);
+        let card = Rc::new(RefCell::new(card));
+        Self { memory, clock, card, allocated: Rc::new(Cell::new(0)) }
+    }
+
+    pub fn start(&self) -> Result<E1000<Self>, NicError> {
+        E1000::new(self.clone(), self.clone(), ID_82540EM)
+    }
+
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
+
+impl Card for vnic::Vnic {
+    fn read(&mut self, _memory: &FakeMemory, offset: u32, now: Instant) -> u32 {
+        vnic::Vnic::read(self, offset, now).0
+    }
+
+    fn write(&mut self, _memory: &FakeMemory, offset: u32, value: u32, now: Instant) {
+        // The test polls the card's port after every access, whatever the effects.
+        let _ = vnic::Vnic::write(self, offset, value, now);
+    }
+}
+
+impl<C: Card> Registers for Machine<C> {
+    fn read(&mut self, offset: u32) -> u32 {
+        self.card.borrow_mut().read(&self.memory, offset, self.clock.now())
+    }
+
+    fn write(&mut self, offset: u32, value: u32) {
+        self.card.borrow_mut().write(&self.memory, offset, value, self.clock.now());
+    }
+}
+
+impl<C: Card> Host for Machine<C> {
+    type Registers = Self;
+    type Dma = Run;
+
+    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Run> {
+        let start = self.allocated.get().next_multiple_of(alignment as u64);
+        let end = start + bytes as u64;
+        (end <= self.memory.length() as u64).then(|| {
+            self.allocated.set(end);
+            Run { memory: self.memory.clone(), start: self.memory.base() + start, length: bytes }
+        })
+    }
+
+    fn now(&mut self) -> Instant {
+        self.clock.now()
+    }
+
+    fn relax(&mut self) {
+        self.clock.advance(Duration::from_micros(10));
+    }
+}
+
+/// A run of the fake memory.
+pub struct Run {
+    memory: FakeMemory,
+    start: u64,
+    length: usize,
+}
+
+impl Run {
+    fn at(&self, offset: usize, length: usize) -> u64 {
+        assert!(offset + length <= self.length, "{length} bytes at {offset} of {}", self.length);
+        self.start + offset as u64
+    }
+}
+
+impl Dma for Run {
+    fn device_address(&self) -> HostPhysical {
+        HostPhysical(self.start)
+    }
+
+    fn read(&self, offset: usize, into: &mut [u8]) {
+        let at = GuestPhysical(self.at(offset, into.len()));
+        GuestMemory::read(&self.memory, at, into).unwrap();
+    }
+
+    fn write(&mut self, offset: usize, from: &[u8]) {
+        self.memory.put(self.at(offset, from.len()), from);
+    }
+
+    fn read_u64(&self, offset: usize) -> u64 {
+        assert_eq!(offset % 8, 0);
+        self.memory.read_u64(self.at(offset, 8))
+    }
+
+    fn write_u64(&mut self, offset: usize, value: u64) {
+        assert_eq!(offset % 8, 0);
+        self.memory.write_u64(self.at(offset, 8), value);
+    }
+}
+
+/// All frames that a port has, at most a batch.
+pub fn poll(port: &mut impl base::Port, now: Instant) -> Vec<Vec<u8>> {
+    let mut batch = Batch::with_capacity(1 << 17);
+    port.poll(&mut batch, 64, now);
+    batch.iter().map(<[u8]>::to_vec).collect()
+}
+
+/// Offers frames to a port and returns how many it took.
+pub fn send(port: &mut impl base::Port, frames: &[Vec<u8>], now: Instant) -> usize {
+    let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+    port.send(&frames, now)
+}

@@ -1,0 +1,91 @@
+//! What each port counts.
+
+use crate::DropCause;
+
+/// Counts of one port since construction.
+///
+/// For each port, `rx_frames` = `forwarded` + the drops on arrival. Over all ports, the sum of `copies` =
+/// the sum of `tx_frames` and of the drops on departure + the copies still pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Frames polled from this port.
+    pub rx_frames: u64,
+    /// Bytes in them.
+    pub rx_bytes: u64,
+    /// Frames of them that have at least one destination.
+    pub forwarded: u64,
+    /// Copies those frames became: one for each destination.
+    pub copies: u64,
+    /// Dropped on arrival: shorter than an Ethernet header.
+    pub runt: u64,
+    /// Dropped on arrival: the source is a group address.
+    pub group_source: u64,
+    /// Dropped on arrival: to a group address that bridges do not forward [IEEE 802.1Q-2018 8.6.3].
+    pub reserved_group: u64,
+    /// Dropped on arrival: the destination is on the port the frame came from.
+    pub same_port: u64,
+    /// Dropped on arrival: no other port may get the frame.
+    pub no_destination: u64,
+    /// Copies this port accepted.
+    pub tx_frames: u64,
+    /// Bytes in them.
+    pub tx_bytes: u64,
+    /// Copies for this port dropped: its link is down.
+    pub link_down: u64,
+    /// Copies for this port dropped: it took none within the hold time.
+    pub held_too_long: u64,
+    /// Frames from this port whose source belongs to another port's vNIC; forwarded, but not learned.
+    pub source_conflict: u64,
+    /// Frames from this port whose source was not learned for want of room or because the port's quota is
+    /// used up; forwarded.
+    pub not_learned: u64,
+    /// Addresses that moved to this port from another.
+    pub moved: u64,
+}
+
+impl Counters {
+    /// Frames from this port that were dropped on arrival.
+    #[must_use]
+    pub fn dropped_on_arrival(&self) -> u64 {
+        self.runt + self.group_source + self.reserved_group + self.same_port + self.no_destination
+    }
+
+    /// Copies for this port that were dropped.
+    #[must_use]
+    pub fn dropped_on_departure(&self) -> u64 {
+        self.link_down + self.held_too_long
+    }
+
+    /// All counts with their names, for the log.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, u64); 16] {
+        [
+            ("rx_frames", self.rx_frames),
+            ("rx_bytes", self.rx_bytes),
+            ("forwarded", self.forwarded),
+            ("copies", self.copies),
+            ("runt", self.runt),
+            ("group_source", self.group_source),
+            ("reserved_group", self.reserved_group),
+            ("same_port", self.same_port),
+            ("no_destination", self.no_destination),
+            ("tx_frames", self.tx_frames),
+            ("tx_bytes", self.tx_bytes),
+            ("link_down", self.link_down),
+            ("held_too_long", self.held_too_long),
+            ("source_conflict", self.source_conflict),
+            ("not_learned", self.not_learned),
+            ("moved", self.moved),
+        ]
+    }
+
+    pub(crate) fn count_drop(&mut self, cause: DropCause) {
+        *match cause {
+            DropCause::Runt => &mut self.runt,
+            DropCause::GroupSource => &mut self.group_source,
+            DropCause::ReservedGroup => &mut self.reserved_group,
+            DropCause::SamePort => &mut self.same_port,
+            DropCause::NoDestination => &mut self.no_destination,
+        } += 1;
+    }
+}

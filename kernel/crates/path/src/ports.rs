@@ -1,0 +1,116 @@
+//! Names of ports, and sets of them.
+
+use core::fmt;
+
+/// Most ports one switch has.
+pub const MAX_PORTS: usize = 16;
+
+/// A port of the switch: its place in the list the switch was built from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortId(u8);
+
+impl PortId {
+    /// The port at `index`, or `None` when no switch has that many ports.
+    #[must_use]
+    pub fn new(index: usize) -> Option<Self> {
+        u8::try_from(index).ok().filter(|_| index < MAX_PORTS).map(Self)
+    }
+
+    /// Its place in the list, below [`MAX_PORTS`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl fmt::Display for PortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "port {}", self.0)
+    }
+}
+
+/// A set of ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct PortSet(u16);
+
+impl PortSet {
+    /// No port.
+    pub const EMPTY: Self = Self(0);
+
+    /// The first `count` ports.
+    #[must_use]
+    pub fn first(count: usize) -> Self {
+        Self(u16::MAX.checked_shr((MAX_PORTS - count.min(MAX_PORTS)) as u32).unwrap_or(0))
+    }
+
+    /// This set and `port`.
+    #[must_use]
+    pub fn with(self, port: PortId) -> Self {
+        Self(self.0 | 1 << port.0)
+    }
+
+    /// This set except `port`.
+    #[must_use]
+    pub fn without(self, port: PortId) -> Self {
+        Self(self.0 & !(1 << port.0))
+    }
+
+    /// The ports that are in this set and not in `other`.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The ports that are in either set.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// True when `port` is in the set.
+    #[must_use]
+    pub fn contains(self, port: PortId) -> bool {
+        self.0 & 1 << port.0 != 0
+    }
+
+    /// True when no port is in the set.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Number of ports in the set.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// The ports in the set, in ascending order.
+    pub fn iter(self) -> impl Iterator<Item = PortId> {
+        (0..MAX_PORTS as u8).map(PortId).filter(move |port| self.contains(*port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_ports_are_as_many_as_asked_for() {
+        for count in 0..=MAX_PORTS {
+            assert_eq!(PortSet::first(count).len(), count);
+            assert!(PortSet::first(count).iter().map(PortId::index).eq(0..count));
+        }
+        assert_eq!(PortSet::first(99), PortSet::first(MAX_PORTS));
+        assert_eq!(PortId::new(MAX_PORTS), None);
+    }
+
+    #[test]
+    fn ports_are_added_and_taken_out_one_by_one() {
+        let port = PortId::new(15).unwrap();
+        let set = PortSet::EMPTY.with(port);
+        assert!(set.contains(port) && !set.is_empty());
+        assert!(set.without(port).is_empty());
+        assert_eq!(PortSet::first(16).minus(set), PortSet::first(15));
+    }
+}

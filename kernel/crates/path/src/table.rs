@@ -1,0 +1,205 @@
+//! The table of learned addresses: sets of a few slots, so that every look-up is bounded.
+
+use crate::{MAX_PORTS, PortId};
+use alloc::boxed::Box;
+use alloc::vec;
+use base::time::Duration;
+use base::{Instant, MacAddress};
+
+/// How long an address stays known after it was last seen [IEEE 802.1Q-2018 8.8.3, recommended default].
+pub const AGEING: Duration = Duration::from_secs(300);
+
+/// Most addresses known at once.
+pub const CAPACITY: usize = SETS * WAYS;
+
+/// Most addresses learned from one guest: a guest that invents sources must not crowd out the wire's.
+pub const GUEST_QUOTA: usize = 64;
+
+const SETS: usize = 128;
+const WAYS: usize = 8;
+
+/// What became of a source address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Learned {
+    /// It was known at this port.
+    Refreshed,
+    /// It is known from now on.
+    New,
+    /// It was known at another port.
+    Moved,
+    /// There is no room for it.
+    Refused,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    mac: MacAddress,
+    port: PortId,
+    seen: Instant,
+}
+
+impl Entry {
+    fn is_fresh(&self, now: Instant) -> bool {
+        now.saturating_since(self.seen) <= AGEING
+    }
+}
+
+pub(crate) struct MacTable {
+    slots: Box<[Option<Entry>]>,
+    used: [usize; MAX_PORTS],
+    seed: u64,
+    sweep: usize,
+}
+
+impl MacTable {
+    /// An empty table. `seed` decides which addresses share a set: when it is secret, a guest cannot aim
+    /// at the set of an address it wants forgotten.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { slots: vec![None; CAPACITY].into_boxed_slice(), used: [0; MAX_PORTS], seed, sweep: 0 }
+    }
+
+    /// The port where `mac` was last seen, unless that is too long ago.
+    pub(crate) fn find(&self, mac: MacAddress, now: Instant) -> Option<PortId> {
+        let entry = self.set(mac).find(|entry| entry.mac == mac)?;
+        entry.is_fresh(now).then_some(entry.port)
+    }
+
+    /// Notes that `mac` is at `port`, which may have `quota` addresses.
+    ///
+    /// A full set takes a new address only in place of one that is stale or of the same port: no port can
+    /// make the switch forget what it learned elsewhere.
+    pub(crate) fn learn(&mut self, mac: MacAddress, port: PortId, quota: usize, now: Instant) -> Learned {
+        let new = Entry { mac, port, seen: now };
+        let start = self.start(mac);
+        let slots = &mut self.slots[start..start + WAYS];
+        let under_quota = self.used[port.index()] < quota;
+        if let Some(known) = slots.iter_mut().flatten().find(|entry| entry.mac == mac) {
+            if known.port == port {
+                known.seen = now;
+                return Learned::Refreshed;
+            }
+            if !under_quota {
+                return Learned::Refused;
+            }
+            self.used[known.port.index()] -= 1;
+            self.used[port.index()] += 1;
+            *known = new;
+            return Learned::Moved;
+        }
+        let free = |slot: &&mut Option<Entry>| slot.as_ref().is_none_or(|entry| !entry.is_fresh(now));
+        let slot = match slots.iter_mut().find(free) {
+            Some(slot) if under_quota => slot,
+            _ => {
+                let own = slots.iter_mut().filter(|slot| slot.is_some_and(|entry| entry.port == port));
+                match own.min_by_key(|slot| slot.map(|entry| entry.seen)) {
+                    Some(slot) => slot,
+                    None => return Learned::Refused,
+                }
+            }
+        };
+        if let Some(old) = slot.replace(new) {
+            self.used[old.port.index()] -= 1;
+        }
+        self.used[port.index()] += 1;
+        Learned::New
+    }
+
+    /// Looks at the next few slots and forgets what is stale, so that stale addresses do not count
+    /// against their port's quota for ever.
+    pub(crate) fn sweep(&mut self, now: Instant) {
+        for _ in 0..WAYS {
+            let slot = &mut self.slots[self.sweep];
+            if let Some(entry) = slot.take_if(|entry| !entry.is_fresh(now)) {
+                self.used[entry.port.index()] -= 1;
+            }
+            self.sweep = (self.sweep + 1) % CAPACITY;
+        }
+    }
+
+    fn set(&self, mac: MacAddress) -> impl Iterator<Item = &Entry> {
+        let start = self.start(mac);
+        self.slots[start..start + WAYS].iter().flatten()
+    }
+
+    fn start(&self, mac: MacAddress) -> usize {
+        let [a, b, c, d, e, f] = mac.0;
+        let mut hash = u64::from_be_bytes([0, 0, a, b, c, d, e, f]) ^ self.seed;
+        // Two rounds of multiply and fold: every bit of the address and the seed reaches the set number.
+        for _ in 0..2 {
+            hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash ^= hash >> 32;
+        }
+        (hash % SETS as u64) as usize * WAYS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATER: Instant = Instant(AGEING.as_nanos() as u64 + 1);
+
+    fn mac(number: u32) -> MacAddress {
+        let [a, b, c, d] = number.to_be_bytes();
+        MacAddress([2, 0, a, b, c, d])
+    }
+
+    fn port(index: usize) -> PortId {
+        PortId::new(index).unwrap()
+    }
+
+    #[test]
+    fn an_address_is_found_until_it_is_stale() {
+        let mut table = MacTable::new(1);
+        assert_eq!(table.learn(mac(1), port(3), 9, Instant::ZERO), Learned::New);
+        assert_eq!(table.find(mac(1), Instant(AGEING.as_nanos() as u64)), Some(port(3)));
+        assert_eq!(table.find(mac(1), LATER), None);
+        assert_eq!(table.learn(mac(1), port(3), 9, LATER), Learned::Refreshed);
+        assert_eq!(table.find(mac(1), LATER), Some(port(3)));
+    }
+
+    #[test]
+    fn an_address_moves_with_its_last_frame() {
+        let mut table = MacTable::new(1);
+        table.learn(mac(1), port(0), 9, Instant::ZERO);
+        assert_eq!(table.learn(mac(1), port(1), 9, Instant(5)), Learned::Moved);
+        assert_eq!(table.find(mac(1), Instant(5)), Some(port(1)));
+    }
+
+    #[test]
+    fn one_port_cannot_make_the_switch_forget_anothers_addresses() {
+        let mut table = MacTable::new(7);
+        for number in 0..100 {
+            assert_eq!(table.learn(mac(number), port(0), CAPACITY, Instant::ZERO), Learned::New);
+        }
+        for number in 1000..100_000 {
+            table.learn(mac(number), port(1), CAPACITY, Instant(1));
+        }
+        assert!((0..100).all(|number| table.find(mac(number), Instant(1)) == Some(port(0))));
+    }
+
+    #[test]
+    fn a_port_stays_within_its_quota() {
+        let mut table = MacTable::new(7);
+        for number in 0..10_000 {
+            table.learn(mac(number), port(1), GUEST_QUOTA, Instant::ZERO);
+            assert!(table.used[1] <= GUEST_QUOTA);
+        }
+        let known = (0..10_000).filter(|number| table.find(mac(*number), Instant::ZERO).is_some());
+        assert_eq!(known.count(), table.used[1]);
+        table.learn(mac(77_777), port(2), 9, Instant::ZERO);
+        assert_eq!(table.learn(mac(77_777), port(1), GUEST_QUOTA, Instant::ZERO), Learned::Refused);
+    }
+
+    #[test]
+    fn sweeping_gives_the_quota_of_stale_addresses_back() {
+        let mut table = MacTable::new(7);
+        for number in 0..50 {
+            table.learn(mac(number), port(1), GUEST_QUOTA, Instant::ZERO);
+        }
+        for _ in 0..SETS {
+            table.sweep(LATER);
+        }
+        assert_eq!(table.used[1], 0);
+    }
+}

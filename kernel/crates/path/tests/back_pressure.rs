@@ -1,0 +1,133 @@
+//! The forwarding step between queue ports: back-pressure, hold times, link state.
+
+use base::time::Duration;
+use base::{Instant, MacAddress, Port};
+use path::{GUEST_HOLD, Path, PortConfig, PortId, Progress, UPLINK_HOLD};
+use testkit::QueuePort;
+use testkit::frame::{mac, number_of, numbered};
+
+/// Ports 0 and 1 are guests with addresses 0 and 1; port 2 is the uplink, with station 9 behind it.
+struct Bench {
+    path: Path,
+    ports: [QueuePort; 3],
+}
+
+impl Bench {
+    fn new() -> Self {
+        let ports = [PortConfig::guest(mac(0)), PortConfig::guest(mac(1)), PortConfig::uplink()];
+        let mut bench = Self { path: Path::new(&ports, 1).unwrap(), ports: Default::default() };
+        bench.ports[2].arrive(&numbered(mac(0), mac(9), 0, 60));
+        bench.step(0);
+        bench.ports[0].take_sent();
+        bench
+    }
+
+    fn arrive(&mut self, ingress: usize, destination: MacAddress, numbers: std::ops::Range<u32>) {
+        let source = if ingress == 2 { mac(9) } else { mac(ingress as u8) };
+        for number in numbers {
+            self.ports[ingress].arrive(&numbered(destination, source, number, 60));
+        }
+    }
+
+    fn step(&mut self, nanos: u64) -> Progress {
+        let [a, b, c] = &mut self.ports;
+        self.path.step(&mut [a as &mut dyn Port, b, c], Instant(nanos))
+    }
+
+    fn sent(&mut self, port: usize) -> Vec<u32> {
+        self.ports[port].take_sent().iter().map(|frame| number_of(frame).unwrap()).collect()
+    }
+
+    fn counters(&self, port: usize) -> path::Counters {
+        *self.path.counters(PortId::new(port).unwrap()).unwrap()
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos() as u64
+}
+
+#[test]
+fn frames_of_one_destination_go_in_one_call() {
+    let mut bench = Bench::new();
+    bench.arrive(0, mac(9), 0..40);
+    bench.step(0);
+    assert_eq!(bench.sent(2), (0..40).collect::<Vec<_>>());
+    assert_eq!(bench.ports[2].send_calls, 1);
+}
+
+#[test]
+fn a_full_destination_stops_its_sender_instead_of_losing_frames() {
+    let mut bench = Bench::new();
+    bench.ports[1].space = 10;
+    bench.arrive(0, mac(1), 0..100);
+    bench.step(0);
+    let progress = bench.step(1);
+    assert_eq!((progress.polled, progress.pending), (0, 54));
+    assert_eq!(bench.ports[0].incoming.len(), 36);
+    assert_eq!(bench.path.next_deadline(), Some(Instant(nanos(GUEST_HOLD))));
+
+    bench.ports[1].space = usize::MAX;
+    bench.step(2);
+    bench.step(3);
+    assert_eq!(bench.sent(1), (0..100).collect::<Vec<_>>());
+    assert_eq!(bench.path.next_deadline(), None);
+}
+
+#[test]
+fn a_slow_destination_does_not_delay_others_of_the_same_batch() {
+    let mut bench = Bench::new();
+    bench.ports[1].space = 0;
+    bench.arrive(2, mac(1), 0..1);
+    bench.arrive(2, mac(0), 1..2);
+    bench.step(0);
+    assert_eq!(bench.sent(0), [1]);
+}
+
+#[test]
+fn held_frames_are_dropped_and_counted_when_their_time_is_over() {
+    for (ingress, hold) in [(0, GUEST_HOLD), (2, UPLINK_HOLD)] {
+        let mut bench = Bench::new();
+        bench.ports[1].space = 1;
+        bench.arrive(ingress, mac(1), 0..3);
+        bench.step(0);
+        assert_eq!(bench.step(nanos(hold) - 1).dropped, 0);
+        assert_eq!(bench.step(nanos(hold)).dropped, 2);
+        assert_eq!(bench.counters(1).held_too_long, 2);
+        assert_eq!(bench.path.pending(PortId::new(ingress).unwrap()), 0);
+    }
+}
+
+#[test]
+fn a_flooded_frame_reaches_each_port_once_though_one_is_slow() {
+    let mut bench = Bench::new();
+    bench.ports[1].space = 0;
+    bench.arrive(0, MacAddress::BROADCAST, 0..2);
+    for time in 0..5 {
+        bench.step(time);
+    }
+    assert_eq!((bench.sent(1), bench.sent(2)), (vec![], vec![0, 1]));
+    bench.ports[1].space = usize::MAX;
+    bench.step(5);
+    assert_eq!((bench.sent(1), bench.sent(2)), (vec![0, 1], vec![]));
+}
+
+#[test]
+fn frames_to_a_port_without_link_are_dropped_at_once() {
+    let mut bench = Bench::new();
+    bench.ports[2].capabilities.link_up = false;
+    bench.arrive(0, mac(9), 0..3);
+    assert_eq!(bench.step(0).dropped, 3);
+    assert_eq!(bench.counters(2).link_down, 3);
+    assert!(bench.step(1).is_idle());
+}
+
+#[test]
+fn a_port_missing_from_the_list_counts_as_without_link() {
+    let mut bench = Bench::new();
+    bench.arrive(0, mac(9), 0..1);
+    let [a, b, _] = &mut bench.ports;
+    bench.path.step(&mut [a as &mut dyn Port, b], Instant(1));
+    assert_eq!(bench.counters(2).link_down, 1);
+    assert!(bench.path.step(&mut [], Instant(2)).is_idle());
+}

@@ -1,0 +1,149 @@
+//! Whatever happens at the ports, no frame is lost without a counter, doubled, damaged or overtaken.
+
+use base::{Instant, MacAddress, Port};
+use path::{Path, PortConfig, PortId};
+use proptest::prelude::*;
+use std::collections::HashMap;
+use testkit::QueuePort;
+use testkit::frame::{mac, number_of, numbered};
+
+const PORTS: usize = 4;
+
+/// What happens between two steps.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A burst of frames arrives at a port, for a station that may be anywhere, nowhere or everywhere.
+    Arrive { port: usize, destination: u8, count: u8, length: usize },
+    /// A damaged frame arrives.
+    Odd { port: usize, bytes: Vec<u8> },
+    /// A port has room for so many frames from now on.
+    Space { port: usize, space: usize },
+    /// A port's link changes.
+    Link { port: usize, up: bool },
+    /// Time passes.
+    Wait { micros: u64 },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let port = 0..PORTS;
+    prop_oneof![
+        5 => (port.clone(), 0u8..8, 1u8..90, 60usize..9018).prop_map(|(port, destination, count, length)| {
+            Event::Arrive { port, destination, count, length }
+        }),
+        1 => (port.clone(), prop::collection::vec(any::<u8>(), 0..30)).prop_map(|(port, bytes)| {
+            Event::Odd { port, bytes }
+        }),
+        3 => (port.clone(), 0usize..100).prop_map(|(port, space)| Event::Space { port, space }),
+        1 => (port, any::<bool>()).prop_map(|(port, up)| Event::Link { port, up }),
+        3 => (0u64..30_000).prop_map(|micros| Event::Wait { micros }),
+    ]
+}
+
+/// Stations 0 and 1 are the guests, 2 and 3 live behind the uplinks, 4 to 6 nowhere, 7 is broadcast.
+fn station(number: u8) -> MacAddress {
+    if number == 7 { MacAddress::BROADCAST } else { mac(number) }
+}
+
+struct Bench {
+    path: Path,
+    ports: [QueuePort; PORTS],
+    now: u64,
+    next: u32,
+    ingress: HashMap<u32, usize>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let guests = [PortConfig::guest(mac(0)), PortConfig::guest(mac(1))];
+        let ports = [guests[0], guests[1], PortConfig::uplink(), PortConfig::uplink()];
+        let path = Path::new(&ports, 1).unwrap();
+        Self { path, ports: Default::default(), now: 0, next: 0, ingress: HashMap::new() }
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Arrive { port, destination, count, length } => {
+                for _ in 0..count {
+                    let frame = numbered(station(destination), mac(port as u8), self.next, length);
+                    self.ports[port].arrive(&frame);
+                    self.ingress.insert(self.next, port);
+                    self.next += 1;
+                }
+            }
+            // A number that no other frame has: these may be delivered, but are not followed.
+            Event::Odd { port, bytes } => self.ports[port].arrive(&bytes),
+            Event::Space { port, space } => self.ports[port].space = space,
+            Event::Link { port, up } => self.ports[port].capabilities.link_up = up,
+            Event::Wait { micros } => self.now += micros * 1000,
+        }
+    }
+
+    fn step(&mut self) -> path::Progress {
+        let [a, b, c, d] = &mut self.ports;
+        self.path.step(&mut [a as &mut dyn Port, b, c, d], Instant(self.now))
+    }
+
+    fn check_conservation(&self) {
+        let all: Vec<_> = (0..PORTS).map(|index| PortId::new(index).unwrap()).collect();
+        let of = |port: &PortId| *self.path.counters(*port).unwrap();
+        for counters in all.iter().map(of) {
+            assert_eq!(counters.rx_frames, counters.forwarded + counters.dropped_on_arrival());
+        }
+        let copies: u64 = all.iter().map(|port| of(port).copies).sum();
+        let gone: u64 = all.iter().map(|port| of(port).tx_frames + of(port).dropped_on_departure()).sum();
+        let pending: usize = all.iter().map(|port| self.path.pending(*port)).sum();
+        assert_eq!(copies, gone + pending as u64);
+        for (port, queue) in all.iter().zip(&self.ports) {
+            assert_eq!(of(port).tx_frames, queue.sent.len() as u64);
+            assert_eq!(of(port).tx_bytes, queue.sent.iter().map(|frame| frame.len() as u64).sum::<u64>());
+        }
+    }
+
+    fn check_order(&self) {
+        for (egress, queue) in self.ports.iter().enumerate() {
+            let mut last = HashMap::new();
+            for number in queue.sent.iter().filter(|frame| frame.len() >= 60).map(|frame| number_of(frame)) {
+                let number = number.expect("a frame arrives undamaged");
+                let ingress = self.ingress[&number];
+                assert_ne!(ingress, egress, "a frame never goes back");
+                let before = last.insert(ingress, number);
+                assert!(before.is_none_or(|before| before < number), "{before:?} before {number}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn frames_are_conserved_and_keep_their_order(events in prop::collection::vec(event(), 1..60)) {
+        let mut bench = Bench::new();
+        for event in events {
+            bench.apply(event);
+            bench.step();
+            bench.check_conservation();
+            bench.check_order();
+            if let Some(deadline) = bench.path.next_deadline() {
+                prop_assert!(deadline.as_nanos() > bench.now, "nothing is held beyond its deadline");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_when_every_port_takes_what_it_is_given(
+        bursts in prop::collection::vec((0..2usize, 0u8..2, 1u8..90), 1..20),
+    ) {
+        let mut bench = Bench::new();
+        let mut expected = [0u64; 2];
+        for (port, destination, count) in bursts {
+            bench.apply(Event::Arrive { port, destination, count, length: 300 });
+            if usize::from(destination) != port {
+                expected[usize::from(destination)] += u64::from(count);
+            }
+        }
+        while !bench.step().is_idle() {}
+        bench.check_order();
+        prop_assert_eq!([0, 1].map(|port: usize| bench.ports[port].sent.len() as u64), expected);
+    }
+}

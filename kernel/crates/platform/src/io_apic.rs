@@ -1,0 +1,169 @@
+//! The I/O APIC: 24 inputs, each with a redirection entry that says which message it sends [82093AA].
+//!
+//! Inputs are given as asserted or not, which leaves polarity to the wiring. Beyond the 82093AA it has the
+//! EOI register that version 0x20 brought [ICH family: EOIR], by which a guest ends a level-triggered
+//! interrupt without its local APIC.
+
+use crate::message::{DeliveryMode, Message, TRIGGER_LEVEL, widen};
+
+/// Number of inputs.
+pub const INPUTS: usize = 24;
+
+/// Offset of IOREGSEL, which selects a register by its low byte.
+const IOREGSEL: u16 = 0x00;
+/// Offset of IOWIN, where the selected register is.
+const IOWIN: u16 = 0x10;
+/// Offset of the EOI register.
+const EOIR: u16 = 0x40;
+
+const IOAPICID: u8 = 0x00;
+const IOAPICVER: u8 = 0x01;
+const IOAPICARB: u8 = 0x02;
+const IOREDTBL: u8 = 0x10;
+
+const VERSION: u32 = 0x20 | (INPUTS as u32 - 1) << 16;
+
+/// Redirection entry, low half [82093AA 3.2.4].
+const MASKED: u32 = 1 << 16;
+const REMOTE_IRR: u32 = 1 << 14;
+const DELIVERY_STATUS: u32 = 1 << 12;
+const LOGICAL: u32 = 1 << 11;
+const LOW_WRITABLE: u32 = 0x1_ffff & !(REMOTE_IRR | DELIVERY_STATUS);
+/// Redirection entry, high half: the destination.
+const HIGH_WRITABLE: u32 = 0xff00_0000;
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    low: u32,
+    high: u32,
+    asserted: bool,
+}
+
+impl Entry {
+    fn level(&self) -> bool {
+        self.low & TRIGGER_LEVEL != 0
+    }
+
+    /// The entry's message, unless it is masked, has a reserved mode, or waits for the end of the last one.
+    fn send(&mut self) -> Option<Message> {
+        if self.low & (MASKED | REMOTE_IRR) != 0 {
+            return None;
+        }
+        let mode = DeliveryMode::from_register(self.low).filter(|mode| *mode != DeliveryMode::StartUp)?;
+        // Only these have an end that is reported; all others are edges [82093AA 3.2.4, DELMOD].
+        let level = self.level() && matches!(mode, DeliveryMode::Fixed | DeliveryMode::LowestPriority);
+        if level {
+            self.low |= REMOTE_IRR;
+        }
+        Some(Message {
+            destination: widen((self.high >> 24) as u8),
+            logical: self.low & LOGICAL != 0,
+            mode,
+            vector: self.low as u8,
+            level,
+        })
+    }
+
+    /// Sends for as long as the line is asserted: what is due after a change other than of the line.
+    fn resend(&mut self) -> Option<Message> {
+        if self.level() && self.asserted { self.send() } else { None }
+    }
+}
+
+/// The I/O APIC.
+#[derive(Debug, Clone)]
+pub struct IoApic {
+    id: u32,
+    select: u8,
+    entries: [Entry; INPUTS],
+}
+
+impl Default for IoApic {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl IoApic {
+    /// The state after reset: every input masked.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { id: 0, select: 0, entries: [Entry { low: MASKED, high: 0, asserted: false }; INPUTS] }
+    }
+
+    /// Reads the 32-bit register at `offset` from the I/O APIC's address.
+    #[must_use]
+    pub fn read(&self, offset: u16) -> u32 {
+        match (offset, self.select) {
+            (IOREGSEL, select) => select.into(),
+            (IOWIN, IOAPICID | IOAPICARB) => self.id,
+            (IOWIN, IOAPICVER) => VERSION,
+            (IOWIN, select) => match self.entries.get(entry_index(select)) {
+                Some(entry) if select & 1 == 0 => entry.low,
+                Some(entry) => entry.high,
+                None => 0,
+            },
+            _ => 0,
+        }
+    }
+
+    /// Writes the 32-bit register at `offset`. The second value is a message that is due, when a level
+    /// that is asserted meanwhile can be sent now.
+    pub fn write(&mut self, offset: u16, value: u32) -> Option<Message> {
+        const ID_WRITABLE: u32 = 0x0f00_0000;
+        match (offset, self.select) {
+            (IOREGSEL, _) => self.select = value as u8,
+            (IOWIN, IOAPICID) => self.id = value & ID_WRITABLE,
+            (IOWIN, select) => return self.write_entry(select, value),
+            _ => {}
+        }
+        None
+    }
+
+    /// The vector that a write to `offset` ends, when it is one to the EOI register: to be handed to
+    /// [`IoApic::eoi`].
+    #[must_use]
+    pub fn ended_by_write(offset: u16, value: u32) -> Option<u8> {
+        (offset == EOIR).then_some(value as u8)
+    }
+
+    fn write_entry(&mut self, select: u8, value: u32) -> Option<Message> {
+        let entry = self.entries.get_mut(entry_index(select))?;
+        if select & 1 != 0 {
+            entry.high = value & HIGH_WRITABLE;
+            return None;
+        }
+        entry.low = entry.low & REMOTE_IRR | value & LOW_WRITABLE;
+        // Remote IRR has no meaning for edges. Guests switch an entry to edge and back to end an interrupt.
+        if !entry.level() {
+            entry.low &= !REMOTE_IRR;
+        }
+        entry.resend()
+    }
+
+    /// Input `pin` is asserted or not. An edge at a masked input is lost [82093AA 3.2.4, interrupt mask].
+    pub fn set_line(&mut self, pin: u8, asserted: bool) -> Option<Message> {
+        let entry = self.entries.get_mut(usize::from(pin))?;
+        let rises = asserted && !entry.asserted;
+        entry.asserted = asserted;
+        if rises { entry.send() } else { None }
+    }
+
+    /// A processor has ended the level-triggered interrupt `vector`: entries that sent it may send again,
+    /// and those whose line is still asserted do, through `resend`.
+    pub fn eoi(&mut self, vector: u8, mut resend: impl FnMut(Message)) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.low as u8 == vector && entry.level()) {
+            entry.low &= !REMOTE_IRR;
+            if let Some(message) = entry.resend() {
+                resend(message);
+            }
+        }
+    }
+}
+
+fn entry_index(select: u8) -> usize {
+    usize::from(select.wrapping_sub(IOREDTBL) >> 1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! What a guest sees of model-specific registers: which the processor holds ([`processor`]), which the
+//! local APIC, which Weir keeps here, and that all others do not exist.
+
+mod mtrr;
+pub mod processor;
+
+use crate::cpuid::CpuidPolicy;
+use mtrr::Mtrrs;
+use processor::Condition;
+
+/// IA32_TIME_STAMP_COUNTER.
+pub const IA32_TIME_STAMP_COUNTER: u32 = 0x10;
+/// IA32_PAT.
+pub const IA32_PAT: u32 = 0x277;
+/// IA32_XSS.
+pub const IA32_XSS: u32 = 0xda0;
+/// IA32_EFER.
+pub const IA32_EFER: u32 = 0xc000_0080;
+/// IA32_ARCH_CAPABILITIES.
+pub const IA32_ARCH_CAPABILITIES: u32 = 0x10a;
+
+const IA32_PLATFORM_ID: u32 = 0x17;
+const IA32_APIC_BASE: u32 = 0x1b;
+const IA32_FEATURE_CONTROL: u32 = 0x3a;
+const IA32_TSC_ADJUST: u32 = 0x3b;
+const IA32_BIOS_UPDT_TRIG: u32 = 0x79;
+const IA32_BIOS_SIGN_ID: u32 = 0x8b;
+const MSR_PLATFORM_INFO: u32 = 0xce;
+const IA32_MCG_CAP: u32 = 0x179;
+const IA32_MCG_STATUS: u32 = 0x17a;
+const IA32_PERF_STATUS: u32 = 0x198;
+const IA32_MISC_ENABLE: u32 = 0x1a0;
+const IA32_DEBUGCTL: u32 = 0x1d9;
+const IA32_TSC_DEADLINE: u32 = 0x6e0;
+const X2APIC_FIRST: u32 = 0x800;
+const X2APIC_LAST: u32 = 0x8ff;
+
+/// IA32_FEATURE_CONTROL: locked with everything off, as firmware without VMX and SGX leaves it.
+const FEATURE_CONTROL_LOCKED: u64 = 1;
+/// IA32_MISC_ENABLE [SDM4 table 2-2]: fast strings; no branch trace store, no PEBS.
+const FAST_STRINGS: u64 = 1 << 0;
+const BTS_UNAVAILABLE: u64 = 1 << 11;
+const PEBS_UNAVAILABLE: u64 = 1 << 12;
+/// Bits of IA32_MISC_ENABLE that a guest may change: fast strings, and those that it clears in any case,
+/// LIMIT_CPUID_MAXVAL and XD disable, which do nothing here.
+const MISC_ENABLE_WRITABLE: u64 = FAST_STRINGS | 1 << 22 | 1 << 34;
+/// What the guest may know of IA32_ARCH_CAPABILITIES: what the processor does not suffer from and what
+/// VERW does. Bits that announce further control registers stay hidden, as the registers do.
+const ARCH_CAPABILITIES_SHOWN: u64 = bits(&[0, 1, 2, 3, 4, 5, 6, 8, 13, 14, 15, 17, 19, 20, 24, 26, 27, 28]);
+/// IA32_EFER: SCE, LME, LMA, NXE.
+const EFER_SHOWN: u64 = bits(&[0, 8, 10, 11]);
+
+const fn bits(numbers: &[u8]) -> u64 {
+    let (mut mask, mut i) = (0, 0);
+    while i < numbers.len() {
+        mask |= 1 << numbers[i];
+        i += 1;
+    }
+    mask
+}
+
+/// What to do for RDMSR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadMsr {
+    /// The guest gets this value.
+    Value(u64),
+    /// The guest's value is where [`processor`] says.
+    Processor,
+    /// The local APIC has it.
+    LocalApic,
+    /// #GP(0): there is no such register.
+    Refuse,
+}
+
+/// What to do for WRMSR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMsr {
+    /// Done, or without effect here.
+    Done,
+    /// Add this to the guest's TSC offset, wrapping.
+    MoveTsc(u64),
+    /// The value is acceptable: put it where [`processor`] says.
+    Processor,
+    /// The local APIC has it.
+    LocalApic,
+    /// #GP(0): there is no such register, it is read-only, or the value is not acceptable.
+    Refuse,
+}
+
+/// What the host says that a guest is shown a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct HostMsrs {
+    /// IA32_ARCH_CAPABILITIES, zero where there is none.
+    pub arch_capabilities: u64,
+    /// Microcode revision, the upper half of IA32_BIOS_SIGN_ID.
+    pub microcode: u32,
+    /// Physical address bits that the guest is shown in CPUID leaf 0x8000_0008.
+    pub physical_bits: u8,
+}
+
+/// The registers of one processor that Weir keeps.
+#[derive(Clone, Debug)]
+pub struct Msrs {
+    policy: CpuidPolicy,
+    host: HostMsrs,
+    mtrrs: Mtrrs,
+    misc_enable: u64,
+    tsc_adjust: u64,
+    mcg_status: u64,
+}
+
+impl Msrs {
+    /// The registers after reset, as firmware leaves them.
+    #[must_use]
+    pub fn new(policy: CpuidPolicy, host: HostMsrs) -> Self {
+        Self {
+            policy,
+            host,
+            mtrrs: Mtrrs::new(host.physical_bits),
+            misc_enable: FAST_STRINGS | BTS_UNAVAILABLE | PEBS_UNAVAILABLE,
+            tsc_adjust: 0,
+            mcg_status: 0,
+        }
+    }
+
+    /// RDMSR of register `msr`.
+    #[must_use]
+    pub fn read(&self, msr: u32) -> ReadMsr {
+        if let Some(held) = processor::find(msr) {
+            let readable = held.home != processor::Home::Command && self.exists(held.condition);
+            return if readable { ReadMsr::Processor } else { ReadMsr::Refuse };
+        }
+        // Ratio of the TSC to the 100 MHz bus.
+        let ratio = (self.policy.tsc_hz / 100_000_000).min(0xff);
+        let value = match msr {
+            IA32_APIC_BASE | IA32_TSC_DEADLINE | X2APIC_FIRST..=X2APIC_LAST => return ReadMsr::LocalApic,
+            // No platform, no open machine check, no bank to report one.
+            IA32_PLATFORM_ID | IA32_MCG_CAP | IA32_DEBUGCTL => 0,
+            IA32_MCG_STATUS => self.mcg_status,
+            IA32_FEATURE_CONTROL => FEATURE_CONTROL_LOCKED,
+            IA32_TSC_ADJUST => self.tsc_adjust,
+            IA32_BIOS_SIGN_ID => u64::from(self.host.microcode) << 32,
+            MSR_PLATFORM_INFO | IA32_PERF_STATUS => ratio << 8,
+            IA32_ARCH_CAPABILITIES if self.policy.arch_capabilities => {
+                self.host.arch_capabilities & ARCH_CAPABILITIES_SHOWN
+            }
+            IA32_MISC_ENABLE => self.misc_enable,
+            _ => return self.mtrrs.read(msr).map_or(ReadMsr::Refuse, ReadMsr::Value),
+        };
+        ReadMsr::Value(value)
+    }
+
+    /// WRMSR of `value` to register `msr`; `guest_tsc` is the guest's time stamp counter now.
+    pub fn write(&mut self, msr: u32, value: u64, guest_tsc: u64) -> WriteMsr {
+        if let Some(held) = processor::find(msr) {
+            return self.write_held(held, value, guest_tsc);
+        }
+        let accepted = match msr {
+            IA32_APIC_BASE | IA32_TSC_DEADLINE | X2APIC_FIRST..=X2APIC_LAST => return WriteMsr::LocalApic,
+            IA32_TSC_ADJUST => {
+                let moved = value.wrapping_sub(self.tsc_adjust);
+                self.tsc_adjust = value;
+                return WriteMsr::MoveTsc(moved);
+            }
+            // A guest clears the revision before it asks for it; updates are the host's, and loading one
+            // has no effect, which the unchanged revision tells the guest.
+            IA32_BIOS_SIGN_ID | IA32_BIOS_UPDT_TRIG => true,
+            IA32_MCG_STATUS => {
+                self.mcg_status = value & 7;
+                value <= 7
+            }
+            IA32_MISC_ENABLE => {
+                self.misc_enable = self.misc_enable & !MISC_ENABLE_WRITABLE | value & MISC_ENABLE_WRITABLE;
+                true
+            }
+            // LBR and BTF (bits 0 and 1) are taken and read back as zero, which is how a processor says that
+            // it has none: a debugger that steps by branches then steps by instructions.
+            IA32_DEBUGCTL => value & !3 == 0,
+            _ => self.mtrrs.write(msr, value).unwrap_or(false),
+        };
+        if accepted { WriteMsr::Done } else { WriteMsr::Refuse }
+    }
+
+    fn write_held(&mut self, held: &processor::ProcessorMsr, value: u64, guest_tsc: u64) -> WriteMsr {
+        let accepted = match held.index {
+            IA32_TIME_STAMP_COUNTER => {
+                // TSC_ADJUST follows every change of the counter [SDM3B 18.17.3].
+                let moved = value.wrapping_sub(guest_tsc);
+                self.tsc_adjust = self.tsc_adjust.wrapping_add(moved);
+                return WriteMsr::MoveTsc(moved);
+            }
+            // UC, WC, WT, WP, WB and UC- [SDM3A table 12-10].
+            IA32_PAT => value.to_le_bytes().into_iter().all(|kind| matches!(kind, 0 | 1 | 4..=7)),
+            IA32_EFER => value & !EFER_SHOWN == 0,
+            IA32_XSS => value == 0,
+            _ => true,
+        };
+        if accepted && self.exists(held.condition) { WriteMsr::Processor } else { WriteMsr::Refuse }
+    }
+
+    fn exists(&self, condition: Condition) -> bool {
+        match condition {
+            Condition::Always => true,
+            Condition::Rdtscp => self.policy.rdtscp,
+            Condition::SpecCtrl => self.policy.spec_ctrl,
+            Condition::Xsaves => self.policy.xsaves,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! One guest's board: every device but its vNICs, behind I/O ports and memory addresses.
+//!
+//! The kernel calls [`Pc::port_read`] and its siblings on exits, [`Pc::advance`] when
+//! [`Pc::next_deadline`] has come, and acts on the [`Effects`] that come back: after `IRQ_CHANGED` it looks
+//! at [`Pc::pending_interrupt`], after `TIMER_CHANGED` at [`Pc::next_deadline`], after `CONSOLE` at
+//! [`Pc::take_console`], after `POWER` at [`Pc::power_event`], after `MAP_CHANGED` at its own copies of
+//! [`Pc::find_bar`].
+
+mod bus;
+#[cfg(test)]
+mod tests;
+
+use crate::interrupts::Interrupts;
+use crate::layout;
+use crate::pci::{BarHit, PciBus};
+use crate::pit::Pit;
+use crate::power::{Power, PowerEvent};
+use crate::rtc::Rtc;
+use crate::uart::Uart;
+use base::{Effects, GuestPhysical, Instant};
+
+/// What tells one board from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PcConfig {
+    /// Memory of the guest in bytes.
+    pub memory_bytes: u64,
+    /// Processors, from 1 on.
+    pub vcpus: u8,
+    /// Frequency of the guest's time stamp counter in Hz.
+    pub tsc_hz: u64,
+    /// Seconds since 1 January 1970, UTC, at [`Instant::ZERO`].
+    pub wall_clock_unix_seconds: u64,
+    /// vNICs, at [`crate::pci::FIRST_NIC_SLOT`] and the slots behind it.
+    pub nics: u8,
+}
+
+/// The board.
+#[derive(Debug)]
+pub struct Pc {
+    interrupts: Interrupts,
+    pit: Pit,
+    uart: Uart,
+    rtc: Rtc,
+    pci: PciBus,
+    power: Power,
+}
+
+impl Pc {
+    /// A board after power-on. To reset a guest, make a new one.
+    #[must_use]
+    pub fn new(config: &PcConfig) -> Self {
+        Self {
+            interrupts: Interrupts::new(config.vcpus, config.tsc_hz),
+            pit: Pit::new(),
+            uart: Uart::default(),
+            rtc: Rtc::new(config.wall_clock_unix_seconds, config.memory_bytes),
+            pci: PciBus::new(config.nics),
+            power: Power::default(),
+        }
+    }
+
+    /// The interrupt controllers, for what the kernel asks of them directly: pending vectors, local APIC
+    /// registers, start-up of further processors.
+    pub fn interrupts(&mut self) -> &mut Interrupts {
+        &mut self.interrupts
+    }
+
+    /// The vNIC register at `address`, when a base address register decodes it now.
+    #[must_use]
+    pub fn find_bar(&self, address: GuestPhysical) -> Option<BarHit> {
+        self.pci.find_memory(address)
+    }
+
+    /// The vNIC register at I/O port `port`, when a base address register decodes it now.
+    #[must_use]
+    pub fn find_port(&self, port: u16) -> Option<BarHit> {
+        self.pci.find_io(port)
+    }
+
+    /// True when the guest lets the vNIC at `slot` reach memory: while it is false the vNIC must neither
+    /// fetch nor write descriptors.
+    #[must_use]
+    pub fn bus_master(&self, slot: u8) -> bool {
+        self.pci.bus_master(slot)
+    }
+
+    /// Asserts or releases the interrupt line of the vNIC at `slot`.
+    pub fn set_function_interrupt(&mut self, slot: u8, asserted: bool, now: Instant) -> Effects {
+        self.pci.set_interrupt(slot, asserted);
+        self.wire(Effects::IRQ_CHANGED, now)
+    }
+
+    /// Moves console output into `into` and returns how many bytes, in the order the guest sent them.
+    pub fn take_console(&mut self, into: &mut [u8], now: Instant) -> (usize, Effects) {
+        let (taken, effects) = self.uart.take(into);
+        (taken, self.wire(effects, now))
+    }
+
+    /// Offers a byte of console input; false when the guest has not yet taken enough of what came before.
+    pub fn give_console(&mut self, byte: u8, now: Instant) -> (bool, Effects) {
+        let (taken, effects) = self.uart.give(byte, now);
+        (taken, self.wire(effects, now))
+    }
+
+    /// What the guest asked for since the last call.
+    pub fn power_event(&mut self) -> Option<PowerEvent> {
+        self.power.take_event()
+    }
+
+    /// Presses the power button, on which a guest shuts down in good order.
+    pub fn press_power_button(&mut self, now: Instant) -> Effects {
+        let effects = self.power.press_button();
+        self.wire(effects, now)
+    }
+
+    /// When [`Pc::advance`] has something to do next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        [
+            self.interrupts.next_deadline(),
+            self.pit.next_deadline(),
+            self.uart.next_deadline(),
+            self.rtc.next_deadline(),
+            self.power.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Lets time pass until `now`.
+    pub fn advance(&mut self, now: Instant) -> Effects {
+        let effects = self.interrupts.advance(now)
+            | self.pit.advance(now)
+            | self.uart.advance(now)
+            | self.rtc.advance(now)
+            | self.power.advance(now);
+        self.wire(effects, now)
+    }
+
+    /// Carries the levels of all interrupt lines to the controllers after an access with `effects`.
+    fn wire(&mut self, effects: Effects, now: Instant) -> Effects {
+        if !effects.contains(Effects::IRQ_CHANGED) {
+            return effects;
+        }
+        let _ = now;
+        let pci = self.pci.interrupts();
+        let mut changed = effects;
+        for (gsi, level) in [
+            (0, self.pit.output()),
+            (layout::COM1_IRQ, self.uart.interrupt()),
+            (layout::RTC_IRQ, self.rtc.interrupt()),
+            (layout::SCI_GSI, self.power.interrupt()),
+        ] {
+            changed |= self.interrupts.set_line(gsi, level);
+        }
+        for line in 0..8 {
+            changed |= self.interrupts.set_line(16 + line, pci & 1 << line != 0);
+        }
+        changed
+    }
+}

@@ -1,0 +1,125 @@
+//! What the receive and the transmit side share: registers, interrupts, PHY, counters.
+
+use crate::counters::Counters;
+use crate::fault::{Faults, GuestFault, RingKind};
+use crate::interrupts::Interrupts;
+use crate::phy::{Phy, Speed};
+use crate::registers::Registers;
+use crate::ring::Ring;
+use intel_regs::{Ctrl, Interrupt, Rctl, Status, Tctl, reg};
+
+/// The state of the card apart from frames in flight.
+pub(crate) struct Card {
+    pub(crate) registers: Registers,
+    pub(crate) interrupts: Interrupts,
+    pub(crate) phy: Phy,
+    pub(crate) counters: Counters,
+    pub(crate) faults: Faults,
+    /// The receive ring stands still after a fault.
+    pub(crate) receive_stopped: bool,
+    /// The transmit ring stands still after a fault.
+    pub(crate) transmit_stopped: bool,
+    /// Frame check sequences handed to the guest are calculated; otherwise they are zero.
+    pub(crate) compute_fcs: bool,
+}
+
+impl Card {
+    /// `CTRL`.
+    pub(crate) fn control(&self) -> Ctrl {
+        Ctrl::from_bits_retain(self.registers.get(reg::CTRL))
+    }
+
+    /// `RCTL`.
+    pub(crate) fn receive_control(&self) -> Rctl {
+        Rctl::from_bits_retain(self.registers.get(reg::RCTL))
+    }
+
+    /// `TCTL`.
+    pub(crate) fn transmit_control(&self) -> Tctl {
+        Tctl::from_bits_retain(self.registers.get(reg::TCTL))
+    }
+
+    /// `STATUS.LU`.
+    pub(crate) fn link_up(&self) -> bool {
+        Status::from_bits_retain(self.registers.get(reg::STATUS)).contains(Status::LU)
+    }
+
+    /// True while the transmitter is connected to the receiver, in the MAC (`RCTL.LBM`) or in the PHY.
+    pub(crate) fn loopback(&self) -> bool {
+        let mode = self.receive_control() & (Rctl::LBM_MAC | Rctl::LBM_HIGH);
+        mode == Rctl::LBM_MAC || self.phy.loopback()
+    }
+
+    /// The ring as the guest set it up.
+    pub(crate) fn ring(&self, kind: RingKind) -> Ring {
+        Ring::new(kind, &self.registers)
+    }
+
+    /// True when the ring's unit is enabled.
+    pub(crate) fn enabled(&self, kind: RingKind) -> bool {
+        match kind {
+            RingKind::Receive => self.receive_control().contains(Rctl::EN),
+            RingKind::Transmit => self.transmit_control().contains(Tctl::EN),
+        }
+    }
+
+    /// Brings `STATUS` to what the PHY says, as far as `CTRL.SLU` lets the MAC see it [8254x 8.6.2.1].
+    /// `again` tells that the link went down and came back in between. Returns true when the link came up.
+    pub(crate) fn update_link(&mut self, again: bool) -> bool {
+        let control = self.control();
+        let was_up = self.link_up();
+        let link = self.phy.link().filter(|_| control.contains(Ctrl::SLU));
+        let mut status = Status::from_bits_retain(self.registers.get(reg::STATUS));
+        status -= Status::LU | Status::FD | Status::SPEED_100 | Status::SPEED_1000;
+        if let Some(link) = link {
+            status |= Status::LU;
+            let forced = control.contains(Ctrl::FRCSPD);
+            let full =
+                if control.contains(Ctrl::FRCDPLX) { control.contains(Ctrl::FD) } else { link.full_duplex };
+            let hundred = link.speed == Speed::Hundred;
+            let thousand = link.speed == Speed::Thousand;
+            status.set(Status::FD, full);
+            status.set(Status::SPEED_100, if forced { control.contains(Ctrl::SPEED_100) } else { hundred });
+            status
+                .set(Status::SPEED_1000, if forced { control.contains(Ctrl::SPEED_1000) } else { thousand });
+        } else {
+            // Without a link the card shows its defaults.
+            status |= Status::FD | Status::SPEED_1000;
+        }
+        self.registers.set(reg::STATUS, status.bits());
+        let is_up = link.is_some();
+        if was_up != is_up || again && is_up {
+            self.interrupts.raise(Interrupt::LSC);
+        }
+        is_up && (!was_up || again)
+    }
+
+    /// Stops a ring after `fault`, until the guest sets it up anew.
+    pub(crate) fn stop(&mut self, kind: RingKind, fault: GuestFault) {
+        match kind {
+            RingKind::Receive => self.receive_stopped = true,
+            RingKind::Transmit => self.transmit_stopped = true,
+        }
+        match fault {
+            GuestFault::DescriptorOutsideMemory { .. } => self.counters.descriptor_outside_memory += 1,
+            GuestFault::BufferOutsideMemory { .. } => self.counters.receive_buffer_outside_memory += 1,
+            _ => {}
+        }
+        self.faults.note(fault);
+    }
+
+    /// True when the guest's tail is good; otherwise counts and notes the fault.
+    pub(crate) fn check_tail(&mut self, kind: RingKind) -> bool {
+        let ring = self.ring(kind);
+        if !ring.tail_is_beyond() {
+            return true;
+        }
+        self.counters.tail_beyond_ring += 1;
+        self.faults.note(GuestFault::TailBeyondRing {
+            ring: kind,
+            tail: ring.tail,
+            descriptors: ring.length,
+        });
+        false
+    }
+}

@@ -1,0 +1,277 @@
+//! The EEPROM: 64 words behind `EERD` and behind the Microwire pins of `EECD` [8254x 5.3, 5.6].
+
+use base::MacAddress;
+use intel_regs::eeprom::{self as layout, microwire};
+use intel_regs::{Eecd, Eerd, pci};
+
+/// What the serial part is doing. Bits are counted in the order in which they are shifted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The start bit has not come.
+    Idle,
+    /// Opcode and address are coming in, start bit included.
+    Command { bits: u32, shift: u16 },
+    /// Words are going out from `address` on; `bits` of the current one have.
+    Output { address: usize, bits: u32 },
+    /// The word for `address` is coming in.
+    Input { address: usize, bits: u32, shift: u16 },
+    /// The command is done; the chip select must fall.
+    Done,
+}
+
+/// Bits of a command: opcode with its start bit, and address.
+const COMMAND_BITS: u32 = microwire::OPCODE_BITS + microwire::ADDRESS_BITS;
+
+/// The EEPROM of one card.
+pub(crate) struct Eeprom {
+    words: [u16; layout::WORDS],
+    state: State,
+    write_enabled: bool,
+    pins: Eecd,
+}
+
+impl Eeprom {
+    /// An EEPROM as a desktop adapter with this address has it, with a good checksum.
+    pub(crate) fn new(mac: MacAddress) -> Self {
+        let mut words = [0xffff; layout::WORDS];
+        let [a, b, c, d, e, f] = mac.0;
+        words[layout::ETHERNET_ADDRESS] = u16::from_le_bytes([a, b]);
+        words[layout::ETHERNET_ADDRESS + 1] = u16::from_le_bytes([c, d]);
+        words[layout::ETHERNET_ADDRESS + 2] = u16::from_le_bytes([e, f]);
+        words[layout::COMPATIBILITY] = 0;
+        words[layout::INITIALIZATION_CONTROL_1] = layout::SIGNATURE_VALID;
+        words[layout::SUBSYSTEM_ID] = pci::SUBSYSTEM_PRO_1000_MT;
+        words[layout::SUBSYSTEM_VENDOR_ID] = pci::VENDOR_INTEL;
+        words[layout::DEVICE_ID] = pci::DEVICE_82540EM;
+        words[layout::VENDOR_ID] = pci::VENDOR_INTEL;
+        // No flow control by default: no pause frame crosses a virtual wire. No wake-up either.
+        words[layout::INITIALIZATION_CONTROL_2] = 0;
+        words[layout::INITIALIZATION_CONTROL_3] = 0;
+        words[layout::CHECKSUM] = layout::checksum(&words);
+        Self { words, state: State::Idle, write_enabled: false, pins: Eecd::DO }
+    }
+
+    /// The Ethernet address that hardware loads into receive address 0 after reset.
+    pub(crate) fn address(&self) -> MacAddress {
+        let [[a, b], [c, d], [e, f]] =
+            [0, 1, 2].map(|word| self.words[layout::ETHERNET_ADDRESS + word].to_le_bytes());
+        MacAddress([a, b, c, d, e, f])
+    }
+
+    /// What `EERD` reads as after `value` was written to it: reads complete at once [8254x 13.4.4].
+    pub(crate) fn read_by_register(&self, value: u32) -> u32 {
+        let address = (value >> Eerd::ADDR_SHIFT) & 0xff;
+        let kept = address << Eerd::ADDR_SHIFT;
+        if !Eerd::from_bits_retain(value).contains(Eerd::START) {
+            return kept;
+        }
+        let word = self.words[address as usize % layout::WORDS];
+        u32::from(word) << Eerd::DATA_SHIFT | kept | Eerd::DONE.bits()
+    }
+
+    /// What `EECD` reads as [8254x 13.4.3].
+    pub(crate) fn control(&self) -> u32 {
+        let granted = if self.pins.contains(Eecd::EE_REQ) { Eecd::EE_GNT } else { Eecd::empty() };
+        (self.pins | granted | Eecd::EE_PRES).bits()
+    }
+
+    /// A write to `EECD`: drives the pins. The part samples `DI` and moves `DO` when `SK` rises while `CS`
+    /// is high [8254x 5.3].
+    pub(crate) fn write_control(&mut self, value: u32) {
+        let driven = Eecd::SK | Eecd::CS | Eecd::DI | Eecd::FWE_DIS | Eecd::FWE_EN | Eecd::EE_REQ;
+        let before = self.pins;
+        self.pins = before & Eecd::DO | Eecd::from_bits_retain(value) & driven;
+        if !self.pins.contains(Eecd::CS) {
+            self.state = State::Idle;
+            // Between commands the part shows that it is ready.
+            self.pins.insert(Eecd::DO);
+        } else if self.pins.contains(Eecd::SK) && !before.contains(Eecd::SK) {
+            self.clock(self.pins.contains(Eecd::DI));
+        }
+    }
+
+    fn clock(&mut self, input: bool) {
+        let bit = u16::from(input);
+        self.state = match self.state {
+            State::Idle if input => State::Command { bits: 1, shift: 1 },
+            State::Idle => State::Idle,
+            State::Command { bits, shift } if bits + 1 < COMMAND_BITS => {
+                State::Command { bits: bits + 1, shift: shift << 1 | bit }
+            }
+            State::Command { shift, .. } => self.execute(shift << 1 | bit),
+            State::Output { address, bits } => {
+                let word = self.words[address];
+                self.pins.set(Eecd::DO, word >> (15 - bits) & 1 == 1);
+                if bits < 15 {
+                    State::Output { address, bits: bits + 1 }
+                } else {
+                    State::Output { address: (address + 1) % layout::WORDS, bits: 0 }
+                }
+            }
+            State::Input { address, bits, shift } if bits < 15 => {
+                State::Input { address, bits: bits + 1, shift: shift << 1 | bit }
+            }
+            State::Input { address, shift, .. } => {
+                self.store(address, shift << 1 | bit);
+                State::Done
+            }
+            State::Done => State::Done,
+        };
+    }
+
+    fn execute(&mut self, command: u16) -> State {
+        let address = usize::from(command) % layout::WORDS;
+        match command >> microwire::ADDRESS_BITS {
+            microwire::READ => {
+                // A dummy 0 precedes the data.
+                self.pins.remove(Eecd::DO);
+                State::Output { address, bits: 0 }
+            }
+            microwire::WRITE => State::Input { address, bits: 0, shift: 0 },
+            microwire::ERASE => {
+                self.store(address, 0xffff);
+                State::Done
+            }
+            _ => {
+                // The two highest address bits tell the extended commands apart.
+                match address >> (microwire::ADDRESS_BITS - 2) {
+                    0b11 => self.write_enabled = true,
+                    0b00 => self.write_enabled = false,
+                    // Erase or write of the whole array, which no driver uses.
+                    _ => {}
+                }
+                State::Done
+            }
+        }
+    }
+
+    fn store(&mut self, address: usize, word: u16) {
+        if self.write_enabled {
+            self.words[address] = word;
+        }
+        self.pins.insert(Eecd::DO);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+
+    /// Drives the pins the way a driver does.
+    struct Wire<'a>(&'a mut Eeprom);
+
+    impl Wire<'_> {
+        fn select(&mut self) {
+            self.0.write_control((Eecd::EE_REQ).bits());
+            assert!(Eecd::from_bits_retain(self.0.control()).contains(Eecd::EE_GNT));
+            self.0.write_control((Eecd::EE_REQ | Eecd::CS).bits());
+        }
+
+        fn release(&mut self) {
+            self.0.write_control(Eecd::EE_REQ.bits());
+        }
+
+        fn exchange(&mut self, input: bool) -> bool {
+            let mut pins = Eecd::EE_REQ | Eecd::CS;
+            pins.set(Eecd::DI, input);
+            self.0.write_control(pins.bits());
+            self.0.write_control((pins | Eecd::SK).bits());
+            let output = Eecd::from_bits_retain(self.0.control()).contains(Eecd::DO);
+            self.0.write_control(pins.bits());
+            output
+        }
+
+        fn send(&mut self, value: u16, bits: u32) {
+            for bit in (0..bits).rev() {
+                self.exchange(value >> bit & 1 == 1);
+            }
+        }
+
+        fn read_word(&mut self) -> u16 {
+            (0..16).fold(0, |word, _| word << 1 | u16::from(self.exchange(false)))
+        }
+
+        fn read(&mut self, address: u16) -> u16 {
+            self.select();
+            self.send(microwire::READ, 3);
+            self.send(address, 6);
+            let word = self.read_word();
+            self.release();
+            word
+        }
+
+        fn command(&mut self, opcode: u16, address: u16) {
+            self.select();
+            self.send(opcode, 3);
+            self.send(address, 6);
+            self.release();
+        }
+
+        fn write(&mut self, address: u16, word: u16) {
+            self.select();
+            self.send(microwire::WRITE, 3);
+            self.send(address, 6);
+            self.send(word, 16);
+            self.release();
+        }
+    }
+
+    #[test]
+    fn both_ways_read_the_same_words_and_they_add_up() {
+        let mut eeprom = Eeprom::new(MAC);
+        let by_register: alloc::vec::Vec<u16> = (0..64)
+            .map(|address| {
+                let value = eeprom.read_by_register(address << Eerd::ADDR_SHIFT | Eerd::START.bits());
+                assert_ne!(value & Eerd::DONE.bits(), 0);
+                (value >> Eerd::DATA_SHIFT) as u16
+            })
+            .collect();
+        let by_pins: alloc::vec::Vec<u16> = (0..64).map(|address| Wire(&mut eeprom).read(address)).collect();
+        assert_eq!(by_register, by_pins);
+        assert_eq!(by_pins.iter().fold(0u16, |sum, word| sum.wrapping_add(*word)), layout::CHECKSUM_SUM);
+        assert_eq!(by_pins[0..3], [0x5452, 0x1200, 0x5634]);
+    }
+
+    #[test]
+    fn a_read_goes_on_to_the_next_words() {
+        let mut eeprom = Eeprom::new(MAC);
+        let mut wire = Wire(&mut eeprom);
+        wire.select();
+        wire.send(microwire::READ, 3);
+        wire.send(0, 6);
+        assert_eq!([wire.read_word(), wire.read_word(), wire.read_word()], [0x5452, 0x1200, 0x5634]);
+    }
+
+    #[test]
+    fn writes_count_only_while_enabled() {
+        let mut eeprom = Eeprom::new(MAC);
+        let mut wire = Wire(&mut eeprom);
+        wire.write(5, 0x1234);
+        assert_eq!(wire.read(5), 0xffff);
+        wire.command(microwire::EXTENDED, 0b11_0000);
+        wire.write(5, 0x1234);
+        assert_eq!(wire.read(5), 0x1234);
+        wire.command(microwire::ERASE, 5);
+        assert_eq!(wire.read(5), 0xffff);
+        wire.command(microwire::EXTENDED, 0);
+        wire.write(5, 0x1234);
+        assert_eq!(wire.read(5), 0xffff);
+    }
+
+    proptest! {
+        #[test]
+        fn any_wiggling_of_the_pins_is_survived(writes in proptest::collection::vec(any::<u32>(), 0..2000)) {
+            let mut eeprom = Eeprom::new(MAC);
+            for value in writes {
+                eeprom.write_control(value);
+                prop_assert_eq!(eeprom.control() & Eecd::EE_PRES.bits(), Eecd::EE_PRES.bits());
+            }
+            let sum = (0..64).fold(0u16, |sum, address| sum.wrapping_add(Wire(&mut eeprom).read(address)));
+            // Nothing but an enabled write can have changed a word, and random pins may have done that.
+            prop_assert!(sum == layout::CHECKSUM_SUM || eeprom.write_enabled);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What a guest did that its card cannot do, for the log.
+
+use base::GuestPhysical;
+
+/// Which of the two descriptor rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingKind {
+    /// The receive ring, `RDBAL` and so on.
+    Receive,
+    /// The transmit ring, `TDBAL` and so on.
+    Transmit,
+}
+
+/// A fault of the guest's driver. Counted always ([`crate::Counters`]); reported once per kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GuestFault {
+    /// A descriptor is not in the guest's memory. The ring is stopped until the guest sets it up anew.
+    #[error("{ring:?} descriptor {index} at guest address {at} is not memory of this guest; ring stopped")]
+    DescriptorOutsideMemory {
+        /// The ring.
+        ring: RingKind,
+        /// The descriptor's index in it.
+        index: u32,
+        /// The descriptor's address.
+        at: GuestPhysical,
+    },
+    /// A buffer is not in the guest's memory. On receive the ring is stopped until the guest sets it up
+    /// anew; on transmit the packet is dropped.
+    #[error("{ring:?} buffer of {length} bytes at guest address {at} is not memory of this guest")]
+    BufferOutsideMemory {
+        /// The ring.
+        ring: RingKind,
+        /// The buffer's address.
+        at: GuestPhysical,
+        /// The length that was to be copied, in bytes.
+        length: u32,
+    },
+    /// A tail register points beyond its ring. The ring stands still until the guest writes a valid one.
+    #[error("{ring:?} tail {tail} is beyond the ring of {descriptors} descriptors")]
+    TailBeyondRing {
+        /// The ring.
+        ring: RingKind,
+        /// What the guest wrote.
+        tail: u32,
+        /// The ring's length, in descriptors.
+        descriptors: u32,
+    },
+    /// A packet is longer than the card can send. It is dropped.
+    #[error("transmit packet of {length} bytes is longer than the card can send")]
+    PacketTooLong {
+        /// Its length, in bytes.
+        length: u32,
+    },
+    /// A packet has more descriptors than the model follows. It is dropped.
+    #[error("transmit packet has more than {limit} descriptors, or more than its ring")]
+    TooManyDescriptors {
+        /// The limit.
+        limit: u32,
+    },
+    /// The TCP segmentation context does not fit the packet. It is dropped.
+    #[error("TCP segmentation with MSS {mss} and a header of {header} bytes in a packet of {length}")]
+    BadSegmentation {
+        /// `MSS` of the context.
+        mss: u32,
+        /// `HDRLEN` of the context.
+        header: u32,
+        /// The packet's length, in bytes.
+        length: u32,
+    },
+}
+
+impl GuestFault {
+    /// One bit per kind and ring: each is reported once.
+    fn bit(&self) -> u16 {
+        let (kind, ring) = match self {
+            Self::DescriptorOutsideMemory { ring, .. } => (0, *ring),
+            Self::BufferOutsideMemory { ring, .. } => (2, *ring),
+            Self::TailBeyondRing { ring, .. } => (4, *ring),
+            Self::PacketTooLong { .. } => (6, RingKind::Receive),
+            Self::TooManyDescriptors { .. } => (7, RingKind::Receive),
+            Self::BadSegmentation { .. } => (8, RingKind::Receive),
+        };
+        1 << (kind + u16::from(ring == RingKind::Transmit))
+    }
+}
+
+/// Kinds of fault, per ring where it matters: the most that can wait at once.
+const KINDS: usize = 9;
+
+/// Faults that wait to be reported.
+#[derive(Default)]
+pub(crate) struct Faults {
+    seen: u16,
+    waiting: heapless::Deque<GuestFault, KINDS>,
+}
+
+impl Faults {
+    /// Notes a fault, unless one of its kind was noted before.
+    pub(crate) fn note(&mut self, fault: GuestFault) {
+        if self.seen & fault.bit() == 0 && self.waiting.push_back(fault).is_ok() {
+            self.seen |= fault.bit();
+        }
+    }
+
+    /// The oldest fault not yet taken.
+    pub(crate) fn take(&mut self) -> Option<GuestFault> {
+        self.waiting.pop_front()
+    }
+
+    /// Lets every kind be reported once more.
+    pub(crate) fn rearm(&mut self) {
+        self.seen = 0;
+        self.waiting.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_reported_once_per_ring_until_rearmed() {
+        let mut faults = Faults::default();
+        let transmit = GuestFault::TailBeyondRing { ring: RingKind::Transmit, tail: 9, descriptors: 8 };
+        let receive = GuestFault::TailBeyondRing { ring: RingKind::Receive, tail: 9, descriptors: 8 };
+        for _ in 0..3 {
+            faults.note(transmit);
+            faults.note(receive);
+        }
+        assert_eq!((faults.take(), faults.take(), faults.take()), (Some(transmit), Some(receive), None));
+        faults.note(transmit);
+        assert_eq!(faults.take(), None);
+        faults.rearm();
+        faults.note(transmit);
+        assert_eq!(faults.take(), Some(transmit));
+    }
+}

@@ -1,0 +1,235 @@
+//! Interrupt causes, mask, throttling and the delay timers [8254x 13.4.17 to 13.4.21].
+
+use base::{Duration, Instant};
+use intel_regs::{Interrupt, reg};
+
+/// A delayed cause: a timer that each event starts anew, and one that the first event starts, which bounds
+/// the delay [8254x 3.2.7.1, 13.4.31, 13.4.44].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DelayTimer {
+    packet: Option<Instant>,
+    absolute: Option<Instant>,
+}
+
+impl DelayTimer {
+    /// Notes an event: `packet` and `absolute` are the register values, 0 for no absolute bound.
+    pub(crate) fn start(&mut self, now: Instant, packet: u32, absolute: u32) {
+        self.packet = Some(now + delay(packet));
+        if absolute != 0 && self.absolute.is_none() {
+            self.absolute = Some(now + delay(absolute));
+        }
+    }
+
+    /// Stops both timers.
+    pub(crate) fn stop(&mut self) {
+        *self = Self::default();
+    }
+
+    /// True while an event waits.
+    pub(crate) fn is_running(&self) -> bool {
+        self.packet.is_some()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.packet.into_iter().chain(self.absolute).min()
+    }
+
+    /// Stops both timers and returns true when either has run out.
+    fn expire(&mut self, now: Instant) -> bool {
+        let due = self.deadline().is_some_and(|deadline| deadline <= now);
+        if due {
+            self.stop();
+        }
+        due
+    }
+}
+
+fn delay(units: u32) -> Duration {
+    Duration::from_nanos(u64::from(units) * reg::DELAY_UNIT_NS)
+}
+
+/// The interrupt logic of one card.
+#[derive(Default)]
+pub(crate) struct Interrupts {
+    causes: u32,
+    mask: u32,
+    interval: u32,
+    asserted: bool,
+    quiet_until: Instant,
+    /// Delays `RXT0`.
+    pub(crate) receive: DelayTimer,
+    /// Delays `TXDW`.
+    pub(crate) transmit: DelayTimer,
+}
+
+impl Interrupts {
+    /// Sets causes, as hardware and `ICS` do.
+    pub(crate) fn raise(&mut self, causes: Interrupt) {
+        self.causes |= causes.bits();
+    }
+
+    /// Sets causes by number, as `ICS` does.
+    pub(crate) fn force(&mut self, causes: u32) {
+        self.causes |= causes & Interrupt::WRITABLE;
+    }
+
+    /// Reads `ICR`, which clears it.
+    pub(crate) fn read_causes(&mut self) -> u32 {
+        core::mem::take(&mut self.causes)
+    }
+
+    /// Writes `ICR`: clears the causes written as 1.
+    pub(crate) fn clear(&mut self, causes: u32) {
+        self.causes &= !causes;
+    }
+
+    /// Reads `IMS`.
+    pub(crate) fn mask(&self) -> u32 {
+        self.mask
+    }
+
+    /// Writes `IMS`.
+    pub(crate) fn enable(&mut self, causes: u32) {
+        self.mask |= causes & Interrupt::WRITABLE;
+    }
+
+    /// Writes `IMC`.
+    pub(crate) fn disable(&mut self, causes: u32) {
+        self.mask &= !causes;
+    }
+
+    /// Reads `ITR`.
+    pub(crate) fn throttle(&self) -> u32 {
+        self.interval
+    }
+
+    /// Writes `ITR`. A shorter interval counts at once.
+    pub(crate) fn set_throttle(&mut self, interval: u32, now: Instant) {
+        self.interval = interval & 0xffff;
+        self.quiet_until = self.quiet_until.min(now + self.gap());
+    }
+
+    fn gap(&self) -> Duration {
+        Duration::from_nanos(u64::from(self.interval) * reg::ITR_UNIT_NS)
+    }
+
+    /// Level of the interrupt line.
+    pub(crate) fn line(&self) -> bool {
+        self.asserted
+    }
+
+    fn pending(&self) -> bool {
+        self.causes & self.mask != 0
+    }
+
+    /// Turns delay timers that have run out into causes.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        if self.receive.expire(now) {
+            self.raise(Interrupt::RXT0);
+        }
+        if self.transmit.expire(now) {
+            self.raise(Interrupt::TXDW);
+        }
+    }
+
+    /// Brings the line to where causes, mask and throttling want it. Two assertions are at least `ITR`
+    /// apart; once asserted, the line stays until the causes are read or masked.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        if !self.pending() {
+            self.asserted = false;
+        } else if !self.asserted && now >= self.quiet_until {
+            self.asserted = true;
+            self.quiet_until = now + self.gap();
+        }
+    }
+
+    /// When time alone will change something next.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let throttled = (self.pending() && !self.asserted).then_some(self.quiet_until);
+        [throttled, self.receive.deadline(), self.transmit.deadline()].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(nanoseconds: u64) -> Instant {
+        Instant(nanoseconds)
+    }
+
+    #[test]
+    fn a_masked_cause_is_kept_but_does_not_assert() {
+        let mut interrupts = Interrupts::default();
+        interrupts.raise(Interrupt::LSC);
+        interrupts.settle(at(0));
+        assert!(!interrupts.line());
+        interrupts.enable(Interrupt::LSC.bits());
+        interrupts.settle(at(1));
+        assert!(interrupts.line());
+        assert_eq!(interrupts.read_causes(), Interrupt::LSC.bits());
+        interrupts.settle(at(2));
+        assert!(!interrupts.line());
+    }
+
+    #[test]
+    fn assertions_are_an_interval_apart() {
+        let mut interrupts = Interrupts::default();
+        interrupts.enable(u32::MAX);
+        interrupts.set_throttle(100, at(0));
+        interrupts.raise(Interrupt::RXT0);
+        interrupts.settle(at(1000));
+        assert!(interrupts.line());
+        interrupts.read_causes();
+        interrupts.raise(Interrupt::RXT0);
+        interrupts.settle(at(1001));
+        assert!(!interrupts.line());
+        assert_eq!(interrupts.next_deadline(), Some(at(1000 + 100 * 256)));
+        interrupts.settle(at(1000 + 100 * 256));
+        assert!(interrupts.line());
+    }
+
+    #[test]
+    fn a_line_that_stayed_asserted_does_not_prolong_the_interval() {
+        let mut interrupts = Interrupts::default();
+        interrupts.enable(u32::MAX);
+        interrupts.set_throttle(10, at(0));
+        interrupts.raise(Interrupt::RXT0);
+        interrupts.settle(at(0));
+        interrupts.settle(at(100_000));
+        interrupts.read_causes();
+        interrupts.settle(at(100_000));
+        interrupts.raise(Interrupt::RXT0);
+        interrupts.settle(at(100_001));
+        assert!(interrupts.line());
+    }
+
+    #[test]
+    fn a_shorter_throttle_counts_at_once() {
+        let mut interrupts = Interrupts::default();
+        interrupts.enable(u32::MAX);
+        interrupts.set_throttle(0xffff, at(0));
+        interrupts.raise(Interrupt::RXT0);
+        interrupts.settle(at(0));
+        interrupts.read_causes();
+        interrupts.settle(at(0));
+        interrupts.raise(Interrupt::RXT0);
+        interrupts.set_throttle(0, at(5));
+        interrupts.settle(at(5));
+        assert!(interrupts.line());
+    }
+
+    #[test]
+    fn packet_timer_starts_anew_and_absolute_timer_bounds_it() {
+        let mut interrupts = Interrupts::default();
+        interrupts.receive.start(at(0), 10, 15);
+        assert_eq!(interrupts.next_deadline(), Some(at(10 * 1024)));
+        interrupts.receive.start(at(9 * 1024), 10, 15);
+        assert_eq!(interrupts.next_deadline(), Some(at(15 * 1024)));
+        interrupts.expire(at(15 * 1024 - 1));
+        assert_eq!(interrupts.read_causes(), 0);
+        interrupts.expire(at(15 * 1024));
+        assert_eq!(interrupts.read_causes(), Interrupt::RXT0.bits());
+        assert_eq!(interrupts.next_deadline(), None);
+    }
+}

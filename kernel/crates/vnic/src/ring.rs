@@ -1,0 +1,194 @@
+//! Descriptor rings in guest memory.
+
+use crate::fault::RingKind;
+use crate::registers::Registers;
+use base::{GuestMemory, GuestPhysical};
+use intel_regs::{desc, reg};
+
+/// Descriptors fetched at a time.
+const FETCH: u32 = 16;
+
+/// Offsets of the registers of a ring.
+pub(crate) struct RingRegisters {
+    base_low: u32,
+    base_high: u32,
+    length: u32,
+    head: u32,
+    tail: u32,
+}
+
+impl RingKind {
+    /// Where the ring's registers are.
+    pub(crate) fn registers(self) -> RingRegisters {
+        match self {
+            Self::Receive => RingRegisters {
+                base_low: reg::RDBAL,
+                base_high: reg::RDBAH,
+                length: reg::RDLEN,
+                head: reg::RDH,
+                tail: reg::RDT,
+            },
+            Self::Transmit => RingRegisters {
+                base_low: reg::TDBAL,
+                base_high: reg::TDBAH,
+                length: reg::TDLEN,
+                head: reg::TDH,
+                tail: reg::TDT,
+            },
+        }
+    }
+}
+
+/// A ring as its registers describe it: hardware owns the descriptors from head up to, but not including,
+/// tail [8254x 3.2.6, 3.4].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ring {
+    kind: RingKind,
+    base: u64,
+    /// Length, in descriptors.
+    pub(crate) length: u32,
+    /// The next descriptor of hardware.
+    pub(crate) head: u32,
+    /// The first descriptor of software.
+    pub(crate) tail: u32,
+}
+
+impl Ring {
+    /// The ring as the guest set it up.
+    pub(crate) fn new(kind: RingKind, registers: &Registers) -> Self {
+        let at = kind.registers();
+        Self {
+            kind,
+            base: u64::from(registers.get(at.base_high)) << 32 | u64::from(registers.get(at.base_low)),
+            length: registers.get(at.length) / desc::SIZE as u32,
+            head: registers.get(at.head),
+            tail: registers.get(at.tail),
+        }
+    }
+
+    /// True when the tail points at no descriptor. A ring without descriptors has no wrong tail.
+    pub(crate) fn tail_is_beyond(&self) -> bool {
+        self.length != 0 && self.tail >= self.length
+    }
+
+    /// Descriptors that hardware owns; none while head or tail is beyond the ring.
+    pub(crate) fn available(&self) -> u32 {
+        if self.head >= self.length || self.tail >= self.length {
+            0
+        } else if self.tail >= self.head {
+            self.tail - self.head
+        } else {
+            self.length - self.head + self.tail
+        }
+    }
+
+    /// The index `by` descriptors after the head; `by` is at most [`Ring::available`].
+    pub(crate) fn index(&self, by: u32) -> u32 {
+        let index = self.head + by;
+        if index >= self.length { index - self.length } else { index }
+    }
+
+    /// Moves the head on, in the registers too.
+    pub(crate) fn advance(&mut self, by: u32, registers: &mut Registers) {
+        self.head = self.index(by);
+        registers.set(self.kind.registers().head, self.head);
+    }
+
+    /// Where descriptor `index` is. Wraps at the end of the address space, where no guest has memory.
+    pub(crate) fn address(&self, index: u32) -> GuestPhysical {
+        GuestPhysical(self.base.wrapping_add(u64::from(index) * desc::SIZE as u64))
+    }
+}
+
+/// Descriptors read ahead, for the length of one call: within one no index is visited twice, since the
+/// guest cannot move the tail meanwhile.
+pub(crate) struct Window {
+    first: u32,
+    count: u32,
+    bytes: [u8; FETCH as usize * desc::SIZE],
+}
+
+impl Window {
+    /// Nothing read yet.
+    pub(crate) fn new() -> Self {
+        Self { first: 0, count: 0, bytes: [0; FETCH as usize * desc::SIZE] }
+    }
+
+    /// The descriptor `by` after the head of `ring`, read with those that follow it; `None` when it is not
+    /// in the guest's memory.
+    pub(crate) fn descriptor<M: GuestMemory>(
+        &mut self,
+        memory: &M,
+        ring: &Ring,
+        by: u32,
+    ) -> Option<[u8; desc::SIZE]> {
+        let index = ring.index(by);
+        if index < self.first || index >= self.first + self.count {
+            self.fetch(memory, ring, index, ring.available().saturating_sub(by))?;
+        }
+        let start = (index - self.first) as usize * desc::SIZE;
+        self.bytes.get(start..start + desc::SIZE)?.try_into().ok()
+    }
+
+    fn fetch<M: GuestMemory>(&mut self, memory: &M, ring: &Ring, index: u32, owned: u32) -> Option<()> {
+        let most = FETCH.min(owned).min(ring.length - index).max(1);
+        self.count = 0;
+        // Where the run ends outside the guest's memory, the first descriptor alone may still be inside.
+        for count in [most, 1] {
+            let bytes = self.bytes.get_mut(..count as usize * desc::SIZE)?;
+            if memory.read(ring.address(index), bytes).is_ok() {
+                (self.first, self.count) = (index, count);
+                return Some(());
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::FakeMemory;
+
+    fn ring(length: u32, head: u32, tail: u32) -> Ring {
+        let mut registers = Registers::new();
+        registers.set(reg::TDLEN, length * 16);
+        registers.set(reg::TDH, head);
+        registers.set(reg::TDT, tail);
+        Ring::new(RingKind::Transmit, &registers)
+    }
+
+    #[test]
+    fn available_counts_around_the_end() {
+        assert_eq!(ring(8, 2, 5).available(), 3);
+        assert_eq!(ring(8, 5, 2).available(), 5);
+        assert_eq!(ring(8, 3, 3).available(), 0);
+        assert_eq!(ring(0, 0, 0).available(), 0);
+        assert_eq!(ring(8, 0, 8).available(), 0);
+        assert_eq!(ring(8, 8, 0).available(), 0);
+    }
+
+    #[test]
+    fn window_reads_runs_and_wraps() {
+        let memory = FakeMemory::new(0x1000);
+        for index in 0..24u8 {
+            memory.write(GuestPhysical(u64::from(index) * 16), &[index; 16]).unwrap();
+        }
+        let ring = ring(24, 20, 19);
+        let mut window = Window::new();
+        for by in 0..ring.available() {
+            let expected = (20 + by) % 24;
+            assert_eq!(window.descriptor(&memory, &ring, by), Some([expected as u8; 16]), "{by}");
+        }
+    }
+
+    #[test]
+    fn window_gives_what_is_inside_memory_and_no_more() {
+        let memory = FakeMemory::new(32);
+        let ring = ring(8, 0, 7);
+        let mut window = Window::new();
+        assert!(window.descriptor(&memory, &ring, 0).is_some());
+        assert!(window.descriptor(&memory, &ring, 1).is_some());
+        assert!(window.descriptor(&memory, &ring, 2).is_none());
+    }
+}

@@ -1,0 +1,119 @@
+//! The statistics registers: cleared by reading, stuck at their maximum [8254x 13.7].
+
+use crate::registers::Registers;
+use base::MacAddress;
+use intel_regs::{receive, stats};
+
+impl Registers {
+    /// Adds to a 32-bit statistics register.
+    pub(crate) fn count(&mut self, offset: u32, by: u32) {
+        self.set(offset, self.get(offset).saturating_add(by));
+    }
+
+    /// Adds to a 64-bit statistics register whose low half is at `low`.
+    fn count_long(&mut self, low: u32, by: usize) {
+        let value = u64::from(self.get(low)) | u64::from(self.get(low + 4)) << 32;
+        let value = value.saturating_add(by as u64);
+        self.set(low, value as u32);
+        self.set(low + 4, (value >> 32) as u32);
+    }
+
+    /// Reads a statistics register and clears it; of a 64-bit pair, reading the high half clears both and
+    /// reading the low half clears nothing [8254x 13.7].
+    pub(crate) fn read_statistic(&mut self, offset: u32) -> u32 {
+        let value = self.get(offset);
+        match offset {
+            stats::GORCL | stats::GOTCL | stats::TORL | stats::TOTL => {}
+            stats::GORCH | stats::GOTCH | stats::TORH | stats::TOTH => {
+                self.set(offset - 4, 0);
+                self.set(offset, 0);
+            }
+            _ => self.set(offset, 0),
+        }
+        value
+    }
+
+    /// Counts a good frame for the guest, `length` bytes with its frame check sequence.
+    pub(crate) fn count_received(&mut self, frame: &[u8], length: usize) {
+        self.count(stats::TPR, 1);
+        self.count_long(stats::TORL, length);
+        self.count(stats::GPRC, 1);
+        self.count_long(stats::GORCL, length);
+        self.count(size_class(stats::PRC64, length), 1);
+        match MacAddress::destination_of(frame) {
+            Some(MacAddress::BROADCAST) => self.count(stats::BPRC, 1),
+            Some(address) if address.is_multicast() => self.count(stats::MPRC, 1),
+            _ => {}
+        }
+    }
+
+    /// Counts a frame that passed the filters but is longer than the guest allows.
+    pub(crate) fn count_oversized(&mut self, length: usize) {
+        self.count(stats::TPR, 1);
+        self.count_long(stats::TORL, length);
+        self.count(stats::ROC, 1);
+    }
+
+    /// Counts a frame of the guest, as it went out.
+    pub(crate) fn count_transmitted(&mut self, frame: &[u8]) {
+        let length = frame.len() + 4;
+        self.count(stats::TPT, 1);
+        self.count_long(stats::TOTL, length);
+        self.count(stats::GPTC, 1);
+        self.count_long(stats::GOTCL, length);
+        self.count(size_class(stats::PTC64, length), 1);
+        match MacAddress::destination_of(frame) {
+            Some(MacAddress::BROADCAST) => self.count(stats::BPTC, 1),
+            Some(address) if address.is_multicast() => self.count(stats::MPTC, 1),
+            _ => {}
+        }
+    }
+}
+
+/// The register that counts frames of `length` bytes, of the six from `first` on.
+fn size_class(first: u32, length: usize) -> u32 {
+    let class = match length {
+        0..=receive::MIN_FRAME => 0,
+        65..=127 => 1,
+        128..=255 => 2,
+        256..=511 => 3,
+        512..=1023 => 4,
+        _ => 5,
+    };
+    first + 4 * class
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_classes_are_those_of_the_manual() {
+        for (length, offset) in [
+            (64, stats::PRC64),
+            (65, stats::PRC127),
+            (127, stats::PRC127),
+            (128, stats::PRC255),
+            (511, stats::PRC511),
+            (1023, stats::PRC1023),
+            (1024, stats::PRC1522),
+            (16384, stats::PRC1522),
+        ] {
+            assert_eq!(size_class(stats::PRC64, length), offset, "{length}");
+        }
+    }
+
+    #[test]
+    fn counters_stick_at_their_maximum() {
+        let mut registers = Registers::new();
+        registers.set(stats::GPTC, u32::MAX);
+        registers.set(stats::GOTCL, u32::MAX);
+        registers.set(stats::GOTCH, u32::MAX);
+        registers.count_transmitted(&[0; 60]);
+        assert_eq!(registers.read_statistic(stats::GPTC), u32::MAX);
+        assert_eq!(registers.read_statistic(stats::GOTCL), u32::MAX);
+        assert_eq!(registers.read_statistic(stats::GOTCH), u32::MAX);
+        assert_eq!(registers.read_statistic(stats::GPTC), 0);
+        assert_eq!(registers.read_statistic(stats::GOTCL), 0);
+    }
+}

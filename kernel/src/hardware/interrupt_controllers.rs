@@ -1,0 +1,193 @@
+//! The machine's own local APIC and IO-APICs. The 8259s are masked for good.
+
+use super::acpi::Machine;
+use super::{cpu, interrupts};
+use crate::memory::window::{self, Window, WindowError};
+use crate::memory::Frames;
+use base::HostPhysical;
+use core::sync::atomic::{AtomicBool, Ordering};
+use x86_64::instructions::port::Port;
+
+const IA32_APIC_BASE: u32 = 0x1b;
+const APIC_BASE_ENABLE: u64 = 1 << 11;
+const APIC_BASE_X2APIC: u64 = 1 << 10;
+const CPUID_1_ECX_X2APIC: u32 = 1 << 21;
+
+/// Local APIC registers by their MMIO offset [SDM3A 11.4.1]; in x2APIC mode the MSR is 0x800 + offset / 16.
+const ID: u32 = 0x020;
+const EOI: u32 = 0x0b0;
+const SPURIOUS: u32 = 0x0f0;
+const LVT_TIMER: u32 = 0x320;
+const LVT_LINT0: u32 = 0x350;
+const LVT_LINT1: u32 = 0x360;
+const TIMER_INITIAL: u32 = 0x380;
+const TIMER_CURRENT: u32 = 0x390;
+const TIMER_DIVIDE: u32 = 0x3e0;
+
+const LVT_MASKED: u32 = 1 << 16;
+const LVT_NMI: u32 = 4 << 8;
+const SPURIOUS_ENABLE: u32 = 1 << 8;
+const DIVIDE_BY_1: u32 = 0b1011;
+
+static X2APIC: AtomicBool = AtomicBool::new(false);
+static XAPIC: spin::Once<usize> = spin::Once::new();
+static TIMER_HZ: spin::Once<u64> = spin::Once::new();
+
+fn read(register: u32) -> u32 {
+    if X2APIC.load(Ordering::Relaxed) {
+        return cpu::rdmsr(0x800 + register / 16) as u32;
+    }
+    let Some(&base) = XAPIC.get() else { return 0 };
+    // SAFETY: the local APIC's page, mapped uncached for good; a register is an aligned 32-bit access.
+    unsafe { ((base + register as usize) as *const u32).read_volatile() }
+}
+
+fn write(register: u32, value: u32) {
+    if X2APIC.load(Ordering::Relaxed) {
+        // SAFETY: only registers of the local APIC, none of which Rust code depends on.
+        unsafe { cpu::wrmsr(0x800 + register / 16, value.into()) }
+    } else if let Some(&base) = XAPIC.get() {
+        // SAFETY: as in `read`.
+        unsafe { ((base + register as usize) as *mut u32).write_volatile(value) }
+    }
+}
+
+/// Masks the 8259s, and switches the local APIC on: x2APIC where there is one.
+///
+/// # Errors
+/// When its page cannot be mapped.
+pub fn init_local(frames: &mut Frames) -> Result<(), WindowError> {
+    let (mut primary, mut secondary) = (Port::<u8>::new(0x21), Port::<u8>::new(0xa1));
+    // SAFETY: the mask registers of the two 8259s; all their lines also go to the IO-APIC.
+    unsafe {
+        primary.write(0xff);
+        secondary.write(0xff);
+    }
+    let base = cpu::rdmsr(IA32_APIC_BASE);
+    let x2apic = cpu::cpuid(1, 0).ecx & CPUID_1_ECX_X2APIC != 0;
+    let mode = if x2apic { APIC_BASE_ENABLE | APIC_BASE_X2APIC } else { APIC_BASE_ENABLE };
+    // SAFETY: enabling, then x2APIC from enabled, are legal transitions [SDM3A 11.12.5].
+    unsafe {
+        cpu::wrmsr(IA32_APIC_BASE, base | APIC_BASE_ENABLE);
+        cpu::wrmsr(IA32_APIC_BASE, base | mode);
+    }
+    X2APIC.store(x2apic, Ordering::Relaxed);
+    if !x2apic {
+        let page = HostPhysical(base & 0x000f_ffff_ffff_f000);
+        let mapped = window::map(frames, page, 4096)?;
+        XAPIC.call_once(|| mapped.address());
+    }
+    write(SPURIOUS, SPURIOUS_ENABLE | u32::from(interrupts::SPURIOUS_VECTOR));
+    write(LVT_LINT0, LVT_MASKED);
+    write(LVT_LINT1, LVT_NMI);
+    write(TIMER_DIVIDE, DIVIDE_BY_1);
+    write(LVT_TIMER, LVT_MASKED);
+    TIMER_HZ.call_once(measure_timer);
+    write(LVT_TIMER, interrupts::TIMER_VECTOR.into());
+    log::info!("local APIC {} in {} mode, timer {} Hz", id(), if x2apic { "x2APIC" } else { "xAPIC" }, timer_hz());
+    Ok(())
+}
+
+/// Counts the timer for 10 ms of the calibrated TSC.
+fn measure_timer() -> u64 {
+    let ticks = super::clock::ticks(10_000_000);
+    let start = cpu::rdtsc();
+    write(TIMER_INITIAL, u32::MAX);
+    while cpu::rdtsc() - start < ticks {}
+    let counted = u32::MAX - read(TIMER_CURRENT);
+    write(TIMER_INITIAL, 0);
+    u64::from(counted) * 100
+}
+
+fn timer_hz() -> u64 {
+    TIMER_HZ.get().copied().unwrap_or(0)
+}
+
+/// The id of this processor's local APIC.
+pub fn id() -> u32 {
+    let id = read(ID);
+    if X2APIC.load(Ordering::Relaxed) { id } else { id >> 24 }
+}
+
+/// Ends the interrupt in service.
+pub fn end_of_interrupt() {
+    write(EOI, 0);
+}
+
+/// Has [`interrupts::TIMER_VECTOR`] raised once in `nanos`, at the latest when the 32-bit counter ends.
+pub fn wake_in(nanos: u64) {
+    let count = u128::from(nanos) * u128::from(timer_hz()) / 1_000_000_000;
+    write(TIMER_INITIAL, u32::try_from(count).unwrap_or(u32::MAX).max(1));
+}
+
+/// Takes a [`wake_in`] back.
+pub fn cancel_wake() {
+    write(TIMER_INITIAL, 0);
+}
+
+struct IoApic {
+    registers: Window,
+    first: u32,
+    count: u32,
+}
+
+impl IoApic {
+    /// Index and data registers [82093AA 3.1].
+    fn write(&mut self, register: u32, value: u32) {
+        self.registers.write(0x00, register);
+        self.registers.write(0x10, value);
+    }
+}
+
+/// All inputs of all IO-APICs.
+pub struct IoApics {
+    apics: heapless::Vec<IoApic, 8>,
+}
+
+impl IoApics {
+    /// Maps the IO-APICs and masks every input.
+    ///
+    /// # Errors
+    /// When their registers cannot be mapped.
+    pub fn new(machine: &Machine, frames: &mut Frames) -> Result<Self, WindowError> {
+        let mut apics = heapless::Vec::new();
+        for apic in &machine.io_apics {
+            let mut registers = window::map(frames, apic.address, 0x20)?;
+            registers.write(0x00, 1);
+            let count = (registers.read(0x10) >> 16 & 0xff) + 1;
+            let mut apic = IoApic { registers, first: apic.gsi_base, count };
+            for input in 0..count {
+                apic.write(0x10 + 2 * input, LVT_MASKED);
+            }
+            // As many as the list it comes from.
+            let _ = apics.push(apic);
+        }
+        Ok(Self { apics })
+    }
+
+    /// Has `vector` raised on this processor by an ISA interrupt, with the MADT's overrides.
+    pub fn route_isa(&mut self, machine: &Machine, isa: u8, vector: u8) -> bool {
+        let wired = machine.overrides.iter().find(|o| o.isa == isa);
+        let (gsi, flags) = wired.map_or((isa.into(), 0), |o| (o.gsi, o.flags));
+        self.route(gsi, vector, flags & 0b1100 == 0b1100, flags & 0b11 == 0b11)
+    }
+
+    /// Has `vector` raised by the PCI interrupt that firmware wired to `line`: level and active low, unless
+    /// the MADT says otherwise of the ISA interrupt of that number.
+    pub fn route_pci(&mut self, machine: &Machine, line: u8, vector: u8) -> bool {
+        let wired = machine.overrides.iter().find(|o| u32::from(o.isa) == u32::from(line));
+        let (gsi, flags) = wired.map_or((line.into(), 0b1111), |o| (o.gsi, o.flags));
+        self.route(gsi, vector, flags & 0b1100 != 0b0100, flags & 0b11 != 0b01)
+    }
+
+    fn route(&mut self, gsi: u32, vector: u8, level: bool, low: bool) -> bool {
+        let Some(apic) = self.apics.iter_mut().find(|a| gsi >= a.first && gsi - a.first < a.count) else {
+            return false;
+        };
+        let input = gsi - apic.first;
+        apic.write(0x11 + 2 * input, id() << 24);
+        let entry = u32::from(vector) | u32::from(low) << 13 | u32::from(level) << 15;
+        apic.write(0x10 + 2 * input, entry);
+        true
+    }
+}

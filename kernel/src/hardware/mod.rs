@@ -1,0 +1,12 @@
+//! The machine itself: processor, interrupts, ACPI, PCI, DMA memory, clock.
+
+pub mod acpi;
+pub mod clock;
+pub mod cpu;
+pub mod descriptors;
+pub mod dma;
+pub mod interrupt_controllers;
+pub mod interrupts;
+pub mod pci;
+pub mod power;
+pub mod rtc;

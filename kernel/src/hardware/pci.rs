@@ -1,0 +1,159 @@
+//! PCI: every function on every bus, through configuration mechanism #1 [PCI 3.0 3.2.2.3.2].
+
+use alloc::vec::Vec;
+use base::HostPhysical;
+use core::fmt;
+use pci_types::capability::PciCapability;
+use pci_types::{
+    Bar, CommandRegister, ConfigRegionAccess, EndpointHeader, HeaderType, PciAddress, PciHeader,
+    PciPciBridgeHeader,
+};
+use x86_64::instructions::port::Port;
+
+/// Access through ports 0xcf8 and 0xcfc. Boot is single-threaded, and after it nobody else uses them.
+#[derive(Clone, Copy)]
+pub struct Configuration;
+
+impl Configuration {
+    fn select(address: PciAddress, offset: u16) {
+        let selector = 1 << 31
+            | u32::from(address.bus()) << 16
+            | u32::from(address.device()) << 11
+            | u32::from(address.function()) << 8
+            | u32::from(offset & 0xfc);
+        // SAFETY: the address register of the configuration mechanism selects, and changes nothing.
+        unsafe { Port::<u32>::new(0xcf8).write(selector) }
+    }
+}
+
+impl ConfigRegionAccess for Configuration {
+    unsafe fn read(&self, address: PciAddress, offset: u16) -> u32 {
+        Self::select(address, offset);
+        // SAFETY: configuration reads have no side effects in the standard header and capabilities.
+        unsafe { Port::<u32>::new(0xcfc).read() }
+    }
+
+    unsafe fn write(&self, address: PciAddress, offset: u16, value: u32) {
+        Self::select(address, offset);
+        // SAFETY: the caller's contract.
+        unsafe { Port::<u32>::new(0xcfc).write(value) }
+    }
+}
+
+/// A function found on a bus.
+#[derive(Clone, Copy)]
+pub struct Function {
+    /// Where it is.
+    pub address: PciAddress,
+    /// Vendor id.
+    pub vendor: u16,
+    /// Device id.
+    pub device: u16,
+    /// Base class and subclass.
+    pub class: (u8, u8),
+    /// IO-APIC input or ISA interrupt that firmware wired its pin to; 255 means none.
+    pub interrupt_line: u8,
+    /// Whether it has MSI, and MSI-X.
+    pub message_interrupts: (bool, bool),
+}
+
+/// Ethernet controllers [PCI Code and ID 1.11, class 02h].
+pub const CLASS_ETHERNET: (u8, u8) = (0x02, 0x00);
+
+impl Function {
+    /// The memory window of a base address register: where and how many bytes.
+    pub fn memory_bar(&self, index: u8) -> Option<(HostPhysical, u64)> {
+        let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), Configuration)?;
+        match endpoint.bar(index, Configuration)? {
+            Bar::Memory32 { address, size, .. } => Some((HostPhysical(address.into()), size.into())),
+            Bar::Memory64 { address, size, .. } => Some((HostPhysical(address), size)),
+            Bar::Io { .. } => None,
+        }
+    }
+
+    /// Lets the function answer memory accesses and master the bus.
+    pub fn enable(&self) {
+        PciHeader::new(self.address).update_command(Configuration, |command| {
+            (command | CommandRegister::MEMORY_ENABLE | CommandRegister::BUS_MASTER_ENABLE)
+                - CommandRegister::INTERRUPT_DISABLE
+        });
+    }
+
+    /// Keeps the function off the bus: a device that the loader's firmware left running must not write
+    /// memory that is a guest's now.
+    pub fn quiesce(&self) {
+        PciHeader::new(self.address)
+            .update_command(Configuration, |command| command - CommandRegister::BUS_MASTER_ENABLE);
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let a = self.address;
+        write!(f, "{:02x}:{:02x}.{} [{:04x}:{:04x}]", a.bus(), a.device(), a.function(), self.vendor, self.device)
+    }
+}
+
+/// Every function of the machine, in the order of the buses.
+pub fn enumerate() -> Vec<Function> {
+    let mut found = Vec::new();
+    bus(0, &mut found, 0);
+    found
+}
+
+fn bus(number: u8, found: &mut Vec<Function>, depth: u8) {
+    for device in 0..32 {
+        let first = PciHeader::new(PciAddress::new(0, number, device, 0));
+        if first.id(Configuration).0 == 0xffff {
+            continue;
+        }
+        let functions = if first.has_multiple_functions(Configuration) { 8 } else { 1 };
+        for function in 0..functions {
+            note(PciAddress::new(0, number, device, function), found, depth);
+        }
+    }
+}
+
+fn note(address: PciAddress, found: &mut Vec<Function>, depth: u8) {
+    let header = PciHeader::new(address);
+    let (vendor, device) = header.id(Configuration);
+    if vendor == 0xffff {
+        return;
+    }
+    let (_, base, sub, _) = header.revision_and_class(Configuration);
+    let mut function = Function {
+        address,
+        vendor,
+        device,
+        class: (base, sub),
+        interrupt_line: 0xff,
+        message_interrupts: (false, false),
+    };
+    match header.header_type(Configuration) {
+        HeaderType::Endpoint => {
+            if let Some(endpoint) = EndpointHeader::from_header(header, Configuration) {
+                function.interrupt_line = endpoint.interrupt(Configuration).1;
+                // A damaged list could be a ring; no function has more than 48 capabilities in 192 bytes.
+                for capability in endpoint.capabilities(Configuration).take(48) {
+                    match capability {
+                        PciCapability::Msi(_) => function.message_interrupts.0 = true,
+                        PciCapability::MsiX(_) => function.message_interrupts.1 = true,
+                        _ => {}
+                    }
+                }
+            }
+            found.push(function);
+        }
+        HeaderType::PciPciBridge => {
+            found.push(function);
+            // Buses behind a bridge have higher numbers; the depth bounds a damaged tree.
+            if let Some(bridge) = PciPciBridgeHeader::from_header(header, Configuration)
+                && depth < 8
+                && bridge.secondary_bus_number(Configuration) > address.bus()
+            {
+                bus(bridge.secondary_bus_number(Configuration), found, depth + 1);
+            }
+        }
+        _ => found.push(function),
+    }
+}

@@ -1,0 +1,88 @@
+//! What Weir says: log records with level and time, the guests' consoles, and the one serial line they
+//! share.
+//!
+//! A log line is `[ssssss.uuuuuu] LEVEL subsystem: message`; a guest's is `name| text`.
+
+pub mod output;
+pub mod serial;
+
+use core::fmt::{self, Write};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::hardware::clock;
+
+struct WeirLog;
+
+static LOG: WeirLog = WeirLog;
+
+/// Starts the log on the serial port.
+pub fn init() {
+    serial::init();
+    // Only a second call could fail, and there is none.
+    let _ = log::set_logger(&LOG);
+    log::set_max_level(LevelFilter::Info);
+}
+
+impl Log for WeirLog {
+    fn enabled(&self, _: &Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record) {
+        let level = match record.level() {
+            Level::Error => "ERROR",
+            Level::Warn => "WARN ",
+            Level::Info => "INFO ",
+            Level::Debug => "DEBUG",
+            Level::Trace => "TRACE",
+        };
+        // `weir::virt::vmx::vcpu` speaks as `vmx`: the part that a reader of the log knows.
+        let subsystem = subsystem(record.target());
+        output::log_line(|out| line(out, level, subsystem, record.args()));
+    }
+
+    fn flush(&self) {
+        output::flush();
+    }
+}
+
+/// Writes one log line as it appears on the serial port.
+pub fn line(out: &mut dyn Write, level: &str, subsystem: &str, text: &fmt::Arguments) -> fmt::Result {
+    let now = clock::now().as_nanos();
+    write!(out, "[{:5}.{:06}] {level} {subsystem}: {text}", now / 1_000_000_000, now % 1_000_000_000 / 1000)
+}
+
+/// Counts with their names, zeros left out; a list too long for a line is cut.
+pub fn counts(named: impl IntoIterator<Item = (&'static str, u64)>) -> heapless::String<768> {
+    let mut text = heapless::String::new();
+    for (name, count) in named.into_iter().filter(|(_, count)| *count > 0) {
+        if write!(text, " {name} {count}").is_err() {
+            break;
+        }
+    }
+    text
+}
+
+fn subsystem(target: &str) -> &str {
+    let mut parts = target.split("::");
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("weir"), Some("virt" | "hardware"), Some(part)) => part,
+        (Some("weir"), Some(part), _) => part,
+        (Some(other), ..) => other,
+        (None, ..) => "weir",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subsystem_is_the_folder_a_reader_knows() {
+        assert_eq!(subsystem("weir"), "weir");
+        assert_eq!(subsystem("weir::virt::vmx::vcpu"), "vmx");
+        assert_eq!(subsystem("weir::hardware::pci"), "pci");
+        assert_eq!(subsystem("weir::net::uplink"), "net");
+        assert_eq!(subsystem("nic::e1000"), "nic");
+    }
+}

@@ -1,0 +1,125 @@
+//! Physical memory handed out at boot, for good: guest memory, tables, DMA buffers, the heap.
+
+use super::physical;
+use base::HostPhysical;
+use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
+
+/// Bytes in a frame.
+pub const FRAME: u64 = 4096;
+
+/// Memory below this stays untouched: firmware data, and where processors start.
+const LOWEST: u64 = 0x10_0000;
+
+/// Why memory could not be handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// No region of the machine's memory has that much left in one piece.
+    #[error("{bytes:#x} bytes aligned to {alignment:#x} are not left in one piece; {left:#x} bytes are left in all")]
+    Exhausted {
+        /// What was asked for.
+        bytes: u64,
+        /// Its alignment.
+        alignment: u64,
+        /// What is left, in all pieces together.
+        left: u64,
+    },
+}
+
+#[derive(Clone, Copy)]
+struct Free {
+    start: u64,
+    end: u64,
+}
+
+/// The machine's free memory. Nothing is ever given back: assignment is static.
+pub struct Frames {
+    free: heapless::Vec<Free, 128>,
+    total: u64,
+}
+
+impl Frames {
+    /// Takes over what the loader reports as usable.
+    pub fn new(regions: &[MemoryRegion]) -> Self {
+        let mut free = heapless::Vec::new();
+        let mut total = 0;
+        for region in regions.iter().filter(|r| r.kind == MemoryRegionKind::Usable) {
+            let start = region.start.max(LOWEST).next_multiple_of(FRAME);
+            let end = region.end & !(FRAME - 1);
+            // More pieces than fit are small change at the end of the map: leaving them out is safe.
+            if start < end && free.push(Free { start, end }).is_ok() {
+                total += end - start;
+            }
+        }
+        Self { free, total }
+    }
+
+    /// Bytes that were usable at the start.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Bytes not yet handed out.
+    pub fn left(&self) -> u64 {
+        self.free.iter().map(|f| f.end - f.start).sum()
+    }
+
+    /// Hands out `bytes` (rounded up to frames) in one piece at a multiple of `alignment`, zeroed.
+    ///
+    /// # Errors
+    /// [`FrameError::Exhausted`] when no piece is large enough.
+    pub fn allocate(&mut self, bytes: u64, alignment: u64) -> Result<HostPhysical, FrameError> {
+        let bytes = bytes.max(1).next_multiple_of(FRAME);
+        let alignment = alignment.max(FRAME);
+        // The tightest piece that fits, so that large pieces stay whole for guests.
+        let fit = self
+            .free
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| f.start.next_multiple_of(alignment).saturating_add(bytes) <= f.end)
+            .min_by_key(|(_, f)| f.end - f.start)
+            .map(|(index, _)| index);
+        let Some(index) = fit else {
+            return Err(FrameError::Exhausted { bytes, alignment, left: self.left() });
+        };
+        let piece = self.free[index];
+        let start = piece.start.next_multiple_of(alignment);
+        self.free[index].start = start + bytes;
+        if start > piece.start {
+            // The gap before an aligned piece is kept when there is room to remember it.
+            let _ = self.free.push(Free { start: piece.start, end: start });
+        }
+        let at = HostPhysical(start);
+        // SAFETY: the loader reported this memory usable, it is in the direct map, and it was not handed
+        // out before.
+        unsafe { physical::pointer(at).write_bytes(0, bytes as usize) };
+        Ok(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(start: u64, end: u64, kind: MemoryRegionKind) -> MemoryRegion {
+        MemoryRegion { start, end, kind }
+    }
+
+    #[test]
+    fn only_usable_memory_above_the_first_mebibyte_counts() {
+        let frames = Frames::new(&[
+            region(0, 0x9_f000, MemoryRegionKind::Usable),
+            region(0xf_0000, 0x20_0800, MemoryRegionKind::Usable),
+            region(0x30_0000, 0x40_0000, MemoryRegionKind::Bootloader),
+        ]);
+        assert_eq!(frames.total(), 0x10_0000);
+    }
+
+    #[test]
+    fn too_large_a_request_says_what_is_left() {
+        let mut frames = Frames::new(&[region(0x10_0000, 0x20_0000, MemoryRegionKind::Usable)]);
+        assert_eq!(
+            frames.allocate(0x20_0000, FRAME),
+            Err(FrameError::Exhausted { bytes: 0x20_0000, alignment: FRAME, left: 0x10_0000 })
+        );
+    }
+}

@@ -1,0 +1,44 @@
+//! The boot-time heap. After boot nothing allocates.
+
+use super::{FrameError, Frames, physical};
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{NonNull, null_mut};
+use linked_list_allocator::Heap;
+use spin::Mutex;
+
+struct BootHeap(Mutex<Heap>);
+
+#[cfg_attr(not(test), global_allocator)]
+static HEAP: BootHeap = BootHeap(Mutex::new(Heap::empty()));
+
+// SAFETY: `Heap` hands out disjoint pieces of the memory given to `init`, and the lock serialises callers.
+// Interrupt handlers do not allocate, so the lock cannot be held twice on one core.
+unsafe impl GlobalAlloc for BootHeap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.0.lock().allocate_first_fit(layout).map_or(null_mut(), NonNull::as_ptr)
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        if let Some(at) = NonNull::new(at) {
+            // SAFETY: the caller got `at` from `alloc` with this layout.
+            unsafe { self.0.lock().deallocate(at, layout) }
+        }
+    }
+}
+
+/// Gives the heap `bytes` of memory.
+///
+/// # Errors
+/// When the machine has not that much memory left in one piece.
+pub fn init(frames: &mut Frames, bytes: u64) -> Result<(), FrameError> {
+    let at = frames.allocate(bytes, super::FRAME)?;
+    // SAFETY: the memory was just handed out, is mapped for good and used for nothing else.
+    unsafe { HEAP.0.lock().init(physical::pointer(at), bytes as usize) };
+    Ok(())
+}
+
+/// Bytes in use and bytes in all.
+pub fn usage() -> (usize, usize) {
+    let heap = HEAP.0.lock();
+    (heap.used(), heap.size())
+}

@@ -1,0 +1,189 @@
+//! A physical NIC with its driver.
+
+use crate::hardware::acpi::Machine;
+use crate::hardware::dma::DmaMemory;
+use crate::hardware::interrupt_controllers::IoApics;
+use crate::hardware::interrupts;
+use crate::hardware::pci::Function;
+use crate::hardware::clock;
+use crate::log::counts;
+use crate::memory::window::{self, Window, WindowError};
+use crate::memory::{FrameError, Frames};
+use alloc::string::String;
+use base::{Duration, HostPhysical, Instant};
+use config::NicMatch;
+use nic::{E1000, NicError, PciId};
+
+/// How often a card is looked after without an interrupt: link, hang, statistics.
+pub const CHECK_EVERY: Duration = Duration::from_millis(10);
+/// Memory for rings and buffers of one card.
+const ARENA: usize = 8 << 20;
+
+/// Why a card cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UplinkError {
+    /// Its driver says so.
+    #[error(transparent)]
+    Nic(#[from] NicError),
+    /// It has no registers in memory.
+    #[error("it has no memory window in BAR 0")]
+    NoWindow,
+    /// Its registers cannot be mapped.
+    #[error(transparent)]
+    Window(#[from] WindowError),
+    /// There is no memory for its rings.
+    #[error(transparent)]
+    Memory(#[from] FrameError),
+}
+
+/// The machine, as the driver sees it.
+pub struct Host {
+    /// Memory not handed out yet.
+    arena: DmaMemory,
+    used: usize,
+}
+
+/// A piece of the arena.
+pub struct Piece(DmaMemory);
+
+/// Registers of the card.
+pub struct Registers(Window);
+
+impl nic::Registers for Registers {
+    fn read(&mut self, offset: u32) -> u32 {
+        self.0.read(offset as usize)
+    }
+
+    fn write(&mut self, offset: u32, value: u32) {
+        self.0.write(offset as usize, value);
+    }
+}
+
+impl nic::Dma for Piece {
+    fn device_address(&self) -> HostPhysical {
+        self.0.device_address()
+    }
+
+    fn read(&self, offset: usize, into: &mut [u8]) {
+        self.0.read(offset, into);
+    }
+
+    fn write(&mut self, offset: usize, from: &[u8]) {
+        self.0.write(offset, from);
+    }
+
+    fn read_u64(&self, offset: usize) -> u64 {
+        let mut bytes = [0; 8];
+        self.0.read(offset, &mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    fn write_u64(&mut self, offset: usize, value: u64) {
+        self.0.write(offset, &value.to_le_bytes());
+    }
+}
+
+impl nic::Host for Host {
+    type Registers = Registers;
+    type Dma = Piece;
+
+    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Piece> {
+        let start = self.used.next_multiple_of(alignment);
+        let memory = self.arena.part(start, bytes)?;
+        self.used = start + bytes;
+        Some(Piece(memory))
+    }
+
+    fn now(&mut self) -> Instant {
+        clock::now()
+    }
+
+    fn relax(&mut self) {
+        core::hint::spin_loop();
+    }
+}
+
+/// A physical NIC that carries guests' frames.
+pub struct Uplink {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The driver.
+    pub nic: E1000<Host>,
+    vector: u8,
+}
+
+/// True when a `[[nic]]` of the configuration means this card.
+pub fn matches(nic: &config::Nic, function: &Function) -> bool {
+    let at = function.address;
+    match nic.matches {
+        NicMatch::Any => true,
+        NicMatch::Address { bus, device, function } => {
+            (at.segment(), at.bus(), at.device(), at.function()) == (0, bus, device, function)
+        }
+        NicMatch::Ids { vendor, device } => (function.vendor, function.device) == (vendor, device),
+    }
+}
+
+impl Uplink {
+    /// Brings a card up, with its interrupt routed to this processor.
+    ///
+    /// # Errors
+    /// [`UplinkError`].
+    pub fn new(
+        frames: &mut Frames,
+        machine: &Machine,
+        io_apics: &mut IoApics,
+        function: &Function,
+        name: &str,
+        number: usize,
+    ) -> Result<Self, UplinkError> {
+        let (at, bytes) = function.memory_bar(0).ok_or(UplinkError::NoWindow)?;
+        let registers = Registers(window::map(frames, at, bytes)?);
+        function.enable();
+        let host = Host { arena: DmaMemory::allocate(frames, ARENA, 4096)?, used: 0 };
+        let mut nic = E1000::new(host, registers, PciId { vendor: function.vendor, device: function.device })?;
+        let vector = interrupts::NIC_VECTOR + number as u8;
+        if !io_apics.route_pci(machine, function.interrupt_line, vector) {
+            log::warn!("{name}: interrupt line {} leads to no IO-APIC: polled only", function.interrupt_line);
+        }
+        nic.unmask();
+        log::info!("{name}: NIC {function} driver e1000 MAC {} link {}", nic.mac(), nic.link());
+        Ok(Self { name: name.into(), nic, vector })
+    }
+
+    /// True when the card has interrupted: its causes are read, which lets the line go.
+    pub fn take_interrupt(&mut self) -> bool {
+        let arrived = interrupts::take(self.vector);
+        if arrived {
+            self.nic.interrupt();
+            self.say_events();
+        }
+        arrived
+    }
+
+    /// Looks after the card.
+    pub fn check(&mut self, now: Instant) {
+        self.nic.check(now);
+        self.say_events();
+    }
+
+    fn say_events(&mut self) {
+        for event in self.nic.events() {
+            match event {
+                nic::Event::LinkUp(_) | nic::Event::LinkDown | nic::Event::Recovered { .. } => {
+                    log::info!("{}: {event}", self.name);
+                }
+                nic::Event::TransmitHang { .. }
+                | nic::Event::Failed(_)
+                | nic::Event::EepromSilent(_)
+                | nic::Event::PhySilent(_) => log::warn!("{}: {event}", self.name),
+            }
+        }
+    }
+
+    /// Says what the card has done.
+    pub fn log_statistics(&self) {
+        log::info!("{}: driver:{}", self.name, counts(self.nic.counters().named()));
+        log::info!("{}: card:{}", self.name, counts(self.nic.statistics().named()));
+    }
+}

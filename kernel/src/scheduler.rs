@@ -1,0 +1,153 @@
+//! The main loop of a processor: runs guests in turn, and looks after clock, wire and console in between.
+
+use crate::hardware::{clock, cpu, interrupt_controllers, interrupts};
+use crate::log::{output, serial};
+use crate::net::Network;
+use crate::virt::VirtualCpu;
+use crate::virt::dispatch::{Action, dispatch};
+use crate::vm::{State, Vm};
+use alloc::vec::Vec;
+use base::{Duration, Effects, Instant};
+
+/// How long a guest runs while others want to, too.
+const SLICE: Duration = Duration::from_millis(2);
+/// How often the serial port is fed while output waits: its FIFO of 16 bytes lasts 1.4 ms.
+const FEED: Duration = Duration::from_millis(1);
+
+/// Everything that runs.
+pub struct Scheduler<V: VirtualCpu> {
+    vms: Vec<Vm<V>>,
+    network: Network,
+    /// The guest whose state is in the processor.
+    active: Option<usize>,
+    /// The guest that typed bytes go to.
+    focus: usize,
+    next_feed: Instant,
+}
+
+impl<V: VirtualCpu> Scheduler<V> {
+    /// A scheduler for these guests, all ready to start.
+    pub fn new(vms: Vec<Vm<V>>, network: Network) -> Self {
+        Self { vms, network, active: None, focus: 0, next_feed: Instant::ZERO }
+    }
+
+    /// Runs until the last guest has stopped.
+    pub fn run(&mut self) {
+        let mut last = 0;
+        while self.vms.iter().any(|vm| vm.state() != State::Stopped) {
+            let now = clock::now();
+            self.housekeeping(now);
+            match self.next_runnable(last) {
+                Some(index) => {
+                    last = index;
+                    self.run_slice(index, now);
+                }
+                None => self.idle(),
+            }
+        }
+        for vm in &self.vms {
+            vm.log_statistics();
+        }
+        self.network.log_statistics();
+        log::info!("all guests stopped, powering off");
+    }
+
+    /// The next guest in turn that has something to do.
+    fn next_runnable(&self, last: usize) -> Option<usize> {
+        let count = self.vms.len();
+        (1..=count).map(|step| (last + step) % count).find(|&index| self.vms[index].state() == State::Running)
+    }
+
+    /// What does not depend on a guest's exits: time, wire, console.
+    fn housekeeping(&mut self, now: Instant) {
+        let mut work = false;
+        for vm in &mut self.vms {
+            work |= vm.advance(now).contains(Effects::TX_KICK);
+        }
+        if work | self.network.wants_service(now) {
+            self.network.service(&mut self.vms, now);
+        }
+        if interrupts::take(interrupts::SERIAL_VECTOR) {
+            self.take_input(now);
+        }
+        interrupts::take(interrupts::TIMER_VECTOR);
+        let nmis = interrupts::take_nmis();
+        if nmis > 0 {
+            log::warn!("{nmis} NMIs from the machine: nothing here asks for any");
+        }
+        if now >= self.next_feed {
+            output::pump();
+            self.next_feed = now + FEED;
+        }
+    }
+
+    fn take_input(&mut self, now: Instant) {
+        while let Some(byte) = serial::receive() {
+            if let Some(vm) = self.vms.get_mut(self.focus) {
+                vm.give_console(byte, now);
+            }
+        }
+    }
+
+    /// Runs one guest until its slice is over, it has nothing to do, or it stops.
+    fn run_slice(&mut self, index: usize, start: Instant) {
+        self.activate(index);
+        let end = start + SLICE;
+        let mut now = start;
+        loop {
+            let others = self.vms.iter().enumerate().any(|(i, vm)| i != index && vm.state() == State::Running);
+            if now >= end && others {
+                return;
+            }
+            let due = if others { self.deadline(now).min(end) } else { self.deadline(now) };
+            let ticks = clock::ticks((due - now).as_nanos() as u64);
+            let vm = &mut self.vms[index];
+            let entry = vm.prepare_entry(now, ticks);
+            let exit = vm.vcpu.enter(entry);
+            now = clock::now();
+            let action = dispatch(vm, exit, now);
+            if vm.take_effects().contains(Effects::TX_KICK) {
+                self.network.kick();
+            }
+            self.housekeeping(now);
+            match action {
+                Action::Continue => {}
+                Action::Idle if self.vms[index].state() == State::Running => {}
+                Action::Idle => return,
+                Action::Stop(reason) => {
+                    self.vms[index].stop(&reason);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn activate(&mut self, index: usize) {
+        if self.active == Some(index) {
+            return;
+        }
+        if let Some(previous) = self.active.replace(index) {
+            self.vms[previous].vcpu.deactivate();
+        }
+        self.vms[index].vcpu.activate();
+    }
+
+    /// When something must be done even if no guest exits.
+    fn deadline(&self, now: Instant) -> Instant {
+        let feed = output::waiting().then_some(self.next_feed);
+        let vms = self.vms.iter().filter_map(Vm::next_deadline);
+        let latest = now + Duration::from_secs(1);
+        vms.chain(self.network.next_deadline(now)).chain(feed).min().unwrap_or(latest).min(latest)
+    }
+
+    /// Waits for an interrupt or the next deadline.
+    fn idle(&mut self) {
+        let now = clock::now();
+        let due = self.deadline(now);
+        if due > now {
+            interrupt_controllers::wake_in((due - now).as_nanos() as u64);
+            cpu::wait_for_interrupt();
+            interrupt_controllers::cancel_wake();
+        }
+    }
+}

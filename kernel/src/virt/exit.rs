@@ -1,0 +1,211 @@
+//! Why a guest stopped running, in words that no vendor owns.
+
+use base::{GuestPhysical, Width};
+
+/// An event to deliver to a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// External interrupt.
+    Interrupt(u8),
+    /// Non-maskable interrupt.
+    Nmi,
+    /// Processor exception, with its error code where it has one.
+    Exception {
+        /// Vector.
+        vector: u8,
+        /// Error code.
+        error: Option<u32>,
+    },
+    /// INT n, INT3, INTO or INT1, whose delivery was interrupted and must be taken up again.
+    Software {
+        /// Vector.
+        vector: u8,
+        /// Kind as the vendor encodes it: 4 software interrupt, 5 privileged, 6 software exception.
+        kind: u8,
+        /// Bytes of the instruction.
+        length: u8,
+    },
+}
+
+/// #GP(0), the processor's answer to most wrongs.
+pub const GENERAL_PROTECTION: Event = Event::Exception { vector: 13, error: Some(0) };
+/// #UD.
+pub const INVALID_OPCODE: Event = Event::Exception { vector: 6, error: None };
+
+/// How a guest touched memory that its tables do not map that way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryAccess {
+    /// Load.
+    Read,
+    /// Store, or read-modify-write.
+    Write,
+    /// Instruction fetch.
+    Fetch,
+}
+
+/// A port access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortAccess {
+    /// Which port.
+    pub port: u16,
+    /// How wide.
+    pub width: Width,
+    /// IN or INS.
+    pub input: bool,
+    /// The memory operand of INS or OUTS.
+    pub string: Option<StringOperand>,
+}
+
+/// The memory operand of a string instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StringOperand {
+    /// Where this element is, as a linear address.
+    pub linear: u64,
+    /// The part of RCX, RSI and RDI that counts.
+    pub address: Width,
+    /// With REP prefix.
+    pub repeated: bool,
+}
+
+/// Why the guest stopped running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The machine has an interrupt for Weir; it has been noted.
+    HostInterrupt,
+    /// The ticks of the [`Entry`](super::Entry) have run out.
+    Timer,
+    /// The guest can take an interrupt now.
+    InterruptWindow,
+    /// The guest can take an NMI now.
+    NmiWindow,
+    /// Memory that nested paging does not map for this access.
+    Memory {
+        /// Where.
+        at: GuestPhysical,
+        /// How.
+        access: MemoryAccess,
+        /// False when the access was to the guest's own page tables, not by the instruction's operand.
+        operand: bool,
+    },
+    /// IN, OUT, INS, OUTS.
+    Port {
+        /// What was accessed.
+        access: PortAccess,
+        /// Bytes of the instruction.
+        length: u8,
+    },
+    /// RDMSR of the register in ECX.
+    ReadMsr {
+        /// Bytes of the instruction.
+        length: u8,
+    },
+    /// WRMSR.
+    WriteMsr {
+        /// Bytes of the instruction.
+        length: u8,
+    },
+    /// CPUID.
+    Cpuid {
+        /// Bytes of the instruction.
+        length: u8,
+    },
+    /// HLT.
+    Halt {
+        /// Bytes of the instruction.
+        length: u8,
+    },
+    /// PAUSE in a loop.
+    Pause {
+        /// Bytes of the instruction.
+        length: u8,
+    },
+    /// MOV to or from a control register, with what is needed to complete it.
+    Control {
+        /// Number of the control register.
+        register: u8,
+        /// What was done.
+        operation: ControlOperation,
+        /// Bytes of the instruction.
+        length: u8,
+    },
+    /// XSETBV.
+    SetXcr {
+        /// Bytes of the instruction.
+        length: u8,
+    },
+    /// An instruction with nothing left to do for it: WBINVD, INVD.
+    CacheFlush {
+        /// Bytes of the instruction.
+        length: u8,
+    },
+    /// An instruction that the guest's CPUID does not offer: #UD.
+    NotOffered,
+    /// An exception that is intercepted, to be given to the guest.
+    Exception {
+        /// Vector.
+        vector: u8,
+        /// Error code.
+        error: Option<u32>,
+    },
+    /// Machine check while the guest ran.
+    MachineCheck,
+    /// The guest's processor shut down: a fault while delivering a double fault.
+    TripleFault,
+    /// The guest's state does not pass the checks of entry.
+    InvalidState {
+        /// The vendor's reason number.
+        reason: u32,
+    },
+    /// An exit that should not happen as Weir sets the controls.
+    Unexpected {
+        /// The vendor's reason number.
+        reason: u32,
+        /// The vendor's details.
+        qualification: u64,
+    },
+}
+
+/// What a guest did to a control register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControlOperation {
+    /// Write from this general-purpose register.
+    Write(u8),
+    /// Read into this general-purpose register.
+    Read(u8),
+    /// CLTS.
+    ClearTaskSwitched,
+    /// LMSW with this value.
+    LoadMachineStatus(u16),
+}
+
+/// Number of kinds of exits, for counters.
+pub const KINDS: usize = 20;
+
+impl Exit {
+    /// A number per kind, for counters, with its name.
+    #[must_use]
+    pub fn kind(&self) -> (usize, &'static str) {
+        match self {
+            Self::HostInterrupt => (0, "interrupt"),
+            Self::Timer => (1, "timer"),
+            Self::InterruptWindow => (2, "interrupt-window"),
+            Self::NmiWindow => (3, "nmi-window"),
+            Self::Memory { .. } => (4, "memory"),
+            Self::Port { .. } => (5, "port"),
+            Self::ReadMsr { .. } => (6, "rdmsr"),
+            Self::WriteMsr { .. } => (7, "wrmsr"),
+            Self::Cpuid { .. } => (8, "cpuid"),
+            Self::Halt { .. } => (9, "hlt"),
+            Self::Pause { .. } => (10, "pause"),
+            Self::Control { .. } => (11, "control-register"),
+            Self::SetXcr { .. } => (12, "xsetbv"),
+            Self::CacheFlush { .. } => (13, "cache-flush"),
+            Self::NotOffered => (14, "not-offered"),
+            Self::Exception { .. } => (15, "exception"),
+            Self::MachineCheck => (16, "machine-check"),
+            Self::TripleFault => (17, "triple-fault"),
+            Self::InvalidState { .. } => (18, "invalid-state"),
+            Self::Unexpected { .. } => (19, "unexpected"),
+        }
+    }
+}

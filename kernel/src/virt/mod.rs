@@ -1,0 +1,165 @@
+//! The first seam: one shape of virtual processor, one folder per vendor behind it.
+//!
+//! Nothing outside the vendor folders names a vendor. A virtual processor is entered and comes back with an
+//! [`Exit`]; everything else asks it for registers by their architectural names.
+
+pub mod dispatch;
+pub mod exit;
+pub mod extended;
+pub mod nested;
+pub mod registers;
+pub mod vmx;
+
+pub use exit::{Exit, Event};
+pub use registers::{Paging, Registers, Segment};
+
+use crate::memory::Frames;
+use core::fmt;
+use nested_paging::{NestedPages, PageSize};
+use platform::boot::EntryState;
+
+/// What a virtual processor is entered with.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Delivered before the first instruction. The caller has made sure that the guest can take it.
+    pub inject: Option<Event>,
+    /// Come back as soon as the guest can take an interrupt.
+    pub interrupt_window: bool,
+    /// Come back as soon as the guest can take an NMI.
+    pub nmi_window: bool,
+    /// Come back after so many ticks of the time-stamp counter.
+    pub ticks: u64,
+}
+
+/// One virtual processor, whatever the vendor.
+///
+/// Between [`activate`](Self::activate) and [`deactivate`](Self::deactivate) the guest's state that no
+/// entry or exit switches (extended registers, system-call MSRs, debug registers) lives in the processor.
+pub trait VirtualCpu: Sized {
+    /// How this vendor writes nested page tables.
+    type Tables: nested_paging::Format;
+
+    /// Makes a virtual processor on these nested page tables, whose guest may set the bits `cr4` of CR4:
+    /// those that its CPUID offers.
+    ///
+    /// # Errors
+    /// When the machine's memory is used up.
+    fn new(
+        frames: &mut Frames,
+        number: u16,
+        nested: &NestedPages<Self::Tables>,
+        cr4: u64,
+    ) -> Result<Self, VirtError>;
+
+    /// The largest page that the processor's nested tables can map.
+    fn largest_page() -> PageSize;
+
+    /// Brings the state that only this virtual processor may see into the processor.
+    fn activate(&mut self);
+
+    /// Takes it out again.
+    fn deactivate(&mut self);
+
+    /// Runs the guest until something happens.
+    fn enter(&mut self, entry: Entry) -> Exit;
+
+    /// A general-purpose register by its number in instructions, RSP included.
+    fn general(&self, number: usize) -> u64;
+
+    /// Sets a general-purpose register.
+    fn set_general(&mut self, number: usize, value: u64);
+
+    /// Instruction pointer.
+    fn rip(&self) -> u64;
+
+    /// Sets the instruction pointer, and ends the shadow of STI and MOV SS: an instruction was completed.
+    fn set_rip(&mut self, rip: u64);
+
+    /// Flags.
+    fn rflags(&self) -> u64;
+
+    /// Sets the flags.
+    fn set_rflags(&mut self, value: u64);
+
+    /// What address translation and instruction decoding depend on.
+    fn paging(&self) -> Paging;
+
+    /// A segment register.
+    fn segment(&self, which: Segment) -> registers::SegmentState;
+
+    /// True when an external interrupt can be delivered: RFLAGS.IF, and no shadow.
+    fn interruptible(&self) -> bool;
+
+    /// True when an NMI can be delivered.
+    fn nmi_ready(&self) -> bool;
+
+    /// Puts the virtual processor where the boot protocol says.
+    fn set_boot_state(&mut self, state: &EntryState);
+
+    /// Reads an MSR that the virtual processor itself holds; `None` when it holds no such MSR.
+    fn read_msr(&self, index: u32) -> Option<u64>;
+
+    /// Writes an MSR that the virtual processor itself holds, with a value that the policy allows; false
+    /// when it holds no such MSR or the processor's mode does not allow the value.
+    fn write_msr(&mut self, index: u32, value: u64) -> bool;
+
+    /// Moves the guest's time-stamp counter.
+    fn move_tsc(&mut self, by: u64);
+
+    /// Completes a write to a control register that exited; false when the value is not allowed: #GP.
+    fn write_control(&mut self, register: u8, value: u64) -> bool;
+
+    /// Completes XSETBV; false when the value is not allowed: #GP.
+    fn write_xcr0(&mut self, value: u64) -> bool;
+
+    /// XCR0 as the guest set it.
+    fn xcr0(&self) -> u64;
+
+    /// CR4 as the guest sees it.
+    fn cr4(&self) -> u64;
+
+    /// Writes registers and whatever else helps to understand a stopped guest.
+    fn report(&self, out: &mut dyn FnMut(fmt::Arguments));
+}
+
+/// Why the processor cannot host guests, or not this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VirtError {
+    /// Not there, or switched off.
+    #[error("{feature} is missing: {remedy}")]
+    Missing {
+        /// The feature by its manual name.
+        feature: &'static str,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// A control that must be on cannot be.
+    #[error("the processor cannot set {wanted:#x} in the {controls} controls (allowed: {allowed:#x}): it is too old for Weir")]
+    Control {
+        /// Which set of controls.
+        controls: &'static str,
+        /// The bits that are needed.
+        wanted: u32,
+        /// What the capability MSR allows.
+        allowed: u32,
+    },
+    /// An instruction of the extension failed.
+    #[error("{instruction} failed{}", Number(*error))]
+    Instruction {
+        /// Which one.
+        instruction: &'static str,
+        /// VM-instruction error, when there is one [SDM3C 31.4].
+        error: u32,
+    },
+    /// No memory.
+    #[error(transparent)]
+    Memory(#[from] crate::memory::FrameError),
+}
+
+struct Number(u32);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 { Ok(()) } else { write!(f, " with VM-instruction error {}", self.0) }
+    }
+}

@@ -1,0 +1,88 @@
+//! The world switch itself.
+
+use crate::virt::Registers;
+
+/// Whether the VMCS has been entered since it was last cleared.
+#[repr(u8)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Launch {
+    /// VMLAUNCH.
+    First = 0,
+    /// VMRESUME.
+    Again = 1,
+}
+
+/// Enters the guest of the current VMCS with these registers, and returns when it has exited, with 0, or
+/// could not be entered, with 1.
+///
+/// # Safety
+/// The current VMCS must describe this processor's host state, and its controls must confine the guest.
+#[cfg(not(test))]
+#[unsafe(naked)]
+pub unsafe extern "C" fn enter(registers: *mut Registers, launch: Launch) -> u64 {
+    // HOST_RSP and HOST_RIP are set here, where they are known. The kernel has no extended state to save.
+    core::arch::naked_asm!(
+        "push rbp; push rbx; push r12; push r13; push r14; push r15; push rdi",
+        "mov eax, 0x6c14", // HOST_RSP
+        "vmwrite rax, rsp",
+        "lea rdx, [rip + 2f]",
+        "mov eax, 0x6c16", // HOST_RIP
+        "vmwrite rax, rdx",
+        "test sil, sil",
+        "mov rax, [rdi]",
+        "mov rcx, [rdi + 8]",
+        "mov rdx, [rdi + 16]",
+        "mov rbx, [rdi + 24]",
+        "mov rbp, [rdi + 40]",
+        "mov rsi, [rdi + 48]",
+        "mov r8, [rdi + 64]",
+        "mov r9, [rdi + 72]",
+        "mov r10, [rdi + 80]",
+        "mov r11, [rdi + 88]",
+        "mov r12, [rdi + 96]",
+        "mov r13, [rdi + 104]",
+        "mov r14, [rdi + 112]",
+        "mov r15, [rdi + 120]",
+        "mov rdi, [rdi + 56]",
+        "jnz 3f",
+        "vmlaunch",
+        "jmp 4f",
+        "3:",
+        "vmresume",
+        "4:",
+        "mov eax, 1",
+        "jmp 5f",
+        // Exits come here with HOST_RSP loaded: the pointer to the registers is on top.
+        "2:",
+        "push rdi",
+        "mov rdi, [rsp + 8]",
+        "mov [rdi], rax",
+        "mov [rdi + 8], rcx",
+        "mov [rdi + 16], rdx",
+        "mov [rdi + 24], rbx",
+        "mov [rdi + 40], rbp",
+        "mov [rdi + 48], rsi",
+        "pop qword ptr [rdi + 56]",
+        "mov [rdi + 64], r8",
+        "mov [rdi + 72], r9",
+        "mov [rdi + 80], r10",
+        "mov [rdi + 88], r11",
+        "mov [rdi + 96], r12",
+        "mov [rdi + 104], r13",
+        "mov [rdi + 112], r14",
+        "mov [rdi + 120], r15",
+        "xor eax, eax",
+        "5:",
+        "pop rdi; pop r15; pop r14; pop r13; pop r12; pop rbx; pop rbp",
+        "ret",
+    )
+}
+
+/// On the host there is nothing to enter.
+///
+/// # Safety
+/// None needed; the signature is that of the target.
+#[cfg(test)]
+pub unsafe extern "C" fn enter(_: *mut Registers, _: Launch) -> u64 {
+    1
+}

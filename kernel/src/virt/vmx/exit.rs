@@ -1,0 +1,200 @@
+//! From the raw exit fields to an [`Exit`]: a pure function.
+
+use crate::virt::exit::{ControlOperation, Event, Exit, MemoryAccess, PortAccess, StringOperand};
+use base::{GuestPhysical, Width};
+
+/// The fields of an exit, as VMREAD gave them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Raw {
+    /// Exit reason [SDM3C 25.9.1].
+    pub reason: u32,
+    /// Exit qualification [SDM3C 28.2.1].
+    pub qualification: u64,
+    /// Guest-physical address, of EPT violations and misconfigurations.
+    pub physical: u64,
+    /// Instruction length.
+    pub length: u32,
+    /// VM-exit interruption information [SDM3C 25.9.2].
+    pub interruption: u32,
+    /// Its error code.
+    pub error: u32,
+    /// Guest-linear address, of INS and OUTS.
+    pub linear: u64,
+    /// VM-exit instruction information, of INS and OUTS.
+    pub instruction: u32,
+}
+
+const ENTRY_FAILURE: u32 = 1 << 31;
+const VALID: u32 = 1 << 31;
+const ERROR_CODE_VALID: u32 = 1 << 11;
+
+/// Names the exit. Reasons are those of [SDM3D C].
+pub fn parse(raw: &Raw) -> Exit {
+    let basic = raw.reason & 0xffff;
+    if raw.reason & ENTRY_FAILURE != 0 {
+        return Exit::InvalidState { reason: basic };
+    }
+    let length = raw.length as u8;
+    match basic {
+        0 => exception(raw),
+        1 => Exit::HostInterrupt,
+        2 => Exit::TripleFault,
+        7 => Exit::InterruptWindow,
+        8 => Exit::NmiWindow,
+        10 => Exit::Cpuid { length },
+        12 => Exit::Halt { length },
+        13 | 54 => Exit::CacheFlush { length },
+        28 => control(raw),
+        30 => port(raw),
+        31 => Exit::ReadMsr { length },
+        32 => Exit::WriteMsr { length },
+        40 => Exit::Pause { length },
+        // GETSEC, RDPMC, the VMX instructions, MWAIT, MONITOR, ENCLS and PCONFIG: not offered.
+        11 | 15 | 18..=27 | 36 | 39 | 50 | 53 | 60 | 65 => Exit::NotOffered,
+        41 => Exit::MachineCheck,
+        48 => violation(raw),
+        52 => Exit::Timer,
+        55 => Exit::SetXcr { length },
+        _ => Exit::Unexpected { reason: basic, qualification: raw.qualification },
+    }
+}
+
+/// Exceptions and NMIs; the latter were noted by whoever read the fields.
+fn exception(raw: &Raw) -> Exit {
+    match (raw.interruption >> 8 & 7, raw.interruption as u8) {
+        (2, _) => Exit::HostInterrupt,
+        (_, 18) => Exit::MachineCheck,
+        (_, vector) => {
+            Exit::Exception { vector, error: (raw.interruption & ERROR_CODE_VALID != 0).then_some(raw.error) }
+        }
+    }
+}
+
+/// [SDM3C 28.2.1, table 28-3].
+fn control(raw: &Raw) -> Exit {
+    let register = raw.qualification as u8 & 0xf;
+    let general = (raw.qualification >> 8) as u8 & 0xf;
+    let operation = match raw.qualification >> 4 & 3 {
+        0 => ControlOperation::Write(general),
+        1 => ControlOperation::Read(general),
+        2 => ControlOperation::ClearTaskSwitched,
+        _ => ControlOperation::LoadMachineStatus((raw.qualification >> 16) as u16),
+    };
+    Exit::Control { register, operation, length: raw.length as u8 }
+}
+
+/// [SDM3C 28.2.1, table 28-5].
+fn port(raw: &Raw) -> Exit {
+    let width = match raw.qualification & 7 {
+        0 => Width::Byte,
+        1 => Width::Word,
+        _ => Width::Dword,
+    };
+    let bit = |n: u32| raw.qualification >> n & 1 == 1;
+    // Bits 9:7 of the instruction information [SDM3C table 28-8].
+    let address = match raw.instruction >> 7 & 7 {
+        0 => Width::Word,
+        1 => Width::Dword,
+        _ => Width::Qword,
+    };
+    let string = bit(4).then_some(StringOperand { linear: raw.linear, address, repeated: bit(5) });
+    let access = PortAccess { port: (raw.qualification >> 16) as u16, width, input: bit(3), string };
+    Exit::Port { access, length: raw.length as u8 }
+}
+
+/// [SDM3C 28.2.1, table 28-7].
+fn violation(raw: &Raw) -> Exit {
+    let bit = |n: u32| raw.qualification >> n & 1 == 1;
+    let access = match (bit(0), bit(1), bit(2)) {
+        (_, true, _) => MemoryAccess::Write,
+        (_, _, true) => MemoryAccess::Fetch,
+        _ => MemoryAccess::Read,
+    };
+    // Bit 7: a linear address was being translated; bit 8: its translation had been found.
+    Exit::Memory { at: GuestPhysical(raw.physical), access, operand: !bit(7) || bit(8) }
+}
+
+/// The event whose delivery the exit interrupted, to be delivered again [SDM3C 28.2.4].
+pub fn interrupted_event(information: u32, error: u32, length: u32) -> Option<Event> {
+    if information & VALID == 0 {
+        return None;
+    }
+    let vector = information as u8;
+    Some(match information >> 8 & 7 {
+        0 => Event::Interrupt(vector),
+        2 => Event::Nmi,
+        3 => Event::Exception { vector, error: (information & ERROR_CODE_VALID != 0).then_some(error) },
+        kind => Event::Software { vector, kind: kind as u8, length: length as u8 },
+    })
+}
+
+/// VM-entry interruption information, error code and instruction length [SDM3C 25.8.3].
+pub fn injection(event: Event) -> (u32, u32, u32) {
+    match event {
+        Event::Interrupt(vector) => (VALID | u32::from(vector), 0, 0),
+        Event::Nmi => (VALID | 2 << 8 | 2, 0, 0),
+        Event::Exception { vector, error } => {
+            let code = if error.is_some() { ERROR_CODE_VALID } else { 0 };
+            (VALID | 3 << 8 | code | u32::from(vector), error.unwrap_or(0), 0)
+        }
+        Event::Software { vector, kind, length } => {
+            (VALID | u32::from(kind) << 8 | u32::from(vector), 0, length.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_access_is_decoded() {
+        let raw = Raw {
+            reason: 30,
+            qualification: 0x03f8 << 16 | 1 << 5 | 1 << 4 | 1 << 3,
+            length: 2,
+            linear: 0x1234,
+            instruction: 1 << 7,
+            ..Raw::default()
+        };
+        let string = Some(StringOperand { linear: 0x1234, address: Width::Dword, repeated: true });
+        let access = PortAccess { port: 0x3f8, width: Width::Byte, input: true, string };
+        assert_eq!(parse(&raw), Exit::Port { access, length: 2 });
+    }
+
+    #[test]
+    fn a_violation_by_a_page_walk_is_told_from_one_by_an_operand() {
+        let raw = Raw { reason: 48, qualification: 1 | 1 << 7, physical: 0xfee0_0000, ..Raw::default() };
+        let at = GuestPhysical(0xfee0_0000);
+        assert_eq!(parse(&raw), Exit::Memory { at, access: MemoryAccess::Read, operand: false });
+        let raw = Raw { qualification: 2 | 1 << 7 | 1 << 8, ..raw };
+        assert_eq!(parse(&raw), Exit::Memory { at, access: MemoryAccess::Write, operand: true });
+    }
+
+    #[test]
+    fn a_failed_entry_is_never_taken_for_an_exit() {
+        let raw = Raw { reason: 1 << 31 | 33, ..Raw::default() };
+        assert_eq!(parse(&raw), Exit::InvalidState { reason: 33 });
+    }
+
+    #[test]
+    fn every_reason_has_an_exit() {
+        for reason in 0..0x1_0000 {
+            let _ = parse(&Raw { reason, qualification: u64::MAX, ..Raw::default() });
+        }
+    }
+
+    #[test]
+    fn an_interrupted_event_is_injected_as_it_was() {
+        for event in [
+            Event::Interrupt(0x41),
+            Event::Nmi,
+            Event::Exception { vector: 14, error: Some(2) },
+            Event::Exception { vector: 6, error: None },
+            Event::Software { vector: 0x80, kind: 4, length: 2 },
+        ] {
+            let (information, error, length) = injection(event);
+            assert_eq!(interrupted_event(information, error, length), Some(event));
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Intel VT-x: VMX operation, VMCS, EPT. After [SDM3C], chapters 24 to 31.
+
+mod capabilities;
+mod controls;
+mod enter;
+mod exit;
+mod fields;
+mod msrs;
+mod operation;
+mod vcpu;
+mod vmcs;
+
+pub use operation::enter_operation;
+pub use vcpu::Vcpu;

@@ -1,0 +1,78 @@
+//! VMX operation of this processor: VMXON, and invalidation of cached translations.
+
+use super::capabilities::Capabilities;
+use super::vmcs::{check, region};
+use crate::hardware::cpu;
+use crate::memory::Frames;
+use crate::virt::VirtError;
+use base::HostPhysical;
+use core::arch::asm;
+use spin::Once;
+use x86_64::registers::control::{Cr0, Cr4, Cr4Flags};
+
+/// A processor in VMX operation.
+pub struct Operation {
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Traps every port: shared by all guests.
+    pub io_bitmaps: HostPhysical,
+    /// Which MSRs trap: shared by all guests.
+    pub msr_bitmaps: HostPhysical,
+}
+
+static OPERATION: Once<Operation> = Once::new();
+
+/// Takes this processor into VMX operation.
+///
+/// # Errors
+/// When a feature is missing or VMXON fails.
+pub fn enter_operation(frames: &mut Frames) -> Result<&'static Operation, VirtError> {
+    let capabilities = Capabilities::read()?;
+    let vmxon = region(frames, capabilities.revision)?;
+    // SAFETY: only adds bits that VMX operation demands [SDM3C 24.8]: NE and VMXE; the kernel uses no x87.
+    unsafe {
+        Cr0::write_raw(Cr0::read_raw() | capabilities.cr0_fixed);
+        Cr4::write_raw(Cr4::read_raw() | capabilities.cr4_fixed | Cr4Flags::VIRTUAL_MACHINE_EXTENSIONS.bits());
+    }
+    let (carry, zero): (u8, u8);
+    // SAFETY: the region is a frame of its own with the revision identifier.
+    unsafe {
+        asm!("vmxon [{}]", "setc {}", "setz {}", in(reg) &vmxon.0, out(reg_byte) carry, out(reg_byte) zero,
+            options(nostack));
+    }
+    check("VMXON", carry != 0, zero != 0)?;
+    let secondary = super::controls::Controls::new(&capabilities)?.secondary;
+    crate::vm::cpuid::decide(super::controls::offer(secondary));
+    let io_bitmaps = super::controls::io_bitmaps(frames)?;
+    let msr_bitmaps = super::controls::msr_bitmaps(frames)?;
+    let operation = OPERATION.call_once(|| Operation { capabilities, io_bitmaps, msr_bitmaps });
+    let (two_mib, one_gib) = capabilities.large_pages;
+    log::info!(
+        "VT-x on: VMCS revision {:#x}, EPT pages 4K{}{}, preemption timer 1/{} of the TSC, physical addresses {} bits",
+        capabilities.revision,
+        if two_mib { " 2M" } else { "" },
+        if one_gib { " 1G" } else { "" },
+        1u32 << capabilities.preemption_shift,
+        cpu::cpuid(0x8000_0008, 0).eax & 0xff,
+    );
+    Ok(operation)
+}
+
+/// The operation that [`enter_operation`] entered.
+pub fn current() -> Result<&'static Operation, VirtError> {
+    OPERATION.get().ok_or(VirtError::Instruction { instruction: "VMXON", error: 0 })
+}
+
+/// Forgets all translations cached for an EPT pointer [SDM3C 29.4.3.1].
+pub fn invalidate_ept(pointer: u64) {
+    let descriptor = [pointer, 0];
+    // SAFETY: single-context INVEPT of a pointer in use; it can only slow things down.
+    unsafe { asm!("invept {}, [{}]", in(reg) 1u64, in(reg) &descriptor, options(nostack)) }
+}
+
+/// Forgets all translations cached for a VPID [SDM3C 29.4.3.3].
+pub fn invalidate_vpid(vpid: u16) {
+    let descriptor = [u64::from(vpid), 0];
+    // SAFETY: single-context INVVPID; it can only slow things down.
+    unsafe { asm!("invvpid {}, [{}]", in(reg) 1u64, in(reg) &descriptor, options(nostack)) }
+}

@@ -1,0 +1,95 @@
+//! What guests of this machine see of its processor.
+
+use super::Vm;
+use crate::hardware::{clock, cpu};
+use crate::virt::registers::{RAX, RBX, RCX, RDX};
+use crate::virt::{VirtualCpu, extended};
+use platform::cpuid::{CpuidContext, CpuidPolicy, CpuidResult, guest_cpuid};
+use platform::local_apic::APIC_TIMER_HZ;
+use platform::msr::HostMsrs;
+use spin::Once;
+
+/// What the backend found that the processor lets guests use.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Offer {
+    /// XSAVES runs in a guest.
+    pub xsaves: bool,
+    /// RDTSCP runs in a guest.
+    pub rdtscp: bool,
+    /// INVPCID runs in a guest.
+    pub invpcid: bool,
+}
+
+static POLICY: Once<CpuidPolicy> = Once::new();
+
+/// Decides the policy; the same for all guests of one processor each.
+pub fn decide(offer: Offer) {
+    POLICY.call_once(|| CpuidPolicy {
+        vcpus: 1,
+        tsc_hz: clock::hz(),
+        crystal_hz: APIC_TIMER_HZ,
+        xcr0_allowed: extended::offered(),
+        xsaves: offer.xsaves,
+        rdtscp: offer.rdtscp,
+        invpcid: offer.invpcid,
+        // Speculation controls: the exit path does not switch them.
+        spec_ctrl: false,
+        arch_capabilities: false,
+    });
+}
+
+/// The policy that was decided; nothing optional before.
+pub fn policy() -> CpuidPolicy {
+    POLICY.get().copied().unwrap_or_default()
+}
+
+/// What the guest may know of the host's own MSRs.
+pub fn host_msrs() -> HostMsrs {
+    HostMsrs { arch_capabilities: 0, microcode: 0, physical_bits: physical_bits() }
+}
+
+/// Physical address bits of the processor [SDM2A CPUID, leaf 80000008h].
+pub fn physical_bits() -> u8 {
+    cpu::cpuid(0x8000_0008, 0).eax as u8
+}
+
+fn host(leaf: u32, subleaf: u32) -> CpuidResult {
+    let core::arch::x86_64::CpuidResult { eax, ebx, ecx, edx } = cpu::cpuid(leaf, subleaf);
+    CpuidResult { eax, ebx, ecx, edx }
+}
+
+/// Bits of CR4 that guests may set: those whose features they are shown [SDM3A 2.5].
+pub fn offered_cr4() -> u64 {
+    let seen = |leaf, subleaf| guest_cpuid(host, leaf, subleaf, &policy(), &CpuidContext::default());
+    let (basic, features) = (seen(1, 0), seen(7, 0));
+    // VME, PVI, TSD, DE, PSE, PAE, MCE, PGE, PCE, OSFXSR, OSXMMEXCPT: every processor with 64-bit mode.
+    let always = 0x7ff;
+    let optional = [
+        (features.ecx, 2, 11),  // UMIP
+        (features.ebx, 0, 16),  // FSGSBASE
+        (basic.ecx, 17, 17),    // PCIDE
+        (basic.ecx, 26, 18),    // OSXSAVE
+        (features.ebx, 7, 20),  // SMEP
+        (features.ebx, 20, 21), // SMAP
+        (features.ecx, 3, 22),  // PKE
+        (features.ecx, 16, 12), // LA57
+    ];
+    optional.iter().fold(always, |bits, &(word, feature, bit)| bits | u64::from(word >> feature & 1) << bit)
+}
+
+impl<V: VirtualCpu> Vm<V> {
+    /// CPUID by the guest.
+    pub fn cpuid(&mut self) {
+        let (leaf, subleaf) = (self.vcpu.general(RAX) as u32, self.vcpu.general(RCX) as u32);
+        let context = CpuidContext {
+            apic_id: 0,
+            apic_enabled: self.pc.local_apic_enabled(),
+            xcr0: self.vcpu.xcr0(),
+            cr4: self.vcpu.cr4(),
+        };
+        let result = guest_cpuid(host, leaf, subleaf, &policy(), &context);
+        for (register, value) in [(RAX, result.eax), (RBX, result.ebx), (RCX, result.ecx), (RDX, result.edx)] {
+            self.vcpu.set_general(register, value.into());
+        }
+    }
+}

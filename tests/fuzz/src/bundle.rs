@@ -1,0 +1,73 @@
+//! The configuration as the kernel gets it: a bundle damaged anywhere, its checksum made right again.
+
+use crate::Input;
+use base::MacAddress;
+use config::{Bundle, BundleError, FileId, Host, LogLevel, Model, Nic, NicMatch, System, Vm, Vnic};
+
+/// Where the bundle's header says its length and checksum.
+const LENGTH: usize = 16;
+const CHECKSUM: usize = 24;
+
+/// Places and what to write there; or, if the first byte is odd, a bundle as it is.
+///
+/// # Panics
+/// When a bundle that was accepted names a file that it does not contain.
+pub fn target(data: &[u8]) {
+    let mut input = Input::new(data);
+    if input.u8() & 1 == 1 {
+        parse(input.rest());
+        return;
+    }
+    let mut bytes = config::bundle::pack(&system(), &[b"kernel".to_vec(), b"initrd".to_vec()])
+        .expect("the configuration can be written");
+    while !input.is_empty() {
+        let at = usize::from(input.u16()) % bytes.len().min(512);
+        let length = usize::from(input.u8() % 8);
+        for (byte, new) in bytes[at..].iter_mut().zip(input.bytes(length)) {
+            *byte = *new;
+        }
+    }
+    let length = bytes.len() as u64;
+    bytes[LENGTH..LENGTH + 8].copy_from_slice(&length.to_le_bytes());
+    if let Err(BundleError::Checksum { have, .. }) = Bundle::parse(&bytes).map(|_| ()) {
+        bytes[CHECKSUM..CHECKSUM + 8].copy_from_slice(&have.to_le_bytes());
+    }
+    parse(&bytes);
+}
+
+fn parse(bytes: &[u8]) {
+    let Ok(bundle) = Bundle::parse(bytes) else { return };
+    for vm in &bundle.system().vms {
+        for file in [Some(vm.kernel), vm.initrd].into_iter().flatten() {
+            assert!(bundle.file(file).len() <= bytes.len());
+        }
+    }
+    assert!(bundle.file(FileId(u32::MAX)).is_empty());
+}
+
+/// A configuration with one of everything.
+fn system() -> System {
+    let vnic = Vnic {
+        model: Model::I82540em,
+        mac: MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]),
+        uplink: Some("wire".into()),
+    };
+    let vm = Vm {
+        name: "guest".into(),
+        memory_bytes: 64 << 20,
+        kernel: FileId(0),
+        initrd: Some(FileId(1)),
+        command_line: "console=ttyS0".into(),
+        vnics: vec![vnic],
+    };
+    let nic = |name: &str, matches| Nic { name: name.into(), matches };
+    System {
+        host: Host { log_level: LogLevel::Info },
+        nics: vec![
+            nic("wire", NicMatch::Any),
+            nic("second", NicMatch::Address { bus: 0, device: 3, function: 0 }),
+            nic("third", NicMatch::Ids { vendor: 0x8086, device: 0x100e }),
+        ],
+        vms: vec![vm],
+    }
+}

@@ -1,0 +1,81 @@
+//! The configuration as text: pieces of one put together in any order, and any text.
+
+use crate::Input;
+use config::{Bundle, text};
+use std::path::Path;
+
+/// What configurations are made of, right and wrong.
+const PIECES: &[&str] = &[
+    "[host]\n",
+    "[[nic]]\n",
+    "[[vm]]\n",
+    "[[vm.vnic]]\n",
+    "[vm]\n",
+    "log_level = \"info\"\n",
+    "log_level = \"loud\"\n",
+    "name = \"a\"\n",
+    "name = \"b\"\n",
+    "name = \"\"\n",
+    "name = 7\n",
+    "pci = \"00:03.0\"\n",
+    "pci = \"0:99.9\"\n",
+    "ids = \"8086:100e\"\n",
+    "ids = \"\u{e9}:\u{e9}\"\n",
+    "memory = 64\n",
+    "memory = \"64 MiB\"\n",
+    "memory = \"64MiB\"\n",
+    "memory = \"999999999999999999999G\"\n",
+    "memory = \"17179869184GiB\"\n",
+    "memory = 18446744073709551615\n",
+    "memory = -1\n",
+    "memory = \"\u{e9}M\"\n",
+    "kernel = \"vmlinuz\"\n",
+    "kernel = \"\"\n",
+    "initrd = \"initrd\"\n",
+    "cmdline = \"console=ttyS0\"\n",
+    "cmdline = \"\\u0000\"\n",
+    "model = \"82540EM\"\n",
+    "model = \"ne2000\"\n",
+    "mac = \"52:54:00:12:34:56\"\n",
+    "mac = \"52:54:00:12:34:57\"\n",
+    "mac = \"ff:ff:ff:ff:ff:ff\"\n",
+    "mac = \"\u{1d7d8}\u{1d7d8}\"\n",
+    "uplink = \"a\"\n",
+    "uplink = \"nowhere\"\n",
+    "# comment\n",
+    "surprise = { x = [1, 2] }\n",
+    "[[vm]]\nname = \"c\"\nmemory = \"64MiB\"\nkernel = \"vmlinuz\"\n",
+    "[[vm.vnic]]\nmac = \"52:54:00:00:00:01\"\n",
+];
+
+/// Bytes below 0x80 choose pieces; the others are followed by text of their own.
+///
+/// # Panics
+/// When mistakes are none or have lines that the file has not, or when what was accepted does not come out
+/// of a bundle as it went in.
+pub fn target(data: &[u8]) {
+    let mut input = Input::new(data);
+    let mut text = String::new();
+    while !input.is_empty() {
+        match input.u8() {
+            piece @ 0..0x80 => text.push_str(PIECES[usize::from(piece) % PIECES.len()]),
+            length => text.push_str(&String::from_utf8_lossy(input.bytes(usize::from(length & 0x1f)))),
+        }
+    }
+    match text::read(Path::new("weir.toml"), &text) {
+        Ok(configuration) => {
+            let files = vec![Vec::new(); configuration.files.len()];
+            let bytes = config::bundle::pack(&configuration.system, &files).expect("it can be written");
+            let bundle = Bundle::parse(&bytes).expect("what was packed can be read");
+            assert_eq!(*bundle.system(), configuration.system);
+        }
+        Err(mistakes) => {
+            let lines = text.split('\n').count();
+            assert!(!mistakes.is_empty());
+            for mistake in &mistakes {
+                assert!((1..=lines).contains(&mistake.line), "{mistake}");
+                assert!(!mistake.message.is_empty(), "{mistake:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Where the things to test are, and how they come there.
+
+use crate::{Failure, Outcome};
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// Cargo's target folder: `CARGO_TARGET_DIR`, or `target` in the root.
+#[must_use]
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |given| root().join(given))
+}
+
+fn existing(path: PathBuf, made_by: &'static str) -> Outcome<PathBuf> {
+    if path.exists() { Ok(path) } else { Err(Failure::Artifact { path, made_by }) }
+}
+
+/// Weir's kernel.
+///
+/// # Errors
+/// It was not built.
+pub fn kernel() -> Outcome<PathBuf> {
+    existing(target().join("x86_64-hv/release/weir"), "run `make kernel`")
+}
+
+/// The tool that builds images.
+///
+/// # Errors
+/// It was not built.
+pub fn boot_tool() -> Outcome<PathBuf> {
+    existing(target().join("release/boot"), "run `make boot`")
+}
+
+/// A micro-guest.
+///
+/// # Errors
+/// It was not built.
+pub fn micro(name: &str) -> Outcome<PathBuf> {
+    existing(target().join("x86_64-hv/release").join(name), "run `make micro`")
+}
+
+/// A file of the Linux guest: `vmlinuz` or `initrd.cpio`.
+///
+/// # Errors
+/// It was not made.
+pub fn linux(name: &str) -> Outcome<PathBuf> {
+    existing(target().join("guest/linux").join(name), "run `make guest`")
+}
+
+/// `weir-traffic`, linked statically for Linux guests.
+///
+/// # Errors
+/// It was not built.
+pub fn traffic_tool() -> Outcome<PathBuf> {
+    existing(target().join("x86_64-unknown-linux-gnu/release/weir-traffic"), "run `make traffic`")
+}

@@ -1,0 +1,73 @@
+//! Network namespaces and tap interfaces, without root.
+
+use crate::failure::Context;
+use crate::{Failure, Outcome};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{getegid, geteuid};
+use std::process::Command;
+
+/// The peer's address on the wire, with the length of its prefix.
+pub const PEER: &str = "10.0.5.1/24";
+
+/// Frames that the tap holds for the emulator: the whole of a run of 10,000 datagrams.
+const TAP_QUEUE: &str = "20000";
+
+/// Makes the process the owner of a user namespace, in which it may make network namespaces. To be called
+/// before the first thread is started.
+///
+/// In a chroot the kernel refuses user namespaces [user_namespaces(7)]: there, root does without.
+///
+/// # Errors
+/// The kernel refuses and the user is not root.
+pub fn become_owner() -> Outcome {
+    let (user, group) = (geteuid(), getegid());
+    match unshare(CloneFlags::CLONE_NEWUSER) {
+        Ok(()) => {
+            write("/proc/self/setgroups", "deny")?;
+            write("/proc/self/uid_map", &format!("0 {user} 1"))?;
+            write("/proc/self/gid_map", &format!("0 {group} 1"))
+        }
+        Err(_) if user.is_root() => Ok(()),
+        Err(error) => {
+            Err(error).context("making a user namespace (see sysctl kernel.unprivileged_userns_clone)")
+        }
+    }
+}
+
+fn write(path: &str, text: &str) -> Outcome {
+    std::fs::write(path, text).context(path)
+}
+
+/// Gives the calling thread, and what it starts from now on, a network of its own: a loopback interface and a
+/// tap interface for each name, the first with the peer's address.
+///
+/// # Errors
+/// The kernel refuses, or `ip` does.
+pub fn enter_network(taps: &[&str]) -> Outcome {
+    unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
+    ip(&["link", "set", "lo", "up"])?;
+    for (index, tap) in taps.iter().enumerate() {
+        ip(&["tuntap", "add", "dev", tap, "mode", "tap"])?;
+        // Router solicitations and the like would be noise in the captures.
+        ip(&["link", "set", "dev", tap, "addrgenmode", "none"])?;
+        ip(&["link", "set", "dev", tap, "txqueuelen", TAP_QUEUE])?;
+        if index == 0 {
+            ip(&["addr", "add", PEER, "dev", tap])?;
+        }
+        ip(&["link", "set", "dev", tap, "up"])?;
+    }
+    Ok(())
+}
+
+/// Runs `ip` of iproute2.
+///
+/// # Errors
+/// It is not there, or it fails.
+pub fn ip(arguments: &[&str]) -> Outcome {
+    let output = Command::new("ip").args(arguments).output().context("starting ip (package iproute2)")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(Failure::Program { program: format!("ip {}", arguments.join(" ")), output: said })
+}

@@ -1,0 +1,110 @@
+//! One run of a scenario, from image to power-off.
+
+use crate::bochs::{Bochs, Machine, Wire};
+use crate::console::Console;
+use crate::failure::Context;
+use crate::wire::Capture;
+use crate::{Outcome, Scenario, artifacts, namespace};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Weir's last line when all guests have stopped.
+pub const CLOSING_LINE: &str = "all guests stopped, powering off";
+/// Until a guest of a few megabytes has spoken, or done one thing. Generous: the machine may be busy.
+pub const STEP: Duration = Duration::from_secs(180);
+
+/// A running scenario. Its folder is kept: image configuration, serial log, capture, Bochs's log.
+pub struct Run {
+    /// The serial line.
+    pub console: Console,
+    /// The frames on the wire, if the machine has a card on a tap.
+    pub capture: Option<Capture>,
+    bochs: Bochs,
+    folder: PathBuf,
+}
+
+impl Run {
+    /// Builds the image and starts the emulator in a network of the calling thread's own.
+    ///
+    /// # Errors
+    /// Something is not built, or does not start.
+    pub fn start(name: &str, scenario: &Scenario) -> Outcome<Self> {
+        let folder = folder(name)?;
+        let image = scenario.build(&folder)?;
+        Self::boot(&scenario.machine, &image, folder)
+    }
+
+    fn boot(machine: &Machine, image: &Path, folder: PathBuf) -> Outcome<Self> {
+        let taps: Vec<&str> = machine
+            .cards
+            .iter()
+            .filter_map(|card| match &card.wire {
+                Wire::Tap(name) => Some(name.as_str()),
+                Wire::Null => None,
+            })
+            .collect();
+        namespace::enter_network(&taps)?;
+        let capture = taps.first().map(|tap| Capture::start(tap, &folder.join("wire.pcap"))).transpose()?;
+        let (bochs, serial) = Bochs::start(machine, image, &folder)?;
+        let console = Console::follow(serial, &folder.join("serial.log"))?;
+        Ok(Self { console, capture, bochs, folder })
+    }
+
+    /// Waits for a text on the serial line, as long as one step may take.
+    ///
+    /// # Errors
+    /// As [`Console::wait_for`]; the report ends with the last lines of the log.
+    pub fn expect(&mut self, text: &str) -> Outcome<String> {
+        self.expect_within(text, STEP)
+    }
+
+    /// Waits for a text on the serial line.
+    ///
+    /// # Errors
+    /// As [`Console::wait_for`].
+    pub fn expect_within(&mut self, text: &str, limit: Duration) -> Outcome<String> {
+        self.console.wait_for(text, limit)
+    }
+
+    /// Declares lines that are trouble elsewhere, and are what this test is about.
+    pub fn allow(&mut self, text: &str) {
+        self.console.allow(text);
+    }
+
+    /// Waits until all guests have stopped and the emulator has ended as Weir ends it.
+    ///
+    /// # Errors
+    /// A line was not expected, or the emulator ended otherwise.
+    pub fn finish(&mut self) -> Outcome {
+        self.expect(CLOSING_LINE)?;
+        self.bochs.wait_for_power_off(STEP)?;
+        self.console.wait_for_end(STEP)
+    }
+
+    /// Where the run's files are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// An empty folder for a run: `target/e2e/<name>`.
+fn folder(name: &str) -> Outcome<PathBuf> {
+    let folder = artifacts::target().join("e2e").join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).context(format!("emptying {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).context(format!("making {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// The last lines of a run's serial log, for the report of a failure.
+#[must_use]
+pub fn tail(name: &str, lines: usize) -> String {
+    let path = artifacts::target().join("e2e").join(name).join("serial.log");
+    let log = fs::read(&path).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log).replace('\r', "");
+    let all: Vec<&str> = log.lines().collect();
+    format!("end of {}:\n  {}", path.display(), all[all.len().saturating_sub(lines)..].join("\n  "))
+}

@@ -1,0 +1,109 @@
+//! Numbered datagrams, sent and taken: the counterpart of the micro-guests `nic_blast` and `nic_sink`, for the peer
+//! on the wire and for Linux guests.
+
+use crate::failure::Context;
+use crate::{Outcome, require};
+use micro::numbered::{Fault, LAST, Sequence, write};
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+pub use micro::numbered::PORT;
+
+/// Silence after which either end gives up. Generous: the other end may still be booting.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Faults that are told; all are counted.
+const FAULTS_TOLD: usize = 8;
+
+/// Takes datagrams until the sender says that it was the last, acknowledging each; returns how many came.
+///
+/// # Errors
+/// Silence, or a datagram that was missing, doubled, late or damaged.
+pub fn sink(socket: &UdpSocket) -> Outcome<u32> {
+    socket.set_read_timeout(Some(PATIENCE)).context("UDP time-out")?;
+    let mut sequence = Sequence::default();
+    let mut faults: Vec<Fault> = Vec::new();
+    let mut buffer = [0; 2048];
+    loop {
+        let (length, from) =
+            socket.recv_from(&mut buffer).context(format!("waiting for {}", sequence.next()))?;
+        let answer = match sequence.take(&buffer[..length]) {
+            Ok(next) => next,
+            Err(Fault::End { count }) => {
+                socket.send_to(&LAST.to_be_bytes(), from).context("acknowledging the end")?;
+                let told = &faults[..faults.len().min(FAULTS_TOLD)];
+                require!(faults.is_empty(), "{} faults among {count} datagrams: {told:?}", faults.len());
+                require!(
+                    sequence.next() == count,
+                    "of {count} datagrams those from {} are missing",
+                    sequence.next()
+                );
+                return Ok(count);
+            }
+            Err(fault) => {
+                faults.push(fault);
+                sequence.next()
+            }
+        };
+        socket.send_to(&answer.to_be_bytes(), from).context("acknowledging")?;
+    }
+}
+
+/// Sends `count` datagrams, at most `window` ahead of the acknowledgements, and then the end.
+///
+/// # Errors
+/// An acknowledgement did not come.
+pub fn blast(socket: &UdpSocket, to: SocketAddr, count: u32, window: u32) -> Outcome {
+    socket.set_read_timeout(Some(PATIENCE)).context("UDP time-out")?;
+    let mut payload = [0; 1472];
+    let mut acknowledged = 0;
+    for number in 0..count {
+        while number - acknowledged >= window {
+            let answer = acknowledgement(socket).context(format!("acknowledgement after {acknowledged}"))?;
+            acknowledged = answer.min(number);
+        }
+        let length = write(&mut payload, number);
+        socket.send_to(&payload[..length], to).context(format!("sending {number}"))?;
+    }
+    let length = write(&mut payload, LAST);
+    payload[8..12].copy_from_slice(&count.to_be_bytes());
+    socket.send_to(&payload[..length], to).context("sending the end")?;
+    while acknowledgement(socket).context("acknowledgement of the end")? != LAST {}
+    Ok(())
+}
+
+fn acknowledgement(socket: &UdpSocket) -> std::io::Result<u32> {
+    let mut answer = [0; 4];
+    socket.recv_from(&mut answer)?;
+    Ok(u32::from_be_bytes(answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_over_loopback_is_whole() {
+        let (source, drain) =
+            (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let to = drain.local_addr().unwrap();
+        let taker = std::thread::spawn(move || sink(&drain).unwrap());
+        blast(&source, to, 3000, 16).unwrap();
+        assert_eq!(taker.join().unwrap(), 3000);
+    }
+
+    #[test]
+    fn a_missing_datagram_fails_the_run() {
+        let (source, drain) =
+            (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let to = drain.local_addr().unwrap();
+        let mut payload = [0; 1472];
+        for number in [0, 2, LAST] {
+            let length = write(&mut payload, number);
+            if number == LAST {
+                payload[8..12].copy_from_slice(&3_u32.to_be_bytes());
+            }
+            source.send_to(&payload[..length], to).unwrap();
+        }
+        sink(&drain).expect_err("number 1 is missing");
+    }
+}

@@ -1,0 +1,128 @@
+//! Frames between guests and the wire: each once, whole, in order.
+
+use crate::misbehaviour::stop;
+use crate::trial;
+use end_to_end::failure::Context;
+use end_to_end::pinger::{answers, ping};
+use end_to_end::run::STEP;
+use end_to_end::traffic::{self, PORT};
+use end_to_end::{Outcome, Run, Scenario, Vm, require};
+use libtest_mimic::Trial;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
+
+const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 2);
+const FIRST_MAC: &str = "52:54:00:00:01:02";
+const SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 3);
+const SECOND_MAC: &str = "52:54:00:00:01:03";
+/// The emulated machine's own card: nothing may leave under its address.
+const CARD_MAC: [u8; 6] = [0x52, 0x54, 0, 0, 0, 1];
+const COUNT: u32 = 10_000;
+/// Most datagrams on their way: half of what the guest's receive ring holds.
+const WINDOW: u32 = 64;
+/// For one datagram and its answer; the host may be busy.
+const ANSWER: Duration = Duration::from_secs(60);
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("a_guest_answers_ping_and_datagrams_of_all_sizes", echo),
+        trial("datagrams_from_a_guest_arrive_once_whole_in_order", guest_to_wire),
+        trial("datagrams_to_a_guest_arrive_once_whole_in_order", wire_to_guest),
+        trial("datagrams_between_guests_arrive_once_whole_in_order", guest_to_guest),
+        trial("two_guests_answer_at_once_under_their_own_addresses", two_guests),
+    ]
+}
+
+fn peer_socket(port: u16) -> Outcome<UdpSocket> {
+    let socket = UdpSocket::bind(("10.0.5.1", port)).context("binding a UDP socket")?;
+    socket.set_read_timeout(Some(ANSWER)).context("UDP time-out")?;
+    Ok(socket)
+}
+
+fn echo(name: &str) -> Outcome {
+    let vm = Vm::micro("vm0", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC);
+    let mut run = Run::start(name, &Scenario::new(vec![vm]))?;
+    run.expect(&format!("vm0| READY {FIRST} {FIRST_MAC}"))?;
+    require!(answers(FIRST, STEP)?, "no answer to ping");
+    for size in [0, 1, 56, 1000, 1472] {
+        let tally = ping(FIRST, 4, size, STEP)?;
+        require!(tally.missed.is_empty(), "ping with {size} bytes of data: {tally:?}");
+    }
+    let socket = peer_socket(0)?;
+    let mut buffer = [0; 2048];
+    for size in (0..=1472).step_by(23) {
+        let sent: Vec<u8> = (0..size).map(|index| (index ^ size) as u8).collect();
+        socket.send_to(&sent, (FIRST, 7)).context("sending a datagram")?;
+        let (length, _) = socket.recv_from(&mut buffer).context(format!("waiting for {size} bytes back"))?;
+        require!(buffer[..length] == sent, "{size} bytes came back as {length}, or changed");
+    }
+    stop(FIRST)?;
+    run.expect("broken=0")?;
+    run.expect("vm0| PASS nic_echo")?;
+    run.finish()
+}
+
+fn guest_to_wire(name: &str) -> Outcome {
+    let command_line = format!("ip={FIRST} peer=10.0.5.1 count={COUNT} window={WINDOW}");
+    let vm = Vm::micro("vm0", "nic_blast", &command_line)?.nic(FIRST_MAC);
+    let mut run = Run::start(name, &Scenario::new(vec![vm]))?;
+    let count = traffic::sink(&peer_socket(PORT)?)?;
+    require!(count == COUNT, "the guest sent {count}");
+    run.expect("vm0| PASS nic_blast")?;
+    run.finish()
+}
+
+fn wire_to_guest(name: &str) -> Outcome {
+    let vm = Vm::micro("vm0", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC);
+    let mut run = Run::start(name, &Scenario::new(vec![vm]))?;
+    run.expect("vm0| READY")?;
+    traffic::blast(&peer_socket(PORT)?, (FIRST, PORT).into(), COUNT, WINDOW)?;
+    run.expect("vm0| PASS nic_sink")?;
+    run.finish()
+}
+
+fn guest_to_guest(name: &str) -> Outcome {
+    let command_line = format!("ip={FIRST} peer={SECOND} count={COUNT}");
+    let vms = vec![
+        Vm::micro("source", "nic_blast", &command_line)?.nic(FIRST_MAC),
+        Vm::micro("sink", "nic_sink", &format!("ip={SECOND}"))?.nic(SECOND_MAC),
+    ];
+    let mut run = Run::start(name, &Scenario::new(vms).free())?;
+    run.expect("| PASS")?;
+    run.expect("| PASS")?;
+    run.finish()?;
+    // The switch has learnt where both are: what is for one of them is not for the wire.
+    let frames = run.capture.as_ref().map(end_to_end::wire::Capture::from_weir).unwrap_or_default();
+    let leaked = frames.iter().filter(|frame| frame.first().is_some_and(|first| first & 1 == 0)).count();
+    require!(leaked == 0, "{leaked} frames between the guests left on the wire");
+    Ok(())
+}
+
+fn two_guests(name: &str) -> Outcome {
+    let vms = vec![
+        Vm::micro("left", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
+        Vm::micro("right", "nic_echo", &format!("ip={SECOND}"))?.nic(SECOND_MAC),
+    ];
+    let mut run = Run::start(name, &Scenario::new(vms))?;
+    require!(answers(FIRST, STEP)? && answers(SECOND, STEP)?, "a guest does not answer");
+    for _ in 0..5 {
+        for guest in [FIRST, SECOND] {
+            let tally = ping(guest, 2, 200, STEP)?;
+            require!(tally.missed.is_empty(), "{guest}: {tally:?}");
+        }
+    }
+    stop(FIRST)?;
+    run.expect("left| PASS nic_echo")?;
+    let tally = ping(SECOND, 3, 56, STEP)?;
+    require!(tally.missed.is_empty(), "after the other guest's end: {tally:?}");
+    stop(SECOND)?;
+    run.expect("right| PASS nic_echo")?;
+    run.finish()?;
+    let frames = run.capture.as_ref().map(end_to_end::wire::Capture::from_weir).unwrap_or_default();
+    require!(!frames.is_empty(), "the capture saw nothing");
+    require!(
+        frames.iter().all(|frame| frame.get(6..12) != Some(&CARD_MAC)),
+        "a frame has the physical card's address"
+    );
+    Ok(())
+}

@@ -2,13 +2,14 @@
 # Builds the Linux guest from Debian's packages: vmlinuz as it is, and an initramfs of busybox and the
 # kernel package's own modules.
 #
-#   build.sh FOLDER     puts vmlinuz and initrd.cpio into FOLDER
+#   build.sh FOLDER [PROGRAM …]     puts vmlinuz and initrd.cpio into FOLDER, the programs into /bin
 #
 # Needs curl or apt, dpkg-deb, cpio, and busybox from the package busybox-static. No root. Packages are taken
 # from Debian 12 whatever this machine runs, with an apt state of its own in FOLDER/apt.
 set -eu
 
-out=${1:?usage: build.sh FOLDER}
+out=${1:?usage: build.sh FOLDER [PROGRAM …]}
+shift
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
@@ -58,7 +59,9 @@ build_initrd() {
     for test in "$here"/tests/*; do
         [ -f "$test" ] && cp "$test" "$root/tests/"
     done
-    if [ -f "$out/weir-traffic" ]; then cp "$out/weir-traffic" "$root/bin/"; fi
+    for program in "$@"; do
+        cp "$program" "$root/bin/"
+    done
     chmod 755 "$root/init" "$root/bin/"*
     # Uncompressed: an emulator copies faster than it unpacks. Owners and times are fixed, so that the same
     # input gives the same bytes.
@@ -68,4 +71,4 @@ build_initrd() {
 }
 
 fetch_kernel
-build_initrd
+build_initrd "$@"

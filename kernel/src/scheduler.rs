@@ -62,7 +62,7 @@ impl<V: VirtualCpu> Scheduler<V> {
     fn housekeeping(&mut self, now: Instant) {
         let mut work = false;
         for vm in &mut self.vms {
-            work |= vm.advance(now).contains(Effects::TX_KICK);
+            work |= vm.advance(now).intersects(Effects::TX_KICK | Effects::RX_SPACE);
         }
         if work | self.network.wants_service(now) {
             self.network.service(&mut self.vms, now);
@@ -106,7 +106,7 @@ impl<V: VirtualCpu> Scheduler<V> {
             let exit = vm.vcpu.enter(entry);
             now = clock::now();
             let action = dispatch(vm, exit, now);
-            if vm.take_effects().contains(Effects::TX_KICK) {
+            if vm.take_effects().intersects(Effects::TX_KICK | Effects::RX_SPACE) {
                 self.network.kick();
             }
             self.housekeeping(now);

@@ -4,7 +4,7 @@ use crate::bochs::{Bochs, Machine, Wire};
 use crate::console::Console;
 use crate::failure::Context;
 use crate::wire::Capture;
-use crate::{Outcome, Scenario, artifacts, namespace};
+use crate::{Failure, Outcome, Scenario, artifacts, namespace};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,6 +22,7 @@ pub struct Run {
     pub capture: Option<Capture>,
     bochs: Bochs,
     folder: PathBuf,
+    commands: u32,
 }
 
 impl Run {
@@ -30,7 +31,14 @@ impl Run {
     /// # Errors
     /// Something is not built, or does not start.
     pub fn start(name: &str, scenario: &Scenario) -> Outcome<Self> {
-        let folder = folder(name)?;
+        Self::start_in(folder(name)?, scenario)
+    }
+
+    /// The same in a folder that is there already.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_in(folder: PathBuf, scenario: &Scenario) -> Outcome<Self> {
         let image = scenario.build(&folder)?;
         Self::boot(&scenario.machine, &image, folder)
     }
@@ -48,7 +56,7 @@ impl Run {
         let capture = taps.first().map(|tap| Capture::start(tap, &folder.join("wire.pcap"))).transpose()?;
         let (bochs, serial) = Bochs::start(machine, image, &folder)?;
         let console = Console::follow(serial, &folder.join("serial.log"))?;
-        Ok(Self { console, capture, bochs, folder })
+        Ok(Self { console, capture, bochs, folder, commands: 0 })
     }
 
     /// Waits for a text on the serial line, as long as one step may take.
@@ -72,6 +80,30 @@ impl Run {
         self.console.allow(text);
     }
 
+    /// Runs a command in the shell of a Linux guest that has the keyboard, and returns what the guest's console
+    /// showed meanwhile.
+    ///
+    /// # Errors
+    /// As [`Console::wait_for`], or the command's exit status is not zero.
+    pub fn shell(&mut self, vm: &str, command: &str, limit: Duration) -> Outcome<String> {
+        self.commands += 1;
+        let start = self.console.text().len();
+        // What is typed is echoed: only the executed command shows the sum.
+        self.console.type_text(&format!("{command}; echo =$((1000+{}))=$?\n", self.commands))?;
+        self.console.wait_for(&format!("={}=", 1000 + self.commands), limit)?;
+        self.console.wait_for("\n", STEP)?;
+        let text = self.console.text();
+        let prefix = format!("{vm}| ");
+        let lines = text[start..].lines().filter_map(|line| line.strip_prefix(&prefix));
+        let shown: Vec<&str> = lines.filter(|line| !line.contains("; echo =$(")).collect();
+        let shown = shown.join("\n");
+        if shown.contains(&format!("={}=0", 1000 + self.commands)) {
+            Ok(shown)
+        } else {
+            Err(Failure::Wrong(format!("{command}: {shown}")))
+        }
+    }
+
     /// Waits until all guests have stopped and the emulator has ended as Weir ends it.
     ///
     /// # Errors
@@ -90,7 +122,10 @@ impl Run {
 }
 
 /// An empty folder for a run: `target/e2e/<name>`.
-fn folder(name: &str) -> Outcome<PathBuf> {
+///
+/// # Errors
+/// What it held cannot be removed, or it cannot be made.
+pub fn folder(name: &str) -> Outcome<PathBuf> {
     let folder = artifacts::target().join("e2e").join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder).context(format!("emptying {}", folder.display()))?;

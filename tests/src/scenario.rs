@@ -2,7 +2,7 @@
 
 use crate::bochs::{Machine, Pace};
 use crate::failure::Context;
-use crate::{Failure, Outcome, artifacts};
+use crate::{Failure, Outcome, artifacts, initramfs};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,12 +45,27 @@ impl Vm {
     pub fn linux(name: &str, command_line: &str) -> Outcome<Self> {
         Ok(Self {
             name: name.into(),
-            memory: 256,
+            memory: 192,
             kernel: artifacts::linux("vmlinuz")?,
             initrd: Some(artifacts::linux("initrd.cpio")?),
             command_line: command_line.into(),
             macs: Vec::new(),
         })
+    }
+
+    /// Adds files to the initramfs, which `folder` then holds.
+    ///
+    /// # Errors
+    /// The initramfs cannot be read or written.
+    pub fn with_files(mut self, folder: &Path, files: &[initramfs::Entry<'_>]) -> Outcome<Self> {
+        if let Some(initrd) = &self.initrd {
+            let mut bytes = fs::read(initrd).context(format!("reading {}", initrd.display()))?;
+            bytes.extend_from_slice(&initramfs::archive(files));
+            let extended = folder.join(format!("{}-initrd.cpio", self.name));
+            fs::write(&extended, bytes).context(format!("writing {}", extended.display()))?;
+            self.initrd = Some(extended);
+        }
+        Ok(self)
     }
 
     /// Adds a vNIC with this address.

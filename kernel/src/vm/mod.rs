@@ -128,6 +128,8 @@ pub struct Vm<V: VirtualCpu> {
     /// How far the guest has moved its time-stamp counter.
     tsc_moved: u64,
     console: Console,
+    /// The guest has written to its console.
+    console_due: bool,
     /// An exception to deliver before the next instruction.
     fault: Option<Event>,
     effects: Effects,
@@ -206,11 +208,11 @@ impl<V: VirtualCpu> Vm<V> {
             self.apply(effects);
             for index in 0..self.vnics.len() {
                 let effects = self.vnics[index].model.advance(now);
-                self.apply_nic(index, effects);
+                self.apply_nic(index, effects, now);
             }
             self.console.advance(self.number, &self.name, now);
         }
-        self.refresh_nics();
+        self.refresh_nics(now);
         self.show_console(now);
         if let Some(event) = self.pc.power_event() {
             self.stop(&event.into());
@@ -231,19 +233,25 @@ impl<V: VirtualCpu> Vm<V> {
     }
 
     /// Takes up what frames have done to the vNICs' interrupts.
-    fn refresh_nics(&mut self) {
+    fn refresh_nics(&mut self, now: Instant) {
         for index in 0..self.vnics.len() {
             let effects = self.vnics[index].model.take_effects();
             if !effects.is_empty() {
-                self.apply_nic(index, effects);
+                self.apply_nic(index, effects, now);
             }
         }
     }
 
-    fn apply_nic(&mut self, index: usize, effects: Effects) {
+    fn apply_nic(&mut self, index: usize, effects: Effects, now: Instant) {
         let slot = &mut self.vnics[index];
+        let mut effects = effects;
+        if effects.contains(Effects::RX_SPACE) {
+            // Frames that waited in the card's FIFO move on; the switch only sends when it has new ones.
+            slot.model.port(&self.memory).send(&[], now);
+            effects |= slot.model.take_effects();
+        }
         if effects.contains(Effects::IRQ_CHANGED) {
-            let effects = self.pc.set_function_interrupt(slot.slot, slot.model.interrupt_line());
+            let effects = self.pc.set_function_interrupt(slot.slot, slot.model.interrupt_line(), now);
             self.effects |= effects;
         }
         self.effects |= effects;
@@ -251,26 +259,30 @@ impl<V: VirtualCpu> Vm<V> {
     }
 
     fn apply(&mut self, effects: Effects) {
+        self.console_due |= effects.contains(Effects::CONSOLE);
         self.effects |= effects;
     }
 
     fn show_console(&mut self, now: Instant) {
-        if !self.pc.console_waiting() {
+        if !self.console_due {
             return;
         }
-        while let Some(byte) = self.pc.peek_console() {
-            if !self.console.push(self.number, &self.name, byte, now) {
-                return; // shown later; the guest's UART fills up and waits
-            }
-            let effects = self.pc.drop_console();
-            self.effects |= effects;
-        }
+        let (pc, mut changed) = (&mut self.pc, Effects::empty());
+        let shown = self.console.show_all(self.number, &self.name, now, |bytes| {
+            let (count, effects) = pc.take_console(bytes, now);
+            changed |= effects;
+            count
+        });
+        self.console_due = !shown;
+        self.effects |= changed;
     }
 
     /// A byte typed at the guest's console.
     pub fn give_console(&mut self, byte: u8, now: Instant) {
-        let effects = self.pc.give_console(byte, now);
+        let (taken, effects) = self.pc.give_console(byte, now);
         self.apply(effects);
+        // A byte that finds the guest's FIFO full is lost, as on a line without flow control; the UART counts.
+        let _ = taken;
     }
 
     /// Ends the guest, with a report when it was not its own wish.
@@ -304,10 +316,10 @@ impl<V: VirtualCpu> Vm<V> {
             let mut window = self.vnics[index].memory_window(now);
             let value = registers32::read(&mut window, offset.into(), width);
             let effects = window.effects;
-            self.apply_nic(index, effects);
+            self.apply_nic(index, effects, now);
             return value;
         }
-        if let Some((value, effects)) = self.pc.mmio_read(at, width, now) {
+        if let Some((value, effects)) = self.pc.mmio_read(0, at, width, now) {
             self.apply(effects);
             return value;
         }
@@ -325,8 +337,8 @@ impl<V: VirtualCpu> Vm<V> {
             // Registers of the 8254x must be written whole [8254x 13.2]; parts are ignored.
             registers32::write(&mut window, offset.into(), width, value, Narrow::Ignore);
             let effects = window.effects;
-            self.apply_nic(index, effects);
-        } else if let Some(effects) = self.pc.mmio_write(at, width, value, now) {
+            self.apply_nic(index, effects, now);
+        } else if let Some(effects) = self.pc.mmio_write(0, at, width, value, now) {
             self.apply(effects);
         } else {
             self.unmapped += 1;
@@ -337,7 +349,7 @@ impl<V: VirtualCpu> Vm<V> {
     pub fn port_read(&mut self, port: u16, width: Width, now: Instant) -> u32 {
         if let Some((index, offset)) = self.find_nic_port(port) {
             let (value, effects) = self.vnics[index].port_read(offset, width, now);
-            self.apply_nic(index, effects);
+            self.apply_nic(index, effects, now);
             return value;
         }
         let (value, effects) = self.pc.port_read(port, width, now);
@@ -349,7 +361,7 @@ impl<V: VirtualCpu> Vm<V> {
     pub fn port_write(&mut self, port: u16, width: Width, value: u32, now: Instant) {
         let effects = if let Some((index, offset)) = self.find_nic_port(port) {
             let effects = self.vnics[index].port_write(offset, width, value, now);
-            return self.apply_nic(index, effects);
+            return self.apply_nic(index, effects, now);
         } else {
             self.pc.port_write(port, width, value, now)
         };
@@ -357,12 +369,12 @@ impl<V: VirtualCpu> Vm<V> {
     }
 
     fn find_nic_memory(&self, at: GuestPhysical) -> Option<(usize, u32)> {
-        let hit = self.pc.find_memory(at)?;
+        let hit = self.pc.find_bar(at)?;
         self.vnics.iter().position(|slot| slot.slot == hit.slot).map(|index| (index, hit.offset))
     }
 
     fn find_nic_port(&self, port: u16) -> Option<(usize, u32)> {
-        let hit = self.pc.find_io(port)?;
+        let hit = self.pc.find_port(port)?;
         self.vnics.iter().position(|slot| slot.slot == hit.slot).map(|index| (index, hit.offset))
     }
 

@@ -101,7 +101,7 @@ impl<V: VirtualCpu> Vm<V> {
             vcpus: 1,
             nics: vnics.len() as u8,
             tsc_hz: clock::hz(),
-            unix_seconds: rtc::unix_seconds(),
+            wall_clock_unix_seconds: rtc::unix_seconds(),
         });
         log::info!(
             "{name}: {} MiB, {} vNICs, kernel {} KiB, initrd {} KiB, entry {:#x}",
@@ -122,6 +122,7 @@ impl<V: VirtualCpu> Vm<V> {
             msrs: Msrs::new(super::cpuid::policy(), super::cpuid::host_msrs()),
             tsc_moved: 0,
             console: Console::new(),
+            console_due: false,
             fault: None,
             effects: Effects::empty(),
             exits: ExitCounts([(0, ""); crate::virt::exit::KINDS]),

@@ -77,7 +77,7 @@ impl VnicSlot {
 
     /// Says what the guest did wrong with the card, once for each kind until it resets the card.
     pub fn report_faults(&mut self, guest: &str) {
-        while let Some(fault) = self.model.fault() {
+        while let Some(fault) = self.model.faults() {
             log::warn!("{guest}: vnic {}: {fault}", self.mac);
         }
     }

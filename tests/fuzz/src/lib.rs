@@ -8,7 +8,9 @@ pub mod bundle;
 pub mod configuration;
 pub mod decoder;
 pub mod input;
+pub mod local_apic;
 pub mod nested_pages;
+pub mod pci;
 pub mod switch;
 pub mod vnic_descriptors;
 pub mod vnic_registers;
@@ -28,7 +30,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "bundle", run: bundle::target },
     Target { name: "configuration", run: configuration::target },
     Target { name: "decoder", run: decoder::target },
+    Target { name: "local-apic", run: local_apic::target },
     Target { name: "nested-pages", run: nested_pages::target },
+    Target { name: "pci", run: pci::target },
     Target { name: "switch", run: switch::target },
     Target { name: "vnic-descriptors", run: vnic_descriptors::target },
     Target { name: "vnic-registers", run: vnic_registers::target },

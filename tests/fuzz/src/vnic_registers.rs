@@ -1,6 +1,6 @@
 //! The vNIC's register interface: accesses of any width at any offset, frames both ways, time.
 
-use crate::Input;
+use crate::{Input, vnic_descriptors};
 use base::{Batch, Effects, Instant, Port, Width};
 use intel_regs::reg;
 use mmio::Narrow;
@@ -70,7 +70,7 @@ impl Registers32 for Window<'_> {
     }
 }
 
-/// Actions on one card.
+/// Actions on one card, which may have been set up by a driver.
 ///
 /// # Panics
 /// When the interrupt line changes and no effect says so, a timer that was due is due again at once, or a
@@ -81,6 +81,9 @@ pub fn target(data: &[u8]) {
     let mut card = Vnic::new(VnicConfig::new(testkit::frame::mac(1)));
     let mut batch = Batch::with_capacity(64 << 10);
     let mut now = Instant::ZERO;
+    if input.u8() & 1 == 0 {
+        vnic_descriptors::set_up(&mut card, &mut input, now);
+    }
     while !input.is_empty() {
         let line = card.interrupt_line();
         let action = input.u8();

@@ -24,9 +24,6 @@ const QUIESCE: Duration = Duration::from_millis(1);
 /// How long an access to a PHY register may take: MDI moves 64 bits at about 1 MHz [8254x 13.4.7].
 const PHY_LIMIT: Duration = Duration::from_millis(10);
 
-/// IPG values for copper [8254x 13.4.34]: 10 clocks back to back, and 8 and 6 for what half duplex needs.
-const TIPG: u32 = 10 << tipg::IPGT_SHIFT | 8 << tipg::IPGR1_SHIFT | 6 << tipg::IPGR2_SHIFT;
-
 /// Stops and resets the card [8254x 13.4.1, 14.7]. All interrupts are masked after it.
 pub(crate) fn reset<H: Host>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
     mask_interrupts(registers);
@@ -141,7 +138,7 @@ pub(crate) fn transmit<R: Registers, D: Dma>(registers: &mut R, ring: &TransmitR
     registers.write(reg::TDT, ring.tail());
     registers.write(reg::TIDV, 0);
     registers.write(reg::TADV, 0);
-    registers.write(reg::TIPG, TIPG);
+    registers.write(reg::TIPG, tipg::COPPER);
     let fields = Tctl::CT_RECOMMENDED | Tctl::COLD_FULL_DUPLEX;
     registers.write(reg::TCTL, (Tctl::EN | Tctl::PSP | Tctl::RTLC).bits() | fields);
 }

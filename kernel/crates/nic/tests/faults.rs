@@ -5,8 +5,8 @@ mod support;
 use base::time::Duration;
 use base::{MacAddress, Port};
 use nic::{CHECK_INTERVAL, Event, NicError, PciId, RESET_LIMIT, RETRY_INTERVAL, State, TRANSMIT_HANG};
-use support::fake_card::{EEPROM_MAC, IMS, ITR, LSC, RXT0, TXDW};
-use support::{FakeCard, Machine, poll, send};
+use support::fake_card::{EEPROM_MAC, FakeCard, IMS, ITR, LSC, RXT0, TXDW};
+use support::{Machine, poll, send};
 use testkit::frame::{mac, number_of, numbered};
 
 type Driver = nic::E1000<Machine<FakeCard>>;
@@ -132,6 +132,34 @@ fn a_busy_transmitter_is_no_hang() {
         pass(&machine, &mut driver, TRANSMIT_HANG / 2);
     }
     assert_eq!((driver.counters().transmit_hangs, driver.counters().tx_done), (0, 40));
+}
+
+#[test]
+fn the_first_frame_after_a_long_silence_is_no_hang() {
+    let (machine, mut driver) = started(FakeCard::default());
+    send(&mut driver, &frames(0..1), machine.now());
+    pass(&machine, &mut driver, 3 * TRANSMIT_HANG);
+    machine.card.borrow_mut().transmit_stuck = true;
+    send(&mut driver, &frames(1..2), machine.now());
+    pass(&machine, &mut driver, TRANSMIT_HANG - CHECK_INTERVAL);
+    assert_eq!(driver.counters().transmit_hangs, 0);
+    pass(&machine, &mut driver, CHECK_INTERVAL);
+    assert_eq!(driver.counters().transmit_hangs, 1);
+}
+
+#[test]
+fn a_reset_in_the_middle_of_a_frame_does_not_cost_the_next_one() {
+    let (machine, mut driver) = started(FakeCard { transmit_stuck: true, ..FakeCard::default() });
+    send(&mut driver, &frames(0..1), machine.now());
+    // The first eight descriptors of a frame that has no end yet.
+    let ring = machine.card.borrow().receive_ring();
+    for index in 0..8 {
+        machine.memory.write_u64(ring + 16 * index + 8, 0x01_0000_0000 | 2048);
+    }
+    assert!(poll(&mut driver, machine.now()).is_empty());
+    pass(&machine, &mut driver, TRANSMIT_HANG + CHECK_INTERVAL);
+    assert!(machine.card.borrow_mut().receive(&machine.memory, &frames(3..4)[0], 0));
+    assert_eq!(poll(&mut driver, machine.now()), frames(3..4));
 }
 
 #[test]

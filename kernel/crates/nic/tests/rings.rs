@@ -5,8 +5,8 @@ mod support;
 use base::{Batch, Port};
 use nic::MAX_FRAME;
 use proptest::prelude::*;
-use support::fake_card::{IMS, RDT, TDT, TXDW};
-use support::{FakeCard, Machine, poll, send};
+use support::fake_card::{FakeCard, IMS, RDT, TDT, TXDW};
+use support::{Machine, poll, send};
 use testkit::frame::{mac, number_of, numbered};
 
 type Driver = nic::E1000<Machine<FakeCard>>;

@@ -46,6 +46,7 @@ pub struct Path {
     switch: Switch,
     lanes: Box<[Lane]>,
     counters: Box<[Counters]>,
+    /// The port whose turn it is to be first.
     first: usize,
 }
 
@@ -66,21 +67,25 @@ impl Path {
     /// Moves at most one batch from each port on.
     ///
     /// `ports` stand in the order given to [`new`](Self::new). A port that is missing at the end of the
-    /// list counts as one whose link is down. Every port is first in turn, so that none is always first
-    /// at a destination that is nearly full.
+    /// list counts as one whose link is down. The port that delivers first in one step comes last in the
+    /// next, so that senders share a destination that is nearly full.
     pub fn step(&mut self, ports: &mut [&mut dyn Port], now: Instant) -> Progress {
         let mut progress = Progress::default();
         self.switch.age(now);
         let count = self.lanes.len();
-        for turn in 0..count {
-            let Some(ingress) = PortId::new((self.first + turn) % count) else { continue };
-            if self.lanes[ingress.index()].pending.is_empty() {
+        let start = self.first;
+        for index in (start..count).chain(0..start) {
+            let Some(ingress) = PortId::new(index) else { continue };
+            let delivered = progress.delivered;
+            if self.lanes[index].pending.is_empty() {
                 self.poll(ingress, ports, now, &mut progress);
             }
             self.deliver(ingress, ports, now, &mut progress);
-            progress.pending += self.lanes[ingress.index()].pending.copies();
+            progress.pending += self.lanes[index].pending.copies();
+            if delivered == 0 && progress.delivered != 0 {
+                self.first = (index + 1) % count;
+            }
         }
-        self.first = (self.first + 1) % count.max(1);
         progress
     }
 

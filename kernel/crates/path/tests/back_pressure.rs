@@ -2,7 +2,7 @@
 
 use base::time::Duration;
 use base::{Instant, MacAddress, Port};
-use path::{GUEST_HOLD, Path, PortConfig, PortId, Progress, UPLINK_HOLD};
+use path::{AGEING, GUEST_HOLD, GUEST_QUOTA, Path, PortConfig, PortId, Progress, UPLINK_HOLD};
 use testkit::QueuePort;
 use testkit::frame::{mac, number_of, numbered};
 
@@ -130,4 +130,44 @@ fn a_port_missing_from_the_list_counts_as_without_link() {
     bench.path.step(&mut [a as &mut dyn Port, b], Instant(1));
     assert_eq!(bench.counters(2).link_down, 1);
     assert!(bench.path.step(&mut [], Instant(2)).is_idle());
+}
+
+#[test]
+fn senders_take_turns_at_a_destination_with_little_room() {
+    let mut bench = Bench::new();
+    bench.arrive(0, mac(9), 0..640);
+    bench.arrive(1, mac(9), 1000..1640);
+    for step in 0..10 {
+        bench.ports[2].space = 64;
+        bench.step(step);
+    }
+    let sent = bench.sent(2);
+    let of_first = sent.iter().filter(|number| **number < 1000).count();
+    assert_eq!((sent.len(), of_first), (640, 320));
+}
+
+#[test]
+fn a_guest_that_invents_addresses_fills_its_quota_until_they_are_stale() {
+    let mut bench = Bench::new();
+    let invent = |bench: &mut Bench, numbers: std::ops::Range<u32>, now: u64| {
+        for number in numbers {
+            let [.., a, b] = number.to_be_bytes();
+            bench.ports[0].arrive(&numbered(mac(9), MacAddress([2, 0, 0, 0, a, b]), number, 60));
+            bench.step(now);
+        }
+        bench.counters(0).not_learned
+    };
+    let refused = invent(&mut bench, 0..1000, 0);
+    assert!((1..1000 - GUEST_QUOTA as u64).contains(&refused), "{refused}");
+    let known = (0..1000u32).filter(|number| {
+        let [.., a, b] = number.to_be_bytes();
+        bench.path.switch().find(MacAddress([2, 0, 0, 0, a, b]), Instant::ZERO).is_some()
+    });
+    assert_eq!(known.count(), GUEST_QUOTA);
+
+    let later = nanos(AGEING) + 1;
+    for _ in 0..200 {
+        bench.step(later);
+    }
+    assert_eq!(invent(&mut bench, 1000..1020, later), refused);
 }

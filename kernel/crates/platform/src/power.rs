@@ -79,30 +79,30 @@ impl Default for Power {
 
 impl Power {
     /// Reads the byte at `offset` of the register block.
-    pub fn read(&mut self, offset: u8, now: Instant) -> u8 {
-        self.settle(now);
+    pub fn read(&mut self, offset: u8, now: Instant) -> (u8, Effects) {
+        let settled = self.settle(now);
         let byte = |value: u32, at: u8| value.to_le_bytes().get(usize::from(offset - at)).copied();
-        match offset {
+        let value = match offset {
             0..2 => byte(self.status.bits().into(), PM1_STATUS),
             2..4 => byte(self.enable.bits().into(), PM1_ENABLE),
             4..6 => byte(self.control.into(), PM1_CONTROL),
             8..12 => byte(timer(now) as u32, PM_TIMER),
             _ => None,
-        }
-        .unwrap_or(0)
+        };
+        (value.unwrap_or(0), settled)
     }
 
     /// Writes the byte at `offset` of the register block. Status bits clear where ones are written.
     pub fn write(&mut self, offset: u8, value: u8, now: Instant) -> Effects {
-        self.settle(now);
+        let settled = self.settle(now);
         let high = offset & 1 != 0;
         let wide = if high { u16::from(value) << 8 } else { u16::from(value) };
         let kept = if high { 0x00ff } else { 0xff00 };
         match offset & !1 {
             PM1_STATUS => self.status -= Pm1::from_bits_truncate(wide),
             PM1_ENABLE => self.enable = Pm1::from_bits_truncate(self.enable.bits() & kept | wide),
-            PM1_CONTROL => return self.write_control(self.control & kept | wide),
-            _ => return Effects::empty(),
+            PM1_CONTROL => return settled | self.write_control(self.control & kept | wide),
+            _ => return settled,
         }
         Effects::IRQ_CHANGED | Effects::TIMER_CHANGED
     }
@@ -153,17 +153,17 @@ impl Power {
 
     /// Lets time pass.
     pub fn advance(&mut self, now: Instant) -> Effects {
-        let before = self.interrupt();
-        self.settle(now);
-        if before == self.interrupt() { Effects::empty() } else { Effects::IRQ_CHANGED }
+        self.settle(now)
     }
 
     /// TMR_STS is set whenever bit 31 of the timer has changed [ACPI 6.5 4.8.3.1.1].
-    fn settle(&mut self, now: Instant) {
+    fn settle(&mut self, now: Instant) -> Effects {
+        let (line, now) = (self.interrupt(), now.max(self.settled));
         if timer(now) >> 31 != timer(self.settled) >> 31 {
             self.status |= Pm1::TIMER;
         }
-        self.settled = self.settled.max(now);
+        self.settled = now;
+        if line == self.interrupt() { Effects::empty() } else { Effects::IRQ_CHANGED | Effects::TIMER_CHANGED }
     }
 
     fn write_control(&mut self, value: u16) -> Effects {
@@ -195,7 +195,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn read_timer(power: &mut Power, now: Instant) -> u32 {
-        u32::from_le_bytes(core::array::from_fn(|i| power.read(PM_TIMER + i as u8, now)))
+        u32::from_le_bytes(core::array::from_fn(|i| power.read(PM_TIMER + i as u8, now).0))
     }
 
     #[test]
@@ -208,9 +208,9 @@ mod tests {
     #[test]
     fn the_machine_is_in_acpi_mode_and_stays_there() {
         let mut power = Power::default();
-        assert_eq!(power.read(PM1_CONTROL, Instant::ZERO) & 1, 1);
+        assert_eq!(power.read(PM1_CONTROL, Instant::ZERO).0 & 1, 1);
         let _ = power.write(PM1_CONTROL, 0, Instant::ZERO);
-        assert_eq!(power.read(PM1_CONTROL, Instant::ZERO) & 1, 1);
+        assert_eq!(power.read(PM1_CONTROL, Instant::ZERO).0 & 1, 1);
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
         let deadline = power.next_deadline().expect("the timer interrupt is enabled");
         let _ = power.advance(Instant(deadline.0 - 1));
         assert!(!power.interrupt());
-        assert_eq!(power.advance(deadline), Effects::IRQ_CHANGED);
+        assert!(power.advance(deadline).contains(Effects::IRQ_CHANGED));
         assert!(power.interrupt());
         assert_eq!(read_timer(&mut power, deadline) >> 31, 1);
         let _ = power.write(PM1_STATUS, 1, deadline);

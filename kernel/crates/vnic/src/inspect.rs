@@ -28,7 +28,8 @@ pub(crate) fn checksums(frame: &[u8], type_offset: usize, control: Rxcsum) -> (R
     if status.is_empty() { unchecked } else { (status, errors) }
 }
 
-fn word(bytes: &[u8], offset: usize) -> Option<u16> {
+/// The big-endian word at `offset`.
+pub(crate) fn word(bytes: &[u8], offset: usize) -> Option<u16> {
     Some(u16::from_be_bytes(bytes.get(offset..offset + 2)?.try_into().ok()?))
 }
 
@@ -45,14 +46,17 @@ fn payload(frame: &[u8], type_offset: usize) -> Option<(u16, &[u8])> {
 
 fn ipv4(packet: &[u8], control: Rxcsum) -> (RxStatus, RxErrors) {
     let mut result = (RxStatus::empty(), RxErrors::empty());
-    let Some(header_length) = packet.first().map(|first| usize::from(first & 0xf) * 4) else { return result };
+    let first = packet.first().copied().unwrap_or(0);
+    let (version, header_length) = (first >> 4, usize::from(first & 0xf) * 4);
     let total_length = usize::from(word(packet, 2).unwrap_or(0));
-    let (Some(header), Some(packet)) = (packet.get(..header_length), packet.get(..total_length)) else {
-        return result;
-    };
-    if packet[0] >> 4 != 4 || header_length < 20 || total_length < header_length {
+    if version != 4 || header_length < 20 || total_length < header_length {
         return result;
     }
+    let Some((header, payload)) =
+        packet.get(..total_length).and_then(|packet| packet.split_at_checked(header_length))
+    else {
+        return result;
+    };
     if control.contains(Rxcsum::IPOFL) {
         result.0 |= RxStatus::IPCS;
         result.1.set(RxErrors::IPE, checksum::sum(header) != 0xffff);
@@ -60,7 +64,7 @@ fn ipv4(packet: &[u8], control: Rxcsum) -> (RxStatus, RxErrors) {
     // A fragment has no whole TCP or UDP checksum: More Fragments, or an offset.
     let fragment = word(header, 6).unwrap_or(0) & 0x3fff != 0;
     if !fragment && control.contains(Rxcsum::TUOFL) {
-        transport(&mut result, header[9], &header[12..20], &packet[header_length..]);
+        transport(&mut result, header[9], &header[12..20], payload);
     }
     result
 }

@@ -181,6 +181,7 @@ mod tests {
         interrupts.settle(at(1000));
         assert!(interrupts.line());
         interrupts.read_causes();
+        interrupts.settle(at(1000));
         interrupts.raise(Interrupt::RXT0);
         interrupts.settle(at(1001));
         assert!(!interrupts.line());

@@ -6,7 +6,7 @@ use crate::crc::FrameCheck;
 use crate::fault::{GuestFault, RingKind};
 use crate::fifo::Fifo;
 use crate::filter::{self, Match};
-use crate::inspect;
+use crate::inspect::{self, word};
 use crate::ring::{Ring, Window};
 use base::{GuestMemory, GuestPhysical, Instant, MacAddress};
 use intel_regs::desc::{self, RxDescriptor, RxStatus};
@@ -225,10 +225,6 @@ fn tag_of(card: &Card, frame: &[u8]) -> Option<u16> {
     let tagged = word(frame, ADDRESSES).map(u32::from) == Some(card.registers.get(reg::VET));
     // A tag without a type behind it is no tag.
     if tagged && frame.len() >= HEADER + TAG { word(frame, HEADER) } else { None }
-}
-
-fn word(bytes: &[u8], offset: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(bytes.get(offset..offset + 2)?.try_into().ok()?))
 }
 
 /// Writes a frame from byte `offset` on into as many descriptors as are free, and returns how many of its

@@ -61,6 +61,11 @@ impl Checksums {
         }
     }
 
+    /// True when the TCP or UDP checksum is to be inserted.
+    pub(crate) fn has_transport(&self) -> bool {
+        self.transport.is_some()
+    }
+
     /// Inserts the checksums into a whole frame, without tag.
     pub(crate) fn apply(&self, frame: &mut [u8]) {
         for insertion in [self.ip, self.transport].into_iter().flatten() {
@@ -148,13 +153,6 @@ impl Segmentation {
             let pseudo = checksum::add(get(frame, self.transport_checksum), after(self.transport_start));
             put(frame, self.transport_checksum, pseudo);
         }
-    }
-}
-
-impl Checksums {
-    /// True when the TCP or UDP checksum is to be inserted.
-    pub(crate) fn has_transport(&self) -> bool {
-        self.transport.is_some()
     }
 }
 

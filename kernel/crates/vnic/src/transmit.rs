@@ -78,7 +78,7 @@ impl Transmit {
         self.sent = START;
         let mut ring = card.ring(RingKind::Transmit);
         let mut seen = 0;
-        while seen < ring.available() && *fuel > 0 {
+        while seen < ring.available() && *fuel > 0 && !card.transmit_stopped {
             *fuel -= 1;
             let Some(bytes) = window.descriptor(memory, &ring, seen) else {
                 let index = ring.index(seen);

@@ -10,8 +10,6 @@ use testkit::{FakeMemory, VirtualClock};
 
 pub mod fake_card;
 
-pub use fake_card::FakeCard;
-
 pub const ID_82540EM: PciId = PciId { vendor: 0x8086, device: 0x100e };
 
 /// What the driver drives.

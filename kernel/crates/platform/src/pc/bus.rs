@@ -83,7 +83,7 @@ impl Pc {
             0x40..=0x43 | 0x61 => self.pit.read(port, now),
             rtc::INDEX_PORT | rtc::DATA_PORT => self.rtc.read(port, now),
             layout::COM1..=COM1_LAST => self.uart.read((port - layout::COM1) as u8, now),
-            PM_FIRST..=PM_LAST => quiet(self.power.read((port - PM_FIRST) as u8, now)),
+            PM_FIRST..=PM_LAST => self.power.read((port - PM_FIRST) as u8, now),
             // A narrow access at the address register's ports is not for PCI.
             PCI_CONFIG_ADDRESS..=0xcfb if width != Width::Dword => {
                 quiet(if port == power::RESET_PORT { 0 } else { FLOATING })

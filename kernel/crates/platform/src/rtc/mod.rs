@@ -104,7 +104,7 @@ impl Rtc {
         if port != DATA_PORT {
             return (0xff, Effects::empty());
         }
-        self.settle(now);
+        let settled = self.settle(now);
         let value = match self.index {
             REGISTER_A => self.a | self.update_in_progress(now),
             REGISTER_B => self.b.bits(),
@@ -119,7 +119,7 @@ impl Rtc {
                 self.cmos.get(index)
             }
         };
-        (value, Effects::empty())
+        (value, settled)
     }
 
     /// Writes a byte to [`INDEX_PORT`] or [`DATA_PORT`].
@@ -128,11 +128,11 @@ impl Rtc {
             self.index = value & 0x7f;
             return Effects::empty();
         }
-        self.settle(now);
+        let settled = self.settle(now);
         match self.index {
             REGISTER_A => self.write_a(value & !UIP, now),
             REGISTER_B => self.write_b(B::from_bits_truncate(value), now),
-            REGISTER_C | REGISTER_D => return Effects::empty(),
+            REGISTER_C | REGISTER_D => return settled,
             index if TimeRegister::from_index(index).is_some() => {
                 self.show_time(now);
                 self.cmos.set(index, value);
@@ -178,19 +178,15 @@ impl Rtc {
 
     /// Lets time pass.
     pub fn advance(&mut self, now: Instant) -> Effects {
-        let before = self.interrupt();
-        self.settle(now);
-        if before == self.interrupt() {
-            return Effects::empty();
-        }
-        Effects::IRQ_CHANGED | Effects::TIMER_CHANGED
+        self.settle(now)
     }
 
     /// Moves the causes that came up until `now` into register C.
-    fn settle(&mut self, now: Instant) {
+    fn settle(&mut self, now: Instant) -> Effects {
         if now <= self.settled {
-            return;
+            return Effects::empty();
         }
+        let line = self.interrupt();
         let (before, second) = (self.unix_seconds(self.settled), self.unix_seconds(now));
         if !self.b.contains(B::SET) && before != second {
             self.c |= C::UPDATE;
@@ -203,6 +199,10 @@ impl Rtc {
             self.c |= C::PERIODIC;
         }
         self.settled = now;
+        if line == self.interrupt() {
+            return Effects::empty();
+        }
+        Effects::IRQ_CHANGED | Effects::TIMER_CHANGED
     }
 
     fn seconds(&self, now: Instant) -> u64 {

@@ -78,6 +78,15 @@ fn update_interrupt_comes_every_second_until_c_is_read() {
 }
 
 #[test]
+fn a_read_that_comes_before_the_timer_reports_the_interrupt() {
+    let mut rtc = clock();
+    write(&mut rtc, REGISTER_B, 0x12, Instant::ZERO);
+    let _ = rtc.write(INDEX_PORT, 0, Instant::ZERO);
+    assert!(rtc.read(DATA_PORT, Instant(SECOND)).1.contains(Effects::IRQ_CHANGED));
+    assert!(rtc.interrupt());
+}
+
+#[test]
 fn alarm_interrupt_comes_at_its_time_and_once() {
     let mut rtc = clock();
     for (index, value) in [(5, 0x21), (3, 0x20), (1, 0x00)] {

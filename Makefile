@@ -1,0 +1,76 @@
+# Weir: `make run` boots the main job in an emulator, `make test` passes the tests. See README.md.
+
+export RUSTUP_TOOLCHAIN := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+# build-std and the loader's stages need unstable flags of a stable toolchain. One environment for all
+# calls of cargo: changing it would build everything again.
+export RUSTC_BOOTSTRAP := 1
+export CARGO_UNSTABLE_JSON_TARGET_SPEC := true
+# The loader's build script runs cargo; in one target folder it would wait for itself for ever.
+unexport CARGO_TARGET_DIR
+
+BARE := --release --target x86_64-hv.json -Zbuild-std=core,alloc,compiler_builtins \
+	-Zbuild-std-features=compiler-builtins-mem
+HOST := --workspace --exclude weir --exclude micro
+CONFIG ?= boot/examples/one-guest.toml
+KERNEL := target/x86_64-hv/release/weir
+BOOT := target/release/boot
+IMAGES := target/images
+
+.PHONY: help setup kernel micro boot traffic guest build image run host-test end-to-end test check lint clean
+
+help:
+	@echo 'make run      boot CONFIG ($(CONFIG)) in an emulator, its console here'
+	@echo 'make test     all tests: host, then emulated machines'
+	@echo 'make check    format, lints, host tests'
+	@echo 'make image    BIOS and UEFI disk images and a PXE folder of CONFIG in $(IMAGES)'
+	@echo 'make setup    what the others need; they call it themselves'
+	@echo 'make clean    remove everything built or downloaded'
+
+setup:
+	@sh boot/setup.sh
+
+kernel: setup
+	@cargo build -q -p weir $(BARE)
+
+micro: setup
+	@cargo build -q -p micro $(BARE)
+
+boot: setup
+	@cargo build -q --release -p boot
+
+traffic: setup
+	@RUSTFLAGS='-C target-feature=+crt-static' cargo build -q --release -p end-to-end --bin weir-traffic \
+		--target x86_64-unknown-linux-gnu
+
+guest: traffic
+	@sh guest-images/linux/build.sh target/guest/linux target/x86_64-unknown-linux-gnu/release/weir-traffic
+
+build: kernel micro boot guest
+
+image: kernel boot guest
+	@$(BOOT) image $(CONFIG) --kernel $(KERNEL) --out $(IMAGES)
+
+run: kernel boot guest
+	@$(BOOT) image $(CONFIG) --kernel $(KERNEL) --out $(IMAGES) --bios
+	@cargo run -q --release -p end-to-end --bin run-bochs -- $(IMAGES)/weir-bios.img
+
+host-test: setup
+	@cargo test -q $(HOST)
+	@cargo test -q -p weir
+
+end-to-end: build
+	@cargo test -q --release -p end-to-end --test end_to_end
+
+test: build
+	@sh tests/run.sh
+
+check: lint host-test
+
+lint: setup
+	@cargo fmt --all --check
+	@cargo clippy -q $(HOST) --all-targets -- -D warnings
+	@cargo clippy -q -p weir $(BARE) -- -D warnings
+	@cargo clippy -q -p micro $(BARE) -- -D warnings
+
+clean:
+	rm -rf target

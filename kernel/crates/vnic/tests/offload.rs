@@ -1,0 +1,290 @@
+//! Checksum insertion and TCP segmentation, against packets built the plain way.
+
+mod common;
+
+use base::{Batch, Port};
+use common::*;
+use intel_regs::desc::{TxCommand, TxContext, TxContextCommand};
+use intel_regs::{Ctrl, Tctl, reg, stats};
+use proptest::prelude::*;
+use testkit::frame::{self, Station};
+use vnic::GuestFault;
+
+const IXSM: u8 = 1;
+const TXSM: u8 = 2;
+const ETHERNET: usize = 14;
+
+/// The protocols that can be cut, as a driver describes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Ipv4Tcp,
+    Ipv4Udp,
+    Ipv6Tcp,
+}
+
+impl Kind {
+    fn ip_header(self) -> usize {
+        if self == Self::Ipv6Tcp { 40 } else { 20 }
+    }
+
+    fn transport_header(self) -> usize {
+        if self == Self::Ipv4Udp { 8 } else { 20 }
+    }
+
+    fn header(self) -> usize {
+        ETHERNET + self.ip_header() + self.transport_header()
+    }
+
+    fn protocol(self) -> u8 {
+        if self == Self::Ipv4Udp { 17 } else { 6 }
+    }
+
+    fn checksum_offset(self) -> usize {
+        ETHERNET + self.ip_header() + if self == Self::Ipv4Udp { 6 } else { 16 }
+    }
+
+    /// An IPv6 header has no checksum to insert.
+    fn options(self) -> u8 {
+        if self == Self::Ipv6Tcp { TXSM } else { IXSM | TXSM }
+    }
+
+    fn context(self, payload: usize, mss: u16) -> TxContext {
+        let transport = (ETHERNET + self.ip_header()) as u8;
+        let mut command = TxContextCommand::TSE;
+        command.set(TxContextCommand::IP, self != Self::Ipv6Tcp);
+        command.set(TxContextCommand::TCP, self != Self::Ipv4Udp);
+        TxContext {
+            ip_checksum_start: ETHERNET as u8,
+            ip_checksum_offset: ETHERNET as u8 + 10,
+            ip_checksum_end: (u16::from(transport) - 1).into(),
+            tu_checksum_start: transport,
+            tu_checksum_offset: self.checksum_offset() as u8,
+            header_length: self.header() as u8,
+            maximum_segment_size: mss.into(),
+            ..Default::default()
+        }
+        .with_command(command, payload as u32)
+    }
+
+    /// The sum of the pseudo header, with this length.
+    fn pseudo(self, frame: &[u8], length: usize) -> u16 {
+        let addresses = if self == Self::Ipv6Tcp { &frame[22..54] } else { &frame[26..34] };
+        !frame::checksum(&[addresses, &[0, self.protocol()], &(length as u16).to_be_bytes()].concat())
+    }
+
+    /// Headers as a driver hands them over for segmentation, with FIN and PSH set.
+    fn prototype(self, payload: &[u8]) -> Vec<u8> {
+        let (a, b) = (Station::number(1), Station::number(2));
+        let mut frame = match self {
+            Self::Ipv4Udp => frame::udp(&a, &b, payload),
+            _ => frame::tcp(&a, &b, 0xffff_f000, payload),
+        };
+        if self == Self::Ipv6Tcp {
+            let mut header = vec![0x60, 0, 0, 0, 0, 0, 6, 64];
+            header.extend([0xfd; 16]);
+            header.extend([0xfe; 16]);
+            frame.splice(ETHERNET..ETHERNET + 20, header);
+            frame[12..14].copy_from_slice(&[0x86, 0xdd]);
+        } else {
+            frame[16..18].fill(0);
+            frame[24..26].fill(0);
+        }
+        if self != Self::Ipv4Udp {
+            frame[ETHERNET + self.ip_header() + 13] |= 0x09;
+        }
+        let at = self.checksum_offset();
+        let pseudo = self.pseudo(&frame, 0);
+        frame[at..at + 2].copy_from_slice(&pseudo.to_be_bytes());
+        frame
+    }
+
+    /// What must be on the wire for the segment `number` that carries `piece` from `offset` on.
+    fn expected(self, prototype: &[u8], number: usize, offset: usize, piece: &[u8], last: bool) -> Vec<u8> {
+        let mut frame = [&prototype[..self.header()], piece].concat();
+        let transport = ETHERNET + self.ip_header();
+        let length = frame.len();
+        if self == Self::Ipv6Tcp {
+            frame[18..20].copy_from_slice(&((length - 54) as u16).to_be_bytes());
+        } else {
+            frame[16..18].copy_from_slice(&((length - ETHERNET) as u16).to_be_bytes());
+            let identification =
+                u16::from_be_bytes([prototype[18], prototype[19]]).wrapping_add(number as u16);
+            frame[18..20].copy_from_slice(&identification.to_be_bytes());
+            let sum = frame::checksum(&frame[ETHERNET..transport]);
+            frame[24..26].copy_from_slice(&sum.to_be_bytes());
+        }
+        if self == Self::Ipv4Udp {
+            frame[transport + 4..][..2].copy_from_slice(&((length - transport) as u16).to_be_bytes());
+        } else {
+            let sequence = 0xffff_f000u32.wrapping_add(offset as u32);
+            frame[transport + 4..][..4].copy_from_slice(&sequence.to_be_bytes());
+            if !last {
+                frame[transport + 13] &= !0x09;
+            }
+        }
+        let at = self.checksum_offset();
+        let pseudo = self.pseudo(&frame, length - transport);
+        frame[at..at + 2].copy_from_slice(&pseudo.to_be_bytes());
+        let sum = frame::checksum(&frame[transport..]);
+        let sum = if sum == 0 && self == Self::Ipv4Udp { 0xffff } else { sum };
+        frame[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+        frame
+    }
+}
+
+fn payload(length: usize) -> Vec<u8> {
+    (0..length).map(|index| (index * 31 + index / 251) as u8).collect()
+}
+
+/// Queues a packet for segmentation, cut into buffers of `buffer` bytes.
+fn queue_segmented(guest: &mut Guest, kind: Kind, prototype: &[u8], mss: u16, buffer: usize) {
+    guest.queue_context(kind.context(prototype.len() - kind.header(), mss));
+    let command = TxCommand::IFCS | TxCommand::TSE;
+    let pieces: Vec<_> = prototype.chunks(buffer).collect();
+    for (index, piece) in pieces.iter().enumerate() {
+        let end = if index + 1 == pieces.len() { TxCommand::EOP | TxCommand::RS } else { TxCommand::empty() };
+        guest.queue_data(piece, command | end, if index == 0 { kind.options() } else { 0 });
+    }
+}
+
+fn expected_segments(kind: Kind, prototype: &[u8], mss: u16) -> Vec<Vec<u8>> {
+    let payload = &prototype[kind.header()..];
+    let count = payload.len().div_ceil(mss.into());
+    payload
+        .chunks(mss.into())
+        .enumerate()
+        .map(|(number, piece)| {
+            kind.expected(prototype, number, number * usize::from(mss), piece, number + 1 == count)
+        })
+        .collect()
+}
+
+fn kinds() -> impl Strategy<Value = Kind> {
+    prop_oneof![Just(Kind::Ipv4Tcp), Just(Kind::Ipv4Udp), Just(Kind::Ipv6Tcp)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn segments_are_what_a_plain_sender_would_send(
+        kind in kinds(),
+        length in 1usize..40_000,
+        mss in 500u16..9000,
+        buffer in 1000usize..5000,
+        budget in 1usize..64,
+    ) {
+        let mut guest = Guest::new();
+        guest.set(reg::TCTL, Tctl::EN.bits());
+        let prototype = kind.prototype(&payload(length));
+        queue_segmented(&mut guest, kind, &prototype, mss, buffer);
+        let _ = guest.kick();
+        prop_assert_eq!(guest.poll_all(budget), expected_segments(kind, &prototype, mss));
+    }
+
+    #[test]
+    fn inserted_checksums_are_right(length in 0usize..3000, tcp in any::<bool>()) {
+        let mut guest = Guest::new();
+        let (a, b) = (Station::number(1), Station::number(2));
+        let (kind, good) = if tcp {
+            (Kind::Ipv4Tcp, frame::tcp(&a, &b, 5, &payload(length)))
+        } else {
+            (Kind::Ipv4Udp, frame::udp(&a, &b, &payload(length)))
+        };
+        let mut frame = good.clone();
+        frame[24..26].fill(0);
+        let pseudo = kind.pseudo(&frame, frame.len() - 34);
+        frame[kind.checksum_offset()..][..2].copy_from_slice(&pseudo.to_be_bytes());
+        let mut context = kind.context(0, 0);
+        context = context.with_command(context.command() & TxContextCommand::TCP, 0);
+        guest.queue_context(context);
+        guest.queue_data(&frame, TxCommand::EOP | TxCommand::IFCS, IXSM | TXSM);
+        let _ = guest.kick();
+        let sent = guest.poll_all(64);
+        prop_assert_eq!(&sent[0][..good.len()], &good[..]);
+    }
+}
+
+#[test]
+fn a_64_kib_send_survives_polls_that_take_one_frame_each() {
+    let mut guest = Guest::new();
+    let prototype = Kind::Ipv4Tcp.prototype(&payload(64_000));
+    queue_segmented(&mut guest, Kind::Ipv4Tcp, &prototype, 1460, 4096);
+    let _ = guest.kick();
+    let mut batch = Batch::with_capacity(1514);
+    let mut frames = Vec::new();
+    let last = 64_054usize.div_ceil(4096) as u32;
+    while guest.nic.port(&guest.memory).poll(&mut batch, 64, guest.now) == 1 {
+        frames.push(batch.get(0).unwrap().to_vec());
+        batch.clear();
+        assert_eq!(guest.tx_status(last) == DD, frames.len() == 44, "done with the last frame only");
+    }
+    assert_eq!(frames, expected_segments(Kind::Ipv4Tcp, &prototype, 1460));
+    assert_eq!(guest.read(stats::TSCTC), 1);
+    assert_eq!(guest.read(stats::GPTC), 44);
+}
+
+#[test]
+fn segments_carry_the_tag() {
+    let mut guest = Guest::new();
+    guest.set(reg::CTRL, (Ctrl::SLU | Ctrl::VME).bits());
+    let prototype = Kind::Ipv4Tcp.prototype(&payload(3000));
+    guest.queue_context(Kind::Ipv4Tcp.context(3000, 1460));
+    let command = TxCommand::IFCS | TxCommand::TSE | TxCommand::EOP | TxCommand::VLE;
+    let mut descriptor = intel_regs::desc::TxData {
+        address: guest.buffer(&prototype).into(),
+        options: IXSM | TXSM,
+        special: 0x2005.into(),
+        ..Default::default()
+    };
+    descriptor = descriptor.with_command(command, prototype.len() as u32);
+    guest.queue(descriptor.to_bytes());
+    let _ = guest.kick();
+    let expected: Vec<_> = expected_segments(Kind::Ipv4Tcp, &prototype, 1460)
+        .iter()
+        .map(|frame| frame::tagged(frame, 0x2005))
+        .collect();
+    let sent: Vec<_> = guest.poll_all(64);
+    assert_eq!(sent, expected);
+}
+
+#[test]
+fn a_context_stays_until_the_next_one() {
+    let mut guest = Guest::new();
+    let prototype = Kind::Ipv4Tcp.prototype(&payload(2000));
+    queue_segmented(&mut guest, Kind::Ipv4Tcp, &prototype, 1460, 4096);
+    let _ = guest.kick();
+    let first = guest.poll_all(64);
+    let command = TxCommand::IFCS | TxCommand::TSE | TxCommand::EOP;
+    guest.queue_data(&prototype, command, IXSM | TXSM);
+    let _ = guest.kick();
+    assert_eq!(guest.poll_all(64), first);
+}
+
+#[test]
+fn payload_length_of_the_context_bounds_what_is_sent() {
+    let mut guest = Guest::new();
+    let prototype = Kind::Ipv4Tcp.prototype(&payload(3000));
+    guest.queue_context(Kind::Ipv4Tcp.context(2000, 1460));
+    guest.queue_data(&prototype, TxCommand::IFCS | TxCommand::TSE | TxCommand::EOP, IXSM | TXSM);
+    let _ = guest.kick();
+    let lengths: Vec<_> = guest.poll_all(64).iter().map(Vec::len).collect();
+    assert_eq!(lengths, [54 + 1460, 54 + 540]);
+}
+
+#[test]
+fn segmentation_that_makes_no_sense_is_dropped_and_reported() {
+    let mut guest = Guest::new();
+    for (mss, header) in [(0, 54), (1460, 0), (1460, 255)] {
+        let mut context = Kind::Ipv4Tcp.context(100, mss);
+        context.header_length = header;
+        guest.queue_context(context);
+        guest.queue_data(&[0; 200], TxCommand::IFCS | TxCommand::TSE | TxCommand::EOP | TxCommand::RS, 0);
+    }
+    let frame = frame_to(PEER, 60);
+    assert_eq!(guest.transmit(&frame), [frame]);
+    assert_eq!(guest.nic.counters().transmit_bad_segmentation, 3);
+    assert_eq!(guest.nic.faults(), Some(GuestFault::BadSegmentation { mss: 0, header: 54, length: 200 }));
+    assert_eq!(guest.read(stats::TSCTFC), 3);
+    assert_eq!(guest.tx_status(1), DD);
+}

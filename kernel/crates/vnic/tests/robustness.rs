@@ -1,0 +1,192 @@
+//! Nothing a guest or the wire can do panics, hangs, or leaves the guest's memory.
+
+mod common;
+
+use base::{Batch, Instant, Port};
+use common::*;
+use intel_regs::{Ctrl, Rctl, Tctl, pci, reg};
+use proptest::prelude::*;
+use vnic::{Vnic, VnicConfig};
+
+/// Registers that set things in motion, so that random accesses hit them often.
+const BUSY: [u32; 24] = [
+    reg::CTRL,
+    reg::EECD,
+    reg::EERD,
+    reg::CTRL_EXT,
+    reg::MDIC,
+    reg::ICR,
+    reg::ITR,
+    reg::ICS,
+    reg::IMS,
+    reg::RCTL,
+    reg::TCTL,
+    reg::RDBAL,
+    reg::RDLEN,
+    reg::RDH,
+    reg::RDT,
+    reg::RDTR,
+    reg::RADV,
+    reg::TDBAL,
+    reg::TDLEN,
+    reg::TDH,
+    reg::TDT,
+    reg::TIDV,
+    reg::TXDCTL,
+    reg::RXCSUM,
+];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Read(u32),
+    Write(u32, u32),
+    Io(u32, u32),
+    Arrive(usize),
+    Poll(usize),
+    Pass(u32),
+    Link(bool),
+    Memory(u16, [u8; 16]),
+}
+
+fn offset() -> impl Strategy<Value = u32> {
+    prop_oneof![3 => (0..BUSY.len()).prop_map(|index| BUSY[index]), 1 => 0..pci::MMIO_SIZE + 64, 1 => any::<u32>()]
+}
+
+/// Values that look like addresses, indices and lengths, or like nothing.
+fn value() -> impl Strategy<Value = u32> {
+    prop_oneof![any::<u32>(), 0u32..256, (0u32..64).prop_map(|index| index * 128), Just(u32::MAX)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        2 => offset().prop_map(Step::Read),
+        8 => (offset(), value()).prop_map(|(offset, value)| Step::Write(offset, value)),
+        1 => (0u32..80, value()).prop_map(|(offset, value)| Step::Io(offset, value)),
+        3 => (0usize..17_000).prop_map(Step::Arrive),
+        4 => (0usize..70).prop_map(Step::Poll),
+        1 => any::<u32>().prop_map(Step::Pass),
+        1 => any::<bool>().prop_map(Step::Link),
+        4 => (any::<u16>(), any::<[u8; 16]>()).prop_map(|(at, bytes)| Step::Memory(at, bytes)),
+    ]
+}
+
+fn run(guest: &mut Guest, step: &Step) {
+    let now = guest.now;
+    match step {
+        Step::Read(offset) => drop(guest.read(*offset)),
+        // A reset each time CTRL is hit would end every experiment early.
+        Step::Write(reg::CTRL, value) if value % 8 != 0 => guest.set(reg::CTRL, value & !Ctrl::RST.bits()),
+        Step::Write(offset, value) => guest.set(*offset, *value),
+        Step::Io(offset, value) => {
+            let _ = guest.nic.io_write(*offset, *value, now);
+            let _ = guest.nic.io_read(*offset, now);
+        }
+        Step::Arrive(length) => {
+            let frame = vec![0xff; *length];
+            assert!(guest.send(&[&frame, &frame]) <= 2);
+        }
+        Step::Poll(budget) => {
+            let mut batch = Batch::with_capacity(20_000);
+            let count = guest.nic.port(&guest.memory).poll(&mut batch, *budget, now);
+            assert!(count <= *budget && count == batch.len());
+        }
+        Step::Pass(nanoseconds) => drop(guest.pass((*nanoseconds).into())),
+        Step::Link(up) => drop(guest.nic.set_link(*up, now)),
+        Step::Memory(at, bytes) => guest.memory.put(u64::from(*at), bytes),
+    }
+    let _ = guest.nic.take_effects();
+    if let Some(deadline) = guest.nic.next_deadline() {
+        let _ = guest.nic.advance(deadline);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_sequence_of_accesses_is_survived(steps in proptest::collection::vec(step(), 1..200)) {
+        let mut guest = Guest::bare();
+        for step in &steps {
+            run(&mut guest, step);
+        }
+    }
+
+    #[test]
+    fn any_descriptors_are_survived_by_running_rings(
+        seed in any::<[u8; 16]>(),
+        steps in proptest::collection::vec(step(), 1..100),
+        lbm in any::<bool>(),
+    ) {
+        let mut control = Rctl::BAM | Rctl::LPE | Rctl::UPE | Rctl::MPE;
+        control.set(Rctl::LBM_MAC, lbm);
+        let mut guest = Guest::with(control, 64);
+        for slot in 0..64u64 {
+            let mut descriptor = seed;
+            for (index, byte) in descriptor.iter_mut().enumerate() {
+                *byte = byte.wrapping_mul(slot as u8 | 1).rotate_left(index as u32).wrapping_add(slot as u8);
+            }
+            // Most buffers in memory, some not.
+            if slot % 8 != 0 {
+                descriptor[3..8].fill(0);
+            }
+            guest.memory.put(TX_RING + slot * 16, &descriptor);
+            if slot % 16 == 5 {
+                guest.memory.put(RX_RING + slot * 16, &descriptor);
+            }
+        }
+        guest.set(reg::TCTL, Tctl::EN.bits());
+        guest.set(reg::TDT, 63);
+        guest.poll_all(64);
+        for step in &steps {
+            if matches!(step, Step::Arrive(_) | Step::Poll(_) | Step::Memory(..)) {
+                run(&mut guest, step);
+                guest.set(reg::TDT, (guest.now.0 % 64) as u32);
+                guest.now = Instant(guest.now.0 + 17);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_register_survives_extreme_values() {
+    for value in [0, 1, 0x8000_0000, 0x5555_5555, u32::MAX] {
+        let mut guest = Guest::bare();
+        for offset in (0..pci::MMIO_SIZE).step_by(4) {
+            guest.set(offset, value);
+            let _ = guest.read(offset);
+            let _ = guest.nic.interrupt_line();
+        }
+        let _ = guest.send(&[&[0xff; 60]]);
+        guest.poll_all(64);
+    }
+}
+
+#[test]
+fn a_ring_of_contexts_cannot_hold_a_poll_for_long() {
+    let mut guest = Guest::bare();
+    guest.set(reg::CTRL, Ctrl::SLU.bits());
+    guest.set(reg::TDLEN, 0x000f_ff80);
+    guest.set(reg::TDBAL, 0);
+    let context = intel_regs::desc::TxContext::default()
+        .with_command(intel_regs::desc::TxContextCommand::empty(), 0)
+        .to_bytes();
+    for index in 0..65_528u64 {
+        guest.memory.put(index * 16, &context);
+    }
+    guest.set(reg::TCTL, Tctl::EN.bits());
+    guest.set(reg::TDT, 65_527);
+    let mut batch = Batch::with_capacity(2048);
+    guest.memory.record();
+    assert_eq!(guest.nic.port(&guest.memory).poll(&mut batch, 64, guest.now), 0);
+    assert!(guest.memory.recorded().len() <= 4096);
+    assert!(guest.nic.take_effects().contains(base::Effects::TX_KICK), "the rest comes with the next poll");
+    guest.poll_all(64);
+    assert_eq!(guest.read(reg::TDH), 65_527);
+}
+
+#[test]
+fn the_card_starts_without_link_when_told() {
+    let mut nic = Vnic::new(VnicConfig { link_up: false, ..VnicConfig::new(MAC) });
+    let _ = nic.write(reg::CTRL, Ctrl::SLU.bits(), Instant::ZERO);
+    assert_eq!(nic.read(reg::STATUS, Instant::ZERO).0 & 2, 0);
+}

@@ -1,0 +1,19 @@
+#!/bin/sh
+# All tests, host first, with their output; closes with the sum of the counts. Called by `make test`.
+set -u
+cd "$(dirname "$0")/.."
+log=target/test.log
+status=0
+
+run() {
+    { "$@" 2>&1 || echo "FAILED: $*"; } | tee -a "$log"
+}
+
+: > "$log"
+run cargo test --workspace --exclude weir --exclude micro --no-fail-fast
+run cargo test -p weir --no-fail-fast
+run cargo test --release -p end-to-end --test end_to_end
+grep -q '^FAILED: ' "$log" && status=1
+awk '/^test result:/ { passed += $4; failed += $6 }
+     END { printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0 }' "$log" || status=1
+exit $status

@@ -1,6 +1,7 @@
 #!/bin/sh
 # debian-package.sh SUITE FOLDER PACKAGE...: fetches packages of a Debian suite and extracts them into FOLDER.
-# A PACKAGE may name its version as apt does: rust-src=1.95.0*
+# A PACKAGE may name its version as apt does, rust-src=1.95.0*, or stand for those that it depends on:
+# depends:linux-image-amd64.
 #
 # apt does it with sources, lists and cache of its own under the target folder, so neither root nor a change
 # of the machine's configuration is needed. What was fetched before is not fetched again: FOLDER/.fetched
@@ -41,7 +42,9 @@ uri=$(mirror)
 echo "deb [arch=amd64 signed-by=$keyring] ${uri:-http://deb.debian.org/debian} $suite main" >"$state/sources.list"
 
 apt() {
-    apt-get -qq \
+    program=$1
+    shift
+    "$program" -qq \
         -o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=/dev/null \
         -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
         -o Dir::State="$state" -o Dir::State::lists="$state/lists" -o Dir::State::status="$state/status" \
@@ -50,8 +53,14 @@ apt() {
 }
 
 echo "Fetching $* of Debian $suite"
-apt update || fail "cannot read the package lists of Debian $suite"
-(cd "$state" && apt download "$@") || fail "cannot fetch $* of Debian $suite"
+apt apt-get update || fail "cannot read the package lists of Debian $suite"
+for package in "$@"; do
+    case $package in
+    depends:*) apt apt-cache depends "${package#depends:}" | sed -n 's/^ *Depends: //p' ;;
+    *) echo "$package" ;;
+    esac
+done >"$state/packages"
+(cd "$state" && apt apt-get download $(cat packages)) || fail "cannot fetch $(cat "$state/packages")"
 for package in "$state"/*.deb; do
     dpkg-deb -x "$package" "$folder"
 done

@@ -1,110 +1,107 @@
 #!/bin/sh
-# Brings a machine to where Weir can be built and tested: Debian 12 and 13, Ubuntu. Says nothing when there
-# is nothing to do. Never edits apt's sources; needs root only for apt-get install.
+# setup.sh: puts in place what building and running Weir takes, and says nothing when it is all there.
+#
+# From apt: the host's linker, the emulator, iproute2 for the tests' networks, cpio for the guest's initramfs.
+# From rustup: the toolchain that rust-toolchain.toml pins, with the standard library's source and the llvm
+# tools. Where rustup cannot fetch these two, they come from Debian's packages of the same version. apt's
+# sources stay as they are.
 set -eu
 
-cd "$(dirname "$0")/.."
-version=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
-# The toolchain file names components; rustup would try to fetch missing ones at every call.
-export RUSTUP_TOOLCHAIN="$version"
-state=$PWD/target/setup
+root=$(cd "$(dirname "$0")/.." && pwd)
+setup=${CARGO_TARGET_DIR:-$root/target}/setup
+version=$(sed -n 's/^channel = "\(.*\)"$/\1/p' "$root/rust-toolchain.toml")
 
-say() { echo "setup: $*" >&2; }
-
-# What is needed, by a file that shows it is there and the package that brings it.
-missing_packages() {
-    while read -r file package; do
-        case $file in
-            /*) [ -e "$file" ] || echo "$package" ;;
-            *) command -v "$file" > /dev/null || echo "$package" ;;
-        esac
-    done <<END
-cc gcc
-strip binutils
-make make
-bochs bochs
-/usr/share/doc/bochs-sdl bochs-sdl
-/usr/share/bochs/BIOS-bochs-latest bochsbios
-/usr/share/vgabios/vgabios-stdvga.bin vgabios
-llvm-objcopy llvm
-cpio cpio
-ip iproute2
-unshare util-linux
-/usr/include/stdlib.h libc6-dev
-END
+fail() {
+    echo "setup: $*" >&2
+    exit 1
 }
 
-install_packages() {
-    packages=$(missing_packages | sort -u | tr '\n' ' ')
-    [ -z "$packages" ] && return
-    command="apt-get install -y --no-install-recommends $packages"
-    if [ "$(id -u)" = 0 ]; then
-        as_root=
-    elif sudo -n true 2> /dev/null; then
-        as_root=sudo
-    else
-        say "these packages are missing; as root, run:"
-        say "    apt-get update && $command"
-        exit 1
-    fi
-    say "installing $packages"
-    # An old list is good enough when the packages are still there; else it is renewed.
-    export DEBIAN_FRONTEND=noninteractive
-    $as_root $command > /dev/null 2>&1 || {
-        $as_root apt-get update > /dev/null
-        $as_root $command > /dev/null
-    }
-}
+# --- Packages ---------------------------------------------------------------------------------------------
 
-check_rust() {
-    command -v rustup > /dev/null && command -v cargo > /dev/null || {
-        say "rustup is missing: install it from https://rustup.rs, with toolchain $version"
-        exit 1
-    }
-    rustc --version > /dev/null 2>&1 || rustup toolchain install "$version" --profile minimal -c rustfmt -c clippy || {
-        say "rustup cannot install toolchain $version"
-        exit 1
-    }
-    sysroot=$(rustc --print sysroot)
-    bin=$sysroot/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin
-    source=$sysroot/lib/rustlib/src/rust
-}
-
-# rust-src and llvm-tools: from rustup where it can, else from Debian.
-install_components() {
-    if [ ! -f "$source/library/Cargo.lock" ] || [ ! -e "$bin/llvm-objcopy" ]; then
-        say "adding rust-src and llvm-tools to toolchain $version"
-        timeout 120 rustup component add rust-src llvm-tools > /dev/null 2>&1 || true
-    fi
-    [ -f "$source/library/Cargo.lock" ] || rust_src_from_debian
-    for tool in llvm-objcopy llvm-objdump; do
-        [ -e "$bin/$tool" ] || ln -s "$(command -v $tool)" "$bin/$tool"
+missing() {
+    for package in "$@"; do
+        status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=
+        [ "$status" = installed ] || printf ' %s' "$package"
     done
 }
 
-rust_src_from_debian() {
-    say "rustup cannot fetch rust-src: taking Debian's package of the same version"
-    mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
-    keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-    [ -f "$keyring" ] && option="signed-by=$keyring" || option="trusted=yes"
-    echo "deb [$option] ${WEIR_DEBIAN_MIRROR:-http://deb.debian.org/debian} trixie-backports main" > "$state/sources.list"
-    : > "$state/status"
-    set -- -qq -o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State="$state" \
-        -o Dir::State::lists="$state/lists" -o Dir::State::status="$state/status" -o Dir::Cache="$state/cache" \
-        -o APT::Architecture=amd64 -o APT::Sandbox::User="$(id -un)"
-    apt-get "$@" update
-    (cd "$state" && rm -f rust-src_*.deb && apt-get "$@" download "rust-src=$version*") || {
-        say "Debian has no rust-src $version: run 'rustup component add rust-src' where there is a network"
+# Installs packages where that is allowed, and otherwise says how.
+need() {
+    command -v dpkg-query >/dev/null || fail "needs Debian 12, Debian 13 or Ubuntu: there is no dpkg here"
+    packages=$(missing "$@")
+    [ -n "$packages" ] || return 0
+    install="apt-get install -y --no-install-recommends$packages"
+    if [ "$(id -u)" = 0 ]; then
+        run=
+    elif sudo -n true 2>/dev/null; then
+        run="sudo -n"
+    else
+        echo "setup: these packages are missing; install them and start again:" >&2
+        echo "    sudo $install" >&2
         exit 1
-    }
-    rm -rf "$state/unpacked"
-    dpkg-deb -x "$state"/rust-src_*.deb "$state/unpacked"
-    rm -rf "$source"
-    mkdir -p "$(dirname "$source")"
-    mv "$state/unpacked/usr/src/rustc-$version" "$source"
-    rm -rf "$state/unpacked" "$state"/rust-src_*.deb
+    fi
+    echo "Installing$packages"
+    export DEBIAN_FRONTEND=noninteractive
+    # The lists of a fresh machine may be old or absent: the second try brings them up to date.
+    # shellcheck disable=SC2086
+    $run $install >/dev/null 2>&1 || { $run apt-get -qq update && $run $install >/dev/null; } ||
+        fail "apt could not install$packages"
 }
 
-install_packages
-check_rust
-install_components
+need gcc libc6-dev bochs bochs-sdl bochsbios vgabios iproute2 util-linux cpio debian-archive-keyring
+
+# --- Toolchain --------------------------------------------------------------------------------------------
+
+command -v cargo >/dev/null || fail "cargo is missing: install rustup (https://rustup.rs)"
+
+# Make's own calls name the toolchain in this way as well: rustup then takes it as it is, and does not
+# insist on the components that came from Debian.
+export RUSTUP_TOOLCHAIN="${RUSTUP_TOOLCHAIN:-$version}"
+
+if command -v rustup >/dev/null && ! RUSTUP_AUTO_INSTALL=0 rustc --version >/dev/null 2>&1; then
+    echo "Installing Rust $version"
+    rustup --quiet toolchain install "$version" --profile minimal --no-self-update \
+        -c rustfmt -c clippy -c rust-src -c llvm-tools
+fi
+case $(rustc --version) in
+"rustc $version "*) ;;
+*) fail "rust-toolchain.toml asks for Rust $version, and rustc is: $(rustc --version)" ;;
+esac
+
+library=$(rustc --print sysroot)/lib/rustlib
+host=$(rustc -vV | sed -n 's/^host: //p')
+tools=$library/$host/bin
+
+have_source() { [ -r "$library/src/rust/library/Cargo.lock" ]; }
+have_tools() { [ -x "$tools/llvm-objcopy" ] && [ -x "$tools/llvm-objdump" ]; }
+have_lints() { cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; }
+
+# Three minutes are generous where there is a network, and where there is none rustup fails at once.
+add_component() {
+    command -v rustup >/dev/null && timeout 180 rustup --quiet component add "$@" >/dev/null 2>&1
+}
+
+have_lints || add_component rustfmt clippy || fail "rustfmt and clippy are missing, and rustup cannot fetch them"
+
+if ! have_source; then
+    echo "Fetching the source of Rust's standard library"
+    if ! add_component rust-src; then
+        sh "$root/boot/debian-package.sh" trixie-backports "$setup/rust-src" "rust-src=$version*" ||
+            fail "neither rustup nor Debian has rust-src $version: see https://rustup.rs for a mirror"
+        rm -rf "$library/src/rust"
+        mkdir -p "$library/src/rust"
+        mv "$setup/rust-src/usr/src/rustc-$version/library" "$library/src/rust/"
+        rm -rf "$setup/rust-src"
+    fi
+    have_source || fail "the source of the standard library did not arrive in $library/src/rust"
+fi
+
+if ! have_tools; then
+    if ! add_component llvm-tools; then
+        need llvm
+        for tool in llvm-objcopy llvm-objdump; do
+            ln -sf "$(command -v "$tool")" "$tools/$tool"
+        done
+    fi
+    have_tools || fail "llvm-objcopy and llvm-objdump did not arrive in $tools"
+fi

@@ -102,7 +102,7 @@ impl<V: VirtualCpu> Scheduler<V> {
             let due = if others { self.deadline(now).min(end) } else { self.deadline(now) };
             let ticks = clock::ticks((due - now).as_nanos() as u64);
             let vm = &mut self.vms[index];
-            let entry = vm.prepare_entry(now, ticks);
+            let entry = vm.prepare_entry(ticks);
             let exit = vm.vcpu.enter(entry);
             now = clock::now();
             let action = dispatch(vm, exit, now);

@@ -1,6 +1,6 @@
 //! What guests of this machine see of its processor.
 
-use super::Vm;
+use super::{BOOT_VCPU, Vm};
 use crate::hardware::{clock, cpu};
 use crate::virt::registers::{RAX, RBX, RCX, RDX};
 use crate::virt::{VirtualCpu, extended};
@@ -83,7 +83,7 @@ impl<V: VirtualCpu> Vm<V> {
         let (leaf, subleaf) = (self.vcpu.general(RAX) as u32, self.vcpu.general(RCX) as u32);
         let context = CpuidContext {
             apic_id: 0,
-            apic_enabled: self.pc.local_apic_enabled(),
+            apic_enabled: self.pc.interrupts().apic(BOOT_VCPU).is_some_and(|apic| apic.enabled()),
             xcr0: self.vcpu.xcr0(),
             cr4: self.vcpu.cr4(),
         };

@@ -15,7 +15,7 @@ use crate::virt::exit::{Event, Exit, KINDS, MemoryAccess};
 use crate::virt::{Entry, VirtualCpu};
 use alloc::string::String;
 use alloc::vec::Vec;
-use base::{Effects, GuestMemory, GuestPhysical, Instant, Width};
+use base::{Effects, GuestMemory, GuestPhysical, Instant, Port, Width};
 use console::Console;
 use core::fmt;
 use memory::GuestRam;
@@ -24,6 +24,9 @@ use platform::pc::Pc;
 use platform::power::PowerEvent;
 pub use setup::VmError;
 use vnic_slot::VnicSlot;
+
+/// The only processor of a guest, as the board numbers them.
+const BOOT_VCPU: u8 = 0;
 
 /// What a guest is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,27 +177,27 @@ impl<V: VirtualCpu> Vm<V> {
     }
 
     /// What to enter the guest with: the next event it can take, or a window for one it cannot take yet.
-    pub fn prepare_entry(&mut self, now: Instant, ticks: u64) -> Entry {
+    pub fn prepare_entry(&mut self, ticks: u64) -> Entry {
         let mut entry = Entry { inject: None, interrupt_window: false, nmi_window: false, ticks };
         if let Some(fault) = self.fault.take() {
             entry.inject = Some(fault);
-        } else if self.pc.nmi_pending() {
+        } else if self.pc.interrupts().nmi_pending(BOOT_VCPU) {
             if self.vcpu.nmi_ready() {
-                self.pc.acknowledge_nmi();
+                self.pc.interrupts().take_nmi(BOOT_VCPU);
                 entry.inject = Some(Event::Nmi);
             } else {
                 entry.nmi_window = true;
             }
-        } else if self.pc.interrupt_pending() && self.vcpu.interruptible() {
-            entry.inject = self.pc.acknowledge(now).map(Event::Interrupt);
+        } else if self.pc.interrupts().pending(BOOT_VCPU) && self.vcpu.interruptible() {
+            entry.inject = self.pc.interrupts().acknowledge(BOOT_VCPU).map(Event::Interrupt);
             self.injected += 1;
         }
-        entry.interrupt_window = self.pc.interrupt_pending();
+        entry.interrupt_window = self.pc.interrupts().pending(BOOT_VCPU);
         entry
     }
 
-    fn has_interrupt(&self) -> bool {
-        self.pc.interrupt_pending() || self.pc.nmi_pending()
+    fn has_interrupt(&mut self) -> bool {
+        self.pc.interrupts().pending(BOOT_VCPU) || self.pc.interrupts().nmi_pending(BOOT_VCPU)
     }
 
     /// Fires timers that are due, moves console output on, and wakes the guest for interrupts.
@@ -251,7 +254,7 @@ impl<V: VirtualCpu> Vm<V> {
             effects |= slot.model.take_effects();
         }
         if effects.contains(Effects::IRQ_CHANGED) {
-            let effects = self.pc.set_function_interrupt(slot.slot, slot.model.interrupt_line(), now);
+            let effects = self.pc.set_function_interrupt(slot.slot, slot.model.interrupt_line());
             self.effects |= effects;
         }
         self.effects |= effects;
@@ -269,7 +272,7 @@ impl<V: VirtualCpu> Vm<V> {
         }
         let (pc, mut changed) = (&mut self.pc, Effects::empty());
         let shown = self.console.show_all(self.number, &self.name, now, |bytes| {
-            let (count, effects) = pc.take_console(bytes, now);
+            let (count, effects) = pc.take_console(bytes);
             changed |= effects;
             count
         });
@@ -319,7 +322,7 @@ impl<V: VirtualCpu> Vm<V> {
             self.apply_nic(index, effects, now);
             return value;
         }
-        if let Some((value, effects)) = self.pc.mmio_read(0, at, width, now) {
+        if let Some((value, effects)) = self.pc.mmio_read(BOOT_VCPU, at, width, now) {
             self.apply(effects);
             return value;
         }
@@ -338,7 +341,7 @@ impl<V: VirtualCpu> Vm<V> {
             registers32::write(&mut window, offset.into(), width, value, Narrow::Ignore);
             let effects = window.effects;
             self.apply_nic(index, effects, now);
-        } else if let Some(effects) = self.pc.mmio_write(0, at, width, value, now) {
+        } else if let Some(effects) = self.pc.mmio_write(BOOT_VCPU, at, width, value, now) {
             self.apply(effects);
         } else {
             self.unmapped += 1;

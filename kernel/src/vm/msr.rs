@@ -1,6 +1,6 @@
 //! RDMSR and WRMSR by the guest.
 
-use super::Vm;
+use super::{BOOT_VCPU, Vm};
 use crate::hardware::clock;
 use crate::virt::VirtualCpu;
 use base::Instant;
@@ -16,7 +16,7 @@ impl<V: VirtualCpu> Vm<V> {
             ReadMsr::Value(value) => Some(value),
             ReadMsr::Processor => self.vcpu.read_msr(index),
             ReadMsr::LocalApic => {
-                let value = self.pc.read_apic_msr(index, now)?;
+                let value = self.pc.interrupts().read_msr(BOOT_VCPU, index, now).ok()?;
                 let moved = index == TSC_DEADLINE && value != 0;
                 Some(if moved { value.wrapping_add(self.tsc_moved) } else { value })
             }
@@ -38,12 +38,12 @@ impl<V: VirtualCpu> Vm<V> {
             WriteMsr::LocalApic => {
                 let moved = index == TSC_DEADLINE && value != 0;
                 let value = if moved { value.wrapping_sub(self.tsc_moved).max(1) } else { value };
-                match self.pc.write_apic_msr(index, value, now) {
-                    Some(effects) => {
+                match self.pc.interrupts().write_msr(BOOT_VCPU, index, value, now) {
+                    Ok(effects) => {
                         self.apply(effects);
                         true
                     }
-                    None => false,
+                    Err(_) => false,
                 }
             }
             WriteMsr::Refuse => false,
@@ -51,15 +51,15 @@ impl<V: VirtualCpu> Vm<V> {
     }
 
     /// CR8: bits 7:4 of the task-priority register [SDM3A 11.8.6].
-    pub fn task_priority(&self) -> u64 {
-        u64::from(self.pc.task_priority() >> 4)
+    pub fn task_priority(&mut self) -> u64 {
+        self.pc.interrupts().task_priority(BOOT_VCPU).into()
     }
 
     /// Sets CR8; false when the value has other bits.
     pub fn set_task_priority(&mut self, value: u64) -> bool {
         let valid = value <= 0xf;
         if valid {
-            let effects = self.pc.set_task_priority((value as u8) << 4);
+            let effects = self.pc.interrupts().set_task_priority(BOOT_VCPU, value as u8);
             self.apply(effects);
         }
         valid

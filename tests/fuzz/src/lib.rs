@@ -4,6 +4,7 @@
 //! run in `tests/smoke.rs` gives each some thousands of inputs; the README says how to run one for hours.
 #![forbid(unsafe_code)]
 
+pub mod board;
 pub mod bundle;
 pub mod configuration;
 pub mod decoder;
@@ -27,6 +28,7 @@ pub struct Target {
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    Target { name: "board", run: board::target },
     Target { name: "bundle", run: bundle::target },
     Target { name: "configuration", run: configuration::target },
     Target { name: "decoder", run: decoder::target },

@@ -107,8 +107,8 @@ impl IoApic {
         }
     }
 
-    /// Writes the 32-bit register at `offset`. The second value is a message that is due, when a level
-    /// that is asserted meanwhile can be sent now.
+    /// Writes the 32-bit register at `offset`. The message is due because a level that has been asserted
+    /// meanwhile can be sent now.
     pub fn write(&mut self, offset: u16, value: u32) -> Option<Message> {
         const ID_WRITABLE: u32 = 0x0f00_0000;
         match (offset, self.select) {
@@ -149,15 +149,16 @@ impl IoApic {
         if rises { entry.send() } else { None }
     }
 
-    /// A processor has ended the level-triggered interrupt `vector`: entries that sent it may send again,
-    /// and those whose line is still asserted do, through `resend`.
-    pub fn eoi(&mut self, vector: u8, mut resend: impl FnMut(Message)) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.low as u8 == vector && entry.level()) {
-            entry.low &= !REMOTE_IRR;
-            if let Some(message) = entry.resend() {
-                resend(message);
-            }
-        }
+    /// A processor has ended the level-triggered interrupt `vector`: entries that sent it may send again.
+    /// The messages are those of entries whose line is still asserted.
+    pub fn eoi(&mut self, vector: u8) -> heapless::Vec<Message, INPUTS> {
+        let ended = self.entries.iter_mut().filter(|entry| entry.low as u8 == vector && entry.level());
+        ended
+            .filter_map(|entry| {
+                entry.low &= !REMOTE_IRR;
+                entry.resend()
+            })
+            .collect()
     }
 }
 

@@ -62,3 +62,39 @@ pub struct Counters {
     /// Accesses to offsets at which the card has no register.
     pub unknown_register: u64,
 }
+
+impl Counters {
+    /// All counts with their names, for the log.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, u64); 27] {
+        [
+            ("received", self.received),
+            ("received_bytes", self.received_bytes),
+            ("transmitted", self.transmitted),
+            ("transmitted_bytes", self.transmitted_bytes),
+            ("looped_back", self.looped_back),
+            ("receive_disabled", self.receive_disabled),
+            ("receive_link_down", self.receive_link_down),
+            ("receive_in_loopback", self.receive_in_loopback),
+            ("receive_filtered", self.receive_filtered),
+            ("receive_oversized", self.receive_oversized),
+            ("receive_runt", self.receive_runt),
+            ("receive_flow_control", self.receive_flow_control),
+            ("receive_ring_stopped", self.receive_ring_stopped),
+            ("receive_lost_in_reset", self.receive_lost_in_reset),
+            ("receive_missed", self.receive_missed),
+            ("transmit_oversized", self.transmit_oversized),
+            ("transmit_runt", self.transmit_runt),
+            ("transmit_too_many_descriptors", self.transmit_too_many_descriptors),
+            ("transmit_bad_fcs", self.transmit_bad_fcs),
+            ("transmit_bad_segmentation", self.transmit_bad_segmentation),
+            ("transmit_buffer_outside_memory", self.transmit_buffer_outside_memory),
+            ("transmit_abandoned", self.transmit_abandoned),
+            ("transmit_reserved_descriptor", self.transmit_reserved_descriptor),
+            ("descriptor_outside_memory", self.descriptor_outside_memory),
+            ("receive_buffer_outside_memory", self.receive_buffer_outside_memory),
+            ("tail_beyond_ring", self.tail_beyond_ring),
+            ("unknown_register", self.unknown_register),
+        ]
+    }
+}

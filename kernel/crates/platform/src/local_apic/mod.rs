@@ -154,14 +154,14 @@ impl LocalApic {
         let Some(vector) = self.pending else { return self.spurious as u8 };
         self.irr.set(vector, false);
         self.isr.set(vector, true);
-        self.refresh();
+        let _ = self.refresh();
         vector
     }
 
     /// A fixed interrupt arrives. Refused, with `vector` remembered as an error where it is illegal, while
     /// the local APIC is disabled by IA32_APIC_BASE or by software [SDM3A 11.4.7.2].
     pub fn accept(&mut self, vector: u8, level: bool) -> Effects {
-        if !self.enabled() || !self.software_enabled() {
+        if !self.accepts_fixed() {
             return Effects::empty();
         }
         if vector < FIRST_LEGAL_VECTOR {
@@ -301,6 +301,11 @@ impl LocalApic {
             return self.local_interrupt(Lvt::Error);
         }
         Effects::empty()
+    }
+
+    /// Enabled by IA32_APIC_BASE and by software.
+    pub(crate) fn accepts_fixed(&self) -> bool {
+        self.enabled() && self.software_enabled()
     }
 
     fn software_enabled(&self) -> bool {

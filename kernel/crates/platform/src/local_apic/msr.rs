@@ -2,7 +2,7 @@
 //! its registers [SDM3A 11.4.4, 11.5.4.1, 11.12].
 
 use super::registers::{
-    CURRENT_COUNT, DFR, DIVIDE_CONFIGURATION, EOI, ESR, ICR, ICR_HIGH, ICR_MASK, INITIAL_COUNT, LVT,
+    DFR, DIVIDE_CONFIGURATION, EOI, ESR, ICR, ICR_HIGH, ICR_MASK, INITIAL_COUNT, LVT,
     LVT_LAST, LVT_WRITABLE, SELF_IPI, SVR, SVR_MASK, TPR,
 };
 use super::{Access, LocalApic};
@@ -100,7 +100,6 @@ impl LocalApic {
     }
 
     fn set_x2apic_register(&mut self, register: u8, value: u64, now: Instant) -> Option<Access> {
-        debug_assert!(register != CURRENT_COUNT || Self::x2apic_writable(register).is_none());
         if value & !Self::x2apic_writable(register)? != 0 {
             return None;
         }
@@ -127,7 +126,9 @@ impl LocalApic {
     /// had no other physical address to put it at. None when refused.
     fn set_base(&mut self, value: u64) -> Option<Effects> {
         const ADDRESS: u64 = !0xfff;
-        let wanted = ApicBase::from_bits(u16::try_from(value & !ADDRESS).ok()?)?;
+        let mut wanted = ApicBase::from_bits(u16::try_from(value & !ADDRESS).ok()?)?;
+        // Which processor boots is not the guest's to change.
+        wanted.set(ApicBase::BOOTSTRAP, self.base.contains(ApicBase::BOOTSTRAP));
         if value & ADDRESS != layout::LOCAL_APIC {
             return None;
         }
@@ -147,7 +148,6 @@ impl LocalApic {
             }
             _ => return None,
         }
-        // BSP is read-only in effect: which processor boots is not the guest's to change.
         Some(Effects::IRQ_CHANGED | Effects::TIMER_CHANGED)
     }
 }

@@ -23,7 +23,7 @@ impl Pc {
             value |= u32::from(byte) << (8 * index);
             effects |= more;
         }
-        (value, self.wire(effects, now))
+        (value, self.wire(effects))
     }
 
     /// OUT to `port`. What no device claims goes nowhere.
@@ -38,7 +38,7 @@ impl Pc {
                 effects |= self.write_byte(port, byte, now);
             }
         }
-        self.wire(effects, now)
+        self.wire(effects)
     }
 
     /// Reads memory-mapped registers of the board for processor `vcpu`; None where the board has none.
@@ -54,7 +54,7 @@ impl Pc {
             return Some(((0..width.bytes()).map(byte).sum(), Effects::empty()));
         }
         let (value, effects) = self.interrupts.mmio_read(vcpu, address, width, now)?;
-        Some((value, self.wire(effects, now)))
+        Some((value, self.wire(effects)))
     }
 
     /// Writes memory-mapped registers of the board for processor `vcpu`; None where the board has none.
@@ -70,17 +70,17 @@ impl Pc {
             let bytes = value.to_le_bytes().into_iter().take(width.bytes()).zip(offset..);
             let effects =
                 bytes.fold(Effects::empty(), |effects, (byte, at)| effects | self.pci.write_ecam(at, byte));
-            return Some(self.wire(effects, now));
+            return Some(self.wire(effects));
         }
         let effects = self.interrupts.mmio_write(vcpu, address, width, value, now)?;
-        Some(self.wire(effects, now))
+        Some(self.wire(effects))
     }
 
     fn read_byte(&mut self, port: u16, width: Width, now: Instant) -> (u8, Effects) {
         let quiet = |value| (value, Effects::empty());
         match port {
             0x20..=0x21 | 0xa0..=0xa1 | 0x4d0..=0x4d1 => self.interrupts.port_read(port),
-            0x40..=0x43 | 0x61 => self.pit.read(port, now),
+            0x40..=0x43 | 0x61 => quiet(self.pit.read(port, now)),
             rtc::INDEX_PORT | rtc::DATA_PORT => self.rtc.read(port, now),
             layout::COM1..=COM1_LAST => self.uart.read((port - layout::COM1) as u8, now),
             PM_FIRST..=PM_LAST => self.power.read((port - PM_FIRST) as u8, now),

@@ -19,6 +19,9 @@ use crate::rtc::Rtc;
 use crate::uart::Uart;
 use base::{Effects, GuestPhysical, Instant};
 
+/// ISA interrupt of the PIT.
+const PIT_IRQ: u8 = 0;
+
 /// What tells one board from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PcConfig {
@@ -59,8 +62,20 @@ impl Pc {
         }
     }
 
-    /// The interrupt controllers, for what the kernel asks of them directly: pending vectors, local APIC
-    /// registers, start-up of further processors.
+    /// True when [`Pc::acknowledge`] has a vector for processor `vcpu`, to be delivered once it can take
+    /// interrupts.
+    #[must_use]
+    pub fn pending_interrupt(&self, vcpu: u8) -> bool {
+        self.interrupts.pending(vcpu)
+    }
+
+    /// Processor `vcpu` takes its most urgent interrupt now: the vector.
+    pub fn acknowledge(&mut self, vcpu: u8) -> Option<u8> {
+        self.interrupts.acknowledge(vcpu)
+    }
+
+    /// The interrupt controllers, for what else the kernel asks of them: registers of local APICs where
+    /// [`crate::msr`] says so, task priority, INIT and start-up of further processors.
     pub fn interrupts(&mut self) -> &mut Interrupts {
         &mut self.interrupts
     }
@@ -85,21 +100,21 @@ impl Pc {
     }
 
     /// Asserts or releases the interrupt line of the vNIC at `slot`.
-    pub fn set_function_interrupt(&mut self, slot: u8, asserted: bool, now: Instant) -> Effects {
+    pub fn set_function_interrupt(&mut self, slot: u8, asserted: bool) -> Effects {
         self.pci.set_interrupt(slot, asserted);
-        self.wire(Effects::IRQ_CHANGED, now)
+        self.wire(Effects::IRQ_CHANGED)
     }
 
     /// Moves console output into `into` and returns how many bytes, in the order the guest sent them.
-    pub fn take_console(&mut self, into: &mut [u8], now: Instant) -> (usize, Effects) {
+    pub fn take_console(&mut self, into: &mut [u8]) -> (usize, Effects) {
         let (taken, effects) = self.uart.take(into);
-        (taken, self.wire(effects, now))
+        (taken, self.wire(effects))
     }
 
     /// Offers a byte of console input; false when the guest has not yet taken enough of what came before.
     pub fn give_console(&mut self, byte: u8, now: Instant) -> (bool, Effects) {
         let (taken, effects) = self.uart.give(byte, now);
-        (taken, self.wire(effects, now))
+        (taken, self.wire(effects))
     }
 
     /// What the guest asked for since the last call.
@@ -108,9 +123,9 @@ impl Pc {
     }
 
     /// Presses the power button, on which a guest shuts down in good order.
-    pub fn press_power_button(&mut self, now: Instant) -> Effects {
+    pub fn press_power_button(&mut self) -> Effects {
         let effects = self.power.press_button();
-        self.wire(effects, now)
+        self.wire(effects)
     }
 
     /// When [`Pc::advance`] has something to do next.
@@ -135,28 +150,30 @@ impl Pc {
             | self.uart.advance(now)
             | self.rtc.advance(now)
             | self.power.advance(now);
-        self.wire(effects, now)
+        self.wire(effects)
     }
 
     /// Carries the levels of all interrupt lines to the controllers after an access with `effects`.
-    fn wire(&mut self, effects: Effects, now: Instant) -> Effects {
+    fn wire(&mut self, effects: Effects) -> Effects {
         if !effects.contains(Effects::IRQ_CHANGED) {
             return effects;
         }
-        let _ = now;
-        let pci = self.pci.interrupts();
-        let mut changed = effects;
-        for (gsi, level) in [
-            (0, self.pit.output()),
+        let mut effects = effects;
+        if self.pit.take_irq0_edge() {
+            effects |= self.interrupts.set_line(PIT_IRQ, false) | self.interrupts.set_line(PIT_IRQ, true);
+        }
+        for (line, level) in [
+            (PIT_IRQ, self.pit.irq0()),
             (layout::COM1_IRQ, self.uart.interrupt()),
             (layout::RTC_IRQ, self.rtc.interrupt()),
             (layout::SCI_GSI, self.power.interrupt()),
         ] {
-            changed |= self.interrupts.set_line(gsi, level);
+            effects |= self.interrupts.set_line(line, level);
         }
+        let pci = self.pci.interrupts();
         for line in 0..8 {
-            changed |= self.interrupts.set_line(16 + line, pci & 1 << line != 0);
+            effects |= self.interrupts.set_line(16 + line, pci & (1 << line) != 0);
         }
-        changed
+        effects
     }
 }

@@ -1,8 +1,9 @@
 use super::*;
 use crate::pci::FIRST_NIC_SLOT;
 use alloc::vec::Vec;
+use base::Duration;
 use base::Width::{Byte, Dword, Qword, Word};
-use base::{Duration, Width};
+use base::Width;
 use proptest::prelude::*;
 
 const NOW: Instant = Instant::ZERO;
@@ -72,7 +73,7 @@ fn console_bytes_travel_both_ways() {
     }
     assert!(effects.contains(Effects::CONSOLE));
     let mut out = [0; 16];
-    let (taken, _) = pc.take_console(&mut out, NOW);
+    let (taken, _) = pc.take_console(&mut out);
     assert_eq!(&out[..taken], b"hello");
     assert!(pc.give_console(b'x', NOW).0);
     assert!(!pc.give_console(b'y', NOW).0, "without FIFOs there is room for one");
@@ -99,6 +100,82 @@ fn the_power_management_timer_is_one_read_of_32_bits() {
     assert_eq!(pc.port_read(0x608, Dword, second).0, 3_579_545);
 }
 
+/// Routes `pin` of the I/O APIC to `vector` of the first processor, whose local APIC is enabled.
+fn route(pc: &mut Pc, pin: u64, vector: u64) {
+    let writes = [
+        (layout::LOCAL_APIC + 0xf0, 0x1ff),
+        (layout::LOCAL_APIC + 0x350, 0x1_0000),
+        (layout::IO_APIC, 0x11 + 2 * pin),
+        (layout::IO_APIC + 0x10, 0),
+        (layout::IO_APIC, 0x10 + 2 * pin),
+        (layout::IO_APIC + 0x10, vector),
+    ];
+    for (address, value) in writes {
+        assert!(pc.mmio_write(0, GuestPhysical(address), Dword, value, NOW).is_some());
+    }
+}
+
+const LEVEL: u64 = 1 << 15;
+
+#[test]
+fn a_nic_interrupt_arrives_at_the_input_that_the_routing_table_names() {
+    let mut pc = board();
+    let gsi = layout::pci_gsi(FIRST_NIC_SLOT, 0);
+    route(&mut pc, gsi.into(), LEVEL | 0x41);
+    assert!(!pc.pending_interrupt(0));
+    assert!(pc.set_function_interrupt(FIRST_NIC_SLOT, true).contains(Effects::IRQ_CHANGED));
+    assert_eq!(pc.acknowledge(0), Some(0x41));
+    let _ = pc.set_function_interrupt(FIRST_NIC_SLOT, false);
+    let _ = pc.mmio_write(0, GuestPhysical(layout::LOCAL_APIC + 0xb0), Dword, 0, NOW);
+    assert_eq!(pc.acknowledge(0), None);
+}
+
+#[test]
+fn uart_clock_and_power_button_interrupt_at_their_inputs() {
+    let mut pc = board();
+    route(&mut pc, 4, 0x44);
+    route(&mut pc, 8, 0x48);
+    route(&mut pc, 9, LEVEL | 0x49);
+    let _ = write(&mut pc, 0x3fc, Byte, 0x08);
+    assert!(write(&mut pc, 0x3f9, Byte, 0x02).contains(Effects::IRQ_CHANGED));
+    assert_eq!(pc.acknowledge(0), Some(0x44));
+    let _ = pc.mmio_write(0, GuestPhysical(layout::LOCAL_APIC + 0xb0), Dword, 0, NOW);
+
+    let _ = write(&mut pc, 0x70, Byte, 0x0b) | write(&mut pc, 0x71, Byte, 0x12);
+    let deadline = pc.next_deadline().expect("the update interrupt is due");
+    assert_eq!(deadline, NOW + Duration::from_secs(1));
+    assert!(pc.advance(deadline).contains(Effects::IRQ_CHANGED));
+    assert_eq!(pc.acknowledge(0), Some(0x48));
+    let _ = pc.mmio_write(0, GuestPhysical(layout::LOCAL_APIC + 0xb0), Dword, 0, NOW);
+
+    let _ = write(&mut pc, 0x602, Word, 0x100);
+    assert!(pc.press_power_button().contains(Effects::IRQ_CHANGED));
+    assert_eq!(pc.acknowledge(0), Some(0x49));
+}
+
+#[test]
+fn the_pit_ticks_through_the_io_apic_on_every_period() {
+    let mut pc = board();
+    route(&mut pc, 2, 0x30);
+    for (port, value) in [(0x43, 0x34), (0x40, 0x9c), (0x40, 0x2e)] {
+        let _ = write(&mut pc, port, Byte, value);
+    }
+    for _ in 0..3 {
+        let deadline = pc.next_deadline().expect("the PIT runs");
+        let _ = pc.advance(deadline);
+        assert_eq!(pc.acknowledge(0), Some(0x30));
+        let _ = pc.mmio_write(0, GuestPhysical(layout::LOCAL_APIC + 0xb0), Dword, 0, deadline);
+    }
+}
+
+#[test]
+fn local_apic_registers_are_refused_where_they_do_not_exist() {
+    let mut pc = board();
+    assert_eq!(pc.interrupts().read_msr(0, 0x1b, NOW), Ok(0xfee0_0900));
+    assert!(pc.interrupts().read_msr(0, 0x802, NOW).is_err(), "not in x2APIC mode");
+    assert!(pc.interrupts().read_msr(7, 0x1b, NOW).is_err(), "no such processor");
+}
+
 proptest! {
     #[test]
     fn any_traffic_is_survived(
@@ -122,9 +199,9 @@ proptest! {
                 3..6 => { let _ = pc.port_write(port, width, value, now); }
                 6 => { let _ = pc.mmio_read(0, memory, width, now); }
                 7 => { let _ = pc.mmio_write(0, memory, width, value.into(), now); }
-                8 => { let _ = pc.set_function_interrupt(address as u8, value & 1 != 0, now); }
+                8 => { let _ = pc.set_function_interrupt(address as u8, value & 1 != 0); }
                 9 => { let _ = pc.give_console(value as u8, now); }
-                10 => { let _ = pc.take_console(&mut [0; 8], now); }
+                10 => { let _ = pc.take_console(&mut [0; 8]); }
                 _ => { let _ = pc.advance(now); }
             }
             let _ = (pc.next_deadline(), pc.power_event(), pc.find_bar(memory), pc.find_port(port));

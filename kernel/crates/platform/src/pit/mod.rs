@@ -38,7 +38,7 @@ const REFRESH_NANOS: u64 = 15_085;
 pub struct Pit {
     counters: [Counter; 3],
     port_61: u8,
-    irq0: bool,
+    output: bool,
     edge: bool,
 }
 
@@ -56,7 +56,7 @@ impl Pit {
         Self {
             counters: [Counter::new(true), Counter::new(true), Counter::new(false)],
             port_61: 0,
-            irq0: false,
+            output: false,
             edge: false,
         }
     }
@@ -98,7 +98,7 @@ impl Pit {
     /// shown, so that nobody needs to wake up for them.
     #[must_use]
     pub fn irq0(&self) -> bool {
-        self.irq0
+        self.output
     }
 
     /// Interrupt 0 has risen since last asked.
@@ -117,7 +117,7 @@ impl Pit {
         if !self.counters[0].advance(tick(now)) {
             return Effects::empty();
         }
-        (self.irq0, self.edge) = (true, true);
+        (self.output, self.edge) = (true, true);
         Effects::IRQ_CHANGED | Effects::TIMER_CHANGED
     }
 
@@ -142,11 +142,11 @@ impl Pit {
     /// A write may have changed counter 0's output at once.
     fn settle_output(&mut self, tick: u64) -> Effects {
         let level = self.counters[0].output(tick);
-        if level == self.irq0 {
+        if level == self.output {
             return Effects::empty();
         }
         self.edge |= level;
-        self.irq0 = level;
+        self.output = level;
         Effects::IRQ_CHANGED
     }
 }

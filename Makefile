@@ -10,7 +10,8 @@ unexport CARGO_TARGET_DIR
 
 BARE := --release --target x86_64-hv.json -Zbuild-std=core,alloc,compiler_builtins \
 	-Zbuild-std-features=compiler-builtins-mem
-HOST := --workspace --exclude weir --exclude micro
+# boot is checked and tested as it is used, since the loader takes minutes to build for each profile.
+HOST := --workspace --exclude weir --exclude micro --exclude boot
 CONFIG ?= boot/examples/one-guest.toml
 KERNEL := target/x86_64-hv/release/weir
 BOOT := target/release/boot
@@ -56,6 +57,8 @@ run: kernel boot guest
 
 host-test: setup
 	@cargo test -q $(HOST)
+	@cargo test -q --release -p boot
+	@cargo test -q -p micro --lib
 	@cargo test -q -p weir
 
 end-to-end: build
@@ -69,6 +72,7 @@ check: lint host-test
 lint: setup
 	@cargo fmt --all --check
 	@cargo clippy -q $(HOST) --all-targets -- -D warnings
+	@cargo clippy -q --release -p boot --all-targets -- -D warnings
 	@cargo clippy -q -p weir $(BARE) -- -D warnings
 	@cargo clippy -q -p micro $(BARE) -- -D warnings
 

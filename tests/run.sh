@@ -10,7 +10,9 @@ run() {
 }
 
 : > "$log"
-run cargo test --workspace --exclude weir --exclude micro --no-fail-fast
+run cargo test --workspace --exclude weir --exclude micro --exclude boot --no-fail-fast
+run cargo test --release -p boot --no-fail-fast
+run cargo test -p micro --lib --no-fail-fast
 run cargo test -p weir --no-fail-fast
 run cargo test --release -p end-to-end --test end_to_end
 grep -q '^FAILED: ' "$log" && status=1

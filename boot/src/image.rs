@@ -91,5 +91,6 @@ fn strip(from: &Path, to: &Path) -> Result<()> {
 fn write_bundle(configuration: &Configuration, to: &Path) -> Result<()> {
     let read = |file: &PathBuf| fs::read(file).with_context(|| format!("{} cannot be read", file.display()));
     let files = configuration.files.iter().map(read).collect::<Result<Vec<_>>>()?;
-    fs::write(to, config::bundle::pack(&configuration.system, &files)?).context("the bundle cannot be written")
+    fs::write(to, config::bundle::pack(&configuration.system, &files)?)
+        .context("the bundle cannot be written")
 }

@@ -44,7 +44,12 @@ fn run(command: Command) -> Result<()> {
         Command::Help => print!("{HELP}"),
         Command::Check(file) => {
             let system = configuration(&file)?.system;
-            println!("{}: {} guests, {} physical NICs: no mistakes", file.display(), system.vms.len(), system.nics.len());
+            println!(
+                "{}: {} guests, {} physical NICs: no mistakes",
+                file.display(),
+                system.vms.len(),
+                system.nics.len()
+            );
         }
         Command::Image(file, request) => image::make(&configuration(&file)?, &request)?,
     }

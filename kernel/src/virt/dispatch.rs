@@ -5,7 +5,8 @@ use crate::virt::exit::{
 };
 use crate::virt::registers::{RAX, RCX, RDI, RDX, RSI};
 use crate::virt::VirtualCpu;
-use crate::vm::{StopReason, Vm, device_access};
+use crate::vm::device_access::{self, StringElement};
+use crate::vm::{StopReason, Vm};
 use base::{Instant, Width};
 
 /// What comes after an exit.
@@ -89,8 +90,7 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
 
 fn advance<V: VirtualCpu>(vm: &mut Vm<V>, length: u8) {
     let rip = vm.vcpu.rip().wrapping_add(length.into());
-    let rip = if vm.vcpu.paging().code_64 { rip } else { rip & 0xffff_ffff };
-    vm.vcpu.set_rip(rip);
+    vm.vcpu.set_rip(device_access::code_mode(vm).wrap_instruction_pointer(rip));
 }
 
 fn edx_eax<V: VirtualCpu>(vm: &Vm<V>) -> u64 {
@@ -137,15 +137,15 @@ fn string_port<V: VirtualCpu>(
         return Action::Continue;
     }
     let width = access.width;
-    let moved = if access.input {
-        let value = vm.port_read(access.port, width, now);
-        device_access::write_linear(vm, string.linear, width, value.into(), now)
-    } else {
-        device_access::read_linear(vm, string.linear, width, now)
-            .map(|value| vm.port_write(access.port, width, value as u32, now))
+    let Some(element) = StringElement::find(vm, string.linear, width, access.input) else {
+        return Action::Continue; // the guest gets a page fault
     };
-    if moved.is_none() {
-        return Action::Stop(StopReason::Unmapped { linear: string.linear });
+    if access.input {
+        let value = vm.port_read(access.port, width, now);
+        element.write(vm, value.into(), now);
+    } else {
+        let value = element.read(vm, now);
+        vm.port_write(access.port, width, value as u32, now);
     }
     let step = width.bytes() as u64;
     let step = if vm.vcpu.rflags() & DIRECTION != 0 { step.wrapping_neg() } else { step };

@@ -8,6 +8,7 @@ pub mod exit;
 pub mod extended;
 pub mod nested;
 pub mod registers;
+pub mod unsaved;
 pub mod vmx;
 
 pub use exit::{Exit, Event};
@@ -102,6 +103,9 @@ pub trait VirtualCpu: Sized {
     /// Writes an MSR that the virtual processor itself holds, with a value that the policy allows; false
     /// when it holds no such MSR or the processor's mode does not allow the value.
     fn write_msr(&mut self, index: u32, value: u64) -> bool;
+
+    /// Sets CR2 of the active guest.
+    fn set_cr2(&mut self, linear: u64);
 
     /// Moves the guest's time-stamp counter.
     fn move_tsc(&mut self, by: u64);

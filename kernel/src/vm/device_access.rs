@@ -1,5 +1,6 @@
 //! A guest's instruction that touched a device: fetched, decoded, done.
 
+use super::walk::{Kind, PageFault};
 use super::{StopReason, Vm, walk};
 use crate::virt::dispatch::Action;
 use crate::virt::exit::MemoryAccess;
@@ -10,6 +11,7 @@ use mmio::{CpuMode, Gpr, RegisterFile};
 /// Longest instruction [SDM2A 2.3.11].
 const LONGEST: usize = 15;
 const PAGE: u64 = 4096;
+const EFER_LMA: u64 = 1 << 10;
 
 /// A virtual processor's registers as the decoder asks for them.
 struct View<'a, V>(&'a mut V);
@@ -55,6 +57,25 @@ fn native(segment: mmio::Segment) -> Segment {
     }
 }
 
+/// The guest's tables do not allow an operand: it gets the fault.
+struct Fault {
+    linear: u64,
+    code: u32,
+}
+
+/// Why an instruction was not completed.
+enum Trouble {
+    Fault(Fault),
+    /// The guest cannot go on.
+    Stop(StopReason),
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
 /// Does what the guest's instruction would have done to a device, or to nothing at all.
 pub fn memory<V: VirtualCpu>(
     vm: &mut Vm<V>,
@@ -68,19 +89,22 @@ pub fn memory<V: VirtualCpu>(
     }
     match emulate(vm, at, now) {
         Ok(()) => Action::Continue,
-        Err(reason) => Action::Stop(reason),
+        Err(Trouble::Fault(fault)) => {
+            vm.raise_page_fault(fault.linear, fault.code);
+            Action::Continue
+        }
+        Err(Trouble::Stop(reason)) => Action::Stop(reason),
     }
 }
 
-fn emulate<V: VirtualCpu>(vm: &mut Vm<V>, at: GuestPhysical, now: Instant) -> Result<(), StopReason> {
-    let paging = vm.vcpu.paging();
-    let mode = CpuMode::new(paging.efer & 1 << 10 != 0, paging.code_64, paging.code_32);
+fn emulate<V: VirtualCpu>(vm: &mut Vm<V>, at: GuestPhysical, now: Instant) -> Result<(), Trouble> {
+    let mode = code_mode(vm);
     let mut bytes = [0; LONGEST];
-    let fetched = fetch(vm, mode, &mut bytes);
+    let fetched = fetch(vm, &mut bytes);
     let access = mmio::decode(fetched, mode, &View(&mut vm.vcpu)).map_err(|error| {
         let mut instruction = [0; LONGEST];
         instruction[..fetched.len()].copy_from_slice(fetched);
-        StopReason::Instruction { at, error, bytes: instruction }
+        Trouble::Stop(StopReason::Instruction { at, error, bytes: instruction })
     })?;
     let width = access.width();
     // The faulting access is the one operand, unless there are two or it spans pages.
@@ -88,87 +112,136 @@ fn emulate<V: VirtualCpu>(vm: &mut Vm<V>, at: GuestPhysical, now: Instant) -> Re
         (Some(source), Some(destination)) => (source == destination).then_some(source),
         (source, destination) => source.or(destination),
     };
-    let direct = single.filter(|linear| linear % PAGE == at.0 % PAGE && fits_page(*linear, width)).map(|_| at);
-    let value = match (access.source(), direct) {
-        (Some(_), Some(at)) => vm.memory_read(at, width, now),
-        (Some(linear), None) => {
-            read_linear(vm, linear, width, now).ok_or(StopReason::Unmapped { linear })?
+    let direct = single.is_some_and(|linear| linear % PAGE == at.0 % PAGE && fits_page(linear, width));
+    if direct {
+        let value = if access.source().is_some() { vm.memory_read(at, width, now) } else { 0 };
+        if let Some(value) = access.complete(value, &mut View(&mut vm.vcpu)) {
+            vm.memory_write(at, width, value, now);
         }
-        (None, _) => 0,
-    };
-    // Nothing may fail once registers have changed.
-    if let (Some(linear), None) = (access.destination(), direct) {
-        translate(vm, linear).ok_or(StopReason::Unmapped { linear })?;
+        return Ok(());
     }
+    // Nothing may fail once a device was read or a register has changed: both operands are found first.
+    let source = access.source().map(|linear| Span::find(vm, linear, width, false)).transpose()?;
+    let destination = access.destination().map(|linear| Span::find(vm, linear, width, true)).transpose()?;
+    let value = source.map_or(0, |span| span.read(vm, now));
     let written = access.complete(value, &mut View(&mut vm.vcpu));
-    match (written, access.destination(), direct) {
-        (Some(value), Some(_), Some(at)) => vm.memory_write(at, width, value, now),
-        (Some(value), Some(linear), None) => {
-            write_linear(vm, linear, width, value, now).ok_or(StopReason::Unmapped { linear })?;
-        }
-        _ => {}
+    if let (Some(value), Some(span)) = (written, destination) {
+        span.write(vm, value, now);
     }
     Ok(())
+}
+
+/// How the processor reads the guest's code.
+pub fn code_mode<V: VirtualCpu>(vm: &Vm<V>) -> CpuMode {
+    let paging = vm.vcpu.paging();
+    CpuMode::new(paging.efer & EFER_LMA != 0, paging.code_64, paging.code_32)
 }
 
 fn fits_page(linear: u64, width: Width) -> bool {
     linear % PAGE + width.bytes() as u64 <= PAGE
 }
 
-fn translate<V: VirtualCpu>(vm: &Vm<V>, linear: u64) -> Option<GuestPhysical> {
-    walk::translate(&vm.memory, &vm.vcpu.paging(), linear)
+/// Where an operand lies: in one page, or at the end of one and the beginning of another.
+#[derive(Clone, Copy)]
+struct Span {
+    first: GuestPhysical,
+    /// Where the second page begins, and how many bytes are before it.
+    second: Option<(GuestPhysical, usize)>,
+    width: Width,
+}
+
+impl Span {
+    fn find<V: VirtualCpu>(vm: &Vm<V>, linear: u64, width: Width, write: bool) -> Result<Self, Fault> {
+        // The privilege of the code: DPL of SS [SDM3C 25.4.1].
+        let user = vm.vcpu.segment(Segment::Ss).rights >> 5 & 3 == 3;
+        let paging = vm.vcpu.paging();
+        let find = |linear| {
+            walk::translate(&vm.memory, &paging, linear, Kind { write, user })
+                .map_err(|PageFault(code)| Fault { linear, code })
+        };
+        let first = find(linear)?;
+        let second = if fits_page(linear, width) {
+            None
+        } else {
+            let before = PAGE - linear % PAGE;
+            Some((find(linear.wrapping_add(before))?, before as usize))
+        };
+        Ok(Self { first, second, width })
+    }
+
+    /// Where each byte is.
+    fn bytes(self, second: (GuestPhysical, usize)) -> impl Iterator<Item = GuestPhysical> {
+        let (next, before) = second;
+        (0..self.width.bytes()).map(move |index| {
+            let (base, offset) = if index < before { (self.first, index) } else { (next, index - before) };
+            GuestPhysical(base.0 + offset as u64)
+        })
+    }
+
+    fn read<V: VirtualCpu>(self, vm: &mut Vm<V>, now: Instant) -> u64 {
+        match self.second {
+            None => vm.memory_read(self.first, self.width, now),
+            Some(second) => self.bytes(second).enumerate().fold(0, |value, (index, at)| {
+                value | vm.memory_read(at, Width::Byte, now) << (8 * index)
+            }),
+        }
+    }
+
+    fn write<V: VirtualCpu>(self, vm: &mut Vm<V>, value: u64, now: Instant) {
+        match self.second {
+            None => vm.memory_write(self.first, self.width, value, now),
+            Some(second) => self.bytes(second).enumerate().for_each(|(index, at)| {
+                vm.memory_write(at, Width::Byte, value >> (8 * index) & 0xff, now);
+            }),
+        }
+    }
 }
 
 /// The bytes at the instruction pointer, as many as can be read.
-pub fn fetch<'a, V: VirtualCpu>(vm: &Vm<V>, mode: CpuMode, into: &'a mut [u8; LONGEST]) -> &'a [u8] {
+pub fn fetch<'a, V: VirtualCpu>(vm: &Vm<V>, into: &'a mut [u8; LONGEST]) -> &'a [u8] {
     let rip = vm.vcpu.rip();
-    let linear = match mode {
+    let linear = match code_mode(vm) {
         CpuMode::Bits64 => rip,
         CpuMode::Bits16 | CpuMode::Bits32 => vm.vcpu.segment(Segment::Cs).base.wrapping_add(rip) & 0xffff_ffff,
     };
+    let paging = vm.vcpu.paging();
     let in_page = (PAGE - linear % PAGE).min(LONGEST as u64) as usize;
     let mut known = 0;
     for (start, end) in [(0, in_page), (in_page, LONGEST)] {
-        let from = translate(vm, linear.wrapping_add(start as u64));
-        match from.map(|at| vm.memory.read(at, &mut into[start..end])) {
-            Some(Ok(())) => known = end,
+        if start == end {
+            break;
+        }
+        let at = walk::translate(&vm.memory, &paging, linear.wrapping_add(start as u64), Kind::ALLOWED);
+        match at.map(|at| vm.memory.read(at, &mut into[start..end])) {
+            Ok(Ok(())) => known = end,
             _ => break,
         }
     }
     &into[..known]
 }
 
-/// Reads memory or a device at a linear address; `None` when it is not mapped.
-pub fn read_linear<V: VirtualCpu>(vm: &mut Vm<V>, linear: u64, width: Width, now: Instant) -> Option<u64> {
-    if fits_page(linear, width) {
-        let at = translate(vm, linear)?;
-        return Some(vm.memory_read(at, width, now));
-    }
-    let mut value = 0;
-    for index in 0..width.bytes() as u64 {
-        let at = translate(vm, linear.wrapping_add(index))?;
-        value |= vm.memory_read(at, Width::Byte, now) << (8 * index);
-    }
-    Some(value)
-}
+/// The memory operand of INS and OUTS, found before the port is touched.
+pub struct StringElement(Span);
 
-/// Writes memory or a device at a linear address; `None`, and nothing written, when it is not mapped.
-pub fn write_linear<V: VirtualCpu>(
-    vm: &mut Vm<V>,
-    linear: u64,
-    width: Width,
-    value: u64,
-    now: Instant,
-) -> Option<()> {
-    let last = linear.wrapping_add(width.bytes() as u64 - 1);
-    let (first, _) = (translate(vm, linear)?, translate(vm, last)?);
-    if fits_page(linear, width) {
-        vm.memory_write(first, width, value, now);
-        return Some(());
+impl StringElement {
+    /// Finds the element at `linear`; when the guest's tables do not allow it, the guest gets the fault.
+    pub fn find<V: VirtualCpu>(vm: &mut Vm<V>, linear: u64, width: Width, write: bool) -> Option<Self> {
+        match Span::find(vm, linear, width, write) {
+            Ok(span) => Some(Self(span)),
+            Err(fault) => {
+                vm.raise_page_fault(fault.linear, fault.code);
+                None
+            }
+        }
     }
-    for index in 0..width.bytes() as u64 {
-        let at = translate(vm, linear.wrapping_add(index))?;
-        vm.memory_write(at, Width::Byte, value >> (8 * index) & 0xff, now);
+
+    /// Its value.
+    pub fn read<V: VirtualCpu>(&self, vm: &mut Vm<V>, now: Instant) -> u64 {
+        self.0.read(vm, now)
     }
-    Some(())
+
+    /// Changes it.
+    pub fn write<V: VirtualCpu>(&self, vm: &mut Vm<V>, value: u64, now: Instant) {
+        self.0.write(vm, value, now);
+    }
 }

@@ -62,12 +62,6 @@ pub enum StopReason {
         /// How.
         access: MemoryAccess,
     },
-    /// An operand of an instruction that was being completed is not mapped.
-    #[error("linear address {linear:#x} is not mapped")]
-    Unmapped {
-        /// Where.
-        linear: u64,
-    },
     /// It accessed a device by an instruction that is not emulated.
     #[error("access to {at}: {error}; instruction bytes {bytes:02x?}")]
     Instruction {
@@ -164,6 +158,12 @@ impl<V: VirtualCpu> Vm<V> {
     /// Has an exception delivered before the next instruction.
     pub fn raise(&mut self, event: Event) {
         self.fault = Some(event);
+    }
+
+    /// Has #PF delivered for an address that the guest's own tables do not allow.
+    pub fn raise_page_fault(&mut self, linear: u64, code: u32) {
+        self.vcpu.set_cr2(linear);
+        self.raise(Event::Exception { vector: 14, error: Some(code) });
     }
 
     /// The guest has executed HLT.
@@ -301,9 +301,7 @@ impl<V: VirtualCpu> Vm<V> {
         log::error!("{}: stopped: {reason}", self.name);
         self.vcpu.report(&mut |text| log::error!("{}:   {text}", self.name));
         let mut bytes = [0; 15];
-        let paging = self.vcpu.paging();
-        let mode = mmio::CpuMode::new(paging.efer & 1 << 10 != 0, paging.code_64, paging.code_32);
-        let code = device_access::fetch(self, mode, &mut bytes);
+        let code = device_access::fetch(self, &mut bytes);
         log::error!("{}:   code at rip {code:02x?}", self.name);
         history::for_each_of(self.number, |text| log::error!("{}:   {text}", self.name));
     }

@@ -6,7 +6,7 @@ use fuzz::TARGETS;
 use std::time::Instant;
 
 const SEED: u64 = 0x5eed_0001;
-const INPUTS: usize = 3000;
+const INPUTS: usize = 6000;
 
 /// SplitMix64: any seed gives a sequence without short cycles.
 struct Random(u64);

@@ -87,7 +87,8 @@ impl<'a> Bundle<'a> {
         let have = bytes.len();
         // What loaded it may have rounded it up.
         let whole = usize::try_from(want).ok().and_then(|want| bytes.get(..want));
-        let bytes = whole.filter(|whole| whole.len() >= HEADER).ok_or(BundleError::Truncated { have, want })?;
+        let bytes =
+            whole.filter(|whole| whole.len() >= HEADER).ok_or(BundleError::Truncated { have, want })?;
         let (have, want) = (checksum(&bytes[HEADER..]), u64_at(header, 24));
         if have != want {
             return Err(BundleError::Checksum { have, want });
@@ -164,7 +165,8 @@ fn checksum(bytes: &[u8]) -> u64 {
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
     let words = words.iter().chain([&last]).map(|word| u64::from_le_bytes(*word));
-    words.fold(bytes.len() as u64, |sum, word| (sum.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    words
+        .fold(bytes.len() as u64, |sum, word| (sum.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -190,7 +192,11 @@ mod tests {
             command_line: "quiet".into(),
             vnics: Vec::new(),
         };
-        System { host: Host { log_level: LogLevel::Info }, nics: Vec::new(), vms: (0..files).map(vm).collect() }
+        System {
+            host: Host { log_level: LogLevel::Info },
+            nics: Vec::new(),
+            vms: (0..files).map(vm).collect(),
+        }
     }
 
     #[test]
@@ -201,7 +207,10 @@ mod tests {
         assert_eq!(*bundle.system(), system(3));
         for (index, file) in files.iter().enumerate() {
             assert_eq!(bundle.file(FileId(index as u32)), file);
-            assert_eq!(bundle.extent(FileId(index as u32)).unwrap().as_ptr() as usize % 8, bytes.as_ptr() as usize % 8);
+            assert_eq!(
+                bundle.extent(FileId(index as u32)).unwrap().as_ptr() as usize % 8,
+                bytes.as_ptr() as usize % 8
+            );
         }
         assert_eq!(bundle.file(FileId(3)), b"");
     }

@@ -15,4 +15,7 @@ mod system;
 pub mod text;
 
 pub use bundle::{Bundle, BundleError};
-pub use system::{FileId, Host, LogLevel, MAX_VMS, MAX_VNICS, Model, Nic, NicMatch, System, Vm, Vnic};
+pub use system::{
+    FileId, Host, LogLevel, MAX_COMMAND_LINE, MAX_NICS, MAX_VMS, MAX_VNICS, MAX_VNICS_PER_UPLINK, Model, Nic,
+    NicMatch, System, Vm, Vnic,
+};

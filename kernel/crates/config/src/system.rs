@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 pub const MAX_VMS: usize = 15;
 /// Most vNICs of one guest.
 pub const MAX_VNICS: usize = 8;
+/// Most physical NICs of one host.
+pub const MAX_NICS: usize = 8;
+/// Most vNICs that share one uplink, or have none: with the uplink they fill a switch of 16 ports.
+pub const MAX_VNICS_PER_UPLINK: usize = 15;
+/// Longest command line of a guest in bytes: what Linux's boot protocol gives x86.
+pub const MAX_COMMAND_LINE: usize = 2047;
 
 /// A whole host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

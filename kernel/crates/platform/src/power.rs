@@ -163,7 +163,11 @@ impl Power {
             self.status |= Pm1::TIMER;
         }
         self.settled = now;
-        if line == self.interrupt() { Effects::empty() } else { Effects::IRQ_CHANGED | Effects::TIMER_CHANGED }
+        if line == self.interrupt() {
+            Effects::empty()
+        } else {
+            Effects::IRQ_CHANGED | Effects::TIMER_CHANGED
+        }
     }
 
     fn write_control(&mut self, value: u16) -> Effects {

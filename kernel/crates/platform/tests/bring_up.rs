@@ -10,9 +10,10 @@ use guest::{
 use platform::layout;
 use platform::local_apic::APIC_TIMER_HZ;
 use platform::pci::FIRST_NIC_SLOT;
-use platform::pit::PIT_HZ;
-use platform::power::PM_TIMER_HZ;
 
+/// What every guest takes these clocks to run at, whatever the models say.
+const PIT_HZ: u32 = 1_193_182;
+const PM_TIMER_HZ: u64 = 3_579_545;
 const MILLISECOND: Duration = Duration::from_millis(1);
 /// Counts per interrupt at 250 Hz.
 const TICK_COUNTS: u64 = 4773;
@@ -256,14 +257,14 @@ fn a_vnics_level_is_sent_again_until_the_driver_releases_it() {
     let mut guest = Guest::in_apic_mode();
     let pin = layout::pci_gsi(FIRST_NIC_SLOT, 0);
     guest.route(pin, LEVEL | ACTIVE_LOW | 0x41);
-    let _ = guest.pc.set_function_interrupt(FIRST_NIC_SLOT, true, guest.now);
+    let _ = guest.pc.set_function_interrupt(FIRST_NIC_SLOT, true);
     for _ in 0..3 {
         assert_eq!(guest.take(), Some(0x41));
         assert_eq!(guest.take(), None, "in service");
         guest.write_apic(guest::EOI, 0);
     }
     assert_eq!(guest.take(), Some(0x41));
-    let _ = guest.pc.set_function_interrupt(FIRST_NIC_SLOT, false, guest.now);
+    let _ = guest.pc.set_function_interrupt(FIRST_NIC_SLOT, false);
     guest.write_apic(guest::EOI, 0);
     assert_eq!(guest.take(), None);
 }
@@ -273,7 +274,7 @@ fn a_level_that_is_asserted_behind_the_mask_arrives_when_the_mask_opens() {
     let mut guest = Guest::in_apic_mode();
     let pin = layout::pci_gsi(FIRST_NIC_SLOT, 0);
     guest.route(pin, MASKED | LEVEL | ACTIVE_LOW | 0x41);
-    let _ = guest.pc.set_function_interrupt(FIRST_NIC_SLOT, true, guest.now);
+    let _ = guest.pc.set_function_interrupt(FIRST_NIC_SLOT, true);
     assert_eq!(guest.take(), None);
     guest.route(pin, LEVEL | ACTIVE_LOW | 0x41);
     assert_eq!(guest.take(), Some(0x41));
@@ -285,7 +286,7 @@ fn masking_a_level_in_service_and_ending_it_does_not_lose_it() {
     let pin = layout::pci_gsi(FIRST_NIC_SLOT, 0);
     let entry = LEVEL | ACTIVE_LOW | 0x41;
     guest.route(pin, entry);
-    let _ = guest.pc.set_function_interrupt(FIRST_NIC_SLOT, true, guest.now);
+    let _ = guest.pc.set_function_interrupt(FIRST_NIC_SLOT, true);
     assert_eq!(guest.take(), Some(0x41));
     guest.route(pin, MASKED | entry);
     guest.write_apic(guest::EOI, 0);
@@ -300,11 +301,11 @@ fn two_vnics_do_not_disturb_each_other() {
     let (first, second) = (FIRST_NIC_SLOT, FIRST_NIC_SLOT + 1);
     guest.route(layout::pci_gsi(first, 0), LEVEL | 0x41);
     guest.route(layout::pci_gsi(second, 0), LEVEL | 0x51);
-    let _ = guest.pc.set_function_interrupt(first, true, guest.now);
-    let _ = guest.pc.set_function_interrupt(second, true, guest.now);
+    let _ = guest.pc.set_function_interrupt(first, true);
+    let _ = guest.pc.set_function_interrupt(second, true);
     assert_eq!(guest.take(), Some(0x51), "the higher vector comes first");
     assert_eq!(guest.take(), None, "the lower one waits for its end");
-    let _ = guest.pc.set_function_interrupt(second, false, guest.now);
+    let _ = guest.pc.set_function_interrupt(second, false);
     guest.write_apic(guest::EOI, 0);
     assert_eq!(guest.take(), Some(0x41));
 }

@@ -11,7 +11,7 @@ use crate::hardware::{clock, cpu, descriptors, interrupts};
 use crate::memory::Frames;
 use crate::virt::extended::ExtendedState;
 use crate::virt::registers::{RSI, RSP, SegmentState};
-use crate::virt::{Entry, Event, Exit, Paging, Registers, Segment, VirtError, VirtualCpu};
+use crate::virt::{Entry, Event, Exit, Paging, Registers, Segment, VirtError, VirtualCpu, unsaved};
 use core::fmt;
 use nested_paging::{Ept, NestedPages, PageSize};
 use platform::boot::EntryState;
@@ -75,6 +75,7 @@ pub struct Vcpu {
     windows: u32,
     msrs: msrs::Switched,
     extended: ExtendedState,
+    unsaved: unsaved::Unsaved,
 }
 
 impl Vcpu {
@@ -321,13 +322,7 @@ impl Vcpu {
     /// An intercepted #DB has not changed DR6 yet [SDM3C 28.2.1]: bits 3:0, 13, 14 are in the qualification.
     fn note_debug_exception(&self, raw: &Raw) {
         if raw.interruption as u8 == 1 {
-            let mut dr6: u64;
-            // SAFETY: Weir uses no debug registers: they are the active guest's.
-            unsafe {
-                core::arch::asm!("mov {}, dr6", out(reg) dr6, options(nomem, nostack));
-                dr6 = dr6 & !0xf | raw.qualification & 0x600f;
-                core::arch::asm!("mov dr6, {}", in(reg) dr6, options(nomem, nostack));
-            }
+            unsaved::add_to_dr6(raw.qualification & 0x600f);
         }
     }
 }
@@ -373,6 +368,7 @@ impl VirtualCpu for Vcpu {
             windows: 0,
             msrs: msrs::Switched::new(),
             extended: ExtendedState::new(frames)?,
+            unsaved: unsaved::Unsaved::default(),
         };
         // VPID 0 is Weir's own.
         let pointer = nested.eptp(false);
@@ -396,11 +392,13 @@ impl VirtualCpu for Vcpu {
         self.vmcs.make_current();
         self.msrs.load();
         self.extended.load();
+        self.unsaved.load();
     }
 
     fn deactivate(&mut self) {
         self.msrs.save();
         self.extended.save();
+        self.unsaved.save();
     }
 
     fn enter(&mut self, entry: Entry) -> Exit {
@@ -533,6 +531,10 @@ impl VirtualCpu for Vcpu {
             _ => return false,
         }
         true
+    }
+
+    fn set_cr2(&mut self, linear: u64) {
+        unsaved::set_cr2(linear);
     }
 
     fn move_tsc(&mut self, by: u64) {

@@ -28,7 +28,8 @@ fn best_ratio(a: u64, b: u64, limit: u64) -> (u32, u32) {
     // Euclid's algorithm: at most 93 steps for 64-bit numbers.
     while b != 0 {
         let quotient = a / b;
-        let fits = |before: u64, last: u64| limit.saturating_sub(before).checked_div(last).unwrap_or(u64::MAX);
+        let fits =
+            |before: u64, last: u64| limit.saturating_sub(before).checked_div(last).unwrap_or(u64::MAX);
         let steps = quotient.min(fits(before.0, last.0)).min(fits(before.1, last.1));
         let next = (before.0 + steps * last.0, before.1 + steps * last.1);
         if steps < quotient {

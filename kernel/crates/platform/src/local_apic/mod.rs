@@ -208,7 +208,9 @@ impl LocalApic {
     /// [SDM3A 11.5.1; 11.4.3 for a disabled local APIC].
     #[must_use]
     pub fn takes_external_interrupts(&self) -> bool {
-        self.ext_int || !self.enabled() || self.lvt[Lvt::Lint0 as usize] & registers::LVT_GATE == registers::LVT_EXT_INT
+        self.ext_int
+            || !self.enabled()
+            || self.lvt[Lvt::Lint0 as usize] & registers::LVT_GATE == registers::LVT_EXT_INT
     }
 
     /// The processor took an interrupt of the 8259A.

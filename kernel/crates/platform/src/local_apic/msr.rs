@@ -2,8 +2,8 @@
 //! its registers [SDM3A 11.4.4, 11.5.4.1, 11.12].
 
 use super::registers::{
-    DFR, DIVIDE_CONFIGURATION, EOI, ESR, ICR, ICR_HIGH, ICR_MASK, INITIAL_COUNT, LVT,
-    LVT_LAST, LVT_WRITABLE, SELF_IPI, SVR, SVR_MASK, TPR,
+    DFR, DIVIDE_CONFIGURATION, EOI, ESR, ICR, ICR_HIGH, ICR_MASK, INITIAL_COUNT, LVT, LVT_LAST, LVT_WRITABLE,
+    SELF_IPI, SVR, SVR_MASK, TPR,
 };
 use super::{Access, LocalApic};
 use crate::layout;

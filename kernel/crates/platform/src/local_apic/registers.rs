@@ -1,9 +1,9 @@
 //! The registers of the local APIC, numbered as in x2APIC mode; in xAPIC mode the number is bits 11:4 of
 //! the address [SDM3A tables 11-1 and 11-6].
 
+use super::timer::Mode;
 use super::{Access, FIRST_LEGAL_VECTOR, Ipi, LocalApic, Shorthand};
 use crate::message::DeliveryMode;
-use super::timer::Mode;
 use base::{Effects, Instant};
 use bitflags::bitflags;
 
@@ -58,7 +58,8 @@ pub(super) enum Lvt {
 }
 
 /// Writable bits of the entries: timer, thermal, performance, LINT0, LINT1, error.
-pub(super) const LVT_WRITABLE: [u32; LVT_COUNT] = [0x7_00ff, 0x1_07ff, 0x1_07ff, 0x1_a7ff, 0x1_a7ff, 0x1_00ff];
+pub(super) const LVT_WRITABLE: [u32; LVT_COUNT] =
+    [0x7_00ff, 0x1_07ff, 0x1_07ff, 0x1_a7ff, 0x1_a7ff, 0x1_00ff];
 
 /// ICR: vector, delivery mode, destination mode, level, trigger mode, shorthand [SDM3A 11.6.1].
 pub(super) const ICR_MASK: u32 = 0x000c_cfff;
@@ -218,8 +219,7 @@ impl LocalApic {
     /// Sends what the interrupt command register says [SDM3A 11.6.1].
     pub(super) fn send(&mut self) -> Access {
         let Some(ipi) = Ipi::from_command(self.command, self.x2apic()) else { return Access::default() };
-        let carries_vector =
-            matches!(ipi.message.mode, DeliveryMode::Fixed | DeliveryMode::LowestPriority);
+        let carries_vector = matches!(ipi.message.mode, DeliveryMode::Fixed | DeliveryMode::LowestPriority);
         if carries_vector && ipi.message.vector < FIRST_LEGAL_VECTOR {
             return self.report(Errors::SEND_ILLEGAL_VECTOR).into();
         }

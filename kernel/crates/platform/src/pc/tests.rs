@@ -2,8 +2,8 @@ use super::*;
 use crate::pci::FIRST_NIC_SLOT;
 use alloc::vec::Vec;
 use base::Duration;
-use base::Width::{Byte, Dword, Qword, Word};
 use base::Width;
+use base::Width::{Byte, Dword, Qword, Word};
 use proptest::prelude::*;
 
 const NOW: Instant = Instant::ZERO;
@@ -56,11 +56,17 @@ fn configuration_space_is_the_same_through_memory() {
     let mut pc = board();
     let nic = GuestPhysical(layout::ECAM.start + (u64::from(FIRST_NIC_SLOT) << 15));
     assert_eq!(pc.mmio_read(0, nic, Dword, NOW).map(|read| read.0), Some(0x100e_8086));
-    assert_eq!(pc.mmio_read(0, GuestPhysical(nic.0 + 8), Qword, NOW).map(|read| read.0), Some(0x4010_0200_0002));
+    assert_eq!(
+        pc.mmio_read(0, GuestPhysical(nic.0 + 8), Qword, NOW).map(|read| read.0),
+        Some(0x4010_0200_0002)
+    );
     let bar = GuestPhysical(nic.0 + 0x10);
     let effects = pc.mmio_write(0, bar, Dword, 0xe100_0000, NOW);
     assert!(effects.is_some_and(|effects| effects.contains(Effects::MAP_CHANGED)));
-    assert_eq!(pc.find_bar(GuestPhysical(0xe100_0010)).map(|hit| (hit.slot, hit.bar, hit.offset)), Some((3, 0, 16)));
+    assert_eq!(
+        pc.find_bar(GuestPhysical(0xe100_0010)).map(|hit| (hit.slot, hit.bar, hit.offset)),
+        Some((3, 0, 16))
+    );
     assert_eq!(pc.find_port(0xc000).map(|hit| (hit.slot, hit.bar)), Some((3, 2)));
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Chip {
     imr: u8,
     /// Inputs that are level-triggered; the chip set's, in place of ICW1.LTIM.
     level_triggered: u8,
+    /// Inputs that a slave is wired to.
+    slaves: u8,
     /// Bits 7:3 of the vectors.
     base: u8,
     expect: Expect,
@@ -39,14 +41,15 @@ pub(super) struct Chip {
 }
 
 impl Chip {
-    /// An initialized chip with all inputs masked.
-    pub(super) fn new(base: u8) -> Self {
+    /// An initialized chip with all inputs masked, and slaves at the inputs `slaves`.
+    pub(super) fn new(base: u8, slaves: u8) -> Self {
         Self {
             lines: 0,
             irr: 0,
             isr: 0,
             imr: 0xff,
             level_triggered: 0,
+            slaves,
             base,
             expect: Expect::Mask,
             single: false,
@@ -168,7 +171,7 @@ impl Chip {
             expect: Expect::Icw2,
             single: icw1 & SNGL != 0,
             icw4_follows: icw1 & IC4 != 0,
-            ..Self::new(self.base)
+            ..Self::new(self.base, self.slaves)
         };
     }
 
@@ -236,7 +239,7 @@ impl Chip {
         let rank = |input: u8| input.wrapping_sub(self.lowest + 1) & 7;
         let blocked = self.in_service().is_some_and(|serving| match rank(serving).cmp(&rank(input)) {
             core::cmp::Ordering::Less => true,
-            core::cmp::Ordering::Equal => !self.special_fully_nested,
+            core::cmp::Ordering::Equal => !self.special_fully_nested || self.slaves & 1 << input == 0,
             core::cmp::Ordering::Greater => false,
         });
         (!blocked).then_some(input)

@@ -38,7 +38,7 @@ impl Pic {
     /// Both controllers as PC firmware leaves them, except that every input is masked.
     #[must_use]
     pub fn new() -> Self {
-        Self { master: Chip::new(0x08), slave: Chip::new(0x70) }
+        Self { master: Chip::new(0x08, 1 << CASCADE), slave: Chip::new(0x70, 0) }
     }
 
     /// Reads a byte from one of the six ports. Polling acknowledges an interrupt [8259A: poll command].

@@ -87,15 +87,15 @@ impl Counter {
 
     /// Latches count and status, where not latched already.
     pub(super) fn read_back(&mut self, count: bool, status: bool, tick: u64) {
-        self.take_register(tick);
+        let present = self.at(tick);
         if status && self.latched_status.is_none() {
-            let null_count = self.register.is_some() || self.state == State::Idle;
-            let output = u8::from(self.output(tick)) << 7 | u8::from(null_count) << 6;
+            let null_count = present.register.is_some() || present.state == State::Idle;
+            let output = u8::from(present.output(tick)) << 7 | u8::from(null_count) << 6;
             let word = (self.bytes as u8) << 4 | self.mode << 1 | u8::from(self.bcd);
             self.latched_status = Some(output | word);
         }
         if count && self.latched_count.is_none() {
-            self.latched_count = Some(self.value(tick));
+            self.latched_count = Some(present.value(tick));
         }
     }
 
@@ -103,8 +103,7 @@ impl Counter {
         if let Some(status) = self.latched_status.take() {
             return status;
         }
-        self.take_register(tick);
-        let [low, high] = self.latched_count.unwrap_or_else(|| self.value(tick)).to_le_bytes();
+        let [low, high] = self.latched_count.unwrap_or_else(|| self.at(tick).value(tick)).to_le_bytes();
         let is_high = self.bytes == Bytes::High || (self.bytes == Bytes::Both && self.high_next);
         if self.bytes == Bytes::Both {
             self.high_next = !self.high_next;
@@ -213,6 +212,14 @@ impl Counter {
         risen
     }
 
+    /// The counter as it stands at `tick`. Looking at it must not move it on: the rises on the way there
+    /// are for [`Counter::advance`] to report.
+    pub(super) fn at(&self, tick: u64) -> Self {
+        let mut counter = self.clone();
+        counter.take_register(tick);
+        counter
+    }
+
     /// Takes a count that was written while another was running, once that one has ended.
     fn take_register(&mut self, tick: u64) {
         if let (Some(at), Some(count)) = (self.reload_at.filter(|at| *at <= tick), self.register) {
@@ -258,7 +265,11 @@ impl Counter {
     fn decode(&self, value: u16) -> u32 {
         let plain = u32::from(value);
         let count = if self.bcd {
-            [1000, 100, 10, 1].iter().zip([12, 8, 4, 0]).map(|(weight, shift)| weight * (plain >> shift & 15)).sum()
+            [1000, 100, 10, 1]
+                .iter()
+                .zip([12, 8, 4, 0])
+                .map(|(weight, shift)| weight * (plain >> shift & 15))
+                .sum()
         } else {
             plain
         };
@@ -272,11 +283,8 @@ impl Counter {
     fn encode(&self, value: u32) -> u16 {
         let value = value % self.range();
         let digit = |weight: u32| value / weight % 10;
-        let shown = if self.bcd {
-            digit(1000) << 12 | digit(100) << 8 | digit(10) << 4 | digit(1)
-        } else {
-            value
-        };
+        let shown =
+            if self.bcd { digit(1000) << 12 | digit(100) << 8 | digit(10) << 4 | digit(1) } else { value };
         shown as u16
     }
 }

@@ -56,7 +56,8 @@ impl Pit {
         Self {
             counters: [Counter::new(true), Counter::new(true), Counter::new(false)],
             port_61: 0,
-            output: false,
+            // What an idle counter 0 shows: its first use is no edge.
+            output: true,
             edge: false,
         }
     }
@@ -65,9 +66,9 @@ impl Pit {
     pub fn read(&mut self, port: u16, now: Instant) -> u8 {
         let tick = tick(now);
         if port == PORT_61 {
-            let refresh = if now.0 / REFRESH_NANOS & 1 != 0 { REFRESH } else { 0 };
+            let refresh = if now.0 / REFRESH_NANOS % 2 == 1 { REFRESH } else { 0 };
             let [_, _, speaker] = &self.counters;
-            let out = if speaker.output(tick) { OUT_2 } else { 0 };
+            let out = if speaker.at(tick).output(tick) { OUT_2 } else { 0 };
             return self.port_61 | refresh | out;
         }
         let counter = self.counters.get_mut(usize::from(port.wrapping_sub(FIRST_PORT)));

@@ -90,16 +90,19 @@ impl Guest {
     }
 
     pub fn write_msr(&mut self, msr: u32, value: u64) -> bool {
-        self.pc.interrupts().write_msr(0, msr, value, self.now).is_some()
+        self.pc.interrupts().write_msr(0, msr, value, self.now).is_ok()
     }
 
     pub fn read_msr(&mut self, msr: u32) -> Option<u64> {
-        self.pc.interrupts().read_msr(0, msr, self.now)
+        self.pc.interrupts().read_msr(0, msr, self.now).ok()
     }
 
     /// The interrupt that the processor takes now, if there is one.
     pub fn take(&mut self) -> Option<u8> {
-        if self.pc.interrupt_pending(0) { self.pc.acknowledge(0) } else { None }
+        let pending = self.pc.pending_interrupt(0);
+        let vector = self.pc.acknowledge(0);
+        assert_eq!(pending, vector.is_some());
+        vector
     }
 
     /// Lets `time` pass, advancing the board at each of its deadlines as the hypervisor does, and returns

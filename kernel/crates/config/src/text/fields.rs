@@ -1,0 +1,151 @@
+//! A table of the file, read field by field: what is missing, of the wrong kind or unknown is reported.
+
+use super::report::Report;
+use std::ops::Range;
+use toml::de::{DeTable, DeValue};
+
+/// Most letters that a misspelt name may differ in from the one that is suggested.
+const NEAR: usize = 2;
+
+/// A table whose fields are taken one after the other; [`Fields::finish`] reports those that nobody took.
+pub struct Fields<'a> {
+    table: &'a DeTable<'a>,
+    at: Range<usize>,
+    path: String,
+    known: Vec<&'static str>,
+}
+
+/// A value with its place in the text and its path.
+pub struct Field<T> {
+    pub value: T,
+    pub at: Range<usize>,
+    pub path: String,
+}
+
+impl<T> Field<T> {
+    /// Notes a mistake in it.
+    pub fn wrong(&self, report: &mut Report<'_>, message: impl Into<String>) {
+        report.add(&self.at, &self.path, message);
+    }
+
+    /// Another value at the same place.
+    pub fn with<U>(&self, value: U) -> Field<U> {
+        Field { value, at: self.at.clone(), path: self.path.clone() }
+    }
+}
+
+impl<'a> Fields<'a> {
+    pub fn new(table: &'a DeTable<'a>, at: Range<usize>, path: String) -> Self {
+        Self { table, at, path, known: Vec::new() }
+    }
+
+    /// The table itself, for mistakes that concern no field of it.
+    pub fn itself(&self) -> Field<()> {
+        Field { value: (), at: self.at.clone(), path: self.path.clone() }
+    }
+
+    /// The path of a field of this table.
+    fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// A field of any kind, where it is given.
+    pub fn take(&mut self, name: &'static str) -> Option<Field<&'a DeValue<'a>>> {
+        self.known.push(name);
+        let path = self.path_of(name);
+        self.table.get(name).map(|value| Field { value: value.get_ref(), at: value.span(), path })
+    }
+
+    /// A field that must be given. `allowed` says what it holds.
+    pub fn need(
+        &mut self,
+        name: &'static str,
+        allowed: &str,
+        report: &mut Report<'_>,
+    ) -> Option<Field<&'a DeValue<'a>>> {
+        let field = self.take(name);
+        if field.is_none() {
+            report.add(&self.at, &self.path_of(name), format!("it is missing: {allowed}"));
+        }
+        field
+    }
+
+    /// A list of tables; empty where there is none.
+    pub fn tables(&mut self, name: &'static str, report: &mut Report<'_>) -> Vec<Fields<'a>> {
+        let Some(field) = self.take(name) else { return Vec::new() };
+        let mut tables = Vec::new();
+        for (index, item) in field.value.as_array().into_iter().flatten().enumerate() {
+            if let Some(table) = item.get_ref().as_table() {
+                tables.push(Fields::new(table, item.span(), format!("{}[{index}]", field.path)));
+            }
+        }
+        if field.value.as_array().is_none_or(|items| items.iter().count() != tables.len()) {
+            field.wrong(
+                report,
+                format!("each one is a table of its own, that begins with [[{}]]", heading(&field.path)),
+            );
+        }
+        tables
+    }
+
+    /// A single table, where there is one.
+    pub fn table(&mut self, name: &'static str, report: &mut Report<'_>) -> Option<Fields<'a>> {
+        let field = self.take(name)?;
+        let table = field.value.as_table();
+        if table.is_none() {
+            field.wrong(report, format!("it is one table, that begins with [{}]", heading(&field.path)));
+        }
+        table.map(|table| Fields::new(table, field.at, field.path))
+    }
+
+    /// Reports the fields that were not asked for.
+    pub fn finish(self, report: &mut Report<'_>) {
+        for (name, _) in self.table {
+            if self.known.contains(&name.get_ref().as_ref()) {
+                continue;
+            }
+            let near = self.known.iter().map(|known| (distance(known, name.get_ref()), known)).min();
+            let suggestion = match near {
+                Some((letters, known)) if letters <= NEAR => format!(", did you mean {known}"),
+                _ => String::new(),
+            };
+            let message =
+                format!("there is no such field{suggestion}: the fields here are {}", self.known.join(", "));
+            report.add(&name.span(), &self.path_of(name.get_ref()), message);
+        }
+    }
+}
+
+/// Text, where the field is text.
+pub fn text<'a>(
+    field: &Field<&'a DeValue<'a>>,
+    allowed: &str,
+    report: &mut Report<'_>,
+) -> Option<Field<&'a str>> {
+    let text = field.value.as_str().map(|text| field.with(text));
+    if text.is_none() {
+        field.wrong(report, format!("{} is given: {allowed}, in quotes", field.value.type_str()));
+    }
+    text
+}
+
+/// `vm.vnic` of `vm[0].vnic`.
+fn heading(path: &str) -> String {
+    path.split('.').map(|part| part.split('[').next().unwrap_or(part)).collect::<Vec<_>>().join(".")
+}
+
+/// How many letters must be changed, added or left out to make one name the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, letter) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (at, same) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *same);
+            diagonal = row[at + 1];
+            row[at + 1] = changed.min(row[at] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}

@@ -1,0 +1,288 @@
+//! The tables of a configuration, and what must hold between them.
+
+use super::Configuration;
+use super::fields::{Field, Fields, text};
+use super::report::Report;
+use super::value;
+use crate::{
+    FileId, Host, LogLevel, MAX_COMMAND_LINE, MAX_NICS, MAX_VMS, MAX_VNICS, MAX_VNICS_PER_UPLINK, Model, Nic,
+    NicMatch, System, Vm, Vnic,
+};
+use base::MacAddress;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use toml::de::DeValue;
+
+/// Guest memory is handed out in pieces of this many bytes: large pages.
+const LARGE_PAGE: u64 = 2 << 20;
+const LEAST_MEMORY: u64 = 16 << 20;
+const MOST_MEMORY: u64 = 1 << 40;
+const LONGEST_NAME: usize = 16;
+
+const NAME: &str = "1 to 16 letters, digits, '-' and '_'";
+const PCI: &str = "bus:device.function in hexadecimal, like \"00:03.0\"";
+const IDS: &str = "vendor:device in hexadecimal, like \"8086:100e\"";
+const MEMORY: &str =
+    "a multiple of 2 MiB from 16 MiB to 1 TiB, as a number of MiB or with its unit, like \"256M\" or \"2G\"";
+const KERNEL: &str = "a file, a Linux bzImage or an ELF executable";
+const INITRD: &str = "a file, the initial RAM disk";
+const COMMAND_LINE: &str = "the kernel's command line, at most 2047 bytes, on one line";
+const MAC: &str = "six two-digit hexadecimal numbers joined by colons, like \"52:54:00:12:34:56\"";
+const UPLINK: &str = "the name of a [[nic]]";
+
+const LOG_LEVELS: [(&str, LogLevel); 4] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+];
+const MODELS: [(&str, Model); 1] = [("82540EM", Model::I82540em)];
+
+/// How a card is named.
+type Parser = fn(&str) -> Option<NicMatch>;
+
+/// Reads the whole file. What is wrong is reported, and stands in the result as something harmless.
+pub fn read(mut root: Fields<'_>, folder: &Path, report: &mut Report<'_>) -> Configuration {
+    let mut reader =
+        Reader { folder, report, files: Vec::new(), taken: BTreeMap::new(), sharers: BTreeMap::new() };
+    let host = reader.host(&mut root);
+    let nics = root.tables("nic", reader.report);
+    reader.at_most(&nics, MAX_NICS, "physical NICs");
+    let nics: Vec<Nic> = nics.into_iter().map(|nic| reader.nic(nic)).collect();
+    let vms = root.tables("vm", reader.report);
+    if vms.is_empty() {
+        reader.report.add(&(0..0), "vm", "there is no guest: at least one [[vm]] is needed");
+    }
+    reader.at_most(&vms, MAX_VMS, "guests");
+    let vms = vms.into_iter().map(|vm| reader.vm(vm, &nics)).collect();
+    root.finish(reader.report);
+    Configuration { system: System { host, nics, vms }, files: reader.files }
+}
+
+struct Reader<'r, 'a> {
+    folder: &'r Path,
+    report: &'r mut Report<'a>,
+    files: Vec<PathBuf>,
+    /// Where a value was first used that only one may have, by what it is and the value.
+    taken: BTreeMap<(&'static str, String), Range<usize>>,
+    /// How many vNICs have an uplink.
+    sharers: BTreeMap<Option<String>, usize>,
+}
+
+impl Reader<'_, '_> {
+    /// Reports the first table that is one too many.
+    fn at_most(&mut self, tables: &[Fields<'_>], most: usize, what: &str) {
+        if let Some(surplus) = tables.get(most) {
+            let message = format!("there are {} {what}, and at most {most} are allowed", tables.len());
+            surplus.itself().wrong(self.report, message);
+        }
+    }
+
+    /// False, with a report, for a value that an earlier field has.
+    fn unique<T>(&mut self, what: &'static str, field: &Field<T>, value: String) -> bool {
+        let first = self.taken.entry((what, value.clone())).or_insert_with(|| field.at.clone()).clone();
+        if first != field.at {
+            let line = self.report.line(&first);
+            field.wrong(self.report, format!("line {line} has the {what} {} already", value.escape_debug()));
+        }
+        first == field.at
+    }
+
+    /// One of a few words.
+    fn word<T: Copy>(
+        &mut self,
+        fields: &mut Fields<'_>,
+        name: &'static str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
+        let allowed = words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+        let field = fields.take(name)?;
+        let field = text(&field, &allowed, self.report)?;
+        let found = words.iter().find(|(word, _)| *word == field.value).map(|(_, value)| *value);
+        if found.is_none() {
+            field.wrong(self.report, format!("\"{}\" is none of {allowed}", field.value));
+        }
+        found
+    }
+
+    fn host(&mut self, root: &mut Fields<'_>) -> Host {
+        let mut host = Host { log_level: LogLevel::Info };
+        if let Some(mut fields) = root.table("host", self.report) {
+            host.log_level = self.word(&mut fields, "log_level", &LOG_LEVELS).unwrap_or(host.log_level);
+            fields.finish(self.report);
+        }
+        host
+    }
+
+    /// A name; as an error when it is not sound, so that nothing more is said about what follows from it.
+    fn name(&mut self, fields: &mut Fields<'_>, what: &'static str) -> Result<String, String> {
+        let field = fields.need("name", NAME, self.report).and_then(|field| text(&field, NAME, self.report));
+        let Some(field) = field else { return Err(String::new()) };
+        let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let sound = (1..=LONGEST_NAME).contains(&field.value.len()) && field.value.chars().all(valid);
+        if !sound {
+            field.wrong(self.report, format!("\"{}\" is no name: {NAME}", field.value.escape_debug()));
+        }
+        let unique = self.unique(what, &field, field.value.into());
+        if sound && unique { Ok(field.value.into()) } else { Err(field.value.into()) }
+    }
+
+    fn nic(&mut self, mut fields: Fields<'_>) -> Nic {
+        let name = self.name(&mut fields, "name of a NIC").unwrap_or_else(|name| name);
+        let mut found = Vec::new();
+        let ways: [(_, _, Parser); 2] = [("pci", PCI, value::pci_address), ("ids", IDS, value::pci_ids)];
+        for (way, allowed, parse) in ways {
+            let field = fields.take(way).and_then(|field| text(&field, allowed, self.report));
+            let Some(field) = field else { continue };
+            match parse(field.value) {
+                Some(NicMatch::Ids { .. }) if !found.is_empty() => {
+                    field.wrong(
+                        self.report,
+                        "pci names the card already: only one of pci and ids can be given",
+                    );
+                }
+                Some(matches) => {
+                    found.push(matches);
+                    if way == "pci" {
+                        self.unique("PCI address", &field, field.value.to_ascii_lowercase());
+                    }
+                }
+                None => {
+                    field.wrong(self.report, format!("\"{}\" is not {allowed}", field.value.escape_debug()))
+                }
+            }
+        }
+        fields.finish(self.report);
+        Nic { name, matches: found.first().copied().unwrap_or(NicMatch::Any) }
+    }
+
+    fn vm(&mut self, mut fields: Fields<'_>, nics: &[Nic]) -> Vm {
+        let name = self.name(&mut fields, "name of a guest");
+        let memory_bytes = self.memory(&mut fields);
+        let kernel = fields.need("kernel", KERNEL, self.report);
+        let kernel =
+            kernel.and_then(|field| text(&field, KERNEL, self.report)).map(|field| self.kernel(&field));
+        let initrd = fields.take("initrd").and_then(|field| text(&field, INITRD, self.report));
+        let initrd = initrd.map(|field| self.file(&field));
+        let command_line = self.command_line(&mut fields);
+        let vnics = fields.tables("vnic", self.report);
+        self.at_most(&vnics, MAX_VNICS, "vNICs");
+        let owner = name.as_deref().ok();
+        let vnics = (0..).zip(vnics).map(|(index, vnic)| self.vnic(vnic, (owner, index), nics)).collect();
+        fields.finish(self.report);
+        let name = name.unwrap_or_else(|name| name);
+        Vm { name, memory_bytes, kernel: kernel.unwrap_or(FileId(0)), initrd, command_line, vnics }
+    }
+
+    fn memory(&mut self, fields: &mut Fields<'_>) -> u64 {
+        let Some(field) = fields.need("memory", MEMORY, self.report) else { return LEAST_MEMORY };
+        let bytes = match field.value {
+            DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix())
+                .ok()
+                .and_then(|mebibytes| mebibytes.checked_mul(1 << 20)),
+            DeValue::String(text) => value::size(text),
+            _ => None,
+        };
+        let fits =
+            |bytes: &u64| bytes.is_multiple_of(LARGE_PAGE) && (LEAST_MEMORY..=MOST_MEMORY).contains(bytes);
+        bytes.filter(fits).unwrap_or_else(|| {
+            field.wrong(self.report, format!("this is no size of a guest's memory: {MEMORY}"));
+            LEAST_MEMORY
+        })
+    }
+
+    fn command_line(&mut self, fields: &mut Fields<'_>) -> String {
+        let field = fields.take("cmdline").and_then(|field| text(&field, COMMAND_LINE, self.report));
+        let Some(field) = field else { return String::new() };
+        if field.value.len() > MAX_COMMAND_LINE {
+            field.wrong(self.report, format!("it has {} bytes: {COMMAND_LINE}", field.value.len()));
+        }
+        if let Some(control) = field.value.chars().find(|c| c.is_control()) {
+            field.wrong(self.report, format!("it has a {}: {COMMAND_LINE}", control.escape_unicode()));
+        }
+        field.value.into()
+    }
+
+    /// A file that must begin as a kernel does.
+    fn kernel(&mut self, field: &Field<&str>) -> FileId {
+        let id = self.file(field);
+        let path = self.folder.join(field.value);
+        // "HdrS" is at 0x202 of a bzImage [Linux: Documentation/arch/x86/boot.rst], and an ELF file begins
+        // with its magic number.
+        let mut start = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(0x206).read_to_end(&mut start));
+        if read.is_ok() && !start.starts_with(b"\x7fELF") && start.get(0x202..) != Some(b"HdrS") {
+            field.wrong(
+                self.report,
+                format!("{} is neither a Linux bzImage nor an ELF executable", path.display()),
+            );
+        }
+        id
+    }
+
+    fn file(&mut self, field: &Field<&str>) -> FileId {
+        let path = self.folder.join(field.value);
+        if let Err(error) = File::open(&path) {
+            field.wrong(self.report, format!("{} cannot be read: {error}", path.display()));
+        } else if !path.is_file() {
+            field.wrong(self.report, format!("{} is no file", path.display()));
+        }
+        // Guests that share an image share it in the bundle.
+        let index = self.files.iter().position(|known| *known == path).unwrap_or_else(|| {
+            self.files.push(path);
+            self.files.len() - 1
+        });
+        FileId(index as u32)
+    }
+
+    fn vnic(&mut self, mut fields: Fields<'_>, place: (Option<&str>, usize), nics: &[Nic]) -> Vnic {
+        let model = self.word(&mut fields, "model", &MODELS).unwrap_or(Model::I82540em);
+        let mac = self.mac(&mut fields, place);
+        let uplink = fields.take("uplink").and_then(|field| text(&field, UPLINK, self.report));
+        if let Some(field) = uplink.as_ref().filter(|field| !nics.iter().any(|nic| nic.name == field.value)) {
+            let known = nics.iter().map(|nic| format!("\"{}\"", nic.name)).collect::<Vec<_>>().join(", ");
+            let known =
+                if known.is_empty() { "there is no [[nic]]".into() } else { format!("there are {known}") };
+            field.wrong(
+                self.report,
+                format!("no [[nic]] has the name \"{}\": {known}", field.value.escape_debug()),
+            );
+        }
+        let uplink = uplink.map(|field| field.value.to_owned());
+        let sharers = self.sharers.entry(uplink.clone()).or_default();
+        *sharers += 1;
+        if *sharers == MAX_VNICS_PER_UPLINK + 1 {
+            let message =
+                format!("it is one too many with this uplink: at most {MAX_VNICS_PER_UPLINK} are allowed");
+            fields.itself().wrong(self.report, message);
+        }
+        fields.finish(self.report);
+        Vnic { model, mac, uplink }
+    }
+
+    /// The address that is given, or one derived from the guest's name and the vNIC's place.
+    fn mac(&mut self, fields: &mut Fields<'_>, (owner, index): (Option<&str>, usize)) -> MacAddress {
+        let derived = value::derived_mac(owner.unwrap_or_default(), index);
+        let Some(field) = fields.take("mac") else {
+            if owner.is_some() {
+                self.unique("MAC address", &fields.itself(), derived.to_string());
+            }
+            return derived;
+        };
+        let Some(field) = text(&field, MAC, self.report) else { return derived };
+        let Ok(mac) = field.value.parse::<MacAddress>() else {
+            field.wrong(self.report, format!("\"{}\" is not {MAC}", field.value.escape_debug()));
+            return derived;
+        };
+        if mac.is_multicast() || mac == MacAddress::default() {
+            let message =
+                format!("{mac} cannot be a station's: its first number must be even, and not all can be 0");
+            field.wrong(self.report, message);
+        }
+        self.unique("MAC address", &field, mac.to_string());
+        mac
+    }
+}

@@ -76,16 +76,19 @@ have_source() { [ -r "$library/src/rust/library/Cargo.lock" ]; }
 have_tools() { [ -x "$tools/llvm-objcopy" ] && [ -x "$tools/llvm-objdump" ]; }
 have_lints() { cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; }
 
-# Three minutes are generous where there is a network, and where there is none rustup fails at once.
+# Three minutes are generous where there is a network, and where there is none rustup fails at once. Whether
+# it did is seen by what is there afterwards.
 add_component() {
-    command -v rustup >/dev/null && timeout 180 rustup --quiet component add "$@" >/dev/null 2>&1
+    if command -v rustup >/dev/null; then timeout 180 rustup --quiet component add "$@" >/dev/null 2>&1 || true; fi
 }
 
-have_lints || add_component rustfmt clippy || fail "rustfmt and clippy are missing, and rustup cannot fetch them"
+have_lints || add_component rustfmt clippy
+have_lints || fail "rustfmt and clippy are missing, and rustup cannot fetch them"
 
 if ! have_source; then
     echo "Fetching the source of Rust's standard library"
-    if ! add_component rust-src; then
+    add_component rust-src
+    if ! have_source; then
         sh "$root/boot/debian-package.sh" trixie-backports "$setup/rust-src" "rust-src=$version*" ||
             fail "neither rustup nor Debian has rust-src $version: see https://rustup.rs for a mirror"
         rm -rf "$library/src/rust"
@@ -97,7 +100,8 @@ if ! have_source; then
 fi
 
 if ! have_tools; then
-    if ! add_component llvm-tools; then
+    add_component llvm-tools
+    if ! have_tools; then
         need llvm
         for tool in llvm-objcopy llvm-objdump; do
             ln -sf "$(command -v "$tool")" "$tools/$tool"

@@ -40,7 +40,9 @@ fn to_unix(fields: [u8; 6], mode: u8) -> u64 {
         (true, _) => plain(hour),
         (false, afternoon) => plain(hour & !PM) % 12 + if afternoon { 12 } else { 0 },
     };
-    let (year, month) = (2000 + plain(year), plain(month).clamp(1, 12));
+    // Two digits: the century register is at no fixed place, and no such machine is older than 1970.
+    let year = plain(year) + if plain(year) < 70 { 2000 } else { 1900 };
+    let month = plain(month).clamp(1, 12);
     // Days since 1970, with the year beginning in March so that leap days come last.
     let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + plain(day).clamp(1, 31) - 1 - 719_468;
@@ -58,6 +60,11 @@ mod tests {
         assert_eq!(to_unix([0x05, 0x04, 0x21, 0x23, 0x11, 0x26], HOURS_24), expected);
         assert_eq!(to_unix([5, 4, 21, 23, 11, 26], HOURS_24 | BINARY), expected);
         assert_eq!(to_unix([0x05, 0x04, 0x89, 0x23, 0x11, 0x26], 0), expected);
+    }
+
+    #[test]
+    fn years_from_70_on_are_of_the_last_century() {
+        assert_eq!(to_unix([0, 0, 0x23, 0x31, 0x12, 0x99], HOURS_24), 946_681_200);
     }
 
     #[test]

@@ -30,12 +30,15 @@ pub const PM1_CONTROL: u8 = 4;
 pub const PM_TIMER: u8 = 8;
 
 bitflags! {
-    /// PM1 status and enable bits [ACPI 6.5 tables 4.12 and 4.13]; only those that this hardware can raise.
+    /// PM1 status and enable bits [ACPI 6.5 tables 4.12 and 4.13]; of those that this hardware has.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct Pm1: u16 {
         const TIMER = 1 << 0;
         const GLOBAL = 1 << 5;
         const POWER_BUTTON = 1 << 8;
+        /// The clock's alarm as a wake event. It can be enabled, as drivers insist, and is never raised: the
+        /// alarm has its own interrupt, and there is no sleep to wake from.
+        const RTC = 1 << 10;
     }
 }
 

@@ -40,7 +40,7 @@ boot: setup
 	@cargo build -q --release -p boot
 
 traffic: setup
-	@RUSTFLAGS='-C target-feature=+crt-static' cargo build -q --release -p end-to-end --bin weir-traffic \
+	@RUSTFLAGS='-C target-feature=+crt-static -C strip=symbols' cargo build -q --release -p end-to-end --bin weir-traffic \
 		--target x86_64-unknown-linux-gnu
 
 guest: traffic

@@ -109,15 +109,13 @@ impl<V: VirtualCpu> Scheduler<V> {
             if vm.take_effects().intersects(Effects::TX_KICK | Effects::RX_SPACE) {
                 self.network.kick();
             }
+            if let Action::Stop(reason) = action {
+                self.vms[index].stop(&reason);
+            }
             self.housekeeping(now);
-            match action {
-                Action::Continue => {}
-                Action::Idle if self.vms[index].state() == State::Running => {}
-                Action::Idle => return,
-                Action::Stop(reason) => {
-                    self.vms[index].stop(&reason);
-                    return;
-                }
+            // It may have powered off, halted, or been woken again.
+            if self.vms[index].state() != State::Running {
+                return;
             }
         }
     }

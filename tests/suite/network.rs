@@ -66,6 +66,7 @@ fn guest_to_wire(name: &str) -> Outcome {
     let command_line = format!("ip={FIRST} peer=10.0.5.1 count={COUNT} window={WINDOW}");
     let vm = Vm::micro("vm0", "nic_blast", &command_line)?.nic(FIRST_MAC);
     let mut run = Run::start(name, &Scenario::new(vec![vm]))?;
+    run.expect("vm0| READY")?;
     let count = traffic::sink(&peer_socket(PORT)?)?;
     require!(count == COUNT, "the guest sent {count}");
     run.expect("vm0| PASS nic_blast")?;
@@ -104,6 +105,8 @@ fn two_guests(name: &str) -> Outcome {
         Vm::micro("right", "nic_echo", &format!("ip={SECOND}"))?.nic(SECOND_MAC),
     ];
     let mut run = Run::start(name, &Scenario::new(vms))?;
+    run.expect("| READY")?;
+    run.expect("| READY")?;
     require!(answers(FIRST, STEP)? && answers(SECOND, STEP)?, "a guest does not answer");
     for _ in 0..5 {
         for guest in [FIRST, SECOND] {

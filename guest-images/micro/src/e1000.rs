@@ -1,7 +1,7 @@
-//! A small driver for the 82540EM: one receive ring, one transmit ring, legacy descriptors, interrupts
-//! through the 8259s [8254x 3, 13.4, 14].
+//! A small driver for the 82540EM: one receive ring, one transmit ring, legacy descriptors, pin interrupts
+//! [8254x 3, 13.4, 14].
 
-use crate::{Failed, ensure, mmio, pci, pic, processor, trap};
+use crate::{Failed, ensure, io_apic, mmio, pci, pic, processor, trap};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -88,6 +88,8 @@ const DD: u8 = 1 << 0;
 /// Receive status, end of packet.
 const EOP: u8 = 1 << 1;
 
+/// Vector of the card's interrupts where they come through the I/O APIC.
+const VECTOR: u8 = 0x60;
 /// Waits that the driver does on the device: this many reads.
 const PATIENCE: u32 = 100_000;
 
@@ -140,19 +142,15 @@ impl Nic {
         Ok((Self { window, mac: [0; 6], rx_next: 0, tx_next: 0, tx_oldest: 0 }, function))
     }
 
-    /// Finds the card, initialises it and has its interrupts taken. The 8259s must run.
+    /// Finds the card, initialises it and has its interrupts taken. The interrupt controllers must run.
     ///
     /// # Errors
     /// After a `FAIL` line.
     pub fn start() -> Result<Self, Failed> {
         let (mut nic, function) = Self::find()?;
         nic.initialise()?;
-        let line = function.interrupt_line();
-        ensure!(line < 16, "interrupt line {line} of the 82540EM is no line of the 8259s");
         WINDOW_OF_HOOK.store(nic.window, Relaxed);
-        trap::set_hook(pic::FIRST_VECTOR + line, take_interrupt);
-        pic::make_level(line);
-        pic::unmask(line);
+        take_line(function.interrupt_line());
         nic.write(IMS, CAUSES);
         Ok(nic)
     }
@@ -327,6 +325,19 @@ impl Nic {
                 return Some(length);
             }
         }
+    }
+}
+
+/// Has the card's interrupts taken: through the 8259s where its line is one of theirs, and otherwise through the
+/// I/O APIC.
+fn take_line(line: u8) {
+    if line < 16 {
+        trap::set_hook(pic::FIRST_VECTOR + line, take_interrupt);
+        pic::make_level(line);
+        pic::unmask(line);
+    } else {
+        trap::set_hook(VECTOR, take_interrupt);
+        io_apic::route(line, VECTOR);
     }
 }
 

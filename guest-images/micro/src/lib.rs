@@ -15,6 +15,7 @@ pub mod boot;
 pub mod command_line;
 pub mod console;
 pub mod e1000;
+pub mod io_apic;
 pub mod mmio;
 pub mod net;
 pub mod numbered;

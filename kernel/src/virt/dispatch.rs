@@ -12,10 +12,8 @@ use base::{Instant, Width};
 /// What comes after an exit.
 #[derive(Debug)]
 pub enum Action {
-    /// The guest runs on.
+    /// The guest runs on, or waits: its state says.
     Continue,
-    /// The guest waits for an interrupt.
-    Idle,
     /// The guest cannot run on.
     Stop(StopReason),
 }
@@ -51,7 +49,7 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
         Exit::Halt { length } => {
             advance(vm, length);
             vm.halt();
-            Action::Idle
+            Action::Continue
         }
         Exit::Pause { length } | Exit::CacheFlush { length } => {
             advance(vm, length);

@@ -141,4 +141,3 @@ fn processor_name() -> heapless::String<48> {
     }
     name
 }
-

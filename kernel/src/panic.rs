@@ -67,7 +67,7 @@ fn finish(frame: u64) -> ! {
 fn backtrace(mut frame: u64) {
     say!("backtrace (addr2line -e weir):");
     for _ in 0..32 {
-        if frame < 0xffff_8000_0000_0000 && frame < 0x1000 || frame % 8 != 0 {
+        if frame < 0x1000 || !frame.is_multiple_of(8) {
             return;
         }
         // SAFETY: frame pointers of Weir's own code point into its stacks, and the loop ends where they do

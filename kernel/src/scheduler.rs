@@ -95,7 +95,8 @@ impl<V: VirtualCpu> Scheduler<V> {
         let end = start + SLICE;
         let mut now = start;
         loop {
-            let others = self.vms.iter().enumerate().any(|(i, vm)| i != index && vm.state() == State::Running);
+            let others =
+                self.vms.iter().enumerate().any(|(i, vm)| i != index && vm.state() == State::Running);
             if now >= end && others {
                 return;
             }

@@ -66,8 +66,9 @@ fn guest_to_wire(name: &str) -> Outcome {
     let command_line = format!("ip={FIRST} peer=10.0.5.1 count={COUNT} window={WINDOW}");
     let vm = Vm::micro("vm0", "nic_blast", &command_line)?.nic(FIRST_MAC);
     let mut run = Run::start(name, &Scenario::new(vec![vm]))?;
+    let socket = peer_socket(PORT)?;
     run.expect("vm0| READY")?;
-    let count = traffic::sink(&peer_socket(PORT)?)?;
+    let count = traffic::sink(&socket)?;
     require!(count == COUNT, "the guest sent {count}");
     run.expect("vm0| PASS nic_blast")?;
     run.finish()

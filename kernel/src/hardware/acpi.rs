@@ -78,8 +78,7 @@ pub enum MachineError {
 pub fn discover(rsdp: Option<u64>) -> Result<Machine, MachineError> {
     let rsdp = rsdp.ok_or(MachineError::NoTables)?;
     // SAFETY: the loader found the RSDP, and the direct map covers all of physical memory.
-    let tables =
-        unsafe { AcpiTables::from_rsdp(DirectMap, rsdp as usize) }.map_err(MachineError::Damaged)?;
+    let tables = unsafe { AcpiTables::from_rsdp(DirectMap, rsdp as usize) }.map_err(MachineError::Damaged)?;
     let mut machine = Machine::default();
     if let Ok(madt) = tables.find_table::<Madt>() {
         for entry in madt.get().entries() {

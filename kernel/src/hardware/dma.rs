@@ -1,6 +1,6 @@
 //! Memory that devices read and write by themselves.
 
-use crate::memory::{Frames, FrameError, physical};
+use crate::memory::{FrameError, Frames, physical};
 use base::HostPhysical;
 use core::arch::asm;
 use core::sync::atomic::{Ordering, fence};

@@ -2,8 +2,8 @@
 
 use super::acpi::Machine;
 use super::{cpu, interrupts};
-use crate::memory::window::{self, Window, WindowError};
 use crate::memory::Frames;
+use crate::memory::window::{self, Window, WindowError};
 use base::HostPhysical;
 use core::sync::atomic::{AtomicBool, Ordering};
 use x86_64::instructions::port::Port;
@@ -84,7 +84,12 @@ pub fn init_local(frames: &mut Frames) -> Result<(), WindowError> {
     write(LVT_TIMER, LVT_MASKED);
     TIMER_HZ.call_once(measure_timer);
     write(LVT_TIMER, interrupts::TIMER_VECTOR.into());
-    log::info!("local APIC {} in {} mode, timer {} Hz", id(), if x2apic { "x2APIC" } else { "xAPIC" }, timer_hz());
+    log::info!(
+        "local APIC {} in {} mode, timer {} Hz",
+        id(),
+        if x2apic { "x2APIC" } else { "xAPIC" },
+        timer_hz()
+    );
     Ok(())
 }
 

@@ -99,13 +99,17 @@ pub fn load() {
         unsafe {
             idt.divide_error.set_handler_addr(entry(0));
             idt.debug.set_handler_addr(entry(1));
-            idt.non_maskable_interrupt.set_handler_addr(entry(2)).set_stack_index(descriptors::NMI_STACK.into());
+            idt.non_maskable_interrupt
+                .set_handler_addr(entry(2))
+                .set_stack_index(descriptors::NMI_STACK.into());
             idt.breakpoint.set_handler_addr(entry(3));
             idt.overflow.set_handler_addr(entry(4));
             idt.bound_range_exceeded.set_handler_addr(entry(5));
             idt.invalid_opcode.set_handler_addr(entry(6));
             idt.device_not_available.set_handler_addr(entry(7));
-            idt.double_fault.set_handler_addr(entry(8)).set_stack_index(descriptors::DOUBLE_FAULT_STACK.into());
+            idt.double_fault
+                .set_handler_addr(entry(8))
+                .set_stack_index(descriptors::DOUBLE_FAULT_STACK.into());
             idt.invalid_tss.set_handler_addr(entry(10));
             idt.segment_not_present.set_handler_addr(entry(11));
             idt.stack_segment_fault.set_handler_addr(entry(12));
@@ -113,7 +117,9 @@ pub fn load() {
             idt.page_fault.set_handler_addr(entry(14));
             idt.x87_floating_point.set_handler_addr(entry(16));
             idt.alignment_check.set_handler_addr(entry(17));
-            idt.machine_check.set_handler_addr(entry(18)).set_stack_index(descriptors::MACHINE_CHECK_STACK.into());
+            idt.machine_check
+                .set_handler_addr(entry(18))
+                .set_stack_index(descriptors::MACHINE_CHECK_STACK.into());
             idt.simd_floating_point.set_handler_addr(entry(19));
             for vector in FIRST_INTERRUPT..=255 {
                 idt[vector].set_handler_addr(entry(vector.into()));

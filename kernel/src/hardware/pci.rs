@@ -90,7 +90,15 @@ impl Function {
 impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let a = self.address;
-        write!(f, "{:02x}:{:02x}.{} [{:04x}:{:04x}]", a.bus(), a.device(), a.function(), self.vendor, self.device)
+        write!(
+            f,
+            "{:02x}:{:02x}.{} [{:04x}:{:04x}]",
+            a.bus(),
+            a.device(),
+            a.function(),
+            self.vendor,
+            self.device
+        )
     }
 }
 

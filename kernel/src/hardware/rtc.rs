@@ -34,7 +34,8 @@ pub fn unix_seconds() -> u64 {
 
 /// From seconds, minutes, hours, day, month and year as the registers hold them in the mode of register B.
 fn to_unix(fields: [u8; 6], mode: u8) -> u64 {
-    let plain = |value: u8| u64::from(if mode & BINARY != 0 { value } else { (value >> 4) * 10 + (value & 0xf) });
+    let plain =
+        |value: u8| u64::from(if mode & BINARY != 0 { value } else { (value >> 4) * 10 + (value & 0xf) });
     let [second, minute, hour, day, month, year] = fields;
     let hour = match (mode & HOURS_24 != 0, hour & PM != 0) {
         (true, _) => plain(hour),
@@ -45,7 +46,8 @@ fn to_unix(fields: [u8; 6], mode: u8) -> u64 {
     let month = plain(month).clamp(1, 12);
     // Days since 1970, with the year beginning in March so that leap days come last.
     let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + plain(day).clamp(1, 31) - 1 - 719_468;
+    let days =
+        365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + plain(day).clamp(1, 31) - 1 - 719_468;
     ((days * 24 + hour) * 60 + plain(minute)) * 60 + plain(second)
 }
 

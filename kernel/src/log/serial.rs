@@ -15,8 +15,7 @@ static PORT: Mutex<Option<Uart16550<PioBackend>>> = Mutex::new(None);
 
 /// Sets the port up. A machine without one runs with a silent log.
 pub fn init() {
-    let config =
-        Config { baud_rate: BaudRate::Baud115200, interrupts: IER::DATA_READY, ..Config::DEFAULT };
+    let config = Config { baud_rate: BaudRate::Baud115200, interrupts: IER::DATA_READY, ..Config::DEFAULT };
     // SAFETY: COM1's ports are the UART's or nobody's, and only this module uses them.
     if let Ok(mut port) = unsafe { Uart16550::new_port(COM1) }
         && port.init(config).is_ok()

@@ -14,7 +14,9 @@ const LOWEST: u64 = 0x10_0000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// No region of the machine's memory has that much left in one piece.
-    #[error("{bytes:#x} bytes aligned to {alignment:#x} are not left in one piece; {left:#x} bytes are left in all")]
+    #[error(
+        "{bytes:#x} bytes aligned to {alignment:#x} are not left in one piece; {left:#x} bytes are left in all"
+    )]
     Exhausted {
         /// What was asked for.
         bytes: u64,

@@ -4,9 +4,9 @@
 mod uplink;
 
 use crate::hardware::acpi::Machine;
+use crate::hardware::cpu;
 use crate::hardware::interrupt_controllers::IoApics;
 use crate::hardware::pci::{self, Function};
-use crate::hardware::cpu;
 use crate::log::counts;
 use crate::memory::Frames;
 use crate::virt::VirtualCpu;
@@ -71,7 +71,10 @@ impl Network {
         let mut uplinks: Vec<Uplink> = Vec::new();
         let mut taken: Vec<&str> = Vec::new();
         for function in functions.iter().filter(|f| f.class == pci::CLASS_ETHERNET) {
-            let wanted = system.nics.iter().find(|nic| !taken.contains(&nic.name.as_str()) && uplink::matches(nic, function));
+            let wanted = system
+                .nics
+                .iter()
+                .find(|nic| !taken.contains(&nic.name.as_str()) && uplink::matches(nic, function));
             let Some(nic) = wanted else {
                 function.quiesce();
                 log::warn!("NIC {function} is named by no [[nic]] of the configuration: not used");
@@ -121,8 +124,10 @@ impl Network {
             }
         }
         for segment in &mut self.segments {
-            let guests = segment.members.iter().map(|&(guest, index)| PortConfig::guest(vms[guest].vnics[index].mac));
-            let ports: Vec<PortConfig> = segment.uplink.map(|_| PortConfig::uplink()).into_iter().chain(guests).collect();
+            let guests =
+                segment.members.iter().map(|&(guest, index)| PortConfig::guest(vms[guest].vnics[index].mac));
+            let ports: Vec<PortConfig> =
+                segment.uplink.map(|_| PortConfig::uplink()).into_iter().chain(guests).collect();
             segment.path = Some(Box::new(Path::new(&ports, cpu::rdtsc())?));
         }
         Ok(())

@@ -1,11 +1,11 @@
 //! A physical NIC with its driver.
 
 use crate::hardware::acpi::Machine;
+use crate::hardware::clock;
 use crate::hardware::dma::DmaMemory;
 use crate::hardware::interrupt_controllers::IoApics;
 use crate::hardware::interrupts;
 use crate::hardware::pci::Function;
-use crate::hardware::clock;
 use crate::log::counts;
 use crate::memory::window::{self, Window, WindowError};
 use crate::memory::{FrameError, Frames};
@@ -141,7 +141,8 @@ impl Uplink {
         let registers = Registers(window::map(frames, at, bytes)?);
         function.enable();
         let host = Host { arena: DmaMemory::allocate(frames, ARENA, 4096)?, used: 0 };
-        let mut nic = E1000::new(host, registers, PciId { vendor: function.vendor, device: function.device })?;
+        let mut nic =
+            E1000::new(host, registers, PciId { vendor: function.vendor, device: function.device })?;
         let vector = interrupts::NIC_VECTOR + number as u8;
         if !io_apics.route_pci(machine, function.interrupt_line, vector) {
             log::warn!("{name}: interrupt line {} leads to no IO-APIC: polled only", function.interrupt_line);

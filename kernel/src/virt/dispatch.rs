@@ -1,10 +1,10 @@
 //! What is done about each exit: one match, no default.
 
+use crate::virt::VirtualCpu;
 use crate::virt::exit::{
     ControlOperation, Event, Exit, GENERAL_PROTECTION, INVALID_OPCODE, PortAccess, StringOperand,
 };
 use crate::virt::registers::{RAX, RCX, RDI, RDX, RSI};
-use crate::virt::VirtualCpu;
 use crate::vm::device_access::{self, StringElement};
 use crate::vm::{StopReason, Vm};
 use base::{Instant, Width};
@@ -38,7 +38,11 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
         }
         Exit::WriteMsr { length } => {
             let index = vm.vcpu.general(RCX) as u32;
-            if vm.write_msr(index, edx_eax(vm), now) { advance(vm, length) } else { vm.raise(GENERAL_PROTECTION) }
+            if vm.write_msr(index, edx_eax(vm), now) {
+                advance(vm, length)
+            } else {
+                vm.raise(GENERAL_PROTECTION)
+            }
             Action::Continue
         }
         Exit::Cpuid { length } => {
@@ -56,7 +60,11 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
             Action::Continue
         }
         Exit::Control { register, operation, length } => {
-            if control(vm, register, operation) { advance(vm, length) } else { vm.raise(GENERAL_PROTECTION) }
+            if control(vm, register, operation) {
+                advance(vm, length)
+            } else {
+                vm.raise(GENERAL_PROTECTION)
+            }
             Action::Continue
         }
         Exit::SetXcr { length } => {
@@ -182,8 +190,11 @@ fn control<V: VirtualCpu>(vm: &mut Vm<V>, register: u8, operation: ControlOperat
             let cr0 = vm.vcpu.paging().cr0;
             vm.vcpu.write_control(0, cr0 & !0xe | u64::from(value & 0xf))
         }
-        (_, ControlOperation::Read(_) | ControlOperation::ClearTaskSwitched | ControlOperation::LoadMachineStatus(_)) => {
-            false
-        }
+        (
+            _,
+            ControlOperation::Read(_)
+            | ControlOperation::ClearTaskSwitched
+            | ControlOperation::LoadMachineStatus(_),
+        ) => false,
     }
 }

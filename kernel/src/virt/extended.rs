@@ -136,9 +136,18 @@ mod tests {
     #[test]
     fn xcr0_is_checked_as_the_processor_does() {
         let offered = 0xe7;
-        for (value, valid) in
-            [(1, true), (3, true), (7, true), (0xe7, true), (0, false), (2, false), (5, false), (0x27, false), (0xe3, false), (9, false)]
-        {
+        for (value, valid) in [
+            (1, true),
+            (3, true),
+            (7, true),
+            (0xe7, true),
+            (0, false),
+            (2, false),
+            (5, false),
+            (0x27, false),
+            (0xe3, false),
+            (9, false),
+        ] {
             assert_eq!(valid_xcr0(value, offered), valid, "{value:#x}");
         }
         assert!(!valid_xcr0(0xe7, 7));

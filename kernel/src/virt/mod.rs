@@ -11,7 +11,7 @@ pub mod registers;
 pub mod unsaved;
 pub mod vmx;
 
-pub use exit::{Exit, Event};
+pub use exit::{Event, Exit};
 pub use registers::{Paging, Registers, Segment};
 
 use crate::memory::Frames;
@@ -138,7 +138,9 @@ pub enum VirtError {
         remedy: &'static str,
     },
     /// A control that must be on cannot be.
-    #[error("the processor cannot set {wanted:#x} in the {controls} controls (allowed: {allowed:#x}): it is too old for Weir")]
+    #[error(
+        "the processor cannot set {wanted:#x} in the {controls} controls (allowed: {allowed:#x}): it is too old for Weir"
+    )]
     Control {
         /// Which set of controls.
         controls: &'static str,

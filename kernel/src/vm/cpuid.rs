@@ -88,7 +88,8 @@ impl<V: VirtualCpu> Vm<V> {
             cr4: self.vcpu.cr4(),
         };
         let result = guest_cpuid(host, leaf, subleaf, &policy(), &context);
-        for (register, value) in [(RAX, result.eax), (RBX, result.ebx), (RCX, result.ecx), (RDX, result.edx)] {
+        for (register, value) in [(RAX, result.eax), (RBX, result.ebx), (RCX, result.ecx), (RDX, result.edx)]
+        {
             self.vcpu.set_general(register, value.into());
         }
     }

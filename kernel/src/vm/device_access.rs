@@ -181,9 +181,10 @@ impl Span {
     fn read<V: VirtualCpu>(self, vm: &mut Vm<V>, now: Instant) -> u64 {
         match self.second {
             None => vm.memory_read(self.first, self.width, now),
-            Some(second) => self.bytes(second).enumerate().fold(0, |value, (index, at)| {
-                value | vm.memory_read(at, Width::Byte, now) << (8 * index)
-            }),
+            Some(second) => self
+                .bytes(second)
+                .enumerate()
+                .fold(0, |value, (index, at)| value | vm.memory_read(at, Width::Byte, now) << (8 * index)),
         }
     }
 
@@ -202,7 +203,9 @@ pub fn fetch<'a, V: VirtualCpu>(vm: &Vm<V>, into: &'a mut [u8; LONGEST]) -> &'a 
     let rip = vm.vcpu.rip();
     let linear = match code_mode(vm) {
         CpuMode::Bits64 => rip,
-        CpuMode::Bits16 | CpuMode::Bits32 => vm.vcpu.segment(Segment::Cs).base.wrapping_add(rip) & 0xffff_ffff,
+        CpuMode::Bits16 | CpuMode::Bits32 => {
+            vm.vcpu.segment(Segment::Cs).base.wrapping_add(rip) & 0xffff_ffff
+        }
     };
     let paging = vm.vcpu.paging();
     let in_page = (PAGE - linear % PAGE).min(LONGEST as u64) as usize;

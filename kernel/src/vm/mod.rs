@@ -403,6 +403,9 @@ impl<V: VirtualCpu> Vm<V> {
 impl fmt::Display for ExitCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, " {}", self.0.iter().map(|(count, _)| count).sum::<u64>())?;
-        self.0.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, name)| write!(f, " {name} {count}"))
+        self.0
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .try_for_each(|(count, name)| write!(f, " {name} {count}"))
     }
 }

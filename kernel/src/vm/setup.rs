@@ -72,7 +72,8 @@ impl<V: VirtualCpu> Vm<V> {
     ) -> Result<Self, VmError> {
         let name = config.name.clone();
         let bytes = config.memory_bytes;
-        let memory = guest_ram(frames, bytes).map_err(|error| VmError::Memory { name: name.clone(), error })?;
+        let memory =
+            guest_ram(frames, bytes).map_err(|error| VmError::Memory { name: name.clone(), error })?;
         let nested = nested_tables::<V>(frames, &memory)
             .map_err(|error| VmError::Tables { name: name.clone(), error })?;
         let mut vcpu = V::new(frames, number as u16, &nested, super::cpuid::offered_cr4())
@@ -167,4 +168,3 @@ fn nested_tables<V: VirtualCpu>(
     }
     Ok(pages)
 }
-

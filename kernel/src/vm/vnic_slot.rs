@@ -3,8 +3,8 @@
 use crate::log::counts;
 use alloc::string::String;
 use base::{Effects, Instant, MacAddress, Width};
-use mmio::registers32::{self, Registers32};
 use mmio::Narrow;
+use mmio::registers32::{self, Registers32};
 use vnic::Vnic;
 
 /// One vNIC of a guest.

@@ -123,14 +123,8 @@ mod tests {
         translate(memory, paging, linear, Kind::ALLOWED).ok()
     }
 
-    const LONG: Paging = Paging {
-        cr0: CR0_PG | 1,
-        cr3: 0x1000,
-        cr4: CR4_PAE,
-        efer: EFER_LMA,
-        code_64: true,
-        code_32: false,
-    };
+    const LONG: Paging =
+        Paging { cr0: CR0_PG | 1, cr3: 0x1000, cr4: CR4_PAE, efer: EFER_LMA, code_64: true, code_32: false };
 
     fn memory(entries: &[(u64, u64)]) -> FakeMemory {
         let memory = FakeMemory::new(0x10000);
@@ -149,7 +143,8 @@ mod tests {
 
     #[test]
     fn large_pages_end_the_walk() {
-        let memory = memory(&[(0x1000, 0x2003), (0x2000, 0x3003), (0x2008, 0x4000_0083), (0x3000, 0x0060_0083)]);
+        let memory =
+            memory(&[(0x1000, 0x2003), (0x2000, 0x3003), (0x2008, 0x4000_0083), (0x3000, 0x0060_0083)]);
         assert_eq!(look(&memory, &LONG, 0x12_3456), Some(GuestPhysical(0x72_3456)));
         assert_eq!(look(&memory, &LONG, 0x4765_4321), Some(GuestPhysical(0x4765_4321)));
     }
@@ -173,7 +168,13 @@ mod tests {
     #[test]
     fn every_level_must_grant_what_an_access_needs() {
         // User may, but not write: the last level says so.
-        let memory = memory(&[(0x1000, 0x2007), (0x2000, 0x3007), (0x3000, 0x4007), (0x4008, 0x7005), (0x4010, 0x8003)]);
+        let memory = memory(&[
+            (0x1000, 0x2007),
+            (0x2000, 0x3007),
+            (0x3000, 0x4007),
+            (0x4008, 0x7005),
+            (0x4010, 0x8003),
+        ]);
         let check = |linear, write, user| translate(&memory, &LONG, linear, Kind { write, user });
         assert_eq!(check(0x1000, false, true), Ok(GuestPhysical(0x7000)));
         assert_eq!(check(0x1000, true, true), Err(PageFault(7)));
@@ -181,6 +182,9 @@ mod tests {
         assert_eq!(check(0x2000, false, true), Err(PageFault(5)));
         assert_eq!(check(0x3000, true, false), Err(PageFault(2)));
         let protected = Paging { cr0: LONG.cr0 | CR0_WP, ..LONG };
-        assert_eq!(translate(&memory, &protected, 0x1000, Kind { write: true, user: false }), Err(PageFault(3)));
+        assert_eq!(
+            translate(&memory, &protected, 0x1000, Kind { write: true, user: false }),
+            Err(PageFault(3))
+        );
     }
 }

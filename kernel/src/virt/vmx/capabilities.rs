@@ -53,7 +53,11 @@ impl Allowed {
     /// [`VirtError::Control`] when one that is needed cannot be set.
     pub fn adjust(&self, needed: u32, welcome: u32) -> Result<u32, VirtError> {
         if needed & !self.may != 0 {
-            return Err(VirtError::Control { controls: self.name, wanted: needed & !self.may, allowed: self.may });
+            return Err(VirtError::Control {
+                controls: self.name,
+                wanted: needed & !self.may,
+                allowed: self.may,
+            });
         }
         Ok((needed | welcome | self.must) & self.may)
     }

@@ -121,7 +121,8 @@ impl Controls {
     /// # Errors
     /// [`VirtError::Control`] when something Weir cannot do without is missing.
     pub fn new(capabilities: &Capabilities) -> Result<Self, VirtError> {
-        let pin = pin::EXTERNAL_INTERRUPT_EXITING | pin::NMI_EXITING | pin::VIRTUAL_NMIS | pin::PREEMPTION_TIMER;
+        let pin =
+            pin::EXTERNAL_INTERRUPT_EXITING | pin::NMI_EXITING | pin::VIRTUAL_NMIS | pin::PREEMPTION_TIMER;
         let primary = primary::TSC_OFFSETTING
             | primary::HLT_EXITING
             | primary::MWAIT_EXITING
@@ -172,7 +173,8 @@ pub fn msr_bitmaps(frames: &mut Frames) -> Result<HostPhysical, FrameError> {
     bitmap(frames, FRAME, |bits| {
         for msr in msrs::held() {
             // Reads of low MSRs, reads of high ones, then writes of both, 1 KiB each.
-            let (half, index) = if msr.index >= 0xc000_0000 { (1024, msr.index & 0x1fff) } else { (0, msr.index) };
+            let (half, index) =
+                if msr.index >= 0xc000_0000 { (1024, msr.index & 0x1fff) } else { (0, msr.index) };
             let (byte, bit) = (half + (index / 8) as usize, 1 << (index % 8));
             if msr.direct_read {
                 bits[byte] &= !bit;
@@ -184,7 +186,11 @@ pub fn msr_bitmaps(frames: &mut Frames) -> Result<HostPhysical, FrameError> {
     })
 }
 
-fn bitmap(frames: &mut Frames, bytes: u64, clear: impl FnOnce(&mut [u8])) -> Result<HostPhysical, FrameError> {
+fn bitmap(
+    frames: &mut Frames,
+    bytes: u64,
+    clear: impl FnOnce(&mut [u8]),
+) -> Result<HostPhysical, FrameError> {
     let at = frames.allocate(bytes, FRAME)?;
     // SAFETY: the frames were just handed out; the processor only reads them, and only once a VMCS names
     // them.

@@ -32,7 +32,9 @@ pub fn enter_operation(frames: &mut Frames) -> Result<&'static Operation, VirtEr
     // SAFETY: only adds bits that VMX operation demands [SDM3C 24.8]: NE and VMXE; the kernel uses no x87.
     unsafe {
         Cr0::write_raw(Cr0::read_raw() | capabilities.cr0_fixed);
-        Cr4::write_raw(Cr4::read_raw() | capabilities.cr4_fixed | Cr4Flags::VIRTUAL_MACHINE_EXTENSIONS.bits());
+        Cr4::write_raw(
+            Cr4::read_raw() | capabilities.cr4_fixed | Cr4Flags::VIRTUAL_MACHINE_EXTENSIONS.bits(),
+        );
     }
     let (carry, zero): (u8, u8);
     // SAFETY: the region is a frame of its own with the revision identifier.

@@ -4,9 +4,9 @@ use super::controls::{self, Controls, entry, primary};
 use super::enter::{Launch, enter};
 use super::exit::{Raw, injection, interrupted_event, parse};
 use super::fields::*;
+use super::msrs;
 use super::operation::{self, Operation};
 use super::vmcs::Vmcs;
-use super::msrs;
 use crate::hardware::{clock, cpu, descriptors, interrupts};
 use crate::memory::Frames;
 use crate::virt::extended::ExtendedState;
@@ -204,7 +204,11 @@ impl Vcpu {
 
     fn write_cr0(&mut self, value: u64) -> bool {
         let (pe, pg) = (value & CR0_PE != 0, value & CR0_PG != 0);
-        if value >> 32 != 0 || value & !CR0_DEFINED != 0 || pg && !pe || value & CR0_NW != 0 && value & CR0_CD == 0 {
+        if value >> 32 != 0
+            || value & !CR0_DEFINED != 0
+            || pg && !pe
+            || value & CR0_NW != 0 && value & CR0_CD == 0
+        {
             return false;
         }
         let efer = self.vmcs.read(GUEST_EFER);
@@ -348,12 +352,7 @@ fn guest_view(hardware: usize, shadow: usize, mask: usize) -> u64 {
 impl VirtualCpu for Vcpu {
     type Tables = nested_paging::Ept;
 
-    fn new(
-        frames: &mut Frames,
-        number: u16,
-        nested: &NestedPages<Ept>,
-        cr4: u64,
-    ) -> Result<Self, VirtError> {
+    fn new(frames: &mut Frames, number: u16, nested: &NestedPages<Ept>, cr4: u64) -> Result<Self, VirtError> {
         let operation = operation::current()?;
         let controls = Controls::new(&operation.capabilities)?;
         let vmcs = Vmcs::new(frames, operation.capabilities.revision)?;
@@ -583,7 +582,10 @@ impl VirtualCpu for Vcpu {
         ));
         for (name, which) in [("cs", Segment::Cs), ("ss", Segment::Ss), ("ds", Segment::Ds)] {
             let s = self.segment(which);
-            out(format_args!("{name} {:04x} base {:x} limit {:x} rights {:x}", s.selector, s.base, s.limit, s.rights));
+            out(format_args!(
+                "{name} {:04x} base {:x} limit {:x} rights {:x}",
+                s.selector, s.base, s.limit, s.rights
+            ));
         }
         out(format_args!(
             "gdt {:x}+{:x} idt {:x}+{:x} interruptibility {:x} activity {:x}",

@@ -15,7 +15,9 @@ pub fn check(instruction: &'static str, carry: bool, zero: bool) -> Result<(), V
     match (carry, zero) {
         (false, false) => Ok(()),
         (true, _) => Err(VirtError::Instruction { instruction, error: 0 }),
-        (false, true) => Err(VirtError::Instruction { instruction, error: read_raw(INSTRUCTION_ERROR.0) as u32 }),
+        (false, true) => {
+            Err(VirtError::Instruction { instruction, error: read_raw(INSTRUCTION_ERROR.0) as u32 })
+        }
     }
 }
 

@@ -7,14 +7,16 @@ use crate::net::Network;
 use crate::scheduler::Scheduler;
 use crate::virt::{extended, vmx};
 use crate::vm::Vm;
+use ::log::LevelFilter;
 use alloc::vec::Vec;
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::{BootInfo, entry_point};
-use config::Bundle;
+use config::{Bundle, LogLevel};
 
 /// Weir's own heap: models, switch tables and batches.
 const HEAP: u64 = 16 << 20;
-const STACK: u64 = 128 * 1024;
+/// Models are made on the stack before they move to the heap; a guard page follows.
+const STACK: u64 = 512 * 1024;
 
 static LOADER: BootloaderConfig = {
     let mut config = BootloaderConfig::new_default();
@@ -102,6 +104,12 @@ fn boot(info: &'static mut BootInfo) -> Result<Scheduler<vmx::Vcpu>, BootError> 
 
     let bundle = Bundle::parse(ramdisk(info)?)?;
     let system = bundle.system();
+    ::log::set_max_level(match system.host.log_level {
+        LogLevel::Error => LevelFilter::Error,
+        LogLevel::Warn => LevelFilter::Warn,
+        LogLevel::Info => LevelFilter::Info,
+        LogLevel::Debug => LevelFilter::Debug,
+    });
     let mut vms = Vec::new();
     for (number, vm) in system.vms.iter().enumerate() {
         vms.push(Vm::new(&mut frames, number, vm, &bundle)?);

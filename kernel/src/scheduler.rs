@@ -5,6 +5,7 @@ use crate::log::{output, serial};
 use crate::net::Network;
 use crate::virt::VirtualCpu;
 use crate::virt::dispatch::{Action, dispatch};
+use crate::virt::exit::Exit;
 use crate::vm::{State, Vm};
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant};
@@ -23,12 +24,14 @@ pub struct Scheduler<V: VirtualCpu> {
     /// The guest that typed bytes go to.
     focus: usize,
     next_feed: Instant,
+    /// When [`housekeeping`](Self::housekeeping) has something to do, if nothing happens before.
+    due: Instant,
 }
 
 impl<V: VirtualCpu> Scheduler<V> {
     /// A scheduler for these guests, all ready to start.
     pub fn new(vms: Vec<Vm<V>>, network: Network) -> Self {
-        Self { vms, network, active: None, focus: 0, next_feed: Instant::ZERO }
+        Self { vms, network, active: None, focus: 0, next_feed: Instant::ZERO, due: Instant::ZERO }
     }
 
     /// Runs until the last guest has stopped.
@@ -66,6 +69,7 @@ impl<V: VirtualCpu> Scheduler<V> {
         }
         if work | self.network.wants_service(now) {
             self.network.service(&mut self.vms, now);
+            self.vms.iter_mut().for_each(|vm| vm.after_frames(now));
         }
         if interrupts::take(interrupts::SERIAL_VECTOR) {
             self.take_input(now);
@@ -79,6 +83,7 @@ impl<V: VirtualCpu> Scheduler<V> {
             output::pump();
             self.next_feed = now + FEED;
         }
+        self.due = self.deadline(now);
     }
 
     fn take_input(&mut self, now: Instant) {
@@ -92,6 +97,7 @@ impl<V: VirtualCpu> Scheduler<V> {
     /// Runs one guest until its slice is over, it has nothing to do, or it stops.
     fn run_slice(&mut self, index: usize, start: Instant) {
         self.activate(index);
+        self.vms[index].note_return(cpu::rdtsc());
         let end = start + SLICE;
         let mut now = start;
         loop {
@@ -100,20 +106,26 @@ impl<V: VirtualCpu> Scheduler<V> {
             if now >= end && others {
                 return;
             }
-            let due = if others { self.deadline(now).min(end) } else { self.deadline(now) };
+            let due = if others { self.due.min(end) } else { self.due };
             let ticks = clock::ticks((due - now).as_nanos() as u64);
             let vm = &mut self.vms[index];
             let entry = vm.prepare_entry(ticks);
+            vm.note_entry(cpu::rdtsc());
             let exit = vm.vcpu.enter(entry);
+            vm.note_return(cpu::rdtsc());
             now = clock::now();
             let action = dispatch(vm, exit, now);
-            if vm.take_effects().intersects(Effects::TX_KICK | Effects::RX_SPACE) {
+            let effects = vm.take_effects();
+            if effects.intersects(Effects::TX_KICK | Effects::RX_SPACE) {
                 self.network.kick();
             }
             if let Action::Stop(reason) = action {
                 self.vms[index].stop(&reason);
             }
-            self.housekeeping(now);
+            // Most exits change nothing that anybody waits for.
+            if !effects.is_empty() || exit == Exit::HostInterrupt || now >= self.due {
+                self.housekeeping(now);
+            }
             // It may have powered off, halted, or been woken again.
             if self.vms[index].state() != State::Running {
                 return;
@@ -142,9 +154,8 @@ impl<V: VirtualCpu> Scheduler<V> {
     /// Waits for an interrupt or the next deadline.
     fn idle(&mut self) {
         let now = clock::now();
-        let due = self.deadline(now);
-        if due > now {
-            interrupt_controllers::wake_in((due - now).as_nanos() as u64);
+        if self.due > now {
+            interrupt_controllers::wake_in((self.due - now).as_nanos() as u64);
             cpu::wait_for_interrupt();
             interrupt_controllers::cancel_wake();
         }

@@ -50,11 +50,3 @@ pub fn micro(name: &str) -> Outcome<PathBuf> {
 pub fn linux(name: &str) -> Outcome<PathBuf> {
     existing(target().join("guest/linux").join(name), "run `make guest`")
 }
-
-/// `weir-traffic`, linked statically for Linux guests.
-///
-/// # Errors
-/// It was not built.
-pub fn traffic_tool() -> Outcome<PathBuf> {
-    existing(target().join("x86_64-unknown-linux-gnu/release/weir-traffic"), "run `make traffic`")
-}

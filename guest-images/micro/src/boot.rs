@@ -169,6 +169,9 @@ pub fn run(name: &'static str, protocol: u64, info: u64, main: fn(&Boot) -> Verd
     let boot = if protocol == PVH { Boot::from_pvh(info) } else { Boot::from_linux(info) };
     trap::set_rsdp(boot.rsdp);
     line!("START {name}");
+    if boot.command_line.value("start") == Some("key") {
+        console::wait_for_key();
+    }
     if main(&boot).is_ok() {
         line!("PASS {name}");
     }

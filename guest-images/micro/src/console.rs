@@ -10,6 +10,8 @@ const LINE_CONTROL: u16 = DATA + 3;
 const MODEM_CONTROL: u16 = DATA + 4;
 const LINE_STATUS: u16 = DATA + 5;
 
+/// LSR bit 0, a byte was received.
+const DR: u8 = 1 << 0;
 /// LSR bit 5, transmitter holding register empty.
 const THRE: u8 = 1 << 5;
 /// LSR bit 6, transmitter empty: the last bit has left.
@@ -29,6 +31,12 @@ pub fn start() {
 /// Waits until everything written has left the line.
 pub fn drain() {
     while ports::read_byte(LINE_STATUS) & TEMT == 0 {}
+}
+
+/// Waits until somebody types: a guest with `start=key` on its command line begins then.
+pub fn wait_for_key() {
+    while ports::read_byte(LINE_STATUS) & DR == 0 {}
+    let _ = ports::read_byte(DATA);
 }
 
 /// COM1 as a sink for text.

@@ -147,7 +147,10 @@ impl Network {
     }
 
     /// When [`service`](Self::service) must run at the latest.
-    pub fn next_deadline(&self, _: Instant) -> Option<Instant> {
+    pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        if self.kicked {
+            return Some(now);
+        }
         let held = self.segments.iter().filter_map(|segment| segment.path.as_ref()?.next_deadline());
         held.chain(self.uplinks.first().map(|_| self.next_check)).min()
     }

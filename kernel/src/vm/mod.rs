@@ -134,6 +134,10 @@ pub struct Vm<V: VirtualCpu> {
     /// Accesses to addresses with neither memory nor device behind them.
     unmapped: u64,
     injected: u64,
+    /// Ticks of the time-stamp counter between an exit and the next entry, other guests' turns and idle time
+    /// left out.
+    ticks_outside: u64,
+    last_return: u64,
 }
 
 impl<V: VirtualCpu> Vm<V> {
@@ -220,9 +224,7 @@ impl<V: VirtualCpu> Vm<V> {
         if let Some(event) = self.pc.power_event() {
             self.stop(&event.into());
         }
-        if self.state == State::Idle && self.has_interrupt() {
-            self.state = State::Running;
-        }
+        self.wake();
         self.take_effects()
     }
 
@@ -235,7 +237,30 @@ impl<V: VirtualCpu> Vm<V> {
         vnics.chain(self.pc.next_deadline()).chain(self.console.next_deadline()).min()
     }
 
-    /// Takes up what frames have done to the vNICs' interrupts.
+    /// Takes up what frames have done to the vNICs, once they have been moved.
+    pub fn after_frames(&mut self, now: Instant) {
+        if self.state != State::Stopped {
+            self.refresh_nics(now);
+            self.wake();
+        }
+    }
+
+    fn wake(&mut self) {
+        if self.state == State::Idle && self.has_interrupt() {
+            self.state = State::Running;
+        }
+    }
+
+    /// The guest is entered, or has come back, at this value of the time-stamp counter.
+    pub fn note_entry(&mut self, tsc: u64) {
+        self.ticks_outside += tsc.wrapping_sub(self.last_return);
+    }
+
+    /// See [`note_entry`](Self::note_entry).
+    pub fn note_return(&mut self, tsc: u64) {
+        self.last_return = tsc;
+    }
+
     fn refresh_nics(&mut self, now: Instant) {
         for index in 0..self.vnics.len() {
             let effects = self.vnics[index].model.take_effects();
@@ -387,11 +412,12 @@ impl<V: VirtualCpu> Vm<V> {
     /// Says what the guest has cost.
     pub fn log_statistics(&self) {
         log::info!(
-            "{}: exits{}, interrupts injected {}, accesses to nothing {}",
+            "{}: exits{}, interrupts injected {}, accesses to nothing {}, TSC ticks per exit in Weir {}",
             self.name,
             self.exits,
             self.injected,
-            self.unmapped
+            self.unmapped,
+            self.ticks_outside / self.exits.total().max(1)
         );
         for slot in &self.vnics {
             slot.log_statistics(&self.name);
@@ -400,9 +426,15 @@ impl<V: VirtualCpu> Vm<V> {
     }
 }
 
+impl ExitCounts {
+    fn total(&self) -> u64 {
+        self.0.iter().map(|(count, _)| count).sum()
+    }
+}
+
 impl fmt::Display for ExitCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, " {}", self.0.iter().map(|(count, _)| count).sum::<u64>())?;
+        write!(f, " {}", self.total())?;
         self.0
             .iter()
             .filter(|(count, _)| *count > 0)

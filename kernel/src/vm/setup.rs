@@ -129,6 +129,8 @@ impl<V: VirtualCpu> Vm<V> {
             exits: ExitCounts([(0, ""); crate::virt::exit::KINDS]),
             unmapped: 0,
             injected: 0,
+            ticks_outside: 0,
+            last_return: 0,
         })
     }
 }

@@ -3,7 +3,7 @@
 //! ISA interrupts reach the 8259As and the I/O APIC, of which a guest uses one or the other. The 8259As'
 //! output goes to LINT0 of every local APIC and, as on most boards, to input 0 of the I/O APIC.
 
-use crate::io_apic::IoApic;
+use crate::io_apic::{INPUTS, IoApic};
 use crate::layout;
 use crate::local_apic::{Access, GeneralProtection, Ipi, LocalApic, Shorthand};
 use crate::message::{DeliveryMode, Message};
@@ -19,7 +19,7 @@ const PIC_INPUT: u8 = 0;
 /// The I/O APIC's input of ISA interrupt 0, as the MADT tells.
 const IRQ0_INPUT: u8 = 2;
 /// The first interrupt line that is not an ISA interrupt.
-const FIRST_PCI_GSI: u8 = 16;
+pub(crate) const FIRST_PCI_GSI: u8 = 16;
 /// Bytes of the address ranges of local APIC and I/O APIC.
 const PAGE: u64 = 0x1000;
 
@@ -32,6 +32,8 @@ pub struct Interrupts {
     pic: Pic,
     /// The 8259As' output, kept because it is asked for at every entry into the guest.
     pic_output: bool,
+    /// An input of the I/O APIC has a level that no local APIC accepted: it is sent again when one may.
+    refused: bool,
 }
 
 impl Interrupts {
@@ -45,10 +47,14 @@ impl Interrupts {
         if let Some(bootstrap) = apics.first_mut() {
             bootstrap.enter_virtual_wire_mode();
         }
-        Self { apics, io_apic: IoApic::new(), pic: Pic::new(), pic_output: false }
+        Self { apics, io_apic: IoApic::new(), pic: Pic::new(), pic_output: false, refused: false }
     }
 
     /// ISA interrupt `line` (0 to 15) or global system interrupt `line` (16 to 23) is asserted or not.
+    ///
+    /// Global system interrupts do not reach the 8259As: a guest that leaves the I/O APIC unused has no
+    /// vNIC interrupts. It would need an interrupt routing table for the 8259As as well, which the DSDT's
+    /// \_PIC method chooses, and inputs to go with it [ACPI 6.5 5.8.1, 6.2.13].
     pub fn set_line(&mut self, line: u8, asserted: bool) -> Effects {
         let mut effects = Effects::empty();
         if line < FIRST_PCI_GSI {
@@ -232,8 +238,8 @@ impl Interrupts {
         match IoApic::ended_by_write(offset, value) {
             Some(vector) => self.end(vector),
             None => {
-                let due = self.io_apic.write(offset, value);
-                due.map_or(Effects::empty(), |message| self.route(&message))
+                self.io_apic.write(offset, value);
+                self.send_due()
             }
         }
     }
@@ -242,13 +248,36 @@ impl Interrupts {
     fn complete(&mut self, vcpu: u8, access: Access) -> Effects {
         let ended = access.eoi.map_or(Effects::empty(), |vector| self.end(vector));
         let sent = access.ipi.map_or(Effects::empty(), |ipi| self.send(vcpu, &ipi));
-        access.effects | ended | sent
+        let effects = access.effects | ended | sent;
+        // The access may have enabled the local APIC or changed what it is a destination of.
+        if self.refused { effects | self.send_due() } else { effects }
     }
 
     /// Tells the I/O APIC that the level-triggered interrupt `vector` has ended.
     fn end(&mut self, vector: u8) -> Effects {
-        let due = self.io_apic.eoi(vector);
-        due.iter().fold(Effects::empty(), |effects, message| effects | self.route(message))
+        self.io_apic.eoi(vector);
+        self.send_due()
+    }
+
+    /// Sends what the inputs of the I/O APIC have due.
+    fn send_due(&mut self) -> Effects {
+        self.refused = false;
+        (0..INPUTS as u8).fold(Effects::empty(), |effects, input| match self.io_apic.due(input) {
+            Some(message) => effects | self.send_from(input, &message),
+            None => effects,
+        })
+    }
+
+    /// Delivers `message` of the I/O APIC's `input`. The end of a level comes from the local APIC that
+    /// accepted it, so what none accepts, for it is disabled or absent, has to wait at the input.
+    fn send_from(&mut self, input: u8, message: &Message) -> Effects {
+        let accepts = |apic: &LocalApic| apic.is_destination(message) && apic.accepts_fixed();
+        if message.level && !self.apics.iter().any(accepts) {
+            self.io_apic.refused(input);
+            self.refused = true;
+            return Effects::empty();
+        }
+        self.route(message)
     }
 
     fn send(&mut self, sender: u8, ipi: &Ipi) -> Effects {
@@ -267,7 +296,7 @@ impl Interrupts {
 
     fn set_input(&mut self, input: u8, asserted: bool) -> Effects {
         let message = self.io_apic.set_line(input, asserted);
-        message.map_or(Effects::empty(), |message| self.route(&message))
+        message.map_or(Effects::empty(), |message| self.send_from(input, &message))
     }
 
     /// Carries the 8259As' output on to where it is wired.

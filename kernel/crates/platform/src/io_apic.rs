@@ -63,11 +63,6 @@ impl Entry {
             level,
         })
     }
-
-    /// Sends for as long as the line is asserted: what is due after a change other than of the line.
-    fn resend(&mut self) -> Option<Message> {
-        if self.level() && self.asserted { self.send() } else { None }
-    }
 }
 
 /// The I/O APIC.
@@ -107,17 +102,15 @@ impl IoApic {
         }
     }
 
-    /// Writes the 32-bit register at `offset`. The message is due because a level that has been asserted
-    /// meanwhile can be sent now.
-    pub fn write(&mut self, offset: u16, value: u32) -> Option<Message> {
+    /// Writes the 32-bit register at `offset`. Afterwards inputs may have messages [`IoApic::due`].
+    pub fn write(&mut self, offset: u16, value: u32) {
         const ID_WRITABLE: u32 = 0x0f00_0000;
         match (offset, self.select) {
             (IOREGSEL, _) => self.select = value as u8,
             (IOWIN, IOAPICID) => self.id = value & ID_WRITABLE,
-            (IOWIN, select) => return self.write_entry(select, value),
+            (IOWIN, select) => self.write_entry(select, value),
             _ => {}
         }
-        None
     }
 
     /// The vector that a write to `offset` ends, when it is one to the EOI register: to be handed to
@@ -127,18 +120,17 @@ impl IoApic {
         (offset == EOIR).then_some(value as u8)
     }
 
-    fn write_entry(&mut self, select: u8, value: u32) -> Option<Message> {
-        let entry = self.entries.get_mut(entry_index(select))?;
+    fn write_entry(&mut self, select: u8, value: u32) {
+        let Some(entry) = self.entries.get_mut(entry_index(select)) else { return };
         if select & 1 != 0 {
             entry.high = value & HIGH_WRITABLE;
-            return None;
+            return;
         }
         entry.low = entry.low & REMOTE_IRR | value & LOW_WRITABLE;
         // Remote IRR has no meaning for edges. Guests switch an entry to edge and back to end an interrupt.
         if !entry.level() {
             entry.low &= !REMOTE_IRR;
         }
-        entry.resend()
     }
 
     /// Input `pin` is asserted or not. An edge at a masked input is lost [82093AA 3.2.4, interrupt mask].
@@ -150,15 +142,26 @@ impl IoApic {
     }
 
     /// A processor has ended the level-triggered interrupt `vector`: entries that sent it may send again.
-    /// The messages are those of entries whose line is still asserted.
-    pub fn eoi(&mut self, vector: u8) -> heapless::Vec<Message, INPUTS> {
-        let ended = self.entries.iter_mut().filter(|entry| entry.low as u8 == vector && entry.level());
-        ended
-            .filter_map(|entry| {
-                entry.low &= !REMOTE_IRR;
-                entry.resend()
-            })
-            .collect()
+    /// Afterwards those whose line is still asserted have messages [`IoApic::due`].
+    pub fn eoi(&mut self, vector: u8) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.low as u8 == vector && entry.level()) {
+            entry.low &= !REMOTE_IRR;
+        }
+    }
+
+    /// The message that input `pin` has to send other than for an edge: its level is asserted, its entry
+    /// open, and the last message, if there was one, has ended or was refused.
+    pub fn due(&mut self, pin: u8) -> Option<Message> {
+        let entry = self.entries.get_mut(usize::from(pin))?;
+        if entry.level() && entry.asserted { entry.send() } else { None }
+    }
+
+    /// No local APIC accepted the message of input `pin`, so none will end it. Remote IRR tells of
+    /// acceptance [82093AA 3.2.4, remote IRR]: without it the message is due again.
+    pub fn refused(&mut self, pin: u8) {
+        if let Some(entry) = self.entries.get_mut(usize::from(pin)) {
+            entry.low &= !REMOTE_IRR;
+        }
     }
 }
 

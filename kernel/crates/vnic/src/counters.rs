@@ -63,10 +63,13 @@ pub struct Counters {
     pub unknown_register: u64,
 }
 
+/// How many counts there are: one that [`Counters::named`] forgets does not compile.
+const COUNTS: usize = size_of::<Counters>() / size_of::<u64>();
+
 impl Counters {
     /// All counts with their names, for the log.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 27] {
+    pub fn named(&self) -> [(&'static str, u64); COUNTS] {
         [
             ("received", self.received),
             ("received_bytes", self.received_bytes),

@@ -63,7 +63,7 @@ mod tests {
             let error = (u64::from(khz) * 1000).abs_diff(tsc_hz);
             // Half of the last digit that a numerator of 32 bits less those of the crystal can hold, and the
             // guest's rounding to kHz: 3 in a million for 25 MHz.
-            let digit = (u128::from(tsc_hz) * u128::from(crystal_khz) >> 33) as u64;
+            let digit = ((u128::from(tsc_hz) * u128::from(crystal_khz)) >> 33) as u64;
             prop_assert!(error <= digit + digit / 8 + 1000, "{khz} kHz for {tsc_hz} Hz: {leaf:?}");
         }
     }

@@ -19,6 +19,12 @@ fn entry(interrupts: &mut Interrupts, pin: u8, low: u32, destination: u8) {
     }
 }
 
+fn io_apic_low(interrupts: &mut Interrupts, pin: u8) -> u64 {
+    let _ = interrupts.mmio_write(0, GuestPhysical(layout::IO_APIC), Dword, (0x10 + 2 * pin).into(), NOW);
+    let window = GuestPhysical(layout::IO_APIC + 0x10);
+    interrupts.mmio_read(0, window, Dword, NOW).expect("the I/O APIC").0
+}
+
 /// A board whose local APICs are enabled by software, and whose 8259As are masked.
 fn board(vcpus: u8) -> Interrupts {
     let mut interrupts = Interrupts::new(vcpus, 1_000_000_000);
@@ -124,6 +130,56 @@ fn the_io_apics_eoi_register_ends_a_level_interrupt() {
     let _ = board.mmio_write(0, GuestPhysical(layout::IO_APIC + 0x40), Dword, 0x61, NOW);
     assert!(!board.pending(0), "of the same class as what is in service");
     let _ = local(&mut board, 0, EOI, 0);
+    assert_eq!(board.acknowledge(0), Some(0x61));
+}
+
+#[test]
+fn a_level_that_nobody_accepts_arrives_when_a_local_apic_is_enabled() {
+    let mut board = board(2);
+    let _ = local(&mut board, 1, 0xf0, 0xff);
+    entry(&mut board, 17, 0x8061, 1);
+    assert_eq!(board.set_line(17, true), Effects::empty());
+    assert_eq!(io_apic_low(&mut board, 17), 0x8061, "nobody will end it: no remote IRR");
+    assert!(local(&mut board, 1, 0xf0, 0x1ff).contains(Effects::IRQ_CHANGED));
+    assert_eq!(io_apic_low(&mut board, 17), 0xc061);
+    assert_eq!(board.acknowledge(1), Some(0x61));
+    let _ = local(&mut board, 1, 0xf0, 0x1ff);
+    let _ = board.set_line(17, false);
+    let _ = local(&mut board, 1, EOI, 0);
+    assert!(!board.pending(1), "once");
+
+    let _ = board.write_msr(1, 0x1b, 0xfee0_0000, NOW).expect("disabled");
+    let _ = board.set_line(17, true);
+    let _ = board.write_msr(1, 0x1b, 0xfee0_0800, NOW).expect("enabled again");
+    let _ = local(&mut board, 1, 0xf0, 0x1ff);
+    assert_eq!(board.acknowledge(1), Some(0x61));
+}
+
+#[test]
+fn a_level_for_an_absent_destination_arrives_when_its_entry_names_another() {
+    let mut board = board(1);
+    entry(&mut board, 17, 0x8061, 9);
+    let _ = board.set_line(17, true);
+    assert!(!board.pending(0));
+    entry(&mut board, 17, 0x8061, 0);
+    assert_eq!(board.acknowledge(0), Some(0x61));
+
+    entry(&mut board, 18, 0x8071, 9);
+    let _ = board.set_line(18, true);
+    let _ = board.set_line(18, false);
+    entry(&mut board, 18, 0x8071, 0);
+    assert!(!board.pending(0), "released meanwhile");
+    let _ = board.set_line(18, true);
+    assert_eq!(board.acknowledge(0), Some(0x71));
+}
+
+#[test]
+fn a_level_for_a_logical_destination_arrives_when_a_local_apic_joins_it() {
+    let mut board = board(1);
+    entry(&mut board, 17, 0x8961, 4);
+    let _ = board.set_line(17, true);
+    assert!(!board.pending(0));
+    assert!(local(&mut board, 0, 0xd0, 4 << 24).contains(Effects::IRQ_CHANGED));
     assert_eq!(board.acknowledge(0), Some(0x61));
 }
 

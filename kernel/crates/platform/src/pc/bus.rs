@@ -53,8 +53,8 @@ impl Pc {
             let byte = |index: usize| u64::from(self.pci.read_ecam(offset + index as u32)) << (8 * index);
             return Some(((0..width.bytes()).map(byte).sum(), Effects::empty()));
         }
-        let (value, effects) = self.interrupts.mmio_read(vcpu, address, width, now)?;
-        Some((value, self.wire(effects)))
+        // The controllers' own registers change no device's line: there is nothing to wire.
+        self.interrupts.mmio_read(vcpu, address, width, now)
     }
 
     /// Writes memory-mapped registers of the board for processor `vcpu`; None where the board has none.
@@ -72,8 +72,7 @@ impl Pc {
                 bytes.fold(Effects::empty(), |effects, (byte, at)| effects | self.pci.write_ecam(at, byte));
             return Some(self.wire(effects));
         }
-        let effects = self.interrupts.mmio_write(vcpu, address, width, value, now)?;
-        Some(self.wire(effects))
+        self.interrupts.mmio_write(vcpu, address, width, value, now)
     }
 
     fn read_byte(&mut self, port: u16, width: Width, now: Instant) -> (u8, Effects) {

@@ -10,7 +10,7 @@ mod bus;
 #[cfg(test)]
 mod tests;
 
-use crate::interrupts::Interrupts;
+use crate::interrupts::{FIRST_PCI_GSI, Interrupts};
 use crate::layout;
 use crate::pci::{BarHit, PciBus};
 use crate::pit::Pit;
@@ -46,20 +46,26 @@ pub struct Pc {
     rtc: Rtc,
     pci: PciBus,
     power: Power,
+    /// The levels that the interrupt controllers were told last: line 0 in bit 0.
+    lines: u32,
 }
 
 impl Pc {
     /// A board after power-on. To reset a guest, make a new one.
     #[must_use]
     pub fn new(config: &PcConfig) -> Self {
-        Self {
+        let mut pc = Self {
             interrupts: Interrupts::new(config.vcpus, config.tsc_hz),
             pit: Pit::new(),
             uart: Uart::default(),
             rtc: Rtc::new(config.wall_clock_unix_seconds, config.memory_bytes),
             pci: PciBus::new(config.nics),
             power: Power::default(),
-        }
+            lines: 0,
+        };
+        // The PIT's line is high from the start: no rise for the guest to see later.
+        let _ = pc.wire(Effects::IRQ_CHANGED);
+        pc
     }
 
     /// True when [`Pc::acknowledge`] has a vector for processor `vcpu`, to be delivered once it can take
@@ -117,6 +123,12 @@ impl Pc {
         (taken, self.wire(effects))
     }
 
+    /// Bytes of console output lost because the guest sent them without waiting for room.
+    #[must_use]
+    pub fn console_dropped(&self) -> u64 {
+        self.uart.dropped()
+    }
+
     /// What the guest asked for since the last call.
     pub fn power_event(&mut self) -> Option<PowerEvent> {
         self.power.take_event()
@@ -153,7 +165,8 @@ impl Pc {
         self.wire(effects)
     }
 
-    /// Carries the levels of all interrupt lines to the controllers after an access with `effects`.
+    /// Carries the levels of the interrupt lines that changed to the controllers, after an access to a
+    /// device with `effects`.
     fn wire(&mut self, effects: Effects) -> Effects {
         if !effects.contains(Effects::IRQ_CHANGED) {
             return effects;
@@ -161,19 +174,25 @@ impl Pc {
         let mut effects = effects;
         if self.pit.take_irq0_edge() {
             effects |= self.interrupts.set_line(PIT_IRQ, false) | self.interrupts.set_line(PIT_IRQ, true);
+            self.lines |= 1 << PIT_IRQ;
         }
-        for (line, level) in [
-            (PIT_IRQ, self.pit.irq0()),
-            (layout::COM1_IRQ, self.uart.interrupt()),
-            (layout::RTC_IRQ, self.rtc.interrupt()),
-            (layout::SCI_GSI, self.power.interrupt()),
-        ] {
-            effects |= self.interrupts.set_line(line, level);
-        }
-        let pci = self.pci.interrupts();
-        for line in 0..8 {
-            effects |= self.interrupts.set_line(16 + line, pci & (1 << line) != 0);
+        let levels = self.levels();
+        let mut changed = levels ^ self.lines;
+        self.lines = levels;
+        while changed != 0 {
+            let line = changed.trailing_zeros() as u8;
+            changed &= changed - 1;
+            effects |= self.interrupts.set_line(line, levels & 1 << line != 0);
         }
         effects
+    }
+
+    /// The levels of all interrupt lines: line 0 in bit 0.
+    fn levels(&self) -> u32 {
+        u32::from(self.pit.irq0()) << PIT_IRQ
+            | u32::from(self.uart.interrupt()) << layout::COM1_IRQ
+            | u32::from(self.rtc.interrupt()) << layout::RTC_IRQ
+            | u32::from(self.power.interrupt()) << layout::SCI_GSI
+            | u32::from(self.pci.interrupts()) << FIRST_PCI_GSI
     }
 }

@@ -137,6 +137,20 @@ fn a_nic_interrupt_arrives_at_the_input_that_the_routing_table_names() {
 }
 
 #[test]
+fn a_line_that_stays_asserted_interrupts_again_at_the_end() {
+    let mut pc = board();
+    let gsi = layout::pci_gsi(FIRST_NIC_SLOT, 0);
+    route(&mut pc, gsi.into(), LEVEL | 0x41);
+    let _ = pc.set_function_interrupt(FIRST_NIC_SLOT, true);
+    for _ in 0..3 {
+        assert_eq!(pc.acknowledge(0), Some(0x41));
+        assert_eq!(pc.acknowledge(0), None);
+        let eoi = pc.mmio_write(0, GuestPhysical(layout::LOCAL_APIC + 0xb0), Dword, 0, NOW);
+        assert!(eoi.is_some_and(|effects| effects.contains(Effects::IRQ_CHANGED)));
+    }
+}
+
+#[test]
 fn uart_clock_and_power_button_interrupt_at_their_inputs() {
     let mut pc = board();
     route(&mut pc, 4, 0x44);
@@ -211,6 +225,7 @@ proptest! {
                 _ => { let _ = pc.advance(now); }
             }
             let _ = (pc.next_deadline(), pc.power_event(), pc.find_bar(memory), pc.find_port(port));
+            prop_assert_eq!(pc.lines, pc.levels(), "a line changed without IRQ_CHANGED");
         }
     }
 

@@ -145,8 +145,8 @@ impl Uart {
         let dlab = self.lcr & LCR_DLAB != 0;
         let [low, high] = self.divisor.to_le_bytes();
         match register & 7 {
-            0 if dlab => self.divisor = u16::from_le_bytes([value, high]),
-            1 if dlab => self.divisor = u16::from_le_bytes([low, value]),
+            0 if dlab => return self.set_divisor([value, high]),
+            1 if dlab => return self.set_divisor([low, value]),
             0 => return self.transmit(value, now),
             1 => {
                 let enabled = Ier::from_bits_truncate(value);
@@ -225,6 +225,12 @@ impl Uart {
             return Effects::IRQ_CHANGED | Effects::TIMER_CHANGED;
         }
         Effects::empty()
+    }
+
+    /// The character time changes, and with it the end of a character timeout that has begun.
+    fn set_divisor(&mut self, bytes: [u8; 2]) -> Effects {
+        self.divisor = u16::from_le_bytes(bytes);
+        Effects::TIMER_CHANGED
     }
 
     fn thr_is_empty(&self) -> bool {

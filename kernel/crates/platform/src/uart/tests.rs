@@ -107,6 +107,21 @@ fn bytes_below_the_trigger_time_out_after_four_characters() {
 }
 
 #[test]
+fn a_new_divisor_moves_the_timeout_and_says_so() {
+    let mut uart = ready(0x01, 0xc1);
+    assert!(uart.give(b'z', T).0);
+    let _ = uart.write(3, 0x80, T);
+    let mut before = uart.next_deadline().expect("a timeout is due");
+    // DLM lengthens it, DLL shortens it.
+    for (register, value) in [(1, 1), (0, 0)] {
+        assert!(uart.write(register, value, T).contains(Effects::TIMER_CHANGED));
+        let after = uart.next_deadline().expect("still due");
+        assert_ne!(after, before);
+        before = after;
+    }
+}
+
+#[test]
 fn loopback_overrun_is_a_line_status_interrupt_that_lsr_clears() {
     let mut uart = ready(0x04, 0);
     let _ = uart.write(4, 0x18, T);

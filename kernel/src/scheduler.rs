@@ -36,7 +36,8 @@ impl<V: VirtualCpu> Scheduler<V> {
 
     /// Runs until the last guest has stopped.
     pub fn run(&mut self) {
-        let mut last = 0;
+        // The first in the configuration goes first.
+        let mut last = self.vms.len().saturating_sub(1);
         while self.vms.iter().any(|vm| vm.state() != State::Stopped) {
             let now = clock::now();
             self.housekeeping(now);

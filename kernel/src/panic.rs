@@ -2,7 +2,7 @@
 
 use crate::hardware::cpu;
 use crate::hardware::interrupts::Frame;
-use crate::log::{line, output};
+use crate::log::{line, output, tail};
 use crate::vm::history;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -57,6 +57,9 @@ fn begin() {
 
 fn finish(frame: u64) -> ! {
     backtrace(frame);
+    say!("the end of the log:");
+    tail::for_each_line(|text| say!("  {text}"));
+    say!("the last exits:");
     history::for_each_recent(|text| say!("  {text}"));
     say!("stopped");
     output::flush();

@@ -5,6 +5,7 @@
 
 pub mod output;
 pub mod serial;
+pub mod tail;
 
 use core::fmt::{self, Write};
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -38,7 +39,9 @@ impl Log for WeirLog {
         };
         // `weir::virt::vmx::vcpu` speaks as `vmx`: the part that a reader of the log knows.
         let subsystem = subsystem(record.target());
-        output::log_line(|out| line(out, level, subsystem, record.args()));
+        let write = |out: &mut dyn Write| line(out, level, subsystem, record.args());
+        tail::remember(write);
+        output::log_line(write);
     }
 
     fn flush(&self) {

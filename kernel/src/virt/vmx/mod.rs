@@ -3,10 +3,14 @@
 mod capabilities;
 mod controls;
 mod enter;
+mod events;
 mod exit;
 mod fields;
+mod modes;
 mod msrs;
 mod operation;
+mod report;
+mod setup;
 mod vcpu;
 mod vmcs;
 

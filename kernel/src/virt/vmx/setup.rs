@@ -1,0 +1,161 @@
+//! The VMCS before the first entry: controls, Weir's state, and the guest's after reset or at its boot.
+
+use super::controls;
+use super::fields::*;
+use super::modes::CR4_MCE;
+use super::msrs;
+use super::vcpu::Vcpu;
+use crate::hardware::{clock, cpu, descriptors};
+use crate::virt::registers::RSI;
+use crate::virt::{Registers, Segment};
+use platform::boot::EntryState;
+use x86_64::registers::control::{Cr0, Cr3, Cr4};
+use x86_64::registers::model_specific::Efer;
+
+const CR0_PE: u64 = 1 << 0;
+const CR0_ET: u64 = 1 << 4;
+const CR0_NE: u64 = 1 << 5;
+const CR0_NW: u64 = 1 << 29;
+const CR0_CD: u64 = 1 << 30;
+const CR0_PG: u64 = 1 << 31;
+/// Reserved bits of CR0 are all those not named in [SDM3A 2.5].
+const CR0_DEFINED: u64 = 0xe005_003f;
+const CR4_PAE: u64 = 1 << 5;
+const CR4_VMXE: u64 = 1 << 13;
+const EFER_LME: u64 = 1 << 8;
+const EFER_LMA: u64 = 1 << 10;
+/// Access rights [SDM3C 25.4.1]: type, S, DPL, P, AVL, L, D/B, G, unusable.
+const RIGHTS_CODE_64: u32 = 0xa09b;
+const RIGHTS_DATA: u32 = 0xc093;
+const RIGHTS_TSS: u32 = 0x008b;
+const RIGHTS_UNUSABLE: u32 = 1 << 16;
+const RFLAGS_RESERVED_1: u64 = 1 << 1;
+/// Power-on value of IA32_PAT [SDM3A 12.12.4].
+const PAT_RESET: u64 = 0x0007_0406_0007_0406;
+
+pub(super) type SegmentFields =
+    (Field<u16, ReadWrite>, Field<u32, ReadWrite>, Field<u32, ReadWrite>, Field<usize, ReadWrite>);
+
+/// In the order of [`Segment`].
+pub(super) const SEGMENTS: [SegmentFields; 6] = [
+    (GUEST_ES_SELECTOR, GUEST_ES_LIMIT, GUEST_ES_RIGHTS, GUEST_ES_BASE),
+    (GUEST_CS_SELECTOR, GUEST_CS_LIMIT, GUEST_CS_RIGHTS, GUEST_CS_BASE),
+    (GUEST_SS_SELECTOR, GUEST_SS_LIMIT, GUEST_SS_RIGHTS, GUEST_SS_BASE),
+    (GUEST_DS_SELECTOR, GUEST_DS_LIMIT, GUEST_DS_RIGHTS, GUEST_DS_BASE),
+    (GUEST_FS_SELECTOR, GUEST_FS_LIMIT, GUEST_FS_RIGHTS, GUEST_FS_BASE),
+    (GUEST_GS_SELECTOR, GUEST_GS_LIMIT, GUEST_GS_RIGHTS, GUEST_GS_BASE),
+];
+
+impl Vcpu {
+    fn set_segment(&mut self, which: usize, selector: u16, limit: u32, rights: u32) {
+        let (selectors, limits, all_rights, bases) = SEGMENTS[which];
+        self.vmcs.write(selectors, selector);
+        self.vmcs.write(bases, 0);
+        self.vmcs.write(limits, limit);
+        self.vmcs.write(all_rights, rights);
+    }
+
+    pub(super) fn set_controls(&mut self, ept_pointer: u64, vpid: u16) {
+        let controls = self.controls;
+        let vmcs = &mut self.vmcs;
+        vmcs.write(PIN_CONTROLS, controls.pin);
+        vmcs.write(PRIMARY_CONTROLS, controls.primary);
+        vmcs.write(SECONDARY_CONTROLS, controls.secondary);
+        vmcs.write(EXIT_CONTROLS, controls.exit);
+        vmcs.write(ENTRY_CONTROLS, controls.entry);
+        vmcs.write(EXCEPTION_BITMAP, controls::EXCEPTIONS);
+        vmcs.write(PAGE_FAULT_MASK, 0);
+        vmcs.write(PAGE_FAULT_MATCH, 0);
+        vmcs.write(CR3_TARGET_COUNT, 0);
+        vmcs.write(EXIT_MSR_STORE_COUNT, 0);
+        vmcs.write(EXIT_MSR_LOAD_COUNT, 0);
+        vmcs.write(ENTRY_MSR_LOAD_COUNT, 0);
+        vmcs.write(ENTRY_INTERRUPTION_INFORMATION, 0);
+        vmcs.write(IO_BITMAP_A, self.operation.io_bitmaps.0);
+        vmcs.write(IO_BITMAP_B, self.operation.io_bitmaps.0 + 4096);
+        vmcs.write(MSR_BITMAPS, self.operation.msr_bitmaps.0);
+        vmcs.write(EPT_POINTER, ept_pointer);
+        vmcs.write(VPID, vpid);
+        vmcs.write(VMCS_LINK_POINTER, u64::MAX);
+        // The guest's TSC is zero at the instant zero of Weir's clock.
+        vmcs.write(TSC_OFFSET, clock::origin().wrapping_neg());
+        if controls.secondary & controls::secondary::XSAVES != 0 {
+            vmcs.write(XSS_EXITING_BITMAP, 0);
+        }
+    }
+
+    pub(super) fn set_host_state(&mut self) {
+        let Some(segments) = descriptors::host_segments() else { return };
+        let (gdt, idt) = (x86_64::instructions::tables::sgdt(), x86_64::instructions::tables::sidt());
+        let (frame, flags) = Cr3::read_raw();
+        let vmcs = &mut self.vmcs;
+        vmcs.write(HOST_CR0, Cr0::read_raw() as usize);
+        vmcs.write(HOST_CR3, (frame.start_address().as_u64() | u64::from(flags)) as usize);
+        vmcs.write(HOST_CR4, Cr4::read_raw() as usize);
+        for field in [HOST_ES_SELECTOR, HOST_SS_SELECTOR, HOST_DS_SELECTOR] {
+            vmcs.write(field, segments.data);
+        }
+        vmcs.write(HOST_CS_SELECTOR, segments.code);
+        vmcs.write(HOST_FS_SELECTOR, 0);
+        vmcs.write(HOST_GS_SELECTOR, 0);
+        vmcs.write(HOST_TR_SELECTOR, segments.task);
+        vmcs.write(HOST_FS_BASE, 0);
+        vmcs.write(HOST_GS_BASE, 0);
+        vmcs.write(HOST_TR_BASE, segments.task_base as usize);
+        vmcs.write(HOST_GDTR_BASE, gdt.base.as_u64() as usize);
+        vmcs.write(HOST_IDTR_BASE, idt.base.as_u64() as usize);
+        vmcs.write(HOST_SYSENTER_CS, 0);
+        vmcs.write(HOST_SYSENTER_ESP, 0);
+        vmcs.write(HOST_SYSENTER_EIP, 0);
+        vmcs.write(HOST_PAT, cpu::rdmsr(msrs::IA32_PAT));
+        vmcs.write(HOST_EFER, Efer::read_raw());
+    }
+
+    pub(super) fn set_guest_state(&mut self) {
+        for which in 0..6 {
+            self.set_segment(which, 0, 0xffff_ffff, RIGHTS_DATA);
+        }
+        let vmcs = &mut self.vmcs;
+        vmcs.write(GUEST_LDTR_SELECTOR, 0);
+        vmcs.write(GUEST_LDTR_BASE, 0);
+        vmcs.write(GUEST_LDTR_LIMIT, 0);
+        vmcs.write(GUEST_LDTR_RIGHTS, RIGHTS_UNUSABLE);
+        vmcs.write(GUEST_TR_SELECTOR, 0);
+        vmcs.write(GUEST_TR_BASE, 0);
+        vmcs.write(GUEST_TR_LIMIT, 0xffff);
+        vmcs.write(GUEST_TR_RIGHTS, RIGHTS_TSS);
+        vmcs.write(GUEST_IDTR_BASE, 0);
+        vmcs.write(GUEST_IDTR_LIMIT, 0);
+        vmcs.write(GUEST_DEBUGCTL, 0);
+        vmcs.write(GUEST_DR7, 0x400);
+        vmcs.write(GUEST_PAT, PAT_RESET);
+        vmcs.write(GUEST_INTERRUPTIBILITY, 0);
+        vmcs.write(GUEST_ACTIVITY, 0);
+        vmcs.write(GUEST_PENDING_DEBUG, 0);
+        vmcs.write(GUEST_SYSENTER_CS, 0);
+        vmcs.write(GUEST_SYSENTER_ESP, 0);
+        vmcs.write(GUEST_SYSENTER_EIP, 0);
+        vmcs.write(GUEST_RFLAGS, RFLAGS_RESERVED_1 as usize);
+        // CD and NW are shadowed: a guest must not switch the machine's caches off. NE must be 1.
+        vmcs.write(CR0_MASK, (CR0_NE | CR0_NW | CR0_CD | !CR0_DEFINED) as usize);
+        vmcs.write(CR4_MASK, (CR4_VMXE | CR4_MCE | self.cr4_reserved) as usize);
+    }
+
+    /// Puts the guest where the boot protocol says.
+    pub(super) fn start_at(&mut self, state: &EntryState) {
+        for which in [0, 2, 3, 4, 5] {
+            self.set_segment(which, state.data_selector, 0xffff_ffff, RIGHTS_DATA);
+        }
+        self.set_segment(Segment::Cs as usize, state.code_selector, 0xffff_ffff, RIGHTS_CODE_64);
+        self.vmcs.write(GUEST_GDTR_BASE, state.gdt_base as usize);
+        self.vmcs.write(GUEST_GDTR_LIMIT, state.gdt_limit.into());
+        self.vmcs.write(GUEST_CR3, state.cr3 as usize);
+        self.set_cr0(CR0_PE | CR0_ET | CR0_NE | CR0_PG);
+        self.set_cr4(CR4_PAE);
+        self.set_efer(EFER_LME | EFER_LMA);
+        self.vmcs.write(GUEST_RIP, state.rip as usize);
+        self.vmcs.write(GUEST_RSP, state.rsp as usize);
+        self.registers = Registers::default();
+        self.registers.general[RSI] = state.rsi;
+    }
+}

@@ -13,8 +13,12 @@ fail() {
     exit 1
 }
 
-# The mirror this machine uses for Debian, or Debian's own.
+# WEIR_DEBIAN_MIRROR, or the mirror that this machine uses for Debian.
 mirror() {
+    if [ -n "${WEIR_DEBIAN_MIRROR:-}" ]; then
+        echo "$WEIR_DEBIAN_MIRROR"
+        return
+    fi
     . /etc/os-release
     if [ "${ID:-}" = debian ] && [ -n "${VERSION_CODENAME:-}" ]; then
         apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
@@ -39,7 +43,8 @@ state=$folder/.apt
 mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
 : >"$state/status"
 uri=$(mirror)
-echo "deb [arch=amd64 signed-by=$keyring] ${uri:-http://deb.debian.org/debian} $suite main" >"$state/sources.list"
+[ -n "$uri" ] || fail "this machine's apt knows no mirror of Debian: set WEIR_DEBIAN_MIRROR to the URL of one"
+echo "deb [arch=amd64 signed-by=$keyring] $uri $suite main" >"$state/sources.list"
 
 apt() {
     program=$1

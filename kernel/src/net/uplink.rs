@@ -16,8 +16,8 @@ use nic::{E1000, NicError, PciId};
 
 /// How often a card is looked after without an interrupt: link, hang, statistics.
 pub const CHECK_EVERY: Duration = Duration::from_millis(10);
-/// Memory for rings and buffers of one card.
-const ARENA: usize = 8 << 20;
+/// Memory for rings and buffers of one card: 256 buffers of 2 KiB each way, and the rings.
+const ARENA: usize = (1 << 20) + 64 * 1024;
 
 /// Why a card cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,8 @@ pub use micro::numbered::PORT;
 
 /// Silence after which either end gives up. Generous: the other end may still be booting.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// How long an answer to a knock is waited for.
+const KNOCK: Duration = Duration::from_secs(2);
 /// Faults that are told; all are counted.
 const FAULTS_TOLD: usize = 8;
 
@@ -48,15 +50,17 @@ pub fn sink(socket: &UdpSocket) -> Outcome<u32> {
     }
 }
 
-/// Sends `count` datagrams, at most `window` ahead of the acknowledgements, and then the end.
+/// Sends `count` datagrams, at most `window` ahead of the acknowledgements, and then the end. The receiver need not
+/// be there yet.
 ///
 /// # Errors
 /// An acknowledgement did not come.
 pub fn blast(socket: &UdpSocket, to: SocketAddr, count: u32, window: u32) -> Outcome {
-    socket.set_read_timeout(Some(PATIENCE)).context("UDP time-out")?;
     let mut payload = [0; 1472];
-    let mut acknowledged = 0;
-    for number in 0..count {
+    knock(socket, to, &mut payload)?;
+    socket.set_read_timeout(Some(PATIENCE)).context("UDP time-out")?;
+    let mut acknowledged = 1;
+    for number in 1..count {
         while number - acknowledged >= window {
             let answer = acknowledgement(socket).context(format!("acknowledgement after {acknowledged}"))?;
             acknowledged = answer.min(number);
@@ -69,6 +73,21 @@ pub fn blast(socket: &UdpSocket, to: SocketAddr, count: u32, window: u32) -> Out
     socket.send_to(&payload[..length], to).context("sending the end")?;
     while acknowledgement(socket).context("acknowledgement of the end")? != LAST {}
     Ok(())
+}
+
+/// Sends number 0 until it is acknowledged.
+fn knock(socket: &UdpSocket, to: SocketAddr, payload: &mut [u8; 1472]) -> Outcome {
+    socket.set_read_timeout(Some(KNOCK)).context("UDP time-out")?;
+    let length = write(payload, 0);
+    let mut answer = Ok(0);
+    for _ in 0..PATIENCE.as_millis() / KNOCK.as_millis() {
+        socket.send_to(&payload[..length], to).context("sending 0")?;
+        answer = acknowledgement(socket);
+        if answer.is_ok() {
+            break;
+        }
+    }
+    answer.map(drop).context("acknowledgement of 0")
 }
 
 fn acknowledgement(socket: &UdpSocket) -> std::io::Result<u32> {

@@ -207,8 +207,6 @@ fn udp(run: &mut Run) -> Outcome {
 
     let sender = thread::spawn(move || {
         let socket = UdpSocket::bind((PEER, PORT)).context("binding a UDP socket")?;
-        // The guest's program may not have started yet: nothing may be lost for that.
-        thread::sleep(Duration::from_secs(10));
         traffic::blast(&socket, (GUEST, PORT).into(), DATAGRAMS, WINDOW)
     });
     run.shell("linux", "weir-traffic sink", TRANSFER)?;

@@ -84,6 +84,10 @@ impl Sequence {
         if !whole {
             return Err(Fault::Damaged);
         }
+        // A sender knocks with number 0 until it is answered: the receiver may not have been there yet.
+        if number == 0 && self.next == 1 {
+            return Ok(1);
+        }
         if number < self.next {
             return Err(Fault::Again(number));
         }
@@ -115,6 +119,13 @@ mod tests {
         let mut last = payload(LAST);
         last[8..12].copy_from_slice(&5000_u32.to_be_bytes());
         assert_eq!(sequence.take(&last), Err(Fault::End { count: 5000 }));
+    }
+
+    #[test]
+    fn knocking_is_no_fault_before_the_run_goes_on() {
+        let mut sequence = Sequence::default();
+        assert_eq!([0, 0, 1].map(|number| sequence.take(&payload(number))), [Ok(1), Ok(1), Ok(2)]);
+        assert_eq!(sequence.take(&payload(0)), Err(Fault::Again(0)));
     }
 
     #[test]

@@ -13,8 +13,6 @@ const CPUID_1_ECX_XSAVE: u32 = 1 << 26;
 const XCR0_X87: u64 = 1 << 0;
 const XCR0_SSE: u64 = 1 << 1;
 const XCR0_AVX: u64 = 1 << 2;
-/// opmask, ZMM_Hi256, Hi16_ZMM: all or none.
-const XCR0_AVX512: u64 = 7 << 5;
 
 /// State components that guests may enable: what the processor has of those that need no other support.
 static OFFERED: Once<u64> = Once::new();
@@ -34,11 +32,12 @@ pub fn init() {
     OFFERED.call_once(|| if has_xsave { offered_of(cpu::cpuid(0xd, 0)) } else { 0 });
 }
 
+/// AVX-512 is left out: where the suite runs, in Bochs 2.7, its state gets lost when a guest's kernel switches
+/// tasks, and a guest that is shown it sees one process in fifty die. It comes back when a processor has shown
+/// that it works.
 fn offered_of(leaf: core::arch::x86_64::CpuidResult) -> u64 {
     let supported = u64::from(leaf.edx) << 32 | u64::from(leaf.eax);
-    let known = XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512;
-    let offered = supported & known;
-    if offered & XCR0_AVX512 == XCR0_AVX512 { offered } else { offered & !XCR0_AVX512 }
+    supported & (XCR0_X87 | XCR0_SSE | XCR0_AVX)
 }
 
 /// XCR0 with everything that guests may enable; zero without XSAVE.
@@ -46,12 +45,9 @@ pub fn offered() -> u64 {
     OFFERED.get().copied().unwrap_or(0)
 }
 
-/// What XSETBV checks [SDM1 13.3]: x87 always, AVX with SSE, AVX-512 with AVX and whole.
+/// What XSETBV checks [SDM1 13.3]: x87 always, AVX with SSE.
 fn valid_xcr0(value: u64, offered: u64) -> bool {
-    value & XCR0_X87 != 0
-        && value & !offered == 0
-        && (value & XCR0_AVX == 0 || value & XCR0_SSE != 0)
-        && (value & XCR0_AVX512 == 0 || value & XCR0_AVX512 == XCR0_AVX512 && value & XCR0_AVX != 0)
+    value & XCR0_X87 != 0 && value & !offered == 0 && (value & XCR0_AVX == 0 || value & XCR0_SSE != 0)
 }
 
 /// One virtual processor's extended state.
@@ -135,21 +131,10 @@ mod tests {
 
     #[test]
     fn xcr0_is_checked_as_the_processor_does() {
-        let offered = 0xe7;
-        for (value, valid) in [
-            (1, true),
-            (3, true),
-            (7, true),
-            (0xe7, true),
-            (0, false),
-            (2, false),
-            (5, false),
-            (0x27, false),
-            (0xe3, false),
-            (9, false),
-        ] {
-            assert_eq!(valid_xcr0(value, offered), valid, "{value:#x}");
+        for (value, valid) in
+            [(1, true), (3, true), (7, true), (0, false), (2, false), (5, false), (0xe7, false)]
+        {
+            assert_eq!(valid_xcr0(value, 7), valid, "{value:#x}");
         }
-        assert!(!valid_xcr0(0xe7, 7));
     }
 }

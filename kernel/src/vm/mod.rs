@@ -127,6 +127,8 @@ pub struct Vm<V: VirtualCpu> {
     console: Console,
     /// The guest has written to its console.
     console_due: bool,
+    /// Typed, and not yet in the guest's UART.
+    typed: heapless::Deque<u8, 256>,
     /// An exception to deliver before the next instruction.
     fault: Option<Event>,
     effects: Effects,
@@ -220,6 +222,7 @@ impl<V: VirtualCpu> Vm<V> {
             self.console.advance(self.number, &self.name, now);
         }
         self.refresh_nics(now);
+        self.pass_typed(now);
         self.show_console(now);
         if let Some(event) = self.pc.power_event() {
             self.stop(&event.into());
@@ -307,10 +310,21 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// A byte typed at the guest's console.
     pub fn give_console(&mut self, byte: u8, now: Instant) {
-        let (taken, effects) = self.pc.give_console(byte, now);
-        self.apply(effects);
-        // A byte that finds the guest's FIFO full is lost, as on a line without flow control; the UART counts.
-        let _ = taken;
+        // Who types 256 bytes ahead of the guest loses some, as on a line without flow control.
+        let _ = self.typed.push_back(byte);
+        self.pass_typed(now);
+    }
+
+    /// Passes typed bytes on as the guest's UART has room for them.
+    fn pass_typed(&mut self, now: Instant) {
+        while let Some(&byte) = self.typed.front() {
+            let (taken, effects) = self.pc.give_console(byte, now);
+            self.apply(effects);
+            if !taken {
+                return;
+            }
+            self.typed.pop_front();
+        }
     }
 
     /// Ends the guest, with a report when it was not its own wish.

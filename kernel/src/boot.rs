@@ -66,6 +66,7 @@ fn start(info: &'static mut BootInfo) -> ! {
 }
 
 fn boot(info: &'static mut BootInfo) -> Result<Scheduler<vmx::Vcpu>, BootError> {
+    pci::quiesce_all();
     let offset = info.physical_memory_offset.into_option().ok_or(BootError::NoDirectMap)?;
     // SAFETY: the loader mapped all of physical memory there, and nothing has used the map before.
     unsafe { physical::set_direct_map(offset) };

@@ -14,6 +14,8 @@ EFI := --release --target x86_64-unknown-uefi $(STD)
 # boot is checked and tested as it is used, since the loader takes minutes to build for each profile.
 HOST := --workspace --exclude weir --exclude weir-uefi --exclude micro --exclude boot
 CONFIG ?= boot/examples/one-guest.toml
+# Which emulator, where the choice is not left to the tools: see docs/emulators.md.
+export ACCEL
 KERNEL := target/x86_64-hv/release/weir
 STAGE := target/x86_64-unknown-uefi/release/weir-uefi.efi
 BOOT := target/release/boot
@@ -24,6 +26,7 @@ IMAGES := target/images
 help:
 	@echo 'make run      boot CONFIG ($(CONFIG)) in an emulator, its console here'
 	@echo 'make test     all tests: host, then emulated machines'
+	@echo '              ACCEL= chooses the emulator: kvm, qemu-svm, bochs-vtx, bochs-svm (a list for make test)'
 	@echo 'make check    format, lints, host tests'
 	@echo 'make image    BIOS and UEFI disk images and a file for PXE of CONFIG in $(IMAGES)'
 	@echo 'make setup    what the others need; they call it themselves'
@@ -58,7 +61,7 @@ image: kernel stage boot guest
 
 run: kernel boot guest
 	@$(BOOT) image $(CONFIG) --kernel $(KERNEL) --out $(IMAGES) --bios
-	@cargo run -q --release -p end-to-end --bin run-bochs -- $(IMAGES)/weir-bios.img
+	@cargo run -q --release -p end-to-end --bin run -- $(IMAGES)
 
 host-test: setup
 	@cargo test -q $(HOST)
@@ -77,6 +80,7 @@ check: lint host-test
 lint: setup
 	@cargo fmt --all --check
 	@cargo clippy -q $(HOST) --all-targets -- -D warnings
+	@cargo clippy -q -p end-to-end --test end_to_end -- -D warnings
 	@cargo clippy -q --release -p boot --all-targets -- -D warnings
 	@cargo clippy -q -p weir $(BARE) -- -D warnings
 	@cargo clippy -q -p weir-uefi $(EFI) -- -D warnings

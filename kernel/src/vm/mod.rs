@@ -11,6 +11,7 @@ pub mod vnic_slot;
 pub mod walk;
 
 use crate::log::output;
+use crate::virt;
 use crate::virt::exit::{Event, Exit, KINDS, MemoryAccess};
 use crate::virt::{Entry, VirtualCpu};
 use alloc::string::String;
@@ -338,7 +339,7 @@ impl<V: VirtualCpu> Vm<V> {
             return;
         }
         log::error!("{}: stopped: {reason}", self.name);
-        self.vcpu.report(&mut |text| log::error!("{}:   {text}", self.name));
+        virt::report::describe(&self.vcpu, &mut |text| log::error!("{}:   {text}", self.name));
         let mut bytes = [0; 15];
         let code = device_access::fetch(self, &mut bytes);
         log::error!("{}:   code at rip {code:02x?}", self.name);

@@ -32,6 +32,8 @@ pub enum Need {
     Firmware(Firmware),
     /// The cable can be pulled.
     Cable,
+    /// The screen can be read.
+    Screen,
     /// Frames of more than 1514 bytes come in from the wire.
     JumboFromWire,
     /// A few Linux guests start in minutes; for what is tested elsewhere with the same code of Weir.
@@ -115,8 +117,9 @@ impl Backend {
             }
             Need::Card(_) => is_bochs.then_some("of Intel's gigabit cards Bochs has the 82540EM only"),
             Need::Board(Board::Q35) => is_bochs.then_some("Bochs has no Q35"),
-            Need::Firmware(Firmware::Uefi) => is_bochs.then_some("Bochs does not run OVMF"),
+            Need::Firmware(_) => is_bochs.then_some("Bochs does not run OVMF"),
             Need::Cable => is_bochs.then_some("Bochs has no cable to pull"),
+            Need::Screen => is_bochs.then_some("Bochs shows its screen to nobody here"),
             Need::JumboFromWire => is_bochs.then_some("Bochs takes no frame over 1514 bytes from a tap"),
             Need::Speed => (self == Self::BochsSvm)
                 .then_some("too slow for every run: qemu-svm has the same code, bochs-vtx the same emulator"),

@@ -23,6 +23,7 @@ pub mod qemu;
 pub mod qmp;
 pub mod run;
 pub mod scenario;
+pub mod screen;
 pub mod traffic;
 pub mod wire;
 

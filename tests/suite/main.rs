@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod cards;
+mod firmware;
 mod guests;
 mod linux;
 mod misbehaviour;
@@ -52,6 +53,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(misbehaviour::trials(backend));
         trials.extend(network::trials(backend));
         trials.extend(cards::trials(backend));
+        trials.extend(firmware::trials(backend));
     }
     trials.extend(last);
     trials

@@ -12,7 +12,7 @@ use crate::memory::{FrameError, Frames};
 use alloc::string::String;
 use base::{Duration, HostPhysical, Instant};
 use config::NicMatch;
-use nic::{E1000, NicError, PciId};
+use nic::{Nic, NicError, PciId};
 
 /// How often a card is looked after without an interrupt: link, hang, statistics.
 pub const CHECK_EVERY: Duration = Duration::from_millis(10);
@@ -108,7 +108,7 @@ pub struct Uplink {
     /// Its name in the configuration.
     pub name: String,
     /// The driver.
-    pub nic: E1000<Host>,
+    pub nic: Nic<Host>,
     vector: u8,
 }
 
@@ -142,7 +142,7 @@ impl Uplink {
         function.enable();
         let host = Host { arena: DmaMemory::allocate(frames, ARENA, 4096)?, used: 0 };
         let mut nic =
-            E1000::new(host, registers, PciId { vendor: function.vendor, device: function.device })?;
+            Nic::new(host, registers, PciId { vendor: function.vendor, device: function.device })?;
         let vector = interrupts::NIC_VECTOR + number as u8;
         if !io_apics.route_pci(machine, function.interrupt_line, vector) {
             log::warn!("{name}: interrupt line {} leads to no IO-APIC: polled only", function.interrupt_line);

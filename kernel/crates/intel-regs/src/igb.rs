@@ -1,19 +1,12 @@
 //! What the 82576 and its kin, I210 and I350, have beside the registers of the 8254x.
 //!
 //! Sources: Intel, *82576 Gigabit Ethernet Controller Datasheet*, *I210 Datasheet*, *I350 Datasheet*. Where
-//! the three agree the I210's section is cited, as `[I210 section]`.
+//! the three agree the I210's section is cited, as `[I210 section]`. They have ICR, IMS, IMC and others twice:
+//! at places of their own, and where the 8254x has them; QEMU's model of the 82576 knows only the latter.
 
 use crate::queue::{ReceiveQueue, TransmitQueue};
 use bitflags::bitflags;
 
-/// Interrupt Cause Read, at its own place in this family [I210 8.8.9].
-pub const ICR: u32 = 0x1500;
-/// Interrupt Cause Set [I210 8.8.10].
-pub const ICS: u32 = 0x1504;
-/// Interrupt Mask Set/Read [I210 8.8.11].
-pub const IMS: u32 = 0x1508;
-/// Interrupt Mask Clear [I210 8.8.12].
-pub const IMC: u32 = 0x150c;
 /// General Purpose Interrupt Enable, [`Gpie`] [I210 8.8.17].
 pub const GPIE: u32 = 0x1514;
 /// Extended Interrupt Cause Set [I210 8.8.4].

@@ -57,44 +57,35 @@ impl Causes {
     }
 }
 
-/// The registers of the causes that all families have, where a family has them [8254x 13.4.17 to 13.4.21].
-pub(crate) struct CauseRegisters {
-    pub(crate) icr: u32,
-    pub(crate) ims: u32,
-    pub(crate) imc: u32,
+/// Masks all causes that every family has [8254x 13.4.21].
+pub(crate) fn mask<R: Registers>(registers: &mut R) {
+    registers.write(reg::IMC, u32::MAX);
 }
 
-impl CauseRegisters {
-    /// Where the 8254x has them.
-    pub(crate) const COMMON: Self = Self { icr: reg::ICR, ims: reg::IMS, imc: reg::IMC };
+/// Lets through those that are wanted [8254x 13.4.20].
+pub(crate) fn unmask<R: Registers>(registers: &mut R, transmit: bool) {
+    let transmit = if transmit { Interrupt::TXDW } else { Interrupt::empty() };
+    registers.write(reg::IMS, (WANTED | transmit).bits());
+}
 
-    pub(crate) fn mask<R: Registers>(&self, registers: &mut R) {
-        registers.write(self.imc, u32::MAX);
-    }
+/// Masks completed transmissions.
+pub(crate) fn mask_transmit<R: Registers>(registers: &mut R) {
+    registers.write(reg::IMC, Interrupt::TXDW.bits());
+}
 
-    pub(crate) fn unmask<R: Registers>(&self, registers: &mut R, transmit: bool) {
-        let transmit = if transmit { Interrupt::TXDW } else { Interrupt::empty() };
-        registers.write(self.ims, (WANTED | transmit).bits());
+/// Reading the causes clears them and lets the interrupt line go [8254x 13.4.17]. All ones: nothing answers
+/// at the card's address.
+pub(crate) fn causes<R: Registers>(registers: &mut R) -> Option<Causes> {
+    let icr = registers.read(reg::ICR);
+    if icr == u32::MAX {
+        return None;
     }
-
-    pub(crate) fn mask_transmit<R: Registers>(&self, registers: &mut R) {
-        registers.write(self.imc, Interrupt::TXDW.bits());
-    }
-
-    /// Reading the causes clears them and lets the interrupt line go. All ones: nothing answers at the
-    /// card's address.
-    pub(crate) fn causes<R: Registers>(&self, registers: &mut R) -> Option<Causes> {
-        let icr = registers.read(self.icr);
-        if icr == u32::MAX {
-            return None;
-        }
-        let icr = Interrupt::from_bits_retain(icr);
-        Some(Causes {
-            link: icr.contains(Interrupt::LSC),
-            receive: icr.intersects(Interrupt::RXT0 | Interrupt::RXDMT0 | Interrupt::RXO),
-            transmit: icr.intersects(Interrupt::TXDW | Interrupt::TXQE),
-        })
-    }
+    let icr = Interrupt::from_bits_retain(icr);
+    Some(Causes {
+        link: icr.contains(Interrupt::LSC),
+        receive: icr.intersects(Interrupt::RXT0 | Interrupt::RXDMT0 | Interrupt::RXO),
+        transmit: icr.intersects(Interrupt::TXDW | Interrupt::TXQE),
+    })
 }
 
 /// An interval in the units of ITR, up to 16 ms [8254x 13.4.18].

@@ -5,7 +5,7 @@ use crate::event::Events;
 use crate::{Event, Host, NicError, Registers, wait};
 use base::time::Duration;
 use intel_regs::phy::{self, Pctrl, Pstatus};
-use intel_regs::{Mdic, reg};
+use intel_regs::{Mdic, Status, reg};
 
 /// How long an access to a PHY register may take: MDI moves 64 bits at about 1 MHz [8254x 13.4.7].
 pub(crate) const PHY_LIMIT: Duration = Duration::from_millis(10);
@@ -22,16 +22,16 @@ pub(crate) fn wake<H: Host, C: Initialise>(host: &mut H, registers: &mut H::Regi
     }
 }
 
-/// A PHY that has negotiated, or has a link, is left alone: restarting would take the link down for seconds.
-/// One that has neither loses nothing, and may not have begun by itself.
+/// A PHY that has negotiated, or whose link the MAC uses, is left alone: restarting would take the link down
+/// for seconds. One that has neither loses nothing, and may not have begun by itself.
 fn negotiate<H: Host>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
     let asleep = Pctrl::POWER_DOWN | Pctrl::ISOLATE | Pctrl::LOOPBACK;
     let control = Pctrl::from_bits_retain(read(host, registers, phy::PCTRL)?);
-    // The link status latches low: the first read tells of the past.
-    read(host, registers, phy::PSTATUS)?;
-    let status = Pstatus::from_bits_retain(read(host, registers, phy::PSTATUS)?);
-    let done = status.intersects(Pstatus::LINK_STATUS | Pstatus::AUTO_NEGOTIATION_COMPLETE);
-    if done && !control.intersects(asleep) && control.contains(Pctrl::AUTO_NEGOTIATION_ENABLE) {
+    let complete = Pstatus::from_bits_retain(read(host, registers, phy::PSTATUS)?)
+        .contains(Pstatus::AUTO_NEGOTIATION_COMPLETE);
+    let linked = Status::from_bits_retain(registers.read(reg::STATUS)).contains(Status::LU);
+    if (complete || linked) && !control.intersects(asleep) && control.contains(Pctrl::AUTO_NEGOTIATION_ENABLE)
+    {
         return Ok(());
     }
     let on = Pctrl::AUTO_NEGOTIATION_ENABLE | Pctrl::RESTART_AUTO_NEGOTIATION;

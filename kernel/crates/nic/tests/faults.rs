@@ -92,12 +92,14 @@ fn a_sleeping_phy_is_woken_and_one_with_a_link_left_alone() {
         let (machine, _driver) = started(FakeCard { phy_control: before, ..FakeCard::default() });
         assert_eq!(machine.card.borrow().phy_control, after, "{before:#x}");
     }
-    for phy_status in [1 << 2, 1 << 5] {
-        let (machine, _driver) = started(FakeCard { phy_status, ..FakeCard::default() });
-        assert_eq!(machine.card.borrow().phy_control, FakeCard::default().phy_control);
+    let negotiating = FakeCard::default().phy_control;
+    for (link, phy_status, after) in
+        [(true, 0, negotiating), (false, 1 << 5, negotiating), (false, 0, negotiating | AWAKE)]
+    {
+        let machine = Machine::new(FakeCard { link, phy_status, ..FakeCard::default() });
+        let _driver = machine.start().expect("the card starts");
+        assert_eq!(machine.card.borrow().phy_control, after, "{link} {phy_status:#x}");
     }
-    let (machine, _driver) = started(FakeCard { phy_status: 0, ..FakeCard::default() });
-    assert_eq!(machine.card.borrow().phy_control, 0x0140 | AWAKE, "it may not have begun by itself");
 }
 
 #[test]

@@ -2,8 +2,7 @@
 
 use super::E1000Chip;
 use crate::chip::Interrupts;
-use crate::interrupt::{CauseRegisters, itr_units};
-use crate::{Causes, InterruptMode, Registers};
+use crate::{Causes, InterruptMode, Registers, interrupt};
 use base::time::Duration;
 use intel_regs::reg;
 
@@ -14,22 +13,22 @@ impl Interrupts for E1000Chip {
     fn route<R: Registers>(_registers: &mut R, _mode: InterruptMode) {}
 
     fn mask<R: Registers>(registers: &mut R) {
-        CauseRegisters::COMMON.mask(registers);
+        interrupt::mask(registers);
     }
 
     fn unmask<R: Registers>(registers: &mut R, _mode: InterruptMode, transmit: bool) {
-        CauseRegisters::COMMON.unmask(registers, transmit);
+        interrupt::unmask(registers, transmit);
     }
 
     fn mask_transmit<R: Registers>(registers: &mut R, _mode: InterruptMode) {
-        CauseRegisters::COMMON.mask_transmit(registers);
+        interrupt::mask_transmit(registers);
     }
 
     fn causes<R: Registers>(registers: &mut R, _mode: InterruptMode) -> Option<Causes> {
-        CauseRegisters::COMMON.causes(registers)
+        interrupt::causes(registers)
     }
 
     fn throttle<R: Registers>(registers: &mut R, _mode: InterruptMode, interval: Duration) {
-        registers.write(reg::ITR, itr_units(interval));
+        registers.write(reg::ITR, interrupt::itr_units(interval));
     }
 }

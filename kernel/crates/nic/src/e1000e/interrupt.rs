@@ -2,8 +2,7 @@
 
 use super::E1000eChip;
 use crate::chip::Interrupts;
-use crate::interrupt::{CauseRegisters, itr_units};
-use crate::{Causes, InterruptMode, Registers};
+use crate::{Causes, InterruptMode, Registers, interrupt};
 use base::time::Duration;
 use intel_regs::e1000e::{EIAC, IAM, IVAR, QueueInterrupt, eitr, ivar};
 use intel_regs::pcie::CtrlExtPcie;
@@ -32,12 +31,12 @@ impl Interrupts for E1000eChip {
     }
 
     fn mask<R: Registers>(registers: &mut R) {
-        CauseRegisters::COMMON.mask(registers);
+        interrupt::mask(registers);
     }
 
     fn unmask<R: Registers>(registers: &mut R, mode: InterruptMode, transmit: bool) {
         if mode != InterruptMode::Msix {
-            return CauseRegisters::COMMON.unmask(registers, transmit);
+            return interrupt::unmask(registers, transmit);
         }
         let transmit = if transmit { QueueInterrupt::TXQ0 } else { QueueInterrupt::empty() };
         let wanted = QueueInterrupt::RXQ0 | QueueInterrupt::OTHER | transmit;
@@ -48,7 +47,7 @@ impl Interrupts for E1000eChip {
         if mode == InterruptMode::Msix {
             registers.write(reg::IMC, QueueInterrupt::TXQ0.bits());
         } else {
-            CauseRegisters::COMMON.mask_transmit(registers);
+            interrupt::mask_transmit(registers);
         }
     }
 
@@ -56,7 +55,7 @@ impl Interrupts for E1000eChip {
     /// the two is lost with its frame still in the ring: whoever asks for causes polls after it.
     fn causes<R: Registers>(registers: &mut R, mode: InterruptMode) -> Option<Causes> {
         if mode != InterruptMode::Msix {
-            return CauseRegisters::COMMON.causes(registers);
+            return interrupt::causes(registers);
         }
         let icr = registers.read(reg::ICR);
         if icr == u32::MAX {
@@ -73,6 +72,6 @@ impl Interrupts for E1000eChip {
 
     fn throttle<R: Registers>(registers: &mut R, mode: InterruptMode, interval: Duration) {
         let register = if mode == InterruptMode::Msix { eitr(0) } else { reg::ITR };
-        registers.write(register, itr_units(interval));
+        registers.write(register, interrupt::itr_units(interval));
     }
 }

@@ -23,7 +23,7 @@ fn send(machine: &Machine, driver: &mut Nic<Machine>, frames: &[Vec<u8>]) -> usi
 
 /// A frame each way.
 fn carries(machine: &Machine, driver: &mut Nic<Machine>, frame: Vec<u8>) {
-    assert_eq!(send(machine, driver, &[frame.clone()]), 1);
+    assert_eq!(send(machine, driver, std::slice::from_ref(&frame)), 1);
     assert_eq!(machine.capture(), padded(frame.clone()), "{} bytes out", frame.len());
     let length = frame.len();
     machine.inject(&padded(frame.clone()));

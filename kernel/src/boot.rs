@@ -6,7 +6,7 @@ use crate::memory::{Frames, heap, physical};
 use crate::net::Network;
 use crate::scheduler::Scheduler;
 use crate::virt::{extended, vmx};
-use crate::vm::Vm;
+use crate::vm::{Vm, directory};
 use ::log::LevelFilter;
 use alloc::vec::Vec;
 use bootloader_api::config::{BootloaderConfig, Mapping};
@@ -112,6 +112,7 @@ fn boot(info: &'static mut BootInfo) -> Result<Scheduler<vmx::Vcpu>, BootError> 
     });
     let mut vms = Vec::new();
     for (number, vm) in system.vms.iter().enumerate() {
+        directory::enter(number, &vm.name, 0);
         vms.push(Vm::new(&mut frames, number, vm, &bundle)?);
     }
     let mut network = Network::new(&mut frames, &machine, &mut io_apics, &functions, system)?;
@@ -124,6 +125,9 @@ fn boot(info: &'static mut BootInfo) -> Result<Scheduler<vmx::Vcpu>, BootError> 
         size >> 10,
         clock::now().as_nanos() / 1_000_000
     );
+    for (vm, _) in vms.iter_mut().zip(&system.vms).filter(|(_, config)| config.autostart) {
+        vm.switch_on(clock::now());
+    }
     Ok(Scheduler::new(vms, network))
 }
 

@@ -1,4 +1,4 @@
-//! The main loop of a processor: runs guests in turn, and looks after clock, wire and console in between.
+//! The main loop of a core: runs its guests by their shares, and looks after clock, wire and console in between.
 
 use crate::hardware::{clock, cpu, interrupt_controllers, interrupts};
 use crate::log::{output, serial};
@@ -6,18 +6,19 @@ use crate::net::Network;
 use crate::virt::VirtualCpu;
 use crate::virt::dispatch::{Action, dispatch};
 use crate::virt::exit::Exit;
-use crate::vm::{State, Vm};
+use crate::vm::{State, Vm, directory};
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant};
+use schedule::{RunQueue, SLICE};
 
-/// How long a guest runs while others want to, too.
-const SLICE: Duration = Duration::from_millis(2);
 /// How often the serial port is fed while output waits: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
 
-/// Everything that runs.
+/// Everything that runs on this core.
 pub struct Scheduler<V: VirtualCpu> {
+    /// The guests, under their numbers in `queue`.
     vms: Vec<Vm<V>>,
+    queue: RunQueue,
     network: Network,
     /// The guest whose state is in the processor.
     active: Option<usize>,
@@ -29,23 +30,25 @@ pub struct Scheduler<V: VirtualCpu> {
 }
 
 impl<V: VirtualCpu> Scheduler<V> {
-    /// A scheduler for these guests, all ready to start.
+    /// A scheduler for these guests: those that are on run, the others wait to be started.
     pub fn new(vms: Vec<Vm<V>>, network: Network) -> Self {
-        Self { vms, network, active: None, focus: 0, next_feed: Instant::ZERO, due: Instant::ZERO }
+        let mut queue = RunQueue::new();
+        for vm in &vms {
+            // No more guests than the configuration allows, which is less than the queue does.
+            let _ = queue.add(vm.shares);
+        }
+        let (next_feed, due) = (Instant::ZERO, Instant::ZERO);
+        Self { vms, queue, network, active: None, focus: 0, next_feed, due }
     }
 
-    /// Runs until the last guest has stopped.
+    /// Runs until every guest has ended for good.
     pub fn run(&mut self) {
-        // The first in the configuration goes first.
-        let mut last = self.vms.len().saturating_sub(1);
-        while self.vms.iter().any(|vm| vm.state() != State::Stopped) {
+        while !directory::all_ended() {
             let now = clock::now();
             self.housekeeping(now);
-            match self.next_runnable(last) {
-                Some(index) => {
-                    last = index;
-                    self.run_slice(index, now);
-                }
+            match self.queue.next() {
+                Some(index) if self.vms[index].state() == State::Starting => self.start_step(index, now),
+                Some(index) => self.run_slice(index, now),
                 None => self.idle(),
             }
         }
@@ -54,12 +57,6 @@ impl<V: VirtualCpu> Scheduler<V> {
         }
         self.network.log_statistics();
         log::info!("all guests stopped, powering off");
-    }
-
-    /// The next guest in turn that has something to do.
-    fn next_runnable(&self, last: usize) -> Option<usize> {
-        let count = self.vms.len();
-        (1..=count).map(|step| (last + step) % count).find(|&index| self.vms[index].state() == State::Running)
     }
 
     /// What does not depend on a guest's exits: time, wire, console.
@@ -72,8 +69,11 @@ impl<V: VirtualCpu> Scheduler<V> {
             self.network.service(&mut self.vms, now);
             self.vms.iter_mut().for_each(|vm| vm.after_frames(now));
         }
+        for (index, vm) in self.vms.iter().enumerate() {
+            self.queue.set_runnable(index, vm.state().is_runnable());
+        }
         if interrupts::take(interrupts::SERIAL_VECTOR) {
-            self.take_input(now);
+            self.take_input();
         }
         interrupts::take(interrupts::TIMER_VECTOR);
         let nmis = interrupts::take_nmis();
@@ -87,51 +87,78 @@ impl<V: VirtualCpu> Scheduler<V> {
         self.due = self.deadline(now);
     }
 
-    fn take_input(&mut self, now: Instant) {
+    fn take_input(&mut self) {
         while let Some(byte) = serial::receive() {
-            if let Some(vm) = self.vms.get_mut(self.focus) {
-                vm.give_console(byte, now);
-            }
+            directory::type_byte(self.focus, byte);
         }
     }
 
-    /// Runs one guest until its slice is over, it has nothing to do, or it stops.
+    /// Runs one guest until its slice is over or another must run, it has nothing to do, or it stops.
     fn run_slice(&mut self, index: usize, start: Instant) {
         self.activate(index);
         self.vms[index].note_return(cpu::rdtsc());
         let end = start + SLICE;
-        let mut now = start;
+        let (mut now, mut charged) = (start, start);
         loop {
-            let others =
-                self.vms.iter().enumerate().any(|(i, vm)| i != index && vm.state() == State::Running);
-            if now >= end && others {
-                return;
+            let contended = self.queue.contended(index);
+            if contended && (now >= end || self.queue.preempts(index)) {
+                break;
             }
-            let due = if others { self.due.min(end) } else { self.due };
-            let ticks = clock::ticks((due - now).as_nanos() as u64);
-            let vm = &mut self.vms[index];
-            let entry = vm.prepare_entry(ticks);
-            vm.note_entry(cpu::rdtsc());
-            let exit = vm.vcpu.enter(entry);
-            vm.note_return(cpu::rdtsc());
+            let due = if contended { self.due.min(end) } else { self.due };
+            let (exit, effects) = self.enter(index, due - now);
             now = clock::now();
-            let action = dispatch(vm, exit, now);
-            let effects = vm.take_effects();
-            if effects.intersects(Effects::TX_KICK | Effects::RX_SPACE) {
-                self.network.kick();
-            }
-            if let Action::Stop(reason) = action {
-                self.vms[index].stop(&reason);
-            }
+            self.charge(index, now - charged);
+            charged = now;
             // Most exits change nothing that anybody waits for.
             if !effects.is_empty() || exit == Exit::HostInterrupt || now >= self.due {
                 self.housekeeping(now);
+                now = clock::now();
+                // What a guest sets in motion is its own expense; what the clock and the wire bring is not.
+                if !effects.is_empty() {
+                    self.charge(index, now - charged);
+                }
+                charged = now;
             }
-            // It may have powered off, halted, or been woken again.
+            // It may have powered off, halted, been woken again, or been paused.
             if self.vms[index].state() != State::Running {
-                return;
+                self.queue.set_runnable(index, false);
+                break;
             }
         }
+        self.vms[index].publish_run_time();
+    }
+
+    /// Enters a guest for at most `length` and works on its exit.
+    fn enter(&mut self, index: usize, length: Duration) -> (Exit, Effects) {
+        let vm = &mut self.vms[index];
+        let entry = vm.prepare_entry(clock::ticks(length.as_nanos() as u64));
+        vm.note_entry(cpu::rdtsc());
+        let exit = vm.vcpu.enter(entry);
+        vm.note_return(cpu::rdtsc());
+        let now = clock::now();
+        if let Action::Stop(reason) = dispatch(vm, exit, now) {
+            vm.stop(&reason, now);
+        }
+        let effects = vm.take_effects();
+        if effects.intersects(Effects::TX_KICK | Effects::RX_SPACE) {
+            self.network.kick();
+        }
+        (exit, effects)
+    }
+
+    /// One piece of a guest's start.
+    fn start_step(&mut self, index: usize, now: Instant) {
+        if self.active == Some(index) {
+            self.vms[index].vcpu.deactivate();
+            self.active = None;
+        }
+        self.vms[index].start_step(now);
+        self.charge(index, clock::now() - now);
+    }
+
+    fn charge(&mut self, index: usize, ran: Duration) {
+        self.queue.charge(index, ran);
+        self.vms[index].note_run(ran);
     }
 
     fn activate(&mut self, index: usize) {

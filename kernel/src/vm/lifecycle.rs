@@ -5,7 +5,7 @@
 
 use super::stop_reason::StopReason;
 use super::{Vm, device_access, directory, history};
-use crate::virt::VirtualCpu;
+use crate::virt::{self, VirtualCpu};
 use base::{Duration, Instant};
 use core::fmt;
 use schedule::restart::{BackOff, Ending};
@@ -216,7 +216,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     fn report(&mut self, reason: &StopReason) {
         log::error!("{}: stopped: {reason}", self.name);
-        self.vcpu.report(&mut |text| log::error!("{}:   {text}", self.name));
+        virt::report::describe(&self.vcpu, &mut |text| log::error!("{}:   {text}", self.name));
         let mut bytes = [0; 15];
         let code = device_access::fetch(self, &mut bytes);
         log::error!("{}:   code at rip {code:02x?}", self.name);

@@ -15,6 +15,7 @@ mod alu;
 pub mod bus;
 pub mod decode;
 pub mod error;
+pub mod instruction;
 pub mod mode;
 pub mod register;
 

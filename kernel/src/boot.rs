@@ -1,7 +1,7 @@
 //! From the loader's hand-over to the first guest instruction. The only file that names the loader.
 
 use crate::hardware::{acpi, clock, cpu, descriptors, interrupt_controllers, interrupts, pci, power};
-use crate::log::serial;
+use crate::log::{framebuffer, serial};
 use crate::memory::{Frames, heap, physical};
 use crate::net::Network;
 use crate::scheduler::Scheduler;
@@ -56,16 +56,45 @@ enum BootError {
 
 fn start(info: &'static mut BootInfo) -> ! {
     crate::log::init();
+    show_log(info);
     descriptors::load();
     interrupts::load();
     match boot(info) {
-        Ok(mut scheduler) => scheduler.run(),
-        Err(error) => ::log::error!("{error}"),
+        Ok(mut scheduler) => {
+            crate::log::leave_to_main_loop();
+            scheduler.run();
+        }
+        Err(error) => {
+            // Whoever stands before the screen must be able to read why.
+            ::log::error!("{error}");
+            ::log::error!("Weir cannot start: the processor halts here");
+            cpu::halt_forever()
+        }
     }
     power::off()
 }
 
+/// Has the log on the screen, if the firmware has set one up, and says so where it is the only place.
+fn show_log(info: &mut BootInfo) {
+    if let Some(screen) = info.framebuffer.take() {
+        let layout = screen.info();
+        let layout = framebuffer::Layout {
+            width: layout.width,
+            height: layout.height,
+            line_bytes: layout.stride * layout.bytes_per_pixel,
+            pixel_bytes: layout.bytes_per_pixel,
+        };
+        framebuffer::init(screen.into_buffer(), layout);
+    }
+    if !serial::present() {
+        ::log::warn!(
+            "no serial port answers at 0x3f8: the log is on the screen only, and no console can be reached"
+        );
+    }
+}
+
 fn boot(info: &'static mut BootInfo) -> Result<Scheduler<vmx::Vcpu>, BootError> {
+    pci::quiesce_all();
     let offset = info.physical_memory_offset.into_option().ok_or(BootError::NoDirectMap)?;
     // SAFETY: the loader mapped all of physical memory there, and nothing has used the map before.
     unsafe { physical::set_direct_map(offset) };

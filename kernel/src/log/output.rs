@@ -1,9 +1,10 @@
-//! One serial line for the log and all guest consoles: whole lines, never torn, nothing lost.
+//! One serial line for the log and all guest consoles: whole lines, never torn, nothing lost. The log is on
+//! the screen as well.
 //!
 //! Guests' bytes are gathered into lines before they are shown. A prompt has no line end, so a line that
 //! has been waiting is shown unfinished, and continued as long as nobody else has spoken.
 
-use super::serial;
+use super::{framebuffer, serial};
 use core::fmt::{self, Write};
 use spin::Mutex;
 
@@ -68,7 +69,8 @@ impl Write for Output {
 }
 
 /// Queues one log line.
-pub fn log_line(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
+pub fn log_line(write: impl Fn(&mut dyn Write) -> fmt::Result) {
+    framebuffer::log_line(&write);
     let mut output = OUTPUT.lock();
     output.end_line();
     // Formatting can only fail by a `Display` of our own refusing; the line then simply ends there.
@@ -98,18 +100,20 @@ pub fn console(guest: usize, name: &str, text: &[u8], finished: bool) -> bool {
 
 /// Moves waiting bytes into the UART while it takes them at once; returns true while some are left.
 pub fn pump() -> bool {
+    framebuffer::pump();
     let mut output = OUTPUT.lock();
     while output.waiting > 0 && output.pump() {}
     output.waiting > 0
 }
 
-/// True while bytes wait for the UART.
+/// True while something waits for the UART or the screen.
 pub fn waiting() -> bool {
-    OUTPUT.lock().waiting > 0
+    OUTPUT.lock().waiting > 0 || framebuffer::waiting()
 }
 
 /// Waits until everything queued has left the machine.
 pub fn flush() {
+    framebuffer::flush();
     let mut output = OUTPUT.lock();
     while output.waiting > 0 {
         output.pump();
@@ -126,5 +130,6 @@ pub unsafe fn break_locks() {
     unsafe {
         OUTPUT.force_unlock();
         serial::break_lock();
+        framebuffer::break_lock();
     }
 }

@@ -24,6 +24,11 @@ pub fn init() {
     }
 }
 
+/// True when there is a port.
+pub fn present() -> bool {
+    PORT.lock().is_some()
+}
+
 /// Hands bytes to the port's FIFO while it has room; returns how many it took. A missing port takes all.
 pub fn send(bytes: &[u8]) -> usize {
     match &mut *PORT.lock() {

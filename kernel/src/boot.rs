@@ -4,7 +4,8 @@ use crate::hardware::{acpi, clock, cpu, descriptors, interrupt_controllers, inte
 use crate::log::{framebuffer, serial};
 use crate::memory::{Frames, heap, physical};
 use crate::net::Network;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{End, Scheduler};
+use crate::shell;
 use crate::virt::{extended, vmx};
 use crate::vm::Vm;
 use ::log::LevelFilter;
@@ -62,7 +63,10 @@ fn start(info: &'static mut BootInfo) -> ! {
     match boot(info) {
         Ok(mut scheduler) => {
             crate::log::leave_to_main_loop();
-            scheduler.run();
+            match scheduler.run() {
+                End::AllStopped | End::PowerOff => power::off(),
+                End::Reboot => power::reset(),
+            }
         }
         Err(error) => {
             // Whoever stands before the screen must be able to read why.
@@ -71,7 +75,6 @@ fn start(info: &'static mut BootInfo) -> ! {
             cpu::halt_forever()
         }
     }
-    power::off()
 }
 
 /// Has the log on the screen, if the firmware has set one up, and says so where it is the only place.
@@ -153,7 +156,12 @@ fn boot(info: &'static mut BootInfo) -> Result<Scheduler<vmx::Vcpu>, BootError> 
         size >> 10,
         clock::now().as_nanos() / 1_000_000
     );
-    Ok(Scheduler::new(vms, network))
+    let machine = shell::Machine {
+        memory: frames.total(),
+        memory_left: frames.left(),
+        processors: machine.processors.len(),
+    };
+    Ok(Scheduler::new(vms, network, machine))
 }
 
 fn ramdisk(info: &BootInfo) -> Result<&'static [u8], BootError> {

@@ -3,10 +3,12 @@
 use crate::hardware::{clock, cpu, interrupt_controllers, interrupts};
 use crate::log::{output, serial};
 use crate::net::Network;
+use crate::shell::{Input, Machine, Shell};
 use crate::virt::VirtualCpu;
 use crate::virt::dispatch::{Action, dispatch};
 use crate::virt::exit::Exit;
-use crate::vm::{State, Vm};
+use crate::vm::{State, StopReason, Vm};
+use ::shell::VmAction;
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant};
 
@@ -15,14 +17,46 @@ const SLICE: Duration = Duration::from_millis(2);
 /// How often the serial port is fed while output waits: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
 
+/// How the main loop ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The last guest has stopped by itself.
+    AllStopped,
+    /// The operator wants the machine off.
+    PowerOff,
+    /// The operator wants the machine to start anew.
+    Reboot,
+}
+
+/// Why a VM cannot be changed as asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It has stopped.
+    #[error("it is stopped")]
+    Stopped,
+    /// It is not paused.
+    #[error("it is not paused")]
+    NotPaused,
+    /// It is paused already.
+    #[error("it is paused already")]
+    Paused,
+    /// It has not stopped.
+    #[error("it is not stopped")]
+    NotStopped,
+    /// A VM that has stopped cannot be booted again.
+    #[error("a VM boots once, with the machine")]
+    BootsOnce,
+}
+
 /// Everything that runs.
 pub struct Scheduler<V: VirtualCpu> {
-    vms: Vec<Vm<V>>,
-    network: Network,
+    pub(crate) vms: Vec<Vm<V>>,
+    pub(crate) network: Network,
+    pub(crate) shell: Shell,
+    /// How the operator wants the main loop to end.
+    pub(crate) end: Option<End>,
     /// The guest whose state is in the processor.
     active: Option<usize>,
-    /// The guest that typed bytes go to.
-    focus: usize,
     next_feed: Instant,
     /// When [`housekeeping`](Self::housekeeping) has something to do, if nothing happens before.
     due: Instant,
@@ -30,15 +64,23 @@ pub struct Scheduler<V: VirtualCpu> {
 
 impl<V: VirtualCpu> Scheduler<V> {
     /// A scheduler for these guests, all ready to start.
-    pub fn new(vms: Vec<Vm<V>>, network: Network) -> Self {
-        Self { vms, network, active: None, focus: 0, next_feed: Instant::ZERO, due: Instant::ZERO }
+    pub fn new(vms: Vec<Vm<V>>, network: Network, machine: Machine) -> Self {
+        let shell = Shell::new(vms.iter().map(|vm| vm.name().into()).collect(), machine);
+        let (next_feed, due) = (Instant::ZERO, Instant::ZERO);
+        Self { vms, network, shell, end: None, active: None, next_feed, due }
     }
 
-    /// Runs until the last guest has stopped.
-    pub fn run(&mut self) {
+    /// Runs until the last guest has stopped, or the operator wants an end.
+    pub fn run(&mut self) -> End {
         // The first in the configuration goes first.
         let mut last = self.vms.len().saturating_sub(1);
-        while self.vms.iter().any(|vm| vm.state() != State::Stopped) {
+        let end = loop {
+            if let Some(end) = self.end {
+                break end;
+            }
+            if self.vms.iter().all(|vm| vm.state() == State::Stopped) {
+                break End::AllStopped;
+            }
             let now = clock::now();
             self.housekeeping(now);
             match self.next_runnable(last) {
@@ -48,12 +90,46 @@ impl<V: VirtualCpu> Scheduler<V> {
                 }
                 None => self.idle(),
             }
-        }
+        };
+        // What follows must find room.
+        output::flush();
         for vm in &self.vms {
             vm.log_statistics();
         }
         self.network.log_statistics();
-        log::info!("all guests stopped, powering off");
+        match end {
+            End::AllStopped => log::info!("all guests stopped, powering off"),
+            End::PowerOff => log::info!("powering off, as the operator wants"),
+            End::Reboot => log::info!("resetting the machine, as the operator wants"),
+        }
+        end
+    }
+
+    /// Changes what a VM does.
+    ///
+    /// # Errors
+    /// [`Refusal`], with the reason.
+    pub fn control(&mut self, vm: usize, action: VmAction) -> Result<(), Refusal> {
+        let vm = &mut self.vms[vm];
+        match (action, vm.state()) {
+            (VmAction::Pause | VmAction::Resume | VmAction::Stop, State::Stopped) => Err(Refusal::Stopped),
+            (VmAction::Pause, State::Paused) => Err(Refusal::Paused),
+            (VmAction::Pause, State::Running | State::Idle) => {
+                vm.set_paused(true);
+                Ok(())
+            }
+            (VmAction::Resume, State::Running | State::Idle) => Err(Refusal::NotPaused),
+            (VmAction::Resume, State::Paused) => {
+                vm.set_paused(false);
+                Ok(())
+            }
+            (VmAction::Stop, State::Running | State::Idle | State::Paused) => {
+                vm.stop(&StopReason::Operator);
+                Ok(())
+            }
+            (VmAction::Start, State::Running | State::Idle | State::Paused) => Err(Refusal::NotStopped),
+            (VmAction::Start, State::Stopped) | (VmAction::Restart, _) => Err(Refusal::BootsOnce),
+        }
     }
 
     /// The next guest in turn that has something to do.
@@ -81,6 +157,7 @@ impl<V: VirtualCpu> Scheduler<V> {
             log::warn!("{nmis} NMIs from the machine: nothing here asks for any");
         }
         if now >= self.next_feed {
+            self.shell.refresh();
             output::pump();
             self.next_feed = now + FEED;
         }
@@ -89,8 +166,14 @@ impl<V: VirtualCpu> Scheduler<V> {
 
     fn take_input(&mut self, now: Instant) {
         while let Some(byte) = serial::receive() {
-            if let Some(vm) = self.vms.get_mut(self.focus) {
-                vm.give_console(byte, now);
+            match self.shell.typed(byte) {
+                Input::Guest(guest, byte) => {
+                    if let Some(vm) = self.vms.get_mut(guest) {
+                        vm.give_console(byte, now);
+                    }
+                }
+                Input::Command(command) => self.execute(command, now),
+                Input::Done => {}
             }
         }
     }
@@ -127,8 +210,8 @@ impl<V: VirtualCpu> Scheduler<V> {
             if !effects.is_empty() || exit == Exit::HostInterrupt || now >= self.due {
                 self.housekeeping(now);
             }
-            // It may have powered off, halted, or been woken again.
-            if self.vms[index].state() != State::Running {
+            // It may have powered off, halted, been woken again, or paused.
+            if self.end.is_some() || self.vms[index].state() != State::Running {
                 return;
             }
         }

@@ -74,6 +74,11 @@ impl Function {
         }
     }
 
+    /// Where it is, to be shown.
+    pub fn place(&self) -> Place {
+        Place(self.address)
+    }
+
     /// Lets the function answer memory accesses and master the bus.
     pub fn enable(&self) {
         PciHeader::new(self.address).update_command(Configuration, |command| {
@@ -92,16 +97,17 @@ impl Function {
 
 impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let a = self.address;
-        write!(
-            f,
-            "{:02x}:{:02x}.{} [{:04x}:{:04x}]",
-            a.bus(),
-            a.device(),
-            a.function(),
-            self.vendor,
-            self.device
-        )
+        write!(f, "{} [{:04x}:{:04x}]", self.place(), self.vendor, self.device)
+    }
+}
+
+/// Where a function is, as the configuration writes it: bus, device and function.
+#[derive(Clone, Copy)]
+pub struct Place(PciAddress);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02x}:{:02x}.{}", self.0.bus(), self.0.device(), self.0.function())
     }
 }
 

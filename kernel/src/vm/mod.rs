@@ -4,6 +4,7 @@ pub mod console;
 pub mod cpuid;
 pub mod device_access;
 pub mod history;
+mod inspect;
 pub mod memory;
 mod msr;
 mod setup;
@@ -35,8 +36,21 @@ pub enum State {
     Running,
     /// It waits for an interrupt.
     Idle,
+    /// It executes nothing until the operator lets it.
+    Paused,
     /// It has powered off, or was stopped.
     Stopped,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Running => "running",
+            Self::Idle => "idle",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        })
+    }
 }
 
 /// Why a guest was stopped.
@@ -48,6 +62,9 @@ pub enum StopReason {
     /// It asked for a restart.
     #[error("reset")]
     Reset,
+    /// The operator cut its power.
+    #[error("stopped by the operator")]
+    Operator,
     /// A fault while delivering a double fault.
     #[error("triple fault")]
     TripleFault,
@@ -98,22 +115,24 @@ impl From<PowerEvent> for StopReason {
 }
 
 impl StopReason {
-    /// True for what a guest does of its own will.
+    /// True for what a guest does of its own will, or the operator.
     fn is_orderly(&self) -> bool {
-        matches!(self, Self::PowerOff | Self::Reset)
+        matches!(self, Self::PowerOff | Self::Reset | Self::Operator)
     }
 }
 
 /// Exits by kind.
 #[derive(Clone, Debug)]
-struct ExitCounts([(u64, &'static str); KINDS]);
+pub struct ExitCounts([(u64, &'static str); KINDS]);
 
 /// One guest.
 pub struct Vm<V: VirtualCpu> {
     /// Its place among the guests.
     number: usize,
     name: String,
+    /// Never [`State::Paused`]: what it would be doing.
     state: State,
+    paused: bool,
     /// Its virtual processor.
     pub vcpu: V,
     /// Its memory.
@@ -127,8 +146,6 @@ pub struct Vm<V: VirtualCpu> {
     console: Console,
     /// The guest has written to its console.
     console_due: bool,
-    /// Typed, and not yet in the guest's UART.
-    typed: heapless::Deque<u8, 256>,
     /// An exception to deliver before the next instruction.
     fault: Option<Event>,
     effects: Effects,
@@ -145,7 +162,12 @@ pub struct Vm<V: VirtualCpu> {
 impl<V: VirtualCpu> Vm<V> {
     /// What it is doing.
     pub fn state(&self) -> State {
-        self.state
+        if self.paused && self.state != State::Stopped { State::Paused } else { self.state }
+    }
+
+    /// Keeps it from executing, or lets it.
+    pub fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
     }
 
     /// Its name in the configuration.
@@ -234,10 +256,10 @@ impl<V: VirtualCpu> Vm<V> {
     /// When [`advance`](Self::advance) has something to do at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
         if self.state == State::Stopped {
-            return self.console.next_deadline();
+            return self.console.next_deadline(self.number);
         }
         let vnics = self.vnics.iter().filter_map(|slot| slot.model.next_deadline());
-        vnics.chain(self.pc.next_deadline()).chain(self.console.next_deadline()).min()
+        vnics.chain(self.pc.next_deadline()).chain(self.console.next_deadline(self.number)).min()
     }
 
     /// Takes up what frames have done to the vNICs, once they have been moved.
@@ -295,7 +317,7 @@ impl<V: VirtualCpu> Vm<V> {
     }
 
     fn show_console(&mut self, now: Instant) {
-        if !self.console_due {
+        if !self.console_due && !self.console.view_changed() {
             return;
         }
         let (pc, mut changed) = (&mut self.pc, Effects::empty());
@@ -310,21 +332,19 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// A byte typed at the guest's console.
     pub fn give_console(&mut self, byte: u8, now: Instant) {
-        // Who types 256 bytes ahead of the guest loses some, as on a line without flow control.
-        let _ = self.typed.push_back(byte);
+        self.console.type_byte(byte);
         self.pass_typed(now);
     }
 
     /// Passes typed bytes on as the guest's UART has room for them.
     fn pass_typed(&mut self, now: Instant) {
-        while let Some(&byte) = self.typed.front() {
-            let (taken, effects) = self.pc.give_console(byte, now);
-            self.apply(effects);
-            if !taken {
-                return;
-            }
-            self.typed.pop_front();
-        }
+        let (pc, mut changed) = (&mut self.pc, Effects::empty());
+        self.console.pass_typed(|byte| {
+            let (taken, effects) = pc.give_console(byte, now);
+            changed |= effects;
+            taken
+        });
+        self.apply(changed);
     }
 
     /// Ends the guest, with a report when it was not its own wish.
@@ -426,7 +446,7 @@ impl<V: VirtualCpu> Vm<V> {
     /// Says what the guest has cost.
     pub fn log_statistics(&self) {
         log::info!(
-            "{}: exits{}, interrupts injected {}, accesses to nothing {}, TSC ticks per exit in Weir {}",
+            "{}: exits {}, interrupts injected {}, accesses to nothing {}, TSC ticks per exit in Weir {}",
             self.name,
             self.exits,
             self.injected,
@@ -441,14 +461,15 @@ impl<V: VirtualCpu> Vm<V> {
 }
 
 impl ExitCounts {
-    fn total(&self) -> u64 {
+    /// Of all kinds.
+    pub fn total(&self) -> u64 {
         self.0.iter().map(|(count, _)| count).sum()
     }
 }
 
 impl fmt::Display for ExitCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, " {}", self.total())?;
+        write!(f, "{}", self.total())?;
         self.0
             .iter()
             .filter(|(count, _)| *count > 0)

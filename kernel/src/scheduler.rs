@@ -3,6 +3,7 @@
 use crate::hardware::{clock, cpu, interrupt_controllers, interrupts};
 use crate::log::{output, serial};
 use crate::net::Network;
+use crate::shell::{Input, Machine, Shell};
 use crate::virt::VirtualCpu;
 use crate::virt::dispatch::{Action, dispatch};
 use crate::virt::exit::Exit;
@@ -14,16 +15,28 @@ use schedule::{RunQueue, SLICE};
 /// How often the serial port is fed while output waits: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
 
+/// How the main loop ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The last guest has stopped by itself.
+    AllStopped,
+    /// The operator wants the machine off.
+    PowerOff,
+    /// The operator wants the machine to start anew.
+    Reboot,
+}
+
 /// Everything that runs on this core.
 pub struct Scheduler<V: VirtualCpu> {
     /// The guests, under their numbers in `queue`.
-    vms: Vec<Vm<V>>,
+    pub(crate) vms: Vec<Vm<V>>,
     queue: RunQueue,
-    network: Network,
+    pub(crate) network: Network,
+    pub(crate) shell: Shell,
+    /// How the operator wants the main loop to end.
+    pub(crate) end: Option<End>,
     /// The guest whose state is in the processor.
     active: Option<usize>,
-    /// The guest that typed bytes go to.
-    focus: usize,
     next_feed: Instant,
     /// When [`housekeeping`](Self::housekeeping) has something to do, if nothing happens before.
     due: Instant,
@@ -31,19 +44,26 @@ pub struct Scheduler<V: VirtualCpu> {
 
 impl<V: VirtualCpu> Scheduler<V> {
     /// A scheduler for these guests: those that are on run, the others wait to be started.
-    pub fn new(vms: Vec<Vm<V>>, network: Network) -> Self {
+    pub fn new(vms: Vec<Vm<V>>, network: Network, machine: Machine) -> Self {
+        let shell = Shell::new(vms.iter().map(|vm| vm.name().into()).collect(), machine);
         let mut queue = RunQueue::new();
         for vm in &vms {
             // No more guests than the configuration allows, which is less than the queue does.
             let _ = queue.add(vm.shares);
         }
         let (next_feed, due) = (Instant::ZERO, Instant::ZERO);
-        Self { vms, queue, network, active: None, focus: 0, next_feed, due }
+        Self { vms, queue, network, shell, end: None, active: None, next_feed, due }
     }
 
-    /// Runs until every guest has ended for good.
-    pub fn run(&mut self) {
-        while !directory::all_ended() {
+    /// Runs until every guest has ended for good, or the operator wants an end.
+    pub fn run(&mut self) -> End {
+        let end = loop {
+            if let Some(end) = self.end {
+                break end;
+            }
+            if directory::all_ended() {
+                break End::AllStopped;
+            }
             let now = clock::now();
             self.housekeeping(now);
             match self.queue.next() {
@@ -51,12 +71,19 @@ impl<V: VirtualCpu> Scheduler<V> {
                 Some(index) => self.run_slice(index, now),
                 None => self.idle(),
             }
-        }
+        };
+        // What follows must find room.
+        output::flush();
         for vm in &self.vms {
             vm.log_statistics();
         }
         self.network.log_statistics();
-        log::info!("all guests stopped, powering off");
+        match end {
+            End::AllStopped => log::info!("all guests stopped, powering off"),
+            End::PowerOff => log::info!("powering off, as the operator wants"),
+            End::Reboot => log::info!("resetting the machine, as the operator wants"),
+        }
+        end
     }
 
     /// What does not depend on a guest's exits: time, wire, console.
@@ -73,7 +100,7 @@ impl<V: VirtualCpu> Scheduler<V> {
             self.queue.set_runnable(index, vm.state().is_runnable());
         }
         if interrupts::take(interrupts::SERIAL_VECTOR) {
-            self.take_input();
+            self.take_input(now);
         }
         interrupts::take(interrupts::TIMER_VECTOR);
         let nmis = interrupts::take_nmis();
@@ -81,15 +108,28 @@ impl<V: VirtualCpu> Scheduler<V> {
             log::warn!("{nmis} NMIs from the machine: nothing here asks for any");
         }
         if now >= self.next_feed {
+            self.shell.refresh();
             output::pump();
             self.next_feed = now + FEED;
         }
         self.due = self.deadline(now);
     }
 
-    fn take_input(&mut self) {
+    fn take_input(&mut self, now: Instant) {
         while let Some(byte) = serial::receive() {
-            directory::type_byte(self.focus, byte);
+            match self.shell.typed(byte) {
+                Input::Guest(guest, byte) => directory::type_byte(guest, byte),
+                Input::Command(command) => self.execute(command, now),
+                Input::Done => {}
+            }
+        }
+    }
+
+    /// Has done what was asked of a guest: by this core, if the guest is here, else by its own.
+    pub(crate) fn await_answer(&mut self, vm: usize, now: Instant) {
+        match self.vms.iter_mut().find(|here| here.number() == vm) {
+            Some(here) => here.attend(now),
+            None => directory::await_answer(vm, now),
         }
     }
 
@@ -119,13 +159,13 @@ impl<V: VirtualCpu> Scheduler<V> {
                 }
                 charged = now;
             }
-            // It may have powered off, halted, been woken again, or been paused.
-            if self.vms[index].state() != State::Running {
-                self.queue.set_runnable(index, false);
+            // It may have powered off, halted, been woken again, or paused.
+            if self.end.is_some() || self.vms[index].state() != State::Running {
+                self.queue.set_runnable(index, self.vms[index].state().is_runnable());
                 break;
             }
         }
-        self.vms[index].publish_run_time();
+        self.vms[index].publish_usage();
     }
 
     /// Enters a guest for at most `length` and works on its exit.

@@ -1,6 +1,7 @@
 //! The way between vNICs and physical NICs: one switch for each physical NIC, with the vNICs that name it
 //! as their uplink, and one for those that name none.
 
+mod inspect;
 mod uplink;
 
 use crate::hardware::acpi::Machine;

@@ -3,26 +3,52 @@
 //! A guest belongs to one core, which alone touches its virtual processor and its board. What others have for
 //! it lies here: whoever leaves something sets the guest's attention flag, which its core looks at in between.
 
-use super::lifecycle::{Refusal, State, VmAction, Why};
+use super::lifecycle::{Refusal, State};
+use crate::hardware::clock;
 use alloc::string::String;
+use base::{Duration, Instant};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use shell::VmAction;
 use spin::{Mutex, Once};
 
 /// Most guests.
 pub const MAX_VMS: usize = config::MAX_VMS;
 /// Bytes that can be typed ahead of a guest.
 const TYPED: usize = 256;
-/// No action is asked for.
+/// How long somebody who asks waits until the guest's core has done it.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// What can be asked of a guest's core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A step in the guest's life.
+    Change(VmAction),
+    /// Its figures, as lines of the shell.
+    Figures,
+}
+
+/// All requests: a number that is none of theirs means that nothing is asked for.
+const REQUESTS: [Request; 6] = [
+    Request::Change(VmAction::Start),
+    Request::Change(VmAction::Pause),
+    Request::Change(VmAction::Resume),
+    Request::Change(VmAction::Stop),
+    Request::Change(VmAction::Restart),
+    Request::Figures,
+];
 const NONE: u8 = u8::MAX;
 
 struct Record {
     name: Once<String>,
     core: AtomicUsize,
     state: AtomicU8,
-    /// What somebody asks for, as its place in [`VmAction::ALL`].
-    action: AtomicU8,
+    /// What somebody asks for, as its place in [`REQUESTS`].
+    request: AtomicU8,
     attention: AtomicBool,
     typed: Mutex<heapless::Deque<u8, TYPED>>,
+    memory_bytes: AtomicU64,
+    vnics: AtomicUsize,
+    exits: AtomicU64,
     run_nanos: AtomicU64,
     starts: AtomicU32,
 }
@@ -32,9 +58,12 @@ static RECORDS: [Record; MAX_VMS] = [const {
         name: Once::new(),
         core: AtomicUsize::new(0),
         state: AtomicU8::new(State::Stopped as u8),
-        action: AtomicU8::new(NONE),
+        request: AtomicU8::new(NONE),
         attention: AtomicBool::new(false),
         typed: Mutex::new(heapless::Deque::new()),
+        memory_bytes: AtomicU64::new(0),
+        vnics: AtomicUsize::new(0),
+        exits: AtomicU64::new(0),
         run_nanos: AtomicU64::new(0),
         starts: AtomicU32::new(0),
     }
@@ -49,17 +78,25 @@ pub struct Summary {
     pub core: usize,
     /// What it is doing.
     pub state: State,
-    /// Processor time it has used, in nanoseconds.
+    /// Bytes of its memory.
+    pub memory_bytes: u64,
+    /// Its vNICs.
+    pub vnics: usize,
+    /// Its exits, as of its last turn.
+    pub exits: u64,
+    /// Processor time it has used, in nanoseconds, as of its last turn.
     pub run_nanos: u64,
     /// How often it was started.
     pub starts: u32,
 }
 
 /// Enters a guest. Its place among the guests is its number for ever.
-pub fn enter(vm: usize, name: &str, core: usize) {
+pub fn enter(vm: usize, config: &config::Vm, core: usize) {
     if let Some(record) = RECORDS.get(vm) {
         record.core.store(core, Ordering::Relaxed);
-        record.name.call_once(|| name.into());
+        record.memory_bytes.store(config.memory_bytes, Ordering::Relaxed);
+        record.vnics.store(config.vnics.len(), Ordering::Relaxed);
+        record.name.call_once(|| config.name.clone());
     }
 }
 
@@ -75,14 +112,12 @@ pub fn summary(vm: usize) -> Option<Summary> {
         name: record.name.get()?,
         core: record.core.load(Ordering::Relaxed),
         state: State::from_number(record.state.load(Ordering::Acquire)),
+        memory_bytes: record.memory_bytes.load(Ordering::Relaxed),
+        vnics: record.vnics.load(Ordering::Relaxed),
+        exits: record.exits.load(Ordering::Relaxed),
         run_nanos: record.run_nanos.load(Ordering::Relaxed),
         starts: record.starts.load(Ordering::Relaxed),
     })
-}
-
-/// The number of the guest with this name.
-pub fn find(name: &str) -> Option<usize> {
-    all().position(|vm| vm.name == name)
 }
 
 /// True when every guest has ended by itself and none comes back.
@@ -90,20 +125,33 @@ pub fn all_ended() -> bool {
     all().all(|vm| vm.state == State::Ended)
 }
 
-/// Asks for a change of a guest's life. The guest's core does it in between, and says so in the log.
+/// Asks for a step in a guest's life. The guest's core does it in between, and says so in the log.
 ///
 /// # Errors
 /// [`Refusal`], when it makes no sense now.
-pub fn request(vm: usize, action: VmAction) -> Result<(), Refusal> {
-    let known = summary(vm).ok_or(Refusal { vm: "", why: Why::NoSuchVm })?;
-    let refuse = |why| Refusal { vm: known.name, why };
-    known.state.check(action).map_err(refuse)?;
-    let asked = &RECORDS[vm].action;
-    asked
-        .compare_exchange(NONE, action as u8, Ordering::AcqRel, Ordering::Relaxed)
-        .map_err(|_| refuse(Why::Busy))?;
+pub fn change(vm: usize, action: VmAction) -> Result<(), Refusal> {
+    summary(vm).ok_or(Refusal::NoSuchVm)?.state.check(action)?;
+    ask(vm, Request::Change(action))
+}
+
+/// Asks for something at a guest's core.
+///
+/// # Errors
+/// [`Refusal::Busy`] or [`Refusal::NoSuchVm`].
+pub fn ask(vm: usize, request: Request) -> Result<(), Refusal> {
+    let number = REQUESTS.iter().position(|known| *known == request).unwrap_or(usize::from(NONE)) as u8;
+    let asked = &RECORDS.get(vm).ok_or(Refusal::NoSuchVm)?.request;
+    asked.compare_exchange(NONE, number, Ordering::AcqRel, Ordering::Relaxed).map_err(|_| Refusal::Busy)?;
     attract(vm);
     Ok(())
+}
+
+/// Waits until a guest's core has done what was asked, but not for long: what it does not do in time it does
+/// later.
+pub fn await_answer(vm: usize, now: Instant) {
+    while request(vm).is_some() && clock::now() < now + PATIENCE {
+        core::hint::spin_loop();
+    }
 }
 
 /// Types a byte at a guest's console. Who types more than the guest takes up loses some, as on a line without
@@ -129,10 +177,17 @@ pub fn take_attention(vm: usize) -> bool {
     record.attention.load(Ordering::Relaxed) && record.attention.swap(false, Ordering::AcqRel)
 }
 
-/// For the guest's core: what is asked for.
-pub fn take_action(vm: usize) -> Option<VmAction> {
-    let number = RECORDS.get(vm)?.action.swap(NONE, Ordering::AcqRel);
-    VmAction::ALL.get(usize::from(number)).copied()
+/// For the guest's core: what is asked for. [`answered`] follows.
+pub fn request(vm: usize) -> Option<Request> {
+    let number = RECORDS.get(vm)?.request.load(Ordering::Acquire);
+    REQUESTS.get(usize::from(number)).copied()
+}
+
+/// For the guest's core: the request is done.
+pub fn answered(vm: usize) {
+    if let Some(record) = RECORDS.get(vm) {
+        record.request.store(NONE, Ordering::Release);
+    }
 }
 
 /// For the guest's core: the next typed byte.
@@ -154,9 +209,10 @@ pub fn count_start(vm: usize) {
     }
 }
 
-/// For the guest's core: processor time used so far.
-pub fn publish_run_time(vm: usize, nanos: u64) {
+/// For the guest's core: exits and processor time so far.
+pub fn publish_usage(vm: usize, exits: u64, nanos: u64) {
     if let Some(record) = RECORDS.get(vm) {
+        record.exits.store(exits, Ordering::Relaxed);
         record.run_nanos.store(nanos, Ordering::Relaxed);
     }
 }

@@ -9,6 +9,7 @@ use crate::virt::{self, VirtualCpu};
 use base::{Duration, Instant};
 use core::fmt;
 use schedule::restart::{BackOff, Ending};
+use shell::VmAction;
 
 /// What a guest is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,68 +31,28 @@ pub enum State {
     Ended,
 }
 
-/// What can be done to a guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum VmAction {
-    /// Loads it and switches it on.
-    Start,
-    /// Stops executing it.
-    Pause,
-    /// Goes on executing it.
-    Resume,
-    /// Cuts its power.
-    Stop,
-    /// Cuts its power and switches it on again.
-    Restart,
-}
-
-impl VmAction {
-    /// All, in the order of their numbers.
-    pub const ALL: [Self; 5] = [Self::Start, Self::Pause, Self::Resume, Self::Stop, Self::Restart];
-}
-
-/// Why an action is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+/// Why an action on a guest is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
     /// There is no guest of this number.
+    #[error("there is no such VM")]
     NoSuchVm,
-    /// It is on already.
+    /// It is on, or about to be.
+    #[error("it is {0}")]
     NotOff(State),
-    /// It is not on.
+    /// It does not execute.
+    #[error("it is {0}")]
     NotOn(State),
     /// It is not paused.
+    #[error("it is not paused")]
     NotPaused,
-    /// It is off already.
-    Off,
+    /// It is off.
+    #[error("it is {0}")]
+    Off(State),
     /// It has not taken up the last request.
+    #[error("its core has not taken up the last request yet")]
     Busy,
 }
-
-/// A refused action, to be shown to whoever asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Name of the guest.
-    pub vm: &'static str,
-    /// Why.
-    pub why: Why,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let vm = self.vm;
-        match self.why {
-            Why::NoSuchVm => write!(f, "there is no such vm"),
-            Why::NotOff(state) => write!(f, "vm {vm} is {state} already"),
-            Why::NotOn(state) => write!(f, "vm {vm} is {state}"),
-            Why::NotPaused => write!(f, "vm {vm} is not paused"),
-            Why::Off => write!(f, "vm {vm} is not running"),
-            Why::Busy => write!(f, "vm {vm} has not taken up the last request yet"),
-        }
-    }
-}
-
-impl core::error::Error for Refusal {}
 
 impl State {
     const ALL: [Self; 7] =
@@ -116,7 +77,7 @@ impl State {
     ///
     /// # Errors
     /// Why it does not.
-    pub fn check(self, action: VmAction) -> Result<(), Why> {
+    pub fn check(self, action: VmAction) -> Result<(), Refusal> {
         match (action, self) {
             (VmAction::Start, Self::Waiting | Self::Stopped | Self::Ended)
             | (VmAction::Pause, Self::Running | Self::Idle)
@@ -124,11 +85,11 @@ impl State {
             | (VmAction::Stop, Self::Starting | Self::Running | Self::Idle | Self::Paused | Self::Waiting)
             | (VmAction::Restart, _) => Ok(()),
             (VmAction::Start, Self::Starting | Self::Running | Self::Idle | Self::Paused) => {
-                Err(Why::NotOff(self))
+                Err(Refusal::NotOff(self))
             }
-            (VmAction::Pause, _) => Err(Why::NotOn(self)),
-            (VmAction::Resume, _) => Err(Why::NotPaused),
-            (VmAction::Stop, Self::Stopped | Self::Ended) => Err(Why::Off),
+            (VmAction::Pause, _) => Err(Refusal::NotOn(self)),
+            (VmAction::Resume, _) => Err(Refusal::NotPaused),
+            (VmAction::Stop, Self::Stopped | Self::Ended) => Err(Refusal::Off(self)),
         }
     }
 }
@@ -162,9 +123,8 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// Does what somebody asked for, if it still makes sense.
     pub(super) fn act(&mut self, action: VmAction, now: Instant) {
-        if let Err(why) = self.state.check(action) {
-            let vm = directory::summary(self.number).map_or("", |known| known.name);
-            log::warn!("{}", Refusal { vm, why });
+        if let Err(refusal) = self.state.check(action) {
+            log::warn!("{}: no {action}: {refusal}", self.name);
             return;
         }
         match action {
@@ -208,7 +168,7 @@ impl<V: VirtualCpu> Vm<V> {
                 self.set_state(State::Waiting);
                 if wait > Duration::ZERO {
                     let (crashes, wait) = (self.back_off.crashes(), wait.as_secs());
-                    log::warn!("{}: {crashes} crashes in a row, starts again in {wait} s", self.name);
+                    log::warn!("{}: crash {crashes} in a row, starts again in {wait} s", self.name);
                 }
             }
         }
@@ -229,12 +189,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_name_their_states_and_actions() {
+    fn numbers_name_their_states() {
         for state in State::ALL {
             assert_eq!(State::from_number(state as u8), state);
-        }
-        for (number, action) in VmAction::ALL.into_iter().enumerate() {
-            assert_eq!(action as usize, number);
         }
     }
 
@@ -251,12 +208,10 @@ mod tests {
 
     #[test]
     fn refusals_say_why() {
-        let refusal = |state: State, action| {
-            alloc::format!("{}", Refusal { vm: "web", why: state.check(action).unwrap_err() })
-        };
-        assert_eq!(refusal(State::Running, VmAction::Resume), "vm web is not paused");
-        assert_eq!(refusal(State::Idle, VmAction::Start), "vm web is idle already");
-        assert_eq!(refusal(State::Waiting, VmAction::Pause), "vm web is waiting");
-        assert_eq!(refusal(State::Ended, VmAction::Stop), "vm web is not running");
+        let refusal = |state: State, action| alloc::format!("{}", state.check(action).unwrap_err());
+        assert_eq!(refusal(State::Running, VmAction::Resume), "it is not paused");
+        assert_eq!(refusal(State::Idle, VmAction::Start), "it is idle");
+        assert_eq!(refusal(State::Waiting, VmAction::Pause), "it is waiting");
+        assert_eq!(refusal(State::Ended, VmAction::Stop), "it is ended");
     }
 }

@@ -4,10 +4,9 @@ mod bus;
 pub mod console;
 pub mod cpuid;
 pub mod device_access;
-#[allow(dead_code, reason = "what the shell asks for")]
 pub mod directory;
 pub mod history;
-#[allow(dead_code, reason = "what the shell asks for")]
+mod inspect;
 pub mod lifecycle;
 pub mod memory;
 mod msr;
@@ -25,6 +24,7 @@ use alloc::vec::Vec;
 use base::{Duration, Effects, Instant, Port};
 use console::Console;
 use core::fmt;
+use directory::Request;
 pub use lifecycle::State;
 use memory::GuestRam;
 use platform::pc::Pc;
@@ -39,7 +39,7 @@ const BOOT_VCPU: u8 = 0;
 
 /// Exits by kind.
 #[derive(Clone, Debug)]
-struct ExitCounts([(u64, &'static str); KINDS]);
+pub struct ExitCounts([(u64, &'static str); KINDS]);
 
 /// One guest.
 pub struct Vm<V: VirtualCpu> {
@@ -75,8 +75,6 @@ pub struct Vm<V: VirtualCpu> {
     console: Console,
     /// The guest has written to its console.
     console_due: bool,
-    /// Typed, and not yet in the guest's UART.
-    typed: heapless::Deque<u8, 256>,
     /// An exception to deliver before the next instruction.
     fault: Option<Event>,
     effects: Effects,
@@ -91,6 +89,11 @@ pub struct Vm<V: VirtualCpu> {
 }
 
 impl<V: VirtualCpu> Vm<V> {
+    /// Its place among the guests.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
     /// Its name in the configuration.
     pub fn name(&self) -> &str {
         &self.name
@@ -161,7 +164,7 @@ impl<V: VirtualCpu> Vm<V> {
         if self.start_at.is_some_and(|due| due <= now) {
             self.begin_start();
         }
-        if self.console.next_deadline().is_some_and(|due| due <= now) {
+        if self.console.next_deadline(self.number).is_some_and(|due| due <= now) {
             self.console.advance(self.number, &self.name, now);
         }
         if matches!(self.state, State::Running | State::Idle) {
@@ -189,10 +192,13 @@ impl<V: VirtualCpu> Vm<V> {
     }
 
     /// Takes up what other cores have left.
-    fn attend(&mut self, now: Instant) {
-        if let Some(action) = directory::take_action(self.number) {
-            self.act(action, now);
+    pub fn attend(&mut self, now: Instant) {
+        match directory::request(self.number) {
+            Some(Request::Change(action)) => self.act(action, now),
+            Some(Request::Figures) => self.for_each_figure(output::shell_line),
+            None => {}
         }
+        directory::answered(self.number);
         while let Some(byte) = directory::take_typed(self.number) {
             self.give_console(byte, now);
         }
@@ -200,7 +206,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// When [`advance`](Self::advance) has something to do at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let console = self.console.next_deadline().into_iter().chain(self.start_at);
+        let console = self.console.next_deadline(self.number).into_iter().chain(self.start_at);
         if !matches!(self.state, State::Running | State::Idle) {
             return console.min();
         }
@@ -228,9 +234,9 @@ impl<V: VirtualCpu> Vm<V> {
         self.run_time += ran;
     }
 
-    /// Lets other cores see how long it has run.
-    pub fn publish_run_time(&self) {
-        directory::publish_run_time(self.number, self.run_time.as_nanos() as u64);
+    /// Lets other cores see what it has used.
+    pub fn publish_usage(&self) {
+        directory::publish_usage(self.number, self.exits.total(), self.run_time.as_nanos() as u64);
     }
 
     /// The guest is entered, or has come back, at this value of the time-stamp counter.
@@ -274,7 +280,7 @@ impl<V: VirtualCpu> Vm<V> {
     }
 
     fn show_console(&mut self, now: Instant) {
-        if !self.console_due {
+        if !self.console_due && !self.console.view_changed() {
             return;
         }
         let (pc, mut changed) = (&mut self.pc, Effects::empty());
@@ -289,21 +295,19 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// A byte typed at the guest's console.
     pub fn give_console(&mut self, byte: u8, now: Instant) {
-        // Who types 256 bytes ahead of the guest loses some, as on a line without flow control.
-        let _ = self.typed.push_back(byte);
+        self.console.type_byte(byte);
         self.pass_typed(now);
     }
 
     /// Passes typed bytes on as the guest's UART has room for them.
     fn pass_typed(&mut self, now: Instant) {
-        while let Some(&byte) = self.typed.front() {
-            let (taken, effects) = self.pc.give_console(byte, now);
-            self.apply(effects);
-            if !taken {
-                return;
-            }
-            self.typed.pop_front();
-        }
+        let (pc, mut changed) = (&mut self.pc, Effects::empty());
+        self.console.pass_typed(|byte| {
+            let (taken, effects) = pc.give_console(byte, now);
+            changed |= effects;
+            taken
+        });
+        self.apply(changed);
     }
 
     /// True when the guest lets this vNIC reach its memory.
@@ -314,7 +318,7 @@ impl<V: VirtualCpu> Vm<V> {
     /// Says what the guest has cost.
     pub fn log_statistics(&self) {
         log::info!(
-            "{}: ran {}.{:03} s, exits{}, interrupts injected {}, accesses to nothing {}, TSC ticks per exit in Weir {}",
+            "{}: ran {}.{:03} s, exits {}, interrupts injected {}, accesses to nothing {}, TSC ticks per exit in Weir {}",
             self.name,
             self.run_time.as_secs(),
             self.run_time.subsec_millis(),
@@ -331,14 +335,15 @@ impl<V: VirtualCpu> Vm<V> {
 }
 
 impl ExitCounts {
-    fn total(&self) -> u64 {
+    /// Of all kinds.
+    pub fn total(&self) -> u64 {
         self.0.iter().map(|(count, _)| count).sum()
     }
 }
 
 impl fmt::Display for ExitCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, " {}", self.total())?;
+        write!(f, "{}", self.total())?;
         self.0
             .iter()
             .filter(|(count, _)| *count > 0)

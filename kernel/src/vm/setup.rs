@@ -127,7 +127,6 @@ impl<V: VirtualCpu> Vm<V> {
             tsc_moved: 0,
             console: Console::new(),
             console_due: false,
-            typed: heapless::Deque::new(),
             fault: None,
             effects: Effects::empty(),
             exits: ExitCounts([(0, ""); crate::virt::exit::KINDS]),

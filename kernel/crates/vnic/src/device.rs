@@ -150,6 +150,12 @@ impl Vnic {
         effects | self.changes(&before, now)
     }
 
+    /// True while the card has a link.
+    #[must_use]
+    pub fn link_up(&self) -> bool {
+        self.card.link_up()
+    }
+
     /// Notes that a caller gave up `frames` frames that [`base::Port::send`] had not accepted: the guest's
     /// `MPC` counts them, and `RXO` is raised [8254x 13.4.17, 13.7.5].
     pub fn note_missed(&mut self, frames: u32, now: Instant) -> Effects {

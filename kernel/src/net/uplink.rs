@@ -5,7 +5,7 @@ use crate::hardware::clock;
 use crate::hardware::dma::DmaMemory;
 use crate::hardware::interrupt_controllers::IoApics;
 use crate::hardware::interrupts;
-use crate::hardware::pci::Function;
+use crate::hardware::pci::{Function, Place};
 use crate::log::counts;
 use crate::memory::window::{self, Window, WindowError};
 use crate::memory::{FrameError, Frames};
@@ -107,6 +107,8 @@ impl nic::Host for Host {
 pub struct Uplink {
     /// Its name in the configuration.
     pub name: String,
+    /// Its place on the bus.
+    pub address: Place,
     /// The driver.
     pub nic: Nic<Host>,
     vector: u8,
@@ -149,7 +151,7 @@ impl Uplink {
         }
         nic.unmask();
         log::info!("{name}: NIC {function} driver e1000 MAC {} link {}", nic.mac(), nic.link());
-        Ok(Self { name: name.into(), nic, vector })
+        Ok(Self { name: name.into(), address: function.place(), nic, vector })
     }
 
     /// True when the card has interrupted: its causes are read, which lets the line go.

@@ -249,6 +249,14 @@ impl<V: VirtualCpu> Vm<V> {
         self.last_return = tsc;
     }
 
+    /// Plugs the cable of a vNIC in or out, as its uplink has one or not.
+    pub fn set_link(&mut self, vnic: usize, up: bool, now: Instant) {
+        if let Some(slot) = self.vnics.get_mut(vnic) {
+            let effects = slot.model.set_link(up, now);
+            self.apply_nic(vnic, effects, now);
+        }
+    }
+
     fn refresh_nics(&mut self, now: Instant) {
         for index in 0..self.vnics.len() {
             let effects = self.vnics[index].model.take_effects();

@@ -52,6 +52,22 @@ impl<H: Host> Nic<H> {
         })
     }
 
+    /// Which family the card is of.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        match self {
+            Self::E1000(_) => Family::E1000,
+            Self::E1000e(_) => Family::E1000e,
+            Self::Igb(_) => Family::Igb,
+        }
+    }
+
+    /// The name of its driver.
+    #[must_use]
+    pub fn driver(&self) -> &'static str {
+        self.family().driver()
+    }
+
     /// See [`Card::mac`].
     #[must_use]
     pub fn mac(&self) -> MacAddress {

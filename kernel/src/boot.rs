@@ -3,12 +3,13 @@
 use crate::hardware::acpi::Machine;
 use crate::hardware::interrupt_controllers::IoApics;
 use crate::hardware::{acpi, clock, cpu, descriptors, interrupt_controllers, interrupts, pci, power};
-use crate::log::serial;
+use crate::log::{framebuffer, serial};
 use crate::memory::{Frames, heap, physical};
 use crate::net::Network;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{End, Scheduler};
+use crate::shell;
 use crate::virt::{self, VirtualCpu, extended};
-use crate::vm::Vm;
+use crate::vm::{Vm, directory};
 use ::log::LevelFilter;
 use alloc::vec::Vec;
 use bootloader_api::config::{BootloaderConfig, Mapping};
@@ -58,16 +59,43 @@ enum BootError {
 
 fn start(info: &'static mut BootInfo) -> ! {
     crate::log::init();
+    show_log(info);
     descriptors::load();
     interrupts::load();
-    if let Err(error) = boot(info) {
-        ::log::error!("{error}");
+    match boot(info) {
+        Ok(End::AllStopped | End::PowerOff) => power::off(),
+        Ok(End::Reboot) => power::reset(),
+        Err(error) => {
+            // Whoever stands before the screen must be able to read why.
+            ::log::error!("{error}");
+            ::log::error!("Weir cannot start: the processor halts here");
+            cpu::halt_forever()
+        }
     }
-    power::off()
+}
+
+/// Has the log on the screen, if the firmware has set one up, and says so where it is the only place.
+fn show_log(info: &mut BootInfo) {
+    if let Some(screen) = info.framebuffer.take() {
+        let layout = screen.info();
+        let layout = framebuffer::Layout {
+            width: layout.width,
+            height: layout.height,
+            line_bytes: layout.stride * layout.bytes_per_pixel,
+            pixel_bytes: layout.bytes_per_pixel,
+        };
+        framebuffer::init(screen.into_buffer(), layout);
+    }
+    if !serial::present() {
+        ::log::warn!(
+            "no serial port answers at 0x3f8: the log is on the screen only, and no console can be reached"
+        );
+    }
 }
 
 /// Brings the machine up and runs its guests until the last has stopped.
-fn boot(info: &'static mut BootInfo) -> Result<(), BootError> {
+fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
+    pci::quiesce_all();
     let offset = info.physical_memory_offset.into_option().ok_or(BootError::NoDirectMap)?;
     // SAFETY: the loader mapped all of physical memory there, and nothing has used the map before.
     unsafe { physical::set_direct_map(offset) };
@@ -101,12 +129,13 @@ struct Guests {
 }
 
 impl virt::Task for Guests {
-    type Output = Result<(), BootError>;
+    type Output = Result<End, BootError>;
 
     fn run<V: VirtualCpu>(mut self) -> Self::Output {
         V::enter_operation(&mut self.frames)?;
-        self.scheduler::<V>()?.run();
-        Ok(())
+        let mut scheduler = self.scheduler::<V>()?;
+        crate::log::leave_to_main_loop();
+        Ok(scheduler.run())
     }
 }
 
@@ -137,6 +166,7 @@ impl Guests {
         let frames = &mut self.frames;
         let mut vms = Vec::new();
         for (number, vm) in system.vms.iter().enumerate() {
+            directory::enter(number, vm, 0);
             vms.push(Vm::<V>::new(frames, number, vm, &bundle)?);
         }
         let mut network = Network::new(frames, &self.machine, &mut self.io_apics, &functions, system)?;
@@ -149,7 +179,15 @@ impl Guests {
             size >> 10,
             clock::now().as_nanos() / 1_000_000
         );
-        Ok(Scheduler::new(vms, network))
+        for (vm, _) in vms.iter_mut().zip(&system.vms).filter(|(_, config)| config.autostart) {
+            vm.switch_on(clock::now());
+        }
+        let machine = shell::Machine {
+            memory: frames.total(),
+            memory_left: frames.left(),
+            processors: self.machine.processors.len(),
+        };
+        Ok(Scheduler::new(vms, network, machine))
     }
 }
 

@@ -6,9 +6,10 @@ use crate::hardware::{acpi, clock, cpu, descriptors, interrupt_controllers, inte
 use crate::log::{framebuffer, serial};
 use crate::memory::{Frames, heap, physical};
 use crate::net::Network;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{End, Scheduler};
+use crate::shell;
 use crate::virt::{self, VirtualCpu, extended};
-use crate::vm::Vm;
+use crate::vm::{Vm, directory};
 use ::log::LevelFilter;
 use alloc::vec::Vec;
 use bootloader_api::config::{BootloaderConfig, Mapping};
@@ -61,13 +62,16 @@ fn start(info: &'static mut BootInfo) -> ! {
     show_log(info);
     descriptors::load();
     interrupts::load();
-    if let Err(error) = boot(info) {
-        // Whoever stands before the screen must be able to read why.
-        ::log::error!("{error}");
-        ::log::error!("Weir cannot start: the processor halts here");
-        cpu::halt_forever()
+    match boot(info) {
+        Ok(End::AllStopped | End::PowerOff) => power::off(),
+        Ok(End::Reboot) => power::reset(),
+        Err(error) => {
+            // Whoever stands before the screen must be able to read why.
+            ::log::error!("{error}");
+            ::log::error!("Weir cannot start: the processor halts here");
+            cpu::halt_forever()
+        }
     }
-    power::off()
 }
 
 /// Has the log on the screen, if the firmware has set one up, and says so where it is the only place.
@@ -90,7 +94,7 @@ fn show_log(info: &mut BootInfo) {
 }
 
 /// Brings the machine up and runs its guests until the last has stopped.
-fn boot(info: &'static mut BootInfo) -> Result<(), BootError> {
+fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
     pci::quiesce_all();
     let offset = info.physical_memory_offset.into_option().ok_or(BootError::NoDirectMap)?;
     // SAFETY: the loader mapped all of physical memory there, and nothing has used the map before.
@@ -125,14 +129,13 @@ struct Guests {
 }
 
 impl virt::Task for Guests {
-    type Output = Result<(), BootError>;
+    type Output = Result<End, BootError>;
 
     fn run<V: VirtualCpu>(mut self) -> Self::Output {
         V::enter_operation(&mut self.frames)?;
         let mut scheduler = self.scheduler::<V>()?;
         crate::log::leave_to_main_loop();
-        scheduler.run();
-        Ok(())
+        Ok(scheduler.run())
     }
 }
 
@@ -163,6 +166,7 @@ impl Guests {
         let frames = &mut self.frames;
         let mut vms = Vec::new();
         for (number, vm) in system.vms.iter().enumerate() {
+            directory::enter(number, vm, 0);
             vms.push(Vm::<V>::new(frames, number, vm, &bundle)?);
         }
         let mut network = Network::new(frames, &self.machine, &mut self.io_apics, &functions, system)?;
@@ -175,7 +179,15 @@ impl Guests {
             size >> 10,
             clock::now().as_nanos() / 1_000_000
         );
-        Ok(Scheduler::new(vms, network))
+        for (vm, _) in vms.iter_mut().zip(&system.vms).filter(|(_, config)| config.autostart) {
+            vm.switch_on(clock::now());
+        }
+        let machine = shell::Machine {
+            memory: frames.total(),
+            memory_left: frames.left(),
+            processors: self.machine.processors.len(),
+        };
+        Ok(Scheduler::new(vms, network, machine))
     }
 }
 

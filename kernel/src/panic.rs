@@ -13,7 +13,11 @@ const GENERAL: [&str; 15] =
 
 macro_rules! say {
     ($($text:tt)*) => {
-        output::log_line(|out| line(out, "PANIC", "weir", &format_args!($($text)*)))
+        // Nobody else moves lines out of the machine any more.
+        {
+            output::log_line(|out| line(out, "PANIC", "weir", &format_args!($($text)*)));
+            output::flush();
+        }
     };
 }
 

@@ -1,65 +1,89 @@
-//! The main loop of a processor: runs guests in turn, and looks after clock, wire and console in between.
+//! The main loop of a core: runs its guests by their shares, and looks after clock, wire and console in between.
 
 use crate::hardware::{clock, cpu, interrupt_controllers, interrupts};
 use crate::log::{output, serial};
 use crate::net::Network;
+use crate::shell::{Input, Machine, Shell};
 use crate::virt::VirtualCpu;
 use crate::virt::dispatch::{Action, dispatch};
 use crate::virt::exit::Exit;
-use crate::vm::{State, Vm};
+use crate::vm::{State, Vm, directory};
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant};
+use schedule::{RunQueue, SLICE};
 
-/// How long a guest runs while others want to, too.
-const SLICE: Duration = Duration::from_millis(2);
 /// How often the serial port is fed while output waits: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
 
-/// Everything that runs.
+/// How the main loop ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The last guest has stopped by itself.
+    AllStopped,
+    /// The operator wants the machine off.
+    PowerOff,
+    /// The operator wants the machine to start anew.
+    Reboot,
+}
+
+/// Everything that runs on this core.
 pub struct Scheduler<V: VirtualCpu> {
-    vms: Vec<Vm<V>>,
-    network: Network,
+    /// The guests, under their numbers in `queue`.
+    pub(crate) vms: Vec<Vm<V>>,
+    queue: RunQueue,
+    pub(crate) network: Network,
+    pub(crate) shell: Shell,
+    /// How the operator wants the main loop to end.
+    pub(crate) end: Option<End>,
     /// The guest whose state is in the processor.
     active: Option<usize>,
-    /// The guest that typed bytes go to.
-    focus: usize,
     next_feed: Instant,
     /// When [`housekeeping`](Self::housekeeping) has something to do, if nothing happens before.
     due: Instant,
 }
 
 impl<V: VirtualCpu> Scheduler<V> {
-    /// A scheduler for these guests, all ready to start.
-    pub fn new(vms: Vec<Vm<V>>, network: Network) -> Self {
-        Self { vms, network, active: None, focus: 0, next_feed: Instant::ZERO, due: Instant::ZERO }
+    /// A scheduler for these guests: those that are on run, the others wait to be started.
+    pub fn new(vms: Vec<Vm<V>>, network: Network, machine: Machine) -> Self {
+        let shell = Shell::new(vms.iter().map(|vm| vm.name().into()).collect(), machine);
+        let mut queue = RunQueue::new();
+        for vm in &vms {
+            // No more guests than the configuration allows, which is less than the queue does.
+            let _ = queue.add(vm.shares);
+        }
+        let (next_feed, due) = (Instant::ZERO, Instant::ZERO);
+        Self { vms, queue, network, shell, end: None, active: None, next_feed, due }
     }
 
-    /// Runs until the last guest has stopped.
-    pub fn run(&mut self) {
-        // The first in the configuration goes first.
-        let mut last = self.vms.len().saturating_sub(1);
-        while self.vms.iter().any(|vm| vm.state() != State::Stopped) {
+    /// Runs until every guest has ended for good, or the operator wants an end.
+    pub fn run(&mut self) -> End {
+        let end = loop {
+            if let Some(end) = self.end {
+                break end;
+            }
+            if directory::all_ended() {
+                break End::AllStopped;
+            }
             let now = clock::now();
             self.housekeeping(now);
-            match self.next_runnable(last) {
-                Some(index) => {
-                    last = index;
-                    self.run_slice(index, now);
-                }
+            match self.queue.next() {
+                Some(index) if self.vms[index].state() == State::Starting => self.start_step(index, now),
+                Some(index) => self.run_slice(index, now),
                 None => self.idle(),
             }
-        }
+        };
+        // What follows must find room.
+        output::flush();
         for vm in &self.vms {
             vm.log_statistics();
         }
         self.network.log_statistics();
-        log::info!("all guests stopped, powering off");
-    }
-
-    /// The next guest in turn that has something to do.
-    fn next_runnable(&self, last: usize) -> Option<usize> {
-        let count = self.vms.len();
-        (1..=count).map(|step| (last + step) % count).find(|&index| self.vms[index].state() == State::Running)
+        match end {
+            End::AllStopped => log::info!("all guests stopped, powering off"),
+            End::PowerOff => log::info!("powering off, as the operator wants"),
+            End::Reboot => log::info!("resetting the machine, as the operator wants"),
+        }
+        end
     }
 
     /// What does not depend on a guest's exits: time, wire, console.
@@ -72,6 +96,9 @@ impl<V: VirtualCpu> Scheduler<V> {
             self.network.service(&mut self.vms, now);
             self.vms.iter_mut().for_each(|vm| vm.after_frames(now));
         }
+        for (index, vm) in self.vms.iter().enumerate() {
+            self.queue.set_runnable(index, vm.state().is_runnable());
+        }
         if interrupts::take(interrupts::SERIAL_VECTOR) {
             self.take_input(now);
         }
@@ -81,6 +108,7 @@ impl<V: VirtualCpu> Scheduler<V> {
             log::warn!("{nmis} NMIs from the machine: nothing here asks for any");
         }
         if now >= self.next_feed {
+            self.shell.refresh();
             output::pump();
             self.next_feed = now + FEED;
         }
@@ -89,49 +117,88 @@ impl<V: VirtualCpu> Scheduler<V> {
 
     fn take_input(&mut self, now: Instant) {
         while let Some(byte) = serial::receive() {
-            if let Some(vm) = self.vms.get_mut(self.focus) {
-                vm.give_console(byte, now);
+            match self.shell.typed(byte) {
+                Input::Guest(guest, byte) => directory::type_byte(guest, byte),
+                Input::Command(command) => self.execute(command, now),
+                Input::Done => {}
             }
         }
     }
 
-    /// Runs one guest until its slice is over, it has nothing to do, or it stops.
+    /// Has done what was asked of a guest: by this core, if the guest is here, else by its own.
+    pub(crate) fn await_answer(&mut self, vm: usize, now: Instant) {
+        match self.vms.iter_mut().find(|here| here.number() == vm) {
+            Some(here) => here.attend(now),
+            None => directory::await_answer(vm, now),
+        }
+    }
+
+    /// Runs one guest until its slice is over or another must run, it has nothing to do, or it stops.
     fn run_slice(&mut self, index: usize, start: Instant) {
         self.activate(index);
         self.vms[index].note_return(cpu::rdtsc());
         let end = start + SLICE;
-        let mut now = start;
+        let (mut now, mut charged) = (start, start);
         loop {
-            let others =
-                self.vms.iter().enumerate().any(|(i, vm)| i != index && vm.state() == State::Running);
-            if now >= end && others {
-                return;
+            let contended = self.queue.contended(index);
+            if contended && (now >= end || self.queue.preempts(index)) {
+                break;
             }
-            let due = if others { self.due.min(end) } else { self.due };
-            let ticks = clock::ticks((due - now).as_nanos() as u64);
-            let vm = &mut self.vms[index];
-            let entry = vm.prepare_entry(ticks);
-            vm.note_entry(cpu::rdtsc());
-            let exit = vm.vcpu.enter(entry);
-            vm.note_return(cpu::rdtsc());
+            let due = if contended { self.due.min(end) } else { self.due };
+            let (exit, effects) = self.enter(index, due - now);
             now = clock::now();
-            let action = dispatch(vm, exit, now);
-            let effects = vm.take_effects();
-            if effects.intersects(Effects::TX_KICK | Effects::RX_SPACE) {
-                self.network.kick();
-            }
-            if let Action::Stop(reason) = action {
-                self.vms[index].stop(&reason);
-            }
+            self.charge(index, now - charged);
+            charged = now;
             // Most exits change nothing that anybody waits for.
             if !effects.is_empty() || exit == Exit::HostInterrupt || now >= self.due {
                 self.housekeeping(now);
+                now = clock::now();
+                // What a guest sets in motion is its own expense; what the clock and the wire bring is not.
+                if !effects.is_empty() {
+                    self.charge(index, now - charged);
+                }
+                charged = now;
             }
-            // It may have powered off, halted, or been woken again.
-            if self.vms[index].state() != State::Running {
-                return;
+            // It may have powered off, halted, been woken again, or paused.
+            if self.end.is_some() || self.vms[index].state() != State::Running {
+                self.queue.set_runnable(index, self.vms[index].state().is_runnable());
+                break;
             }
         }
+        self.vms[index].publish_usage();
+    }
+
+    /// Enters a guest for at most `length` and works on its exit.
+    fn enter(&mut self, index: usize, length: Duration) -> (Exit, Effects) {
+        let vm = &mut self.vms[index];
+        let entry = vm.prepare_entry(clock::ticks(length.as_nanos() as u64));
+        vm.note_entry(cpu::rdtsc());
+        let exit = vm.vcpu.enter(entry);
+        vm.note_return(cpu::rdtsc());
+        let now = clock::now();
+        if let Action::Stop(reason) = dispatch(vm, exit, now) {
+            vm.stop(&reason, now);
+        }
+        let effects = vm.take_effects();
+        if effects.intersects(Effects::TX_KICK | Effects::RX_SPACE) {
+            self.network.kick();
+        }
+        (exit, effects)
+    }
+
+    /// One piece of a guest's start.
+    fn start_step(&mut self, index: usize, now: Instant) {
+        if self.active == Some(index) {
+            self.vms[index].vcpu.deactivate();
+            self.active = None;
+        }
+        self.vms[index].start_step(now);
+        self.charge(index, clock::now() - now);
+    }
+
+    fn charge(&mut self, index: usize, ran: Duration) {
+        self.queue.charge(index, ran);
+        self.vms[index].note_run(ran);
     }
 
     fn activate(&mut self, index: usize) {

@@ -23,6 +23,7 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
     trials.push(trial(backend, "two_guests_keep_their_own_registers", two_guests_keep_their_own_registers));
     trials.push(trial(backend, "the_command_line_arrives_as_written", the_command_line_arrives_as_written));
     trials.push(trial(backend, "all_guests_say_hello_at_once", all_guests_say_hello_at_once));
+    trials.push(trial(backend, "a_line_typed_at_once_arrives_whole", a_line_typed_at_once_arrives_whole));
     trials
 }
 
@@ -71,4 +72,16 @@ fn all_guests_say_hello_at_once(test: &Test) -> Outcome {
         );
     }
     Ok(())
+}
+
+/// 200 bytes: more than the UARTs of the machine and of the guest hold together, less than Weir keeps for a guest.
+fn a_line_typed_at_once_arrives_whole(name: &str) -> Outcome {
+    let line: String = (b'!'..=b'~').cycle().take(200).map(char::from).collect();
+    let vm = Vm::micro("vm0", "typed_line", "")?;
+    let mut run = Run::start(name, &Scenario::new(vec![vm]))?;
+    run.expect("vm0| READY")?;
+    run.console.type_text(&format!("{line}\n"))?;
+    run.expect(&format!("vm0| TYPED {line}\r\n"))?;
+    run.expect("vm0| PASS typed_line")?;
+    run.finish()
 }

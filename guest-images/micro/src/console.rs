@@ -33,10 +33,15 @@ pub fn drain() {
     while ports::read_byte(LINE_STATUS) & TEMT == 0 {}
 }
 
+/// The next typed byte, if there is one.
+#[must_use]
+pub fn key() -> Option<u8> {
+    (ports::read_byte(LINE_STATUS) & DR != 0).then(|| ports::read_byte(DATA))
+}
+
 /// Waits until somebody types: a guest with `start=key` on its command line begins then.
 pub fn wait_for_key() {
-    while ports::read_byte(LINE_STATUS) & DR == 0 {}
-    let _ = ports::read_byte(DATA);
+    while key().is_none() {}
 }
 
 /// COM1 as a sink for text.

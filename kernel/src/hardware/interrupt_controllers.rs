@@ -93,15 +93,26 @@ pub fn init_local(frames: &mut Frames) -> Result<(), WindowError> {
     Ok(())
 }
 
-/// Counts the timer for 10 ms of the calibrated TSC.
+/// Counts the timer for 10 ms of the calibrated TSC, or as long as it takes: an emulator's processor may be taken
+/// away meanwhile.
 fn measure_timer() -> u64 {
     let ticks = clock::ticks(10_000_000);
-    let start = cpu::rdtsc();
     write(TIMER_INITIAL, u32::MAX);
+    let (start, first) = sample_timer();
     while cpu::rdtsc() - start < ticks {}
-    let counted = u32::MAX - read(TIMER_CURRENT);
+    let (end, last) = sample_timer();
     write(TIMER_INITIAL, 0);
-    u64::from(counted) * 100
+    (u128::from(first - last) * u128::from(clock::hz()) / u128::from(end - start)) as u64
+}
+
+/// The time-stamp counter and the timer at one moment: of several readings the one that took least.
+fn sample_timer() -> (u64, u32) {
+    let sample = |_| {
+        let before = cpu::rdtsc();
+        let count = read(TIMER_CURRENT);
+        (cpu::rdtsc() - before, before, count)
+    };
+    (0..8).map(sample).min().map_or((0, 0), |(_, tsc, count)| (tsc, count))
 }
 
 fn timer_hz() -> u64 {

@@ -57,6 +57,9 @@ pub struct Function {
     pub message_interrupts: (bool, bool),
 }
 
+/// A damaged list could be a ring; no function has more capabilities in the 192 bytes for them.
+const MOST_CAPABILITIES: usize = 48;
+
 /// Ethernet controllers [PCI Code and ID 1.11, class 02h].
 pub const CLASS_ETHERNET: (u8, u8) = (0x02, 0x00);
 /// Base classes of display controllers and bridges [PCI Code and ID 1.11].
@@ -72,6 +75,17 @@ impl Function {
             Bar::Memory64 { address, size, .. } => Some((HostPhysical(address), size)),
             Bar::Io { .. } => None,
         }
+    }
+
+    /// What `pick` finds first among the capabilities.
+    pub fn find_capability<T>(&self, pick: impl FnMut(PciCapability) -> Option<T>) -> Option<T> {
+        let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), Configuration)?;
+        endpoint.capabilities(Configuration).take(MOST_CAPABILITIES).find_map(pick)
+    }
+
+    /// Where it is, to be shown.
+    pub fn place(&self) -> Place {
+        Place(self.address)
     }
 
     /// Lets the function answer memory accesses and master the bus.
@@ -92,16 +106,17 @@ impl Function {
 
 impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let a = self.address;
-        write!(
-            f,
-            "{:02x}:{:02x}.{} [{:04x}:{:04x}]",
-            a.bus(),
-            a.device(),
-            a.function(),
-            self.vendor,
-            self.device
-        )
+        write!(f, "{} [{:04x}:{:04x}]", self.place(), self.vendor, self.device)
+    }
+}
+
+/// Where a function is, as the configuration writes it: bus, device and function.
+#[derive(Clone, Copy)]
+pub struct Place(PciAddress);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02x}:{:02x}.{}", self.0.bus(), self.0.device(), self.0.function())
     }
 }
 
@@ -155,8 +170,7 @@ fn look_at(address: PciAddress, depth: u8, see: &mut dyn FnMut(Function)) {
         HeaderType::Endpoint => {
             if let Some(endpoint) = EndpointHeader::from_header(header, Configuration) {
                 function.interrupt_line = endpoint.interrupt(Configuration).1;
-                // A damaged list could be a ring; no function has more than 48 capabilities in 192 bytes.
-                for capability in endpoint.capabilities(Configuration).take(48) {
+                for capability in endpoint.capabilities(Configuration).take(MOST_CAPABILITIES) {
                     match capability {
                         PciCapability::Msi(_) => function.message_interrupts.0 = true,
                         PciCapability::MsiX(_) => function.message_interrupts.1 = true,

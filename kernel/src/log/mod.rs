@@ -1,13 +1,15 @@
 //! What Weir says: log records with level and time, the guests' consoles, and the one serial line they
 //! share.
 //!
-//! A log line is `[ssssss.uuuuuu] LEVEL subsystem: message`; a guest's is `name| text`.
+//! A log line is `[ssssss.uuuuuu] LEVEL subsystem: message`; a guest's is `name| text`, the shell's `weir| text`,
+//! and what is typed for the shell comes behind `weir> `.
 
 pub mod framebuffer;
 pub mod output;
 pub mod serial;
 pub mod tail;
 mod text;
+pub mod view;
 
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,7 @@
 //! The way between vNICs and physical NICs: one switch for each physical NIC, with the vNICs that name it
 //! as their uplink, and one for those that name none.
 
+mod inspect;
 mod uplink;
 
 use crate::hardware::acpi::Machine;
@@ -10,7 +11,7 @@ use crate::hardware::pci::{self, Function};
 use crate::log::counts;
 use crate::memory::Frames;
 use crate::virt::VirtualCpu;
-use crate::vm::{State, Vm};
+use crate::vm::Vm;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use base::{Capabilities, Instant, Port};
@@ -42,9 +43,25 @@ pub enum NetworkError {
 struct Segment {
     /// The physical NIC: port 0 where there is one.
     uplink: Option<usize>,
+    /// Whether the members have been told that they have a link; they begin with one.
+    link: bool,
     /// Guest and vNIC of the other ports.
     members: Vec<(usize, usize)>,
     path: Option<Box<Path>>,
+}
+
+impl Segment {
+    /// Gives the members the link that their uplink has. Without one the vNICs keep theirs.
+    fn tell_link<V: VirtualCpu>(&mut self, up: bool, vms: &mut [Vm<V>], now: Instant) {
+        if core::mem::replace(&mut self.link, up) == up {
+            return;
+        }
+        for &(guest, vnic) in &self.members {
+            if let Some(vm) = vms.get_mut(guest) {
+                vm.set_link(vnic, up, now);
+            }
+        }
+    }
 }
 
 /// All switches and physical NICs.
@@ -77,11 +94,15 @@ impl Network {
                 .find(|nic| !taken.contains(&nic.name.as_str()) && uplink::matches(nic, function));
             let Some(nic) = wanted else {
                 function.quiesce();
-                log::warn!("NIC {function} is named by no [[nic]] of the configuration: not used");
+                if uplink::has_driver(function) {
+                    log::warn!("NIC {function} is named by no [[nic]] of the configuration: not used");
+                } else {
+                    log::warn!("NIC {function} has no driver: not used");
+                }
                 continue;
             };
             taken.push(&nic.name);
-            match Uplink::new(frames, machine, io_apics, function, &nic.name, uplinks.len()) {
+            match Uplink::new(frames, machine, io_apics, function, &nic.name, &uplinks) {
                 Ok(uplink) => uplinks.push(uplink),
                 Err(error) => {
                     function.quiesce();
@@ -103,7 +124,7 @@ impl Network {
         self.segments = (0..self.uplinks.len())
             .map(Some)
             .chain([None])
-            .map(|uplink| Segment { uplink, members: Vec::new(), path: None })
+            .map(|uplink| Segment { uplink, link: true, members: Vec::new(), path: None })
             .collect();
         for (guest, vm) in vms.iter().enumerate() {
             for (index, slot) in vm.vnics.iter().enumerate() {
@@ -140,9 +161,7 @@ impl Network {
 
     /// True when [`service`](Self::service) has something to do.
     pub fn wants_service(&mut self, now: Instant) -> bool {
-        for uplink in &mut self.uplinks {
-            self.kicked |= uplink.take_interrupt();
-        }
+        self.kicked |= uplink::take_interrupts(&mut self.uplinks);
         self.kicked || self.next_deadline(now).is_some_and(|due| due <= now)
     }
 
@@ -163,8 +182,11 @@ impl Network {
         }
         self.kicked = false;
         for segment in &mut self.segments {
-            let Some(path) = &mut segment.path else { continue };
             let uplink = segment.uplink.and_then(|index| self.uplinks.get_mut(index));
+            if let Some(uplink) = &uplink {
+                segment.tell_link(uplink.link_up(), vms, now);
+            }
+            let Some(path) = &mut segment.path else { continue };
             self.kicked |= step(path, uplink, &segment.members, vms, now);
         }
     }
@@ -200,7 +222,7 @@ fn step<V: VirtualCpu>(
     // Members are in the order of guests and their vNICs, so one pass over all hands out each once.
     let mut wanted = members.iter().copied().peekable();
     for (guest, vm) in vms.iter_mut().enumerate() {
-        let running = vm.state() != State::Stopped;
+        let running = vm.state().is_on();
         let masters: u32 = (0..vm.vnics.len()).filter(|&i| vm.bus_master(i)).fold(0, |set, i| set | 1 << i);
         let memory = &vm.memory;
         for (index, slot) in vm.vnics.iter_mut().enumerate() {
@@ -221,7 +243,7 @@ fn step<V: VirtualCpu>(
     (0..STEPS).all(|_| !path.step(&mut ports, now).is_idle())
 }
 
-/// A guest's vNIC as a port. One that may not master the bus, or whose guest has stopped, has no link.
+/// A guest's vNIC as a port. One that may not master the bus, or whose guest is off, has no link.
 struct GuestPort<'a> {
     port: vnic::VnicPort<'a, crate::vm::memory::GuestRam>,
     on: bool,

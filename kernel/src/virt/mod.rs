@@ -68,6 +68,9 @@ pub trait VirtualCpu: Sized {
         cr4: u64,
     ) -> Result<Self, VirtError>;
 
+    /// Brings it to where [`new`](Self::new) left it, on the same nested page tables. It must not be active.
+    fn reset(&mut self);
+
     /// The largest page that the processor's nested tables can map.
     fn largest_page() -> PageSize;
 

@@ -1,5 +1,7 @@
 //! Registers of a virtual processor by their architectural names.
 
+pub use mmio::Segment;
+
 /// General-purpose registers, in the order of their numbers in instructions. The entry code of each vendor
 /// depends on this layout.
 #[repr(C)]
@@ -25,23 +27,6 @@ pub const RSP: usize = 4;
 pub const RSI: usize = 6;
 /// Number of RDI.
 pub const RDI: usize = 7;
-
-/// A segment register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Segment {
-    /// ES.
-    Es,
-    /// CS.
-    Cs,
-    /// SS.
-    Ss,
-    /// DS.
-    Ds,
-    /// FS.
-    Fs,
-    /// GS.
-    Gs,
-}
 
 /// What a segment register holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,19 +41,8 @@ impl<V: VirtualCpu> RegisterFile for View<'_, V> {
         self.0.set_rflags(rflags);
     }
 
-    fn segment_base(&self, segment: mmio::Segment) -> u64 {
-        self.0.segment(native(segment)).base
-    }
-}
-
-fn native(segment: mmio::Segment) -> Segment {
-    match segment {
-        mmio::Segment::Es => Segment::Es,
-        mmio::Segment::Cs => Segment::Cs,
-        mmio::Segment::Ss => Segment::Ss,
-        mmio::Segment::Ds => Segment::Ds,
-        mmio::Segment::Fs => Segment::Fs,
-        mmio::Segment::Gs => Segment::Gs,
+    fn segment_base(&self, segment: Segment) -> u64 {
+        self.0.segment(segment).base
     }
 }
 

@@ -1,44 +1,8 @@
 //! The instruction decoder: arbitrary registers and bytes.
 
 use crate::Input;
-use mmio::{CpuMode, Gpr, RegisterFile, Segment, decode};
-
-struct Registers {
-    gprs: [u64; 16],
-    rip: u64,
-    rflags: u64,
-    bases: [u64; 6],
-}
-
-impl RegisterFile for Registers {
-    fn get(&self, register: Gpr) -> u64 {
-        self.gprs[register.index()]
-    }
-
-    fn set(&mut self, register: Gpr, value: u64) {
-        self.gprs[register.index()] = value;
-    }
-
-    fn rip(&self) -> u64 {
-        self.rip
-    }
-
-    fn set_rip(&mut self, rip: u64) {
-        self.rip = rip;
-    }
-
-    fn rflags(&self) -> u64 {
-        self.rflags
-    }
-
-    fn set_rflags(&mut self, rflags: u64) {
-        self.rflags = rflags;
-    }
-
-    fn segment_base(&self, segment: Segment) -> u64 {
-        self.bases[segment as usize]
-    }
-}
+use mmio::{CpuMode, decode};
+use testkit::Registers;
 
 /// One mode, a value that every register is made of, then instructions, each executed once.
 ///

@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{Registers, hex};
+use common::hex;
 use mmio::{CpuMode, decode, prepare};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use testkit::Registers;
 
 /// Bytes asked of the allocator so far.
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);

@@ -1,10 +1,8 @@
 //! What a guest can put before the decoder: anything.
 
-mod common;
-
-use common::Registers;
 use mmio::{CpuMode, DecodeError, decode};
 use proptest::prelude::*;
+use testkit::Registers;
 
 const MODES: [CpuMode; 3] = [CpuMode::Bits16, CpuMode::Bits32, CpuMode::Bits64];
 

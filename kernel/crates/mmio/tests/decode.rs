@@ -4,8 +4,9 @@
 mod common;
 
 use base::Width;
-use common::{Registers, decode_hex, hex};
+use common::{decode_hex, hex};
 use mmio::{CpuMode, DecodeError, Gpr, Segment, decode};
+use testkit::Registers;
 
 use CpuMode::{Bits16, Bits32, Bits64};
 

@@ -4,15 +4,13 @@
 //! Only 64-bit mode can be compared this way.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
-mod common;
-
-use common::Registers;
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use mmio::{CpuMode, Gpr, RegisterFile, decode};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use testkit::Registers;
 
 /// CF, PF, AF, ZF, SF and OF.
 const STATUS: u64 = 0x8d5;

@@ -1,4 +1,4 @@
-//! Fakes for tests on the host: memory, a clock, frames and ports. Only tests depend on this crate, so it
+//! Fakes for tests on the host: memory, a clock, frames, ports and processor registers. Only tests depend on this crate, so it
 //! allocates and panics freely.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -9,7 +9,9 @@ pub mod clock;
 pub mod frame;
 pub mod memory;
 pub mod port;
+pub mod registers;
 
 pub use clock::VirtualClock;
 pub use memory::{Access, FakeMemory};
 pub use port::QueuePort;
+pub use registers::Registers;

@@ -19,6 +19,13 @@ impl Vmcb {
         Ok(Self { region: frames.allocate(FRAME, FRAME)?, changed: u32::MAX })
     }
 
+    /// Makes it a VMCB of zeros again.
+    pub fn clear(&mut self) {
+        // SAFETY: the region is a frame of its own, and its guest does not run.
+        unsafe { self.pointer::<u8>(0).write_bytes(0, FRAME as usize) }
+        self.changed = u32::MAX;
+    }
+
     /// Where it is, as VMRUN, VMLOAD and VMSAVE take it.
     pub fn address(&self) -> HostPhysical {
         self.region

@@ -35,6 +35,8 @@ pub struct Vcpu {
     pub(super) registers: Registers,
     pub(super) operation: &'static Operation,
     pub(super) controls: Controls,
+    nested_cr3: u64,
+    asid: u32,
     /// CR4 bits that the guest may not set: those that its CPUID does not offer.
     pub(super) cr4_reserved: u64,
     /// CR4 as the guest wrote it.
@@ -81,6 +83,8 @@ impl VirtualCpu for Vcpu {
             registers: Registers::default(),
             operation,
             controls: Controls::new(controls::offer()),
+            nested_cr3: nested.ncr3(),
+            asid,
             cr4_reserved: !cr4,
             cr4_shadow: 0,
             cr0_shadow: 0,
@@ -96,9 +100,21 @@ impl VirtualCpu for Vcpu {
             extended: ExtendedState::new(frames)?,
             unsaved: unsaved::Unsaved::default(),
         };
-        vcpu.set_controls(nested.ncr3(), asid);
-        vcpu.set_guest_state();
+        vcpu.set_up();
         Ok(vcpu)
+    }
+
+    fn reset(&mut self) {
+        self.vmcb.clear();
+        self.registers = Registers::default();
+        (self.cr4_shadow, self.cr0_shadow) = (0, 0);
+        (self.interrupted, self.held, self.virtual_interrupt) = (None, None, (0, 0));
+        self.windows = 0;
+        (self.nmi_blocked, self.step, self.stepped) = (false, None, false);
+        self.msrs = msrs::switched();
+        self.extended.reset();
+        self.unsaved = unsaved::Unsaved::default();
+        self.set_up();
     }
 
     fn largest_page() -> PageSize {
@@ -264,6 +280,9 @@ impl VirtualCpu for Vcpu {
     fn read_control(&self, register: u8) -> Option<u64> {
         match register {
             0 => Some(self.cr0()),
+            // QEMU 10.0's TCG takes the intercept of CR0 for reads of all control registers.
+            2 => Some(self.vmcb.read(GUEST_CR2)),
+            3 => Some(self.vmcb.read(GUEST_CR3)),
             4 => Some(self.cr4()),
             _ => None,
         }
@@ -295,6 +314,13 @@ impl VirtualCpu for Vcpu {
 }
 
 impl Vcpu {
+    /// Fills the VMCB as before the first entry.
+    fn set_up(&mut self) {
+        self.set_controls(self.nested_cr3, self.asid);
+        self.set_guest_state();
+        self.invalidate();
+    }
+
     /// Has the guest's translations forgotten before its next instruction.
     pub(super) fn invalidate(&mut self) {
         self.flush = true;

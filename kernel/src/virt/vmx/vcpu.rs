@@ -36,6 +36,8 @@ pub struct Vcpu {
     pub(super) launch: Launch,
     pub(super) operation: &'static Operation,
     pub(super) controls: Controls,
+    ept_pointer: u64,
+    vpid: u16,
     /// CR4 bits that the guest may not set: those that its CPUID does not offer.
     pub(super) cr4_reserved: u64,
     /// Delivery was interrupted by the last exit: comes before anything else.
@@ -44,6 +46,17 @@ pub struct Vcpu {
     pub(super) msrs: Switched,
     pub(super) extended: ExtendedState,
     pub(super) unsaved: unsaved::Unsaved,
+}
+
+impl Vcpu {
+    /// Fills the VMCS as before the first entry.
+    fn set_up(&mut self) {
+        self.set_controls(self.ept_pointer, self.vpid);
+        self.set_host_state();
+        self.set_guest_state();
+        operation::invalidate(self.vpid);
+        operation::invalidate_ept(self.ept_pointer);
+    }
 }
 
 impl VirtualCpu for Vcpu {
@@ -63,6 +76,9 @@ impl VirtualCpu for Vcpu {
             launch: Launch::First,
             operation,
             controls,
+            ept_pointer: nested.eptp(false),
+            // VPID 0 is Weir's own.
+            vpid: number + 1,
             cr4_reserved: !cr4,
             interrupted: None,
             windows: 0,
@@ -70,14 +86,18 @@ impl VirtualCpu for Vcpu {
             extended: ExtendedState::new(frames)?,
             unsaved: unsaved::Unsaved::default(),
         };
-        // VPID 0 is Weir's own.
-        let pointer = nested.eptp(false);
-        vcpu.set_controls(pointer, number + 1);
-        vcpu.set_host_state();
-        vcpu.set_guest_state();
-        operation::invalidate(number + 1);
-        operation::invalidate_ept(pointer);
+        vcpu.set_up();
         Ok(vcpu)
+    }
+
+    fn reset(&mut self) {
+        self.registers = Registers::default();
+        self.interrupted = None;
+        self.windows = 0;
+        self.msrs = msrs::switched();
+        self.extended.reset();
+        self.unsaved = unsaved::Unsaved::default();
+        self.set_up();
     }
 
     fn largest_page() -> PageSize {

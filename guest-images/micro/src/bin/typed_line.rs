@@ -1,0 +1,35 @@
+//! Shows every typed byte as it comes, as a terminal's line discipline does, and the whole line at its end.
+#![no_std]
+#![no_main]
+
+use core::fmt::Write as _;
+use micro::console::{Console, key};
+use micro::{Boot, Verdict, apic, ensure, line, pic, processor};
+
+micro::guest!("typed_line", main);
+
+/// Longest line taken.
+const LONGEST: usize = 512;
+
+fn main(_: &Boot) -> Verdict {
+    pic::start();
+    apic::start();
+    line!("READY");
+    let mut typed = [0; LONGEST];
+    let mut length = 0;
+    loop {
+        // Bochs 2.7 keeps the machine's interrupts from ending a guest's run while the guest has its own off.
+        processor::take_interrupts();
+        let Some(byte) = key() else { continue };
+        if byte == b'\n' {
+            break;
+        }
+        ensure!(length < LONGEST, "more than {LONGEST} bytes");
+        typed[length] = byte;
+        length += 1;
+        // Slower than the typing: bytes wait for this guest, not the other way round.
+        let _ = Console.write_char(char::from(byte));
+    }
+    line!("\nTYPED {}", core::str::from_utf8(&typed[..length]).unwrap_or("no text"));
+    Ok(())
+}

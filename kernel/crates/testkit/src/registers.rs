@@ -1,0 +1,68 @@
+//! The registers of a virtual processor, as the instruction decoder asks for them.
+
+use mmio::{Gpr, RegisterFile, Segment};
+
+/// All registers, each settable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registers {
+    /// General-purpose registers in the order of their numbers in instructions.
+    pub gprs: [u64; 16],
+    /// Instruction pointer.
+    pub rip: u64,
+    /// Flags.
+    pub rflags: u64,
+    /// Base addresses of the segments, in the order of [`Segment`].
+    pub bases: [u64; 6],
+}
+
+impl Registers {
+    /// Register n holds n in every byte; all segments begin at zero.
+    #[must_use]
+    pub fn numbered() -> Self {
+        Self {
+            gprs: core::array::from_fn(|n| n as u64 * 0x0101_0101_0101_0101),
+            rip: 0x1000,
+            rflags: 2,
+            bases: [0; 6],
+        }
+    }
+
+    /// The same with other values in some registers.
+    #[must_use]
+    pub fn with(mut self, values: &[(Gpr, u64)]) -> Self {
+        for (register, value) in values {
+            self.set(*register, *value);
+        }
+        self
+    }
+}
+
+impl RegisterFile for Registers {
+    fn get(&self, register: Gpr) -> u64 {
+        self.gprs[register.index()]
+    }
+
+    fn set(&mut self, register: Gpr, value: u64) {
+        self.gprs[register.index()] = value;
+    }
+
+    fn rip(&self) -> u64 {
+        self.rip
+    }
+
+    fn set_rip(&mut self, rip: u64) {
+        self.rip = rip;
+    }
+
+    fn rflags(&self) -> u64 {
+        self.rflags
+    }
+
+    fn set_rflags(&mut self, rflags: u64) {
+        self.rflags = rflags;
+    }
+
+    fn segment_base(&self, segment: Segment) -> u64 {
+        self.bases[segment as usize]
+    }
+}

@@ -42,7 +42,7 @@ fn name(firmware: Firmware) -> &'static str {
 /// Kernel, configuration and guest arrive; the guest comes to its shell and reaches the wire. With iPXE that is the
 /// wire of the very card through which Weir was loaded.
 fn shell(test: &Test, firmware: Firmware) -> Outcome {
-    let vm = Vm::linux("linux", "weir.ip=10.0.5.11/24")?.nic(MAC);
+    let vm = Vm::linux("linux", "console=ttyS0,115200 weir.ip=10.0.5.11/24")?.nic(MAC);
     let mut scenario = Scenario::new(vec![vm]).on(&[CardModel::E1000]).by(firmware);
     if firmware.is_uefi() {
         scenario.machine.board = Board::Q35;

@@ -40,6 +40,12 @@ fn middle(mut values: Vec<f64>) -> f64 {
 }
 
 pub fn cable(run: &mut Run, boot: &Boot) -> Outcome {
+    let outcome = pull_and_put_back(run, boot);
+    // The steps after this one want the cable.
+    run.emulator.set_link(0, true).and(outcome)
+}
+
+fn pull_and_put_back(run: &mut Run, boot: &Boot) -> Outcome {
     let start = Instant::now();
     let (mut weir, mut guest) = (Vec::new(), Vec::new());
     for _ in 0..PULLS {
@@ -73,14 +79,14 @@ pub fn cable(run: &mut Run, boot: &Boot) -> Outcome {
     Ok(())
 }
 
-/// The time that a line of Weir's log bears, or of a Linux guest's.
+/// The time that a line of Weir's log bears, or a message of a Linux guest's driver, perhaps behind its prompt.
 fn time_of(line: &str) -> Outcome<f64> {
     let time = match Line::parse(line) {
         Line::Weir { seconds, .. } => Some(seconds),
         Line::Guest { text, .. } => text
-            .strip_prefix('[')
-            .and_then(|text| text.split_once(']'))
-            .and_then(|(seconds, _)| seconds.trim().parse().ok()),
+            .split_once("] e1000: ")
+            .and_then(|(before, _)| before.rsplit_once('['))
+            .and_then(|(_, seconds)| seconds.trim().parse().ok()),
         Line::Other(_) => None,
     };
     time.ok_or_else(|| Failure::Wrong(format!("no time in: {line}")))

@@ -59,7 +59,7 @@ fn shell(test: &Test, firmware: Firmware) -> Outcome {
     run.expect("INFO  net: nic0: NIC 00:04.0")?;
     run.expect(PROMPT)?;
     run.shell("linux", "ping -c 1 -W 10 10.0.5.1", STEP)?;
-    run.console.type_text("poweroff\n")?;
+    run.console.type_text("poweroff -f\n")?;
     run.finish()
 }
 

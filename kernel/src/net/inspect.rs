@@ -16,7 +16,7 @@ impl Network {
                 say(&NicRow {
                     name: &uplink.name,
                     address: &uplink.address,
-                    driver: "e1000",
+                    driver: uplink.nic.driver(),
                     mac: &uplink.nic.mac(),
                     speed: link.up.then(|| link.speed.megabits()),
                     transmitted: driver.tx_queued,

@@ -10,9 +10,9 @@ mod segment;
 mod uplink;
 
 use crate::hardware::acpi::Machine;
-use crate::hardware::cores;
 use crate::hardware::interrupt_controllers::IoApics;
 use crate::hardware::pci::{self, Function};
+use crate::hardware::{cores, interrupts};
 use crate::memory::Frames;
 use crate::vm::vnic_slot::VnicSlot;
 use alloc::sync::Arc;
@@ -66,11 +66,15 @@ pub fn find_uplinks(
             .find(|nic| !taken.contains(&nic.name.as_str()) && uplink::matches(nic, function));
         let Some(nic) = wanted else {
             function.quiesce();
-            log::warn!("NIC {function} is named by no [[nic]] of the configuration: not used");
+            if uplink::has_driver(function) {
+                log::warn!("NIC {function} is named by no [[nic]] of the configuration: not used");
+            } else {
+                log::warn!("NIC {function} has no driver: not used");
+            }
             continue;
         };
         taken.push(&nic.name);
-        match Uplink::new(frames, machine, io_apics, function, &nic.name, uplinks.len()) {
+        match Uplink::new(frames, machine, io_apics, function, &nic.name, &uplinks) {
             Ok(uplink) => uplinks.push(uplink),
             Err(error) => {
                 function.quiesce();
@@ -122,12 +126,26 @@ impl Network {
     /// on the boot core, through those for which it is time.
     pub fn service(&self, kicks: u32, now: Instant) {
         let home = cores::current() == cores::BOOT_CORE;
+        if home {
+            self.note_interrupts();
+        }
         for (index, segment) in self.segments.iter().enumerate() {
             if kicks >> index & 1 != 0 {
                 segment.kick();
             }
             if kicks >> index & 1 != 0 || home && segment.wants_service(now) {
                 segment.serve();
+            }
+        }
+    }
+
+    /// Takes the interrupts of the physical NICs. Those that share a line share a vector.
+    fn note_interrupts(&self) {
+        for segment in &self.segments {
+            let Some(vector) = segment.vector() else { continue };
+            if interrupts::take(vector) {
+                let sharers = self.segments.iter().filter(|other| other.vector() == Some(vector));
+                sharers.for_each(Segment::note_interrupt);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A switch with what is plugged into it, served by any core, one at a time.
 
 use super::uplink::{self, Uplink};
-use crate::hardware::{clock, cores, cpu, interrupt_controllers, interrupts};
+use crate::hardware::{clock, cores, cpu, interrupt_controllers};
 use crate::log::counts;
 use crate::vm::directory;
 use crate::vm::vnic_slot::VnicSlot;
@@ -43,6 +43,8 @@ pub struct Traffic {
     pub uplink: Option<Uplink>,
     path: Box<Path>,
     next_check: Instant,
+    /// Whether the vNICs have been told that they have a link; they begin with one.
+    link: bool,
 }
 
 impl Segment {
@@ -55,11 +57,11 @@ impl Segment {
         Ok(Self {
             name: uplink.as_ref().map_or("local", |uplink| &uplink.name).into(),
             members,
-            vector: uplink.as_ref().map(Uplink::vector),
+            vector: uplink.as_ref().and_then(Uplink::vector),
             kicked: AtomicBool::new(true),
             interrupted: AtomicBool::new(false),
             deadline: AtomicU64::new(NEVER),
-            traffic: Mutex::new(Traffic { uplink, path, next_check: Instant::ZERO }),
+            traffic: Mutex::new(Traffic { uplink, path, next_check: Instant::ZERO, link: true }),
         })
     }
 
@@ -68,12 +70,19 @@ impl Segment {
         self.kicked.store(true, Ordering::SeqCst);
     }
 
-    /// True when there is something to do. For the boot core, at which the physical NIC interrupts.
+    /// The vector that the physical NIC raises.
+    pub fn vector(&self) -> Option<u8> {
+        self.vector
+    }
+
+    /// The physical NIC has interrupted, or one that shares its vector.
+    pub fn note_interrupt(&self) {
+        self.interrupted.store(true, Ordering::Release);
+        self.kick();
+    }
+
+    /// True when there is something to do.
     pub fn wants_service(&self, now: Instant) -> bool {
-        if self.vector.is_some_and(interrupts::take) {
-            self.interrupted.store(true, Ordering::Release);
-            self.kick();
-        }
         self.kicked.load(Ordering::Acquire) || self.deadline.load(Ordering::Acquire) <= now.as_nanos()
     }
 
@@ -120,11 +129,15 @@ impl Segment {
     fn go(&self, traffic: &mut Traffic, now: Instant) -> bool {
         if let Some(uplink) = &mut traffic.uplink {
             if self.interrupted.swap(false, Ordering::AcqRel) {
-                uplink.interrupt();
+                uplink.ask();
             }
             if now >= traffic.next_check {
                 traffic.next_check = now + uplink::CHECK_EVERY;
                 uplink.check(now);
+            }
+            let up = uplink.link_up();
+            if core::mem::replace(&mut traffic.link, up) != up {
+                self.tell_link(up, now);
             }
         }
         // No more members than ports: the switch was made from them.
@@ -143,6 +156,14 @@ impl Segment {
             directory::attract(guest.slot.guest);
         }
         more
+    }
+
+    /// Gives the vNICs the link that the physical NIC has. Without one they keep theirs.
+    fn tell_link(&self, up: bool, now: Instant) {
+        for slot in &self.members {
+            slot.set_link(up, now);
+            directory::attract(slot.guest);
+        }
     }
 
     /// Looks at the traffic; waits while another core serves the switch.

@@ -249,7 +249,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     fn refresh_nics(&mut self, now: Instant) {
         for index in 0..self.vnics.len() {
-            let effects = self.vnics[index].model().take_effects();
+            let effects = self.vnics[index].take_effects();
             if !effects.is_empty() {
                 self.apply_nic(index, effects, now);
             }
@@ -271,6 +271,11 @@ impl<V: VirtualCpu> Vm<V> {
     /// Takes the switches that the guest has something for since the last call.
     pub fn take_kicks(&mut self) -> u32 {
         core::mem::take(&mut self.kicks)
+    }
+
+    /// True when [`take_kicks`](Self::take_kicks) has some.
+    pub fn has_kicks(&self) -> bool {
+        self.kicks != 0
     }
 
     /// Lets the vNICs reach memory, or not, as the guest's state and its configuration registers say.

@@ -145,6 +145,9 @@ impl<V: VirtualCpu> Scheduler<V> {
             output::pump();
             self.next_feed = now + FEED;
         }
+        if let Some(active) = self.active {
+            self.vms[active].publish_usage();
+        }
         self.due = self.deadline(now);
     }
 

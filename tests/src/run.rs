@@ -109,7 +109,15 @@ impl Run {
     /// # Errors
     /// A line was not expected, or the emulator ended otherwise.
     pub fn finish(&mut self) -> Outcome {
-        self.expect(CLOSING_LINE)?;
+        self.finish_with(CLOSING_LINE)
+    }
+
+    /// The same where Weir's last line is another.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_with(&mut self, closing_line: &str) -> Outcome {
+        self.expect(closing_line)?;
         self.bochs.wait_for_power_off(STEP)?;
         self.console.wait_for_end(STEP)
     }

@@ -29,7 +29,9 @@ impl<V: VirtualCpu> Scheduler<V> {
             Command::Reboot => self.end = Some(End::Reboot),
             Command::PowerOff => self.end = Some(End::PowerOff),
         }
-        self.shell.refresh();
+        if self.end.is_none() {
+            self.shell.refresh();
+        }
     }
 
     fn change(&mut self, action: VmAction, vm: usize) {

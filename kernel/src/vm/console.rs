@@ -82,6 +82,7 @@ impl Console {
 
     /// Shows what has been waiting for its line end too long.
     pub fn advance(&mut self, guest: usize, name: &str, now: Instant) {
+        self.follow_view(guest, name);
         if self.next_deadline(guest).is_some_and(|due| due <= now) {
             self.settled = self.show(guest, name, true);
             self.last = now;

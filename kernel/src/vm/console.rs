@@ -132,6 +132,7 @@ impl Console {
         if self.view.has_keyboard(guest) {
             self.kept.rewind(SHOWN_AGAIN);
         }
+        self.kept.skip_torn_line();
         if self.view.shows(guest) && self.lost_told < self.lost() {
             let lost = self.lost() - self.lost_told;
             output::shell_line(format_args!("{name} wrote {lost} bytes more, which were not kept"));

@@ -1,13 +1,15 @@
 //! From the loader's hand-over to the first guest instruction. The only file that names the loader.
 
+use crate::hardware::acpi::Machine;
+use crate::hardware::interrupt_controllers::IoApics;
 use crate::hardware::{acpi, clock, cpu, descriptors, interrupt_controllers, interrupts, pci, power};
 use crate::log::{framebuffer, serial};
 use crate::memory::{Frames, heap, physical};
 use crate::net::Network;
 use crate::scheduler::{End, Scheduler};
 use crate::shell;
-use crate::virt::{extended, vmx};
-use crate::vm::Vm;
+use crate::virt::{self, VirtualCpu, extended};
+use crate::vm::{Vm, directory};
 use ::log::LevelFilter;
 use alloc::vec::Vec;
 use bootloader_api::config::{BootloaderConfig, Mapping};
@@ -61,13 +63,8 @@ fn start(info: &'static mut BootInfo) -> ! {
     descriptors::load();
     interrupts::load();
     match boot(info) {
-        Ok(mut scheduler) => {
-            crate::log::leave_to_main_loop();
-            match scheduler.run() {
-                End::AllStopped | End::PowerOff => power::off(),
-                End::Reboot => power::reset(),
-            }
-        }
+        Ok(End::AllStopped | End::PowerOff) => power::off(),
+        Ok(End::Reboot) => power::reset(),
         Err(error) => {
             // Whoever stands before the screen must be able to read why.
             ::log::error!("{error}");
@@ -96,7 +93,8 @@ fn show_log(info: &mut BootInfo) {
     }
 }
 
-fn boot(info: &'static mut BootInfo) -> Result<Scheduler<vmx::Vcpu>, BootError> {
+/// Brings the machine up and runs its guests until the last has stopped.
+fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
     pci::quiesce_all();
     let offset = info.physical_memory_offset.into_option().ok_or(BootError::NoDirectMap)?;
     // SAFETY: the loader mapped all of physical memory there, and nothing has used the map before.
@@ -115,53 +113,82 @@ fn boot(info: &'static mut BootInfo) -> Result<Scheduler<vmx::Vcpu>, BootError> 
     );
     power::init(&machine);
     interrupt_controllers::init_local(&mut frames)?;
-    let mut io_apics = interrupt_controllers::IoApics::new(&machine, &mut frames)?;
+    let mut io_apics = IoApics::new(&machine, &mut frames)?;
     io_apics.route_isa(&machine, serial::ISA_IRQ, interrupts::SERIAL_VECTOR);
-    let functions = pci::enumerate();
-    for function in &functions {
-        let (msi, msix) = function.message_interrupts;
-        ::log::info!(
-            target: "weir::hardware::pci",
-            "{function} class {:02x}{:02x} line {}{}{}",
-            function.class.0,
-            function.class.1,
-            function.interrupt_line,
-            if msi { " MSI" } else { "" },
-            if msix { " MSI-X" } else { "" }
-        );
-    }
     extended::init();
-    vmx::enter_operation(&mut frames)?;
     mmio::prepare();
+    virt::with_this_machine(Guests { info, frames, machine, io_apics })?
+}
 
-    let bundle = Bundle::parse(ramdisk(info)?)?;
-    let system = bundle.system();
-    ::log::set_max_level(match system.host.log_level {
-        LogLevel::Error => LevelFilter::Error,
-        LogLevel::Warn => LevelFilter::Warn,
-        LogLevel::Info => LevelFilter::Info,
-        LogLevel::Debug => LevelFilter::Debug,
-    });
-    let mut vms = Vec::new();
-    for (number, vm) in system.vms.iter().enumerate() {
-        vms.push(Vm::new(&mut frames, number, vm, &bundle)?);
+/// The machine, ready for guests.
+struct Guests {
+    info: &'static BootInfo,
+    frames: Frames,
+    machine: Machine,
+    io_apics: IoApics,
+}
+
+impl virt::Task for Guests {
+    type Output = Result<End, BootError>;
+
+    fn run<V: VirtualCpu>(mut self) -> Self::Output {
+        V::enter_operation(&mut self.frames)?;
+        let mut scheduler = self.scheduler::<V>()?;
+        crate::log::leave_to_main_loop();
+        Ok(scheduler.run())
     }
-    let mut network = Network::new(&mut frames, &machine, &mut io_apics, &functions, system)?;
-    network.attach(&vms)?;
-    let (used, size) = heap::usage();
-    ::log::info!(
-        "memory left {} MiB, heap {} of {} KiB, booted in {} ms",
-        frames.left() >> 20,
-        used >> 10,
-        size >> 10,
-        clock::now().as_nanos() / 1_000_000
-    );
-    let machine = shell::Machine {
-        memory: frames.total(),
-        memory_left: frames.left(),
-        processors: machine.processors.len(),
-    };
-    Ok(Scheduler::new(vms, network, machine))
+}
+
+impl Guests {
+    /// Makes the guests, the network and what runs them.
+    fn scheduler<V: VirtualCpu>(mut self) -> Result<Scheduler<V>, BootError> {
+        let functions = pci::enumerate();
+        for function in &functions {
+            let (msi, msix) = function.message_interrupts;
+            ::log::info!(
+                target: "weir::hardware::pci",
+                "{function} class {:02x}{:02x} line {}{}{}",
+                function.class.0,
+                function.class.1,
+                function.interrupt_line,
+                if msi { " MSI" } else { "" },
+                if msix { " MSI-X" } else { "" }
+            );
+        }
+        let bundle = Bundle::parse(ramdisk(self.info)?)?;
+        let system = bundle.system();
+        ::log::set_max_level(match system.host.log_level {
+            LogLevel::Error => LevelFilter::Error,
+            LogLevel::Warn => LevelFilter::Warn,
+            LogLevel::Info => LevelFilter::Info,
+            LogLevel::Debug => LevelFilter::Debug,
+        });
+        let frames = &mut self.frames;
+        let mut vms = Vec::new();
+        for (number, vm) in system.vms.iter().enumerate() {
+            directory::enter(number, vm, 0);
+            vms.push(Vm::<V>::new(frames, number, vm, &bundle)?);
+        }
+        let mut network = Network::new(frames, &self.machine, &mut self.io_apics, &functions, system)?;
+        network.attach(&vms)?;
+        let (used, size) = heap::usage();
+        ::log::info!(
+            "memory left {} MiB, heap {} of {} KiB, booted in {} ms",
+            frames.left() >> 20,
+            used >> 10,
+            size >> 10,
+            clock::now().as_nanos() / 1_000_000
+        );
+        for (vm, _) in vms.iter_mut().zip(&system.vms).filter(|(_, config)| config.autostart) {
+            vm.switch_on(clock::now());
+        }
+        let machine = shell::Machine {
+            memory: frames.total(),
+            memory_left: frames.left(),
+            processors: self.machine.processors.len(),
+        };
+        Ok(Scheduler::new(vms, network, machine))
+    }
 }
 
 fn ramdisk(info: &BootInfo) -> Result<&'static [u8], BootError> {

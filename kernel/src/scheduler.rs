@@ -1,4 +1,4 @@
-//! The main loop of a processor: runs guests in turn, and looks after clock, wire and console in between.
+//! The main loop of a core: runs its guests by their shares, and looks after clock, wire and console in between.
 
 use crate::hardware::{clock, cpu, interrupt_controllers, interrupts};
 use crate::log::{output, serial};
@@ -7,13 +7,11 @@ use crate::shell::{Input, Machine, Shell};
 use crate::virt::VirtualCpu;
 use crate::virt::dispatch::{Action, dispatch};
 use crate::virt::exit::Exit;
-use crate::vm::{State, StopReason, Vm};
-use ::shell::VmAction;
+use crate::vm::{State, Vm, directory};
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant};
+use schedule::{RunQueue, SLICE};
 
-/// How long a guest runs while others want to, too.
-const SLICE: Duration = Duration::from_millis(2);
 /// How often the serial port is fed while output waits: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
 
@@ -28,29 +26,11 @@ pub enum End {
     Reboot,
 }
 
-/// Why a VM cannot be changed as asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// It has stopped.
-    #[error("it is stopped")]
-    Stopped,
-    /// It is not paused.
-    #[error("it is not paused")]
-    NotPaused,
-    /// It is paused already.
-    #[error("it is paused already")]
-    Paused,
-    /// It has not stopped.
-    #[error("it is not stopped")]
-    NotStopped,
-    /// A VM that has stopped cannot be booted again.
-    #[error("a VM boots once, with the machine")]
-    BootsOnce,
-}
-
-/// Everything that runs.
+/// Everything that runs on this core.
 pub struct Scheduler<V: VirtualCpu> {
+    /// The guests, under their numbers in `queue`.
     pub(crate) vms: Vec<Vm<V>>,
+    queue: RunQueue,
     pub(crate) network: Network,
     pub(crate) shell: Shell,
     /// How the operator wants the main loop to end.
@@ -63,31 +43,32 @@ pub struct Scheduler<V: VirtualCpu> {
 }
 
 impl<V: VirtualCpu> Scheduler<V> {
-    /// A scheduler for these guests, all ready to start.
+    /// A scheduler for these guests: those that are on run, the others wait to be started.
     pub fn new(vms: Vec<Vm<V>>, network: Network, machine: Machine) -> Self {
         let shell = Shell::new(vms.iter().map(|vm| vm.name().into()).collect(), machine);
+        let mut queue = RunQueue::new();
+        for vm in &vms {
+            // No more guests than the configuration allows, which is less than the queue does.
+            let _ = queue.add(vm.shares);
+        }
         let (next_feed, due) = (Instant::ZERO, Instant::ZERO);
-        Self { vms, network, shell, end: None, active: None, next_feed, due }
+        Self { vms, queue, network, shell, end: None, active: None, next_feed, due }
     }
 
-    /// Runs until the last guest has stopped, or the operator wants an end.
+    /// Runs until every guest has ended for good, or the operator wants an end.
     pub fn run(&mut self) -> End {
-        // The first in the configuration goes first.
-        let mut last = self.vms.len().saturating_sub(1);
         let end = loop {
             if let Some(end) = self.end {
                 break end;
             }
-            if self.vms.iter().all(|vm| vm.state() == State::Stopped) {
+            if directory::all_ended() {
                 break End::AllStopped;
             }
             let now = clock::now();
             self.housekeeping(now);
-            match self.next_runnable(last) {
-                Some(index) => {
-                    last = index;
-                    self.run_slice(index, now);
-                }
+            match self.queue.next() {
+                Some(index) if self.vms[index].state() == State::Starting => self.start_step(index, now),
+                Some(index) => self.run_slice(index, now),
                 None => self.idle(),
             }
         };
@@ -105,39 +86,6 @@ impl<V: VirtualCpu> Scheduler<V> {
         end
     }
 
-    /// Changes what a VM does.
-    ///
-    /// # Errors
-    /// [`Refusal`], with the reason.
-    pub fn control(&mut self, vm: usize, action: VmAction) -> Result<(), Refusal> {
-        let vm = &mut self.vms[vm];
-        match (action, vm.state()) {
-            (VmAction::Pause | VmAction::Resume | VmAction::Stop, State::Stopped) => Err(Refusal::Stopped),
-            (VmAction::Pause, State::Paused) => Err(Refusal::Paused),
-            (VmAction::Pause, State::Running | State::Idle) => {
-                vm.set_paused(true);
-                Ok(())
-            }
-            (VmAction::Resume, State::Running | State::Idle) => Err(Refusal::NotPaused),
-            (VmAction::Resume, State::Paused) => {
-                vm.set_paused(false);
-                Ok(())
-            }
-            (VmAction::Stop, State::Running | State::Idle | State::Paused) => {
-                vm.stop(&StopReason::Operator);
-                Ok(())
-            }
-            (VmAction::Start, State::Running | State::Idle | State::Paused) => Err(Refusal::NotStopped),
-            (VmAction::Start, State::Stopped) | (VmAction::Restart, _) => Err(Refusal::BootsOnce),
-        }
-    }
-
-    /// The next guest in turn that has something to do.
-    fn next_runnable(&self, last: usize) -> Option<usize> {
-        let count = self.vms.len();
-        (1..=count).map(|step| (last + step) % count).find(|&index| self.vms[index].state() == State::Running)
-    }
-
     /// What does not depend on a guest's exits: time, wire, console.
     fn housekeeping(&mut self, now: Instant) {
         let mut work = false;
@@ -147,6 +95,9 @@ impl<V: VirtualCpu> Scheduler<V> {
         if work | self.network.wants_service(now) {
             self.network.service(&mut self.vms, now);
             self.vms.iter_mut().for_each(|vm| vm.after_frames(now));
+        }
+        for (index, vm) in self.vms.iter().enumerate() {
+            self.queue.set_runnable(index, vm.state().is_runnable());
         }
         if interrupts::take(interrupts::SERIAL_VECTOR) {
             self.take_input(now);
@@ -167,54 +118,87 @@ impl<V: VirtualCpu> Scheduler<V> {
     fn take_input(&mut self, now: Instant) {
         while let Some(byte) = serial::receive() {
             match self.shell.typed(byte) {
-                Input::Guest(guest, byte) => {
-                    if let Some(vm) = self.vms.get_mut(guest) {
-                        vm.give_console(byte, now);
-                    }
-                }
+                Input::Guest(guest, byte) => directory::type_byte(guest, byte),
                 Input::Command(command) => self.execute(command, now),
                 Input::Done => {}
             }
         }
     }
 
-    /// Runs one guest until its slice is over, it has nothing to do, or it stops.
+    /// Has done what was asked of a guest: by this core, if the guest is here, else by its own.
+    pub(crate) fn await_answer(&mut self, vm: usize, now: Instant) {
+        match self.vms.iter_mut().find(|here| here.number() == vm) {
+            Some(here) => here.attend(now),
+            None => directory::await_answer(vm, now),
+        }
+    }
+
+    /// Runs one guest until its slice is over or another must run, it has nothing to do, or it stops.
     fn run_slice(&mut self, index: usize, start: Instant) {
         self.activate(index);
         self.vms[index].note_return(cpu::rdtsc());
         let end = start + SLICE;
-        let mut now = start;
+        let (mut now, mut charged) = (start, start);
         loop {
-            let others =
-                self.vms.iter().enumerate().any(|(i, vm)| i != index && vm.state() == State::Running);
-            if now >= end && others {
-                return;
+            let contended = self.queue.contended(index);
+            if contended && (now >= end || self.queue.preempts(index)) {
+                break;
             }
-            let due = if others { self.due.min(end) } else { self.due };
-            let ticks = clock::ticks((due - now).as_nanos() as u64);
-            let vm = &mut self.vms[index];
-            let entry = vm.prepare_entry(ticks);
-            vm.note_entry(cpu::rdtsc());
-            let exit = vm.vcpu.enter(entry);
-            vm.note_return(cpu::rdtsc());
+            let due = if contended { self.due.min(end) } else { self.due };
+            let (exit, effects) = self.enter(index, due - now);
             now = clock::now();
-            let action = dispatch(vm, exit, now);
-            let effects = vm.take_effects();
-            if effects.intersects(Effects::TX_KICK | Effects::RX_SPACE) {
-                self.network.kick();
-            }
-            if let Action::Stop(reason) = action {
-                self.vms[index].stop(&reason);
-            }
+            self.charge(index, now - charged);
+            charged = now;
             // Most exits change nothing that anybody waits for.
             if !effects.is_empty() || exit == Exit::HostInterrupt || now >= self.due {
                 self.housekeeping(now);
+                now = clock::now();
+                // What a guest sets in motion is its own expense; what the clock and the wire bring is not.
+                if !effects.is_empty() {
+                    self.charge(index, now - charged);
+                }
+                charged = now;
             }
             // It may have powered off, halted, been woken again, or paused.
             if self.end.is_some() || self.vms[index].state() != State::Running {
-                return;
+                self.queue.set_runnable(index, self.vms[index].state().is_runnable());
+                break;
             }
         }
+        self.vms[index].publish_usage();
+    }
+
+    /// Enters a guest for at most `length` and works on its exit.
+    fn enter(&mut self, index: usize, length: Duration) -> (Exit, Effects) {
+        let vm = &mut self.vms[index];
+        let entry = vm.prepare_entry(clock::ticks(length.as_nanos() as u64));
+        vm.note_entry(cpu::rdtsc());
+        let exit = vm.vcpu.enter(entry);
+        vm.note_return(cpu::rdtsc());
+        let now = clock::now();
+        if let Action::Stop(reason) = dispatch(vm, exit, now) {
+            vm.stop(&reason, now);
+        }
+        let effects = vm.take_effects();
+        if effects.intersects(Effects::TX_KICK | Effects::RX_SPACE) {
+            self.network.kick();
+        }
+        (exit, effects)
+    }
+
+    /// One piece of a guest's start.
+    fn start_step(&mut self, index: usize, now: Instant) {
+        if self.active == Some(index) {
+            self.vms[index].vcpu.deactivate();
+            self.active = None;
+        }
+        self.vms[index].start_step(now);
+        self.charge(index, clock::now() - now);
+    }
+
+    fn charge(&mut self, index: usize, ran: Duration) {
+        self.queue.charge(index, ran);
+        self.vms[index].note_run(ran);
     }
 
     fn activate(&mut self, index: usize) {

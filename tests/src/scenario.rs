@@ -1,15 +1,12 @@
 //! What a test runs: VMs, and the machine under them; and the image that boots it.
 
-use crate::bochs::{Machine, Pace};
 use crate::failure::Context;
+use crate::machine::{Card, CardModel, Machine, Pace};
 use crate::{Failure, Outcome, artifacts, initramfs};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Name of the physical NIC in the configuration.
-const UPLINK: &str = "uplink";
 
 /// One VM.
 #[derive(Clone, Debug)]
@@ -19,7 +16,17 @@ pub struct Vm {
     kernel: PathBuf,
     initrd: Option<PathBuf>,
     command_line: String,
-    macs: Vec<String>,
+    vnics: Vec<Vnic>,
+    /// Further fields of its `[[vm]]`, as lines.
+    fields: Vec<String>,
+}
+
+/// A vNIC of a VM.
+#[derive(Clone, Debug)]
+struct Vnic {
+    mac: String,
+    /// Index of the card that carries its frames.
+    uplink: usize,
 }
 
 impl Vm {
@@ -34,7 +41,8 @@ impl Vm {
             kernel: artifacts::micro(guest)?,
             initrd: None,
             command_line: command_line.into(),
-            macs: Vec::new(),
+            vnics: Vec::new(),
+            fields: Vec::new(),
         })
     }
 
@@ -49,8 +57,37 @@ impl Vm {
             kernel: artifacts::linux("vmlinuz")?,
             initrd: Some(artifacts::linux("initrd.cpio")?),
             command_line: command_line.into(),
-            macs: Vec::new(),
+            vnics: Vec::new(),
+            fields: Vec::new(),
         })
+    }
+
+    /// Pins it to a core.
+    #[must_use]
+    pub fn on_core(mut self, core: u32) -> Self {
+        self.fields.push(format!("cpu = {core}"));
+        self
+    }
+
+    /// Gives it other than the usual 1000 shares.
+    #[must_use]
+    pub fn shares(mut self, shares: u32) -> Self {
+        self.fields.push(format!("shares = {shares}"));
+        self
+    }
+
+    /// It is not started again when it crashes.
+    #[must_use]
+    pub fn crashes_once(mut self) -> Self {
+        self.fields.push("restart = \"never\"".into());
+        self
+    }
+
+    /// It is not started at boot.
+    #[must_use]
+    pub fn not_started(mut self) -> Self {
+        self.fields.push("autostart = false".into());
+        self
     }
 
     /// Adds files to the initramfs, which `folder` then holds.
@@ -68,24 +105,33 @@ impl Vm {
         Ok(self)
     }
 
-    /// Adds a vNIC with this address.
+    /// Adds a vNIC with this address, on the machine's first card.
     #[must_use]
-    pub fn nic(mut self, mac: &str) -> Self {
-        self.macs.push(mac.into());
+    pub fn nic(self, mac: &str) -> Self {
+        self.nic_on(0, mac)
+    }
+
+    /// Adds a vNIC with this address, on the machine's card with this index; where there is none it has no uplink.
+    #[must_use]
+    pub fn nic_on(mut self, card: usize, mac: &str) -> Self {
+        self.vnics.push(Vnic { mac: mac.into(), uplink: card });
         self
     }
 
-    fn toml(&self, uplink: bool) -> String {
+    fn toml(&self, cards: usize) -> String {
         let mut text = format!("\n[[vm]]\nname = {:?}\nmemory = {}\n", self.name, self.memory);
         let _ = writeln!(text, "kernel = {:?}", self.kernel);
         if let Some(initrd) = &self.initrd {
             let _ = writeln!(text, "initrd = {initrd:?}");
         }
         let _ = writeln!(text, "cmdline = {:?}", self.command_line);
-        for mac in &self.macs {
-            let _ = writeln!(text, "\n[[vm.vnic]]\nmodel = \"82540EM\"\nmac = {mac:?}");
-            if uplink {
-                let _ = writeln!(text, "uplink = {UPLINK:?}");
+        for field in &self.fields {
+            let _ = writeln!(text, "{field}");
+        }
+        for vnic in &self.vnics {
+            let _ = writeln!(text, "\n[[vm.vnic]]\nmodel = \"82540EM\"\nmac = {:?}", vnic.mac);
+            if vnic.uplink < cards {
+                let _ = writeln!(text, "uplink = \"nic{}\"", vnic.uplink);
             }
         }
         text
@@ -114,18 +160,26 @@ impl Scenario {
         self
     }
 
-    /// The configuration as `boot` reads it.
+    /// On a machine with these cards, each on the tap with its index.
+    #[must_use]
+    pub fn on(mut self, cards: &[CardModel]) -> Self {
+        self.machine.cards =
+            cards.iter().enumerate().map(|(index, model)| Card::on_tap(index, *model)).collect();
+        self
+    }
+
+    /// The configuration as `boot` reads it. Physical NICs are called `nic0`, `nic1`, … in the order of the cards.
     #[must_use]
     pub fn toml(&self) -> String {
         let mut text = "[host]\nlog_level = \"info\"\n".to_owned();
-        let uplink = !self.machine.cards.is_empty();
-        if uplink {
-            let _ = writeln!(text, "\n[[nic]]\nname = {UPLINK:?}");
+        let cards = self.machine.cards.len();
+        for index in 0..cards {
+            let _ = writeln!(text, "\n[[nic]]\nname = \"nic{index}\"");
         }
-        text + &self.vms.iter().map(|vm| vm.toml(uplink)).collect::<String>()
+        text + &self.vms.iter().map(|vm| vm.toml(cards)).collect::<String>()
     }
 
-    /// Builds the BIOS disk image into a folder.
+    /// Builds what the machine's firmware starts into a folder.
     ///
     /// # Errors
     /// Something is not built, or `boot` refuses.
@@ -139,18 +193,14 @@ impl Scenario {
             .arg(artifacts::kernel()?)
             .arg("--out")
             .arg(folder)
-            .arg("--bios")
+            .arg(self.machine.firmware.option())
             .output()
             .context("starting boot")?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Err(Failure::Program { program: "boot image".into(), output: said });
         }
-        let image = folder.join("weir-bios.img");
-        if image.exists() {
-            Ok(image)
-        } else {
-            Err(Failure::Artifact { path: image, made_by: "boot image --bios" })
-        }
+        let image = folder.join(self.machine.firmware.image());
+        if image.exists() { Ok(image) } else { Err(Failure::Artifact { path: image, made_by: "boot image" }) }
     }
 }

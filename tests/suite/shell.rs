@@ -5,7 +5,7 @@ use crate::trial;
 use end_to_end::failure::Context;
 use end_to_end::pinger::{answers, ping};
 use end_to_end::run::STEP;
-use end_to_end::{Outcome, Run, Scenario, Vm, require};
+use end_to_end::{Backend, Outcome, Run, Scenario, Test, Vm, require};
 use libtest_mimic::Trial;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
@@ -25,24 +25,24 @@ const ODD_PORT: u16 = 5;
 /// Lines that fill a guest's backlog of 8 KiB, and more.
 const MANY: u32 = 512;
 
-pub fn trials() -> Vec<Trial> {
+pub fn trials(backend: Backend) -> Vec<Trial> {
     vec![
-        trial("the_shell_pauses_and_resumes_a_guest_with_its_network", pause_and_resume),
-        trial("a_console_shows_what_its_guest_wrote_meanwhile", consoles),
-        trial("the_shell_answers_mistakes_and_completes_words", mistakes),
-        trial("the_shell_s_figures_are_the_guests_own", figures),
-        trial("the_operator_stops_guests_and_powers_off", power_off),
-        trial("the_operator_reboots_the_machine", reboot),
+        trial(backend, "the_shell_pauses_and_resumes_a_guest_with_its_network", pause_and_resume),
+        trial(backend, "a_console_shows_what_its_guest_wrote_meanwhile", consoles),
+        trial(backend, "the_shell_answers_mistakes_and_completes_words", mistakes),
+        trial(backend, "the_shell_s_figures_are_the_guests_own", figures),
+        trial(backend, "the_operator_stops_guests_and_powers_off", power_off),
+        trial(backend, "the_operator_reboots_the_machine", reboot),
     ]
 }
 
 /// Two guests on the wire, of which the first has the keyboard.
-fn two_echoes(name: &str) -> Outcome<Run> {
+fn two_echoes(test: &Test) -> Outcome<Run> {
     let vms = vec![
         Vm::micro("left", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
         Vm::micro("right", "nic_echo", &format!("ip={SECOND}"))?.nic(SECOND_MAC),
     ];
-    let mut run = Run::start(name, &Scenario::new(vms))?;
+    let mut run = Run::start(test, &Scenario::new(vms))?;
     run.expect("left has the keyboard; Ctrl-^")?;
     run.expect("| READY")?;
     run.expect("| READY")?;
@@ -64,8 +64,8 @@ fn enter_shell(run: &mut Run) -> Outcome {
     run.expect("weir> ").map(drop)
 }
 
-fn pause_and_resume(name: &str) -> Outcome {
-    let mut run = two_echoes(name)?;
+fn pause_and_resume(test: &Test) -> Outcome {
+    let mut run = two_echoes(test)?;
     enter_shell(&mut run)?;
     command(&mut run, "vm list", "VM               state ")?;
     command(&mut run, "vm pause right", "right: paused\r\n")?;
@@ -74,7 +74,7 @@ fn pause_and_resume(name: &str) -> Outcome {
     require!(tally.missed.len() == 2, "a paused guest answers: {tally:?}");
     let tally = ping(FIRST, 3, 56, STEP)?;
     require!(tally.missed.is_empty(), "beside a paused guest: {tally:?}");
-    command(&mut run, "vm pause right", "right: no pause: it is paused already\r\n")?;
+    command(&mut run, "vm pause right", "right: no pause: it is paused\r\n")?;
     command(&mut run, "vm resume left", "left: no resume: it is not paused\r\n")?;
     command(&mut run, "vm resume right", "right: ")?;
     require!(answers(SECOND, STEP)?, "no answer after the pause");
@@ -85,13 +85,13 @@ fn pause_and_resume(name: &str) -> Outcome {
     run.finish()
 }
 
-fn consoles(name: &str) -> Outcome {
+fn consoles(test: &Test) -> Outcome {
     let vms = vec![
         Vm::micro("one", "talk", "")?,
         Vm::micro("two", "talk", "")?,
         Vm::micro("net", "nic_echo", &format!("ip={SECOND}"))?.nic(SECOND_MAC),
     ];
-    let mut run = Run::start(name, &Scenario::new(vms))?;
+    let mut run = Run::start(test, &Scenario::new(vms))?;
     for _ in 0..3 {
         run.expect("READY")?;
     }
@@ -154,8 +154,8 @@ fn talk_of_odd_port(guest: Ipv4Addr) -> Outcome {
     Ok(())
 }
 
-fn mistakes(name: &str) -> Outcome {
-    let mut run = two_echoes(name)?;
+fn mistakes(test: &Test) -> Outcome {
+    let mut run = two_echoes(test)?;
     enter_shell(&mut run)?;
     command(
         &mut run,
@@ -189,8 +189,8 @@ fn mistakes(name: &str) -> Outcome {
     run.finish()
 }
 
-fn figures(name: &str) -> Outcome {
-    let mut run = two_echoes(name)?;
+fn figures(test: &Test) -> Outcome {
+    let mut run = two_echoes(test)?;
     let tally = ping(SECOND, 5, 100, STEP)?;
     require!(tally.missed.is_empty(), "{tally:?}");
     let socket = UdpSocket::bind("10.0.5.1:0").context("binding a UDP socket")?;
@@ -233,8 +233,8 @@ fn number(line: &str, key: &str) -> Outcome<u64> {
     digits.parse().map_err(|_| end_to_end::Failure::Wrong(format!("no number behind {key} in {line}")))
 }
 
-fn power_off(name: &str) -> Outcome {
-    let mut run = two_echoes(name)?;
+fn power_off(test: &Test) -> Outcome {
+    let mut run = two_echoes(test)?;
     enter_shell(&mut run)?;
     command(&mut run, "vm stop left", "left: stopped\r\n")?;
     command(&mut run, "vm pause left", "left: no pause: it is stopped\r\n")?;
@@ -245,9 +245,9 @@ fn power_off(name: &str) -> Outcome {
     run.finish_with("powering off, as the operator wants")
 }
 
-fn reboot(name: &str) -> Outcome {
+fn reboot(test: &Test) -> Outcome {
     let vm = Vm::micro("one", "talk", "")?;
-    let mut run = Run::start(name, &Scenario::new(vec![vm]))?;
+    let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
     run.expect("one| ")?;
     run.expect("talk# ")?;
     enter_shell(&mut run)?;

@@ -1,11 +1,11 @@
 //! The machine's own local APIC and IO-APICs. The 8259s are masked for good.
 
 use super::acpi::Machine;
-use super::{cpu, interrupts};
+use super::{clock, cpu, interrupts};
 use crate::memory::Frames;
 use crate::memory::window::{self, Window, WindowError};
 use base::HostPhysical;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use x86_64::instructions::port::Port;
 
 const IA32_APIC_BASE: u32 = 0x1b;
@@ -93,15 +93,26 @@ pub fn init_local(frames: &mut Frames) -> Result<(), WindowError> {
     Ok(())
 }
 
-/// Counts the timer for 10 ms of the calibrated TSC.
+/// Counts the timer for 10 ms of the calibrated TSC, or as long as it takes: an emulator's processor may be taken
+/// away meanwhile.
 fn measure_timer() -> u64 {
-    let ticks = super::clock::ticks(10_000_000);
-    let start = cpu::rdtsc();
+    let ticks = clock::ticks(10_000_000);
     write(TIMER_INITIAL, u32::MAX);
+    let (start, first) = sample_timer();
     while cpu::rdtsc() - start < ticks {}
-    let counted = u32::MAX - read(TIMER_CURRENT);
+    let (end, last) = sample_timer();
     write(TIMER_INITIAL, 0);
-    u64::from(counted) * 100
+    (u128::from(first - last) * u128::from(clock::hz()) / u128::from(end - start)) as u64
+}
+
+/// The time-stamp counter and the timer at one moment: of several readings the one that took least.
+fn sample_timer() -> (u64, u32) {
+    let sample = |_| {
+        let before = cpu::rdtsc();
+        let count = read(TIMER_CURRENT);
+        (cpu::rdtsc() - before, before, count)
+    };
+    (0..8).map(sample).min().map_or((0, 0), |(_, tsc, count)| (tsc, count))
 }
 
 fn timer_hz() -> u64 {
@@ -119,14 +130,38 @@ pub fn end_of_interrupt() {
     write(EOI, 0);
 }
 
+/// The value of the time-stamp counter at which the timer interrupts; zero when it does not.
+static WAKE: AtomicU64 = AtomicU64::new(0);
+/// A timer that is this early is early enough: setting it again would cost more than the interrupt.
+const EARLY_NANOS: u64 = 20_000;
+
+/// Has [`interrupts::TIMER_VECTOR`] raised once when the time-stamp counter has passed `tsc`, or a little before,
+/// for what comes round and looks at the clock again.
+pub fn wake_by(tsc: u64) {
+    let (now, set) = (cpu::rdtsc(), WAKE.load(Ordering::Relaxed));
+    let early = clock::ticks(EARLY_NANOS);
+    if set > now && set <= tsc && tsc - set < early {
+        return;
+    }
+    WAKE.store(tsc, Ordering::Relaxed);
+    let nanos = u128::from(tsc.saturating_sub(now)) * 1_000_000_000 / u128::from(clock::hz().max(1));
+    start_timer(u64::try_from(nanos).unwrap_or(u64::MAX));
+}
+
 /// Has [`interrupts::TIMER_VECTOR`] raised once in `nanos`, at the latest when the 32-bit counter ends.
 pub fn wake_in(nanos: u64) {
+    WAKE.store(0, Ordering::Relaxed);
+    start_timer(nanos);
+}
+
+fn start_timer(nanos: u64) {
     let count = u128::from(nanos) * u128::from(timer_hz()) / 1_000_000_000;
     write(TIMER_INITIAL, u32::try_from(count).unwrap_or(u32::MAX).max(1));
 }
 
 /// Takes a [`wake_in`] back.
 pub fn cancel_wake() {
+    WAKE.store(0, Ordering::Relaxed);
     write(TIMER_INITIAL, 0);
 }
 

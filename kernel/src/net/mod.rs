@@ -11,7 +11,7 @@ use crate::hardware::pci::{self, Function};
 use crate::log::counts;
 use crate::memory::Frames;
 use crate::virt::VirtualCpu;
-use crate::vm::{State, Vm};
+use crate::vm::Vm;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use base::{Capabilities, Instant, Port};
@@ -201,7 +201,7 @@ fn step<V: VirtualCpu>(
     // Members are in the order of guests and their vNICs, so one pass over all hands out each once.
     let mut wanted = members.iter().copied().peekable();
     for (guest, vm) in vms.iter_mut().enumerate() {
-        let running = vm.state() != State::Stopped;
+        let running = vm.state().is_on();
         let masters: u32 = (0..vm.vnics.len()).filter(|&i| vm.bus_master(i)).fold(0, |set, i| set | 1 << i);
         let memory = &vm.memory;
         for (index, slot) in vm.vnics.iter_mut().enumerate() {
@@ -222,7 +222,7 @@ fn step<V: VirtualCpu>(
     (0..STEPS).all(|_| !path.step(&mut ports, now).is_idle())
 }
 
-/// A guest's vNIC as a port. One that may not master the bus, or whose guest has stopped, has no link.
+/// A guest's vNIC as a port. One that may not master the bus, or whose guest is off, has no link.
 struct GuestPort<'a> {
     port: vnic::VnicPort<'a, crate::vm::memory::GuestRam>,
     on: bool,

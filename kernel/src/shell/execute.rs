@@ -4,6 +4,7 @@ use super::report;
 use crate::log::{output, tail};
 use crate::scheduler::{End, Scheduler};
 use crate::virt::VirtualCpu;
+use crate::vm::directory;
 use ::shell::{Command, Others, VmAction};
 use base::Instant;
 
@@ -18,12 +19,12 @@ impl<V: VirtualCpu> Scheduler<V> {
     pub fn execute(&mut self, command: Command, now: Instant) {
         match command {
             Command::Help => help(),
-            Command::VmList => report::vms(&self.vms, self.shell.keyboard.guest()),
-            Command::Vm { action, vm } => self.change(action, vm),
+            Command::VmList => report::vms(self.shell.keyboard.guest()),
+            Command::Vm { action, vm } => self.change(action, vm, now),
             Command::Console { vm, others } => self.console(vm, others),
             Command::NetNics => report::nics(&self.network),
             Command::NetVms => report::vnics(&self.vms, &self.network),
-            Command::Stats { vm: None } => report::machine(&self.shell.machine, &self.vms, now),
+            Command::Stats { vm: None } => report::machine(&self.shell.machine, now),
             Command::Stats { vm: Some(vm) } => report::vm(&self.vms[vm], &self.network, vm),
             Command::Log => tail::for_each_line(|line| say!("{line}")),
             Command::Reboot => self.end = Some(End::Reboot),
@@ -34,10 +35,12 @@ impl<V: VirtualCpu> Scheduler<V> {
         }
     }
 
-    fn change(&mut self, action: VmAction, vm: usize) {
-        match self.control(vm, action) {
-            Ok(()) => say!("{}: {}", self.vms[vm].name(), self.vms[vm].state()),
-            Err(refusal) => say!("{}: no {action}: {refusal}", self.vms[vm].name()),
+    fn change(&mut self, action: VmAction, vm: usize, now: Instant) {
+        let result = directory::change(vm, action).map(|()| self.await_answer(vm, now));
+        let Some(known) = directory::summary(vm) else { return };
+        match result {
+            Ok(()) => say!("{}: {}", known.name, known.state),
+            Err(refusal) => say!("{}: no {action}: {refusal}", known.name),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::log::{counts, output, serial};
 use crate::memory::heap;
 use crate::net::Network;
 use crate::virt::VirtualCpu;
-use crate::vm::Vm;
+use crate::vm::{Vm, directory};
 use ::shell::{NicRow, VmRow, VnicRow};
 use base::Instant;
 
@@ -21,16 +21,16 @@ pub struct Machine {
 }
 
 /// `vm list`.
-pub fn vms<V: VirtualCpu>(vms: &[Vm<V>], keyboard: usize) {
+pub fn vms(keyboard: usize) {
     say!("{}", VmRow::HEADING);
-    for (number, vm) in vms.iter().enumerate() {
+    for (number, vm) in directory::all().enumerate() {
         let row = VmRow {
-            name: vm.name(),
-            state: &vm.state(),
-            cpu: 0,
-            memory: vm.memory_bytes() >> 20,
-            vnics: vm.vnics.len(),
-            exits: vm.exits().total(),
+            name: vm.name,
+            state: &vm.state,
+            cpu: vm.core,
+            memory: vm.memory_bytes >> 20,
+            vnics: vm.vnics,
+            exits: vm.exits,
             keyboard: number == keyboard,
         };
         say!("{row}");
@@ -65,15 +65,16 @@ pub fn vnics<V: VirtualCpu>(vms: &[Vm<V>], network: &Network) {
 }
 
 /// `stats`.
-pub fn machine<V: VirtualCpu>(machine: &Machine, vms: &[Vm<V>], now: Instant) {
+pub fn machine(machine: &Machine, now: Instant) {
     let (used, size) = heap::usage();
     say!("up {now} s, processors {}", machine.processors);
     let (memory, left) = (machine.memory >> 20, machine.memory_left >> 20);
     say!("memory {memory} MiB, not assigned {left} MiB, heap {} of {} KiB", used >> 10, size >> 10);
     let overruns = serial::overruns();
     say!("serial line: lines lost {}, overruns of typed bytes {overruns}", output::lost());
-    for vm in vms {
-        say!("{}: exits {}", vm.name(), vm.exits());
+    for vm in directory::all() {
+        let (seconds, millis) = (vm.run_nanos / 1_000_000_000, vm.run_nanos / 1_000_000 % 1000);
+        say!("{}: starts {}, ran {seconds}.{millis:03} s, exits {}", vm.name, vm.starts, vm.exits);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the operator may want to know of a guest.
 
-use super::{ExitCounts, State, Vm};
+use super::{ExitCounts, Vm};
 use crate::virt::VirtualCpu;
 use core::fmt;
 
@@ -15,9 +15,9 @@ impl<V: VirtualCpu> Vm<V> {
         &self.exits
     }
 
-    /// True when frames can go through this vNIC: the card has a link, and its guest has not stopped.
+    /// True when frames can go through this vNIC: the card has a link, and its guest is on.
     pub fn has_link(&self, vnic: usize) -> bool {
-        self.state() != State::Stopped && self.vnics.get(vnic).is_some_and(|slot| slot.model.link_up())
+        self.state().is_on() && self.vnics.get(vnic).is_some_and(|slot| slot.model.link_up())
     }
 
     /// Everything counted, a line at a time.

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 const MAGIC: [u8; 8] = *b"WEIRBNDL";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 64;
 const ALIGNMENT: usize = 4096;
 
@@ -180,7 +180,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Host, LogLevel, Vm};
+    use crate::{Host, LogLevel, Restart, STANDARD_SHARES, Vm};
     use proptest::prelude::*;
 
     fn system(files: u32) -> System {
@@ -190,6 +190,10 @@ mod tests {
             kernel: FileId(index),
             initrd: None,
             command_line: "quiet".into(),
+            cpu: Some(index as u8),
+            shares: STANDARD_SHARES,
+            restart: Restart::Never,
+            autostart: false,
             vnics: Vec::new(),
         };
         System {

@@ -72,8 +72,12 @@ impl<const N: usize> Backlog<N> {
         self.lost
     }
 
-    /// Adds a byte; the oldest makes room for it, and counts as lost if it has not been shown.
+    /// Adds a byte; the oldest makes room for it, and counts as lost if it has not been shown. Carriage returns in
+    /// a row are one.
     pub fn push(&mut self, byte: u8) {
+        if byte == b'\r' && self.waiting() > 0 && self.at(self.waiting() - 1) == b'\r' {
+            return;
+        }
         let at = self.index(self.written);
         if self.room() == 0 {
             self.torn = self.ring[at] != b'\n';
@@ -104,10 +108,9 @@ impl<const N: usize> Backlog<N> {
         if length > longest {
             return Some(self.piece(longest, End::Open, longest));
         }
-        let returns = (length..waiting).take_while(|&offset| self.at(offset) == b'\r').count();
-        let behind = length + returns;
+        let behind = length + usize::from(length < waiting && self.at(length) == b'\r');
         if behind == waiting {
-            // Whether a line end follows the carriage returns is not known yet.
+            // Whether a line end follows the carriage return is not known yet.
             return (length > 0).then(|| self.piece(length, End::Open, length));
         }
         Some(match self.at(behind) {
@@ -194,6 +197,8 @@ mod tests {
         backlog.push(b'2');
         assert_eq!(take(&mut backlog, 16), Some((String::new(), End::Return)));
         assert_eq!(take(&mut backlog, 16), Some(("2".into(), End::Open)));
+        let mut backlog = with::<8>("\r\r\r\r\r\r\r\r\r\r");
+        assert_eq!((backlog.waiting(), take(&mut backlog, 16)), (1, None));
         let mut backlog = with::<64>("a\r\r\nb\rc");
         assert_eq!(take(&mut backlog, 16), Some(("a".into(), End::Line)));
         assert_eq!(take(&mut backlog, 16), Some(("b".into(), End::Return)));

@@ -363,6 +363,17 @@ impl Vnic {
         let _ = self.card.update_link(false);
     }
 
+    /// Switches the card off and on again, with its guest: as [`new`](Self::new) made it, but for the cable and
+    /// the counters, which are the operator's. Allocates nothing.
+    pub fn power_cycle(&mut self) {
+        self.card.phy.reset();
+        self.eeprom.power_cycle();
+        self.io_address = 0;
+        self.turnaround.clear();
+        self.effects = Effects::empty();
+        self.reset();
+    }
+
     /// Loads receive address 0 from the EEPROM, as hardware does after reset [8254x 13.5.2].
     fn load_address(&mut self) {
         let [a, b, c, d, e, f] = self.eeprom.address().0;

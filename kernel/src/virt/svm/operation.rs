@@ -1,0 +1,55 @@
+//! SVM operation of this processor.
+
+use super::capabilities::Capabilities;
+use super::control_structure::Vmcb;
+use crate::hardware::cpu;
+use crate::memory::{FRAME, Frames};
+use crate::virt::VirtError;
+use base::HostPhysical;
+use core::arch::asm;
+use spin::Once;
+use x86_64::registers::model_specific::{Efer, EferFlags};
+
+const VM_HSAVE_PA: u32 = 0xc001_0117;
+
+/// A processor in SVM operation.
+pub struct Operation {
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Traps every port: shared by all guests.
+    pub io_permissions: HostPhysical,
+    /// Which MSRs trap: shared by all guests.
+    pub msr_permissions: HostPhysical,
+    /// Weir's own segments and system-call MSRs.
+    pub host: HostPhysical,
+}
+
+static OPERATION: Once<Operation> = Once::new();
+
+/// Takes this processor into SVM operation.
+///
+/// # Errors
+/// When a feature is missing.
+pub fn enter(frames: &mut Frames) -> Result<(), VirtError> {
+    let capabilities = Capabilities::read()?;
+    let save_area = frames.allocate(FRAME, FRAME)?;
+    // SAFETY: the processor has SVM and it is not disabled; the save area is a frame of its own [APM2 15.30.4].
+    unsafe {
+        Efer::update(|efer| efer.insert(EferFlags::SECURE_VIRTUAL_MACHINE_ENABLE));
+        cpu::wrmsr(VM_HSAVE_PA, save_area.0);
+    }
+    let host = Vmcb::new(frames)?.address();
+    // SAFETY: writes the VMCB just made.
+    unsafe { asm!("vmsave rax", in("rax") host.0, options(nostack)) }
+    crate::vm::cpuid::decide(super::controls::offer());
+    let io_permissions = super::controls::io_permissions(frames)?;
+    let msr_permissions = super::controls::msr_permissions(frames)?;
+    OPERATION.call_once(|| Operation { capabilities, io_permissions, msr_permissions, host });
+    log::info!("SVM on: {capabilities}, physical addresses {} bits", cpu::cpuid(0x8000_0008, 0).eax & 0xff);
+    Ok(())
+}
+
+/// The operation that [`enter`] entered.
+pub fn current() -> Result<&'static Operation, VirtError> {
+    OPERATION.get().ok_or(VirtError::Instruction { instruction: "VMRUN", error: 0 })
+}

@@ -31,7 +31,7 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
         trial(backend, "a_console_shows_what_its_guest_wrote_meanwhile", consoles),
         trial(backend, "the_shell_answers_mistakes_and_completes_words", mistakes),
         trial(backend, "the_shell_s_figures_are_the_guests_own", figures),
-        trial(backend, "the_operator_stops_guests_and_powers_off", power_off),
+        trial(backend, "the_operator_stops_and_starts_guests_and_powers_off", life),
         trial(backend, "the_operator_reboots_the_machine", reboot),
     ]
 }
@@ -203,20 +203,20 @@ fn figures(test: &Test) -> Outcome {
     enter_shell(&mut run)?;
     let (received, sent) = (number(&own, "received=")?, number(&own, "sent=")?);
     let row = format!(
-        "right            0    {SECOND_MAC} uplink           up   {sent:>9} {received:>9}      0\r\n"
+        "right            0    {SECOND_MAC} nic0             up   {sent:>9} {received:>9}      0\r\n"
     );
     command(&mut run, "net vms", "VM               vNIC MAC               uplink           link        tx")?;
     run.console.type_text("net vms\r")?;
     run.expect(&row)?;
-    command(&mut run, "net nics", "uplink           00:")?;
+    command(&mut run, "net nics", "nic0             00:")?;
     command(&mut run, "stats", "memory ")?;
     command(&mut run, "stats right", "exits ")?;
     let text = run.console.text();
-    let nic = text.lines().rfind(|line| line.starts_with("weir| uplink ")).unwrap_or_default();
+    let nic = text.lines().rfind(|line| line.starts_with("weir| nic0 ")).unwrap_or_default();
     require!(nic.contains(" e1000 ") && nic.contains(" up   1000 "), "no such NIC: {nic}");
     for wanted in [
-        "weir| left: exits ",
-        "weir| right: exits ",
+        "weir| left: starts 1, ran ",
+        "weir| right: starts 1, ran ",
         "weir| serial line: lines lost 0, overruns of typed bytes 0",
     ] {
         require!(text.contains(wanted), "\"{wanted}\" is missing");
@@ -233,21 +233,33 @@ fn number(line: &str, key: &str) -> Outcome<u64> {
     digits.parse().map_err(|_| end_to_end::Failure::Wrong(format!("no number behind {key} in {line}")))
 }
 
-fn power_off(test: &Test) -> Outcome {
+fn life(test: &Test) -> Outcome {
     let mut run = two_echoes(test)?;
     enter_shell(&mut run)?;
+    command(&mut run, "vm start left", "left: no start: it is ")?;
     command(&mut run, "vm stop left", "left: stopped\r\n")?;
     command(&mut run, "vm pause left", "left: no pause: it is stopped\r\n")?;
     let tally = ping(SECOND, 3, 56, STEP)?;
     require!(tally.missed.is_empty(), "beside a stopped guest: {tally:?}");
     require!(ping(FIRST, 1, 56, NO_ANSWER)?.missed.len() == 1, "a stopped guest answers");
+    command(&mut run, "vm start left", "left: ")?;
+    require!(answers(FIRST, STEP)?, "no answer after the start");
+    command(&mut run, "vm restart right", "right: ")?;
+    require!(answers(SECOND, STEP)?, "no answer after the restart");
+    // What a guest wrote in its first life is still kept.
+    run.console.type_text("console right\r")?;
+    run.expect("weir| right (")?;
+    run.expect("right| READY")?;
+    run.expect("right| READY")?;
+    enter_shell(&mut run)?;
     run.console.type_text("poweroff\r")?;
     run.finish_with("powering off, as the operator wants")
 }
 
 fn reboot(test: &Test) -> Outcome {
-    let vm = Vm::micro("one", "talk", "")?;
-    let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
+    let mut scenario = Scenario::new(vec![Vm::micro("one", "talk", "")?]);
+    scenario.machine.resets = true;
+    let mut run = Run::start(test, &scenario)?;
     run.expect("one| ")?;
     run.expect("talk# ")?;
     enter_shell(&mut run)?;

@@ -160,12 +160,12 @@ impl Run {
         self.finish_with(CLOSING_LINE)
     }
 
-    /// The same where Weir's last line is another.
+    /// The same when Weir ends it for another reason, which is its closing line.
     ///
     /// # Errors
     /// As [`finish`](Self::finish).
-    pub fn finish_with(&mut self, closing_line: &str) -> Outcome {
-        self.expect(closing_line)?;
+    pub fn finish_with(&mut self, line: &str) -> Outcome {
+        self.expect(line)?;
         self.emulator.wait_for_power_off(STEP)?;
         self.console.wait_for_end(STEP)
     }

@@ -2,6 +2,7 @@
 
 pub mod acpi;
 pub mod clock;
+pub mod cores;
 pub mod cpu;
 pub mod descriptors;
 pub mod dma;
@@ -10,3 +11,5 @@ pub mod interrupts;
 pub mod pci;
 pub mod power;
 pub mod rtc;
+#[cfg(not(test))]
+pub mod startup;

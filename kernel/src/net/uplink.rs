@@ -154,14 +154,15 @@ impl Uplink {
         Ok(Self { name: name.into(), address: function.place(), nic, vector })
     }
 
-    /// True when the card has interrupted: its causes are read, which lets the line go.
-    pub fn take_interrupt(&mut self) -> bool {
-        let arrived = interrupts::take(self.vector);
-        if arrived {
-            self.nic.interrupt();
-            self.say_events();
-        }
-        arrived
+    /// The vector that the card raises at the boot core.
+    pub fn vector(&self) -> u8 {
+        self.vector
+    }
+
+    /// Works on the card's interrupt: its causes are read, which lets the line go.
+    pub fn interrupt(&mut self) {
+        self.nic.interrupt();
+        self.say_events();
     }
 
     /// Looks after the card.

@@ -5,11 +5,6 @@ use crate::virt::VirtualCpu;
 use core::fmt;
 
 impl<V: VirtualCpu> Vm<V> {
-    /// True when frames can go through this vNIC: the card has a link, and its guest is on.
-    pub fn has_link(&self, vnic: usize) -> bool {
-        self.state().is_on() && self.vnics.get(vnic).is_some_and(|slot| slot.model.link_up())
-    }
-
     /// Everything counted, a line at a time.
     pub fn for_each_figure(&self, mut say: impl FnMut(fmt::Arguments)) {
         say(format_args!("exits {}", self.exits));

@@ -23,6 +23,8 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
     vec![
         trial(backend, "shares_of_a_core_hold", shares_of_a_core_hold),
         trial(backend, "a_spinning_guest_starves_nobody", |test| spinning_beside(test, 1)),
+        trial(backend, "a_spinning_guest_starves_nobody_on_two_cores", |test| spinning_beside(test, 2)),
+        trial(backend, "guests_on_two_cores_exchange_datagrams", guests_on_two_cores_exchange_datagrams),
         trial(backend, "a_paused_guest_resumes_with_its_network", a_paused_guest_resumes_with_its_network),
         trial(backend, "a_guest_is_stopped_started_and_restarted", a_guest_is_stopped_started_and_restarted),
         trial(
@@ -44,6 +46,11 @@ fn open_shell(run: &mut Run) -> Outcome {
     run.allow("weir> ");
     run.console.type_text(ESCAPE)?;
     run.expect("weir> ").map(drop)
+}
+
+/// Leads back to the guests' consoles.
+fn close_shell(run: &mut Run) -> Outcome {
+    run.console.type_text(ESCAPE)
 }
 
 fn power_off(run: &mut Run) -> Outcome {
@@ -97,6 +104,23 @@ fn spinning_beside(test: &Test, cpus: u32) -> Outcome {
     power_off(&mut run)
 }
 
+fn guests_on_two_cores_exchange_datagrams(test: &Test) -> Outcome {
+    let blast = format!("ip={SECOND} peer={FIRST} count={COUNT} window=32");
+    let vms = vec![
+        Vm::micro("sink", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC).on_core(0),
+        Vm::micro("source", "nic_blast", &blast)?.nic(SECOND_MAC).on_core(1),
+    ];
+    let mut scenario = Scenario::new(vms);
+    scenario.machine.cpus = 2;
+    let mut run = Run::start(test, &scenario)?;
+    run.expect("2 cores run")?;
+    run.expect("sink| READY")?;
+    require!(answers(FIRST, STEP)? && answers(SECOND, STEP)?, "no answer to ping");
+    run.expect("| PASS ")?;
+    run.expect("| PASS ")?;
+    run.finish()
+}
+
 fn a_paused_guest_resumes_with_its_network(test: &Test) -> Outcome {
     let vm = Vm::micro("echo", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC);
     let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
@@ -109,6 +133,7 @@ fn a_paused_guest_resumes_with_its_network(test: &Test) -> Outcome {
     require!(ping(FIRST, 1, 56, SILENCE)?.missed.len() == 1, "a paused guest answers");
     command(&mut run, "vm resume echo", "echo: ")?;
     require!(answers(FIRST, STEP)?, "no answer to ping after the pause");
+    close_shell(&mut run)?;
     stop(FIRST)?;
     run.expect("echo| PASS nic_echo")?;
     run.finish()
@@ -123,16 +148,17 @@ fn a_guest_is_stopped_started_and_restarted(test: &Test) -> Outcome {
     run.expect("echo| READY")?;
     open_shell(&mut run)?;
     command(&mut run, "vm start later", "later: ")?;
-    run.expect("later| PASS hello")?;
+    run.expect("later: powered off")?;
     command(&mut run, "vm stop echo", "echo: stopped")?;
     command(&mut run, "vm stop echo", "echo: no stop: it is stopped")?;
     require!(ping(FIRST, 1, 56, SILENCE)?.missed.len() == 1, "a stopped guest answers");
     command(&mut run, "vm start echo", "echo: ")?;
-    run.expect("echo| READY")?;
+    run.expect("echo: started")?;
     require!(answers(FIRST, STEP)?, "no answer to ping after the start");
     command(&mut run, "vm restart echo", "echo: ")?;
-    run.expect("echo| READY")?;
+    run.expect("echo: started")?;
     require!(answers(FIRST, STEP)?, "no answer to ping after the restart");
+    close_shell(&mut run)?;
     stop(FIRST)?;
     run.expect("echo| PASS nic_echo")?;
     run.finish()

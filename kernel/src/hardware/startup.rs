@@ -248,8 +248,8 @@ fn prepare(page: HostPhysical, stack: VirtAddr, core: usize, entry: Entry, argum
         pointer(PARAMETERS).cast::<Parameters>().write_unaligned(parameters);
         let tables = pointer(FRAME).cast::<u64>();
         tables.copy_from_nonoverlapping(physical::pointer(HostPhysical(root)).cast(), 512);
-        tables.write(page.0 + 2 * FRAME | TABLE);
-        pointer(2 * FRAME).cast::<u64>().write(page.0 + 3 * FRAME | TABLE);
+        tables.write((page.0 + 2 * FRAME) | TABLE);
+        pointer(2 * FRAME).cast::<u64>().write((page.0 + 3 * FRAME) | TABLE);
         pointer(3 * FRAME).cast::<u64>().write(LARGE);
     }
 }

@@ -89,7 +89,7 @@ impl Console {
     pub fn advance(&mut self, guest: usize, name: &str, now: Instant, exits: Option<u64>) {
         self.follow_view(guest, name);
         if self.next_deadline(guest).is_some_and(|due| due <= now) {
-            if exits.is_none_or(|exits| exits - self.exits >= EXITS) {
+            if exits.is_none_or(|exits| exits.wrapping_sub(self.exits) >= EXITS) {
                 self.settled = self.show(guest, name, true);
             }
             self.last = now;
@@ -111,7 +111,7 @@ impl Console {
         self.kept.lost()
     }
 
-    /// Typed bytes that were lost: more than [`TYPED`] were typed ahead of the guest.
+    /// Typed bytes that were lost: more than [`TYPED`] were typed ahead of the guest, or it ended before it took them.
     pub fn typed_lost(&self) -> u64 {
         self.typed_lost
     }
@@ -121,6 +121,12 @@ impl Console {
         if self.typed.push_back(byte).is_err() {
             self.typed_lost += 1;
         }
+    }
+
+    /// Drops what was typed for a guest that does not execute any more.
+    pub fn forget_typed(&mut self) {
+        self.typed_lost += self.typed.len() as u64;
+        self.typed.clear();
     }
 
     /// Hands typed bytes to `give` until it takes none.

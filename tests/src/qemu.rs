@@ -58,12 +58,13 @@ pub fn arguments(
     };
     let mut text = format!(
         "-machine {board} -accel {} -cpu {cpu_model} -smp {} -m {} -nodefaults -no-user-config -vga std \
-         -display none -no-reboot -rtc base=2000-01-01 \
+         -display none{} -rtc base=2000-01-01 \
          -chardev socket,id=serial,host=127.0.0.1,port={SERIAL_PORT},server=on,wait=on,nodelay=on -serial chardev:serial \
          -chardev socket,id=monitor,host=127.0.0.1,port={MONITOR_PORT},server=on,wait=off -mon chardev=monitor,mode=control",
         accelerator.name(),
         machine.cpus,
         machine.memory,
+        if machine.resets { "" } else { " -no-reboot" },
     );
     for (index, card) in machine.cards.iter().enumerate() {
         text += &device(index, card);

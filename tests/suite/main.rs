@@ -9,6 +9,7 @@ mod lifecycle;
 mod linux;
 mod misbehaviour;
 mod network;
+mod shell;
 
 use end_to_end::backend::Need;
 use end_to_end::{Backend, Outcome, Test, choice, namespace};
@@ -53,6 +54,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(misbehaviour::trials(backend));
         trials.extend(lifecycle::trials(backend));
         trials.extend(network::trials(backend));
+        trials.extend(shell::trials(backend));
         trials.extend(cards::trials(backend));
     }
     trials.extend(last);

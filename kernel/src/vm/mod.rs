@@ -163,7 +163,8 @@ impl<V: VirtualCpu> Vm<V> {
             self.begin_start();
         }
         if self.console.next_deadline(self.number).is_some_and(|due| due <= now) {
-            self.console.advance(self.number, &self.name, now);
+            let exits = (self.state == State::Running).then(|| self.exits.total());
+            self.console.advance(self.number, &self.name, now, exits);
         }
         if matches!(self.state, State::Running | State::Idle) {
             self.advance_machine(now);
@@ -298,7 +299,8 @@ impl<V: VirtualCpu> Vm<V> {
             return;
         }
         let (pc, mut changed) = (&mut self.pc, Effects::empty());
-        let shown = self.console.show_all(self.number, &self.name, now, |bytes| {
+        let time = (now, self.exits.total());
+        let shown = self.console.show_all(self.number, &self.name, time, |bytes| {
             let (count, effects) = pc.take_console(bytes);
             changed |= effects;
             count

@@ -75,10 +75,10 @@ fn all_guests_say_hello_at_once(test: &Test) -> Outcome {
 }
 
 /// 200 bytes: more than the UARTs of the machine and of the guest hold together, less than Weir keeps for a guest.
-fn a_line_typed_at_once_arrives_whole(name: &str) -> Outcome {
+fn a_line_typed_at_once_arrives_whole(test: &Test) -> Outcome {
     let line: String = (b'!'..=b'~').cycle().take(200).map(char::from).collect();
     let vm = Vm::micro("vm0", "typed_line", "")?;
-    let mut run = Run::start(name, &Scenario::new(vec![vm]))?;
+    let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
     run.expect("vm0| READY")?;
     run.console.type_text(&format!("{line}\n"))?;
     run.expect(&format!("vm0| TYPED {line}\r\n"))?;

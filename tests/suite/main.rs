@@ -5,6 +5,7 @@
 
 mod cards;
 mod guests;
+mod lifecycle;
 mod linux;
 mod misbehaviour;
 mod network;
@@ -50,6 +51,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
     for &backend in backends {
         trials.extend(guests::trials(backend));
         trials.extend(misbehaviour::trials(backend));
+        trials.extend(lifecycle::trials(backend));
         trials.extend(network::trials(backend));
         trials.extend(cards::trials(backend));
     }

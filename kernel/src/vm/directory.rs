@@ -4,7 +4,7 @@
 //! it lies here: whoever leaves something sets the guest's attention flag, which its core looks at in between.
 
 use super::lifecycle::{Refusal, State};
-use crate::hardware::clock;
+use crate::hardware::{clock, cores, interrupt_controllers};
 use alloc::string::String;
 use base::{Duration, Instant};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -163,11 +163,18 @@ pub fn type_byte(vm: usize, byte: u8) {
     }
 }
 
-/// Has the guest's core look at what was left for it.
+/// Has the guest's core look at what was left for it, also when it sleeps or executes a guest.
 pub fn attract(vm: usize) {
-    if let Some(record) = RECORDS.get(vm) {
-        record.attention.store(true, Ordering::Release);
+    let Some(record) = RECORDS.get(vm) else { return };
+    let core = record.core.load(Ordering::Relaxed);
+    if !record.attention.swap(true, Ordering::AcqRel) && core != cores::current() {
+        interrupt_controllers::wake(core);
     }
+}
+
+/// True when this core runs the guest.
+pub fn is_here(vm: usize) -> bool {
+    RECORDS.get(vm).is_some_and(|record| record.core.load(Ordering::Relaxed) == cores::current())
 }
 
 /// For the guest's core: true when something was left since the last call.
@@ -199,6 +206,10 @@ pub fn take_typed(vm: usize) -> Option<u8> {
 pub fn publish(vm: usize, state: State) {
     if let Some(record) = RECORDS.get(vm) {
         record.state.store(state as u8, Ordering::Release);
+        // Whether all have ended is for the boot core to see.
+        if state == State::Ended && cores::current() != cores::BOOT_CORE {
+            interrupt_controllers::wake(cores::BOOT_CORE);
+        }
     }
 }
 

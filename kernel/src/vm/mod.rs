@@ -250,7 +250,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     fn refresh_nics(&mut self, now: Instant) {
         for index in 0..self.vnics.len() {
-            let effects = self.vnics[index].take_effects();
+            let effects = self.vnics[index].model().take_effects();
             if !effects.is_empty() {
                 self.apply_nic(index, effects, now);
             }

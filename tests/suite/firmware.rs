@@ -69,7 +69,7 @@ fn screen(test: &Test, firmware: Firmware) -> Outcome {
     let mut scenario = Scenario::new(vec![vm]).by(firmware);
     scenario.machine.serial = false;
     let mut run = Run::start(test, &scenario)?;
-    let rows = screen_with(&mut run, "INFO  net: nic0: link up")?;
+    let rows = screen_with(&mut run, "INFO  shell: vm0 has the keyboard")?;
     require!(
         rows[0].ends_with("no console can be reached"),
         "the first row is not the first line: {rows:#?}"
@@ -77,7 +77,7 @@ fn screen(test: &Test, firmware: Firmware) -> Outcome {
     for (row, text) in rows.iter().zip(["WARN  boot: no serial port answers at 0x3f8", "INFO  boot: Weir "]) {
         require!(row.starts_with("[    0.") && row.contains(text), "\"{text}\" is not in \"{row}\"");
     }
-    for text in ["INFO  vm: vm0: ", "INFO  net: nic0: NIC 00:04.0 [8086:100e]", "INFO  boot: memory left"] {
+    for text in ["INFO  vm: vm0: ", "INFO  net: nic0: NIC 00:04.0 [8086:100e]", ": memory left"] {
         require!(rows.iter().any(|row| row.contains(text)), "no row has \"{text}\": {rows:#?}");
     }
     let strange: Vec<&String> = rows

@@ -267,7 +267,7 @@ impl<V: VirtualCpu> Scheduler<V> {
 
     /// When something must be done even if no guest exits.
     fn deadline(&self, now: Instant) -> Instant {
-        if self.vms.iter().any(Vm::has_kicks) {
+        if self.vms.iter().any(|vm| vm.has_kicks() || directory::has_attention(vm.number())) {
             return now;
         }
         let feed = output::waiting().then_some(self.next_feed);

@@ -1,17 +1,13 @@
 //! From the loader's hand-over to the first guest instruction. The only file that names the loader.
 
-use crate::hardware::acpi::Machine;
 use crate::hardware::interrupt_controllers::IoApics;
-use crate::hardware::{acpi, clock, cpu, descriptors, interrupt_controllers, interrupts, pci, power};
+use crate::hardware::{acpi, clock, cores, cpu, descriptors, interrupt_controllers, interrupts, pci, power};
+use crate::launch::Guests;
 use crate::log::{framebuffer, serial};
 use crate::memory::{Frames, heap, physical};
-use crate::net::Network;
-use crate::scheduler::{End, Scheduler};
-use crate::shell;
-use crate::virt::{self, VirtualCpu, extended};
-use crate::vm::{Vm, directory};
+use crate::scheduler::End;
+use crate::virt::{self, extended};
 use ::log::LevelFilter;
-use alloc::vec::Vec;
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::{BootInfo, entry_point};
 use config::{Bundle, LogLevel};
@@ -52,16 +48,15 @@ enum BootError {
     #[error(transparent)]
     Virtualization(#[from] crate::virt::VirtError),
     #[error(transparent)]
-    Network(#[from] crate::net::NetworkError),
-    #[error(transparent)]
-    Vm(#[from] crate::vm::VmError),
+    Launch(#[from] crate::launch::LaunchError),
 }
 
 fn start(info: &'static mut BootInfo) -> ! {
+    // What each core has for itself comes first: everything else may use it.
+    descriptors::load(cores::BOOT_CORE, descriptors::boot_stacks());
+    interrupts::load();
     crate::log::init();
     show_log(info);
-    descriptors::load();
-    interrupts::load();
     match boot(info) {
         Ok(End::AllStopped | End::PowerOff) => power::off(),
         Ok(End::Reboot) => power::reset(),
@@ -117,78 +112,14 @@ fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
     io_apics.route_isa(&machine, serial::ISA_IRQ, interrupts::SERIAL_VECTOR);
     extended::init();
     mmio::prepare();
-    virt::with_this_machine(Guests { info, frames, machine, io_apics })?
-}
-
-/// The machine, ready for guests.
-struct Guests {
-    info: &'static BootInfo,
-    frames: Frames,
-    machine: Machine,
-    io_apics: IoApics,
-}
-
-impl virt::Task for Guests {
-    type Output = Result<End, BootError>;
-
-    fn run<V: VirtualCpu>(mut self) -> Self::Output {
-        V::enter_operation(&mut self.frames)?;
-        let mut scheduler = self.scheduler::<V>()?;
-        crate::log::leave_to_main_loop();
-        Ok(scheduler.run())
-    }
-}
-
-impl Guests {
-    /// Makes the guests, the network and what runs them.
-    fn scheduler<V: VirtualCpu>(mut self) -> Result<Scheduler<V>, BootError> {
-        let functions = pci::enumerate();
-        for function in &functions {
-            let (msi, msix) = function.message_interrupts;
-            ::log::info!(
-                target: "weir::hardware::pci",
-                "{function} class {:02x}{:02x} line {}{}{}",
-                function.class.0,
-                function.class.1,
-                function.interrupt_line,
-                if msi { " MSI" } else { "" },
-                if msix { " MSI-X" } else { "" }
-            );
-        }
-        let bundle = Bundle::parse(ramdisk(self.info)?)?;
-        let system = bundle.system();
-        ::log::set_max_level(match system.host.log_level {
-            LogLevel::Error => LevelFilter::Error,
-            LogLevel::Warn => LevelFilter::Warn,
-            LogLevel::Info => LevelFilter::Info,
-            LogLevel::Debug => LevelFilter::Debug,
-        });
-        let frames = &mut self.frames;
-        let mut vms = Vec::new();
-        for (number, vm) in system.vms.iter().enumerate() {
-            directory::enter(number, vm, 0);
-            vms.push(Vm::<V>::new(frames, number, vm, &bundle)?);
-        }
-        let mut network = Network::new(frames, &self.machine, &mut self.io_apics, &functions, system)?;
-        network.attach(&vms)?;
-        let (used, size) = heap::usage();
-        ::log::info!(
-            "memory left {} MiB, heap {} of {} KiB, booted in {} ms",
-            frames.left() >> 20,
-            used >> 10,
-            size >> 10,
-            clock::now().as_nanos() / 1_000_000
-        );
-        for (vm, _) in vms.iter_mut().zip(&system.vms).filter(|(_, config)| config.autostart) {
-            vm.switch_on(clock::now());
-        }
-        let machine = shell::Machine {
-            memory: frames.total(),
-            memory_left: frames.left(),
-            processors: self.machine.processors.len(),
-        };
-        Ok(Scheduler::new(vms, network, machine))
-    }
+    let bundle = Bundle::parse(ramdisk(info)?)?;
+    ::log::set_max_level(match bundle.system().host.log_level {
+        LogLevel::Error => LevelFilter::Error,
+        LogLevel::Warn => LevelFilter::Warn,
+        LogLevel::Info => LevelFilter::Info,
+        LogLevel::Debug => LevelFilter::Debug,
+    });
+    Ok(virt::with_this_machine(Guests { frames, machine, io_apics, bundle })??)
 }
 
 fn ramdisk(info: &BootInfo) -> Result<&'static [u8], BootError> {

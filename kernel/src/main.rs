@@ -22,3 +22,5 @@ mod vm;
 
 #[cfg(not(test))]
 mod boot;
+#[cfg(not(test))]
+mod launch;

@@ -1,19 +1,27 @@
 //! The main loop of a core: runs its guests by their shares, and looks after clock, wire and console in between.
+//!
+//! Each core has its own, with guests of its own, and none waits for another. The boot core looks after the serial
+//! line, the shell and the physical NICs as well, and ends Weir.
 
-use crate::hardware::{clock, cpu, interrupt_controllers, interrupts};
-use crate::log::{output, serial};
+use crate::hardware::{clock, cores, cpu, interrupt_controllers, interrupts};
+use crate::log::{output, serial, view};
 use crate::net::Network;
-use crate::shell::{Input, Machine, Shell};
+use crate::shell::{Input, Shell};
 use crate::virt::VirtualCpu;
 use crate::virt::dispatch::{Action, dispatch};
 use crate::virt::exit::Exit;
 use crate::vm::{State, Vm, directory};
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use schedule::{RunQueue, SLICE};
 
 /// How often the serial port is fed while output waits: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
+/// How often frames are moved in one go, when moving them makes room for more.
+const ROUNDS: usize = 2;
+/// How long the other cores are given to end.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// How the main loop ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,15 +34,21 @@ pub enum End {
     Reboot,
 }
 
+/// The boot core has ended, and the others are to.
+static ENDING: AtomicBool = AtomicBool::new(false);
+/// Other cores that have ended.
+static ENDED: AtomicUsize = AtomicUsize::new(0);
+
 /// Everything that runs on this core.
 pub struct Scheduler<V: VirtualCpu> {
     /// The guests, under their numbers in `queue`.
-    pub(crate) vms: Vec<Vm<V>>,
+    vms: Vec<Vm<V>>,
     queue: RunQueue,
-    pub(crate) network: Network,
-    pub(crate) shell: Shell,
+    network: &'static Network,
+    /// On the boot core.
+    shell: Option<Shell>,
     /// How the operator wants the main loop to end.
-    pub(crate) end: Option<End>,
+    end: Option<End>,
     /// The guest whose state is in the processor.
     active: Option<usize>,
     next_feed: Instant,
@@ -43,11 +57,12 @@ pub struct Scheduler<V: VirtualCpu> {
 }
 
 impl<V: VirtualCpu> Scheduler<V> {
-    /// A scheduler for these guests: those that are on run, the others wait to be started.
-    pub fn new(vms: Vec<Vm<V>>, network: Network, machine: Machine) -> Self {
-        let shell = Shell::new(vms.iter().map(|vm| vm.name().into()).collect(), machine);
+    /// A scheduler for these guests, which this core runs from now on: those that are on run, the others wait to be
+    /// started.
+    pub fn new(mut vms: Vec<Vm<V>>, network: &'static Network, shell: Option<Shell>) -> Self {
         let mut queue = RunQueue::new();
-        for vm in &vms {
+        for vm in &mut vms {
+            vm.vcpu.enter_core();
             // No more guests than the configuration allows, which is less than the queue does.
             let _ = queue.add(vm.shares);
         }
@@ -55,7 +70,12 @@ impl<V: VirtualCpu> Scheduler<V> {
         Self { vms, queue, network, shell, end: None, active: None, next_feed, due }
     }
 
-    /// Runs until every guest has ended for good, or the operator wants an end.
+    /// The network.
+    pub fn network(&self) -> &'static Network {
+        self.network
+    }
+
+    /// On the boot core: runs until every guest has ended for good, or the operator wants an end.
     pub fn run(&mut self) -> End {
         let end = loop {
             if let Some(end) = self.end {
@@ -64,19 +84,12 @@ impl<V: VirtualCpu> Scheduler<V> {
             if directory::all_ended() {
                 break End::AllStopped;
             }
-            let now = clock::now();
-            self.housekeeping(now);
-            match self.queue.next() {
-                Some(index) if self.vms[index].state() == State::Starting => self.start_step(index, now),
-                Some(index) => self.run_slice(index, now),
-                None => self.idle(),
-            }
+            self.turn();
         };
         // What follows must find room.
         output::flush();
-        for vm in &self.vms {
-            vm.log_statistics();
-        }
+        self.log_statistics();
+        end_others();
         self.network.log_statistics();
         match end {
             End::AllStopped => log::info!("all guests stopped, powering off"),
@@ -86,47 +99,91 @@ impl<V: VirtualCpu> Scheduler<V> {
         end
     }
 
+    /// On another core: runs until the boot core ends.
+    pub fn run_until_ended(&mut self) {
+        while !ENDING.load(Ordering::Acquire) {
+            self.turn();
+        }
+        self.log_statistics();
+        ENDED.fetch_add(1, Ordering::Release);
+    }
+
+    fn turn(&mut self) {
+        let now = clock::now();
+        self.housekeeping(now);
+        match self.queue.next() {
+            Some(index) if self.vms[index].state() == State::Starting => self.start_step(index, now),
+            Some(index) => self.run_slice(index, now),
+            None => self.idle(),
+        }
+    }
+
+    fn log_statistics(&self) {
+        self.vms.iter().for_each(Vm::log_statistics);
+    }
+
     /// What does not depend on a guest's exits: time, wire, console.
     fn housekeeping(&mut self, now: Instant) {
-        let mut work = false;
+        interrupts::take(interrupts::TIMER_VECTOR);
+        interrupts::take(interrupts::WAKE_VECTOR);
         for vm in &mut self.vms {
-            work |= vm.advance(now).intersects(Effects::TX_KICK | Effects::RX_SPACE);
+            vm.advance(now);
         }
-        if work | self.network.wants_service(now) {
-            self.network.service(&mut self.vms, now);
-            self.vms.iter_mut().for_each(|vm| vm.after_frames(now));
-        }
+        self.move_frames(now);
         for (index, vm) in self.vms.iter().enumerate() {
             self.queue.set_runnable(index, vm.state().is_runnable());
         }
         if interrupts::take(interrupts::SERIAL_VECTOR) {
             self.take_input(now);
         }
-        interrupts::take(interrupts::TIMER_VECTOR);
         let nmis = interrupts::take_nmis();
         if nmis > 0 {
             log::warn!("{nmis} NMIs from the machine: nothing here asks for any");
         }
         if now >= self.next_feed {
-            self.shell.refresh();
-            output::pump();
+            // Not before: while others speak without end, the prompt would be drawn without end.
+            if !output::pump() {
+                self.shell.iter().for_each(Shell::refresh);
+            }
             self.next_feed = now + FEED;
+        }
+        if let Some(active) = self.active {
+            self.vms[active].publish_usage();
         }
         self.due = self.deadline(now);
     }
 
-    fn take_input(&mut self, now: Instant) {
-        while let Some(byte) = serial::receive() {
-            match self.shell.typed(byte) {
-                Input::Guest(guest, byte) => directory::type_byte(guest, byte),
-                Input::Command(command) => self.execute(command, now),
-                Input::Done => {}
+    /// Has frames moved, and moved again when that gives a guest room for more.
+    fn move_frames(&mut self, now: Instant) {
+        for _ in 0..ROUNDS {
+            let kicks = self.vms.iter_mut().fold(0, |kicks, vm| kicks | vm.take_kicks());
+            self.network.service(kicks, now);
+            self.vms.iter_mut().for_each(|vm| vm.after_frames(now));
+            if !self.vms.iter().any(Vm::has_kicks) {
+                return;
             }
         }
     }
 
+    fn take_input(&mut self, now: Instant) {
+        let Some(mut shell) = self.shell.take() else { return };
+        let before = view::current();
+        while let Some(byte) = serial::receive() {
+            match shell.typed(byte) {
+                Input::Guest(guest, byte) => directory::type_byte(guest, byte),
+                Input::Command(command) => self.end = shell.execute(command, self, now).or(self.end),
+                Input::Done => {}
+            }
+        }
+        self.shell = Some(shell);
+        if view::current() != before {
+            // Their guests' consoles are shown, or not any more.
+            (cores::BOOT_CORE + 1..cores::count()).for_each(interrupt_controllers::wake);
+        }
+    }
+
     /// Has done what was asked of a guest: by this core, if the guest is here, else by its own.
-    pub(crate) fn await_answer(&mut self, vm: usize, now: Instant) {
+    pub fn await_answer(&mut self, vm: usize, now: Instant) {
         match self.vms.iter_mut().find(|here| here.number() == vm) {
             Some(here) => here.attend(now),
             None => directory::await_answer(vm, now),
@@ -160,11 +217,12 @@ impl<V: VirtualCpu> Scheduler<V> {
                 charged = now;
             }
             // It may have powered off, halted, been woken again, or paused.
-            if self.end.is_some() || self.vms[index].state() != State::Running {
-                self.queue.set_runnable(index, self.vms[index].state().is_runnable());
+            let over = self.end.is_some() || ENDING.load(Ordering::Relaxed);
+            if over || self.vms[index].state() != State::Running {
                 break;
             }
         }
+        self.queue.set_runnable(index, self.vms[index].state().is_runnable());
         self.vms[index].publish_usage();
     }
 
@@ -179,11 +237,7 @@ impl<V: VirtualCpu> Scheduler<V> {
         if let Action::Stop(reason) = dispatch(vm, exit, now) {
             vm.stop(&reason, now);
         }
-        let effects = vm.take_effects();
-        if effects.intersects(Effects::TX_KICK | Effects::RX_SPACE) {
-            self.network.kick();
-        }
-        (exit, effects)
+        (exit, vm.take_effects())
     }
 
     /// One piece of a guest's start.
@@ -213,6 +267,9 @@ impl<V: VirtualCpu> Scheduler<V> {
 
     /// When something must be done even if no guest exits.
     fn deadline(&self, now: Instant) -> Instant {
+        if self.vms.iter().any(Vm::has_kicks) {
+            return now;
+        }
         let feed = output::waiting().then_some(self.next_feed);
         let vms = self.vms.iter().filter_map(Vm::next_deadline);
         let latest = now + Duration::from_secs(1);
@@ -227,5 +284,16 @@ impl<V: VirtualCpu> Scheduler<V> {
             cpu::wait_for_interrupt();
             interrupt_controllers::cancel_wake();
         }
+    }
+}
+
+/// Has the other cores end, and say what their guests have cost.
+fn end_others() {
+    ENDING.store(true, Ordering::Release);
+    let others = cores::count() - 1;
+    (1..=others).for_each(interrupt_controllers::wake);
+    let until = clock::now() + PARTING;
+    while ENDED.load(Ordering::Acquire) < others && clock::now() < until {
+        output::pump();
     }
 }

@@ -128,6 +128,8 @@ pub struct Machine {
     pub cards: Vec<Card>,
     /// The processor's model in the emulator's words, where the backend's usual one is not wanted.
     pub cpu_model: Option<&'static str>,
+    /// A reset starts it anew. Where it is not to, QEMU ends with a reset, which is a failure then; Bochs does not.
+    pub resets: bool,
 }
 
 impl Default for Machine {
@@ -140,6 +142,7 @@ impl Default for Machine {
             firmware: Firmware::Bios,
             cards: vec![Card::on_tap(0, CardModel::E1000)],
             cpu_model: None,
+            resets: false,
         }
     }
 }

@@ -5,9 +5,11 @@
 
 mod cards;
 mod guests;
+mod lifecycle;
 mod linux;
 mod misbehaviour;
 mod network;
+mod shell;
 
 use end_to_end::backend::Need;
 use end_to_end::{Backend, Outcome, Test, choice, namespace};
@@ -50,7 +52,9 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
     for &backend in backends {
         trials.extend(guests::trials(backend));
         trials.extend(misbehaviour::trials(backend));
+        trials.extend(lifecycle::trials(backend));
         trials.extend(network::trials(backend));
+        trials.extend(shell::trials(backend));
         trials.extend(cards::trials(backend));
     }
     trials.extend(last);

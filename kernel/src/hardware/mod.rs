@@ -2,6 +2,7 @@
 
 pub mod acpi;
 pub mod clock;
+pub mod cores;
 pub mod cpu;
 pub mod descriptors;
 pub mod dma;
@@ -11,3 +12,5 @@ pub mod messages;
 pub mod pci;
 pub mod power;
 pub mod rtc;
+#[cfg(not(test))]
+pub mod startup;

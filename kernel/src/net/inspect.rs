@@ -1,46 +1,60 @@
 //! What the operator may want to know of the network.
 
-use super::{Network, Segment};
-use path::{Counters, PortId};
+use super::Network;
+use crate::vm::vnic_slot::VnicSlot;
+use path::Counters;
 use shell::NicRow;
 
 impl Network {
     /// A row for every physical NIC that carries frames.
     pub fn for_each_nic(&self, mut say: impl FnMut(&NicRow<'_>)) {
-        for (index, uplink) in self.uplinks.iter().enumerate() {
-            let segment = self.segments.iter().find(|segment| segment.uplink == Some(index));
-            let port = segment.and_then(|segment| counters(segment, 0));
-            let (driver, card, link) = (uplink.nic.counters(), uplink.nic.statistics(), uplink.nic.link());
-            say(&NicRow {
-                name: &uplink.name,
-                address: &uplink.address,
-                driver: uplink.nic.driver(),
-                mac: &uplink.nic.mac(),
-                speed: link.up.then(|| link.speed.megabits()),
-                transmitted: driver.tx_queued,
-                received: driver.rx_frames,
-                drops: driver.dropped() + port.map_or(0, dropped),
-                errors: card.errors() + driver.transmit_hangs,
+        for segment in &self.segments {
+            segment.with_traffic(|traffic| {
+                let Some(uplink) = &traffic.uplink else { return };
+                let (driver, card, link) =
+                    (uplink.nic.counters(), uplink.nic.statistics(), uplink.nic.link());
+                say(&NicRow {
+                    name: &uplink.name,
+                    address: &uplink.address,
+                    driver: uplink.nic.driver(),
+                    mac: &uplink.nic.mac(),
+                    speed: link.up.then(|| link.speed.megabits()),
+                    transmitted: driver.tx_queued,
+                    received: driver.rx_frames,
+                    drops: driver.dropped() + traffic.counters(0).map_or(0, dropped),
+                    errors: card.errors() + driver.transmit_hangs,
+                });
             });
         }
     }
 
-    /// What the switch has counted at the port of a guest's vNIC.
-    pub fn port_counters(&self, guest: usize, vnic: usize) -> Option<&Counters> {
-        self.segments.iter().find_map(|segment| {
-            let member = segment.members.iter().position(|&member| member == (guest, vnic))?;
-            counters(segment, member + usize::from(segment.uplink.is_some()))
-        })
+    /// Every vNIC, in the order of the guests, with its number there.
+    pub fn vnics(&self) -> impl Iterator<Item = (usize, &VnicSlot)> {
+        let numbered = self.vnics.iter().scan((usize::MAX, 0), |(guest, next), slot| {
+            (*guest, *next) = if *guest == slot.guest { (*guest, *next + 1) } else { (slot.guest, 0) };
+            Some((*next, &**slot))
+        });
+        numbered
     }
 
-    /// Frames that the switch has dropped at the port of a guest's vNIC, on arrival and on departure.
-    pub fn dropped_at(&self, guest: usize, vnic: usize) -> u64 {
-        self.port_counters(guest, vnic).map_or(0, dropped)
+    /// What the switch has counted at the port of a vNIC.
+    pub fn with_port_counters(&self, vnic: &VnicSlot, look: impl FnOnce(&Counters)) {
+        let Some(segment) = self.segments.get(vnic.segment()) else { return };
+        segment.with_traffic(|traffic| {
+            let member = segment.members.iter().position(|member| member.mac == vnic.mac);
+            let port = member.map(|member| member + usize::from(traffic.uplink.is_some()));
+            if let Some(counters) = port.and_then(|port| traffic.counters(port)) {
+                look(counters);
+            }
+        });
     }
-}
 
-fn counters(segment: &Segment, port: usize) -> Option<&Counters> {
-    segment.path.as_ref()?.counters(PortId::new(port)?)
+    /// Frames that the switch has dropped at the port of a vNIC, on arrival and on departure.
+    pub fn dropped_at(&self, vnic: &VnicSlot) -> u64 {
+        let mut count = 0;
+        self.with_port_counters(vnic, |counters| count = dropped(counters));
+        count
+    }
 }
 
 fn dropped(counters: &Counters) -> u64 {

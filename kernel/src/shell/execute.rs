@@ -1,10 +1,10 @@
 //! What each command does.
 
-use super::report;
+use super::{Shell, report};
 use crate::log::{output, tail};
 use crate::scheduler::{End, Scheduler};
 use crate::virt::VirtualCpu;
-use crate::vm::directory;
+use crate::vm::directory::{self, Request};
 use ::shell::{Command, Others, VmAction};
 use base::Instant;
 
@@ -14,40 +14,57 @@ macro_rules! say {
 
 pub(super) use say;
 
-impl<V: VirtualCpu> Scheduler<V> {
-    /// Does what the operator asks for, and answers.
-    pub fn execute(&mut self, command: Command, now: Instant) {
+impl Shell {
+    /// Does what the operator asks for, and answers. When it ends Weir, returns how.
+    pub fn execute<V: VirtualCpu>(
+        &mut self,
+        command: Command,
+        scheduler: &mut Scheduler<V>,
+        now: Instant,
+    ) -> Option<End> {
+        let mut end = None;
         match command {
             Command::Help => help(),
-            Command::VmList => report::vms(self.shell.keyboard.guest()),
-            Command::Vm { action, vm } => self.change(action, vm, now),
+            Command::VmList => report::vms(self.keyboard.guest()),
+            Command::Vm { action, vm } => change(scheduler, action, vm, now),
             Command::Console { vm, others } => self.console(vm, others),
-            Command::NetNics => report::nics(&self.network),
-            Command::NetVms => report::vnics(&self.vms, &self.network),
-            Command::Stats { vm: None } => report::machine(&self.shell.machine, now),
-            Command::Stats { vm: Some(vm) } => report::vm(&self.vms[vm], &self.network, vm),
+            Command::NetNics => report::nics(scheduler.network()),
+            Command::NetVms => report::vnics(scheduler.network()),
+            Command::Stats { vm: None } => report::machine(&self.machine, now),
+            Command::Stats { vm: Some(vm) } => figures(scheduler, vm, now),
             Command::Log => tail::for_each_line(|line| say!("{line}")),
-            Command::Reboot => self.end = Some(End::Reboot),
-            Command::PowerOff => self.end = Some(End::PowerOff),
+            Command::Reboot => end = Some(End::Reboot),
+            Command::PowerOff => end = Some(End::PowerOff),
         }
-        self.shell.refresh();
-    }
-
-    fn change(&mut self, action: VmAction, vm: usize, now: Instant) {
-        let result = directory::change(vm, action).map(|()| self.await_answer(vm, now));
-        let Some(known) = directory::summary(vm) else { return };
-        match result {
-            Ok(()) => say!("{}: {}", known.name, known.state),
-            Err(refusal) => say!("{}: no {action}: {refusal}", known.name),
+        if end.is_none() {
+            self.refresh();
         }
+        end
     }
 
     fn console(&mut self, vm: Option<usize>, others: Others) {
-        let guest = vm.unwrap_or(self.shell.keyboard.guest());
-        let Some(vm) = self.vms.get(guest) else { return };
-        say!("{} ({}) has the keyboard; Ctrl-^ leads back here", vm.name(), vm.state());
-        self.shell.give_keyboard(guest, others);
+        let guest = vm.unwrap_or(self.keyboard.guest());
+        let Some(vm) = directory::summary(guest) else { return };
+        say!("{} ({}) has the keyboard; Ctrl-^ leads back here", vm.name, vm.state);
+        self.give_keyboard(guest, others);
     }
+}
+
+fn change<V: VirtualCpu>(scheduler: &mut Scheduler<V>, action: VmAction, vm: usize, now: Instant) {
+    let result = directory::change(vm, action).map(|()| scheduler.await_answer(vm, now));
+    let Some(known) = directory::summary(vm) else { return };
+    match result {
+        Ok(()) => say!("{}: {}", known.name, known.state),
+        Err(refusal) => say!("{}: no {action}: {refusal}", known.name),
+    }
+}
+
+fn figures<V: VirtualCpu>(scheduler: &mut Scheduler<V>, vm: usize, now: Instant) {
+    match directory::ask(vm, Request::Figures) {
+        Ok(()) => scheduler.await_answer(vm, now),
+        Err(refusal) => say!("no figures of the VM: {refusal}"),
+    }
+    report::vnic_figures(scheduler.network(), vm);
 }
 
 fn help() {

@@ -1,11 +1,11 @@
 //! What the shell says about machine, VMs and network.
 
 use super::execute::say;
+use crate::hardware::cores;
 use crate::log::{counts, output, serial};
 use crate::memory::heap;
 use crate::net::Network;
-use crate::virt::VirtualCpu;
-use crate::vm::{Vm, directory};
+use crate::vm::directory;
 use ::shell::{NicRow, VmRow, VnicRow};
 use base::Instant;
 
@@ -44,30 +44,31 @@ pub fn nics(network: &Network) {
 }
 
 /// `net vms`.
-pub fn vnics<V: VirtualCpu>(vms: &[Vm<V>], network: &Network) {
+pub fn vnics(network: &Network) {
     say!("{}", VnicRow::HEADING);
-    for (guest, vm) in vms.iter().enumerate() {
-        for (number, slot) in vm.vnics.iter().enumerate() {
-            let counters = slot.model.counters();
-            let row = VnicRow {
-                vm: vm.name(),
-                number,
-                mac: &slot.mac,
-                uplink: slot.uplink.as_deref(),
-                link: vm.has_link(number),
-                transmitted: counters.transmitted,
-                received: counters.received,
-                drops: counters.dropped() + network.dropped_at(guest, number),
-            };
-            say!("{row}");
-        }
+    for (number, slot) in network.vnics() {
+        let Some(vm) = directory::summary(slot.guest) else { continue };
+        let (link, drops) = (slot.has_link(), network.dropped_at(slot));
+        let model = slot.model();
+        let counters = model.counters();
+        let row = VnicRow {
+            vm: vm.name,
+            number,
+            mac: &slot.mac,
+            uplink: slot.uplink.as_deref(),
+            link,
+            transmitted: counters.transmitted,
+            received: counters.received,
+            drops: counters.dropped() + drops,
+        };
+        say!("{row}");
     }
 }
 
 /// `stats`.
 pub fn machine(machine: &Machine, now: Instant) {
     let (used, size) = heap::usage();
-    say!("up {now} s, processors {}", machine.processors);
+    say!("up {now} s, processors {}, of which Weir uses {}", machine.processors, cores::count());
     let (memory, left) = (machine.memory >> 20, machine.memory_left >> 20);
     say!("memory {memory} MiB, not assigned {left} MiB, heap {} of {} KiB", used >> 10, size >> 10);
     let overruns = serial::overruns();
@@ -78,13 +79,12 @@ pub fn machine(machine: &Machine, now: Instant) {
     }
 }
 
-/// `stats VM`.
-pub fn vm<V: VirtualCpu>(vm: &Vm<V>, network: &Network, guest: usize) {
-    vm.for_each_figure(|text| say!("{text}"));
-    for (number, slot) in vm.vnics.iter().enumerate() {
-        say!("vnic {}:{}", slot.mac, counts(slot.model.counters().named()));
-        if let Some(port) = network.port_counters(guest, number) {
+/// What of `stats VM` is known without the VM's core.
+pub fn vnic_figures(network: &Network, vm: usize) {
+    for (_, slot) in network.vnics().filter(|(_, slot)| slot.guest == vm) {
+        say!("vnic {}:{}", slot.mac, counts(slot.model().counters().named()));
+        network.with_port_counters(slot, |port| {
             say!("switch port of {}:{}", slot.mac, counts(port.named()));
-        }
+        });
     }
 }

@@ -45,12 +45,12 @@ pub type InstructionBytes = heapless::Vec<u8, 15>;
 ///
 /// Between [`activate`](Self::activate) and [`deactivate`](Self::deactivate) the guest's state that no
 /// entry or exit switches (extended registers, system-call MSRs, debug registers) lives in the processor.
-pub trait VirtualCpu: Sized {
+pub trait VirtualCpu: Sized + 'static {
     /// How this vendor writes nested page tables.
     type Tables: nested_paging::Format;
 
-    /// Switches the extension on for this processor, decides what guests are offered of it, and says in the
-    /// log what it has. Comes before everything else here.
+    /// Switches the extension on for this core. On the boot core, which is the first, decides as well what guests
+    /// are offered of it, and says in the log what it has. Comes before everything else here.
     ///
     /// # Errors
     /// When a feature is missing, and what to do about it.
@@ -70,6 +70,13 @@ pub trait VirtualCpu: Sized {
 
     /// Brings it to where [`new`](Self::new) left it, on the same nested page tables. It must not be active.
     fn reset(&mut self);
+
+    /// Takes it off this core, which made it or ran it until now. It must not be active.
+    fn leave_core(&mut self);
+
+    /// Puts it on this core, which runs it from now on. Comes before anything else here once it has left another
+    /// core, or was made.
+    fn enter_core(&mut self);
 
     /// The largest page that the processor's nested tables can map.
     fn largest_page() -> PageSize;

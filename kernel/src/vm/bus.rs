@@ -3,7 +3,6 @@
 use super::{BOOT_VCPU, Vm};
 use crate::virt::VirtualCpu;
 use base::{GuestMemory, GuestPhysical, Instant, Width};
-use mmio::{Narrow, registers32};
 
 impl<V: VirtualCpu> Vm<V> {
     /// Reads memory or a device, not across a page.
@@ -14,9 +13,7 @@ impl<V: VirtualCpu> Vm<V> {
             return u64::from_le_bytes(bytes);
         }
         if let Some((index, offset)) = self.find_nic_memory(at) {
-            let mut window = self.vnics[index].memory_window(now);
-            let value = registers32::read(&mut window, offset.into(), width);
-            let effects = window.effects;
+            let (value, effects) = self.vnics[index].memory_read(offset.into(), width, now);
             self.apply_nic(index, effects, now);
             return value;
         }
@@ -34,10 +31,7 @@ impl<V: VirtualCpu> Vm<V> {
             return;
         }
         if let Some((index, offset)) = self.find_nic_memory(at) {
-            let mut window = self.vnics[index].memory_window(now);
-            // Registers of the 8254x must be written whole [8254x 13.2]; parts are ignored.
-            registers32::write(&mut window, offset.into(), width, value, Narrow::Ignore);
-            let effects = window.effects;
+            let effects = self.vnics[index].memory_write(offset.into(), width, value, now);
             self.apply_nic(index, effects, now);
         } else if let Some(effects) = self.pc.mmio_write(BOOT_VCPU, at, width, value, now) {
             self.apply(effects);

@@ -4,7 +4,7 @@
 //! it lies here: whoever leaves something sets the guest's attention flag, which its core looks at in between.
 
 use super::lifecycle::{Refusal, State};
-use crate::hardware::clock;
+use crate::hardware::{clock, cores, interrupt_controllers};
 use alloc::string::String;
 use base::{Duration, Instant};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -46,6 +46,7 @@ struct Record {
     request: AtomicU8,
     attention: AtomicBool,
     typed: Mutex<heapless::Deque<u8, TYPED>>,
+    typed_lost: AtomicU64,
     memory_bytes: AtomicU64,
     vnics: AtomicUsize,
     exits: AtomicU64,
@@ -61,6 +62,7 @@ static RECORDS: [Record; MAX_VMS] = [const {
         request: AtomicU8::new(NONE),
         attention: AtomicBool::new(false),
         typed: Mutex::new(heapless::Deque::new()),
+        typed_lost: AtomicU64::new(0),
         memory_bytes: AtomicU64::new(0),
         vnics: AtomicUsize::new(0),
         exits: AtomicU64::new(0),
@@ -158,16 +160,25 @@ pub fn await_answer(vm: usize, now: Instant) {
 /// flow control.
 pub fn type_byte(vm: usize, byte: u8) {
     if let Some(record) = RECORDS.get(vm) {
-        let _ = record.typed.lock().push_back(byte);
+        if record.typed.lock().push_back(byte).is_err() {
+            record.typed_lost.fetch_add(1, Ordering::Relaxed);
+        }
         attract(vm);
     }
 }
 
-/// Has the guest's core look at what was left for it.
+/// Has the guest's core look at what was left for it, also when it sleeps or executes a guest.
 pub fn attract(vm: usize) {
-    if let Some(record) = RECORDS.get(vm) {
-        record.attention.store(true, Ordering::Release);
+    let Some(record) = RECORDS.get(vm) else { return };
+    let core = record.core.load(Ordering::Relaxed);
+    if !record.attention.swap(true, Ordering::AcqRel) && core != cores::current() {
+        interrupt_controllers::wake(core);
     }
+}
+
+/// True when this core runs the guest.
+pub fn is_here(vm: usize) -> bool {
+    RECORDS.get(vm).is_some_and(|record| record.core.load(Ordering::Relaxed) == cores::current())
 }
 
 /// For the guest's core: true when something was left since the last call.
@@ -195,10 +206,19 @@ pub fn take_typed(vm: usize) -> Option<u8> {
     RECORDS.get(vm)?.typed.lock().pop_front()
 }
 
+/// Typed bytes that found no room here: the guest's core did not fetch those before in time.
+pub fn typed_lost(vm: usize) -> u64 {
+    RECORDS.get(vm).map_or(0, |record| record.typed_lost.load(Ordering::Relaxed))
+}
+
 /// For the guest's core: what the guest is doing now.
 pub fn publish(vm: usize, state: State) {
     if let Some(record) = RECORDS.get(vm) {
         record.state.store(state as u8, Ordering::Release);
+        // Whether all have ended is for the boot core to see.
+        if state == State::Ended && cores::current() != cores::BOOT_CORE {
+            interrupt_controllers::wake(cores::BOOT_CORE);
+        }
     }
 }
 

@@ -1,25 +1,10 @@
 //! What the operator may want to know of a guest.
 
-use super::{ExitCounts, Vm};
+use super::{Vm, directory};
 use crate::virt::VirtualCpu;
 use core::fmt;
 
 impl<V: VirtualCpu> Vm<V> {
-    /// Bytes of its memory.
-    pub fn memory_bytes(&self) -> u64 {
-        self.memory.pieces().iter().map(|piece| piece.bytes).sum()
-    }
-
-    /// Its exits so far.
-    pub fn exits(&self) -> &ExitCounts {
-        &self.exits
-    }
-
-    /// True when frames can go through this vNIC: the card has a link, and its guest is on.
-    pub fn has_link(&self, vnic: usize) -> bool {
-        self.state().is_on() && self.vnics.get(vnic).is_some_and(|slot| slot.model.link_up())
-    }
-
     /// Everything counted, a line at a time.
     pub fn for_each_figure(&self, mut say: impl FnMut(fmt::Arguments)) {
         say(format_args!("exits {}", self.exits));
@@ -32,7 +17,7 @@ impl<V: VirtualCpu> Vm<V> {
         say(format_args!(
             "console: bytes lost before they were shown {}, typed bytes lost {}",
             self.console.lost(),
-            self.console.typed_lost()
+            self.console.typed_lost() + directory::typed_lost(self.number)
         ));
     }
 }

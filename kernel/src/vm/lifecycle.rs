@@ -117,6 +117,7 @@ impl<V: VirtualCpu> Vm<V> {
     pub(super) fn set_state(&mut self, state: State) {
         if self.state != state {
             self.state = state;
+            self.switch_nics();
             directory::publish(self.number, state);
         }
     }

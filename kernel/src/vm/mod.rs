@@ -20,8 +20,9 @@ use crate::log::output;
 use crate::virt::exit::{Event, Exit, KINDS};
 use crate::virt::{Entry, VirtualCpu};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use base::{Duration, Effects, Instant, Port};
+use base::{Duration, Effects, Instant};
 use console::Console;
 use core::fmt;
 use directory::Request;
@@ -67,7 +68,7 @@ pub struct Vm<V: VirtualCpu> {
     /// Its memory.
     pub memory: GuestRam,
     /// Its vNICs, in the order of their slots.
-    pub vnics: Vec<VnicSlot>,
+    pub vnics: Vec<Arc<VnicSlot>>,
     pc: Pc,
     msrs: platform::msr::Msrs,
     /// How far the guest has moved its time-stamp counter.
@@ -78,6 +79,8 @@ pub struct Vm<V: VirtualCpu> {
     /// An exception to deliver before the next instruction.
     fault: Option<Event>,
     effects: Effects,
+    /// Switches for which the guest has frames, or room for frames: a bit each.
+    kicks: u32,
     exits: ExitCounts,
     /// Accesses to addresses with neither memory nor device behind them.
     unmapped: u64,
@@ -92,11 +95,6 @@ impl<V: VirtualCpu> Vm<V> {
     /// Its place among the guests.
     pub fn number(&self) -> usize {
         self.number
-    }
-
-    /// Its name in the configuration.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// Counts an exit and remembers it for reports.
@@ -157,7 +155,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// Does what was asked for, fires timers that are due, moves console output on, and wakes the guest for
     /// interrupts.
-    pub fn advance(&mut self, now: Instant) -> Effects {
+    pub fn advance(&mut self, now: Instant) {
         if directory::take_attention(self.number) {
             self.attend(now);
         }
@@ -165,13 +163,14 @@ impl<V: VirtualCpu> Vm<V> {
             self.begin_start();
         }
         if self.console.next_deadline(self.number).is_some_and(|due| due <= now) {
-            self.console.advance(self.number, &self.name, now);
+            let exits = (self.state == State::Running).then(|| self.exits.total());
+            self.console.advance(self.number, &self.name, now, exits);
         }
         if matches!(self.state, State::Running | State::Idle) {
             self.advance_machine(now);
         }
         self.show_console(now);
-        self.take_effects()
+        self.effects = Effects::empty();
     }
 
     fn advance_machine(&mut self, now: Instant) {
@@ -179,7 +178,7 @@ impl<V: VirtualCpu> Vm<V> {
             let effects = self.pc.advance(now);
             self.apply(effects);
             for index in 0..self.vnics.len() {
-                let effects = self.vnics[index].model.advance(now);
+                let effects = self.vnics[index].model().advance(now);
                 self.apply_nic(index, effects, now);
             }
         }
@@ -210,7 +209,7 @@ impl<V: VirtualCpu> Vm<V> {
         if !matches!(self.state, State::Running | State::Idle) {
             return console.min();
         }
-        let vnics = self.vnics.iter().filter_map(|slot| slot.model.next_deadline());
+        let vnics = self.vnics.iter().filter_map(|slot| slot.model().next_deadline());
         vnics.chain(self.pc.next_deadline()).chain(console).min()
     }
 
@@ -249,17 +248,9 @@ impl<V: VirtualCpu> Vm<V> {
         self.last_return = tsc;
     }
 
-    /// Plugs the cable of a vNIC in or out, as its uplink has one or not.
-    pub fn set_link(&mut self, vnic: usize, up: bool, now: Instant) {
-        if let Some(slot) = self.vnics.get_mut(vnic) {
-            let effects = slot.model.set_link(up, now);
-            self.apply_nic(vnic, effects, now);
-        }
-    }
-
     fn refresh_nics(&mut self, now: Instant) {
         for index in 0..self.vnics.len() {
-            let effects = self.vnics[index].model.take_effects();
+            let effects = self.vnics[index].model().take_effects();
             if !effects.is_empty() {
                 self.apply_nic(index, effects, now);
             }
@@ -267,23 +258,39 @@ impl<V: VirtualCpu> Vm<V> {
     }
 
     fn apply_nic(&mut self, index: usize, effects: Effects, now: Instant) {
-        let slot = &mut self.vnics[index];
-        let mut effects = effects;
-        if effects.contains(Effects::RX_SPACE) {
-            // Frames that waited in the card's FIFO move on; the switch only sends when it has new ones.
-            slot.model.port(&self.memory).send(&[], now);
-            effects |= slot.model.take_effects();
-        }
+        let slot = &self.vnics[index];
+        let (effects, line) = slot.settle(effects, &self.name, now);
         if effects.contains(Effects::IRQ_CHANGED) {
-            let effects = self.pc.set_function_interrupt(slot.slot, slot.model.interrupt_line());
-            self.effects |= effects;
+            self.effects |= self.pc.set_function_interrupt(slot.slot, line);
+        }
+        if effects.intersects(Effects::TX_KICK | Effects::RX_SPACE) {
+            self.kicks |= 1 << slot.segment();
         }
         self.effects |= effects;
-        slot.report_faults(&self.name);
+    }
+
+    /// Takes the switches that the guest has something for since the last call.
+    pub fn take_kicks(&mut self) -> u32 {
+        core::mem::take(&mut self.kicks)
+    }
+
+    /// True when [`take_kicks`](Self::take_kicks) has some.
+    pub fn has_kicks(&self) -> bool {
+        self.kicks != 0
+    }
+
+    /// Lets the vNICs reach memory, or not, as the guest's state and its configuration registers say.
+    fn switch_nics(&self) {
+        for slot in &self.vnics {
+            slot.set_on(self.state.is_on() && self.pc.bus_master(slot.slot));
+        }
     }
 
     fn apply(&mut self, effects: Effects) {
         self.console_due |= effects.contains(Effects::CONSOLE);
+        if effects.contains(Effects::MAP_CHANGED) {
+            self.switch_nics();
+        }
         self.effects |= effects;
     }
 
@@ -292,7 +299,8 @@ impl<V: VirtualCpu> Vm<V> {
             return;
         }
         let (pc, mut changed) = (&mut self.pc, Effects::empty());
-        let shown = self.console.show_all(self.number, &self.name, now, |bytes| {
+        let time = (now, self.exits.total());
+        let shown = self.console.show_all(self.number, &self.name, time, |bytes| {
             let (count, effects) = pc.take_console(bytes);
             changed |= effects;
             count
@@ -316,11 +324,6 @@ impl<V: VirtualCpu> Vm<V> {
             taken
         });
         self.apply(changed);
-    }
-
-    /// True when the guest lets this vNIC reach its memory.
-    pub fn bus_master(&self, index: usize) -> bool {
-        self.vnics.get(index).is_some_and(|slot| self.pc.bus_master(slot.slot))
     }
 
     /// Says what the guest has cost.

@@ -9,6 +9,7 @@ use crate::hardware::{clock, rtc};
 use crate::memory::{FrameError, Frames};
 use crate::virt::nested::Tables;
 use crate::virt::{VirtError, VirtualCpu};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Duration, Effects, GuestPhysical, Instant};
 use config::{Bundle, Restart};
@@ -19,7 +20,6 @@ use platform::msr::Msrs;
 use platform::pc::{Pc, PcConfig};
 use platform::pci::FIRST_NIC_SLOT;
 use schedule::restart::{BackOff, Policy};
-use vnic::{Vnic, VnicConfig};
 
 /// Guest memory is handed out at multiples of this, so that large pages can map it.
 const LARGE_PAGE: u64 = 2 << 20;
@@ -119,8 +119,8 @@ impl<V: VirtualCpu> Vm<V> {
             shares: config.shares,
             run_time: Duration::ZERO,
             vcpu,
+            vnics: vnic_slots(number, config, &memory),
             memory,
-            vnics: vnic_slots(config),
             pc: Pc::new(&images.board),
             images,
             msrs: Msrs::new(super::cpuid::policy(), super::cpuid::host_msrs()),
@@ -129,6 +129,7 @@ impl<V: VirtualCpu> Vm<V> {
             console_due: false,
             fault: None,
             effects: Effects::empty(),
+            kicks: 0,
             exits: ExitCounts([(0, ""); crate::virt::exit::KINDS]),
             unmapped: 0,
             injected: 0,
@@ -152,16 +153,9 @@ fn policy(restart: Restart) -> Policy {
     }
 }
 
-fn vnic_slots(config: &config::Vm) -> Vec<VnicSlot> {
-    (FIRST_NIC_SLOT..)
-        .zip(&config.vnics)
-        .map(|(slot, vnic)| VnicSlot {
-            slot,
-            model: Vnic::new(VnicConfig::new(vnic.mac)),
-            mac: vnic.mac,
-            uplink: vnic.uplink.clone(),
-        })
-        .collect()
+fn vnic_slots(guest: usize, config: &config::Vm, memory: &GuestRam) -> Vec<Arc<VnicSlot>> {
+    let slots = (FIRST_NIC_SLOT..).zip(&config.vnics);
+    slots.map(|(slot, vnic)| Arc::new(VnicSlot::new(guest, slot, vnic, memory.clone()))).collect()
 }
 
 /// One piece of the machine's memory for each range of the guest's.

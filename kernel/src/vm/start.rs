@@ -46,6 +46,7 @@ impl<V: VirtualCpu> Vm<V> {
     pub(super) fn begin_start(&mut self) {
         self.start_at = None;
         self.cleared = 0;
+        self.console.forget_typed();
         self.set_state(State::Starting);
     }
 
@@ -73,7 +74,7 @@ impl<V: VirtualCpu> Vm<V> {
         self.vcpu.set_boot_state(entry);
         self.pc = Pc::new(&self.images.board);
         self.msrs = Msrs::new(super::cpuid::policy(), super::cpuid::host_msrs());
-        self.vnics.iter_mut().for_each(|slot| slot.model.power_cycle());
+        self.vnics.iter().for_each(|slot| slot.model().power_cycle());
         self.tsc_moved = 0;
         self.halted = false;
         self.fault = None;

@@ -23,6 +23,11 @@ impl Vmcb {
     pub fn clear(&mut self) {
         // SAFETY: the region is a frame of its own, and its guest does not run.
         unsafe { self.pointer::<u8>(0).write_bytes(0, FRAME as usize) }
+        self.mark_changed();
+    }
+
+    /// Has the processor read all of it at the next entry.
+    pub fn mark_changed(&mut self) {
         self.changed = u32::MAX;
     }
 

@@ -2,6 +2,7 @@
 
 use super::capabilities::Capabilities;
 use super::control_structure::Vmcb;
+use crate::hardware::cores::{self, PerCore, per_core};
 use crate::hardware::cpu;
 use crate::memory::{FRAME, Frames};
 use crate::virt::VirtError;
@@ -12,7 +13,8 @@ use x86_64::registers::model_specific::{Efer, EferFlags};
 
 const VM_HSAVE_PA: u32 = 0xc001_0117;
 
-/// A processor in SVM operation.
+/// A core in SVM operation.
+#[derive(Clone)]
 pub struct Operation {
     /// What it can do.
     pub capabilities: Capabilities,
@@ -24,9 +26,9 @@ pub struct Operation {
     pub host: HostPhysical,
 }
 
-static OPERATION: Once<Operation> = Once::new();
+static OPERATION: PerCore<Once<Operation>> = per_core!(Once::new());
 
-/// Takes this processor into SVM operation.
+/// Takes this core into SVM operation.
 ///
 /// # Errors
 /// When a feature is missing.
@@ -41,15 +43,21 @@ pub fn enter(frames: &mut Frames) -> Result<(), VirtError> {
     let host = Vmcb::new(frames)?.address();
     // SAFETY: writes the VMCB just made.
     unsafe { asm!("vmsave rax", in("rax") host.0, options(nostack)) }
+    let boot = OPERATION.of(cores::BOOT_CORE).and_then(Once::get);
+    if let Some(boot) = boot {
+        // All cores are of one kind, and share what guests may reach; only the save area is each one's own.
+        OPERATION.here().call_once(|| Operation { host, ..boot.clone() });
+        return Ok(());
+    }
     crate::vm::cpuid::decide(super::controls::offer());
     let io_permissions = super::controls::io_permissions(frames)?;
     let msr_permissions = super::controls::msr_permissions(frames)?;
-    OPERATION.call_once(|| Operation { capabilities, io_permissions, msr_permissions, host });
     log::info!("SVM on: {capabilities}, physical addresses {} bits", cpu::cpuid(0x8000_0008, 0).eax & 0xff);
+    OPERATION.here().call_once(|| Operation { capabilities, io_permissions, msr_permissions, host });
     Ok(())
 }
 
-/// The operation that [`enter`] entered.
+/// The operation that [`enter`] has this core in.
 pub fn current() -> Result<&'static Operation, VirtError> {
-    OPERATION.get().ok_or(VirtError::Instruction { instruction: "VMRUN", error: 0 })
+    OPERATION.here().get().ok_or(VirtError::Instruction { instruction: "VMRUN", error: 0 })
 }

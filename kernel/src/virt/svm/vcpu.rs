@@ -117,6 +117,17 @@ impl VirtualCpu for Vcpu {
         self.set_up();
     }
 
+    fn leave_core(&mut self) {}
+
+    fn enter_core(&mut self) {
+        if let Ok(operation) = operation::current() {
+            self.operation = operation;
+        }
+        // What this core may have cached of the VMCB and of the guest's translations is of another time.
+        self.vmcb.mark_changed();
+        self.invalidate();
+    }
+
     fn largest_page() -> PageSize {
         match operation::current() {
             Ok(operation) if operation.capabilities.one_gib => PageSize::Size1GiB,

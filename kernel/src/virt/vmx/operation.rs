@@ -20,9 +20,10 @@ pub struct Operation {
     pub msr_bitmaps: HostPhysical,
 }
 
+/// The boot core's, and with it all cores': they are of one kind.
 static OPERATION: Once<Operation> = Once::new();
 
-/// Takes this processor into VMX operation.
+/// Takes this core into VMX operation.
 ///
 /// # Errors
 /// When a feature is missing or VMXON fails.
@@ -43,6 +44,9 @@ pub fn enter(frames: &mut Frames) -> Result<(), VirtError> {
             options(nostack));
     }
     check("VMXON", carry != 0, zero != 0)?;
+    if OPERATION.get().is_some() {
+        return Ok(());
+    }
     let secondary = super::controls::Controls::new(&capabilities)?.secondary;
     crate::vm::cpuid::decide(super::controls::offer(secondary));
     let io_bitmaps = super::controls::io_bitmaps(frames)?;

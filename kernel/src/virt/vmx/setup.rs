@@ -5,7 +5,7 @@ use super::fields::*;
 use super::modes::CR4_VMXE;
 use super::msrs;
 use super::vcpu::Vcpu;
-use crate::hardware::{clock, cpu, descriptors};
+use crate::hardware::{clock, cores, cpu, descriptors};
 use crate::virt::control_registers::*;
 use crate::virt::registers::RSI;
 use crate::virt::{Registers, Segment};
@@ -86,7 +86,7 @@ impl Vcpu {
         vmcs.write(HOST_GS_SELECTOR, 0);
         vmcs.write(HOST_TR_SELECTOR, segments.task);
         vmcs.write(HOST_FS_BASE, 0);
-        vmcs.write(HOST_GS_BASE, 0);
+        vmcs.write(HOST_GS_BASE, cores::gs_base() as usize);
         vmcs.write(HOST_TR_BASE, segments.task_base as usize);
         vmcs.write(HOST_GDTR_BASE, gdt.base.as_u64() as usize);
         vmcs.write(HOST_IDTR_BASE, idt.base.as_u64() as usize);

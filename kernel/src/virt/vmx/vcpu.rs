@@ -100,6 +100,18 @@ impl VirtualCpu for Vcpu {
         self.set_up();
     }
 
+    fn leave_core(&mut self) {
+        // Only a region that is no frame could be refused.
+        let _ = self.vmcs.clear();
+        self.launch = Launch::First;
+    }
+
+    fn enter_core(&mut self) {
+        self.set_host_state();
+        operation::invalidate(self.vpid);
+        operation::invalidate_ept(self.ept_pointer);
+    }
+
     fn largest_page() -> PageSize {
         match operation::current().map(|operation| operation.capabilities.large_pages) {
             Ok((_, true)) => PageSize::Size1GiB,

@@ -18,6 +18,8 @@ use schedule::{RunQueue, SLICE};
 
 /// How often the serial port is fed while output waits: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
+/// How often frames are moved in one go, when moving them makes room for more.
+const ROUNDS: usize = 2;
 /// How long the other cores are given to end.
 const PARTING: Duration = Duration::from_secs(1);
 
@@ -124,14 +126,11 @@ impl<V: VirtualCpu> Scheduler<V> {
     fn housekeeping(&mut self, now: Instant) {
         interrupts::take(interrupts::TIMER_VECTOR);
         interrupts::take(interrupts::WAKE_VECTOR);
-        let mut kicks = 0;
         for vm in &mut self.vms {
             vm.advance(now);
-            kicks |= vm.take_kicks();
         }
-        self.network.service(kicks, now);
-        for (index, vm) in self.vms.iter_mut().enumerate() {
-            vm.after_frames(now);
+        self.move_frames(now);
+        for (index, vm) in self.vms.iter().enumerate() {
             self.queue.set_runnable(index, vm.state().is_runnable());
         }
         if interrupts::take(interrupts::SERIAL_VECTOR) {
@@ -148,7 +147,22 @@ impl<V: VirtualCpu> Scheduler<V> {
             }
             self.next_feed = now + FEED;
         }
+        if let Some(active) = self.active {
+            self.vms[active].publish_usage();
+        }
         self.due = self.deadline(now);
+    }
+
+    /// Has frames moved, and moved again when that gives a guest room for more.
+    fn move_frames(&mut self, now: Instant) {
+        for _ in 0..ROUNDS {
+            let kicks = self.vms.iter_mut().fold(0, |kicks, vm| kicks | vm.take_kicks());
+            self.network.service(kicks, now);
+            self.vms.iter_mut().for_each(|vm| vm.after_frames(now));
+            if !self.vms.iter().any(Vm::has_kicks) {
+                return;
+            }
+        }
     }
 
     fn take_input(&mut self, now: Instant) {
@@ -253,6 +267,9 @@ impl<V: VirtualCpu> Scheduler<V> {
 
     /// When something must be done even if no guest exits.
     fn deadline(&self, now: Instant) -> Instant {
+        if self.vms.iter().any(Vm::has_kicks) {
+            return now;
+        }
         let feed = output::waiting().then_some(self.next_feed);
         let vms = self.vms.iter().filter_map(Vm::next_deadline);
         let latest = now + Duration::from_secs(1);

@@ -57,6 +57,9 @@ pub struct Function {
     pub message_interrupts: (bool, bool),
 }
 
+/// A damaged list could be a ring; no function has more capabilities in the 192 bytes for them.
+const MOST_CAPABILITIES: usize = 48;
+
 /// Ethernet controllers [PCI Code and ID 1.11, class 02h].
 pub const CLASS_ETHERNET: (u8, u8) = (0x02, 0x00);
 /// Base classes of display controllers and bridges [PCI Code and ID 1.11].
@@ -72,6 +75,12 @@ impl Function {
             Bar::Memory64 { address, size, .. } => Some((HostPhysical(address), size)),
             Bar::Io { .. } => None,
         }
+    }
+
+    /// What `pick` finds first among the capabilities.
+    pub fn find_capability<T>(&self, pick: impl FnMut(PciCapability) -> Option<T>) -> Option<T> {
+        let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), Configuration)?;
+        endpoint.capabilities(Configuration).take(MOST_CAPABILITIES).find_map(pick)
     }
 
     /// Where it is, to be shown.
@@ -161,8 +170,7 @@ fn look_at(address: PciAddress, depth: u8, see: &mut dyn FnMut(Function)) {
         HeaderType::Endpoint => {
             if let Some(endpoint) = EndpointHeader::from_header(header, Configuration) {
                 function.interrupt_line = endpoint.interrupt(Configuration).1;
-                // A damaged list could be a ring; no function has more than 48 capabilities in 192 bytes.
-                for capability in endpoint.capabilities(Configuration).take(48) {
+                for capability in endpoint.capabilities(Configuration).take(MOST_CAPABILITIES) {
                     match capability {
                         PciCapability::Msi(_) => function.message_interrupts.0 = true,
                         PciCapability::MsiX(_) => function.message_interrupts.1 = true,

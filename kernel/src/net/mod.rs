@@ -6,6 +6,7 @@
 //! done at a time, and what physical NICs ask for, is the boot core's.
 
 mod inspect;
+mod interrupt;
 mod segment;
 mod uplink;
 
@@ -66,11 +67,15 @@ pub fn find_uplinks(
             .find(|nic| !taken.contains(&nic.name.as_str()) && uplink::matches(nic, function));
         let Some(nic) = wanted else {
             function.quiesce();
-            log::warn!("NIC {function} is named by no [[nic]] of the configuration: not used");
+            if uplink::has_driver(function) {
+                log::warn!("NIC {function} is named by no [[nic]] of the configuration: not used");
+            } else {
+                log::warn!("NIC {function} has no driver: not used");
+            }
             continue;
         };
         taken.push(&nic.name);
-        match Uplink::new(frames, machine, io_apics, function, &nic.name, uplinks.len()) {
+        match Uplink::new(frames, machine, io_apics, function, &nic.name, &uplinks) {
             Ok(uplink) => uplinks.push(uplink),
             Err(error) => {
                 function.quiesce();
@@ -122,6 +127,9 @@ impl Network {
     /// on the boot core, through those for which it is time.
     pub fn service(&self, kicks: u32, now: Instant) {
         let home = cores::current() == cores::BOOT_CORE;
+        if home {
+            self.segments.iter().for_each(|segment| segment.take_interrupt(&self.segments));
+        }
         for (index, segment) in self.segments.iter().enumerate() {
             if kicks >> index & 1 != 0 {
                 segment.kick();

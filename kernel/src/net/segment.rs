@@ -41,6 +41,8 @@ pub struct Segment {
 pub struct Traffic {
     /// The physical NIC.
     pub uplink: Option<Uplink>,
+    /// Whether the vNICs have been told that they have a link; they begin with one.
+    link: bool,
     path: Box<Path>,
     next_check: Instant,
 }
@@ -55,11 +57,11 @@ impl Segment {
         Ok(Self {
             name: uplink.as_ref().map_or("local", |uplink| &uplink.name).into(),
             members,
-            vector: uplink.as_ref().map(Uplink::vector),
+            vector: uplink.as_ref().and_then(Uplink::vector),
             kicked: AtomicBool::new(true),
             interrupted: AtomicBool::new(false),
             deadline: AtomicU64::new(NEVER),
-            traffic: Mutex::new(Traffic { uplink, path, next_check: Instant::ZERO }),
+            traffic: Mutex::new(Traffic { uplink, link: true, path, next_check: Instant::ZERO }),
         })
     }
 
@@ -68,12 +70,18 @@ impl Segment {
         self.kicked.store(true, Ordering::SeqCst);
     }
 
-    /// True when there is something to do. For the boot core, at which the physical NIC interrupts.
-    pub fn wants_service(&self, now: Instant) -> bool {
-        if self.vector.is_some_and(interrupts::take) {
-            self.interrupted.store(true, Ordering::Release);
-            self.kick();
+    /// Notes the interrupt of the physical NIC. For the boot core, at which it interrupts. Those that share a line
+    /// share a vector, and any of them may have raised it: each is asked.
+    pub fn take_interrupt(&self, all: &[Self]) {
+        let Some(vector) = self.vector.filter(|vector| interrupts::take(*vector)) else { return };
+        for segment in all.iter().filter(|segment| segment.vector == Some(vector)) {
+            segment.interrupted.store(true, Ordering::Release);
+            segment.kick();
         }
+    }
+
+    /// True when there is something to do.
+    pub fn wants_service(&self, now: Instant) -> bool {
         self.kicked.load(Ordering::Acquire) || self.deadline.load(Ordering::Acquire) <= now.as_nanos()
     }
 
@@ -126,6 +134,10 @@ impl Segment {
                 traffic.next_check = now + uplink::CHECK_EVERY;
                 uplink.check(now);
             }
+            let up = uplink.link_up();
+            if core::mem::replace(&mut traffic.link, up) != up {
+                self.tell_link(up, now);
+            }
         }
         // No more members than ports: the switch was made from them.
         let mut guests: heapless::Vec<GuestPort, MAX_PORTS> =
@@ -143,6 +155,17 @@ impl Segment {
             directory::attract(guest.slot.guest);
         }
         more
+    }
+
+    /// Gives the vNICs the link that their physical NIC has. Those without a physical NIC keep theirs.
+    fn tell_link(&self, up: bool, now: Instant) {
+        for member in &self.members {
+            member.with_port(|port| port.set_link(up, now));
+            // This core looks at its own guests' cards after every service.
+            if !directory::is_here(member.guest) {
+                directory::attract(member.guest);
+            }
+        }
     }
 
     /// Looks at the traffic; waits while another core serves the switch.

@@ -1,5 +1,6 @@
 //! A physical NIC with its driver.
 
+use super::interrupt::Interrupt;
 use crate::hardware::acpi::Machine;
 use crate::hardware::clock;
 use crate::hardware::dma::DmaMemory;
@@ -10,9 +11,9 @@ use crate::log::counts;
 use crate::memory::window::{self, Window, WindowError};
 use crate::memory::{FrameError, Frames};
 use alloc::string::String;
-use base::{Duration, HostPhysical, Instant};
+use base::{Duration, HostPhysical, Instant, Port};
 use config::NicMatch;
-use nic::{E1000, NicError, PciId};
+use nic::{Nic, NicError, PciId};
 
 /// How often a card is looked after without an interrupt: link, hang, statistics.
 pub const CHECK_EVERY: Duration = Duration::from_millis(10);
@@ -110,15 +111,24 @@ pub struct Uplink {
     /// Its place on the bus.
     pub address: Place,
     /// The driver.
-    pub nic: E1000<Host>,
-    vector: u8,
+    pub nic: Nic<Host>,
+    interrupt: Interrupt,
+}
+
+/// True when there is a driver for this card.
+pub fn has_driver(function: &Function) -> bool {
+    nic::identify(id(function)).is_some()
+}
+
+fn id(function: &Function) -> PciId {
+    PciId { vendor: function.vendor, device: function.device }
 }
 
 /// True when a `[[nic]]` of the configuration means this card.
 pub fn matches(nic: &config::Nic, function: &Function) -> bool {
     let at = function.address;
     match nic.matches {
-        NicMatch::Any => true,
+        NicMatch::Any => has_driver(function),
         NicMatch::Address { bus, device, function } => {
             (at.segment(), at.bus(), at.device(), at.function()) == (0, bus, device, function)
         }
@@ -127,7 +137,7 @@ pub fn matches(nic: &config::Nic, function: &Function) -> bool {
 }
 
 impl Uplink {
-    /// Brings a card up, with its interrupt routed to this processor.
+    /// Brings a card up, with its interrupts routed to this processor; `others` are up already.
     ///
     /// # Errors
     /// [`UplinkError`].
@@ -137,26 +147,38 @@ impl Uplink {
         io_apics: &mut IoApics,
         function: &Function,
         name: &str,
-        number: usize,
+        others: &[Self],
     ) -> Result<Self, UplinkError> {
         let (at, bytes) = function.memory_bar(0).ok_or(UplinkError::NoWindow)?;
         let registers = Registers(window::map(frames, at, bytes)?);
         function.enable();
         let host = Host { arena: DmaMemory::allocate(frames, ARENA, 4096)?, used: 0 };
-        let mut nic =
-            E1000::new(host, registers, PciId { vendor: function.vendor, device: function.device })?;
-        let vector = interrupts::NIC_VECTOR + number as u8;
-        if !io_apics.route_pci(machine, function.interrupt_line, vector) {
-            log::warn!("{name}: interrupt line {} leads to no IO-APIC: polled only", function.interrupt_line);
+        let mut nic = Nic::new(host, registers, id(function))?;
+        let vector = interrupts::NIC_VECTOR + others.len() as u8;
+        let interrupt = match Interrupt::by_messages(frames, function, nic.family(), vector)? {
+            Some(interrupt) => interrupt,
+            None => {
+                let others = others.iter().map(|other| other.interrupt);
+                Interrupt::by_line(machine, io_apics, function, others, vector)
+            }
+        };
+        if let Interrupt::Messages(mode, _) = interrupt {
+            nic.set_interrupt_mode(mode);
         }
-        nic.unmask();
-        log::info!("{name}: NIC {function} driver e1000 MAC {} link {}", nic.mac(), nic.link());
-        Ok(Self { name: name.into(), address: function.place(), nic, vector })
+        if interrupt != Interrupt::Polled {
+            nic.unmask();
+        }
+        let mut uplink = Self { name: name.into(), address: function.place(), nic, interrupt };
+        let Self { nic, interrupt, .. } = &uplink;
+        let (driver, mac, link) = (nic.driver(), nic.mac(), nic.link());
+        log::info!("{name}: NIC {function} driver {driver} MAC {mac} link {link}; interrupts: {interrupt}");
+        uplink.say_troubles();
+        Ok(uplink)
     }
 
-    /// The vector that the card raises at the boot core.
-    pub fn vector(&self) -> u8 {
-        self.vector
+    /// The vector that the card raises at the boot core, if it does.
+    pub fn vector(&self) -> Option<u8> {
+        self.interrupt.vector()
     }
 
     /// Works on the card's interrupt: its causes are read, which lets the line go.
@@ -168,7 +190,22 @@ impl Uplink {
     /// Looks after the card.
     pub fn check(&mut self, now: Instant) {
         self.nic.check(now);
+        if self.interrupt == Interrupt::Polled {
+            self.nic.interrupt();
+        }
         self.say_events();
+    }
+
+    /// True while the card's link is up and the card works.
+    pub fn link_up(&self) -> bool {
+        self.nic.capabilities().link_up
+    }
+
+    /// Says what went wrong while the card was brought up; its link stands in the line about it.
+    fn say_troubles(&mut self) {
+        for event in self.nic.events().filter(|event| !matches!(event, nic::Event::LinkUp(_))) {
+            log::warn!("{}: {event}", self.name);
+        }
     }
 
     fn say_events(&mut self) {

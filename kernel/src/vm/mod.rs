@@ -274,6 +274,11 @@ impl<V: VirtualCpu> Vm<V> {
         core::mem::take(&mut self.kicks)
     }
 
+    /// True when [`take_kicks`](Self::take_kicks) has some.
+    pub fn has_kicks(&self) -> bool {
+        self.kicks != 0
+    }
+
     /// Lets the vNICs reach memory, or not, as the guest's state and its configuration registers say.
     fn switch_nics(&self) {
         for slot in &self.vnics {

@@ -40,6 +40,12 @@ fn middle(mut values: Vec<f64>) -> f64 {
 }
 
 pub fn cable(run: &mut Run, boot: &Boot) -> Outcome {
+    let outcome = pull_and_put_back(run, boot);
+    // The steps after this one want the cable.
+    run.emulator.set_link(0, true).and(outcome)
+}
+
+fn pull_and_put_back(run: &mut Run, boot: &Boot) -> Outcome {
     let start = Instant::now();
     let (mut weir, mut guest) = (Vec::new(), Vec::new());
     for _ in 0..PULLS {

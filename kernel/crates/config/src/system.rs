@@ -68,7 +68,7 @@ pub struct Nic {
 /// Which card a `[[nic]]` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NicMatch {
-    /// The first one that no earlier `[[nic]]` took.
+    /// The first one with a driver that no earlier `[[nic]]` took.
     Any,
     /// The one at this place on the PCI buses.
     Address {

@@ -124,6 +124,7 @@ pub fn offer() -> Offer {
         xsaves: cpu::cpuid(0, 0).eax >= 0xd && cpu::cpuid(0xd, 1).eax & 1 << 3 != 0,
         rdtscp: cpu::cpuid(0x8000_0001, 0).edx & 1 << 27 != 0,
         invpcid: structured && cpu::cpuid(7, 0).ebx & 1 << 10 != 0,
+        system_configuration: true,
     }
 }
 

@@ -291,6 +291,9 @@ impl VirtualCpu for Vcpu {
     fn read_control(&self, register: u8) -> Option<u64> {
         match register {
             0 => Some(self.cr0()),
+            // QEMU 10.0's TCG takes the intercept of CR0 for reads of all control registers.
+            2 => Some(self.vmcb.read(GUEST_CR2)),
+            3 => Some(self.vmcb.read(GUEST_CR3)),
             4 => Some(self.cr4()),
             _ => None,
         }

@@ -160,6 +160,7 @@ pub fn offer(controls: u32) -> Offer {
         xsaves: controls & secondary::XSAVES != 0,
         rdtscp: controls & secondary::RDTSCP != 0,
         invpcid: controls & secondary::INVPCID != 0,
+        system_configuration: false,
     }
 }
 

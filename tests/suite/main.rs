@@ -69,7 +69,7 @@ fn trial(
 ) -> Trial {
     let place = Test { name: name.into(), backend };
     Trial::test(format!("{backend}::{}", place.name), move || {
-        test(&place).map_err(|failure| Failed::from(format!("{failure}\n{}", place.tail(TAIL))))
+        test(&place).map_err(|failure| Failed::from(format!("{failure}{}", place.tail(TAIL))))
     })
 }
 

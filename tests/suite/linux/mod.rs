@@ -95,7 +95,7 @@ fn run_steps(boot: &Boot) -> Results {
         }
         let result = (step.act)(&mut run, boot);
         let broken = result.is_err() && step.name == STEPS[0].name;
-        results.insert(step.name, result.map_err(|failure| format!("{failure}\n{}", place.tail(TAIL))));
+        results.insert(step.name, result.map_err(|failure| format!("{failure}{}", place.tail(TAIL))));
         if broken {
             break;
         }

@@ -16,7 +16,7 @@ const VGA_BIOS: &str = "/usr/share/vgabios/vgabios-stdvga.bin";
 /// Its last words when the machine has entered S5.
 const POWERED_OFF: &str = "soft power off";
 /// Most cards that Bochs has.
-const MAX_CARDS: usize = 4;
+pub const MAX_CARDS: usize = 4;
 
 /// A processor model with VT-x.
 pub const VTX_MODEL: &str = "corei7_skylake_x";

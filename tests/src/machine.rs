@@ -32,6 +32,8 @@ pub enum CardModel {
     E1000e,
     /// 82576 (8086:10c9).
     Igb,
+    /// A card that Weir has no driver for: virtio (1af4:1000).
+    Virtio,
 }
 
 impl CardModel {
@@ -43,6 +45,7 @@ impl CardModel {
             Self::E1000Copper => "e1000-82545em",
             Self::E1000e => "e1000e",
             Self::Igb => "igb",
+            Self::Virtio => "virtio-net-pci",
         }
     }
 }

@@ -118,7 +118,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// The guest has executed HLT.
     pub fn halt(&mut self) {
-        if !self.has_interrupt() {
+        if !self.has_interrupt() && !self.vcpu.interrupt_waits() {
             self.halted = true;
             self.set_state(State::Idle);
         }

@@ -3,6 +3,7 @@
 //! lists. `cargo test -p end-to-end --test end_to_end [-- FILTER]`.
 #![forbid(unsafe_code)]
 
+mod cable;
 mod cards;
 mod guests;
 mod lifecycle;
@@ -56,6 +57,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(network::trials(backend));
         trials.extend(shell::trials(backend));
         trials.extend(cards::trials(backend));
+        trials.extend(cable::trials(backend));
     }
     trials.extend(last);
     trials

@@ -92,6 +92,8 @@ const EOP: u8 = 1 << 1;
 const VECTOR: u8 = 0x60;
 /// Waits that the driver does on the device: this many reads.
 const PATIENCE: u32 = 100_000;
+/// So many times that until the link is up.
+const LINK_PATIENCE: u32 = 20;
 
 #[repr(C, align(4096))]
 struct Dma<const BYTES: usize>(UnsafeCell<[u8; BYTES]>);
@@ -166,7 +168,9 @@ impl Nic {
         self.write(IMC, u32::MAX);
         let _ = self.read(ICR);
         self.write(CTRL, self.read(CTRL) | CTRL_SLU | CTRL_ASDE);
-        ensure!(self.settles(STATUS, STATUS_LU, STATUS_LU), "STATUS.LU does not come up");
+        // The machine's own card may negotiate for half a second first.
+        let up = (0..LINK_PATIENCE).any(|_| self.settles(STATUS, STATUS_LU, STATUS_LU));
+        ensure!(up, "STATUS.LU does not come up");
         self.read_mac()?;
         let [a, b, c, d, e, f] = self.mac;
         self.write(RAL0, u32::from_le_bytes([a, b, c, d]));

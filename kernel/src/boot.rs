@@ -5,6 +5,7 @@ use crate::log::serial;
 use crate::memory::{Frames, heap, physical};
 use crate::net::Network;
 use crate::scheduler::Scheduler;
+use crate::self_test;
 use crate::virt::{extended, vmx};
 use crate::vm::Vm;
 use ::log::LevelFilter;
@@ -59,7 +60,10 @@ fn start(info: &'static mut BootInfo) -> ! {
     descriptors::load();
     interrupts::load();
     match boot(info) {
-        Ok(mut scheduler) => scheduler.run(),
+        Ok(mut scheduler) => {
+            scheduler.run();
+            self_test::run();
+        }
         Err(error) => ::log::error!("{error}"),
     }
     power::off()
@@ -104,6 +108,7 @@ fn boot(info: &'static mut BootInfo) -> Result<Scheduler<vmx::Vcpu>, BootError> 
 
     let bundle = Bundle::parse(ramdisk(info)?)?;
     let system = bundle.system();
+    self_test::prepare(system.host.self_test);
     ::log::set_max_level(match system.host.log_level {
         LogLevel::Error => LevelFilter::Error,
         LogLevel::Warn => LevelFilter::Warn,

@@ -16,6 +16,7 @@ mod memory;
 mod net;
 mod panic;
 mod scheduler;
+mod self_test;
 mod virt;
 mod vm;
 

@@ -98,13 +98,14 @@ pub struct Scenario {
     /// The emulated machine.
     pub machine: Machine,
     vms: Vec<Vm>,
+    self_test: Option<&'static str>,
 }
 
 impl Scenario {
     /// These VMs on the usual machine: 512 MiB and one card, on `tap0`.
     #[must_use]
     pub fn new(vms: Vec<Vm>) -> Self {
-        Self { machine: Machine::default(), vms }
+        Self { machine: Machine::default(), vms, self_test: None }
     }
 
     /// As fast as it goes, for tests in which no guest waits for the host.
@@ -114,10 +115,20 @@ impl Scenario {
         self
     }
 
+    /// Has Weir break itself once the last guest has stopped: `host.self_test`.
+    #[must_use]
+    pub fn self_test(mut self, kind: &'static str) -> Self {
+        self.self_test = Some(kind);
+        self
+    }
+
     /// The configuration as `boot` reads it.
     #[must_use]
     pub fn toml(&self) -> String {
         let mut text = "[host]\nlog_level = \"info\"\n".to_owned();
+        if let Some(kind) = self.self_test {
+            let _ = writeln!(text, "self_test = {kind:?}");
+        }
         let uplink = !self.machine.cards.is_empty();
         if uplink {
             let _ = writeln!(text, "\n[[nic]]\nname = {UPLINK:?}");

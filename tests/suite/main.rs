@@ -6,6 +6,7 @@ mod guests;
 mod linux;
 mod misbehaviour;
 mod network;
+mod own_end;
 
 use end_to_end::{Outcome, namespace, run};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -26,7 +27,8 @@ fn main() -> ExitCode {
         eprintln!("{failure}");
         return ExitCode::FAILURE;
     }
-    let trials = [guests::trials(), misbehaviour::trials(), network::trials(), linux::trials()];
+    let trials =
+        [guests::trials(), misbehaviour::trials(), network::trials(), own_end::trials(), linux::trials()];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 

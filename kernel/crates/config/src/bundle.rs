@@ -193,7 +193,7 @@ mod tests {
             vnics: Vec::new(),
         };
         System {
-            host: Host { log_level: LogLevel::Info },
+            host: Host { log_level: LogLevel::Info, self_test: None },
             nics: Vec::new(),
             vms: (0..files).map(vm).collect(),
         }

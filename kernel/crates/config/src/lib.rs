@@ -17,5 +17,5 @@ pub mod text;
 pub use bundle::{Bundle, BundleError};
 pub use system::{
     FileId, Host, LogLevel, MAX_COMMAND_LINE, MAX_NICS, MAX_VMS, MAX_VNICS, MAX_VNICS_PER_UPLINK, Model, Nic,
-    NicMatch, System, Vm, Vnic,
+    NicMatch, SelfTest, System, Vm, Vnic,
 };

@@ -6,7 +6,7 @@ use super::report::Report;
 use super::value;
 use crate::{
     FileId, Host, LogLevel, MAX_COMMAND_LINE, MAX_NICS, MAX_VMS, MAX_VNICS, MAX_VNICS_PER_UPLINK, Model, Nic,
-    NicMatch, System, Vm, Vnic,
+    NicMatch, SelfTest, System, Vm, Vnic,
 };
 use base::MacAddress;
 use std::collections::BTreeMap;
@@ -39,6 +39,7 @@ const LOG_LEVELS: [(&str, LogLevel); 4] = [
     ("info", LogLevel::Info),
     ("debug", LogLevel::Debug),
 ];
+const SELF_TESTS: [(&str, SelfTest); 2] = [("panic", SelfTest::Panic), ("exception", SelfTest::Exception)];
 const MODELS: [(&str, Model); 1] = [("82540EM", Model::I82540em)];
 
 /// How a card is named.
@@ -109,9 +110,10 @@ impl Reader<'_, '_> {
     }
 
     fn host(&mut self, root: &mut Fields<'_>) -> Host {
-        let mut host = Host { log_level: LogLevel::Info };
+        let mut host = Host { log_level: LogLevel::Info, self_test: None };
         if let Some(mut fields) = root.table("host", self.report) {
             host.log_level = self.word(&mut fields, "log_level", &LOG_LEVELS).unwrap_or(host.log_level);
+            host.self_test = self.word(&mut fields, "self_test", &SELF_TESTS);
             fields.finish(self.report);
         }
         host

@@ -13,6 +13,8 @@ BARE := --release --target x86_64-hv.json -Zbuild-std=core,alloc,compiler_builti
 # boot is checked and tested as it is used, since the loader takes minutes to build for each profile.
 HOST := --workspace --exclude weir --exclude micro --exclude boot
 CONFIG ?= boot/examples/one-guest.toml
+# Which emulator, where the choice is not left to the tools: see docs/emulators.md.
+export ACCEL
 KERNEL := target/x86_64-hv/release/weir
 BOOT := target/release/boot
 IMAGES := target/images
@@ -22,6 +24,7 @@ IMAGES := target/images
 help:
 	@echo 'make run      boot CONFIG ($(CONFIG)) in an emulator, its console here'
 	@echo 'make test     all tests: host, then emulated machines'
+	@echo '              ACCEL= chooses the emulator: kvm, qemu-svm, bochs-vtx, bochs-svm (a list for make test)'
 	@echo 'make check    format, lints, host tests'
 	@echo 'make image    BIOS and UEFI disk images and a PXE folder of CONFIG in $(IMAGES)'
 	@echo 'make setup    what the others need; they call it themselves'
@@ -53,7 +56,7 @@ image: kernel boot guest
 
 run: kernel boot guest
 	@$(BOOT) image $(CONFIG) --kernel $(KERNEL) --out $(IMAGES) --bios
-	@cargo run -q --release -p end-to-end --bin run-bochs -- $(IMAGES)/weir-bios.img
+	@cargo run -q --release -p end-to-end --bin run -- $(IMAGES)
 
 host-test: setup
 	@cargo test -q $(HOST)
@@ -72,6 +75,7 @@ check: lint host-test
 lint: setup
 	@cargo fmt --all --check
 	@cargo clippy -q $(HOST) --all-targets -- -D warnings
+	@cargo clippy -q -p end-to-end --test end_to_end -- -D warnings
 	@cargo clippy -q --release -p boot --all-targets -- -D warnings
 	@cargo clippy -q -p weir $(BARE) -- -D warnings
 	@cargo clippy -q -p micro $(BARE) -- -D warnings

@@ -1,7 +1,8 @@
 #!/bin/sh
 # setup.sh: puts in place what building and running Weir takes, and says nothing when it is all there.
 #
-# From apt: the host's linker, the emulator, iproute2 for the tests' networks, cpio for the guest's initramfs.
+# From apt: the host's linker, the emulators, iproute2 for the tests' networks, cpio for the guest's initramfs. QEMU
+# comes from the distribution where that knows the card igb, else from Debian's backports, into the target folder.
 # From rustup: the toolchain that rust-toolchain.toml pins, with the standard library's source and the llvm
 # tools. Where rustup cannot fetch these two, they come from Debian's packages of the same version. apt's
 # sources stay as they are.
@@ -49,6 +50,54 @@ need() {
 }
 
 need gcc libc6-dev bochs bochs-sdl bochsbios vgabios iproute2 util-linux cpio debian-archive-keyring
+
+# --- QEMU ---------------------------------------------------------------------------------------------------
+
+# target/qemu/run starts a QEMU that knows the card igb (8.0 or newer); beside it lies the firmware for UEFI.
+qemu=$(dirname "$setup")/qemu
+
+have_qemu() {
+    [ -x "$qemu/run" ] && [ -r "$qemu/OVMF_CODE.fd" ] && [ -r "$qemu/OVMF_VARS.fd" ] &&
+        "$qemu/run" -device help 2>/dev/null | grep -q '"igb"'
+}
+
+# Version that apt would install, or has.
+candidate() {
+    apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: //p'
+}
+
+if ! have_qemu; then
+    mkdir -p "$qemu"
+    # Above, packages were installed at least once, so apt has its lists.
+    version_here=$(candidate qemu-system-x86)
+    if dpkg --compare-versions "${version_here:-0}" ge 1:8.0; then
+        need qemu-system-x86 ovmf seabios ipxe-qemu
+        rm -rf "$qemu/root"
+        files=/usr
+        printf '#!/bin/sh\nexec /usr/bin/qemu-system-x86_64 "$@"\n' >"$qemu/run"
+    else
+        . /etc/os-release
+        [ "${ID:-}" = debian ] && [ -n "${VERSION_CODENAME:-}" ] ||
+            fail "QEMU ${version_here:-is unknown to apt and so} is too old here: Debian 12 or 13 or Ubuntu 24.04 is needed"
+        # A library that this machine had then may be gone: what does not run is fetched again.
+        rm -rf "$qemu/root"
+        sh "$root/boot/debian-package.sh" "$VERSION_CODENAME-backports" "$qemu/root" closure:qemu-system-x86 \
+            closure:ovmf closure:seabios closure:ipxe-qemu || fail "no QEMU from Debian's backports"
+        files=root/usr
+        cat >"$qemu/run" <<'END'
+#!/bin/sh
+# QEMU from extracted packages.
+root=$(cd "$(dirname "$0")" && pwd)/root
+export LD_LIBRARY_PATH="$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu"
+exec "$root/usr/bin/qemu-system-x86_64" -L "$root/usr/share/qemu" -L "$root/usr/share/seabios" \
+    -L "$root/usr/lib/ipxe/qemu" "$@"
+END
+    fi
+    chmod 755 "$qemu/run"
+    ln -sf "$files/share/OVMF/OVMF_CODE_4M.fd" "$qemu/OVMF_CODE.fd"
+    ln -sf "$files/share/OVMF/OVMF_VARS_4M.fd" "$qemu/OVMF_VARS.fd"
+    have_qemu || fail "QEMU does not run, or knows no igb: try $qemu/run -device help"
+fi
 
 # --- Toolchain --------------------------------------------------------------------------------------------
 

@@ -50,3 +50,11 @@ pub fn micro(name: &str) -> Outcome<PathBuf> {
 pub fn linux(name: &str) -> Outcome<PathBuf> {
     existing(target().join("guest/linux").join(name), "run `make guest`")
 }
+
+/// A file of the emulator QEMU: `run`, or firmware.
+///
+/// # Errors
+/// The set-up was not done.
+pub fn qemu(name: &str) -> Outcome<PathBuf> {
+    existing(target().join("qemu").join(name), "run `make setup`")
+}

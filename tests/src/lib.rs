@@ -6,18 +6,27 @@
 #![forbid(unsafe_code)]
 
 pub mod artifacts;
+pub mod backend;
 pub mod bochs;
+pub mod choice;
 pub mod console;
+pub mod emulator;
 pub mod failure;
 pub mod initramfs;
 pub mod line;
+pub mod machine;
 pub mod namespace;
 pub mod pinger;
+pub mod probe;
+pub mod process;
+pub mod qemu;
+pub mod qmp;
 pub mod run;
 pub mod scenario;
 pub mod traffic;
 pub mod wire;
 
+pub use backend::Backend;
 pub use failure::{Failure, Outcome};
-pub use run::Run;
+pub use run::{Run, Test};
 pub use scenario::{Scenario, Vm};

@@ -6,9 +6,6 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 use std::process::Command;
 
-/// The peer's address on the wire, with the length of its prefix.
-pub const PEER: &str = "10.0.5.1/24";
-
 /// Frames that the tap holds for the emulator: the whole of a run of 10,000 datagrams.
 const TAP_QUEUE: &str = "20000";
 
@@ -39,7 +36,8 @@ fn write(path: &str, text: &str) -> Outcome {
 }
 
 /// Gives the calling thread, and what it starts from now on, a network of its own: a loopback interface and a
-/// tap interface for each name, the first with the peer's address.
+/// tap interface for each name, the first with the peer's
+/// address 10.0.5.1/24, the second with 10.0.6.1/24, and so on.
 ///
 /// # Errors
 /// The kernel refuses, or `ip` does.
@@ -51,9 +49,7 @@ pub fn enter_network(taps: &[&str]) -> Outcome {
         // Router solicitations and the like would be noise in the captures.
         ip(&["link", "set", "dev", tap, "addrgenmode", "none"])?;
         ip(&["link", "set", "dev", tap, "txqueuelen", TAP_QUEUE])?;
-        if index == 0 {
-            ip(&["addr", "add", PEER, "dev", tap])?;
-        }
+        ip(&["addr", "add", &format!("10.0.{}.1/24", 5 + index), "dev", tap])?;
         ip(&["link", "set", "dev", tap, "up"])?;
     }
     Ok(())

@@ -1,8 +1,10 @@
 //! One run of a scenario, from image to power-off.
 
-use crate::bochs::{Bochs, Machine, Wire};
+use crate::backend::Backend;
 use crate::console::Console;
+use crate::emulator::Emulator;
 use crate::failure::Context;
+use crate::machine::Machine;
 use crate::wire::Capture;
 use crate::{Failure, Outcome, Scenario, artifacts, namespace};
 use std::fs;
@@ -14,13 +16,54 @@ pub const CLOSING_LINE: &str = "all guests stopped, powering off";
 /// Until a guest of a few megabytes has spoken, or done one thing. Generous: the machine may be busy.
 pub const STEP: Duration = Duration::from_secs(180);
 
-/// A running scenario. Its folder is kept: image configuration, serial log, capture, Bochs's log.
+/// A test and the backend that it is to run on: they give a run its folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Test {
+    /// The name without the backend's.
+    pub name: String,
+    /// Where it runs.
+    pub backend: Backend,
+}
+
+impl Test {
+    /// Where its run's files are kept: `target/e2e/<backend>/<name>`.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        artifacts::target().join("e2e").join(self.backend.name()).join(&self.name)
+    }
+
+    /// Makes that folder, empty.
+    ///
+    /// # Errors
+    /// What it held cannot be removed, or it cannot be made.
+    pub fn empty_folder(&self) -> Outcome<PathBuf> {
+        let folder = self.folder();
+        if folder.exists() {
+            fs::remove_dir_all(&folder).context(format!("emptying {}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).context(format!("making {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// The last lines of its run's serial log, for the report of a failure.
+    #[must_use]
+    pub fn tail(&self, lines: usize) -> String {
+        let path = self.folder().join("serial.log");
+        let log = fs::read(&path).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log).replace('\r', "");
+        let all: Vec<&str> = log.lines().collect();
+        format!("end of {}:\n  {}", path.display(), all[all.len().saturating_sub(lines)..].join("\n  "))
+    }
+}
+
+/// A running scenario. Its folder is kept: image, configuration, serial log, captures, the emulator's log.
 pub struct Run {
     /// The serial line.
     pub console: Console,
-    /// The frames on the wire, if the machine has a card on a tap.
-    pub capture: Option<Capture>,
-    bochs: Bochs,
+    /// The frames on the wire of each card that is on a tap.
+    pub captures: Vec<Capture>,
+    /// The machine.
+    pub emulator: Emulator,
     folder: PathBuf,
     commands: u32,
 }
@@ -30,33 +73,38 @@ impl Run {
     ///
     /// # Errors
     /// Something is not built, or does not start.
-    pub fn start(name: &str, scenario: &Scenario) -> Outcome<Self> {
-        Self::start_in(folder(name)?, scenario)
+    pub fn start(test: &Test, scenario: &Scenario) -> Outcome<Self> {
+        Self::start_in(test.backend, test.empty_folder()?, scenario)
     }
 
     /// The same in a folder that is there already.
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn start_in(folder: PathBuf, scenario: &Scenario) -> Outcome<Self> {
+    pub fn start_in(backend: Backend, folder: PathBuf, scenario: &Scenario) -> Outcome<Self> {
         let image = scenario.build(&folder)?;
-        Self::boot(&scenario.machine, &image, folder)
+        let run = Self::boot(backend, &scenario.machine, &image, folder);
+        // The emulator has it open. It can be built again; hundreds of them are no use.
+        let _ = fs::remove_file(&image);
+        run
     }
 
-    fn boot(machine: &Machine, image: &Path, folder: PathBuf) -> Outcome<Self> {
-        let taps: Vec<&str> = machine
-            .cards
-            .iter()
-            .filter_map(|card| match &card.wire {
-                Wire::Tap(name) => Some(name.as_str()),
-                Wire::Null => None,
-            })
-            .collect();
+    fn boot(backend: Backend, machine: &Machine, image: &Path, folder: PathBuf) -> Outcome<Self> {
+        let taps = machine.taps();
         namespace::enter_network(&taps)?;
-        let capture = taps.first().map(|tap| Capture::start(tap, &folder.join("wire.pcap"))).transpose()?;
-        let (bochs, serial) = Bochs::start(machine, image, &folder)?;
+        let captures = taps
+            .iter()
+            .map(|tap| Capture::start(tap, &folder.join(format!("{tap}.pcap"))))
+            .collect::<Outcome<Vec<_>>>()?;
+        let (emulator, serial) = Emulator::start(backend, machine, image, &folder)?;
         let console = Console::follow(serial, &folder.join("serial.log"))?;
-        Ok(Self { console, capture, bochs, folder, commands: 0 })
+        Ok(Self { console, captures, emulator, folder, commands: 0 })
+    }
+
+    /// The frames that Weir sent so far to the wire of its first card.
+    #[must_use]
+    pub fn from_weir(&self) -> Vec<Vec<u8>> {
+        self.captures.first().map(Capture::from_weir).unwrap_or_default()
     }
 
     /// Waits for a text on the serial line, as long as one step may take.
@@ -110,7 +158,7 @@ impl Run {
     /// A line was not expected, or the emulator ended otherwise.
     pub fn finish(&mut self) -> Outcome {
         self.expect(CLOSING_LINE)?;
-        self.bochs.wait_for_power_off(STEP)?;
+        self.emulator.wait_for_power_off(STEP)?;
         self.console.wait_for_end(STEP)
     }
 
@@ -119,27 +167,4 @@ impl Run {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
-}
-
-/// An empty folder for a run: `target/e2e/<name>`.
-///
-/// # Errors
-/// What it held cannot be removed, or it cannot be made.
-pub fn folder(name: &str) -> Outcome<PathBuf> {
-    let folder = artifacts::target().join("e2e").join(name);
-    if folder.exists() {
-        fs::remove_dir_all(&folder).context(format!("emptying {}", folder.display()))?;
-    }
-    fs::create_dir_all(&folder).context(format!("making {}", folder.display()))?;
-    Ok(folder)
-}
-
-/// The last lines of a run's serial log, for the report of a failure.
-#[must_use]
-pub fn tail(name: &str, lines: usize) -> String {
-    let path = artifacts::target().join("e2e").join(name).join("serial.log");
-    let log = fs::read(&path).unwrap_or_default();
-    let log = String::from_utf8_lossy(&log).replace('\r', "");
-    let all: Vec<&str> = log.lines().collect();
-    format!("end of {}:\n  {}", path.display(), all[all.len().saturating_sub(lines)..].join("\n  "))
 }

@@ -1,15 +1,12 @@
 //! What a test runs: VMs, and the machine under them; and the image that boots it.
 
-use crate::bochs::{Machine, Pace};
 use crate::failure::Context;
+use crate::machine::{Card, CardModel, Machine, Pace};
 use crate::{Failure, Outcome, artifacts, initramfs};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Name of the physical NIC in the configuration.
-const UPLINK: &str = "uplink";
 
 /// One VM.
 #[derive(Clone, Debug)]
@@ -19,7 +16,15 @@ pub struct Vm {
     kernel: PathBuf,
     initrd: Option<PathBuf>,
     command_line: String,
-    macs: Vec<String>,
+    vnics: Vec<Vnic>,
+}
+
+/// A vNIC of a VM.
+#[derive(Clone, Debug)]
+struct Vnic {
+    mac: String,
+    /// Index of the card that carries its frames.
+    uplink: usize,
 }
 
 impl Vm {
@@ -34,7 +39,7 @@ impl Vm {
             kernel: artifacts::micro(guest)?,
             initrd: None,
             command_line: command_line.into(),
-            macs: Vec::new(),
+            vnics: Vec::new(),
         })
     }
 
@@ -49,7 +54,7 @@ impl Vm {
             kernel: artifacts::linux("vmlinuz")?,
             initrd: Some(artifacts::linux("initrd.cpio")?),
             command_line: command_line.into(),
-            macs: Vec::new(),
+            vnics: Vec::new(),
         })
     }
 
@@ -68,24 +73,30 @@ impl Vm {
         Ok(self)
     }
 
-    /// Adds a vNIC with this address.
+    /// Adds a vNIC with this address, on the machine's first card.
     #[must_use]
-    pub fn nic(mut self, mac: &str) -> Self {
-        self.macs.push(mac.into());
+    pub fn nic(self, mac: &str) -> Self {
+        self.nic_on(0, mac)
+    }
+
+    /// Adds a vNIC with this address, on the machine's card with this index; where there is none it has no uplink.
+    #[must_use]
+    pub fn nic_on(mut self, card: usize, mac: &str) -> Self {
+        self.vnics.push(Vnic { mac: mac.into(), uplink: card });
         self
     }
 
-    fn toml(&self, uplink: bool) -> String {
+    fn toml(&self, cards: usize) -> String {
         let mut text = format!("\n[[vm]]\nname = {:?}\nmemory = {}\n", self.name, self.memory);
         let _ = writeln!(text, "kernel = {:?}", self.kernel);
         if let Some(initrd) = &self.initrd {
             let _ = writeln!(text, "initrd = {initrd:?}");
         }
         let _ = writeln!(text, "cmdline = {:?}", self.command_line);
-        for mac in &self.macs {
-            let _ = writeln!(text, "\n[[vm.vnic]]\nmodel = \"82540EM\"\nmac = {mac:?}");
-            if uplink {
-                let _ = writeln!(text, "uplink = {UPLINK:?}");
+        for vnic in &self.vnics {
+            let _ = writeln!(text, "\n[[vm.vnic]]\nmodel = \"82540EM\"\nmac = {:?}", vnic.mac);
+            if vnic.uplink < cards {
+                let _ = writeln!(text, "uplink = \"nic{}\"", vnic.uplink);
             }
         }
         text
@@ -122,21 +133,29 @@ impl Scenario {
         self
     }
 
-    /// The configuration as `boot` reads it.
+    /// On a machine with these cards, each on the tap with its index.
+    #[must_use]
+    pub fn on(mut self, cards: &[CardModel]) -> Self {
+        self.machine.cards =
+            cards.iter().enumerate().map(|(index, model)| Card::on_tap(index, *model)).collect();
+        self
+    }
+
+    /// The configuration as `boot` reads it. Physical NICs are called `nic0`, `nic1`, … in the order of the cards.
     #[must_use]
     pub fn toml(&self) -> String {
         let mut text = "[host]\nlog_level = \"info\"\n".to_owned();
         if let Some(kind) = self.self_test {
             let _ = writeln!(text, "self_test = {kind:?}");
         }
-        let uplink = !self.machine.cards.is_empty();
-        if uplink {
-            let _ = writeln!(text, "\n[[nic]]\nname = {UPLINK:?}");
+        let cards = self.machine.cards.len();
+        for index in 0..cards {
+            let _ = writeln!(text, "\n[[nic]]\nname = \"nic{index}\"");
         }
-        text + &self.vms.iter().map(|vm| vm.toml(uplink)).collect::<String>()
+        text + &self.vms.iter().map(|vm| vm.toml(cards)).collect::<String>()
     }
 
-    /// Builds the BIOS disk image into a folder.
+    /// Builds what the machine's firmware starts into a folder.
     ///
     /// # Errors
     /// Something is not built, or `boot` refuses.
@@ -150,18 +169,14 @@ impl Scenario {
             .arg(artifacts::kernel()?)
             .arg("--out")
             .arg(folder)
-            .arg("--bios")
+            .arg(self.machine.firmware.option())
             .output()
             .context("starting boot")?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Err(Failure::Program { program: "boot image".into(), output: said });
         }
-        let image = folder.join("weir-bios.img");
-        if image.exists() {
-            Ok(image)
-        } else {
-            Err(Failure::Artifact { path: image, made_by: "boot image --bios" })
-        }
+        let image = folder.join(self.machine.firmware.image());
+        if image.exists() { Ok(image) } else { Err(Failure::Artifact { path: image, made_by: "boot image" }) }
     }
 }

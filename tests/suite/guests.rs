@@ -1,12 +1,12 @@
 //! One micro-guest each: what a well-behaved guest may rely on.
 
 use crate::trial;
-use end_to_end::{Outcome, Run, Scenario, Vm};
+use end_to_end::{Backend, Outcome, Run, Scenario, Test, Vm};
 use libtest_mimic::Trial;
 
 const VNIC: &str = "52:54:00:00:01:01";
 
-pub fn trials() -> Vec<Trial> {
+pub fn trials(backend: Backend) -> Vec<Trial> {
     let mut trials: Vec<Trial> = [
         ("hello", "a guest starts, reads its command line, and powers off"),
         ("cpuid_msr", ""),
@@ -18,29 +18,29 @@ pub fn trials() -> Vec<Trial> {
         ("extended_state", "rounds=40 pattern=5"),
     ]
     .into_iter()
-    .map(|(guest, command_line)| trial(guest, move |name| passes(name, guest, command_line)))
+    .map(|(guest, command_line)| trial(backend, guest, move |test| passes(test, guest, command_line)))
     .collect();
-    trials.push(trial("two_guests_keep_their_own_registers", two_guests_keep_their_own_registers));
-    trials.push(trial("the_command_line_arrives_as_written", the_command_line_arrives_as_written));
-    trials.push(trial("all_guests_say_hello_at_once", all_guests_say_hello_at_once));
-    trials.push(trial("a_line_typed_at_once_arrives_whole", a_line_typed_at_once_arrives_whole));
+    trials.push(trial(backend, "two_guests_keep_their_own_registers", two_guests_keep_their_own_registers));
+    trials.push(trial(backend, "the_command_line_arrives_as_written", the_command_line_arrives_as_written));
+    trials.push(trial(backend, "all_guests_say_hello_at_once", all_guests_say_hello_at_once));
+    trials.push(trial(backend, "a_line_typed_at_once_arrives_whole", a_line_typed_at_once_arrives_whole));
     trials
 }
 
 /// The guest says PASS, and Weir powers the machine off.
-fn passes(name: &str, guest: &str, command_line: &str) -> Outcome {
+fn passes(test: &Test, guest: &str, command_line: &str) -> Outcome {
     let vm = Vm::micro("vm0", guest, command_line)?.nic(VNIC);
-    let mut run = Run::start(name, &Scenario::new(vec![vm]).free())?;
+    let mut run = Run::start(test, &Scenario::new(vec![vm]).free())?;
     run.expect(&format!("vm0| PASS {guest}"))?;
     run.finish()
 }
 
-fn two_guests_keep_their_own_registers(name: &str) -> Outcome {
+fn two_guests_keep_their_own_registers(test: &Test) -> Outcome {
     let vms = vec![
         Vm::micro("left", "extended_state", "rounds=40 pattern=3")?,
         Vm::micro("right", "extended_state", "rounds=40 pattern=11")?,
     ];
-    let mut run = Run::start(name, &Scenario::new(vms).free())?;
+    let mut run = Run::start(test, &Scenario::new(vms).free())?;
     // Both started, in whatever order, before either passed: they did share the processor.
     run.expect("| START extended_state")?;
     run.expect("| START extended_state")?;
@@ -49,19 +49,19 @@ fn two_guests_keep_their_own_registers(name: &str) -> Outcome {
     run.finish()
 }
 
-fn the_command_line_arrives_as_written(name: &str) -> Outcome {
+fn the_command_line_arrives_as_written(test: &Test) -> Outcome {
     let words = "quiet key=value  two   spaces = # ; ' $HOME";
     let vm = Vm::micro("vm0", "hello", words)?;
-    let mut run = Run::start(name, &Scenario::new(vec![vm]).free())?;
+    let mut run = Run::start(test, &Scenario::new(vec![vm]).free())?;
     run.expect(&format!("vm0| command line: {words}\r\n"))?;
     run.expect("vm0| PASS hello")?;
     run.finish()
 }
 
-fn all_guests_say_hello_at_once(name: &str) -> Outcome {
+fn all_guests_say_hello_at_once(test: &Test) -> Outcome {
     let vms =
         (0..6).map(|index| Vm::micro(&format!("vm{index}"), "hello", "")).collect::<Outcome<Vec<_>>>()?;
-    let mut run = Run::start(name, &Scenario::new(vms).free())?;
+    let mut run = Run::start(test, &Scenario::new(vms).free())?;
     run.finish()?;
     for index in 0..6 {
         let verdict = format!("vm{index}| PASS hello");
@@ -75,10 +75,10 @@ fn all_guests_say_hello_at_once(name: &str) -> Outcome {
 }
 
 /// 200 bytes: more than the UARTs of the machine and of the guest hold together, less than Weir keeps for a guest.
-fn a_line_typed_at_once_arrives_whole(name: &str) -> Outcome {
+fn a_line_typed_at_once_arrives_whole(test: &Test) -> Outcome {
     let line: String = (b'!'..=b'~').cycle().take(200).map(char::from).collect();
     let vm = Vm::micro("vm0", "typed_line", "")?;
-    let mut run = Run::start(name, &Scenario::new(vec![vm]))?;
+    let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
     run.expect("vm0| READY")?;
     run.console.type_text(&format!("{line}\n"))?;
     run.expect(&format!("vm0| TYPED {line}\r\n"))?;

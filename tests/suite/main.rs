@@ -1,14 +1,17 @@
-//! The end-to-end tests. Each boots Weir in Bochs with a scenario of its own and reads the verdicts from the serial
-//! log and from the wire. `cargo test -p end-to-end --test end_to_end [-- FILTER]`.
+//! The end-to-end tests. Each boots Weir in an emulator with a scenario of its own and reads the verdicts from the
+//! serial log and from the wire, on every backend that works here, or on those that the environment variable `ACCEL`
+//! lists. `cargo test -p end-to-end --test end_to_end [-- FILTER]`.
 #![forbid(unsafe_code)]
 
+mod cards;
 mod guests;
 mod linux;
 mod misbehaviour;
 mod network;
 mod own_end;
 
-use end_to_end::{Outcome, namespace, run};
+use end_to_end::backend::Need;
+use end_to_end::{Backend, Outcome, Test, choice, namespace};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 
@@ -21,20 +24,65 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     arguments.test_threads.get_or_insert(cores.min(MOST_AT_A_TIME));
-    if !arguments.list
-        && let Err(failure) = namespace::become_owner()
-    {
-        eprintln!("{failure}");
-        return ExitCode::FAILURE;
+    let ready = choice::for_suite()
+        .and_then(|choice| if arguments.list { Ok(()) } else { namespace::become_owner() }.map(|()| choice));
+    let choice = match ready {
+        Ok(choice) => choice,
+        Err(failure) => {
+            eprintln!("{failure}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for reason in &choice.reasons {
+        eprintln!("{reason}");
     }
-    let trials =
-        [guests::trials(), misbehaviour::trials(), network::trials(), own_end::trials(), linux::trials()];
-    libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
+    libtest_mimic::run(&arguments, trials(&choice.backends)).exit_code()
 }
 
-/// A test under the name of the emulator and its virtualization extension, which is given its own name.
-fn trial(name: &'static str, test: impl FnOnce(&str) -> Outcome + Send + 'static) -> Trial {
-    Trial::test(format!("bochs-vtx::{name}"), move || {
-        test(name).map_err(|failure| Failed::from(format!("{failure}\n{}", run::tail(name, TAIL))))
+/// Boots that many tests share come first, for they take longest; the tests that share them come last, when those are
+/// through: a test that waits for another's boot would keep a core idle.
+fn trials(backends: &[Backend]) -> Vec<Trial> {
+    let (mut trials, mut last) = (Vec::new(), Vec::new());
+    for &backend in backends {
+        let (boots, steps) = linux::trials(backend);
+        trials.extend(boots);
+        last.extend(steps);
+    }
+    for &backend in backends {
+        trials.extend(guests::trials(backend));
+        trials.extend(misbehaviour::trials(backend));
+        trials.extend(network::trials(backend));
+        trials.extend(cards::trials(backend));
+        trials.extend(own_end::trials(backend));
+    }
+    trials.extend(last);
+    trials
+}
+
+/// A test under the name of the backend, which is given its place.
+fn trial(
+    backend: Backend,
+    name: impl Into<String>,
+    test: impl FnOnce(&Test) -> Outcome + Send + 'static,
+) -> Trial {
+    let place = Test { name: name.into(), backend };
+    Trial::test(format!("{backend}::{}", place.name), move || {
+        test(&place).map_err(|failure| Failed::from(format!("{failure}\n{}", place.tail(TAIL))))
     })
+}
+
+/// The same for a test that not every backend can run. Where one cannot, the list of tests says why, and counts it as
+/// ignored.
+fn trial_needing(
+    backend: Backend,
+    needs: &[Need],
+    name: impl Into<String>,
+    test: impl FnOnce(&Test) -> Outcome + Send + 'static,
+) -> Trial {
+    match needs.iter().find_map(|need| backend.lacks(*need)) {
+        None => trial(backend, name, test),
+        Some(reason) => Trial::test(format!("{backend}::{}", name.into()), move || Err(reason.into()))
+            .with_kind(format!("not run: {reason}"))
+            .with_ignored_flag(true),
+    }
 }

@@ -4,7 +4,7 @@ use crate::trial;
 use end_to_end::failure::Context;
 use end_to_end::pinger::{Pinger, answers};
 use end_to_end::run::STEP;
-use end_to_end::{Outcome, Run, Scenario, Vm, require};
+use end_to_end::{Backend, Outcome, Run, Scenario, Test, Vm, require};
 use libtest_mimic::Trial;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::thread::sleep;
@@ -27,26 +27,30 @@ enum End {
     Stopped(&'static str),
 }
 
-pub fn trials() -> Vec<Trial> {
+pub fn trials(backend: Backend) -> Vec<Trial> {
     vec![
-        trial("triple_fault_beside_another", |name| {
-            beside(name, "triple_fault", End::Stopped("triple fault"))
+        trial(backend, "triple_fault_beside_another", |test| {
+            beside(test, "triple_fault", End::Stopped("triple fault"))
         }),
-        trial("tail_beyond_ring_beside_another", |name| beside(name, "tail_beyond_ring", End::Passes)),
-        trial("descriptor_outside_beside_another", |name| beside(name, "descriptor_outside", End::Passes)),
-        trial("odd_widths_beside_another", |name| beside(name, "odd_widths", End::Passes)),
-        trial("port_storm_beside_another", |name| beside(name, "port_storm", End::Passes)),
-        trial("unmapped_memory_beside_another", |name| beside(name, "unmapped_memory", End::Passes)),
+        trial(backend, "tail_beyond_ring_beside_another", |test| {
+            beside(test, "tail_beyond_ring", End::Passes)
+        }),
+        trial(backend, "descriptor_outside_beside_another", |test| {
+            beside(test, "descriptor_outside", End::Passes)
+        }),
+        trial(backend, "odd_widths_beside_another", |test| beside(test, "odd_widths", End::Passes)),
+        trial(backend, "port_storm_beside_another", |test| beside(test, "port_storm", End::Passes)),
+        trial(backend, "unmapped_memory_beside_another", |test| beside(test, "unmapped_memory", End::Passes)),
     ]
 }
 
-fn beside(name: &str, guest: &str, end: End) -> Outcome {
+fn beside(test: &Test, guest: &str, end: End) -> Outcome {
     // The first guest has the keyboard.
     let vms = vec![
         Vm::micro("offender", guest, OFFENDER)?.nic("52:54:00:00:01:03"),
         Vm::micro("bystander", "nic_echo", &format!("ip={BYSTANDER}"))?.nic("52:54:00:00:01:02"),
     ];
-    let mut run = Run::start(name, &Scenario::new(vms))?;
+    let mut run = Run::start(test, &Scenario::new(vms))?;
     // What Weir reports about the offender is wanted; about the bystander, or in general, it is not.
     run.allow("offender");
     run.expect("bystander| READY")?;

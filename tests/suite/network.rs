@@ -6,7 +6,7 @@ use end_to_end::failure::Context;
 use end_to_end::pinger::{answers, ping};
 use end_to_end::run::STEP;
 use end_to_end::traffic::{self, PORT};
-use end_to_end::{Outcome, Run, Scenario, Vm, require};
+use end_to_end::{Backend, Outcome, Run, Scenario, Test, Vm, require};
 use libtest_mimic::Trial;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
@@ -23,13 +23,13 @@ const WINDOW: u32 = 64;
 /// For one datagram and its answer; the host may be busy.
 const ANSWER: Duration = Duration::from_secs(60);
 
-pub fn trials() -> Vec<Trial> {
+pub fn trials(backend: Backend) -> Vec<Trial> {
     vec![
-        trial("a_guest_answers_ping_and_datagrams_of_all_sizes", echo),
-        trial("datagrams_from_a_guest_arrive_once_whole_in_order", guest_to_wire),
-        trial("datagrams_to_a_guest_arrive_once_whole_in_order", wire_to_guest),
-        trial("datagrams_between_guests_arrive_once_whole_in_order", guest_to_guest),
-        trial("two_guests_answer_at_once_under_their_own_addresses", two_guests),
+        trial(backend, "a_guest_answers_ping_and_datagrams_of_all_sizes", echo),
+        trial(backend, "datagrams_from_a_guest_arrive_once_whole_in_order", guest_to_wire),
+        trial(backend, "datagrams_to_a_guest_arrive_once_whole_in_order", wire_to_guest),
+        trial(backend, "datagrams_between_guests_arrive_once_whole_in_order", guest_to_guest),
+        trial(backend, "two_guests_answer_at_once_under_their_own_addresses", two_guests),
     ]
 }
 
@@ -39,9 +39,9 @@ fn peer_socket(port: u16) -> Outcome<UdpSocket> {
     Ok(socket)
 }
 
-fn echo(name: &str) -> Outcome {
+fn echo(test: &Test) -> Outcome {
     let vm = Vm::micro("vm0", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC);
-    let mut run = Run::start(name, &Scenario::new(vec![vm]))?;
+    let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
     run.expect(&format!("vm0| READY {FIRST} {FIRST_MAC}"))?;
     require!(answers(FIRST, STEP)?, "no answer to ping");
     for size in [0, 1, 56, 1000, 1472] {
@@ -62,10 +62,10 @@ fn echo(name: &str) -> Outcome {
     run.finish()
 }
 
-fn guest_to_wire(name: &str) -> Outcome {
+fn guest_to_wire(test: &Test) -> Outcome {
     let command_line = format!("ip={FIRST} peer=10.0.5.1 count={COUNT} window={WINDOW}");
     let vm = Vm::micro("vm0", "nic_blast", &command_line)?.nic(FIRST_MAC);
-    let mut run = Run::start(name, &Scenario::new(vec![vm]))?;
+    let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
     let socket = peer_socket(PORT)?;
     run.expect("vm0| READY")?;
     let count = traffic::sink(&socket)?;
@@ -74,38 +74,38 @@ fn guest_to_wire(name: &str) -> Outcome {
     run.finish()
 }
 
-fn wire_to_guest(name: &str) -> Outcome {
+fn wire_to_guest(test: &Test) -> Outcome {
     let vm = Vm::micro("vm0", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC);
-    let mut run = Run::start(name, &Scenario::new(vec![vm]))?;
+    let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
     run.expect("vm0| READY")?;
     traffic::blast(&peer_socket(PORT)?, (FIRST, PORT).into(), COUNT, WINDOW)?;
     run.expect("vm0| PASS nic_sink")?;
     run.finish()
 }
 
-fn guest_to_guest(name: &str) -> Outcome {
+fn guest_to_guest(test: &Test) -> Outcome {
     let command_line = format!("ip={FIRST} peer={SECOND} count={COUNT}");
     let vms = vec![
         Vm::micro("source", "nic_blast", &command_line)?.nic(FIRST_MAC),
         Vm::micro("sink", "nic_sink", &format!("ip={SECOND}"))?.nic(SECOND_MAC),
     ];
-    let mut run = Run::start(name, &Scenario::new(vms).free())?;
+    let mut run = Run::start(test, &Scenario::new(vms).free())?;
     run.expect("| PASS")?;
     run.expect("| PASS")?;
     run.finish()?;
     // The switch has learnt where both are: what is for one of them is not for the wire.
-    let frames = run.capture.as_ref().map(end_to_end::wire::Capture::from_weir).unwrap_or_default();
+    let frames = run.from_weir();
     let leaked = frames.iter().filter(|frame| frame.first().is_some_and(|first| first & 1 == 0)).count();
     require!(leaked == 0, "{leaked} frames between the guests left on the wire");
     Ok(())
 }
 
-fn two_guests(name: &str) -> Outcome {
+fn two_guests(test: &Test) -> Outcome {
     let vms = vec![
         Vm::micro("left", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
         Vm::micro("right", "nic_echo", &format!("ip={SECOND}"))?.nic(SECOND_MAC),
     ];
-    let mut run = Run::start(name, &Scenario::new(vms))?;
+    let mut run = Run::start(test, &Scenario::new(vms))?;
     run.expect("| READY")?;
     run.expect("| READY")?;
     require!(answers(FIRST, STEP)? && answers(SECOND, STEP)?, "a guest does not answer");
@@ -122,7 +122,7 @@ fn two_guests(name: &str) -> Outcome {
     stop(SECOND)?;
     run.expect("right| PASS nic_echo")?;
     run.finish()?;
-    let frames = run.capture.as_ref().map(end_to_end::wire::Capture::from_weir).unwrap_or_default();
+    let frames = run.from_weir();
     require!(!frames.is_empty(), "the capture saw nothing");
     require!(
         frames.iter().all(|frame| frame.get(6..12) != Some(&CARD_MAC)),

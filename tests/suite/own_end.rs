@@ -3,7 +3,7 @@
 use crate::trial;
 use end_to_end::failure::Context;
 use end_to_end::run::CLOSING_LINE;
-use end_to_end::{Failure, Outcome, Run, Scenario, Vm, artifacts, require};
+use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, Vm, artifacts, require};
 use libtest_mimic::Trial;
 use std::process::Command;
 
@@ -14,17 +14,17 @@ const MARK: &str = "r12 5e1f7e5700000012";
 const GENERAL: [&str; 15] =
     ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rbp", "rdi", "rsi", "rdx", "rcx", "rbx", "rax"];
 
-pub fn trials() -> Vec<Trial> {
+pub fn trials(backend: Backend) -> Vec<Trial> {
     vec![
-        trial("a_panic_of_weir_is_reported", |name| {
-            let report = end(name, "panic")?;
+        trial(backend, "a_panic_of_weir_is_reported", |test| {
+            let report = end(test, "panic")?;
             let first = &report[0];
             require!(first.starts_with("panicked at kernel/src/self_test.rs:"), "{first}");
             require!(first.ends_with(": the configuration asks for a panic"), "{first}");
             check(&report, "self_test::broken_invariant")
         }),
-        trial("an_exception_in_weir_is_reported", |name| {
-            let report = end(name, "exception")?;
+        trial(backend, "an_exception_in_weir_is_reported", |test| {
+            let report = end(test, "exception")?;
             require!(report[0].starts_with("exception 6 error 0x0 at 0xffffffff8"), "{}", report[0]);
             require!(report.iter().any(|line| line.contains(MARK)), "there is no {MARK}");
             check(&report, "self_test::exception")
@@ -33,9 +33,9 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// Runs two guests to their end, and then Weir to its own; the lines of its report.
-fn end(name: &str, kind: &'static str) -> Outcome<Vec<String>> {
+fn end(test: &Test, kind: &'static str) -> Outcome<Vec<String>> {
     let vms = vec![Vm::micro("left", "hello", "")?, Vm::micro("right", "timer", "")?];
-    let mut run = Run::start(name, &Scenario::new(vms).free().self_test(kind))?;
+    let mut run = Run::start(test, &Scenario::new(vms).free().self_test(kind))?;
     run.allow(REPORT);
     run.expect(CLOSING_LINE)?;
     run.expect("PANIC weir: stopped")?;

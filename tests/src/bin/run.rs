@@ -1,10 +1,13 @@
-//! `run-bochs IMAGE [--memory MIB]`: boots a disk image in Bochs, with the terminal as its COM1 and an 82540EM on
-//! a network of its own, whose other end answers at 10.0.5.1. Ctrl-] quits.
+//! `run FOLDER [--memory MIB] [--uefi]`: boots the images of a folder in an emulator, with the terminal as COM1 and a card on a
+//! network of its own, whose other end answers at 10.0.5.1. Ctrl-] quits. The environment variable `ACCEL` chooses the
+//! emulator.
 #![forbid(unsafe_code)]
 
-use end_to_end::bochs::{Bochs, Machine, Pace};
+use end_to_end::backend::Need;
+use end_to_end::emulator::Emulator;
 use end_to_end::failure::Context;
-use end_to_end::{Failure, Outcome, artifacts, namespace};
+use end_to_end::machine::{Firmware, Machine};
+use end_to_end::{Failure, Outcome, artifacts, choice, namespace};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use std::io::{IsTerminal, Read, Stdin, Write, stdin, stdout};
@@ -16,13 +19,13 @@ use std::time::Duration;
 
 /// Ctrl-].
 const QUIT: u8 = 0x1d;
-const USAGE: &str = "usage: run-bochs IMAGE [--memory MIB]";
+const USAGE: &str = "usage: run FOLDER [--memory MIB] [--uefi]";
 
 fn main() -> ExitCode {
-    match arguments().and_then(|(image, machine)| run(&image, &machine)) {
+    match arguments().and_then(|(images, machine)| run(&images, &machine)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("run-bochs: {failure}");
+            eprintln!("run: {failure}");
             ExitCode::FAILURE
         }
     }
@@ -30,30 +33,39 @@ fn main() -> ExitCode {
 
 fn arguments() -> Outcome<(PathBuf, Machine)> {
     let usage = || Failure::Wrong(USAGE.into());
-    let mut machine = Machine { pace: Pace::RealTime, ..Machine::default() };
-    let mut image = None;
+    let mut machine = Machine::default();
+    let mut images = None;
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--memory" => {
                 machine.memory = words.next().and_then(|text| text.parse().ok()).ok_or_else(usage)?;
             }
+            "--uefi" => machine.firmware = Firmware::Uefi,
             option if option.starts_with('-') => return Err(usage()),
-            path => image = Some(std::path::absolute(path).context(path)?),
+            path => images = Some(std::path::absolute(path).context(path)?),
         }
     }
-    Ok((image.ok_or_else(usage)?, machine))
+    Ok((images.ok_or_else(usage)?, machine))
 }
 
-fn run(image: &Path, machine: &Machine) -> Outcome {
+fn run(images: &Path, machine: &Machine) -> Outcome {
+    let (backend, reasons) = choice::for_run()?;
+    for reason in &reasons {
+        eprintln!("run: {reason}");
+    }
+    if let Some(reason) = backend.lacks(Need::Firmware(machine.firmware)) {
+        return Err(Failure::Wrong(reason.into()));
+    }
+    let image = images.join(machine.firmware.image());
     let folder = artifacts::target().join("run");
     std::fs::create_dir_all(&folder).context(format!("making {}", folder.display()))?;
     namespace::become_owner()?;
-    namespace::enter_network(&["tap0"])?;
-    let (mut bochs, serial) = Bochs::start(machine, image, &folder)?;
+    namespace::enter_network(&machine.taps())?;
+    let (mut emulator, serial) = Emulator::start(backend, machine, &image, &folder)?;
     let terminal = RawTerminal::enter()?;
     if terminal.is_some() {
-        eprint!("Bochs boots {}; Ctrl-] quits.\r\n", image.display());
+        eprint!("{backend} boots {}; Ctrl-] quits.\r\n", image.display());
     }
     let quit = connect(serial, terminal.is_some())?;
     drop(terminal);
@@ -61,7 +73,7 @@ fn run(image: &Path, machine: &Machine) -> Outcome {
         eprintln!("\nquit");
         return Ok(());
     }
-    bochs.wait_for_power_off(Duration::from_secs(60))
+    emulator.wait_for_power_off(Duration::from_secs(60))
 }
 
 /// Carries bytes both ways until the machine ends, or the user quits: then it is true.

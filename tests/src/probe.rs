@@ -1,0 +1,127 @@
+//! Whether QEMU with KVM works here and shows its guest a virtualization extension. A device node, or the host's
+//! word, proves neither: a machine of one boot sector is started, which says what it sees.
+
+use crate::backend::Backend;
+use crate::failure::Context;
+use crate::process::Process;
+use crate::qemu::Accelerator;
+use crate::{Failure, Outcome, artifacts, qemu};
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// A machine that works needs one second.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// A boot sector in 16-bit code: puts 1 for VT-x, 2 for SVM or 3 for neither on port 0xf4, the exit device of QEMU.
+#[rustfmt::skip]
+const PROBE: [u8; 43] = [
+    0x66, 0xb8, 0x01, 0x00, 0x00, 0x00,       // mov eax, 1
+    0x0f, 0xa2,                               // cpuid
+    0x66, 0xf7, 0xc1, 0x20, 0x00, 0x00, 0x00, // test ecx, 1 << 5   VMX [SDM2A CPUID]
+    0xb0, 0x01,                               // mov al, 1
+    0x75, 0x15,                               // jnz out
+    0x66, 0xb8, 0x01, 0x00, 0x00, 0x80,       // mov eax, 0x80000001
+    0x0f, 0xa2,                               // cpuid
+    0x66, 0xf7, 0xc1, 0x04, 0x00, 0x00, 0x00, // test ecx, 1 << 2   SVM [APM3 E.4.2]
+    0xb0, 0x02,                               // mov al, 2
+    0x75, 0x02,                               // jnz out
+    0xb0, 0x03,                               // mov al, 3
+    0xe6, 0xf4,                               // out: out 0xf4, al
+    0xf4,                                     // hlt
+];
+
+/// What a machine under QEMU sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extension {
+    /// VT-x.
+    Vtx,
+    /// SVM.
+    Svm,
+    /// Neither.
+    Neither,
+}
+
+/// Which backend with nested KVM works here. Tried once in a process.
+///
+/// # Errors
+/// The reason why none does.
+pub fn nested_kvm() -> Result<Backend, String> {
+    static FOUND: OnceLock<Result<Backend, String>> = OnceLock::new();
+    FOUND.get_or_init(try_nested_kvm).clone()
+}
+
+fn try_nested_kvm() -> Result<Backend, String> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+        .map_err(|error| format!("/dev/kvm cannot be opened: {error}"))?;
+    let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    // Without these there is nothing to nest, and the wait for a machine that hangs is spared.
+    if !flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm") {
+        return Err("/dev/kvm is there, but this machine's processor shows neither VT-x nor SVM".into());
+    }
+    match extension(Accelerator::Kvm, Accelerator::Kvm.cpu_model()) {
+        Ok(Extension::Vtx) => Ok(Backend::KvmVtx),
+        Ok(Extension::Svm) => Ok(Backend::KvmSvm),
+        Ok(Extension::Neither) => {
+            Err("KVM works but does not nest: see the parameter `nested` of kvm_intel or kvm_amd".into())
+        }
+        Err(failure) => Err(format!("KVM does not start a machine: {failure}")),
+    }
+}
+
+/// Starts a machine that says what it sees.
+///
+/// # Errors
+/// It does not start, or says nothing in time.
+pub fn extension(accelerator: Accelerator, cpu_model: &str) -> Outcome<Extension> {
+    let folder = artifacts::target().join("probe").join(format!("{}-{cpu_model}", std::process::id()));
+    fs::create_dir_all(&folder).context(format!("making {}", folder.display()))?;
+    let found = start(accelerator, cpu_model, &folder);
+    let _ = fs::remove_dir_all(&folder);
+    found
+}
+
+fn start(accelerator: Accelerator, cpu_model: &str, folder: &Path) -> Outcome<Extension> {
+    let mut sector = [0; 512];
+    sector[..PROBE.len()].copy_from_slice(&PROBE);
+    sector[510..].copy_from_slice(&[0x55, 0xaa]);
+    fs::write(folder.join("probe.img"), sector).context("probe.img")?;
+    let arguments: Vec<String> = format!(
+        "-machine pc -accel {} -cpu {cpu_model} -m 16 -nodefaults -no-user-config -display none -no-reboot \
+         -drive format=raw,snapshot=on,file=probe.img -device isa-debug-exit,iobase=0xf4",
+        accelerator.name()
+    )
+    .split_whitespace()
+    .map(str::to_owned)
+    .collect();
+    let mut process = Process::start(&qemu::program()?, &arguments, folder)?;
+    let status = process.wait(LIMIT)?;
+    // The exit device makes twice the value and one of it.
+    match status.code() {
+        Some(3) => Ok(Extension::Vtx),
+        Some(5) => Ok(Extension::Svm),
+        Some(7) => Ok(Extension::Neither),
+        _ => Err(Failure::Ended { status: status.to_string(), context: process.last_words() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_says_whether_it_sees_svm() {
+        assert_eq!(extension(Accelerator::Tcg, "max").unwrap(), Extension::Svm);
+        assert_eq!(extension(Accelerator::Tcg, "max,-svm").unwrap(), Extension::Neither);
+    }
+
+    #[test]
+    fn a_machine_that_does_not_start_says_why() {
+        let failure = extension(Accelerator::Tcg, "no-such-model").unwrap_err().to_string();
+        assert!(failure.contains("no-such-model"), "{failure}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Debian's kernel, unmodified: one boot for many checks, since a boot takes an emulator minutes.
+
+mod steps;
+mod transfer;
+
+use crate::trial_needing;
+use end_to_end::backend::Need;
+use end_to_end::initramfs::Entry;
+use end_to_end::machine::CardModel;
+use end_to_end::pinger::{answers, ping};
+use end_to_end::run::STEP;
+use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, Vm, require};
+use libtest_mimic::Trial;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, OnceLock};
+use steps::{BOOT, STEPS};
+use transfer::{TCP_BYTES, TRANSFER};
+
+const GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 11);
+const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 12);
+const PEER: &str = "10.0.5.1";
+const GUEST_MAC: &str = "52:54:00:05:00:11";
+const OTHER_MAC: &str = "52:54:00:05:00:12";
+const DATAGRAMS: u32 = 10_000;
+/// Datagrams on their way at a time: what a socket of the guest holds by default, 208 KiB, at 2.7 KiB each.
+const WINDOW: u32 = 64;
+/// Lines of the serial log in the report of a failure.
+const TAIL: usize = 40;
+
+/// Physical cards under the guest, whose own card is always the same.
+const CARDS: [CardModel; 3] = [CardModel::E1000, CardModel::E1000e, CardModel::Igb];
+
+/// One boot of one Linux guest: on which backend, and on which physical card.
+pub struct Boot {
+    backend: Backend,
+    card: CardModel,
+}
+
+type Results = BTreeMap<&'static str, Result<(), String>>;
+
+/// The tests that boot Linux on a backend, and those that share these boots.
+pub fn trials(backend: Backend) -> (Vec<Trial>, Vec<Trial>) {
+    let name = "two_linux_guests_and_the_wire_talk_to_each_other";
+    let mut boots = vec![trial_needing(backend, &[Need::Speed], name, two_guests)];
+    let mut rest = Vec::new();
+    for card in CARDS {
+        if let Some(need) = [Need::Card(card)].into_iter().find(|need| backend.lacks(*need).is_some()) {
+            rest.push(trial_needing(backend, &[need], format!("{card}::linux"), |_| Ok(())));
+            continue;
+        }
+        let mut steps = of_one_boot(Boot { backend, card }).into_iter();
+        boots.extend(steps.next());
+        rest.extend(steps);
+    }
+    (boots, rest)
+}
+
+/// The steps of one boot, each as a test; whichever runs first boots.
+fn of_one_boot(boot: Boot) -> Vec<Trial> {
+    let shared = Arc::new((boot, OnceLock::<Results>::new()));
+    STEPS
+        .iter()
+        .map(|step| {
+            let shared = Arc::clone(&shared);
+            let name = format!("{}::{}", shared.0.card, step.name);
+            trial_needing(shared.0.backend, step.needs, name, move |_| {
+                let (boot, results) = &*shared;
+                let result = results.get_or_init(|| run_steps(boot)).get(step.name);
+                match result {
+                    Some(Ok(())) => Ok(()),
+                    Some(Err(failure)) => Err(Failure::Wrong(failure.clone())),
+                    None => Err(Failure::Wrong("not reached: the guest did not boot".into())),
+                }
+            })
+        })
+        .collect()
+}
+
+/// Runs all steps in one boot; after one that fails the others are tried all the same.
+fn run_steps(boot: &Boot) -> Results {
+    let mut results = Results::new();
+    let place = Test { name: format!("linux-{}", boot.card), backend: boot.backend };
+    let mut run = match start(&place, boot.card, &["linux"]) {
+        Ok(run) => run,
+        Err(failure) => {
+            results.insert(STEPS[0].name, Err(failure.to_string()));
+            return results;
+        }
+    };
+    for step in &STEPS {
+        if step.needs.iter().any(|need| boot.backend.lacks(*need).is_some()) {
+            continue;
+        }
+        let result = (step.act)(&mut run, boot);
+        let broken = result.is_err() && step.name == STEPS[0].name;
+        results.insert(step.name, result.map_err(|failure| format!("{failure}\n{}", place.tail(TAIL))));
+        if broken {
+            break;
+        }
+    }
+    results
+}
+
+/// Starts one or two Linux guests, of which the first has the keyboard.
+fn start(test: &Test, card: CardModel, guests: &[&str]) -> Outcome<Run> {
+    let folder = test.empty_folder()?;
+    let files = [Entry { path: "tests/serve", contents: SERVE }];
+    let vms = guests
+        .iter()
+        .zip([(GUEST, GUEST_MAC, ""), (OTHER, OTHER_MAC, " weir.mtu=9000 weir.run=serve")])
+        .map(|(name, (ip, mac, more))| {
+            let command_line = format!("console=ttyS0,115200 weir.ip={ip}/24{more}");
+            Vm::linux(name, &command_line)?.with_files(&folder, &files).map(|vm| vm.nic(mac))
+        })
+        .collect::<Outcome<Vec<_>>>()?;
+    let mut scenario = Scenario::new(vms).on(&[card]);
+    scenario.machine.memory = 768;
+    Run::start_in(test.backend, folder, &scenario)
+}
+
+/// The second guest: takes a file over TCP, says its sum, and takes datagrams.
+const SERVE: &[u8] = b"nc -l -p 6002 | sha256sum\nweir-traffic sink\n";
+
+/// The first guest has the keyboard; the second serves.
+fn two_guests(test: &Test) -> Outcome {
+    let mut run = start(test, CardModel::E1000, &["linux", "server"])?;
+    run.expect_within("linux| weir guest: up", BOOT)?;
+    run.expect_within("/ # ", BOOT)?;
+    require!(answers(GUEST, STEP)? && answers(OTHER, BOOT)?, "a guest does not answer the wire");
+    run.shell("linux", &format!("ping -c 5 {OTHER}"), STEP)?;
+    run.shell("linux", "ip link set eth0 mtu 9000", STEP)?;
+    run.shell("linux", &format!("ping -c 3 -s 8972 {OTHER}"), STEP)?;
+    run.shell("linux", &format!("head -c {TCP_BYTES} /dev/urandom > /tmp/a"), TRANSFER)?;
+    let shown = run.shell("linux", "sha256sum /tmp/a", TRANSFER)?;
+    run.shell("linux", &format!("nc {OTHER} 6002 < /tmp/a"), TRANSFER)?;
+    let sent = shown.split_whitespace().find(|word| word.len() == 64).unwrap_or("no sum").to_owned();
+    run.shell("linux", &format!("weir-traffic blast {OTHER} {DATAGRAMS} {WINDOW}"), TRANSFER)?;
+    require!(run.console.count(&format!("{sent}  -")) == 1, "the server's sum is not {sent}");
+    run.expect("TEST serve PASS")?;
+    for size in [0, 1472] {
+        let tally = ping(GUEST, 5, size, STEP)?;
+        require!(tally.missed.is_empty(), "from the wire, after the other guest's end: {tally:?}");
+    }
+    run.console.type_text("poweroff -f\n")?;
+    run.finish()
+}

@@ -1,0 +1,171 @@
+//! What is tried in one boot of a Linux guest, in order. Each step leaves the network as it found it.
+
+use super::{Boot, GUEST, GUEST_MAC, PEER};
+use crate::linux::transfer::{tcp, udp};
+use end_to_end::backend::Need;
+use end_to_end::pinger::{answers, ping};
+use end_to_end::run::STEP;
+use end_to_end::{Outcome, Run, namespace, require};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Six thousand million instructions, on a busy machine.
+pub const BOOT: Duration = Duration::from_secs(1200);
+
+/// Warnings that the same kernel prints without Weir as well: on QEMU 7.2 (`-M pc`), and on Bochs 2.7 with this
+/// processor model.
+const PLAIN_WARNINGS: [&str; 3] = [
+    "tsc: Unable to calibrate against PIT",
+    "fail to add MMCONFIG information, can't access extended PCI",
+    "RETBleed: WARNING: Spectre v2 mitigation leaves CPU vulnerable to RETBleed attacks",
+];
+
+/// A step: name, what the backend must have for it, and what is done.
+pub struct Step {
+    pub name: &'static str,
+    pub needs: &'static [Need],
+    pub act: fn(&mut Run, &Boot) -> Outcome,
+}
+
+const fn step(name: &'static str, act: fn(&mut Run, &Boot) -> Outcome) -> Step {
+    Step { name, needs: &[], act }
+}
+
+pub const STEPS: [Step; 12] = [
+    step("linux_boots_to_a_shell", boots_to_a_shell),
+    step("linux_prints_no_warning_of_its_own", prints_no_warning),
+    step("linux_probes_the_e1000", probes_the_card),
+    step("linux_and_the_wire_ping_each_other", pings),
+    step("linux_tcp_keeps_4_mib_each_way", tcp),
+    step("linux_udp_arrives_once_whole_in_order", udp),
+    step("linux_sends_jumbo_frames", sends_jumbo_frames),
+    Step {
+        name: "linux_and_the_wire_exchange_jumbo_frames",
+        needs: &[Need::JumboFromWire],
+        act: exchanges_jumbo_frames,
+    },
+    step("linux_sets_the_link_down_and_up_20_times", link_down_and_up),
+    Step { name: "linux_sees_the_cable_pulled_and_put_back", needs: &[Need::Cable], act: cable },
+    step("linux_reloads_the_driver", reloads_the_driver),
+    step("linux_powers_off", powers_off),
+];
+
+fn boots_to_a_shell(run: &mut Run, _: &Boot) -> Outcome {
+    run.expect_within("weir guest: up", BOOT)?;
+    run.expect("/ # ")?;
+    run.shell("linux", "true", STEP).map(drop)
+}
+
+fn prints_no_warning(run: &mut Run, _: &Boot) -> Outcome {
+    let shown = run.shell("linux", "dmesg -r | grep '^<[0-4]>' || true", STEP)?;
+    let own: Vec<&str> = shown
+        .lines()
+        .filter(|line| line.starts_with('<') && !PLAIN_WARNINGS.iter().any(|plain| line.contains(plain)))
+        .collect();
+    require!(own.is_empty(), "{}", own.join("\n"));
+    Ok(())
+}
+
+fn probes_the_card(run: &mut Run, _: &Boot) -> Outcome {
+    let shown = run.shell("linux", "dmesg | grep e1000", STEP)?;
+    for text in [GUEST_MAC, "Intel(R) PRO/1000 Network Connection", "NIC Link is Up 1000 Mbps Full Duplex"] {
+        require!(shown.contains(text), "\"{text}\" is missing in: {shown}");
+    }
+    Ok(())
+}
+
+fn pings(run: &mut Run, _: &Boot) -> Outcome {
+    ping_out(run)?;
+    for size in [0, 56, 1472] {
+        let tally = ping(GUEST, 5, size, STEP)?;
+        require!(tally.missed.is_empty(), "from the wire, {size} bytes: {tally:?}");
+    }
+    Ok(())
+}
+
+/// The guest pings the peer; its own time-out is in emulated time, which stands still for nobody, so one of several
+/// answers is enough here. That none is lost is tested from the wire.
+fn ping_out(run: &mut Run) -> Outcome {
+    run.shell("linux", &format!("ping -c 5 {PEER}"), STEP).map(drop)
+}
+
+/// The peer's MTU is 1500 here: what it does with such a frame is its own matter.
+fn sends_jumbo_frames(run: &mut Run, _: &Boot) -> Outcome {
+    run.shell("linux", "ip link set eth0 mtu 9000", STEP)?;
+    run.shell("linux", &format!("ping -c 1 -W 1 -s 8972 {PEER} >/dev/null || true"), STEP)?;
+    let longest = run.from_weir().iter().map(Vec::len).max().unwrap_or(0);
+    run.shell("linux", "ip link set eth0 mtu 1500", STEP)?;
+    require!(longest == 9014, "the longest frame on the wire has {longest} bytes");
+    require!(answers(GUEST, STEP)?, "no answer to ping with the MTU at 1500 again");
+    Ok(())
+}
+
+fn exchanges_jumbo_frames(run: &mut Run, _: &Boot) -> Outcome {
+    namespace::ip(&["link", "set", "dev", "tap0", "mtu", "9000"])?;
+    run.shell("linux", "ip link set eth0 mtu 9000", STEP)?;
+    require!(answers(GUEST, STEP)?, "no answer to ping with the MTU at 9000");
+    run.shell("linux", &format!("ping -c 3 -s 8972 {PEER}"), STEP)?;
+    for size in [1473, 2000, 4096, 8971, 8972] {
+        let tally = ping(GUEST, 5, size, STEP)?;
+        require!(tally.missed.is_empty(), "from the wire, {size} bytes: {tally:?}");
+    }
+    let frames = run.captures.first().map(end_to_end::wire::Capture::frames).unwrap_or_default();
+    for from_weir in [true, false] {
+        let longest =
+            frames.iter().filter(|frame| frame.from_weir == from_weir).map(|frame| frame.bytes.len()).max();
+        require!(longest == Some(9014), "longest frame, from Weir {from_weir}: {longest:?}");
+    }
+    run.shell("linux", "ip link set eth0 mtu 1500", STEP)?;
+    namespace::ip(&["link", "set", "dev", "tap0", "mtu", "1500"])?;
+    require!(answers(GUEST, STEP)?, "no answer to ping with the MTU at 1500 again");
+    Ok(())
+}
+
+fn link_down_and_up(run: &mut Run, _: &Boot) -> Outcome {
+    let cycle = "ip link set eth0 down; ip link set eth0 up";
+    run.shell("linux", &format!("for i in $(seq 20); do {cycle}; done"), STEP)?;
+    require!(answers(GUEST, STEP)?, "no answer to ping afterwards");
+    ping_out(run)
+}
+
+/// Pulls the cable of the physical card and puts it back: Weir says so, the guest's card loses and finds its carrier,
+/// and traffic goes on. QEMU holds frames that were sent meanwhile, and delivers them late.
+fn cable(run: &mut Run, _: &Boot) -> Outcome {
+    for _ in 0..3 {
+        run.emulator.set_link(0, false)?;
+        run.expect("nic0: link down")?;
+        wait_for_carrier(run, "0")?;
+        run.emulator.set_link(0, true)?;
+        run.expect("nic0: link up, 1000 Mb/s, full duplex")?;
+        wait_for_carrier(run, "1")?;
+        require!(answers(GUEST, STEP)?, "no answer to ping with the cable back");
+    }
+    ping_out(run)
+}
+
+/// The guest's driver looks at its card every two seconds, or when it interrupts.
+fn wait_for_carrier(run: &mut Run, wanted: &str) -> Outcome {
+    let start = Instant::now();
+    loop {
+        let shown = run.shell("linux", "cat /sys/class/net/eth0/carrier", STEP)?;
+        if shown.lines().any(|line| line.trim() == wanted) {
+            return Ok(());
+        }
+        require!(start.elapsed() < STEP, "the guest's carrier is not {wanted}: {shown}");
+        sleep(Duration::from_millis(100));
+    }
+}
+
+fn reloads_the_driver(run: &mut Run, _: &Boot) -> Outcome {
+    for _ in 0..3 {
+        run.shell("linux", "rmmod e1000 && insmod /modules/e1000.ko", STEP)?;
+    }
+    run.shell("linux", &format!("ip addr add {GUEST}/24 dev eth0 && ip link set eth0 up"), STEP)?;
+    require!(answers(GUEST, STEP)?, "no answer to ping afterwards");
+    ping_out(run)
+}
+
+fn powers_off(run: &mut Run, _: &Boot) -> Outcome {
+    run.console.type_text("poweroff -f\n")?;
+    run.finish()
+}

@@ -6,6 +6,7 @@ use crate::memory::{Frames, heap, physical};
 use crate::net::Network;
 use crate::scheduler::Scheduler;
 use crate::self_test;
+use crate::usage;
 use crate::virt::{extended, vmx};
 use crate::vm::Vm;
 use ::log::LevelFilter;
@@ -56,6 +57,7 @@ enum BootError {
 }
 
 fn start(info: &'static mut BootInfo) -> ! {
+    usage::begin();
     crate::log::init();
     descriptors::load();
     interrupts::load();
@@ -121,15 +123,24 @@ fn boot(info: &'static mut BootInfo) -> Result<Scheduler<vmx::Vcpu>, BootError> 
     }
     let mut network = Network::new(&mut frames, &machine, &mut io_apics, &functions, system)?;
     network.attach(&vms)?;
+    log_memory(&frames, vms.iter().map(Vm::memory_bytes).sum(), info.ramdisk_len);
+    ::log::info!("booted in {} ms", clock::now().as_nanos() / 1_000_000);
+    Ok(Scheduler::new(vms, network))
+}
+
+/// Says who has the machine's memory.
+fn log_memory(frames: &Frames, guests: u64, images: u64) {
     let (used, size) = heap::usage();
     ::log::info!(
-        "memory left {} MiB, heap {} of {} KiB, booted in {} ms",
-        frames.left() >> 20,
+        "memory: guests {} KiB, images {} KiB, kernel and loader {} KiB, Weir's tables, rings and heap {} KiB, left {} KiB; of the heap {} of {} KiB used",
+        guests >> 10,
+        images >> 10,
+        (frames.loader().saturating_sub(images)) >> 10,
+        (frames.total() - frames.left() - guests) >> 10,
+        frames.left() >> 10,
         used >> 10,
-        size >> 10,
-        clock::now().as_nanos() / 1_000_000
+        size >> 10
     );
-    Ok(Scheduler::new(vms, network))
 }
 
 fn ramdisk(info: &BootInfo) -> Result<&'static [u8], BootError> {

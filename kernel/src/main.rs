@@ -17,6 +17,7 @@ mod net;
 mod panic;
 mod scheduler;
 mod self_test;
+mod usage;
 mod virt;
 mod vm;
 

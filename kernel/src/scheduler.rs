@@ -3,6 +3,7 @@
 use crate::hardware::{clock, cpu, interrupt_controllers, interrupts};
 use crate::log::{output, serial};
 use crate::net::Network;
+use crate::usage;
 use crate::virt::VirtualCpu;
 use crate::virt::dispatch::{Action, dispatch};
 use crate::virt::exit::Exit;
@@ -53,6 +54,7 @@ impl<V: VirtualCpu> Scheduler<V> {
             vm.log_statistics();
         }
         self.network.log_statistics();
+        usage::log_statistics(self.vms.iter().map(Vm::ticks_inside).sum());
         log::info!("all guests stopped, powering off");
     }
 
@@ -98,7 +100,8 @@ impl<V: VirtualCpu> Scheduler<V> {
     /// Runs one guest until its slice is over, it has nothing to do, or it stops.
     fn run_slice(&mut self, index: usize, start: Instant) {
         self.activate(index);
-        self.vms[index].note_return(cpu::rdtsc());
+        usage::note_turn();
+        self.vms[index].note_turn(cpu::rdtsc());
         let end = start + SLICE;
         let mut now = start;
         loop {
@@ -157,7 +160,7 @@ impl<V: VirtualCpu> Scheduler<V> {
         let now = clock::now();
         if self.due > now {
             interrupt_controllers::wake_in((self.due - now).as_nanos() as u64);
-            cpu::wait_for_interrupt();
+            usage::idle(cpu::wait_for_interrupt);
             interrupt_controllers::cancel_wake();
         }
     }

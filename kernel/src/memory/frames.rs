@@ -37,6 +37,7 @@ struct Free {
 pub struct Frames {
     free: heapless::Vec<Free, 128>,
     total: u64,
+    loader: u64,
 }
 
 impl Frames {
@@ -52,7 +53,13 @@ impl Frames {
                 total += end - start;
             }
         }
-        Self { free, total }
+        let loader = regions.iter().filter(|r| r.kind == MemoryRegionKind::Bootloader);
+        Self { free, total, loader: loader.map(|r| r.end - r.start).sum() }
+    }
+
+    /// Bytes that the loader has put something into that stays: the kernel, its stack and page tables, the ramdisk.
+    pub fn loader(&self) -> u64 {
+        self.loader
     }
 
     /// Bytes that were usable at the start.
@@ -114,6 +121,7 @@ mod tests {
             region(0x30_0000, 0x40_0000, MemoryRegionKind::Bootloader),
         ]);
         assert_eq!(frames.total(), 0x10_0000);
+        assert_eq!(frames.loader(), 0x10_0000);
     }
 
     #[test]

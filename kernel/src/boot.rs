@@ -2,7 +2,7 @@
 
 use crate::hardware::{acpi, clock, cpu, descriptors, interrupt_controllers, interrupts, pci, power};
 use crate::log::serial;
-use crate::memory::{Frames, heap, physical};
+use crate::memory::{Frames, copy, heap, physical};
 use crate::net::Network;
 use crate::scheduler::Scheduler;
 use crate::self_test;
@@ -75,6 +75,7 @@ fn boot(info: &'static mut BootInfo) -> Result<Scheduler<vmx::Vcpu>, BootError> 
     let offset = info.physical_memory_offset.into_option().ok_or(BootError::NoDirectMap)?;
     // SAFETY: the loader mapped all of physical memory there, and nothing has used the map before.
     unsafe { physical::set_direct_map(offset) };
+    copy::init();
     let mut frames = Frames::new(&info.memory_regions);
     heap::init(&mut frames, HEAP)?;
     let machine = acpi::discover(info.rsdp_addr.into_option())?;

@@ -1,16 +1,14 @@
 //! From the loader's hand-over to the first guest instruction. The only file that names the loader.
 
-use crate::hardware::{acpi, clock, cpu, descriptors, interrupt_controllers, interrupts, pci, power};
-use crate::log::serial;
+use crate::hardware::interrupt_controllers::IoApics;
+use crate::hardware::{acpi, clock, cores, cpu, descriptors, interrupt_controllers, interrupts, pci, power};
+use crate::launch::Guests;
+use crate::log::{framebuffer, serial};
 use crate::memory::{Frames, copy, heap, physical};
-use crate::net::Network;
-use crate::scheduler::Scheduler;
-use crate::self_test;
-use crate::usage;
-use crate::virt::{extended, vmx};
-use crate::vm::Vm;
+use crate::scheduler::End;
+use crate::virt::{self, extended};
+use crate::{self_test, usage};
 use ::log::LevelFilter;
-use alloc::vec::Vec;
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::{BootInfo, entry_point};
 use config::{Bundle, LogLevel};
@@ -51,27 +49,55 @@ enum BootError {
     #[error(transparent)]
     Virtualization(#[from] crate::virt::VirtError),
     #[error(transparent)]
-    Network(#[from] crate::net::NetworkError),
-    #[error(transparent)]
-    Vm(#[from] crate::vm::VmError),
+    Launch(#[from] crate::launch::LaunchError),
 }
 
 fn start(info: &'static mut BootInfo) -> ! {
     usage::begin();
-    crate::log::init();
-    descriptors::load();
+    // What each core has for itself comes first: everything else may use it.
+    descriptors::load(cores::BOOT_CORE, descriptors::boot_stacks());
     interrupts::load();
+    crate::log::init();
+    show_log(info);
     match boot(info) {
-        Ok(mut scheduler) => {
-            scheduler.run();
+        Ok(end) => {
             self_test::run();
+            match end {
+                End::AllStopped | End::PowerOff => power::off(),
+                End::Reboot => power::reset(),
+            }
         }
-        Err(error) => ::log::error!("{error}"),
+        Err(error) => {
+            // Whoever stands before the screen must be able to read why.
+            ::log::error!("{error}");
+            ::log::error!("Weir cannot start: the processor halts here");
+            cpu::halt_forever()
+        }
     }
-    power::off()
 }
 
-fn boot(info: &'static mut BootInfo) -> Result<Scheduler<vmx::Vcpu>, BootError> {
+/// Has the log on the screen, if the firmware has set one up, and says so where it is the only place.
+fn show_log(info: &mut BootInfo) {
+    if let Some(screen) = info.framebuffer.take() {
+        let layout = screen.info();
+        let layout = framebuffer::Layout {
+            width: layout.width,
+            height: layout.height,
+            line_bytes: layout.stride * layout.bytes_per_pixel,
+            pixel_bytes: layout.bytes_per_pixel,
+        };
+        framebuffer::init(screen.into_buffer(), layout);
+    }
+    if !serial::present() {
+        ::log::warn!(
+            "no serial port answers at 0x3f8: the log is on the screen only, and no console can be reached"
+        );
+    }
+}
+
+/// Brings the machine up and runs its guests until the last has stopped.
+fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
+    pci::quiesce_all();
     let offset = info.physical_memory_offset.into_option().ok_or(BootError::NoDirectMap)?;
     // SAFETY: the loader mapped all of physical memory there, and nothing has used the map before.
     unsafe { physical::set_direct_map(offset) };
@@ -90,58 +116,20 @@ fn boot(info: &'static mut BootInfo) -> Result<Scheduler<vmx::Vcpu>, BootError> 
     );
     power::init(&machine);
     interrupt_controllers::init_local(&mut frames)?;
-    let mut io_apics = interrupt_controllers::IoApics::new(&machine, &mut frames)?;
+    let mut io_apics = IoApics::new(&machine, &mut frames)?;
     io_apics.route_isa(&machine, serial::ISA_IRQ, interrupts::SERIAL_VECTOR);
-    let functions = pci::enumerate();
-    for function in &functions {
-        let (msi, msix) = function.message_interrupts;
-        ::log::info!(
-            target: "weir::hardware::pci",
-            "{function} class {:02x}{:02x} line {}{}{}",
-            function.class.0,
-            function.class.1,
-            function.interrupt_line,
-            if msi { " MSI" } else { "" },
-            if msix { " MSI-X" } else { "" }
-        );
-    }
     extended::init();
-    vmx::enter_operation(&mut frames)?;
     mmio::prepare();
-
     let bundle = Bundle::parse(ramdisk(info)?)?;
-    let system = bundle.system();
-    self_test::prepare(system.host.self_test);
-    ::log::set_max_level(match system.host.log_level {
+    let host = bundle.system().host;
+    self_test::prepare(host.self_test);
+    ::log::set_max_level(match host.log_level {
         LogLevel::Error => LevelFilter::Error,
         LogLevel::Warn => LevelFilter::Warn,
         LogLevel::Info => LevelFilter::Info,
         LogLevel::Debug => LevelFilter::Debug,
     });
-    let mut vms = Vec::new();
-    for (number, vm) in system.vms.iter().enumerate() {
-        vms.push(Vm::new(&mut frames, number, vm, &bundle)?);
-    }
-    let mut network = Network::new(&mut frames, &machine, &mut io_apics, &functions, system)?;
-    network.attach(&vms)?;
-    log_memory(&frames, vms.iter().map(Vm::memory_bytes).sum(), info.ramdisk_len);
-    ::log::info!("booted in {} ms", clock::now().as_nanos() / 1_000_000);
-    Ok(Scheduler::new(vms, network))
-}
-
-/// Says who has the machine's memory.
-fn log_memory(frames: &Frames, guests: u64, images: u64) {
-    let (used, size) = heap::usage();
-    ::log::info!(
-        "memory: guests {} KiB, images {} KiB, kernel and loader {} KiB, Weir's tables, rings and heap {} KiB, left {} KiB; of the heap {} of {} KiB used",
-        guests >> 10,
-        images >> 10,
-        (frames.loader().saturating_sub(images)) >> 10,
-        (frames.total() - frames.left() - guests) >> 10,
-        frames.left() >> 10,
-        used >> 10,
-        size >> 10
-    );
+    Ok(virt::with_this_machine(Guests { frames, machine, io_apics, bundle })??)
 }
 
 fn ramdisk(info: &BootInfo) -> Result<&'static [u8], BootError> {

@@ -1,13 +1,17 @@
 //! The end of Weir itself: a broken invariant or an exception of our own. Says all that is known and stops.
 
-use crate::hardware::cpu;
 use crate::hardware::interrupts::Frame;
+use crate::hardware::{clock, cores, cpu, interrupt_controllers};
 use crate::log::{line, output, tail};
 use crate::vm::history;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
-static PANICKING: AtomicBool = AtomicBool::new(false);
+/// The core that panics, plus one; zero while none does.
+static PANICKING: AtomicUsize = AtomicUsize::new(0);
+
+/// How long other cores are given to stop.
+const GRACE_NANOS: u64 = 1_000_000;
 
 const GENERAL: [&str; 15] =
     ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rbp", "rdi", "rsi", "rdx", "rcx", "rbx", "rax"];
@@ -21,7 +25,11 @@ const KERNEL: u64 = 0xffff_ffff_8000_0000;
 
 macro_rules! say {
     ($($text:tt)*) => {
-        output::log_line(|out| line(out, "PANIC", "weir", &format_args!($($text)*)))
+        // Nobody else moves lines out of the machine any more.
+        {
+            output::log_line(|out| line(out, "PANIC", "weir", &format_args!($($text)*)));
+            output::flush();
+        }
     };
 }
 
@@ -78,14 +86,28 @@ fn say_registers(general: &[u64; GENERAL.len()]) {
     say!("  cr2 {cr2:016x}  cr3 {:016x}", cr3.start_address().as_u64());
 }
 
-/// Makes the log usable again, whoever held it.
+/// Stops the other cores and makes the log usable again, whoever held it.
 fn begin() {
-    if PANICKING.swap(true, Ordering::Relaxed) {
+    x86_64::instructions::interrupts::disable();
+    let me = cores::current() + 1;
+    if PANICKING.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         cpu::halt_forever(); // a panic while panicking: nothing more can be said
     }
-    x86_64::instructions::interrupts::disable();
-    // SAFETY: interrupts are off and this path never returns to whoever held the locks.
+    interrupt_controllers::interrupt_others();
+    // They need a moment to take the NMI: what they were writing is then whole or lost, but not mixed in.
+    let start = cpu::rdtsc();
+    while cpu::rdtsc() - start < clock::ticks(GRACE_NANOS) {}
+    // SAFETY: interrupts are off, the other cores have stopped, and this path never returns to whoever held the
+    // locks.
     unsafe { output::break_locks() }
+}
+
+/// Ends this core if another one panics.
+pub fn halt_if_elsewhere() {
+    let panicking = PANICKING.load(Ordering::Acquire);
+    if panicking != 0 && panicking != cores::current() + 1 {
+        cpu::halt_forever();
+    }
 }
 
 fn finish(at: Option<u64>, frame: u64) -> ! {

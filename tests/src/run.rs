@@ -157,7 +157,15 @@ impl Run {
     /// # Errors
     /// A line was not expected, or the emulator ended otherwise.
     pub fn finish(&mut self) -> Outcome {
-        self.expect(CLOSING_LINE)?;
+        self.finish_with(CLOSING_LINE)
+    }
+
+    /// The same when Weir ends it for another reason, which is its closing line.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_with(&mut self, line: &str) -> Outcome {
+        self.expect(line)?;
         self.emulator.wait_for_power_off(STEP)?;
         self.console.wait_for_end(STEP)
     }

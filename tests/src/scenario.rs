@@ -17,6 +17,8 @@ pub struct Vm {
     initrd: Option<PathBuf>,
     command_line: String,
     vnics: Vec<Vnic>,
+    /// Further fields of its `[[vm]]`, as lines.
+    fields: Vec<String>,
 }
 
 /// A vNIC of a VM.
@@ -40,6 +42,7 @@ impl Vm {
             initrd: None,
             command_line: command_line.into(),
             vnics: Vec::new(),
+            fields: Vec::new(),
         })
     }
 
@@ -55,7 +58,36 @@ impl Vm {
             initrd: Some(artifacts::linux("initrd.cpio")?),
             command_line: command_line.into(),
             vnics: Vec::new(),
+            fields: Vec::new(),
         })
+    }
+
+    /// Pins it to a core.
+    #[must_use]
+    pub fn on_core(mut self, core: u32) -> Self {
+        self.fields.push(format!("cpu = {core}"));
+        self
+    }
+
+    /// Gives it other than the usual 1000 shares.
+    #[must_use]
+    pub fn shares(mut self, shares: u32) -> Self {
+        self.fields.push(format!("shares = {shares}"));
+        self
+    }
+
+    /// It is not started again when it crashes.
+    #[must_use]
+    pub fn crashes_once(mut self) -> Self {
+        self.fields.push("restart = \"never\"".into());
+        self
+    }
+
+    /// It is not started at boot.
+    #[must_use]
+    pub fn not_started(mut self) -> Self {
+        self.fields.push("autostart = false".into());
+        self
     }
 
     /// Adds files to the initramfs, which `folder` then holds.
@@ -93,6 +125,9 @@ impl Vm {
             let _ = writeln!(text, "initrd = {initrd:?}");
         }
         let _ = writeln!(text, "cmdline = {:?}", self.command_line);
+        for field in &self.fields {
+            let _ = writeln!(text, "{field}");
+        }
         for vnic in &self.vnics {
             let _ = writeln!(text, "\n[[vm.vnic]]\nmodel = \"82540EM\"\nmac = {:?}", vnic.mac);
             if vnic.uplink < cards {

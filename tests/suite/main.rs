@@ -5,6 +5,7 @@
 
 mod cards;
 mod guests;
+mod lifecycle;
 mod linux;
 mod misbehaviour;
 mod network;
@@ -51,6 +52,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
     for &backend in backends {
         trials.extend(guests::trials(backend));
         trials.extend(misbehaviour::trials(backend));
+        trials.extend(lifecycle::trials(backend));
         trials.extend(network::trials(backend));
         trials.extend(cards::trials(backend));
         trials.extend(own_end::trials(backend));
@@ -71,18 +73,18 @@ fn trial(
     })
 }
 
-/// The same for a test that not every backend can run. Where one cannot, the list of tests says why, and counts it as
-/// ignored.
+/// The same for a test that not every backend can run. Where one cannot, the output says why, and the list of tests
+/// has it as ignored.
 fn trial_needing(
     backend: Backend,
     needs: &[Need],
     name: impl Into<String>,
     test: impl FnOnce(&Test) -> Outcome + Send + 'static,
 ) -> Trial {
-    match needs.iter().find_map(|need| backend.lacks(*need)) {
-        None => trial(backend, name, test),
-        Some(reason) => Trial::test(format!("{backend}::{}", name.into()), move || Err(reason.into()))
-            .with_kind(format!("not run: {reason}"))
-            .with_ignored_flag(true),
-    }
+    let Some(reason) = needs.iter().find_map(|need| backend.lacks(*need)) else {
+        return trial(backend, name, test);
+    };
+    let name = format!("{backend}::{}", name.into());
+    eprintln!("{name}: not run: {reason}");
+    Trial::test(name, move || Err(reason.into())).with_ignored_flag(true)
 }

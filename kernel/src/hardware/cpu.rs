@@ -41,6 +41,12 @@ pub fn wait_for_interrupt() {
     unsafe { asm!("sti", "hlt", "cli", options(nomem, nostack)) }
 }
 
+/// Takes the interrupts that have arrived, and returns with interrupts off again.
+pub fn take_interrupts() {
+    // SAFETY: the handlers only record what happened; STI takes effect after the NOP.
+    unsafe { asm!("sti", "nop", "cli", options(nomem, nostack)) }
+}
+
 /// Stops this processor for good.
 pub fn halt_forever() -> ! {
     loop {

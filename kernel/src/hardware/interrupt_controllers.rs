@@ -1,11 +1,12 @@
 //! The machine's own local APIC and IO-APICs. The 8259s are masked for good.
 
 use super::acpi::Machine;
-use super::{cpu, interrupts};
+use super::cores::{self, PerCore, per_core};
+use super::{clock, cpu, interrupts};
 use crate::memory::Frames;
 use crate::memory::window::{self, Window, WindowError};
 use base::HostPhysical;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use x86_64::instructions::port::Port;
 
 const IA32_APIC_BASE: u32 = 0x1b;
@@ -23,6 +24,17 @@ const LVT_LINT1: u32 = 0x360;
 const TIMER_INITIAL: u32 = 0x380;
 const TIMER_CURRENT: u32 = 0x390;
 const TIMER_DIVIDE: u32 = 0x3e0;
+
+/// The interrupt command register; in x2APIC mode the low part's MSR is all of it.
+const COMMAND: u32 = 0x300;
+const COMMAND_HIGH: u32 = 0x310;
+const COMMAND_INIT: u32 = 5 << 8;
+const COMMAND_STARTUP: u32 = 6 << 8;
+const COMMAND_PENDING: u32 = 1 << 12;
+const COMMAND_ASSERT: u32 = 1 << 14;
+const COMMAND_OTHERS: u32 = 3 << 18;
+/// Nanoseconds until an interrupt command must have left.
+const SEND_PATIENCE: u64 = 1_000_000;
 
 const LVT_MASKED: u32 = 1 << 16;
 const LVT_NMI: u32 = 4 << 8;
@@ -52,7 +64,7 @@ fn write(register: u32, value: u32) {
     }
 }
 
-/// Masks the 8259s, and switches the local APIC on: x2APIC where there is one.
+/// Masks the 8259s, and switches the local APIC of the boot core on: x2APIC where there is one.
 ///
 /// # Errors
 /// When its page cannot be mapped.
@@ -63,27 +75,17 @@ pub fn init_local(frames: &mut Frames) -> Result<(), WindowError> {
         primary.write(0xff);
         secondary.write(0xff);
     }
-    let base = cpu::rdmsr(IA32_APIC_BASE);
     let x2apic = cpu::cpuid(1, 0).ecx & CPUID_1_ECX_X2APIC != 0;
-    let mode = if x2apic { APIC_BASE_ENABLE | APIC_BASE_X2APIC } else { APIC_BASE_ENABLE };
-    // SAFETY: enabling, then x2APIC from enabled, are legal transitions [SDM3A 11.12.5].
-    unsafe {
-        cpu::wrmsr(IA32_APIC_BASE, base | APIC_BASE_ENABLE);
-        cpu::wrmsr(IA32_APIC_BASE, base | mode);
-    }
     X2APIC.store(x2apic, Ordering::Relaxed);
     if !x2apic {
-        let page = HostPhysical(base & 0x000f_ffff_ffff_f000);
+        let page = HostPhysical(cpu::rdmsr(IA32_APIC_BASE) & 0x000f_ffff_ffff_f000);
         let mapped = window::map(frames, page, 4096)?;
         XAPIC.call_once(|| mapped.address());
     }
-    write(SPURIOUS, SPURIOUS_ENABLE | u32::from(interrupts::SPURIOUS_VECTOR));
-    write(LVT_LINT0, LVT_MASKED);
+    switch_on();
     write(LVT_LINT1, LVT_NMI);
-    write(TIMER_DIVIDE, DIVIDE_BY_1);
-    write(LVT_TIMER, LVT_MASKED);
     TIMER_HZ.call_once(measure_timer);
-    write(LVT_TIMER, interrupts::TIMER_VECTOR.into());
+    cores::note_running(cores::BOOT_CORE, id());
     log::info!(
         "local APIC {} in {} mode, timer {} Hz",
         id(),
@@ -93,15 +95,84 @@ pub fn init_local(frames: &mut Frames) -> Result<(), WindowError> {
     Ok(())
 }
 
-/// Counts the timer for 10 ms of the calibrated TSC.
-fn measure_timer() -> u64 {
-    let ticks = super::clock::ticks(10_000_000);
+/// Switches the local APIC of this core on, in the mode that [`init_local`] chose.
+pub fn switch_on() {
+    let base = cpu::rdmsr(IA32_APIC_BASE);
+    let x2apic = X2APIC.load(Ordering::Relaxed);
+    let mode = if x2apic { APIC_BASE_ENABLE | APIC_BASE_X2APIC } else { APIC_BASE_ENABLE };
+    // SAFETY: enabling, then x2APIC from enabled, are legal transitions [SDM3A 11.12.5].
+    unsafe {
+        cpu::wrmsr(IA32_APIC_BASE, base | APIC_BASE_ENABLE);
+        cpu::wrmsr(IA32_APIC_BASE, base | mode);
+    }
+    write(SPURIOUS, SPURIOUS_ENABLE | u32::from(interrupts::SPURIOUS_VECTOR));
+    write(LVT_LINT0, LVT_MASKED);
+    write(LVT_LINT1, LVT_MASKED);
+    write(TIMER_DIVIDE, DIVIDE_BY_1);
+    write(LVT_TIMER, interrupts::TIMER_VECTOR.into());
+}
+
+/// Sends an interprocessor interrupt to the local APIC of this id. In xAPIC mode the last one must have left
+/// first, which takes microseconds [SDM3A 11.6.1]; one that does not leave in time is given up.
+fn send(destination: u32, command: u32) {
+    if X2APIC.load(Ordering::Relaxed) {
+        // SAFETY: the interrupt command register. The fence: a write of an MSR of the x2APIC does not wait for
+        // earlier stores [SDM3A 11.12.3], which the other core is to see.
+        unsafe {
+            core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags));
+            cpu::wrmsr(0x800 + COMMAND / 16, u64::from(destination) << 32 | u64::from(command));
+        }
+        return;
+    }
     let start = cpu::rdtsc();
+    while read(COMMAND) & COMMAND_PENDING != 0 && cpu::rdtsc() - start < clock::ticks(SEND_PATIENCE) {}
+    write(COMMAND_HIGH, destination << 24);
+    write(COMMAND, command);
+}
+
+/// Has [`interrupts::WAKE_VECTOR`] raised on another core.
+pub fn wake(core: usize) {
+    if let Some(id) = cores::local_apic_id(core) {
+        send(id, COMMAND_ASSERT | u32::from(interrupts::WAKE_VECTOR));
+    }
+}
+
+/// Sends an NMI to all cores but this one.
+pub fn interrupt_others() {
+    send(0, COMMAND_OTHERS | COMMAND_ASSERT | LVT_NMI);
+}
+
+/// Puts the processor with this local APIC into the state in which it waits for [`send_startup`], whatever it
+/// was doing [SDM3A 9.4.4.1].
+pub fn send_init(id: u32) {
+    send(id, COMMAND_INIT | COMMAND_ASSERT);
+}
+
+/// Has a processor that [`send_init`] has reset start at `page`, below 1 MiB.
+pub fn send_startup(id: u32, page: HostPhysical) {
+    send(id, COMMAND_STARTUP | COMMAND_ASSERT | (page.0 >> 12) as u32 & 0xff);
+}
+
+/// Counts the timer for 10 ms of the calibrated TSC, or as long as it takes: an emulator's processor may be taken
+/// away meanwhile.
+fn measure_timer() -> u64 {
+    let ticks = clock::ticks(10_000_000);
     write(TIMER_INITIAL, u32::MAX);
+    let (start, first) = sample_timer();
     while cpu::rdtsc() - start < ticks {}
-    let counted = u32::MAX - read(TIMER_CURRENT);
+    let (end, last) = sample_timer();
     write(TIMER_INITIAL, 0);
-    u64::from(counted) * 100
+    (u128::from(first - last) * u128::from(clock::hz()) / u128::from(end - start)) as u64
+}
+
+/// The time-stamp counter and the timer at one moment: of several readings the one that took least.
+fn sample_timer() -> (u64, u32) {
+    let sample = |_| {
+        let before = cpu::rdtsc();
+        let count = read(TIMER_CURRENT);
+        (cpu::rdtsc() - before, before, count)
+    };
+    (0..8).map(sample).min().map_or((0, 0), |(_, tsc, count)| (tsc, count))
 }
 
 fn timer_hz() -> u64 {
@@ -119,14 +190,38 @@ pub fn end_of_interrupt() {
     write(EOI, 0);
 }
 
+/// The value of the time-stamp counter at which this core's timer interrupts; zero when it does not.
+static WAKE: PerCore<AtomicU64> = per_core!(AtomicU64::new(0));
+/// A timer that is this early is early enough: setting it again would cost more than the interrupt.
+const EARLY_NANOS: u64 = 20_000;
+
+/// Has [`interrupts::TIMER_VECTOR`] raised once when the time-stamp counter has passed `tsc`, or a little before,
+/// for what comes round and looks at the clock again.
+pub fn wake_by(tsc: u64) {
+    let (now, set) = (cpu::rdtsc(), WAKE.here().load(Ordering::Relaxed));
+    let early = clock::ticks(EARLY_NANOS);
+    if set > now && set <= tsc && tsc - set < early {
+        return;
+    }
+    WAKE.here().store(tsc, Ordering::Relaxed);
+    let nanos = u128::from(tsc.saturating_sub(now)) * 1_000_000_000 / u128::from(clock::hz().max(1));
+    start_timer(u64::try_from(nanos).unwrap_or(u64::MAX));
+}
+
 /// Has [`interrupts::TIMER_VECTOR`] raised once in `nanos`, at the latest when the 32-bit counter ends.
 pub fn wake_in(nanos: u64) {
+    WAKE.here().store(0, Ordering::Relaxed);
+    start_timer(nanos);
+}
+
+fn start_timer(nanos: u64) {
     let count = u128::from(nanos) * u128::from(timer_hz()) / 1_000_000_000;
     write(TIMER_INITIAL, u32::try_from(count).unwrap_or(u32::MAX).max(1));
 }
 
 /// Takes a [`wake_in`] back.
 pub fn cancel_wake() {
+    WAKE.here().store(0, Ordering::Relaxed);
     write(TIMER_INITIAL, 0);
 }
 

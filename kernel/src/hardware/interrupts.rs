@@ -1,6 +1,7 @@
 //! IDT and the 256 entries behind it. Exceptions are fatal; interrupts are only noted here, and worked on
 //! by the main loop.
 
+use super::cores::{PerCore, per_core};
 use super::{descriptors, interrupt_controllers};
 use crate::panic;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +16,8 @@ pub const FIRST_INTERRUPT: u8 = 32;
 pub const TIMER_VECTOR: u8 = 0x40;
 /// The serial port has a byte.
 pub const SERIAL_VECTOR: u8 = 0x41;
+/// Another core has left something for this one.
+pub const WAKE_VECTOR: u8 = 0x42;
 /// First of the vectors of physical NICs, in the order of their discovery.
 pub const NIC_VECTOR: u8 = 0x50;
 /// Spurious interrupts of the local APIC; low four bits set, as older ones demand [SDM3A 11.9].
@@ -44,9 +47,9 @@ pub struct Frame {
     pub ss: u64,
 }
 
-/// One bit a vector: interrupts that have arrived and wait to be worked on.
-static PENDING: [AtomicU32; 8] = [const { AtomicU32::new(0) }; 8];
-static NMIS: AtomicU32 = AtomicU32::new(0);
+/// One bit a vector: interrupts that have arrived at this core and wait to be worked on.
+static PENDING: PerCore<[AtomicU32; 8]> = per_core!([const { AtomicU32::new(0) }; 8]);
+static NMIS: PerCore<AtomicU32> = per_core!(AtomicU32::new(0));
 static IDT: Once<InterruptDescriptorTable> = Once::new();
 
 #[cfg(not(test))]
@@ -143,13 +146,16 @@ extern "C" fn handle(frame: &Frame) {
 }
 
 /// Notes an NMI: a guest has no part in it, and nothing is lost by looking at it later.
+///
+/// Unless another core is panicking: its NMI ends this one.
 pub fn note_nmi() {
-    NMIS.fetch_add(1, Ordering::Relaxed);
+    panic::halt_if_elsewhere();
+    NMIS.here().fetch_add(1, Ordering::Relaxed);
 }
 
 /// Takes the count of NMIs since the last call.
 pub fn take_nmis() -> u32 {
-    NMIS.swap(0, Ordering::Relaxed)
+    NMIS.here().swap(0, Ordering::Relaxed)
 }
 
 /// Notes an interrupt as arrived and tells the local APIC. Also called for those that ended a guest's run,
@@ -158,13 +164,13 @@ pub fn note(vector: u8) {
     if vector == SPURIOUS_VECTOR {
         return; // not acknowledged [SDM3A 11.9]
     }
-    PENDING[usize::from(vector / 32)].fetch_or(1 << (vector % 32), Ordering::Relaxed);
+    PENDING.here()[usize::from(vector / 32)].fetch_or(1 << (vector % 32), Ordering::Relaxed);
     interrupt_controllers::end_of_interrupt();
 }
 
 /// Takes note of `vector` back: true when it had arrived.
 pub fn take(vector: u8) -> bool {
-    let word = &PENDING[usize::from(vector / 32)];
+    let word = &PENDING.here()[usize::from(vector / 32)];
     let bit = 1 << (vector % 32);
     // A plain load first: this is asked at every exit, and nearly always answered no.
     word.load(Ordering::Relaxed) & bit != 0 && word.fetch_and(!bit, Ordering::Relaxed) & bit != 0

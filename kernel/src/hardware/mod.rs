@@ -2,11 +2,15 @@
 
 pub mod acpi;
 pub mod clock;
+pub mod cores;
 pub mod cpu;
 pub mod descriptors;
 pub mod dma;
 pub mod interrupt_controllers;
 pub mod interrupts;
+pub mod messages;
 pub mod pci;
 pub mod power;
 pub mod rtc;
+#[cfg(not(test))]
+pub mod startup;

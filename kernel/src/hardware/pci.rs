@@ -57,8 +57,14 @@ pub struct Function {
     pub message_interrupts: (bool, bool),
 }
 
+/// A damaged list could be a ring; no function has more capabilities in the 192 bytes for them.
+const MOST_CAPABILITIES: usize = 48;
+
 /// Ethernet controllers [PCI Code and ID 1.11, class 02h].
 pub const CLASS_ETHERNET: (u8, u8) = (0x02, 0x00);
+/// Base classes of display controllers and bridges [PCI Code and ID 1.11].
+const CLASS_DISPLAY: u8 = 0x03;
+const CLASS_BRIDGE: u8 = 0x06;
 
 impl Function {
     /// The memory window of a base address register: where and how many bytes.
@@ -71,6 +77,17 @@ impl Function {
         }
     }
 
+    /// What `pick` finds first among the capabilities.
+    pub fn find_capability<T>(&self, pick: impl FnMut(PciCapability) -> Option<T>) -> Option<T> {
+        let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), Configuration)?;
+        endpoint.capabilities(Configuration).take(MOST_CAPABILITIES).find_map(pick)
+    }
+
+    /// Where it is, to be shown.
+    pub fn place(&self) -> Place {
+        Place(self.address)
+    }
+
     /// Lets the function answer memory accesses and master the bus.
     pub fn enable(&self) {
         PciHeader::new(self.address).update_command(Configuration, |command| {
@@ -79,37 +96,49 @@ impl Function {
         });
     }
 
-    /// Keeps the function off the bus: a device that the loader's firmware left running must not write
-    /// memory that is a guest's now.
+    /// Keeps the function off the bus, and its interrupt off lines that it may share.
     pub fn quiesce(&self) {
-        PciHeader::new(self.address)
-            .update_command(Configuration, |command| command - CommandRegister::BUS_MASTER_ENABLE);
+        PciHeader::new(self.address).update_command(Configuration, |command| {
+            (command - CommandRegister::BUS_MASTER_ENABLE) | CommandRegister::INTERRUPT_DISABLE
+        });
     }
 }
 
 impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let a = self.address;
-        write!(
-            f,
-            "{:02x}:{:02x}.{} [{:04x}:{:04x}]",
-            a.bus(),
-            a.device(),
-            a.function(),
-            self.vendor,
-            self.device
-        )
+        write!(f, "{} [{:04x}:{:04x}]", self.place(), self.vendor, self.device)
     }
+}
+
+/// Where a function is, as the configuration writes it: bus, device and function.
+#[derive(Clone, Copy)]
+pub struct Place(PciAddress);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02x}:{:02x}.{}", self.0.bus(), self.0.device(), self.0.function())
+    }
+}
+
+/// Takes every device off the bus that firmware may have left running, like the NIC that Weir came through: it
+/// must not write memory that is Weir's or a guest's now. Needs no heap, since it comes before there is one.
+/// Bridges go on forwarding, and displays showing the framebuffer.
+pub fn quiesce_all() {
+    bus(0, 0, &mut |function| {
+        if !matches!(function.class.0, CLASS_DISPLAY | CLASS_BRIDGE) {
+            function.quiesce();
+        }
+    });
 }
 
 /// Every function of the machine, in the order of the buses.
 pub fn enumerate() -> Vec<Function> {
     let mut found = Vec::new();
-    bus(0, &mut found, 0);
+    bus(0, 0, &mut |function| found.push(function));
     found
 }
 
-fn bus(number: u8, found: &mut Vec<Function>, depth: u8) {
+fn bus(number: u8, depth: u8, see: &mut dyn FnMut(Function)) {
     for device in 0..32 {
         let first = PciHeader::new(PciAddress::new(0, number, device, 0));
         if first.id(Configuration).0 == 0xffff {
@@ -117,12 +146,12 @@ fn bus(number: u8, found: &mut Vec<Function>, depth: u8) {
         }
         let functions = if first.has_multiple_functions(Configuration) { 8 } else { 1 };
         for function in 0..functions {
-            note(PciAddress::new(0, number, device, function), found, depth);
+            look_at(PciAddress::new(0, number, device, function), depth, see);
         }
     }
 }
 
-fn note(address: PciAddress, found: &mut Vec<Function>, depth: u8) {
+fn look_at(address: PciAddress, depth: u8, see: &mut dyn FnMut(Function)) {
     let header = PciHeader::new(address);
     let (vendor, device) = header.id(Configuration);
     if vendor == 0xffff {
@@ -141,8 +170,7 @@ fn note(address: PciAddress, found: &mut Vec<Function>, depth: u8) {
         HeaderType::Endpoint => {
             if let Some(endpoint) = EndpointHeader::from_header(header, Configuration) {
                 function.interrupt_line = endpoint.interrupt(Configuration).1;
-                // A damaged list could be a ring; no function has more than 48 capabilities in 192 bytes.
-                for capability in endpoint.capabilities(Configuration).take(48) {
+                for capability in endpoint.capabilities(Configuration).take(MOST_CAPABILITIES) {
                     match capability {
                         PciCapability::Msi(_) => function.message_interrupts.0 = true,
                         PciCapability::MsiX(_) => function.message_interrupts.1 = true,
@@ -150,18 +178,18 @@ fn note(address: PciAddress, found: &mut Vec<Function>, depth: u8) {
                     }
                 }
             }
-            found.push(function);
+            see(function);
         }
         HeaderType::PciPciBridge => {
-            found.push(function);
+            see(function);
             // Buses behind a bridge have higher numbers; the depth bounds a damaged tree.
             if let Some(bridge) = PciPciBridgeHeader::from_header(header, Configuration)
                 && depth < 8
                 && bridge.secondary_bus_number(Configuration) > address.bus()
             {
-                bus(bridge.secondary_bus_number(Configuration), found, depth + 1);
+                bus(bridge.secondary_bus_number(Configuration), depth + 1, see);
             }
         }
-        _ => found.push(function),
+        _ => see(function),
     }
 }

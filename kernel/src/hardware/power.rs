@@ -9,10 +9,23 @@ use x86_64::instructions::port::Port;
 /// PM1 control: sleep type in bits 12:10, sleep enable in bit 13 [ACPI 6.5 4.8.3.2.1].
 const SLP_EN: u16 = 1 << 13;
 
-static POWER_OFF: Once<(u16, u16)> = Once::new();
+/// The reset control register of Intel's chipsets and their like [82371AB 4.2.6.1]: bit 1 asks for a hard
+/// reset, bit 2 does it.
+const RESET_CONTROL: u16 = 0xcf9;
+const HARD_RESET: u8 = 1 << 1;
+const RESET_CPU: u8 = 1 << 2;
+/// The keyboard controller's command port, and the command that pulses the processor's reset line.
+const KEYBOARD_COMMAND: u16 = 0x64;
+const PULSE_RESET: u8 = 0xfe;
 
-/// Remembers how to switch this machine off.
+static POWER_OFF: Once<(u16, u16)> = Once::new();
+static RESET: Once<(u16, u8)> = Once::new();
+
+/// Remembers how to switch this machine off, and how to reset it.
 pub fn init(machine: &Machine) {
+    if let Some(how) = machine.reset {
+        RESET.call_once(|| how);
+    }
     if let Some(how) = machine.power_off {
         POWER_OFF.call_once(|| how);
     } else {
@@ -26,6 +39,24 @@ pub fn off() -> ! {
     if let Some(&(port, sleep_type)) = POWER_OFF.get() {
         // SAFETY: the FADT's PM1a control register, with the sleep type of S5 from the DSDT.
         unsafe { Port::<u16>::new(port).write(sleep_type << 10 | SLP_EN) }
+    }
+    cpu::halt_forever()
+}
+
+/// Resets the machine: as the FADT says, else by the chipset, else by the keyboard controller. Halts where none
+/// of them does.
+pub fn reset() -> ! {
+    output::flush();
+    if let Some(&(port, value)) = RESET.get() {
+        // SAFETY: the FADT names port and value for a reset.
+        unsafe { Port::<u8>::new(port).write(value) }
+    }
+    // SAFETY: these ports do what their names say, or are nobody's.
+    unsafe {
+        let mut control = Port::<u8>::new(RESET_CONTROL);
+        control.write(HARD_RESET);
+        control.write(HARD_RESET | RESET_CPU);
+        Port::<u8>::new(KEYBOARD_COMMAND).write(PULSE_RESET);
     }
     cpu::halt_forever()
 }

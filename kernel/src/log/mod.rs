@@ -1,13 +1,18 @@
 //! What Weir says: log records with level and time, the guests' consoles, and the one serial line they
 //! share.
 //!
-//! A log line is `[ssssss.uuuuuu] LEVEL subsystem: message`; a guest's is `name| text`.
+//! A log line is `[ssssss.uuuuuu] LEVEL subsystem: message`; a guest's is `name| text`, the shell's `weir| text`,
+//! and what is typed for the shell comes behind `weir> `.
 
+pub mod framebuffer;
 pub mod output;
 pub mod serial;
 pub mod tail;
+mod text;
+pub mod view;
 
 use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicBool, Ordering};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::hardware::clock;
@@ -16,12 +21,21 @@ struct WeirLog;
 
 static LOG: WeirLog = WeirLog;
 
+/// Lines wait for the main loop instead of keeping it waiting.
+static QUEUED: AtomicBool = AtomicBool::new(false);
+
 /// Starts the log on the serial port.
 pub fn init() {
     serial::init();
     // Only a second call could fail, and there is none.
     let _ = log::set_logger(&LOG);
     log::set_max_level(LevelFilter::Info);
+}
+
+/// From now on the main loop moves what is logged out of the machine. Before, each line has left it when the
+/// next step of boot begins: the last one tells where it stopped.
+pub fn leave_to_main_loop() {
+    QUEUED.store(true, Ordering::Relaxed);
 }
 
 impl Log for WeirLog {
@@ -42,6 +56,9 @@ impl Log for WeirLog {
         let write = |out: &mut dyn Write| line(out, level, subsystem, record.args());
         tail::remember(write);
         output::log_line(write);
+        if !QUEUED.load(Ordering::Relaxed) {
+            output::flush();
+        }
     }
 
     fn flush(&self) {

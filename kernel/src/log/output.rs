@@ -1,22 +1,33 @@
-//! One serial line for the log and all guest consoles: whole lines, never torn, nothing lost.
+//! One serial line for the log, the shell and all guest consoles: whole lines, never torn. The log is on the
+//! screen as well.
 //!
-//! Guests' bytes are gathered into lines before they are shown. A prompt has no line end, so a line that
-//! has been waiting is shown unfinished, and continued as long as nobody else has spoken.
+//! A prompt has no line end: the cursor stays behind it as long as nobody else speaks. Who speaks next ends
+//! that line first. What finds no room in the queue is lost and counted: whoever logs must not wait for a
+//! slow line. Guests' output does not get lost here: it waits in their consoles.
 
-use super::serial;
+use super::{framebuffer, serial};
 use core::fmt::{self, Write};
+use shell::End;
 use spin::Mutex;
 
 /// Bytes waiting for the UART.
 const QUEUE: usize = 64 * 1024;
 /// The part of the queue that consoles leave to the log.
 const LOG_RESERVE: usize = 8 * 1024;
+/// Longest line of log or shell.
+const LONGEST: usize = 2048;
+/// Looks at a UART that takes nothing before it is given up: about a second.
+const PATIENCE: u32 = 1_000_000;
+/// Begins the shell's lines, as a guest's name does its own.
+const SHELL_PREFIX: &str = "weir| ";
 
 /// Who wrote the unfinished line that the cursor stands on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cursor {
     LineStart,
     Guest(usize),
+    /// The shell's prompt, with what has been typed.
+    Prompt,
 }
 
 struct Output {
@@ -24,15 +35,20 @@ struct Output {
     head: usize,
     waiting: usize,
     cursor: Cursor,
+    /// Lines and bytes that found no room.
+    lost: u64,
+    /// Those that a line has told of.
+    told: u64,
 }
 
 static OUTPUT: Mutex<Output> =
-    Mutex::new(Output { ring: [0; QUEUE], head: 0, waiting: 0, cursor: Cursor::LineStart });
+    Mutex::new(Output { ring: [0; QUEUE], head: 0, waiting: 0, cursor: Cursor::LineStart, lost: 0, told: 0 });
 
 impl Output {
     fn push(&mut self, byte: u8) {
-        while self.waiting == QUEUE {
-            self.pump();
+        if self.waiting == QUEUE && !self.pump() {
+            self.lost += 1;
+            return;
         }
         self.ring[(self.head + self.waiting) % QUEUE] = byte;
         self.waiting += 1;
@@ -46,12 +62,40 @@ impl Output {
         sent > 0
     }
 
+    /// True when a line of the log or the shell fits.
+    fn has_room(&self) -> bool {
+        self.waiting + LONGEST <= QUEUE
+    }
+
     fn end_line(&mut self) {
         if self.cursor != Cursor::LineStart {
             self.push(b'\r');
             self.push(b'\n');
             self.cursor = Cursor::LineStart;
         }
+    }
+
+    fn line(&mut self, write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
+        if !self.has_room() {
+            self.lost += 1;
+            return;
+        }
+        self.end_line();
+        if self.told < self.lost {
+            let lost = self.lost - self.told;
+            self.told = self.lost;
+            let text = format_args!("{lost} lines lost here: the serial line is too slow");
+            let _ = super::line(self, "WARN ", "log", &text);
+            let _ = self.write_str("\n");
+        }
+        // Formatting can only fail by a `Display` of our own refusing; the line then simply ends there.
+        let _ = write(self);
+        let _ = self.write_str("\n");
+    }
+
+    fn prefix(&mut self, name: &str) {
+        let _ = self.write_str(name);
+        let _ = self.write_str("| ");
     }
 }
 
@@ -68,51 +112,83 @@ impl Write for Output {
 }
 
 /// Queues one log line.
-pub fn log_line(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
-    let mut output = OUTPUT.lock();
-    output.end_line();
-    // Formatting can only fail by a `Display` of our own refusing; the line then simply ends there.
-    let _ = write(&mut *output);
-    let _ = output.write_str("\n");
+pub fn log_line(write: impl Fn(&mut dyn Write) -> fmt::Result) {
+    framebuffer::log_line(&write);
+    OUTPUT.lock().line(write);
 }
 
-/// Queues console text of a guest: the whole of `text`, or nothing and false when the queue has no room.
-/// `finished` tells whether a line end follows.
-pub fn console(guest: usize, name: &str, text: &[u8], finished: bool) -> bool {
+/// Queues one line of the shell's.
+pub fn shell_line(text: fmt::Arguments) {
+    OUTPUT.lock().line(|out| write!(out, "{SHELL_PREFIX}{text}"));
+}
+
+/// Lets the shell write on the line of its prompt. `write` is told whether the cursor stands on it, and tells
+/// with its result whether it still does.
+pub fn prompt<R>(write: impl FnOnce(&mut dyn Write, bool) -> (R, bool)) -> R {
     let mut output = OUTPUT.lock();
-    if output.waiting + 2 * text.len() + name.len() + 8 > QUEUE - LOG_RESERVE {
+    let drawn = output.cursor == Cursor::Prompt;
+    if !drawn {
+        output.end_line();
+    }
+    let (result, open) = write(&mut *output, drawn);
+    output.cursor = if open { Cursor::Prompt } else { Cursor::LineStart };
+    result
+}
+
+/// True when the cursor stands on the line of the shell's prompt.
+pub fn at_prompt() -> bool {
+    OUTPUT.lock().cursor == Cursor::Prompt
+}
+
+/// Queues console text of a guest, at most `length` bytes: the whole of it, or nothing and false when the
+/// queue has no room.
+pub fn console(guest: usize, name: &str, text: impl Iterator<Item = u8>, length: usize, end: End) -> bool {
+    let mut output = OUTPUT.lock();
+    if output.waiting + length + 2 * name.len() + 16 > QUEUE - LOG_RESERVE {
         return false;
     }
     if output.cursor != Cursor::Guest(guest) {
         output.end_line();
-        let _ = output.write_str(name);
-        let _ = output.write_str("| ");
+        output.prefix(name);
         output.cursor = Cursor::Guest(guest);
     }
-    text.iter().for_each(|&byte| output.push(byte));
-    if finished {
-        output.end_line();
+    text.for_each(|byte| output.push(byte));
+    match end {
+        End::Line => output.end_line(),
+        End::Return => {
+            output.push(b'\r');
+            output.prefix(name);
+        }
+        End::Open => {}
     }
     true
 }
 
 /// Moves waiting bytes into the UART while it takes them at once; returns true while some are left.
 pub fn pump() -> bool {
+    framebuffer::pump();
     let mut output = OUTPUT.lock();
     while output.waiting > 0 && output.pump() {}
     output.waiting > 0
 }
 
-/// True while bytes wait for the UART.
+/// True while something waits for the UART or the screen.
 pub fn waiting() -> bool {
-    OUTPUT.lock().waiting > 0
+    OUTPUT.lock().waiting > 0 || framebuffer::waiting()
 }
 
-/// Waits until everything queued has left the machine.
+/// Lines and bytes that found no room in the queue.
+pub fn lost() -> u64 {
+    OUTPUT.lock().lost
+}
+
+/// Waits until everything queued has left the machine, or the UART takes nothing any more.
 pub fn flush() {
+    framebuffer::flush();
     let mut output = OUTPUT.lock();
-    while output.waiting > 0 {
-        output.pump();
+    let mut patience = PATIENCE;
+    while output.waiting > 0 && patience > 0 {
+        patience = if output.pump() { PATIENCE } else { patience - 1 };
     }
     serial::drain();
 }
@@ -126,5 +202,6 @@ pub unsafe fn break_locks() {
     unsafe {
         OUTPUT.force_unlock();
         serial::break_lock();
+        framebuffer::break_lock();
     }
 }

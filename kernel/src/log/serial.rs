@@ -1,5 +1,6 @@
 //! The first serial port: 115200 baud, 8 data bits, no parity, 1 stop bit.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Mutex;
 use uart_16550::backend::PioBackend;
 use uart_16550::spec::registers::{IER, LSR};
@@ -10,6 +11,9 @@ const COM1: u16 = 0x3f8;
 
 /// Its interrupt on the ISA bus.
 pub const ISA_IRQ: u8 = 4;
+
+/// Times that typed bytes were lost: they came faster than they were fetched.
+static OVERRUNS: AtomicU64 = AtomicU64::new(0);
 
 static PORT: Mutex<Option<Uart16550<PioBackend>>> = Mutex::new(None);
 
@@ -24,12 +28,17 @@ pub fn init() {
     }
 }
 
+/// True when there is a port.
+pub fn present() -> bool {
+    PORT.lock().is_some()
+}
+
 /// Hands bytes to the port's FIFO while it has room; returns how many it took. A missing port takes all.
 pub fn send(bytes: &[u8]) -> usize {
     match &mut *PORT.lock() {
         // Not `send_bytes`: it honours modem control lines that a three-wire cable leaves open.
         Some(port) => {
-            if port.lsr().contains(LSR::THR_EMPTY) {
+            if status(port).contains(LSR::THR_EMPTY) {
                 port.send_bytes(bytes)
             } else {
                 0
@@ -41,7 +50,23 @@ pub fn send(bytes: &[u8]) -> usize {
 
 /// The next byte typed at the other end.
 pub fn receive() -> Option<u8> {
-    PORT.lock().as_mut()?.try_receive_byte().ok()
+    let mut port = PORT.lock();
+    let port = port.as_mut()?;
+    if status(port).contains(LSR::DATA_READY) { port.try_receive_byte().ok() } else { None }
+}
+
+/// Times that the port had no room for a typed byte.
+pub fn overruns() -> u64 {
+    OVERRUNS.load(Ordering::Relaxed)
+}
+
+/// The line status. Reading it clears the overrun flag, so it is looked at each time.
+fn status(port: &mut Uart16550<PioBackend>) -> LSR {
+    let status = port.lsr();
+    if status.contains(LSR::OVERRUN_ERROR) {
+        OVERRUNS.fetch_add(1, Ordering::Relaxed);
+    }
+    status
 }
 
 /// Waits until the last byte has left the wire, so that power-off does not cut it.
@@ -49,7 +74,7 @@ pub fn drain() {
     if let Some(port) = &mut *PORT.lock() {
         // 16 bytes at 115200 baud take 1.4 ms; a port that never empties must not hold us.
         for _ in 0..1_000_000 {
-            if port.lsr().contains(LSR::TRANSMITTER_EMPTY) {
+            if status(port).contains(LSR::TRANSMITTER_EMPTY) {
                 return;
             }
         }

@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 use spin::Mutex;
 
 /// Bytes kept.
-const KEPT: usize = 2048;
+const KEPT: usize = 8192;
 
 struct Tail {
     ring: [u8; KEPT],
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn the_last_whole_lines_are_kept() {
-        for number in 0..500 {
+        for number in 0..2000 {
             remember(|out| write!(out, "line {number}"));
         }
         let (mut count, mut last) = (0, 0);
@@ -64,7 +64,7 @@ mod tests {
             assert!(count == 0 || number == last + 1);
             (count, last) = (count + 1, number);
         });
-        assert_eq!(last, 499);
-        assert!(count > 200 && count < 230, "{count}");
+        assert_eq!(last, 1999);
+        assert!(count > 800 && count < 830, "{count}");
     }
 }

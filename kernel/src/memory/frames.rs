@@ -10,6 +10,13 @@ pub const FRAME: u64 = 4096;
 /// Memory below this stays untouched: firmware data, and where processors start.
 const LOWEST: u64 = 0x10_0000;
 
+/// Bytes of [`Frames::low`].
+const LOW_BYTES: u64 = 4 * FRAME;
+/// Below this the BIOS keeps its interrupt table and data.
+const LOW_START: u64 = 0x1000;
+/// From here on there is no memory on a PC.
+const LOW_END: u64 = 0xa_0000;
+
 /// Why memory could not be handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
@@ -37,6 +44,7 @@ struct Free {
 pub struct Frames {
     free: heapless::Vec<Free, 128>,
     total: u64,
+    low: Option<HostPhysical>,
     loader: u64,
 }
 
@@ -54,12 +62,17 @@ impl Frames {
             }
         }
         let loader = regions.iter().filter(|r| r.kind == MemoryRegionKind::Bootloader);
-        Self { free, total, loader: loader.map(|r| r.end - r.start).sum() }
+        Self { free, total, low: low_piece(regions), loader: loader.map(|r| r.end - r.start).sum() }
     }
 
     /// Bytes that the loader has put something into that stays: the kernel, its stack and page tables, the ramdisk.
     pub fn loader(&self) -> u64 {
         self.loader
+    }
+
+    /// Four frames in one piece below 640 KiB that nobody uses: where other processors take their first steps.
+    pub fn low(&self) -> Option<HostPhysical> {
+        self.low
     }
 
     /// Bytes that were usable at the start.
@@ -105,6 +118,17 @@ impl Frames {
     }
 }
 
+/// The highest piece that fits: what firmware left behind lies low.
+fn low_piece(regions: &[MemoryRegion]) -> Option<HostPhysical> {
+    let usable = regions.iter().filter(|region| region.kind == MemoryRegionKind::Usable);
+    let pieces = usable.filter_map(|region| {
+        let start = region.start.max(LOW_START);
+        let at = (region.end.min(LOW_END).checked_sub(LOW_BYTES)?) & !(FRAME - 1);
+        (at >= start).then_some(HostPhysical(at))
+    });
+    pieces.max_by_key(|at| at.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +146,19 @@ mod tests {
         ]);
         assert_eq!(frames.total(), 0x10_0000);
         assert_eq!(frames.loader(), 0x10_0000);
+    }
+
+    #[test]
+    fn low_memory_is_the_highest_that_fits_below_640_kib() {
+        let low = |regions: &[MemoryRegion]| Frames::new(regions).low().map(|at| at.0);
+        assert_eq!(low(&[region(0, 0x9_fc00, MemoryRegionKind::Usable)]), Some(0x9_b000));
+        let split = [
+            region(0x1000, 0x8_0000, MemoryRegionKind::Usable),
+            region(0x9_e000, 0x20_0000, MemoryRegionKind::Usable),
+        ];
+        assert_eq!(low(&split), Some(0x7_c000));
+        assert_eq!(low(&[region(0, 0x4fff, MemoryRegionKind::Usable)]), None);
+        assert_eq!(low(&[region(0x1000, 0x8_0000, MemoryRegionKind::Bootloader)]), None);
     }
 
     #[test]

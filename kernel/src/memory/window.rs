@@ -1,17 +1,10 @@
 //! Uncached windows onto device registers.
 
-use super::{FRAME, Frames, physical};
+use super::{Frames, mapping};
 use base::HostPhysical;
-use core::sync::atomic::{AtomicU64, Ordering};
-use x86_64::structures::paging::{
-    FrameAllocator, Mapper, OffsetPageTable, Page, PageTable, PageTableFlags, PhysFrame, Size4KiB,
-};
-use x86_64::{PhysAddr, VirtAddr};
+use x86_64::structures::paging::PageTableFlags;
 
-/// Where windows are put: a part of the kernel's half that the loader leaves alone.
-const START: u64 = 0xffff_e000_0000_0000;
-
-static NEXT: AtomicU64 = AtomicU64::new(START);
+pub use mapping::MappingError as WindowError;
 
 /// A range of device registers, mapped uncached for good.
 #[derive(Clone, Copy, Debug)]
@@ -49,51 +42,13 @@ impl Window {
     }
 }
 
-struct TableFrames<'a>(&'a mut Frames);
-
-// SAFETY: `Frames` hands every frame out once.
-unsafe impl FrameAllocator<Size4KiB> for TableFrames<'_> {
-    fn allocate_frame(&mut self) -> Option<PhysFrame> {
-        let at = self.0.allocate(FRAME, FRAME).ok()?;
-        PhysFrame::from_start_address(PhysAddr::new(at.0)).ok()
-    }
-}
-
-/// Why a window could not be mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{bytes:#x} bytes of device registers at {at} could not be mapped")]
-pub struct WindowError {
-    at: HostPhysical,
-    bytes: u64,
-}
-
 /// Maps `bytes` of device registers at `at`, strongly uncacheable: PCD and PWT select PAT entry 3, UC
 /// [SDM3A 12.12.3].
 ///
 /// # Errors
 /// When no frame is left for the tables.
 pub fn map(frames: &mut Frames, at: HostPhysical, bytes: u64) -> Result<Window, WindowError> {
-    let error = WindowError { at, bytes };
-    let first = at.0 & !(FRAME - 1);
-    let end = at.0.checked_add(bytes).ok_or(error)?.next_multiple_of(FRAME);
-    let start = NEXT.fetch_add(end - first + FRAME, Ordering::Relaxed);
-    let root = x86_64::registers::control::Cr3::read().0.start_address().as_u64();
-    // SAFETY: the active root table is in the direct map, and boot is single-threaded: no other reference
-    // to the tables exists while this one does.
-    let mut tables = unsafe {
-        let root = &mut *physical::pointer(HostPhysical(root)).cast::<PageTable>();
-        OffsetPageTable::new(root, VirtAddr::new(physical::offset()))
-    };
-    let flags = PageTableFlags::PRESENT
-        | PageTableFlags::WRITABLE
-        | PageTableFlags::NO_CACHE
-        | PageTableFlags::WRITE_THROUGH
-        | PageTableFlags::NO_EXECUTE;
-    for offset in (0..end - first).step_by(FRAME as usize) {
-        let page = Page::<Size4KiB>::containing_address(VirtAddr::new(start + offset));
-        let frame = PhysFrame::containing_address(PhysAddr::new(first + offset));
-        // SAFETY: the page is fresh, so nothing is mapped away; the frame is a device's, not memory.
-        unsafe { tables.map_to(page, frame, flags, &mut TableFrames(frames)) }.map_err(|_| error)?.flush();
-    }
-    Ok(Window { start: (start + (at.0 - first)) as *mut u8, bytes: bytes as usize })
+    let flags = PageTableFlags::NO_CACHE | PageTableFlags::WRITE_THROUGH;
+    let start = mapping::map(frames, at, bytes, flags)?;
+    Ok(Window { start: start.as_mut_ptr(), bytes: bytes as usize })
 }

@@ -1,6 +1,7 @@
 //! What is done about each exit: one match, no default.
 
 use crate::virt::VirtualCpu;
+use crate::virt::complete::complete;
 use crate::virt::exit::{
     ControlOperation, Event, Exit, GENERAL_PROTECTION, INVALID_OPCODE, PortAccess, StringOperand,
 };
@@ -21,6 +22,10 @@ pub enum Action {
 /// Works on an exit. Never panics, whatever the guest did.
 pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Action {
     vm.note_exit(&exit, now);
+    let exit = match complete(vm, exit) {
+        Ok(exit) => exit,
+        Err(reason) => return Action::Stop(reason),
+    };
     match exit {
         Exit::HostInterrupt | Exit::Timer | Exit::InterruptWindow | Exit::NmiWindow => Action::Continue,
         Exit::Memory { at, access, operand } => device_access::memory(vm, at, access, operand, now),
@@ -69,8 +74,9 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
         }
         Exit::SetXcr { length } => {
             let value = edx_eax(vm);
-            // Only XCR0 exists, and only for CPL 0, which the processor has checked before the exit.
-            if vm.vcpu.general(RCX) as u32 == 0 && vm.vcpu.write_xcr0(value) {
+            // Only XCR0 exists, and only for CPL 0: SVM exits before the processor has checked that.
+            let user = device_access::is_user(vm);
+            if !user && vm.vcpu.general(RCX) as u32 == 0 && vm.vcpu.write_xcr0(value) {
                 advance(vm, length);
             } else {
                 vm.raise(GENERAL_PROTECTION);
@@ -143,7 +149,8 @@ fn string_port<V: VirtualCpu>(
         return Action::Continue;
     }
     let width = access.width;
-    let Some(element) = StringElement::find(vm, string.linear, width, access.input) else {
+    let element = string.linear.and_then(|linear| StringElement::find(vm, linear, width, access.input));
+    let Some(element) = element else {
         return Action::Continue; // the guest gets a page fault
     };
     if access.input {
@@ -190,11 +197,18 @@ fn control<V: VirtualCpu>(vm: &mut Vm<V>, register: u8, operation: ControlOperat
             let cr0 = vm.vcpu.paging().cr0;
             vm.vcpu.write_control(0, cr0 & !0xe | u64::from(value & 0xf))
         }
+        (_, ControlOperation::Read(into)) => match vm.vcpu.read_control(register) {
+            Some(value) => {
+                vm.vcpu.set_general(into.into(), value);
+                true
+            }
+            None => false,
+        },
         (
             _,
-            ControlOperation::Read(_)
-            | ControlOperation::ClearTaskSwitched
-            | ControlOperation::LoadMachineStatus(_),
+            ControlOperation::ClearTaskSwitched
+            | ControlOperation::LoadMachineStatus(_)
+            | ControlOperation::Undecoded,
         ) => false,
     }
 }

@@ -59,8 +59,9 @@ pub struct PortAccess {
 /// The memory operand of a string instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StringOperand {
-    /// Where this element is, as a linear address.
-    pub linear: u64,
+    /// Where this element is, as a linear address; `None` when the processor does not tell, and the
+    /// instruction must be decoded.
+    pub linear: Option<u64>,
     /// The part of RCX, RSI and RDI that counts.
     pub address: Width,
     /// With REP prefix.
@@ -68,6 +69,8 @@ pub struct StringOperand {
 }
 
 /// Why the guest stopped running.
+///
+/// The length of an instruction is zero when the processor does not tell, and the instruction must be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// The machine has an interrupt for Weir; it has been noted.
@@ -176,12 +179,51 @@ pub enum ControlOperation {
     ClearTaskSwitched,
     /// LMSW with this value.
     LoadMachineStatus(u16),
+    /// The processor does not tell: the instruction must be decoded.
+    Undecoded,
 }
 
 /// Number of kinds of exits, for counters.
 pub const KINDS: usize = 20;
 
 impl Exit {
+    /// The length of the instruction that exited, where it is one that dispatch steps over.
+    pub fn length_mut(&mut self) -> Option<&mut u8> {
+        match self {
+            Self::Port { length, .. }
+            | Self::ReadMsr { length }
+            | Self::WriteMsr { length }
+            | Self::Cpuid { length }
+            | Self::Halt { length }
+            | Self::Pause { length }
+            | Self::Control { length, .. }
+            | Self::SetXcr { length }
+            | Self::CacheFlush { length } => Some(length),
+            Self::HostInterrupt
+            | Self::Timer
+            | Self::InterruptWindow
+            | Self::NmiWindow
+            | Self::Memory { .. }
+            | Self::NotOffered
+            | Self::Exception { .. }
+            | Self::MachineCheck
+            | Self::TripleFault
+            | Self::InvalidState { .. }
+            | Self::Unexpected { .. } => None,
+        }
+    }
+
+    /// True when the processor has told all that dispatch needs.
+    #[must_use]
+    pub fn is_complete(mut self) -> bool {
+        let decoded = match self {
+            Self::Control { operation, .. } => operation != ControlOperation::Undecoded,
+            Self::Port { access, .. } => access.string.is_none_or(|string| string.linear.is_some()),
+            _ => true,
+        };
+        decoded && self.length_mut().is_none_or(|length| *length != 0)
+    }
+
     /// A number per kind, for counters, with its name.
     #[must_use]
     pub fn kind(&self) -> (usize, &'static str) {

@@ -54,6 +54,7 @@ fn valid_xcr0(value: u64, offered: u64) -> bool {
 #[derive(Debug)]
 pub struct ExtendedState {
     area: *mut u8,
+    bytes: usize,
     xcr0: u64,
 }
 
@@ -63,17 +64,26 @@ impl ExtendedState {
     /// # Errors
     /// When the machine's memory is used up.
     pub fn new(frames: &mut Frames) -> Result<Self, FrameError> {
-        // ECX: the area that all supported components need [SDM2A CPUID]; 512 bytes for FXSAVE.
-        let bytes = if offered() == 0 { 512 } else { cpu::cpuid(0xd, 0).ecx };
+        // ECX: the area that all supported components need [SDM2A CPUID]; for FXSAVE 512 bytes,
+        // and 64 for the header that `reset` fills in any case.
+        let bytes = if offered() == 0 { 576 } else { cpu::cpuid(0xd, 0).ecx };
         let area = physical::pointer(frames.allocate(bytes.into(), FRAME)?);
-        // SAFETY: the area was just handed out. FCW and MXCSR at their places in the legacy region
-        // [SDM1 10.5.1]; the header stays zero but for XSTATE_BV, which makes XRSTOR load them.
+        let mut state = Self { area, bytes: bytes as usize, xcr0: XCR0_X87 };
+        state.reset();
+        Ok(state)
+    }
+
+    /// Brings it back to the state after reset. It must not be in the processor.
+    pub fn reset(&mut self) {
+        self.xcr0 = XCR0_X87;
+        // SAFETY: the area is this value's own. FCW and MXCSR at their places in the legacy region
+        // [SDM1 10.5.1]; the header is zero but for XSTATE_BV, which makes XRSTOR load them.
         unsafe {
-            area.cast::<u16>().write(0x037f);
-            area.add(24).cast::<u32>().write(0x1f80);
-            area.add(512).cast::<u64>().write(XCR0_X87 | XCR0_SSE);
+            self.area.write_bytes(0, self.bytes);
+            self.area.cast::<u16>().write(0x037f);
+            self.area.add(24).cast::<u32>().write(0x1f80);
+            self.area.add(512).cast::<u64>().write(XCR0_X87 | XCR0_SSE);
         }
-        Ok(Self { area, xcr0: XCR0_X87 })
     }
 
     /// Brings the state into the processor.

@@ -3,13 +3,19 @@
 //! Nothing outside the vendor folders names a vendor. A virtual processor is entered and comes back with an
 //! [`Exit`]; everything else asks it for registers by their architectural names.
 
+mod complete;
+mod control_registers;
 pub mod dispatch;
 pub mod exit;
 pub mod extended;
+mod held_msrs;
 pub mod nested;
+mod permissions;
 pub mod registers;
-pub mod unsaved;
-pub mod vmx;
+pub mod report;
+mod svm;
+mod unsaved;
+mod vmx;
 
 pub use exit::{Event, Exit};
 pub use registers::{Paging, Registers, Segment};
@@ -32,13 +38,23 @@ pub struct Entry {
     pub ticks: u64,
 }
 
+/// The bytes of an instruction, as far as they are known.
+pub type InstructionBytes = heapless::Vec<u8, 15>;
+
 /// One virtual processor, whatever the vendor.
 ///
 /// Between [`activate`](Self::activate) and [`deactivate`](Self::deactivate) the guest's state that no
 /// entry or exit switches (extended registers, system-call MSRs, debug registers) lives in the processor.
-pub trait VirtualCpu: Sized {
+pub trait VirtualCpu: Sized + 'static {
     /// How this vendor writes nested page tables.
     type Tables: nested_paging::Format;
+
+    /// Switches the extension on for this core. On the boot core, which is the first, decides as well what guests
+    /// are offered of it, and says in the log what it has. Comes before everything else here.
+    ///
+    /// # Errors
+    /// When a feature is missing, and what to do about it.
+    fn enter_operation(frames: &mut Frames) -> Result<(), VirtError>;
 
     /// Makes a virtual processor on these nested page tables, whose guest may set the bits `cr4` of CR4:
     /// those that its CPUID offers.
@@ -51,6 +67,16 @@ pub trait VirtualCpu: Sized {
         nested: &NestedPages<Self::Tables>,
         cr4: u64,
     ) -> Result<Self, VirtError>;
+
+    /// Brings it to where [`new`](Self::new) left it, on the same nested page tables. It must not be active.
+    fn reset(&mut self);
+
+    /// Takes it off this core, which made it or ran it until now. It must not be active.
+    fn leave_core(&mut self);
+
+    /// Puts it on this core, which runs it from now on. Comes before anything else here once it has left another
+    /// core, or was made.
+    fn enter_core(&mut self);
 
     /// The largest page that the processor's nested tables can map.
     fn largest_page() -> PageSize;
@@ -113,6 +139,9 @@ pub trait VirtualCpu: Sized {
     /// Completes a write to a control register that exited; false when the value is not allowed: #GP.
     fn write_control(&mut self, register: u8, value: u64) -> bool;
 
+    /// A control register as the guest reads it; `None` for those whose reads do not exit.
+    fn read_control(&self, register: u8) -> Option<u64>;
+
     /// Completes XSETBV; false when the value is not allowed: #GP.
     fn write_xcr0(&mut self, value: u64) -> bool;
 
@@ -122,8 +151,37 @@ pub trait VirtualCpu: Sized {
     /// CR4 as the guest sees it.
     fn cr4(&self) -> u64;
 
-    /// Writes registers and whatever else helps to understand a stopped guest.
+    /// The bytes of the instruction that exited by touching memory; none when the processor does not tell.
+    fn instruction_bytes(&self) -> InstructionBytes;
+
+    /// Writes what helps to understand a stopped guest beyond its registers.
     fn report(&self, out: &mut dyn FnMut(fmt::Arguments));
+}
+
+/// Something to do with virtual processors of whatever vendor this machine's are.
+pub trait Task {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    fn run<V: VirtualCpu>(self) -> Self::Output;
+}
+
+/// Does a task with the virtual processors of this machine: the one place where the vendor is chosen.
+///
+/// # Errors
+/// When it has none.
+pub fn with_this_machine<T: Task>(task: T) -> Result<T::Output, VirtError> {
+    if vmx::present() {
+        Ok(task.run::<vmx::Vcpu>())
+    } else if svm::present() {
+        Ok(task.run::<svm::Vcpu>())
+    } else {
+        Err(VirtError::Missing {
+            feature: "hardware virtualization (VT-x, CPUID.1:ECX.VMX, or SVM, CPUID.80000001H:ECX.SVM)",
+            remedy: "use a processor that has it, or, under another hypervisor, switch nested virtualization on",
+        })
+    }
 }
 
 /// Why the processor cannot host guests, or not this one.
@@ -149,6 +207,9 @@ pub enum VirtError {
         /// What the capability MSR allows.
         allowed: u32,
     },
+    /// The machine has no tag left for another virtual processor's translations.
+    #[error("the processor tells only {0} guests apart: configure fewer")]
+    TooManyGuests(u32),
     /// An instruction of the extension failed.
     #[error("{instruction} failed{}", Number(*error))]
     Instruction {

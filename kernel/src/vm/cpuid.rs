@@ -18,12 +18,20 @@ pub struct Offer {
     pub rdtscp: bool,
     /// INVPCID runs in a guest.
     pub invpcid: bool,
+    /// The processor has SYSCFG and HWCR, which guests of it look at.
+    pub system_configuration: bool,
 }
 
 static POLICY: Once<CpuidPolicy> = Once::new();
+static HOST: Once<HostMsrs> = Once::new();
 
 /// Decides the policy; the same for all guests of one processor each.
 pub fn decide(offer: Offer) {
+    HOST.call_once(|| HostMsrs {
+        physical_bits: physical_bits(),
+        system_configuration: offer.system_configuration,
+        ..HostMsrs::default()
+    });
     POLICY.call_once(|| CpuidPolicy {
         vcpus: 1,
         tsc_hz: clock::hz(),
@@ -45,7 +53,7 @@ pub fn policy() -> CpuidPolicy {
 
 /// What the guest may know of the host's own MSRs.
 pub fn host_msrs() -> HostMsrs {
-    HostMsrs { arch_capabilities: 0, microcode: 0, physical_bits: physical_bits() }
+    HOST.get().copied().unwrap_or_default()
 }
 
 /// Physical address bits of the processor [SDM2A CPUID, leaf 80000008h].

@@ -9,12 +9,12 @@ use base::{GuestMemory, GuestPhysical, Instant, Width};
 use mmio::{CpuMode, Gpr, RegisterFile};
 
 /// Longest instruction [SDM2A 2.3.11].
-const LONGEST: usize = 15;
+pub const LONGEST: usize = 15;
 const PAGE: u64 = 4096;
 const EFER_LMA: u64 = 1 << 10;
 
 /// A virtual processor's registers as the decoder asks for them.
-struct View<'a, V>(&'a mut V);
+pub struct View<'a, V>(pub &'a mut V);
 
 impl<V: VirtualCpu> RegisterFile for View<'_, V> {
     fn get(&self, register: Gpr) -> u64 {
@@ -89,12 +89,12 @@ pub fn memory<V: VirtualCpu>(
 fn emulate<V: VirtualCpu>(vm: &mut Vm<V>, at: GuestPhysical, now: Instant) -> Result<(), Trouble> {
     let mode = code_mode(vm);
     let mut bytes = [0; LONGEST];
-    let fetched = fetch(vm, &mut bytes);
-    let access = mmio::decode(fetched, mode, &View(&mut vm.vcpu)).map_err(|error| {
-        let mut instruction = [0; LONGEST];
-        instruction[..fetched.len()].copy_from_slice(fetched);
-        Trouble::Stop(StopReason::Instruction { at, error, bytes: instruction })
-    })?;
+    let told = vm.vcpu.instruction_bytes();
+    let known = told.len().min(LONGEST);
+    bytes[..known].copy_from_slice(&told[..known]);
+    let known = if known == 0 { fetch(vm, &mut bytes).len() } else { known };
+    let access = mmio::decode(&bytes[..known], mode, &View(&mut vm.vcpu))
+        .map_err(|error| Trouble::Stop(StopReason::Instruction { at, error, bytes }))?;
     let width = access.width();
     // The faulting access is the one operand, unless there are two or it spans pages.
     let single = match (access.source(), access.destination()) {
@@ -126,6 +126,11 @@ pub fn code_mode<V: VirtualCpu>(vm: &Vm<V>) -> CpuMode {
     CpuMode::new(paging.efer & EFER_LMA != 0, paging.code_64, paging.code_32)
 }
 
+/// True when the guest runs with user privilege: the DPL of SS [SDM3C 25.4.1].
+pub fn is_user<V: VirtualCpu>(vm: &Vm<V>) -> bool {
+    vm.vcpu.segment(Segment::Ss).rights >> 5 & 3 == 3
+}
+
 fn fits_page(linear: u64, width: Width) -> bool {
     linear % PAGE + width.bytes() as u64 <= PAGE
 }
@@ -141,8 +146,7 @@ struct Span {
 
 impl Span {
     fn find<V: VirtualCpu>(vm: &Vm<V>, linear: u64, width: Width, write: bool) -> Result<Self, Fault> {
-        // The privilege of the code: DPL of SS [SDM3C 25.4.1].
-        let user = vm.vcpu.segment(Segment::Ss).rights >> 5 & 3 == 3;
+        let user = is_user(vm);
         let paging = vm.vcpu.paging();
         let find = |linear| {
             walk::translate(&vm.memory, &paging, linear, Kind { write, user })

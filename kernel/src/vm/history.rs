@@ -22,12 +22,14 @@ struct Ring {
     next: usize,
 }
 
-static HISTORY: Mutex<[Ring; GUESTS]> =
-    Mutex::new([const { Ring { records: [None; DEPTH], next: 0 } }; GUESTS]);
+/// A lock for each guest, which its own core takes: nobody waits for another.
+static HISTORY: [Mutex<Ring>; GUESTS] =
+    [const { Mutex::new(Ring { records: [None; DEPTH], next: 0 }) }; GUESTS];
 
 /// Remembers an exit.
 pub fn record(guest: usize, now: Instant, rip: u64, exit: Exit) {
-    if let Some(ring) = HISTORY.lock().get_mut(guest) {
+    if let Some(mut ring) = HISTORY.get(guest).map(Mutex::lock) {
+        let ring = &mut *ring;
         ring.records[ring.next % DEPTH] = Some(Record { now, rip, exit });
         ring.next = ring.next.wrapping_add(1);
     }
@@ -36,8 +38,7 @@ pub fn record(guest: usize, now: Instant, rip: u64, exit: Exit) {
 /// The last exits of one guest, oldest first.
 pub fn for_each_of(guest: usize, mut say: impl FnMut(fmt::Arguments)) {
     // A panic may have struck while the lock was held; its report then goes without.
-    let Some(history) = HISTORY.try_lock() else { return };
-    let Some(ring) = history.get(guest) else { return };
+    let Some(ring) = HISTORY.get(guest).and_then(Mutex::try_lock) else { return };
     for offset in 0..DEPTH {
         if let Some(record) = &ring.records[(ring.next + offset) % DEPTH] {
             say(format_args!("{} rip {:#x} {:x?}", record.now, record.rip, record.exit));

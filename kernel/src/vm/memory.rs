@@ -33,6 +33,25 @@ impl GuestRam {
         &self.pieces
     }
 
+    /// Clears `bytes` from offset `from` on, counted through all pieces. The next offset, or `None` when `from`
+    /// is behind the last.
+    pub fn clear(&self, from: u64, bytes: u64) -> Option<u64> {
+        let mut start = 0;
+        for piece in &self.pieces {
+            let offset = from - start;
+            if offset < piece.bytes {
+                let length = bytes.min(piece.bytes - offset);
+                // SAFETY: inside this guest's memory, which is mapped for good; the guest does not run.
+                unsafe {
+                    physical::pointer(HostPhysical(piece.host.0 + offset)).write_bytes(0, length as usize);
+                }
+                return Some(from + length);
+            }
+            start += piece.bytes;
+        }
+        None
+    }
+
     fn pointer(&self, at: GuestPhysical, bytes: usize) -> Result<*mut u8, MemoryError> {
         self.pieces
             .iter()

@@ -1,112 +1,46 @@
 //! A guest's machine: memory, board, vNICs and virtual processor, put together and looked after.
 
+mod bus;
 pub mod console;
 pub mod cpuid;
 pub mod device_access;
+pub mod directory;
 pub mod history;
+mod inspect;
+pub mod lifecycle;
 pub mod memory;
 mod msr;
 mod setup;
+mod start;
+mod stop_reason;
 pub mod vnic_slot;
 pub mod walk;
 
 use crate::log::output;
-use crate::virt::exit::{Event, Exit, KINDS, MemoryAccess};
+use crate::virt::exit::{Event, Exit, KINDS};
 use crate::virt::{Entry, VirtualCpu};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use base::{Effects, GuestMemory, GuestPhysical, Instant, Port, Width};
+use base::{Duration, Effects, Instant};
 use console::Console;
 use core::fmt;
+use directory::Request;
+pub use lifecycle::State;
 use memory::GuestRam;
-use mmio::{DecodeError, Narrow, registers32};
 use platform::pc::Pc;
-use platform::power::PowerEvent;
+use schedule::restart::{BackOff, Policy};
 pub use setup::VmError;
+use start::Images;
+pub use stop_reason::StopReason;
 use vnic_slot::VnicSlot;
 
 /// The only processor of a guest, as the board numbers them.
 const BOOT_VCPU: u8 = 0;
 
-/// What a guest is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It has instructions to execute.
-    Running,
-    /// It waits for an interrupt.
-    Idle,
-    /// It has powered off, or was stopped.
-    Stopped,
-}
-
-/// Why a guest was stopped.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StopReason {
-    /// It asked for it.
-    #[error("powered off")]
-    PowerOff,
-    /// It asked for a restart.
-    #[error("reset")]
-    Reset,
-    /// A fault while delivering a double fault.
-    #[error("triple fault")]
-    TripleFault,
-    /// The machine reported a hardware error while this guest ran.
-    #[error("machine check")]
-    MachineCheck,
-    /// It executed, or had its page tables in, what is not memory.
-    #[error("{access:?} at {at}, which is not memory")]
-    NotMemory {
-        /// Where.
-        at: GuestPhysical,
-        /// How.
-        access: MemoryAccess,
-    },
-    /// It accessed a device by an instruction that is not emulated.
-    #[error("access to {at}: {error}; instruction bytes {bytes:02x?}")]
-    Instruction {
-        /// Where.
-        at: GuestPhysical,
-        /// What is wrong with the instruction.
-        error: DecodeError,
-        /// Its bytes.
-        bytes: [u8; 15],
-    },
-    /// The processor refused to enter the guest.
-    #[error("the processor refuses the guest's state, reason {reason:#x}")]
-    InvalidState {
-        /// The vendor's number.
-        reason: u32,
-    },
-    /// An exit that Weir's controls should make impossible.
-    #[error("unexpected exit {reason:#x}, qualification {qualification:#x}")]
-    UnexpectedExit {
-        /// The vendor's number.
-        reason: u32,
-        /// The vendor's details.
-        qualification: u64,
-    },
-}
-
-impl From<PowerEvent> for StopReason {
-    fn from(event: PowerEvent) -> Self {
-        match event {
-            PowerEvent::Off => Self::PowerOff,
-            PowerEvent::Reset => Self::Reset,
-        }
-    }
-}
-
-impl StopReason {
-    /// True for what a guest does of its own will.
-    fn is_orderly(&self) -> bool {
-        matches!(self, Self::PowerOff | Self::Reset)
-    }
-}
-
 /// Exits by kind.
 #[derive(Clone, Debug)]
-struct ExitCounts([(u64, &'static str); KINDS]);
+pub struct ExitCounts([(u64, &'static str); KINDS]);
 
 /// One guest.
 pub struct Vm<V: VirtualCpu> {
@@ -114,12 +48,27 @@ pub struct Vm<V: VirtualCpu> {
     number: usize,
     name: String,
     state: State,
+    /// It has executed HLT, and no interrupt has come since.
+    halted: bool,
+    images: Images,
+    policy: Policy,
+    back_off: BackOff,
+    /// When it was last started.
+    started: Instant,
+    /// When it is to be started again.
+    start_at: Option<Instant>,
+    /// Bytes of its memory that are cleared for the start under way.
+    cleared: u64,
+    /// Its shares of its core.
+    pub shares: u32,
+    /// Processor time it has used.
+    run_time: Duration,
     /// Its virtual processor.
     pub vcpu: V,
     /// Its memory.
     pub memory: GuestRam,
     /// Its vNICs, in the order of their slots.
-    pub vnics: Vec<VnicSlot>,
+    pub vnics: Vec<Arc<VnicSlot>>,
     pc: Pc,
     msrs: platform::msr::Msrs,
     /// How far the guest has moved its time-stamp counter.
@@ -127,11 +76,11 @@ pub struct Vm<V: VirtualCpu> {
     console: Console,
     /// The guest has written to its console.
     console_due: bool,
-    /// Typed, and not yet in the guest's UART.
-    typed: heapless::Deque<u8, 256>,
     /// An exception to deliver before the next instruction.
     fault: Option<Event>,
     effects: Effects,
+    /// Switches for which the guest has frames, or room for frames: a bit each.
+    kicks: u32,
     exits: ExitCounts,
     /// Accesses to addresses with neither memory nor device behind them.
     unmapped: u64,
@@ -146,14 +95,9 @@ pub struct Vm<V: VirtualCpu> {
 }
 
 impl<V: VirtualCpu> Vm<V> {
-    /// What it is doing.
-    pub fn state(&self) -> State {
-        self.state
-    }
-
-    /// Its name in the configuration.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// Its place among the guests.
+    pub fn number(&self) -> usize {
+        self.number
     }
 
     /// Bytes of its memory.
@@ -182,7 +126,10 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// The guest has executed HLT.
     pub fn halt(&mut self) {
-        self.state = if self.has_interrupt() { State::Running } else { State::Idle };
+        if !self.has_interrupt() {
+            self.halted = true;
+            self.set_state(State::Idle);
+        }
     }
 
     /// Takes the effects that accesses and deadlines have had since the last call.
@@ -214,43 +161,68 @@ impl<V: VirtualCpu> Vm<V> {
         self.pc.interrupts().pending(BOOT_VCPU) || self.pc.interrupts().nmi_pending(BOOT_VCPU)
     }
 
-    /// Fires timers that are due, moves console output on, and wakes the guest for interrupts.
-    pub fn advance(&mut self, now: Instant) -> Effects {
-        if self.state == State::Stopped {
-            self.show_console(now);
-            return Effects::empty();
+    /// Does what was asked for, fires timers that are due, moves console output on, and wakes the guest for
+    /// interrupts.
+    pub fn advance(&mut self, now: Instant) {
+        if directory::take_attention(self.number) {
+            self.attend(now);
         }
+        if self.start_at.is_some_and(|due| due <= now) {
+            self.begin_start();
+        }
+        if self.console.next_deadline(self.number).is_some_and(|due| due <= now) {
+            self.console.advance(self.number, &self.name, now);
+        }
+        if matches!(self.state, State::Running | State::Idle) {
+            self.advance_machine(now);
+        }
+        self.show_console(now);
+        self.effects = Effects::empty();
+    }
+
+    fn advance_machine(&mut self, now: Instant) {
         if self.next_deadline().is_some_and(|due| due <= now) {
             let effects = self.pc.advance(now);
             self.apply(effects);
             for index in 0..self.vnics.len() {
-                let effects = self.vnics[index].model.advance(now);
+                let effects = self.vnics[index].model().advance(now);
                 self.apply_nic(index, effects, now);
             }
-            self.console.advance(self.number, &self.name, now);
         }
         self.refresh_nics(now);
         self.pass_typed(now);
-        self.show_console(now);
         if let Some(event) = self.pc.power_event() {
-            self.stop(&event.into());
+            self.stop(&event.into(), now);
         }
         self.wake();
-        self.take_effects()
+    }
+
+    /// Takes up what other cores have left.
+    pub fn attend(&mut self, now: Instant) {
+        match directory::request(self.number) {
+            Some(Request::Change(action)) => self.act(action, now),
+            Some(Request::Figures) => self.for_each_figure(output::shell_line),
+            None => {}
+        }
+        directory::answered(self.number);
+        while let Some(byte) = directory::take_typed(self.number) {
+            self.give_console(byte, now);
+        }
     }
 
     /// When [`advance`](Self::advance) has something to do at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.state == State::Stopped {
-            return self.console.next_deadline();
+        let console = self.console.next_deadline(self.number).into_iter().chain(self.start_at);
+        if !matches!(self.state, State::Running | State::Idle) {
+            return console.min();
         }
-        let vnics = self.vnics.iter().filter_map(|slot| slot.model.next_deadline());
-        vnics.chain(self.pc.next_deadline()).chain(self.console.next_deadline()).min()
+        let vnics = self.vnics.iter().filter_map(|slot| slot.model().next_deadline());
+        vnics.chain(self.pc.next_deadline()).chain(console).min()
     }
 
     /// Takes up what frames have done to the vNICs, once they have been moved.
     pub fn after_frames(&mut self, now: Instant) {
-        if self.state != State::Stopped {
+        if matches!(self.state, State::Running | State::Idle) {
             self.refresh_nics(now);
             self.wake();
         }
@@ -258,8 +230,19 @@ impl<V: VirtualCpu> Vm<V> {
 
     fn wake(&mut self) {
         if self.state == State::Idle && self.has_interrupt() {
-            self.state = State::Running;
+            self.halted = false;
+            self.set_state(State::Running);
         }
+    }
+
+    /// Processor time that it, or Weir on its behalf, has used.
+    pub fn note_run(&mut self, ran: Duration) {
+        self.run_time += ran;
+    }
+
+    /// Lets other cores see what it has used.
+    pub fn publish_usage(&self) {
+        directory::publish_usage(self.number, self.exits.total(), self.run_time.as_nanos() as u64);
     }
 
     /// The guest's turn begins at this value of the time-stamp counter.
@@ -279,14 +262,14 @@ impl<V: VirtualCpu> Vm<V> {
         self.last_switch = tsc;
     }
 
-    /// Ticks of the time-stamp counter that the guest itself has used.
-    pub fn ticks_inside(&self) -> u64 {
-        self.ticks_inside
+    /// Takes the ticks of the time-stamp counter that the guest itself has used since the last call.
+    pub fn take_ticks_inside(&mut self) -> u64 {
+        core::mem::take(&mut self.ticks_inside)
     }
 
     fn refresh_nics(&mut self, now: Instant) {
         for index in 0..self.vnics.len() {
-            let effects = self.vnics[index].model.take_effects();
+            let effects = self.vnics[index].take_effects();
             if !effects.is_empty() {
                 self.apply_nic(index, effects, now);
             }
@@ -294,28 +277,44 @@ impl<V: VirtualCpu> Vm<V> {
     }
 
     fn apply_nic(&mut self, index: usize, effects: Effects, now: Instant) {
-        let slot = &mut self.vnics[index];
-        let mut effects = effects;
-        if effects.contains(Effects::RX_SPACE) {
-            // Frames that waited in the card's FIFO move on; the switch only sends when it has new ones.
-            slot.model.port(&self.memory).send(&[], now);
-            effects |= slot.model.take_effects();
-        }
+        let slot = &self.vnics[index];
+        let (effects, line) = slot.settle(effects, &self.name, now);
         if effects.contains(Effects::IRQ_CHANGED) {
-            let effects = self.pc.set_function_interrupt(slot.slot, slot.model.interrupt_line());
-            self.effects |= effects;
+            self.effects |= self.pc.set_function_interrupt(slot.slot, line);
+        }
+        if effects.intersects(Effects::TX_KICK | Effects::RX_SPACE) {
+            self.kicks |= 1 << slot.segment();
         }
         self.effects |= effects;
-        slot.report_faults(&self.name);
+    }
+
+    /// Takes the switches that the guest has something for since the last call.
+    pub fn take_kicks(&mut self) -> u32 {
+        core::mem::take(&mut self.kicks)
+    }
+
+    /// True when [`take_kicks`](Self::take_kicks) has some.
+    pub fn has_kicks(&self) -> bool {
+        self.kicks != 0
+    }
+
+    /// Lets the vNICs reach memory, or not, as the guest's state and its configuration registers say.
+    fn switch_nics(&self) {
+        for slot in &self.vnics {
+            slot.set_on(self.state.is_on() && self.pc.bus_master(slot.slot));
+        }
     }
 
     fn apply(&mut self, effects: Effects) {
         self.console_due |= effects.contains(Effects::CONSOLE);
+        if effects.contains(Effects::MAP_CHANGED) {
+            self.switch_nics();
+        }
         self.effects |= effects;
     }
 
     fn show_console(&mut self, now: Instant) {
-        if !self.console_due {
+        if !self.console_due && !self.console.view_changed() {
             return;
         }
         let (pc, mut changed) = (&mut self.pc, Effects::empty());
@@ -330,124 +329,28 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// A byte typed at the guest's console.
     pub fn give_console(&mut self, byte: u8, now: Instant) {
-        // Who types 256 bytes ahead of the guest loses some, as on a line without flow control.
-        let _ = self.typed.push_back(byte);
+        self.console.type_byte(byte);
         self.pass_typed(now);
     }
 
     /// Passes typed bytes on as the guest's UART has room for them.
     fn pass_typed(&mut self, now: Instant) {
-        while let Some(&byte) = self.typed.front() {
-            let (taken, effects) = self.pc.give_console(byte, now);
-            self.apply(effects);
-            if !taken {
-                return;
-            }
-            self.typed.pop_front();
-        }
-    }
-
-    /// Ends the guest, with a report when it was not its own wish.
-    pub fn stop(&mut self, reason: &StopReason) {
-        if self.state == State::Stopped {
-            return;
-        }
-        self.state = State::Stopped;
-        if reason.is_orderly() {
-            log::info!("{}: {reason}", self.name);
-            return;
-        }
-        log::error!("{}: stopped: {reason}", self.name);
-        self.vcpu.report(&mut |text| log::error!("{}:   {text}", self.name));
-        let mut bytes = [0; 15];
-        let code = device_access::fetch(self, &mut bytes);
-        log::error!("{}:   code at rip {code:02x?}", self.name);
-        history::for_each_of(self.number, |text| log::error!("{}:   {text}", self.name));
-    }
-
-    /// Reads memory or a device, not across a page.
-    pub fn memory_read(&mut self, at: GuestPhysical, width: Width, now: Instant) -> u64 {
-        let mut bytes = [0; 8];
-        let part = &mut bytes[..width.bytes()];
-        if self.memory.read(at, part).is_ok() {
-            return u64::from_le_bytes(bytes);
-        }
-        if let Some((index, offset)) = self.find_nic_memory(at) {
-            let mut window = self.vnics[index].memory_window(now);
-            let value = registers32::read(&mut window, offset.into(), width);
-            let effects = window.effects;
-            self.apply_nic(index, effects, now);
-            return value;
-        }
-        if let Some((value, effects)) = self.pc.mmio_read(BOOT_VCPU, at, width, now) {
-            self.apply(effects);
-            return value;
-        }
-        self.unmapped += 1;
-        width.mask()
-    }
-
-    /// Writes memory or a device, not across a page.
-    pub fn memory_write(&mut self, at: GuestPhysical, width: Width, value: u64, now: Instant) {
-        if self.memory.write(at, &value.to_le_bytes()[..width.bytes()]).is_ok() {
-            return;
-        }
-        if let Some((index, offset)) = self.find_nic_memory(at) {
-            let mut window = self.vnics[index].memory_window(now);
-            // Registers of the 8254x must be written whole [8254x 13.2]; parts are ignored.
-            registers32::write(&mut window, offset.into(), width, value, Narrow::Ignore);
-            let effects = window.effects;
-            self.apply_nic(index, effects, now);
-        } else if let Some(effects) = self.pc.mmio_write(BOOT_VCPU, at, width, value, now) {
-            self.apply(effects);
-        } else {
-            self.unmapped += 1;
-        }
-    }
-
-    /// IN.
-    pub fn port_read(&mut self, port: u16, width: Width, now: Instant) -> u32 {
-        if let Some((index, offset)) = self.find_nic_port(port) {
-            let (value, effects) = self.vnics[index].port_read(offset, width, now);
-            self.apply_nic(index, effects, now);
-            return value;
-        }
-        let (value, effects) = self.pc.port_read(port, width, now);
-        self.apply(effects);
-        value
-    }
-
-    /// OUT.
-    pub fn port_write(&mut self, port: u16, width: Width, value: u32, now: Instant) {
-        let effects = if let Some((index, offset)) = self.find_nic_port(port) {
-            let effects = self.vnics[index].port_write(offset, width, value, now);
-            return self.apply_nic(index, effects, now);
-        } else {
-            self.pc.port_write(port, width, value, now)
-        };
-        self.apply(effects);
-    }
-
-    fn find_nic_memory(&self, at: GuestPhysical) -> Option<(usize, u32)> {
-        let hit = self.pc.find_bar(at)?;
-        self.vnics.iter().position(|slot| slot.slot == hit.slot).map(|index| (index, hit.offset))
-    }
-
-    fn find_nic_port(&self, port: u16) -> Option<(usize, u32)> {
-        let hit = self.pc.find_port(port)?;
-        self.vnics.iter().position(|slot| slot.slot == hit.slot).map(|index| (index, hit.offset))
-    }
-
-    /// True when the guest lets this vNIC reach its memory.
-    pub fn bus_master(&self, index: usize) -> bool {
-        self.vnics.get(index).is_some_and(|slot| self.pc.bus_master(slot.slot))
+        let (pc, mut changed) = (&mut self.pc, Effects::empty());
+        self.console.pass_typed(|byte| {
+            let (taken, effects) = pc.give_console(byte, now);
+            changed |= effects;
+            taken
+        });
+        self.apply(changed);
     }
 
     /// Says what the guest has cost.
     pub fn log_statistics(&self) {
         log::info!(
-            "{}: exits{}, interrupts injected {}, accesses to nothing {}, TSC ticks per exit in Weir {}",
+            "{}: ran {}.{:03} s, exits {}, interrupts injected {}, accesses to nothing {}, TSC ticks per exit in Weir {}",
             self.name,
+            self.run_time.as_secs(),
+            self.run_time.subsec_millis(),
             self.exits,
             self.injected,
             self.unmapped,
@@ -461,14 +364,15 @@ impl<V: VirtualCpu> Vm<V> {
 }
 
 impl ExitCounts {
-    fn total(&self) -> u64 {
+    /// Of all kinds.
+    pub fn total(&self) -> u64 {
         self.0.iter().map(|(count, _)| count).sum()
     }
 }
 
 impl fmt::Display for ExitCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, " {}", self.total())?;
+        write!(f, "{}", self.total())?;
         self.0
             .iter()
             .filter(|(count, _)| *count > 0)

@@ -2,22 +2,24 @@
 
 use super::console::Console;
 use super::memory::{GuestRam, Piece};
+use super::start::Images;
 use super::vnic_slot::VnicSlot;
-use super::{ExitCounts, State, Vm};
+use super::{ExitCounts, State, Vm, directory};
 use crate::hardware::{clock, rtc};
 use crate::memory::{FrameError, Frames};
 use crate::virt::nested::Tables;
 use crate::virt::{VirtError, VirtualCpu};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use base::{Effects, GuestPhysical};
-use config::Bundle;
+use base::{Duration, Effects, GuestPhysical, Instant};
+use config::{Bundle, Restart};
 use nested_paging::{Attributes, NestedPages, PagingError};
-use platform::boot::{BootImages, LoadError};
+use platform::boot::LoadError;
 use platform::layout::MemoryLayout;
 use platform::msr::Msrs;
 use platform::pc::{Pc, PcConfig};
 use platform::pci::FIRST_NIC_SLOT;
-use vnic::{Vnic, VnicConfig};
+use schedule::restart::{BackOff, Policy};
 
 /// Guest memory is handed out at multiples of this, so that large pages can map it.
 const LARGE_PAGE: u64 = 2 << 20;
@@ -68,7 +70,7 @@ impl<V: VirtualCpu> Vm<V> {
         frames: &mut Frames,
         number: usize,
         config: &config::Vm,
-        bundle: &Bundle,
+        bundle: &Bundle<'static>,
     ) -> Result<Self, VmError> {
         let name = config.name.clone();
         let bytes = config.memory_bytes;
@@ -78,55 +80,56 @@ impl<V: VirtualCpu> Vm<V> {
             .map_err(|error| VmError::Tables { name: name.clone(), error })?;
         let mut vcpu = V::new(frames, number as u16, &nested, super::cpuid::offered_cr4())
             .map_err(|error| VmError::Processor { name: name.clone(), error })?;
-        let acpi = platform::acpi::build(1);
-        let images = BootImages {
+        let images = Images {
             kernel: bundle.file(config.kernel),
             initrd: config.initrd.map_or(&[], |file| bundle.file(file)),
-            command_line: &config.command_line,
-            acpi: &acpi,
+            command_line: config.command_line.clone(),
+            acpi: platform::acpi::build(1),
+            board: PcConfig {
+                memory_bytes: bytes,
+                vcpus: 1,
+                nics: config.vnics.len() as u8,
+                tsc_hz: clock::hz(),
+                wall_clock_unix_seconds: rtc::unix_seconds(),
+            },
         };
-        let entry = platform::boot::load(&memory, bytes, &images)
-            .map_err(|error| VmError::Load { name: name.clone(), error })?;
+        // Loaded once at boot in any case: what is wrong with the images is said now, not at a start later.
+        let entry = images.load(&memory).map_err(|error| VmError::Load { name: name.clone(), error })?;
         vcpu.set_boot_state(&entry);
-        let vnics: Vec<VnicSlot> = (FIRST_NIC_SLOT..)
-            .zip(&config.vnics)
-            .map(|(slot, vnic)| VnicSlot {
-                slot,
-                model: Vnic::new(VnicConfig::new(vnic.mac)),
-                mac: vnic.mac,
-                uplink: vnic.uplink.clone(),
-            })
-            .collect();
-        let pc = Pc::new(&PcConfig {
-            memory_bytes: bytes,
-            vcpus: 1,
-            nics: vnics.len() as u8,
-            tsc_hz: clock::hz(),
-            wall_clock_unix_seconds: rtc::unix_seconds(),
-        });
         log::info!(
-            "{name}: {} MiB, {} vNICs, kernel {} KiB, initrd {} KiB, entry {:#x}",
+            "{name}: {} MiB, {} vNICs, kernel {} KiB, initrd {} KiB, entry {:#x}, {} shares{}",
             bytes >> 20,
-            vnics.len(),
+            config.vnics.len(),
             images.kernel.len() >> 10,
             images.initrd.len() >> 10,
-            entry.rip
+            entry.rip,
+            config.shares,
+            if config.autostart { "" } else { ", not started" }
         );
         Ok(Self {
             number,
             name,
-            state: State::Running,
+            state: State::Stopped,
+            halted: false,
+            policy: policy(config.restart),
+            back_off: BackOff::default(),
+            started: Instant::ZERO,
+            start_at: None,
+            cleared: 0,
+            shares: config.shares,
+            run_time: Duration::ZERO,
             vcpu,
+            vnics: vnic_slots(number, config, &memory),
             memory,
-            vnics,
-            pc,
+            pc: Pc::new(&images.board),
+            images,
             msrs: Msrs::new(super::cpuid::policy(), super::cpuid::host_msrs()),
             tsc_moved: 0,
             console: Console::new(),
             console_due: false,
-            typed: heapless::Deque::new(),
             fault: None,
             effects: Effects::empty(),
+            kicks: 0,
             exits: ExitCounts([(0, ""); crate::virt::exit::KINDS]),
             unmapped: 0,
             injected: 0,
@@ -135,6 +138,25 @@ impl<V: VirtualCpu> Vm<V> {
             last_switch: 0,
         })
     }
+
+    /// Switches a guest on that is loaded and was never started.
+    pub fn switch_on(&mut self, now: Instant) {
+        self.started = now;
+        directory::count_start(self.number);
+        self.set_state(State::Running);
+    }
+}
+
+fn policy(restart: Restart) -> Policy {
+    match restart {
+        Restart::Never => Policy::Never,
+        Restart::OnCrash => Policy::OnCrash,
+    }
+}
+
+fn vnic_slots(guest: usize, config: &config::Vm, memory: &GuestRam) -> Vec<Arc<VnicSlot>> {
+    let slots = (FIRST_NIC_SLOT..).zip(&config.vnics);
+    slots.map(|(slot, vnic)| Arc::new(VnicSlot::new(guest, slot, vnic, memory.clone()))).collect()
 }
 
 /// One piece of the machine's memory for each range of the guest's.

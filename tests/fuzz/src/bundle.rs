@@ -58,6 +58,10 @@ fn system() -> System {
         kernel: FileId(0),
         initrd: Some(FileId(1)),
         command_line: "console=ttyS0".into(),
+        cpu: None,
+        shares: config::STANDARD_SHARES,
+        restart: config::Restart::OnCrash,
+        autostart: true,
         vnics: vec![vnic],
     };
     let nic = |name: &str, matches| Nic { name: name.into(), matches };

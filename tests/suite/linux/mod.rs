@@ -1,5 +1,6 @@
 //! Debian's kernel, unmodified: one boot for many checks, since a boot takes an emulator minutes.
 
+mod cable;
 mod steps;
 mod transfer;
 

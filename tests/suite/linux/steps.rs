@@ -1,13 +1,13 @@
 //! What is tried in one boot of a Linux guest, in order. Each step leaves the network as it found it.
 
+use super::cable::cable;
+use super::transfer::{tcp, udp};
 use super::{Boot, GUEST, GUEST_MAC, PEER};
-use crate::linux::transfer::{tcp, udp};
 use end_to_end::backend::Need;
 use end_to_end::pinger::{answers, ping};
 use end_to_end::run::STEP;
 use end_to_end::{Outcome, Run, namespace, require};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Six thousand million instructions, on a busy machine.
 pub const BOOT: Duration = Duration::from_secs(1200);
@@ -126,34 +126,6 @@ fn link_down_and_up(run: &mut Run, _: &Boot) -> Outcome {
     run.shell("linux", &format!("for i in $(seq 20); do {cycle}; done"), STEP)?;
     require!(answers(GUEST, STEP)?, "no answer to ping afterwards");
     ping_out(run)
-}
-
-/// Pulls the cable of the physical card and puts it back: Weir says so, the guest's card loses and finds its carrier,
-/// and traffic goes on. QEMU holds frames that were sent meanwhile, and delivers them late.
-fn cable(run: &mut Run, _: &Boot) -> Outcome {
-    for _ in 0..3 {
-        run.emulator.set_link(0, false)?;
-        run.expect("nic0: link down")?;
-        wait_for_carrier(run, "0")?;
-        run.emulator.set_link(0, true)?;
-        run.expect("nic0: link up, 1000 Mb/s, full duplex")?;
-        wait_for_carrier(run, "1")?;
-        require!(answers(GUEST, STEP)?, "no answer to ping with the cable back");
-    }
-    ping_out(run)
-}
-
-/// The guest's driver looks at its card every two seconds, or when it interrupts.
-fn wait_for_carrier(run: &mut Run, wanted: &str) -> Outcome {
-    let start = Instant::now();
-    loop {
-        let shown = run.shell("linux", "cat /sys/class/net/eth0/carrier", STEP)?;
-        if shown.lines().any(|line| line.trim() == wanted) {
-            return Ok(());
-        }
-        require!(start.elapsed() < STEP, "the guest's carrier is not {wanted}: {shown}");
-        sleep(Duration::from_millis(100));
-    }
 }
 
 fn reloads_the_driver(run: &mut Run, _: &Boot) -> Outcome {

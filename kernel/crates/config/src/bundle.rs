@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 const MAGIC: [u8; 8] = *b"WEIRBNDL";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 64;
 const ALIGNMENT: usize = 4096;
 
@@ -110,6 +110,12 @@ impl<'a> Bundle<'a> {
         &self.system
     }
 
+    /// Bytes of the whole.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// The content of a file; empty for one that the configuration does not name.
     #[must_use]
     pub fn file(&self, file: FileId) -> &'a [u8] {
@@ -180,7 +186,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Host, LogLevel, Vm};
+    use crate::{Host, LogLevel, Restart, STANDARD_SHARES, Vm};
     use proptest::prelude::*;
 
     fn system(files: u32) -> System {
@@ -190,6 +196,10 @@ mod tests {
             kernel: FileId(index),
             initrd: None,
             command_line: "quiet".into(),
+            cpu: Some(index as u8),
+            shares: STANDARD_SHARES,
+            restart: Restart::Never,
+            autostart: false,
             vnics: Vec::new(),
         };
         System {

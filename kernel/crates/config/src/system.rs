@@ -13,6 +13,14 @@ pub const MAX_VNICS: usize = 8;
 pub const MAX_NICS: usize = 8;
 /// Most vNICs that share one uplink, or have none: with the uplink they fill a switch of 16 ports.
 pub const MAX_VNICS_PER_UPLINK: usize = 15;
+/// Most cores that Weir uses.
+pub const MAX_CORES: usize = 64;
+/// Fewest shares of a guest.
+pub const LEAST_SHARES: u32 = 10;
+/// Most shares of a guest.
+pub const MOST_SHARES: u32 = 10_000;
+/// Shares of a guest that names none.
+pub const STANDARD_SHARES: u32 = 1000;
 /// Longest command line of a guest in bytes: what Linux's boot protocol gives x86.
 pub const MAX_COMMAND_LINE: usize = 2047;
 
@@ -71,7 +79,7 @@ pub struct Nic {
 /// Which card a `[[nic]]` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NicMatch {
-    /// The first one that no earlier `[[nic]]` took.
+    /// The first one with a driver that no earlier `[[nic]]` took.
     Any,
     /// The one at this place on the PCI buses.
     Address {
@@ -108,8 +116,26 @@ pub struct Vm {
     pub initrd: Option<FileId>,
     /// The kernel's command line.
     pub command_line: String,
+    /// The core it is pinned to; `None` for the one with the smallest sum of shares.
+    pub cpu: Option<u8>,
+    /// Its shares of the processor time of its core.
+    pub shares: u32,
+    /// What is done when it crashes.
+    pub restart: Restart,
+    /// Whether it is started at boot.
+    pub autostart: bool,
     /// Its NICs.
     pub vnics: Vec<Vnic>,
+}
+
+/// What is done when a guest crashes. One that resets itself is started again whatever stands here, and one
+/// that powers itself off is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Restart {
+    /// It stays stopped.
+    Never,
+    /// It is started again, after a wait that doubles with each crash.
+    OnCrash,
 }
 
 /// A guest's NIC.

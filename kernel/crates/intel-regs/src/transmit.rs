@@ -18,8 +18,12 @@ bitflags::bitflags! {
 impl Tctl {
     /// Position of `CT`, collision threshold, bits 11:4.
     pub const CT_SHIFT: u32 = 4;
+    /// Mask of `CT`, in place.
+    pub const CT_MASK: u32 = 0xff << Self::CT_SHIFT;
     /// Position of `COLD`, collision distance, bits 21:12.
     pub const COLD_SHIFT: u32 = 12;
+    /// Mask of `COLD`, in place.
+    pub const COLD_MASK: u32 = 0x3ff << Self::COLD_SHIFT;
     /// `CT` as the manual recommends it.
     pub const CT_RECOMMENDED: u32 = 0x0f << Self::CT_SHIFT;
     /// `COLD` as the manual recommends it for full duplex.

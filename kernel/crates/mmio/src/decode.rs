@@ -21,16 +21,32 @@ pub fn prepare() {
 /// # Errors
 /// [`DecodeError`] when there is no such instruction, or its access cannot be emulated.
 pub fn decode(bytes: &[u8], mode: CpuMode, registers: &impl RegisterFile) -> Result<Access, DecodeError> {
-    let mut decoder = Decoder::try_with_ip(mode.bits(), bytes, registers.rip(), DecoderOptions::NONE)
+    let instruction = instruction(bytes, mode, registers.rip())?;
+    let context = Context { instruction: &instruction, mode, registers };
+    context.string().or_else(|| context.access()).ok_or(DecodeError::Unsupported(instruction.mnemonic()))
+}
+
+/// The instruction at the beginning of `bytes`, which stands at `rip`. AMD's encodings are taken where the
+/// vendors differ: LOCK MOV CR0 is CR8 there, and invalid, which the processor has seen before, on Intel's.
+pub(crate) fn instruction(bytes: &[u8], mode: CpuMode, rip: u64) -> Result<Instruction, DecodeError> {
+    let mut decoder = Decoder::try_with_ip(mode.bits(), bytes, rip, DecoderOptions::AMD)
         .map_err(|_| DecodeError::Invalid)?;
     let instruction = decoder.decode();
     match decoder.last_error() {
-        DecoderError::None => {}
-        DecoderError::NoMoreBytes => return Err(DecodeError::Truncated(bytes.len())),
-        _ => return Err(DecodeError::Invalid),
+        DecoderError::None => Ok(instruction),
+        DecoderError::NoMoreBytes => Err(DecodeError::Truncated(bytes.len())),
+        _ => Err(DecodeError::Invalid),
     }
-    let context = Context { instruction: &instruction, mode, registers };
-    context.string().or_else(|| context.access()).ok_or(DecodeError::Unsupported(instruction.mnemonic()))
+}
+
+/// The linear address of a string operand.
+pub(crate) fn string_linear(
+    instruction: &Instruction,
+    operand: u32,
+    mode: CpuMode,
+    registers: &impl RegisterFile,
+) -> u64 {
+    Context { instruction, mode, registers }.linear(operand, 0)
 }
 
 /// The operands of an instruction with one explicit memory operand.

@@ -14,6 +14,7 @@ pub mod access;
 mod alu;
 pub mod decode;
 pub mod error;
+pub mod instruction;
 pub mod mode;
 pub mod register;
 pub mod registers32;

@@ -1,5 +1,6 @@
-//! The card's own address: from its EEPROM, or from where the card put it at power-up.
+//! The card's own address: from its EEPROM or flash, or from where the card put it at power-up.
 
+use crate::chip::{AddressSource, Chip};
 use crate::event::Events;
 use crate::{Event, Host, NicError, Registers, wait};
 use base::MacAddress;
@@ -9,37 +10,44 @@ use intel_regs::{Eerd, eeprom, reg};
 /// How long one word may take. The EEPROM is serial: a word takes some tens of microseconds.
 const EEPROM_LIMIT: Duration = Duration::from_millis(10);
 
-/// Finds the station address in EEPROM words 0 to 2, or failing that in RAL0 and RAH0, which the card
-/// loads from the EEPROM itself [8254x 5.6, 13.5.2, 13.5.3].
-pub(crate) fn station_address<H: Host>(
+/// Finds the station address in words 0 to 2 of this port's part of the EEPROM, or in RAL0 and RAH0, which
+/// the card loads from there itself [8254x 5.6, 13.5.2, 13.5.3]; the family says where to look first.
+pub(crate) fn station_address<H: Host, C: Chip>(
     host: &mut H,
     registers: &mut H::Registers,
     events: &mut Events,
 ) -> Result<MacAddress, NicError> {
-    let from_eeprom = match from_eeprom(host, registers) {
-        Ok(mac) => Some(mac),
-        Err(error) => {
-            events.push(Event::EepromSilent(error));
-            None
+    for source in C::ADDRESS_SOURCES {
+        let found = match source {
+            AddressSource::ReceiveAddress => Ok(from_receive_address(registers)),
+            AddressSource::Nvm => from_nvm::<H, C>(host, registers),
+        };
+        match found {
+            Ok(mac) if !mac.is_multicast() && mac != MacAddress::default() => return Ok(mac),
+            Ok(_) => {}
+            Err(error) => events.push(Event::EepromSilent(error)),
         }
-    };
-    let is_station = |mac: &MacAddress| !mac.is_multicast() && *mac != MacAddress::default();
-    let found = from_eeprom.filter(is_station);
-    found.or_else(|| Some(from_receive_address(registers)).filter(is_station)).ok_or(NicError::NoMacAddress)
+    }
+    Err(NicError::NoMacAddress)
 }
 
-fn from_eeprom<H: Host>(host: &mut H, registers: &mut H::Registers) -> Result<MacAddress, NicError> {
+fn from_nvm<H: Host, C: Chip>(host: &mut H, registers: &mut H::Registers) -> Result<MacAddress, NicError> {
+    let first = C::nvm_base(registers) + eeprom::ETHERNET_ADDRESS as u16;
     let mut octets = [0; 6];
-    for (word, pair) in (eeprom::ETHERNET_ADDRESS as u8..).zip(octets.chunks_exact_mut(2)) {
-        pair.copy_from_slice(&read_eeprom(host, registers, word)?.to_le_bytes());
+    for (word, pair) in (first..).zip(octets.chunks_exact_mut(2)) {
+        pair.copy_from_slice(&read_nvm::<H, C>(host, registers, word)?.to_le_bytes());
     }
     Ok(MacAddress(octets))
 }
 
-/// Reads one word of the EEPROM through EERD [8254x 13.4.4].
-fn read_eeprom<H: Host>(host: &mut H, registers: &mut H::Registers, word: u8) -> Result<u16, NicError> {
-    registers.write(reg::EERD, Eerd::START.bits() | u32::from(word) << Eerd::ADDR_SHIFT);
-    let done = |eerd: u32| eerd != u32::MAX && Eerd::from_bits_retain(eerd).contains(Eerd::DONE);
+/// Reads one word through EERD [8254x 13.4.4, 82574 10.2.2.4, I210 8.4.2].
+fn read_nvm<H: Host, C: Chip>(
+    host: &mut H,
+    registers: &mut H::Registers,
+    word: u16,
+) -> Result<u16, NicError> {
+    registers.write(reg::EERD, Eerd::START.bits() | u32::from(word) << C::NVM.address_shift);
+    let done = |eerd| eerd != u32::MAX && eerd & C::NVM.done != 0;
     wait::until(host, registers, reg::EERD, EEPROM_LIMIT, done)
         .map(|eerd| (eerd >> Eerd::DATA_SHIFT) as u16)
         .map_err(|eerd| NicError::EepromTimeout { word, eerd, waited: EEPROM_LIMIT })

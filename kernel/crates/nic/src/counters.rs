@@ -46,6 +46,13 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Frames dropped or lost, in both directions and for all reasons.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        let received = self.rx_errors + self.rx_runt + self.rx_too_long + self.rx_no_room + self.rx_lost;
+        received + self.tx_lost + self.tx_runt + self.tx_too_long
+    }
+
     /// All counts with their names, for the log.
     #[must_use]
     pub fn named(&self) -> [(&'static str, u64); 19] {

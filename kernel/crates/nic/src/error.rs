@@ -27,7 +27,7 @@ pub enum NicError {
     #[error("EEPROM word {word:#x} was not read within {waited:?}: EERD is {eerd:#010x}")]
     EepromTimeout {
         /// The word that was asked for.
-        word: u8,
+        word: u16,
         /// The last value of EERD.
         eerd: u32,
         /// How long the driver waited.
@@ -40,6 +40,30 @@ pub enum NicError {
         register: u8,
         /// The last value of MDIC.
         mdic: u32,
+        /// How long the driver waited.
+        waited: Duration,
+    },
+    /// EEC.AUTO_RD or RAH0.AV was still clear at the deadline.
+    #[error("the card did not read its non-volatile memory within {waited:?}: its register is {value:#010x}")]
+    AutoReadTimeout {
+        /// The last value of EEC or RAH0.
+        value: u32,
+        /// How long the driver waited.
+        waited: Duration,
+    },
+    /// The card's firmware did not give the PHY away.
+    #[error("firmware kept the PHY for {waited:?}: the semaphore register is {semaphore:#010x}")]
+    PhyBusy {
+        /// The last value of the register that says who has it.
+        semaphore: u32,
+        /// How long the driver waited.
+        waited: Duration,
+    },
+    /// RXDCTL.ENABLE or TXDCTL.ENABLE was still clear at the deadline.
+    #[error("a queue was not enabled within {waited:?}: its control register is {control:#010x}")]
+    QueueTimeout {
+        /// The last value of RXDCTL or TXDCTL.
+        control: u32,
         /// How long the driver waited.
         waited: Duration,
     },

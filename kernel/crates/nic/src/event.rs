@@ -28,7 +28,7 @@ pub enum Event {
     },
     /// The card was reset and did not come back; the driver tries again from time to time.
     Failed(NicError),
-    /// The EEPROM did not answer; the station address came from RAL0 and RAH0.
+    /// The EEPROM did not answer; the driver goes on with what RAL0 and RAH0 hold.
     EepromSilent(NicError),
     /// The PHY did not answer; it keeps its own settings.
     PhySilent(NicError),
@@ -46,7 +46,7 @@ impl fmt::Display for Event {
                 write!(f, "reset done, {transmit_lost} frames in the transmit ring given up")
             }
             Self::Failed(error) => write!(f, "card failed: {error}"),
-            Self::EepromSilent(error) => write!(f, "address taken from RAL0/RAH0: {error}"),
+            Self::EepromSilent(error) => write!(f, "going on without the EEPROM: {error}"),
             Self::PhySilent(error) => write!(f, "PHY left as it is: {error}"),
         }
     }

@@ -1,7 +1,9 @@
-//! Interrupts: what they mean, which are let through, and how often.
+//! Interrupts: which way they go, what they mean, which are let through, and how often.
 
-use crate::{E1000, Host, Registers};
+use crate::chip::Chip;
+use crate::{Card, Host, Registers};
 use base::time::Duration;
+use core::fmt;
 use intel_regs::{Interrupt, reg};
 
 /// The causes that are always of interest.
@@ -11,10 +13,35 @@ const WANTED: Interrupt =
 /// Least time between two interrupts unless the kernel sets another: 20,000 in a second.
 const DEFAULT_INTERVAL: Duration = Duration::from_micros(50);
 
+/// Entries of the MSI-X table that a driver may use, from the first one on. All are to hold the same message.
+pub const MSIX_ENTRIES: usize = 2;
+
+/// Which way a card interrupts [PCI 3.0 2.2.6, 6.8].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum InterruptMode {
+    /// By its line, which others may share.
+    #[default]
+    Intx,
+    /// By a message.
+    Msi,
+    /// By the messages in its own table.
+    Msix,
+}
+
+impl fmt::Display for InterruptMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Intx => "INTx",
+            Self::Msi => "MSI",
+            Self::Msix => "MSI-X",
+        })
+    }
+}
+
 /// Why the card interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Causes {
-    /// The link state changed; [`E1000::link`] is already the new one.
+    /// The link state changed; [`Card::link`] is already the new one.
     pub link: bool,
     /// Frames were received, or the receive ring runs low or dry: poll.
     pub receive: bool,
@@ -30,36 +57,66 @@ impl Causes {
     }
 }
 
+/// Masks all causes that every family has [8254x 13.4.21].
+pub(crate) fn mask<R: Registers>(registers: &mut R) {
+    registers.write(reg::IMC, u32::MAX);
+}
+
+/// Lets through those that are wanted [8254x 13.4.20].
+pub(crate) fn unmask<R: Registers>(registers: &mut R, transmit: bool) {
+    let transmit = if transmit { Interrupt::TXDW } else { Interrupt::empty() };
+    registers.write(reg::IMS, (WANTED | transmit).bits());
+}
+
+/// Masks completed transmissions.
+pub(crate) fn mask_transmit<R: Registers>(registers: &mut R) {
+    registers.write(reg::IMC, Interrupt::TXDW.bits());
+}
+
+/// Reading the causes clears them and lets the interrupt line go [8254x 13.4.17]. All ones: nothing answers
+/// at the card's address.
+pub(crate) fn causes<R: Registers>(registers: &mut R) -> Option<Causes> {
+    let icr = registers.read(reg::ICR);
+    if icr == u32::MAX {
+        return None;
+    }
+    let icr = Interrupt::from_bits_retain(icr);
+    Some(Causes {
+        link: icr.contains(Interrupt::LSC),
+        receive: icr.intersects(Interrupt::RXT0 | Interrupt::RXDMT0 | Interrupt::RXO),
+        transmit: icr.intersects(Interrupt::TXDW | Interrupt::TXQE),
+    })
+}
+
+/// An interval in the units of ITR, up to 16 ms [8254x 13.4.18].
+pub(crate) fn itr_units(interval: Duration) -> u32 {
+    let units = interval.as_nanos() / u128::from(reg::ITR_UNIT_NS);
+    u32::from(u16::try_from(units).unwrap_or(u16::MAX))
+}
+
 /// What the driver sets up again after a reset.
 pub(crate) struct Settings {
+    mode: InterruptMode,
     interval: Duration,
     unmasked: bool,
     /// True while a frame was refused for want of room in the transmit ring: the next completion is worth
     /// an interrupt.
-    pub(crate) wants_transmit: bool,
+    wants_transmit: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { interval: DEFAULT_INTERVAL, unmasked: false, wants_transmit: false }
+        let mode = InterruptMode::default();
+        Self { mode, interval: DEFAULT_INTERVAL, unmasked: false, wants_transmit: false }
     }
 }
 
-impl<H: Host> E1000<H> {
-    /// Takes the causes of an interrupt; reading them clears them and lets the interrupt line go
-    /// [8254x 13.4.17].
+impl<H: Host, C: Chip> Card<H, C> {
+    /// Takes the causes of an interrupt. An interrupt by line or by MSI-X may come without one; polling
+    /// after every call loses no frame.
     pub fn interrupt(&mut self) -> Causes {
-        let icr = self.registers.read(reg::ICR);
-        // All ones: nothing answers at the card's address. The next check finds out.
-        if icr == u32::MAX {
-            return Causes::default();
-        }
-        let icr = Interrupt::from_bits_retain(icr);
-        let causes = Causes {
-            link: icr.contains(Interrupt::LSC),
-            receive: icr.intersects(Interrupt::RXT0 | Interrupt::RXDMT0 | Interrupt::RXO),
-            transmit: icr.intersects(Interrupt::TXDW | Interrupt::TXQE),
-        };
+        // A card that has gone is found by the next check.
+        let causes = C::causes(&mut self.registers, self.interrupts.mode).unwrap_or_default();
         self.counters.interrupts += u64::from(!causes.is_empty());
         if causes.link {
             self.refresh_link();
@@ -67,28 +124,36 @@ impl<H: Host> E1000<H> {
         causes
     }
 
-    /// Keeps the card from interrupting, while the kernel polls [8254x 13.4.21]. Causes still gather.
-    pub fn mask(&mut self) {
-        self.interrupts.unmasked = false;
-        self.registers.write(reg::IMC, u32::MAX);
+    /// Has the card interrupt in this way. What it may be: line, or what its PCI header offers if the
+    /// family is trusted with messages ([`crate::Model`] says so).
+    pub fn set_interrupt_mode(&mut self, mode: InterruptMode) {
+        C::mask(&mut self.registers);
+        self.interrupts.mode = mode;
+        self.apply_interrupt_settings();
     }
 
-    /// Lets the card interrupt [8254x 13.4.20]. A cause that gathered meanwhile interrupts at once.
+    /// Keeps the card from interrupting, while the kernel polls. Causes still gather.
+    pub fn mask(&mut self) {
+        self.interrupts.unmasked = false;
+        C::mask(&mut self.registers);
+    }
+
+    /// Lets the card interrupt. A cause that gathered meanwhile interrupts at once.
     pub fn unmask(&mut self) {
         self.interrupts.unmasked = true;
         self.write_mask();
     }
 
-    /// Sets the least time between two interrupts, in steps of 256 ns up to 16 ms; zero sets no limit
-    /// [8254x 13.4.18].
+    /// Sets the least time between two interrupts, up to 8 ms at least; zero sets no limit.
     pub fn set_interrupt_interval(&mut self, interval: Duration) {
         self.interrupts.interval = interval;
-        self.write_interval();
+        C::throttle(&mut self.registers, self.interrupts.mode, interval);
     }
 
-    /// Writes the settings to a card that was reset.
+    /// Writes the settings to a card whose causes are all masked.
     pub(crate) fn apply_interrupt_settings(&mut self) {
-        self.write_interval();
+        C::route(&mut self.registers, self.interrupts.mode);
+        C::throttle(&mut self.registers, self.interrupts.mode, self.interrupts.interval);
         if self.interrupts.unmasked {
             self.write_mask();
         }
@@ -102,18 +167,12 @@ impl<H: Host> E1000<H> {
         self.interrupts.wants_transmit = wanted;
         match (wanted, self.interrupts.unmasked) {
             (true, true) => self.write_mask(),
-            (false, true) => self.registers.write(reg::IMC, Interrupt::TXDW.bits()),
+            (false, true) => C::mask_transmit(&mut self.registers, self.interrupts.mode),
             (_, false) => {}
         }
     }
 
     fn write_mask(&mut self) {
-        let transmit = if self.interrupts.wants_transmit { Interrupt::TXDW } else { Interrupt::empty() };
-        self.registers.write(reg::IMS, (WANTED | transmit).bits());
-    }
-
-    fn write_interval(&mut self) {
-        let units = self.interrupts.interval.as_nanos() / u128::from(reg::ITR_UNIT_NS);
-        self.registers.write(reg::ITR, u32::from(u16::try_from(units).unwrap_or(u16::MAX)));
+        C::unmask(&mut self.registers, self.interrupts.mode, self.interrupts.wants_transmit);
     }
 }

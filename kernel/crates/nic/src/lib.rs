@@ -1,36 +1,55 @@
-//! Drivers for physical NICs: [`E1000`] for Intel 82540EM and 82545EM.
+//! Drivers for physical NICs of Intel: [`E1000`] for 82540EM and 82545EM, [`E1000e`] for the 82574, [`Igb`]
+//! for the 82576 and its kin I210 and I350. [`identify`] says which card has which, and the kernel holds any
+//! of them as a [`Nic`].
+//!
+//! The three are one driver, [`Card`]: chips of one house, whose rings work in the same way. What a family
+//! does in its own way is in the folder with its name; see `chip.rs`.
 //!
 //! A driver is generic over [`Host`]: register access, DMA memory and a clock for waits. It is a
 //! [`base::Port`], so that nothing above it knows a register, and it owns its card: one `&mut`, no lock,
-//! no callback. What happened to the card is told by [`E1000::events`] and counted.
+//! no callback. What happened to the card is told by [`Card::events`] and counted.
 //!
 //! The card's bus mastering and memory decode must be enabled in PCI configuration space before a driver
 //! is constructed, and its interrupt routed after; both are the kernel's business.
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate std;
+
 mod address;
+mod card;
+mod chip;
 mod counters;
+mod descriptors;
 mod e1000;
+mod e1000e;
 mod error;
 mod event;
 mod hardware;
+mod identify;
+mod igb;
 mod initialise;
 mod interrupt;
 mod link;
+mod nic;
+mod pcie;
+mod phy;
 mod port;
 mod receive;
 mod statistics;
 mod transmit;
 mod wait;
 
+pub use card::{CHECK_INTERVAL, Card, RETRY_INTERVAL, State, TRANSMIT_HANG};
 pub use counters::Counters;
-pub use e1000::{CHECK_INTERVAL, E1000, RETRY_INTERVAL, State, TRANSMIT_HANG};
 pub use error::NicError;
 pub use event::Event;
 pub use hardware::{Dma, Host, PciId, Registers};
+pub use identify::{Evidence, Family, MODELS, Model, identify};
 pub use initialise::RESET_LIMIT;
-pub use interrupt::Causes;
+pub use interrupt::{Causes, InterruptMode, MSIX_ENTRIES};
 pub use link::{Duplex, Link, Speed};
+pub use nic::{E1000, E1000e, Igb, Nic};
 pub use port::MAX_FRAME;
 pub use statistics::Statistics;

@@ -1,9 +1,9 @@
 //! The card as a port: batches in, batches out, one tail write for each.
 
+use crate::chip::Chip;
 use crate::receive::Span;
-use crate::{E1000, Host, Registers, State, receive};
+use crate::{Card, Host, Registers, State, receive};
 use base::{Batch, Capabilities, Instant, Port};
-use intel_regs::reg;
 
 /// Longest frame the card carries, without frame check sequence: 9000 bytes of payload, an Ethernet header
 /// and a VLAN tag.
@@ -12,7 +12,7 @@ pub const MAX_FRAME: usize = 9018;
 /// Length of an Ethernet header.
 const HEADER: usize = 14;
 
-impl<H: Host> Port for E1000<H> {
+impl<H: Host, C: Chip> Port for Card<H, C> {
     fn capabilities(&self) -> Capabilities {
         Capabilities { max_frame: MAX_FRAME, link_up: self.link.up && self.state == State::Running }
     }
@@ -28,7 +28,7 @@ impl<H: Host> Port for E1000<H> {
         let taken = frames.iter().take_while(|frame| self.enqueue(frame, now)).count();
         if self.transmit.tail() != tail {
             self.counters.tx_batches += 1;
-            self.registers.write(reg::TDT, self.transmit.tail());
+            self.registers.write(C::TRANSMIT.tdt(), self.transmit.tail());
         }
         self.want_transmit_interrupt(taken < frames.len());
         taken
@@ -57,7 +57,7 @@ impl<H: Host> Port for E1000<H> {
             released = true;
         }
         if released {
-            self.registers.write(reg::RDT, self.receive.tail());
+            self.registers.write(C::RECEIVE.rdt(), self.receive.tail());
         }
         given
     }
@@ -70,7 +70,7 @@ enum Taken {
     NoRoom,
 }
 
-impl<H: Host> E1000<H> {
+impl<H: Host, C: Chip> Card<H, C> {
     /// Puts one frame into the transmit ring, or drops and counts it when it can never be sent; false
     /// when the ring has no room.
     fn enqueue(&mut self, frame: &[u8], now: Instant) -> bool {

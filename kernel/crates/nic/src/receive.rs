@@ -1,13 +1,15 @@
 //! The receive ring: buffers out, frames in, a long frame in several buffers [8254x 3.2].
 
+use crate::descriptors::{Descriptors, Received};
 use crate::hardware::allocate;
 use crate::{Dma, Host, NicError};
-use intel_regs::desc::{RX_WRITE_BACK_OFFSET, RxDescriptor, RxErrors, RxStatus, SIZE};
+use core::marker::PhantomData;
+use intel_regs::desc::{RX_WRITE_BACK_OFFSET, SIZE};
 
 /// Descriptors in the ring: a multiple of 8, since RDLEN is one of 128 bytes [8254x 13.4.27].
 pub(crate) const DESCRIPTORS: usize = 256;
 
-/// Bytes in the buffer of each descriptor: RCTL.BSIZE must say the same.
+/// Bytes in the buffer of each descriptor: RCTL.BSIZE or SRRCTL.BSIZEPACKET must say the same.
 pub(crate) const BUFFER: usize = 2048;
 
 /// Most descriptors one frame takes: 16384 bytes, the most that RCTL.LPE lets in [8254x 13.4.22].
@@ -15,10 +17,6 @@ const MAX_CHAIN: usize = 8;
 
 /// Where in a descriptor the card writes.
 const WRITE_BACK: usize = RX_WRITE_BACK_OFFSET as usize;
-
-/// What makes a frame unfit to be passed on. Wrong IP, TCP and UDP checksums are their receiver's business.
-const DAMAGE: RxErrors =
-    RxErrors::CE.union(RxErrors::SE).union(RxErrors::SEQ).union(RxErrors::CXE).union(RxErrors::RXE);
 
 /// Descriptors that the card gave back, from the oldest one on.
 pub(crate) struct Span {
@@ -37,19 +35,20 @@ impl Span {
     }
 }
 
-/// Receive descriptors with one buffer each.
-pub(crate) struct ReceiveRing<D> {
+/// Receive descriptors of the format `F` with one buffer each.
+pub(crate) struct ReceiveRing<D, F> {
     ring: D,
     buffers: D,
     /// The descriptor that the card gives back next.
     next: usize,
+    format: PhantomData<F>,
 }
 
-impl<D: Dma> ReceiveRing<D> {
+impl<D: Dma, F: Descriptors> ReceiveRing<D, F> {
     pub(crate) fn new<H: Host<Dma = D>>(host: &mut H) -> Result<Self, NicError> {
         let ring = allocate(host, DESCRIPTORS * SIZE)?;
         let buffers = allocate(host, DESCRIPTORS * BUFFER)?;
-        Ok(Self { ring, buffers, next: 0 })
+        Ok(Self { ring, buffers, next: 0, format: PhantomData })
     }
 
     /// Where the ring begins, for RDBAL and RDBAH.
@@ -83,17 +82,10 @@ impl<D: Dma> ReceiveRing<D> {
     pub(crate) fn next(&self) -> Option<Span> {
         let mut span = Span { pieces: heapless::Vec::new(), ends_frame: false, has_errors: false };
         while !span.ends_frame && !span.pieces.is_full() {
-            let descriptor = self.descriptor((self.next + span.pieces.len()) % DESCRIPTORS);
-            let status = RxStatus::from_bits_retain(descriptor.status);
-            if !status.contains(RxStatus::DD) {
-                return None;
-            }
-            let length = usize::from(descriptor.length.get());
-            span.ends_frame = status.contains(RxStatus::EOP);
-            // The errors count only in the last descriptor of a frame [8254x 3.2.3.2].
-            let damaged = span.ends_frame && RxErrors::from_bits_retain(descriptor.errors).intersects(DAMAGE);
-            span.has_errors |= damaged || length > BUFFER;
-            let _ = span.pieces.push(length.min(BUFFER) as u16);
+            let received = self.received((self.next + span.pieces.len()) % DESCRIPTORS)?;
+            span.ends_frame = received.ends_frame;
+            span.has_errors |= received.damaged || received.length > BUFFER;
+            let _ = span.pieces.push(received.length.min(BUFFER) as u16);
         }
         Some(span)
     }
@@ -127,12 +119,9 @@ impl<D: Dma> ReceiveRing<D> {
         frames
     }
 
-    /// The half of descriptor `index` that the card writes; the other half reads as zero.
-    fn descriptor(&self, index: usize) -> RxDescriptor {
-        let mut bytes = [0; SIZE];
-        let written = self.ring.read_u64(index * SIZE + WRITE_BACK);
-        bytes[WRITE_BACK..].copy_from_slice(&written.to_le_bytes());
-        RxDescriptor::from_bytes(bytes)
+    /// What the card says in descriptor `index`, or `None` while it has not given it back.
+    fn received(&self, index: usize) -> Option<Received> {
+        F::received(self.ring.read_u64(index * SIZE + WRITE_BACK))
     }
 
     /// Gives descriptor `index` its buffer and clears what the card wrote.

@@ -83,6 +83,19 @@ statistics! {
 }
 
 impl Statistics {
+    /// Frames that the card found damaged or could not send.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        let received = self.crc_errors
+            + self.alignment_errors
+            + self.receive_length_errors
+            + self.receive_undersize
+            + self.receive_fragments
+            + self.receive_oversize
+            + self.receive_jabber;
+        received + self.excessive_collisions + self.late_collisions
+    }
+
     /// Clears the registers without counting: what is in them at start is not this driver's.
     pub(crate) fn discard<R: Registers>(&self, registers: &mut R) {
         let mut ignored = *self;

@@ -1,10 +1,12 @@
 //! The transmit ring: frames into buffers, buffers into descriptors [8254x 3.3, 3.4].
 
+use crate::descriptors::Descriptors;
 use crate::hardware::allocate;
 use crate::{Dma, Host, NicError};
 use base::Instant;
 use base::time::Duration;
-use intel_regs::desc::{SIZE, TX_STATUS_OFFSET, TxCommand, TxLegacy, TxStatus};
+use core::marker::PhantomData;
+use intel_regs::desc::{SIZE, TX_STATUS_OFFSET, TxStatus};
 
 /// Descriptors in the ring: a multiple of 8, since TDLEN is one of 128 bytes [8254x 13.4.38].
 pub(crate) const DESCRIPTORS: usize = 256;
@@ -15,8 +17,8 @@ const BUFFER: usize = 2048;
 /// Shortest frame on the wire without frame check sequence [IEEE 802.3-2018 3.2.8].
 const MIN_FRAME: usize = 60;
 
-/// Transmit descriptors in the legacy format, with one buffer each.
-pub(crate) struct TransmitRing<D> {
+/// Transmit descriptors of the format `F` with one buffer each.
+pub(crate) struct TransmitRing<D, F> {
     ring: D,
     buffers: D,
     /// The next descriptor to fill: what TDT is to be.
@@ -27,9 +29,10 @@ pub(crate) struct TransmitRing<D> {
     frames: heapless::Deque<u8, DESCRIPTORS>,
     /// When the ring was empty, or the card completed a frame, for the last time.
     progress: Instant,
+    format: PhantomData<F>,
 }
 
-impl<D: Dma> TransmitRing<D> {
+impl<D: Dma, F: Descriptors> TransmitRing<D, F> {
     pub(crate) fn new<H: Host<Dma = D>>(host: &mut H) -> Result<Self, NicError> {
         Ok(Self {
             ring: allocate(host, DESCRIPTORS * SIZE)?,
@@ -38,6 +41,7 @@ impl<D: Dma> TransmitRing<D> {
             used: 0,
             frames: heapless::Deque::new(),
             progress: Instant::ZERO,
+            format: PhantomData,
         })
     }
 
@@ -93,7 +97,10 @@ impl<D: Dma> TransmitRing<D> {
             let bytes = &frame[start.min(frame.len())..end.min(frame.len())];
             self.buffers.write(buffer, bytes);
             self.buffers.write(buffer + bytes.len(), &[0; MIN_FRAME][..end - start - bytes.len()]);
-            self.describe(buffer, end - start, piece + 1 == count);
+            // The card looks at a descriptor only once TDT has passed it.
+            let address = self.buffers.device_address().0 + buffer as u64;
+            let descriptor = F::data(address, end - start, length, piece + 1 == count);
+            self.ring.write(self.tail * SIZE, &descriptor);
             self.tail = (self.tail + 1) % DESCRIPTORS;
         }
         self.used += count;
@@ -115,21 +122,6 @@ impl<D: Dma> TransmitRing<D> {
             self.progress = now;
         }
         before - self.frames.len()
-    }
-
-    /// Fills the descriptor at the tail. The card looks at it only once TDT has passed it.
-    fn describe(&mut self, buffer: usize, length: usize, last: bool) {
-        let mut command = TxCommand::IFCS;
-        if last {
-            command |= TxCommand::EOP | TxCommand::RS;
-        }
-        let descriptor = TxLegacy {
-            address: (self.buffers.device_address().0 + buffer as u64).into(),
-            length: (length as u16).into(),
-            command: command.bits(),
-            ..TxLegacy::default()
-        };
-        self.ring.write(self.tail * SIZE, &descriptor.to_bytes());
     }
 
     fn is_done(&self, index: usize) -> bool {

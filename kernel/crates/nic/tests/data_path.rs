@@ -7,7 +7,7 @@ mod support;
 
 use base::time::Duration;
 use base::{Instant, MacAddress, Port};
-use nic::{Duplex, E1000, Event, MAX_FRAME, Speed};
+use nic::{Duplex, Event, MAX_FRAME, Nic, Speed};
 use path::{Counters, Path, PortConfig, PortId, Progress, UPLINK_HOLD};
 use proptest::prelude::*;
 use support::{Machine, poll, send};
@@ -23,7 +23,7 @@ const UPLINK: usize = 2;
 /// A card and the driver on top of it.
 struct Node {
     machine: Machine<Vnic>,
-    driver: E1000<Machine<Vnic>>,
+    driver: Nic<Machine<Vnic>>,
 }
 
 impl Node {

@@ -9,7 +9,7 @@ use support::fake_card::{EEPROM_MAC, FakeCard, IMS, ITR, LSC, RXT0, TXDW};
 use support::{Machine, poll, send};
 use testkit::frame::{mac, number_of, numbered};
 
-type Driver = nic::E1000<Machine<FakeCard>>;
+type Driver = nic::Nic<Machine<FakeCard>>;
 
 fn frames(numbers: std::ops::Range<u32>) -> Vec<Vec<u8>> {
     numbers.map(|number| numbered(mac(1), mac(2), number, 100)).collect()
@@ -34,8 +34,7 @@ fn pass(machine: &Machine<FakeCard>, driver: &mut Driver, time: Duration) {
 fn an_unknown_card_is_refused() {
     let machine = Machine::new(FakeCard::default());
     let id = PciId { vendor: 0x8086, device: 0x1234 };
-    let result = nic::E1000::new(machine.clone(), machine, id);
-    assert_eq!(result.err(), Some(NicError::UnsupportedDevice(id)));
+    assert_eq!(machine.start_as(id).err(), Some(NicError::UnsupportedDevice(id)));
 }
 
 #[test]
@@ -87,14 +86,20 @@ fn a_silent_phy_is_reported_and_the_card_used_all_the_same() {
 }
 
 #[test]
-fn a_sleeping_phy_is_woken_and_a_negotiating_one_left_alone() {
+fn a_sleeping_phy_is_woken_and_one_with_a_link_left_alone() {
     const AWAKE: u16 = 1 << 12 | 1 << 9;
     for (before, after) in [(1 << 11, AWAKE), (1 << 12 | 1 << 10, AWAKE), (0x0140, 0x0140 | AWAKE)] {
         let (machine, _driver) = started(FakeCard { phy_control: before, ..FakeCard::default() });
         assert_eq!(machine.card.borrow().phy_control, after, "{before:#x}");
     }
-    let (machine, _driver) = started(FakeCard::default());
-    assert_eq!(machine.card.borrow().phy_control, FakeCard::default().phy_control);
+    let negotiating = FakeCard::default().phy_control;
+    for (link, phy_status, after) in
+        [(true, 0, negotiating), (false, 1 << 5, negotiating), (false, 0, negotiating | AWAKE)]
+    {
+        let machine = Machine::new(FakeCard { link, phy_status, ..FakeCard::default() });
+        let _driver = machine.start().expect("the card starts");
+        assert_eq!(machine.card.borrow().phy_control, after, "{link} {phy_status:#x}");
+    }
 }
 
 #[test]

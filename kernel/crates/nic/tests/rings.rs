@@ -9,7 +9,7 @@ use support::fake_card::{FakeCard, IMS, RDT, TDT, TXDW};
 use support::{Machine, poll, send};
 use testkit::frame::{mac, number_of, numbered};
 
-type Driver = nic::E1000<Machine<FakeCard>>;
+type Driver = nic::Nic<Machine<FakeCard>>;
 
 fn frame(number: u32, length: usize) -> Vec<u8> {
     numbered(mac(1), mac(2), number, length)

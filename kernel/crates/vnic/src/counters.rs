@@ -67,6 +67,29 @@ pub struct Counters {
 const COUNTS: usize = size_of::<Counters>() / size_of::<u64>();
 
 impl Counters {
+    /// Frames that were not carried, in both directions and for all reasons. Those that the guest does not listen
+    /// to are not among them.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        let received = self.receive_disabled
+            + self.receive_link_down
+            + self.receive_in_loopback
+            + self.receive_oversized
+            + self.receive_runt
+            + self.receive_flow_control
+            + self.receive_ring_stopped
+            + self.receive_lost_in_reset
+            + self.receive_missed;
+        let transmitted = self.transmit_oversized
+            + self.transmit_runt
+            + self.transmit_too_many_descriptors
+            + self.transmit_bad_fcs
+            + self.transmit_bad_segmentation
+            + self.transmit_buffer_outside_memory
+            + self.transmit_abandoned;
+        received + transmitted
+    }
+
     /// All counts with their names, for the log.
     #[must_use]
     pub fn named(&self) -> [(&'static str, u64); COUNTS] {

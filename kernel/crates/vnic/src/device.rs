@@ -150,6 +150,12 @@ impl Vnic {
         effects | self.changes(&before, now)
     }
 
+    /// True while the card has a link.
+    #[must_use]
+    pub fn link_up(&self) -> bool {
+        self.card.link_up()
+    }
+
     /// Notes that a caller gave up `frames` frames that [`base::Port::send`] had not accepted: the guest's
     /// `MPC` counts them, and `RXO` is raised [8254x 13.4.17, 13.7.5].
     pub fn note_missed(&mut self, frames: u32, now: Instant) -> Effects {
@@ -355,6 +361,17 @@ impl Vnic {
         self.card.interrupts = Interrupts::default();
         self.load_address();
         let _ = self.card.update_link(false);
+    }
+
+    /// Switches the card off and on again, with its guest: as [`new`](Self::new) made it, but for the cable and
+    /// the counters, which are the operator's. Allocates nothing.
+    pub fn power_cycle(&mut self) {
+        self.card.phy.reset();
+        self.eeprom.power_cycle();
+        self.io_address = 0;
+        self.turnaround.clear();
+        self.effects = Effects::empty();
+        self.reset();
     }
 
     /// Loads receive address 0 from the EEPROM, as hardware does after reset [8254x 13.5.2].

@@ -51,6 +51,11 @@ impl Eeprom {
         Self { words, state: State::Idle, write_enabled: false, pins: Eecd::DO }
     }
 
+    /// Power off and on: the words stay, as in any EEPROM.
+    pub(crate) fn power_cycle(&mut self) {
+        *self = Self { words: self.words, state: State::Idle, write_enabled: false, pins: Eecd::DO };
+    }
+
     /// The Ethernet address that hardware loads into receive address 0 after reset.
     pub(crate) fn address(&self) -> MacAddress {
         let [[a, b], [c, d], [e, f]] =

@@ -287,3 +287,22 @@ fn writing_ones_to_icr_clears_those_causes() {
     guest.set(reg::ICR, 0b0010);
     assert_eq!(guest.read(reg::ICR), 0b1001);
 }
+
+#[test]
+fn power_off_and_on_brings_every_register_back_and_keeps_the_cable() {
+    for up in [true, false] {
+        let mut guest = Guest::new();
+        let _ = guest.nic.set_link(up, guest.now);
+        guest.set(reg::IMS, 0xffff);
+        let _ = guest.io_write(reg::TIPG, 0x1234);
+        guest.nic.power_cycle();
+        let mut fresh = Guest::bare();
+        let _ = fresh.nic.set_link(up, fresh.now);
+        fresh.nic.power_cycle();
+        assert_eq!(guest.nic.next_deadline(), None);
+        assert!(!guest.nic.interrupt_line());
+        for offset in (0..intel_regs::pci::MMIO_SIZE).step_by(4) {
+            assert_eq!(guest.read(offset), fresh.read(offset), "at {offset:#x}");
+        }
+    }
+}

@@ -88,18 +88,17 @@ pub struct Capabilities {
     pub large_pages: (bool, bool),
 }
 
+/// True when the processor has VT-x, whether or not firmware has left it usable.
+pub fn present() -> bool {
+    cpu::cpuid(1, 0).ecx & CPUID_1_ECX_VMX != 0
+}
+
 impl Capabilities {
     /// Reads what the processor offers, and unlocks VMXON where firmware has left that open.
     ///
     /// # Errors
     /// [`VirtError::Missing`], naming the feature and what to do about it.
     pub fn read() -> Result<Self, VirtError> {
-        if cpu::cpuid(1, 0).ecx & CPUID_1_ECX_VMX == 0 {
-            return Err(VirtError::Missing {
-                feature: "VT-x (CPUID.1:ECX.VMX)",
-                remedy: "use a processor with VT-x, or, under another hypervisor, switch nested virtualization on",
-            });
-        }
         unlock()?;
         let basic = cpu::rdmsr(IA32_VMX_BASIC);
         // The TRUE MSRs stand at the same distance, 12, from the old ones [SDM3D A.3.1].

@@ -1,9 +1,9 @@
 //! Which controls Weir sets, and why: execution, exit and entry controls, and the bitmaps.
 
 use super::capabilities::Capabilities;
-use super::msrs;
-use crate::memory::{FRAME, FrameError, Frames, physical};
-use crate::virt::VirtError;
+use crate::memory::{FRAME, FrameError, Frames};
+use crate::virt::held_msrs::held;
+use crate::virt::{VirtError, permissions};
 use crate::vm::cpuid::Offer;
 use base::HostPhysical;
 
@@ -160,18 +160,19 @@ pub fn offer(controls: u32) -> Offer {
         xsaves: controls & secondary::XSAVES != 0,
         rdtscp: controls & secondary::RDTSCP != 0,
         invpcid: controls & secondary::INVPCID != 0,
+        system_configuration: false,
     }
 }
 
 /// Bitmaps A and B, two frames: every port exits.
 pub fn io_bitmaps(frames: &mut Frames) -> Result<HostPhysical, FrameError> {
-    bitmap(frames, 2 * FRAME, |_| {})
+    permissions::allocate(frames, 2 * FRAME, |_| {})
 }
 
 /// MSR bitmaps [SDM3C 25.6.9]: every MSR exits, but those that the processor holds for the guest.
 pub fn msr_bitmaps(frames: &mut Frames) -> Result<HostPhysical, FrameError> {
-    bitmap(frames, FRAME, |bits| {
-        for msr in msrs::held() {
+    permissions::allocate(frames, FRAME, |bits| {
+        for msr in held() {
             // Reads of low MSRs, reads of high ones, then writes of both, 1 KiB each.
             let (half, index) =
                 if msr.index >= 0xc000_0000 { (1024, msr.index & 0x1fff) } else { (0, msr.index) };
@@ -184,18 +185,4 @@ pub fn msr_bitmaps(frames: &mut Frames) -> Result<HostPhysical, FrameError> {
             }
         }
     })
-}
-
-fn bitmap(
-    frames: &mut Frames,
-    bytes: u64,
-    clear: impl FnOnce(&mut [u8]),
-) -> Result<HostPhysical, FrameError> {
-    let at = frames.allocate(bytes, FRAME)?;
-    // SAFETY: the frames were just handed out; the processor only reads them, and only once a VMCS names
-    // them.
-    let bits = unsafe { core::slice::from_raw_parts_mut(physical::pointer(at), bytes as usize) };
-    bits.fill(0xff);
-    clear(bits);
-    Ok(at)
 }

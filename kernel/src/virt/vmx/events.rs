@@ -5,13 +5,13 @@ use super::exit::{Raw, injection, interrupted_event, parse};
 use super::fields::*;
 use super::vcpu::Vcpu;
 use crate::hardware::interrupts;
+use crate::virt::control_registers::RFLAGS_IF;
 use crate::virt::{Entry, Event, Exit, VirtualCpu, unsaved};
 
 /// Interruptibility [SDM3C 25.4.2].
 const BLOCKING_BY_STI: u32 = 1 << 0;
 const BLOCKING_BY_MOV_SS: u32 = 1 << 1;
 const BLOCKING_BY_NMI: u32 = 1 << 3;
-const RFLAGS_IF: u64 = 1 << 9;
 const BASIC_EXTERNAL_INTERRUPT: u32 = 1;
 const BASIC_EXCEPTION_OR_NMI: u32 = 0;
 const BASIC_IO: u32 = 30;

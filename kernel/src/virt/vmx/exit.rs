@@ -97,7 +97,7 @@ fn port(raw: &Raw) -> Exit {
         1 => Width::Dword,
         _ => Width::Qword,
     };
-    let string = bit(4).then_some(StringOperand { linear: raw.linear, address, repeated: bit(5) });
+    let string = bit(4).then_some(StringOperand { linear: Some(raw.linear), address, repeated: bit(5) });
     let access = PortAccess { port: (raw.qualification >> 16) as u16, width, input: bit(3), string };
     Exit::Port { access, length: raw.length as u8 }
 }
@@ -157,7 +157,7 @@ mod tests {
             instruction: 1 << 7,
             ..Raw::default()
         };
-        let string = Some(StringOperand { linear: 0x1234, address: Width::Dword, repeated: true });
+        let string = Some(StringOperand { linear: Some(0x1234), address: Width::Dword, repeated: true });
         let access = PortAccess { port: 0x3f8, width: Width::Byte, input: true, string };
         assert_eq!(parse(&raw), Exit::Port { access, length: 2 });
     }

@@ -1,6 +1,7 @@
 //! Intel VT-x: VMX operation, VMCS, EPT. After [SDM3C], chapters 24 to 31.
 
 mod capabilities;
+mod control_structure;
 mod controls;
 mod enter;
 mod events;
@@ -12,7 +13,6 @@ mod operation;
 mod report;
 mod setup;
 mod vcpu;
-mod vmcs;
 
-pub use operation::enter_operation;
+pub use capabilities::present;
 pub use vcpu::Vcpu;

@@ -1,7 +1,7 @@
 //! VMX operation of this processor: VMXON, and invalidation of cached translations.
 
 use super::capabilities::Capabilities;
-use super::vmcs::{check, region};
+use super::control_structure::{check, region};
 use crate::hardware::cpu;
 use crate::memory::Frames;
 use crate::virt::VirtError;
@@ -20,13 +20,14 @@ pub struct Operation {
     pub msr_bitmaps: HostPhysical,
 }
 
+/// The boot core's, and with it all cores': they are of one kind.
 static OPERATION: Once<Operation> = Once::new();
 
-/// Takes this processor into VMX operation.
+/// Takes this core into VMX operation.
 ///
 /// # Errors
 /// When a feature is missing or VMXON fails.
-pub fn enter_operation(frames: &mut Frames) -> Result<&'static Operation, VirtError> {
+pub fn enter(frames: &mut Frames) -> Result<(), VirtError> {
     let capabilities = Capabilities::read()?;
     let vmxon = region(frames, capabilities.revision)?;
     // SAFETY: only adds bits that VMX operation demands [SDM3C 24.8]: NE and VMXE; the kernel uses no x87.
@@ -43,11 +44,14 @@ pub fn enter_operation(frames: &mut Frames) -> Result<&'static Operation, VirtEr
             options(nostack));
     }
     check("VMXON", carry != 0, zero != 0)?;
+    if OPERATION.get().is_some() {
+        return Ok(());
+    }
     let secondary = super::controls::Controls::new(&capabilities)?.secondary;
     crate::vm::cpuid::decide(super::controls::offer(secondary));
     let io_bitmaps = super::controls::io_bitmaps(frames)?;
     let msr_bitmaps = super::controls::msr_bitmaps(frames)?;
-    let operation = OPERATION.call_once(|| Operation { capabilities, io_bitmaps, msr_bitmaps });
+    OPERATION.call_once(|| Operation { capabilities, io_bitmaps, msr_bitmaps });
     let (two_mib, one_gib) = capabilities.large_pages;
     log::info!(
         "VT-x on: VMCS revision {:#x}, EPT pages 4K{}{}, preemption timer 1/{} of the TSC, physical addresses {} bits",
@@ -57,10 +61,10 @@ pub fn enter_operation(frames: &mut Frames) -> Result<&'static Operation, VirtEr
         1u32 << capabilities.preemption_shift,
         cpu::cpuid(0x8000_0008, 0).eax & 0xff,
     );
-    Ok(operation)
+    Ok(())
 }
 
-/// The operation that [`enter_operation`] entered.
+/// The operation that [`enter`] entered.
 pub fn current() -> Result<&'static Operation, VirtError> {
     OPERATION.get().ok_or(VirtError::Instruction { instruction: "VMXON", error: 0 })
 }
@@ -73,7 +77,7 @@ pub fn invalidate_ept(pointer: u64) {
 }
 
 /// Forgets all translations cached for a VPID [SDM3C 29.4.3.3].
-pub fn invalidate_vpid(vpid: u16) {
+pub fn invalidate(vpid: u16) {
     let descriptor = [u64::from(vpid), 0];
     // SAFETY: single-context INVVPID; it can only slow things down.
     unsafe { asm!("invvpid {}, [{}]", in(reg) 1u64, in(reg) &descriptor, options(nostack)) }

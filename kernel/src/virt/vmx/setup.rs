@@ -2,36 +2,22 @@
 
 use super::controls;
 use super::fields::*;
-use super::modes::CR4_MCE;
+use super::modes::CR4_VMXE;
 use super::msrs;
 use super::vcpu::Vcpu;
-use crate::hardware::{clock, cpu, descriptors};
+use crate::hardware::{clock, cores, cpu, descriptors};
+use crate::virt::control_registers::*;
 use crate::virt::registers::RSI;
 use crate::virt::{Registers, Segment};
 use platform::boot::EntryState;
 use x86_64::registers::control::{Cr0, Cr3, Cr4};
 use x86_64::registers::model_specific::Efer;
 
-const CR0_PE: u64 = 1 << 0;
-const CR0_ET: u64 = 1 << 4;
-const CR0_NE: u64 = 1 << 5;
-const CR0_NW: u64 = 1 << 29;
-const CR0_CD: u64 = 1 << 30;
-const CR0_PG: u64 = 1 << 31;
-/// Reserved bits of CR0 are all those not named in [SDM3A 2.5].
-const CR0_DEFINED: u64 = 0xe005_003f;
-const CR4_PAE: u64 = 1 << 5;
-const CR4_VMXE: u64 = 1 << 13;
-const EFER_LME: u64 = 1 << 8;
-const EFER_LMA: u64 = 1 << 10;
 /// Access rights [SDM3C 25.4.1]: type, S, DPL, P, AVL, L, D/B, G, unusable.
 const RIGHTS_CODE_64: u32 = 0xa09b;
 const RIGHTS_DATA: u32 = 0xc093;
 const RIGHTS_TSS: u32 = 0x008b;
 const RIGHTS_UNUSABLE: u32 = 1 << 16;
-const RFLAGS_RESERVED_1: u64 = 1 << 1;
-/// Power-on value of IA32_PAT [SDM3A 12.12.4].
-const PAT_RESET: u64 = 0x0007_0406_0007_0406;
 
 pub(super) type SegmentFields =
     (Field<u16, ReadWrite>, Field<u32, ReadWrite>, Field<u32, ReadWrite>, Field<usize, ReadWrite>);
@@ -100,7 +86,7 @@ impl Vcpu {
         vmcs.write(HOST_GS_SELECTOR, 0);
         vmcs.write(HOST_TR_SELECTOR, segments.task);
         vmcs.write(HOST_FS_BASE, 0);
-        vmcs.write(HOST_GS_BASE, 0);
+        vmcs.write(HOST_GS_BASE, cores::gs_base() as usize);
         vmcs.write(HOST_TR_BASE, segments.task_base as usize);
         vmcs.write(HOST_GDTR_BASE, gdt.base.as_u64() as usize);
         vmcs.write(HOST_IDTR_BASE, idt.base.as_u64() as usize);

@@ -1,5 +1,6 @@
 //! A virtual processor on VT-x.
 
+use super::control_structure::Vmcs;
 use super::controls::Controls;
 use super::enter::{Launch, enter};
 use super::fields::*;
@@ -7,28 +8,26 @@ use super::modes::guest_view;
 use super::msrs;
 use super::operation::{self, Operation};
 use super::setup::SEGMENTS;
-use super::vmcs::Vmcs;
 use crate::memory::Frames;
+use crate::virt::control_registers::*;
 use crate::virt::extended::ExtendedState;
+use crate::virt::held_msrs::Switched;
 use crate::virt::registers::{RSP, SegmentState};
-use crate::virt::{Entry, Event, Exit, Paging, Registers, Segment, VirtError, VirtualCpu, unsaved};
+use crate::virt::{
+    Entry, Event, Exit, InstructionBytes, Paging, Registers, Segment, VirtError, VirtualCpu, unsaved,
+};
 use core::fmt;
 use nested_paging::{Ept, NestedPages, PageSize};
 use platform::boot::EntryState;
 
-const CR0_PG: u64 = 1 << 31;
-const EFER_LME: u64 = 1 << 8;
-const EFER_LMA: u64 = 1 << 10;
 const RIGHTS_L: u32 = 1 << 13;
 const RIGHTS_D: u32 = 1 << 14;
 /// Interruptibility [SDM3C 25.4.2].
 const BLOCKING_BY_STI: u32 = 1 << 0;
 const BLOCKING_BY_MOV_SS: u32 = 1 << 1;
 const BLOCKING_BY_NMI: u32 = 1 << 3;
-const RFLAGS_RESERVED_1: u64 = 1 << 1;
 /// Pending debug exceptions: single step.
 const PENDING_BS: usize = 1 << 14;
-const RFLAGS_TF: u64 = 1 << 8;
 
 /// A VMCS with the state around it.
 pub struct Vcpu {
@@ -37,18 +36,35 @@ pub struct Vcpu {
     pub(super) launch: Launch,
     pub(super) operation: &'static Operation,
     pub(super) controls: Controls,
+    ept_pointer: u64,
+    vpid: u16,
     /// CR4 bits that the guest may not set: those that its CPUID does not offer.
     pub(super) cr4_reserved: u64,
     /// Delivery was interrupted by the last exit: comes before anything else.
     pub(super) interrupted: Option<Event>,
     pub(super) windows: u32,
-    pub(super) msrs: msrs::Switched,
+    pub(super) msrs: Switched,
     pub(super) extended: ExtendedState,
     pub(super) unsaved: unsaved::Unsaved,
 }
 
+impl Vcpu {
+    /// Fills the VMCS as before the first entry.
+    fn set_up(&mut self) {
+        self.set_controls(self.ept_pointer, self.vpid);
+        self.set_host_state();
+        self.set_guest_state();
+        operation::invalidate(self.vpid);
+        operation::invalidate_ept(self.ept_pointer);
+    }
+}
+
 impl VirtualCpu for Vcpu {
     type Tables = nested_paging::Ept;
+
+    fn enter_operation(frames: &mut Frames) -> Result<(), VirtError> {
+        operation::enter(frames)
+    }
 
     fn new(frames: &mut Frames, number: u16, nested: &NestedPages<Ept>, cr4: u64) -> Result<Self, VirtError> {
         let operation = operation::current()?;
@@ -60,21 +76,40 @@ impl VirtualCpu for Vcpu {
             launch: Launch::First,
             operation,
             controls,
+            ept_pointer: nested.eptp(false),
+            // VPID 0 is Weir's own.
+            vpid: number + 1,
             cr4_reserved: !cr4,
             interrupted: None,
             windows: 0,
-            msrs: msrs::Switched::new(),
+            msrs: msrs::switched(),
             extended: ExtendedState::new(frames)?,
             unsaved: unsaved::Unsaved::default(),
         };
-        // VPID 0 is Weir's own.
-        let pointer = nested.eptp(false);
-        vcpu.set_controls(pointer, number + 1);
-        vcpu.set_host_state();
-        vcpu.set_guest_state();
-        operation::invalidate_vpid(number + 1);
-        operation::invalidate_ept(pointer);
+        vcpu.set_up();
         Ok(vcpu)
+    }
+
+    fn reset(&mut self) {
+        self.registers = Registers::default();
+        self.interrupted = None;
+        self.windows = 0;
+        self.msrs = msrs::switched();
+        self.extended.reset();
+        self.unsaved = unsaved::Unsaved::default();
+        self.set_up();
+    }
+
+    fn leave_core(&mut self) {
+        // Only a region that is no frame could be refused.
+        let _ = self.vmcs.clear();
+        self.launch = Launch::First;
+    }
+
+    fn enter_core(&mut self) {
+        self.set_host_state();
+        operation::invalidate(self.vpid);
+        operation::invalidate_ept(self.ept_pointer);
     }
 
     fn largest_page() -> PageSize {
@@ -157,7 +192,7 @@ impl VirtualCpu for Vcpu {
             cr0: self.cr0(),
             cr3: self.vmcs.read(GUEST_CR3) as u64,
             cr4: self.cr4(),
-            efer: self.vmcs.read(GUEST_EFER),
+            efer: self.efer(),
             code_64: rights & RIGHTS_L != 0,
             code_32: rights & RIGHTS_D != 0,
         }
@@ -188,7 +223,7 @@ impl VirtualCpu for Vcpu {
 
     fn read_msr(&self, index: u32) -> Option<u64> {
         Some(match index {
-            msrs::IA32_EFER => self.vmcs.read(GUEST_EFER),
+            msrs::IA32_EFER => self.efer(),
             msrs::IA32_PAT => self.vmcs.read(GUEST_PAT),
             msrs::FS_BASE => self.vmcs.read(GUEST_FS_BASE) as u64,
             msrs::GS_BASE => self.vmcs.read(GUEST_GS_BASE) as u64,
@@ -203,11 +238,8 @@ impl VirtualCpu for Vcpu {
         // What else the VMCS holds is written by the guest directly.
         match index {
             msrs::IA32_EFER => {
-                let old = self.vmcs.read(GUEST_EFER);
-                if (old ^ value) & EFER_LME != 0 && self.cr0() & CR0_PG != 0 {
-                    return false;
-                }
-                self.set_efer(value & !EFER_LMA | old & EFER_LMA);
+                let Some(efer) = efer_after_write(self.efer(), value, self.cr0()) else { return false };
+                self.set_efer(efer);
             }
             msrs::IA32_PAT => self.vmcs.write(GUEST_PAT, value),
             // Zero, the only value that passes the policy.
@@ -234,6 +266,10 @@ impl VirtualCpu for Vcpu {
         }
     }
 
+    fn read_control(&self, _register: u8) -> Option<u64> {
+        None
+    }
+
     fn write_xcr0(&mut self, value: u64) -> bool {
         self.extended.set_xcr0(value)
     }
@@ -244,6 +280,10 @@ impl VirtualCpu for Vcpu {
 
     fn cr4(&self) -> u64 {
         guest_view(self.vmcs.read(GUEST_CR4), self.vmcs.read(CR4_SHADOW), self.vmcs.read(CR4_MASK))
+    }
+
+    fn instruction_bytes(&self) -> InstructionBytes {
+        InstructionBytes::new()
     }
 
     fn report(&self, out: &mut dyn FnMut(fmt::Arguments)) {

@@ -5,14 +5,15 @@ use super::fields::{Field, Fields, text};
 use super::report::Report;
 use super::value;
 use crate::{
-    FileId, Host, LogLevel, MAX_COMMAND_LINE, MAX_NICS, MAX_VMS, MAX_VNICS, MAX_VNICS_PER_UPLINK, Model, Nic,
-    NicMatch, SelfTest, System, Vm, Vnic,
+    FileId, Host, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES, MAX_NICS, MAX_VMS, MAX_VNICS,
+    MAX_VNICS_PER_UPLINK, MOST_SHARES, Model, Nic, NicMatch, Restart, STANDARD_SHARES, SelfTest, System, Vm,
+    Vnic,
 };
 use base::MacAddress;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
@@ -30,6 +31,9 @@ const MEMORY: &str =
 const KERNEL: &str = "a file, a Linux bzImage or an ELF executable";
 const INITRD: &str = "a file, the initial RAM disk";
 const COMMAND_LINE: &str = "the kernel's command line, at most 2047 bytes, on one line";
+const CPU: &str = "the number of a core, 0 to 63";
+const SHARES: &str = "a number from 10 to 10000";
+const AUTOSTART: &str = "true or false";
 const MAC: &str = "six two-digit hexadecimal numbers joined by colons, like \"52:54:00:12:34:56\"";
 const UPLINK: &str = "the name of a [[nic]]";
 
@@ -39,6 +43,7 @@ const LOG_LEVELS: [(&str, LogLevel); 4] = [
     ("info", LogLevel::Info),
     ("debug", LogLevel::Debug),
 ];
+const RESTARTS: [(&str, Restart); 2] = [("never", Restart::Never), ("on-crash", Restart::OnCrash)];
 const SELF_TESTS: [(&str, SelfTest); 2] = [("panic", SelfTest::Panic), ("exception", SelfTest::Exception)];
 const MODELS: [(&str, Model); 1] = [("82540EM", Model::I82540em)];
 
@@ -170,13 +175,61 @@ impl Reader<'_, '_> {
         let initrd = fields.take("initrd").and_then(|field| text(&field, INITRD, self.report));
         let initrd = initrd.map(|field| self.file(&field));
         let command_line = self.command_line(&mut fields);
+        let cpu = self.number(&mut fields, "cpu", CPU, 0..=MAX_CORES as u32 - 1).map(|cpu| cpu as u8);
+        let shares = self.number(&mut fields, "shares", SHARES, LEAST_SHARES..=MOST_SHARES);
+        let restart = self.word(&mut fields, "restart", &RESTARTS);
+        let autostart = self.truth(&mut fields, "autostart", AUTOSTART);
         let vnics = fields.tables("vnic", self.report);
         self.at_most(&vnics, MAX_VNICS, "vNICs");
         let owner = name.as_deref().ok();
         let vnics = (0..).zip(vnics).map(|(index, vnic)| self.vnic(vnic, (owner, index), nics)).collect();
         fields.finish(self.report);
         let name = name.unwrap_or_else(|name| name);
-        Vm { name, memory_bytes, kernel: kernel.unwrap_or(FileId(0)), initrd, command_line, vnics }
+        Vm {
+            name,
+            memory_bytes,
+            kernel: kernel.unwrap_or(FileId(0)),
+            initrd,
+            command_line,
+            cpu,
+            shares: shares.unwrap_or(STANDARD_SHARES),
+            restart: restart.unwrap_or(Restart::OnCrash),
+            autostart: autostart.unwrap_or(true),
+            vnics,
+        }
+    }
+
+    /// A number in a range.
+    fn number(
+        &mut self,
+        fields: &mut Fields<'_>,
+        name: &'static str,
+        allowed: &str,
+        range: RangeInclusive<u32>,
+    ) -> Option<u32> {
+        let field = fields.take(name)?;
+        let number = field
+            .value
+            .as_integer()
+            .and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok())
+            .filter(|number| range.contains(number));
+        if number.is_none() {
+            field.wrong(self.report, format!("this is not {allowed}"));
+        }
+        number
+    }
+
+    /// True or false.
+    fn truth(&mut self, fields: &mut Fields<'_>, name: &'static str, allowed: &str) -> Option<bool> {
+        let field = fields.take(name)?;
+        let truth = field.value.as_bool();
+        if truth.is_none() {
+            field.wrong(
+                self.report,
+                format!("{} is given: {allowed}, without quotes", field.value.type_str()),
+            );
+        }
+        truth
     }
 
     fn memory(&mut self, fields: &mut Fields<'_>) -> u64 {

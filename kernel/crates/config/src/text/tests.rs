@@ -1,5 +1,5 @@
 use super::*;
-use crate::{FileId, Host, LogLevel, MAX_VMS, NicMatch, SelfTest};
+use crate::{FileId, Host, LogLevel, MAX_VMS, NicMatch, Restart, SelfTest};
 
 /// Reads a configuration in a folder with a file `k`, which begins as a kernel does, and a file `text`.
 fn read_text(text: &str) -> Result<Configuration, Vec<String>> {
@@ -35,12 +35,15 @@ fn the_smallest_configuration_has_one_guest() {
     assert_eq!(read.system.vms[0].memory_bytes, 64 << 20);
     assert_eq!(read.files.len(), 1);
     assert!(read.system.nics.is_empty());
+    let vm = &read.system.vms[0];
+    assert_eq!((vm.cpu, vm.shares, vm.restart, vm.autostart), (None, 1000, Restart::OnCrash, true));
 }
 
 #[test]
 fn everything_that_can_be_said_is_understood() {
     let text = "[host]\nlog_level = \"debug\"\nself_test = \"panic\"\n[[nic]]\nname = \"n0\"\npci = \"00:1f.7\"\n[[nic]]\nname = \"n1\"\nids = \"8086:100e\"\n\
         [[vm]]\nname = \"a\"\nmemory = 128\nkernel = \"k\"\ninitrd = \"k\"\ncmdline = \"x y\"\n\
+        cpu = 3\nshares = 0x100\nrestart = \"never\"\nautostart = false\n\
         [[vm.vnic]]\nmodel = \"82540EM\"\nmac = \"52:54:00:00:00:01\"\nuplink = \"n1\"\n[[vm.vnic]]\n";
     let read = read_text(text).unwrap();
     let system = &read.system;
@@ -49,6 +52,7 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!(system.nics[1].matches, NicMatch::Ids { vendor: 0x8086, device: 0x100e });
     let vm = &system.vms[0];
     assert_eq!((vm.kernel, vm.initrd), (FileId(0), Some(FileId(0))));
+    assert_eq!((vm.cpu, vm.shares, vm.restart, vm.autostart), (Some(3), 256, Restart::Never, false));
     assert_eq!(vm.vnics[0].uplink.as_deref(), Some("n1"));
     assert_eq!(vm.vnics[1].uplink, None);
     assert_eq!(vm.vnics[1].mac.0[0], 2);
@@ -189,5 +193,22 @@ fn a_command_line_has_a_longest_length() {
     assert_mistakes(
         &with(2048),
         &["weir.toml:5: vm[0].cmdline: it has 2048 bytes: the kernel's command line, at most 2047"],
+    );
+}
+
+#[test]
+fn what_says_how_a_guest_runs_is_checked() {
+    assert_mistakes(
+        &format!("{GUEST}cpu = 64\nshares = 9\nrestart = \"always\"\nautostart = \"yes\"\n"),
+        &[
+            "weir.toml:5: vm[0].cpu: this is not the number of a core, 0 to 63",
+            "weir.toml:6: vm[0].shares: this is not a number from 10 to 10000",
+            "weir.toml:7: vm[0].restart: \"always\" is none of \"never\", \"on-crash\"",
+            "weir.toml:8: vm[0].autostart: string is given: true or false, without quotes",
+        ],
+    );
+    assert_mistakes(
+        &format!("{GUEST}cpu = -1\nshares = \"1000\"\n"),
+        &["weir.toml:5: vm[0].cpu: this is not", "weir.toml:6: vm[0].shares: this is not"],
     );
 }

@@ -49,6 +49,8 @@ pub struct FakeCard {
     pub eeprom: [u8; 6],
     pub phy_silent: bool,
     pub phy_control: u16,
+    /// Link up, negotiation done.
+    pub phy_status: u16,
     /// The transmitter fetches nothing.
     pub transmit_stuck: bool,
     /// Frames the transmitter may still send.
@@ -71,6 +73,7 @@ impl Default for FakeCard {
             eeprom: EEPROM_MAC,
             phy_silent: false,
             phy_control: 0x1140,
+            phy_status: 0x0024,
             transmit_stuck: false,
             transmit_credit: usize::MAX,
             sent: VecDeque::new(),
@@ -164,6 +167,7 @@ impl Card for FakeCard {
                 u32::from(value) << 16 | 1 << 4
             }
             MDIC if self.phy_silent => self.get(MDIC),
+            MDIC if self.get(MDIC) >> 16 & 0x1f == 1 => 1 << 28 | u32::from(self.phy_status),
             MDIC => 1 << 28 | u32::from(self.phy_control),
             ICR => self.registers.remove(&ICR).unwrap_or(0),
             0x4000..=0x40fc => self.statistics.remove(&offset).unwrap_or(0),

@@ -3,7 +3,7 @@
 
 use base::time::Duration;
 use base::{Batch, GuestMemory, GuestPhysical, HostPhysical, Instant};
-use nic::{Dma, E1000, Host, NicError, PciId, Registers};
+use nic::{Dma, Host, Nic, NicError, PciId, Registers};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use testkit::{FakeMemory, VirtualClock};
@@ -45,8 +45,13 @@ impl<C: Card> Machine<C> {
         Self { memory, clock, card, allocated: Rc::new(Cell::new(0)) }
     }
 
-    pub fn start(&self) -> Result<E1000<Self>, NicError> {
-        E1000::new(self.clone(), self.clone(), ID_82540EM)
+    pub fn start(&self) -> Result<Nic<Self>, NicError> {
+        self.start_as(ID_82540EM)
+    }
+
+    /// Starts the driver for a card with this identity.
+    pub fn start_as(&self, id: PciId) -> Result<Nic<Self>, NicError> {
+        Nic::new(self.clone(), self.clone(), id)
     }
 
     pub fn now(&self) -> Instant {

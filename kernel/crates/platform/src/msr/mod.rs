@@ -35,6 +35,12 @@ const IA32_TSC_DEADLINE: u32 = 0x6e0;
 const X2APIC_FIRST: u32 = 0x800;
 const X2APIC_LAST: u32 = 0x8ff;
 
+/// AMD's system configuration [APM2 3.2.1].
+const SYSCFG: u32 = 0xc001_0010;
+/// AMD's hardware configuration [APM2 A.1]; which bits there are is the processor family's manual's to say.
+const HWCR: u32 = 0xc001_0015;
+/// HWCR: the time-stamp counter counts at the frequency of P-state 0, as guests are told.
+const TSC_FREQUENCY_SELECT: u64 = 1 << 24;
 /// IA32_FEATURE_CONTROL: locked with everything off, as firmware without VMX and SGX leaves it.
 const FEATURE_CONTROL_LOCKED: u64 = 1;
 /// IA32_MISC_ENABLE [SDM4 table 2-2]: fast strings; no branch trace store, no PEBS.
@@ -96,6 +102,8 @@ pub struct HostMsrs {
     pub microcode: u32,
     /// Physical address bits that the guest is shown in CPUID leaf 0x8000_0008.
     pub physical_bits: u8,
+    /// The processor has the registers SYSCFG and HWCR.
+    pub system_configuration: bool,
 }
 
 /// The registers of one processor that Weir keeps.
@@ -145,6 +153,9 @@ impl Msrs {
                 self.host.arch_capabilities & ARCH_CAPABILITIES_SHOWN
             }
             IA32_MISC_ENABLE => self.misc_enable,
+            // No memory above 4 GiB beyond the MTRRs' own, no encryption [APM2 7.9].
+            SYSCFG if self.host.system_configuration => 0,
+            HWCR if self.host.system_configuration => TSC_FREQUENCY_SELECT,
             _ => return self.mtrrs.read(msr).map_or(ReadMsr::Refuse, ReadMsr::Value),
         };
         ReadMsr::Value(value)
@@ -176,6 +187,8 @@ impl Msrs {
             // LBR and BTF (bits 0 and 1) are taken and read back as zero, which is how a processor says that
             // it has none: a debugger that steps by branches then steps by instructions.
             IA32_DEBUGCTL => value & !3 == 0,
+            SYSCFG if self.host.system_configuration => value == 0,
+            HWCR if self.host.system_configuration => value == TSC_FREQUENCY_SELECT,
             _ => self.mtrrs.write(msr, value).unwrap_or(false),
         };
         if accepted { WriteMsr::Done } else { WriteMsr::Refuse }

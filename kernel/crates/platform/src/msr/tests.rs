@@ -3,7 +3,10 @@ use proptest::prelude::*;
 
 fn msrs() -> Msrs {
     let policy = CpuidPolicy { tsc_hz: 2_500_000_000, ..CpuidPolicy::default() };
-    Msrs::new(policy, HostMsrs { arch_capabilities: u64::MAX, microcode: 0x42, physical_bits: 39 })
+    Msrs::new(
+        policy,
+        HostMsrs { arch_capabilities: u64::MAX, microcode: 0x42, physical_bits: 39, ..HostMsrs::default() },
+    )
 }
 
 #[test]
@@ -105,4 +108,16 @@ proptest! {
             prop_assert_ne!(msrs.read(msr), ReadMsr::Refuse);
         }
     }
+}
+
+#[test]
+fn system_configuration_is_there_where_the_processor_has_it() {
+    let host = HostMsrs { system_configuration: true, ..HostMsrs::default() };
+    let mut msrs = Msrs::new(CpuidPolicy::default(), host);
+    assert_eq!(msrs.read(SYSCFG), ReadMsr::Value(0));
+    assert_eq!(msrs.read(HWCR), ReadMsr::Value(TSC_FREQUENCY_SELECT));
+    assert_eq!(msrs.write(HWCR, TSC_FREQUENCY_SELECT, 0), WriteMsr::Done);
+    assert_eq!(msrs.write(SYSCFG, 1 << 21, 0), WriteMsr::Refuse);
+    let msrs = Msrs::new(CpuidPolicy::default(), HostMsrs::default());
+    assert_eq!(msrs.read(SYSCFG), ReadMsr::Refuse);
 }

@@ -1,14 +1,17 @@
 //! A virtual-machine control structure and the instructions that reach it.
 
 use super::fields::{Field, INSTRUCTION_ERROR, ReadWrite};
+use crate::hardware::cores::{PerCore, per_core};
 use crate::memory::{FRAME, FrameError, Frames, physical};
 use crate::virt::VirtError;
 use base::HostPhysical;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// The VMCS that VMREAD and VMWRITE reach on this processor.
-static CURRENT: AtomicU64 = AtomicU64::new(u64::MAX);
+/// The VMCS that VMREAD and VMWRITE reach on this core.
+static CURRENT: PerCore<AtomicU64> = per_core!(AtomicU64::new(NO_VMCS));
+/// There is none [SDM3C 25.11.3].
+const NO_VMCS: u64 = u64::MAX;
 
 /// How an instruction of VMX ended [SDM3C 31.2].
 pub fn check(instruction: &'static str, carry: bool, zero: bool) -> Result<(), VirtError> {
@@ -40,20 +43,27 @@ pub struct Vmcs {
 impl Vmcs {
     /// A cleared VMCS with this revision identifier.
     pub fn new(frames: &mut Frames, revision: u32) -> Result<Self, VirtError> {
-        let region = region(frames, revision)?;
+        let mut vmcs = Self { region: region(frames, revision)? };
+        vmcs.clear()?;
+        Ok(vmcs)
+    }
+
+    /// Has the processor write everything it keeps of the VMCS to memory: before its first use, and before
+    /// another core uses it. It must be launched anew afterwards [SDM3C 25.11.3].
+    pub fn clear(&mut self) -> Result<(), VirtError> {
         let (carry, zero): (u8, u8);
-        // SAFETY: the region is a frame of its own, and in no use.
+        // SAFETY: the region is a frame of its own, and its guest does not run.
         unsafe {
-            asm!("vmclear [{}]", "setc {}", "setz {}", in(reg) &region.0, out(reg_byte) carry,
+            asm!("vmclear [{}]", "setc {}", "setz {}", in(reg) &self.region.0, out(reg_byte) carry,
                 out(reg_byte) zero, options(nostack));
         }
-        check("VMCLEAR", carry != 0, zero != 0)?;
-        Ok(Self { region })
+        let _ = CURRENT.here().compare_exchange(self.region.0, NO_VMCS, Ordering::Relaxed, Ordering::Relaxed);
+        check("VMCLEAR", carry != 0, zero != 0)
     }
 
     /// Makes this the VMCS that the processor works on.
     pub fn make_current(&self) {
-        if CURRENT.swap(self.region.0, Ordering::Relaxed) == self.region.0 {
+        if CURRENT.here().swap(self.region.0, Ordering::Relaxed) == self.region.0 {
             return;
         }
         let (carry, zero): (u8, u8);

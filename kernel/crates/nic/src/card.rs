@@ -1,15 +1,16 @@
 //! The driver: construction, the periodic check, recovery.
 
+use crate::chip::Chip;
 use crate::event::Events;
 use crate::receive::ReceiveRing;
 use crate::transmit::TransmitRing;
-use crate::{Counters, Event, Host, Link, NicError, PciId, Registers, Statistics};
-use crate::{address, initialise};
+use crate::{Counters, Event, Host, Link, NicError, Registers, Statistics};
+use crate::{address, initialise, phy};
 use base::time::Duration;
 use base::{Instant, MacAddress};
-use intel_regs::{Status, pci, reg};
+use intel_regs::{Status, reg};
 
-/// How often [`E1000::check`] looks at the card.
+/// How often [`Card::check`] looks at the card.
 pub const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long the card may hold frames without completing one while the link is up. A card that is paused
@@ -23,9 +24,6 @@ pub const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// earliest.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Device ID of the 82545EM-A for copper [8254x 5.2]: the same programming, a wider bus.
-const DEVICE_82545EM: u16 = 0x100f;
-
 /// Whether a card can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -35,12 +33,12 @@ pub enum State {
     Failed(NicError),
 }
 
-/// A card with its rings.
-pub struct E1000<H: Host> {
+/// A card of the family `C` with its rings.
+pub struct Card<H: Host, C: Chip> {
     pub(crate) host: H,
     pub(crate) registers: H::Registers,
-    pub(crate) receive: ReceiveRing<H::Dma>,
-    pub(crate) transmit: TransmitRing<H::Dma>,
+    pub(crate) receive: ReceiveRing<H::Dma, C::Descriptors>,
+    pub(crate) transmit: TransmitRing<H::Dma, C::Descriptors>,
     pub(crate) state: State,
     pub(crate) link: Link,
     pub(crate) counters: Counters,
@@ -54,19 +52,16 @@ pub struct E1000<H: Host> {
     next_statistics: Instant,
 }
 
-impl<H: Host> E1000<H> {
+impl<H: Host, C: Chip> Card<H, C> {
     /// Resets the card and starts it, with interrupts masked.
     ///
     /// # Errors
-    /// [`NicError::UnsupportedDevice`], [`NicError::OutOfMemory`], [`NicError::ResetTimeout`] or
-    /// [`NicError::NoMacAddress`]. An EEPROM or PHY that does not answer is an [`Event`], not an error.
-    pub fn new(mut host: H, mut registers: H::Registers, id: PciId) -> Result<Self, NicError> {
-        if id.vendor != pci::VENDOR_INTEL || ![pci::DEVICE_82540EM, DEVICE_82545EM].contains(&id.device) {
-            return Err(NicError::UnsupportedDevice(id));
-        }
+    /// All but [`NicError::UnsupportedDevice`]. An EEPROM or PHY that does not answer is an [`Event`], not an
+    /// error, as long as there is a station address.
+    pub fn new(mut host: H, mut registers: H::Registers) -> Result<Self, NicError> {
         let mut events = Events::default();
-        initialise::reset(&mut host, &mut registers)?;
-        let mac = address::station_address(&mut host, &mut registers, &mut events)?;
+        initialise::reset::<H, C>(&mut host, &mut registers, &mut events)?;
+        let mac = address::station_address::<H, C>(&mut host, &mut registers, &mut events)?;
         let now = host.now();
         let mut card = Self {
             receive: ReceiveRing::new(&mut host)?,
@@ -84,7 +79,7 @@ impl<H: Host> E1000<H> {
             next_check: now,
             next_statistics: now + STATISTICS_INTERVAL,
         };
-        card.start();
+        card.start()?;
         card.refresh_link();
         Ok(card)
     }
@@ -195,10 +190,10 @@ impl<H: Host> E1000<H> {
         self.counters.rx_lost += self.receive.drain() as u64;
         self.skipping = false;
 
-        match initialise::reset(&mut self.host, &mut self.registers) {
+        let reset = initialise::reset::<H, C>(&mut self.host, &mut self.registers, &mut self.events);
+        match reset.and_then(|()| self.start()) {
             Ok(()) => {
                 self.state = State::Running;
-                self.start();
                 self.events.push(Event::Recovered { transmit_lost });
                 self.refresh_link();
             }
@@ -214,15 +209,16 @@ impl<H: Host> E1000<H> {
     }
 
     /// Starts a card that has just been reset, in the order of [8254x 14.3 to 14.6].
-    fn start(&mut self) {
-        let registers = &mut self.registers;
+    fn start(&mut self) -> Result<(), NicError> {
+        let (host, registers) = (&mut self.host, &mut self.registers);
         self.receive.restart();
         self.transmit.restart();
-        initialise::general(registers);
-        initialise::phy(&mut self.host, registers, &mut self.events);
-        initialise::receive(registers, &self.receive, self.mac);
-        initialise::transmit(registers, &self.transmit);
+        initialise::general::<_, C>(registers);
+        phy::wake::<H, C>(host, registers, &mut self.events);
+        initialise::receive::<H, C>(host, registers, &self.receive, self.mac)?;
+        initialise::transmit::<H, C>(host, registers, &self.transmit)?;
         self.statistics.discard(registers);
         self.apply_interrupt_settings();
+        Ok(())
     }
 }

@@ -1,0 +1,118 @@
+//! Layouts of the advanced descriptors of 82576, I210 and I350: 16 bytes each, little endian
+//! [I210 7.1.4.2, 7.2.2.3].
+
+use crate::desc::SIZE;
+use bitflags::bitflags;
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Receive descriptor as software writes it [I210 7.1.4.2.1].
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct RxRead {
+    /// Where the packet buffer begins.
+    pub packet_address: U64,
+    /// Where the header buffer begins; bit 0 becomes `DD` and is written as 0.
+    pub header_address: U64,
+}
+
+/// Receive descriptor as hardware writes it back [I210 7.1.4.2.2].
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct RxWriteBack {
+    /// Packet type, header length, and whether the header was split off.
+    pub packet_information: U32,
+    /// The RSS hash, or the fragment checksum.
+    pub hash: U32,
+    /// [`ExtendedStatus`] in bits 19:0, [`ExtendedError`] in all of them.
+    pub status_and_error: U32,
+    /// `PKT_LEN`: bytes written to the packet buffer.
+    pub length: U16,
+    /// VLAN tag control information of a stripped tag.
+    pub vlan: U16,
+}
+
+/// Transmit data descriptor [I210 7.2.2.3].
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct TxAdvanced {
+    /// Where the buffer begins.
+    pub address: U64,
+    /// `DTALEN` in bits 15:0, `DTYP` in bits 23:20, `DCMD` ([`crate::desc::TxCommand`]) in bits 31:24.
+    pub command_and_length: U32,
+    /// `STA` ([`crate::desc::TxStatus`]) in bits 3:0, `PAYLEN` in bits 31:14.
+    pub status_and_payload: U32,
+}
+
+const _: () = assert!(size_of::<RxRead>() == SIZE);
+const _: () = assert!(size_of::<RxWriteBack>() == SIZE);
+const _: () = assert!(size_of::<TxAdvanced>() == SIZE);
+
+/// `DTYP` of an advanced data descriptor [I210 7.2.2.3].
+pub const DTYP_ADVANCED_DATA: u32 = 3;
+/// Mask of `DTALEN`.
+pub const DTALEN_MASK: u32 = 0xffff;
+/// Position of `PAYLEN` in `status_and_payload`.
+pub const PAYLEN_SHIFT: u32 = 14;
+
+bitflags! {
+    /// Extended status of a received frame [I210 7.1.4.2.2].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct ExtendedStatus: u32 {
+        /// Descriptor done.
+        const DD = 1 << 0;
+        /// End of packet.
+        const EOP = 1 << 1;
+    }
+
+    /// Extended error of a received frame, where it stands beside the status [I210 7.1.4.2.2].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct ExtendedError: u32 {
+        /// TCP, UDP or SCTP checksum error.
+        const L4E = 1 << 29;
+        /// IP checksum error.
+        const IPE = 1 << 30;
+        /// The frame arrived damaged.
+        const RXE = 1 << 31;
+    }
+}
+
+impl RxWriteBack {
+    /// The descriptor in `bytes`.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; SIZE]) -> Self {
+        zerocopy::transmute!(bytes)
+    }
+
+    /// The descriptor as it stands in memory.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; SIZE] {
+        zerocopy::transmute!(self)
+    }
+}
+
+impl TxAdvanced {
+    /// The descriptor as it stands in memory.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; SIZE] {
+        zerocopy::transmute!(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_stand_where_the_manual_puts_them() {
+        let written = RxWriteBack {
+            status_and_error: U32::new(0x1122_3344),
+            length: U16::new(0x5566),
+            vlan: U16::new(0x7788),
+            ..Default::default()
+        };
+        assert_eq!(written.to_bytes()[8..], [0x44, 0x33, 0x22, 0x11, 0x66, 0x55, 0x88, 0x77]);
+        let sent = TxAdvanced { status_and_payload: U32::new(60 << PAYLEN_SHIFT), ..Default::default() };
+        assert_eq!(sent.to_bytes()[12..], [0x00, 0x00, 0x0f, 0x00]);
+    }
+}

@@ -1,0 +1,75 @@
+//! What the 82574 has beside the registers of the 8254x.
+//!
+//! Source: Intel, *82574 GbE Controller Family Datasheet*, cited as `[82574 section]`.
+
+use crate::queue::{ReceiveQueue, TransmitQueue};
+use bitflags::bitflags;
+
+/// Extended Interrupt Auto Clear: the causes that a message of MSI-X clears by itself [82574 10.2.4.7].
+pub const EIAC: u32 = 0x00dc;
+/// Interrupt Acknowledge Auto-Mask [82574 10.2.4.8].
+pub const IAM: u32 = 0x00e0;
+/// Interrupt Vector Allocation: which entry of the MSI-X table each cause uses, [`ivar`] [82574 10.2.4.9].
+pub const IVAR: u32 = 0x00e4;
+/// Extended Configuration Control, [`ExtcnfCtrl`] [82574 10.2.2].
+pub const EXTCNF_CTRL: u32 = 0x0f00;
+
+/// Extended Interrupt Throttle of MSI-X entry `vector`, 0 to 4, in units of 256 ns [82574 10.2.4.3].
+#[must_use]
+pub const fn eitr(vector: u32) -> u32 {
+    0x00e8 + 4 * vector
+}
+
+/// Receive queue 0 or 1 [82574 10.2.5].
+#[must_use]
+pub const fn receive_queue(queue: u32) -> ReceiveQueue {
+    ReceiveQueue::at(0x2800 + 0x100 * queue)
+}
+
+/// Transmit queue 0 or 1 [82574 10.2.6].
+#[must_use]
+pub const fn transmit_queue(queue: u32) -> TransmitQueue {
+    TransmitQueue::at(0x3800 + 0x100 * queue)
+}
+
+bitflags! {
+    /// The causes in `ICR`, `ICS`, `IMS` and `IMC` that the 82574 adds to [`crate::Interrupt`]
+    /// [82574 10.2.4.1]. Only these are sent as messages of MSI-X.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct QueueInterrupt: u32 {
+        /// Receive queue 0.
+        const RXQ0 = 1 << 20;
+        /// Receive queue 1.
+        const RXQ1 = 1 << 21;
+        /// Transmit queue 0.
+        const TXQ0 = 1 << 22;
+        /// Transmit queue 1.
+        const TXQ1 = 1 << 23;
+        /// One of the causes that belong to no queue: link, overrun, management.
+        const OTHER = 1 << 24;
+    }
+
+    /// Extended Configuration Control, `EXTCNF_CTRL` [82574 10.2.2].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct ExtcnfCtrl: u32 {
+        /// Software owns the MDI bus. It is granted when it reads as set.
+        const MDIO_SW_OWNERSHIP = 1 << 5;
+    }
+}
+
+/// Fields of `IVAR` [82574 10.2.4.9].
+pub mod ivar {
+    /// Position of the entry of receive queue 0.
+    pub const RXQ0_SHIFT: u32 = 0;
+    /// Position of the entry of transmit queue 0.
+    pub const TXQ0_SHIFT: u32 = 8;
+    /// Position of the entry of the other causes.
+    pub const OTHER_SHIFT: u32 = 16;
+    /// The entry beside it counts.
+    pub const VALID: u32 = 1 << 3;
+    /// A cause of a transmit queue is raised by every write-back.
+    pub const EVERY_WRITE_BACK: u32 = 1 << 31;
+}
+
+/// `TXDCTL.COUNT_DESC`: the manual wants it set [82574 10.2.6].
+pub const TXDCTL_COUNT_DESC: u32 = 1 << 22;

@@ -1,0 +1,151 @@
+//! What the 82576 and its kin, I210 and I350, have beside the registers of the 8254x.
+//!
+//! Sources: Intel, *82576 Gigabit Ethernet Controller Datasheet*, *I210 Datasheet*, *I350 Datasheet*. Where
+//! the three agree the I210's section is cited, as `[I210 section]`. They have ICR, IMS, IMC and others twice:
+//! at places of their own, and where the 8254x has them; QEMU's model of the 82576 knows only the latter.
+
+use crate::queue::{ReceiveQueue, TransmitQueue};
+use bitflags::bitflags;
+
+/// General Purpose Interrupt Enable, [`Gpie`] [I210 8.8.17].
+pub const GPIE: u32 = 0x1514;
+/// Extended Interrupt Cause Set [I210 8.8.4].
+pub const EICS: u32 = 0x1520;
+/// Extended Interrupt Mask Set/Read [I210 8.8.5].
+pub const EIMS: u32 = 0x1524;
+/// Extended Interrupt Mask Clear [I210 8.8.6].
+pub const EIMC: u32 = 0x1528;
+/// Extended Interrupt Auto Clear: the causes that a message of MSI-X clears by itself [I210 8.8.7].
+pub const EIAC: u32 = 0x152c;
+/// Extended Interrupt Auto Mask [I210 8.8.8].
+pub const EIAM: u32 = 0x1530;
+/// Extended Interrupt Cause Read [I210 8.8.3].
+pub const EICR: u32 = 0x1580;
+/// Interrupt Vector Allocation of the causes that belong to no queue, [`ivar`] [I210 8.8.16].
+pub const IVAR_MISC: u32 = 0x1740;
+/// Receive Long Packet Maximum Length: with `RCTL.LPE`, the longest frame in bytes, CRC included
+/// [I210 7.1.1.4].
+pub const RLPML: u32 = 0x5004;
+/// Software Semaphore, [`Swsm`] [I210 8.7.1].
+pub const SWSM: u32 = 0x5b50;
+/// Software-Firmware Synchronization, [`sw_fw_sync`] [I210 8.7.3].
+pub const SW_FW_SYNC: u32 = 0x5b5c;
+
+/// Interrupt Throttle of MSI-X entry `vector`, [`eitr_interval`] [I210 8.8.14].
+#[must_use]
+pub const fn eitr(vector: u32) -> u32 {
+    0x1680 + 4 * vector
+}
+
+/// Interrupt Vector Allocation register `index`: of queues `2 * index` and the next on I210, of queues
+/// `index` and `index + 8` on 82576 [I210 8.8.15].
+#[must_use]
+pub const fn ivar(index: u32) -> u32 {
+    0x1700 + 4 * index
+}
+
+/// Receive queue `queue`: 0 to 3 on I210, 0 to 7 on I350, 0 to 15 on 82576 [I210 8.10.4].
+#[must_use]
+pub const fn receive_queue(queue: u32) -> ReceiveQueue {
+    ReceiveQueue::at(0xc000 + 0x40 * queue)
+}
+
+/// Transmit queue `queue`, as many as receive queues [I210 8.12].
+#[must_use]
+pub const fn transmit_queue(queue: u32) -> TransmitQueue {
+    TransmitQueue::at(0xe000 + 0x40 * queue)
+}
+
+/// The value of `EITR` for an interval in microseconds: `INTERVAL` is bits 14:2 [I210 8.8.14].
+#[must_use]
+pub const fn eitr_interval(microseconds: u32) -> u32 {
+    const MOST: u32 = 0x1fff;
+    (if microseconds > MOST { MOST } else { microseconds }) << 2
+}
+
+bitflags! {
+    /// General Purpose Interrupt Enable, `GPIE` [I210 8.8.17].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct Gpie: u32 {
+        /// Every read of `ICR` clears it.
+        const NSICR = 1 << 0;
+        /// Causes are sent as messages of several MSI-X entries, as `IVAR` says.
+        const MULTIPLE_MSIX = 1 << 4;
+        /// Extended interrupt auto mask enable.
+        const EIAME = 1 << 30;
+        /// The pending bits of MSI-X are kept.
+        const PBA_SUPPORT = 1 << 31;
+    }
+
+    /// Extended causes in `EICR`, `EICS`, `EIMS` and `EIMC` without [`Gpie::MULTIPLE_MSIX`]; with it a bit
+    /// stands for an entry of the MSI-X table [I210 8.8.3].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct ExtendedInterrupt: u32 {
+        /// A cause of `ICR` that `IMS` lets through.
+        const OTHER = 1 << 31;
+    }
+
+    /// Software Semaphore, `SWSM` [I210 8.7.1].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct Swsm: u32 {
+        /// Software/software semaphore: set by reading.
+        const SMBI = 1 << 0;
+        /// Software/firmware semaphore: taken when it reads as set after having been written so.
+        const SWESMBI = 1 << 1;
+    }
+}
+
+/// Fields of `IVAR` and `IVAR_MISC` [I210 8.8.15, 8.8.16].
+pub mod ivar {
+    /// Position, in `IVAR` 0, of the entry of receive queue 0.
+    pub const RXQ0_SHIFT: u32 = 0;
+    /// Position, in `IVAR` 0, of the entry of transmit queue 0.
+    pub const TXQ0_SHIFT: u32 = 8;
+    /// Position, in `IVAR_MISC`, of the entry of the other causes.
+    pub const OTHER_SHIFT: u32 = 8;
+    /// The entry beside it counts.
+    pub const VALID: u32 = 1 << 7;
+}
+
+/// Fields of `SRRCTL` [I210 8.10.2].
+pub mod srrctl {
+    /// Mask of `BSIZEPACKET`, bits 6:0: the size of a packet buffer, in KiB.
+    pub const BSIZEPACKET_MASK: u32 = 0x7f;
+    /// `DESCTYPE` 001b: advanced descriptor, one buffer.
+    pub const DESCTYPE_ONE_BUFFER: u32 = 1 << 25;
+    /// `Drop_En`: a frame that finds no descriptor is dropped instead of blocking the receive FIFO.
+    pub const DROP_EN: u32 = 1 << 31;
+}
+
+/// `RXDCTL.ENABLE` and `TXDCTL.ENABLE`: the queue works once it reads as set [I210 8.10.9, 4.5.9, 4.5.10].
+pub const DCTL_ENABLE: u32 = 1 << 25;
+
+/// Bits of `SW_FW_SYNC` [I210 8.7.3].
+pub mod sw_fw_sync {
+    /// Software has the PHY of the port with this `LAN ID`.
+    #[must_use]
+    pub const fn software_phy(lan_id: u32) -> u32 {
+        match lan_id & 3 {
+            0 => 1 << 1,
+            1 => 1 << 2,
+            2 => 1 << 5,
+            _ => 1 << 6,
+        }
+    }
+
+    /// Firmware has the PHY of the port with this `LAN ID`.
+    #[must_use]
+    pub const fn firmware_phy(lan_id: u32) -> u32 {
+        software_phy(lan_id) << 16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_that_is_too_long_becomes_the_longest() {
+        assert_eq!((eitr_interval(50), eitr_interval(u32::MAX)), (200, 0x7ffc));
+    }
+}

@@ -1,0 +1,123 @@
+//! Which cards there are drivers for, by PCI identity. `docs/hardware.md` shows the same table.
+
+use crate::PciId;
+use crate::chip::{Chip, Interrupts};
+use crate::e1000::E1000Chip;
+use crate::e1000e::E1000eChip;
+use crate::igb::IgbChip;
+use intel_regs::pci::VENDOR_INTEL;
+
+/// A family of cards with one driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// 82540EM, 82545EM.
+    E1000,
+    /// 82574.
+    E1000e,
+    /// 82576, I210, I350.
+    Igb,
+}
+
+impl Family {
+    /// The name of its driver.
+    #[must_use]
+    pub fn driver(self) -> &'static str {
+        match self {
+            Self::E1000 => E1000Chip::NAME,
+            Self::E1000e => E1000eChip::NAME,
+            Self::Igb => IgbChip::NAME,
+        }
+    }
+
+    /// Whether its cards are trusted with MSI and MSI-X when their PCI header offers them.
+    #[must_use]
+    pub fn has_messages(self) -> bool {
+        match self {
+            Self::E1000 => E1000Chip::MESSAGES,
+            Self::E1000e => E1000eChip::MESSAGES,
+            Self::Igb => IgbChip::MESSAGES,
+        }
+    }
+}
+
+/// How much is known of a driver with one kind of card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The tests run on these emulators' model of the card.
+    RunOn(&'static str),
+    /// It follows the manual and was not tried.
+    ManualOnly,
+}
+
+/// A kind of card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// Device ID; the vendor is Intel.
+    pub device: u16,
+    /// What it is called.
+    pub name: &'static str,
+    /// Which driver it has.
+    pub family: Family,
+    /// What is known of it.
+    pub evidence: Evidence,
+}
+
+const fn model(device: u16, name: &'static str, family: Family, evidence: Evidence) -> Model {
+    Model { device, name, family, evidence }
+}
+
+/// All cards with a driver, in the order of their ids. Ports for copper only: those for fibre and backplanes
+/// are brought up in another way.
+pub const MODELS: [Model; 12] = [
+    model(0x100e, "82540EM", Family::E1000, Evidence::RunOn("Bochs, QEMU")),
+    model(0x100f, "82545EM", Family::E1000, Evidence::RunOn("QEMU")),
+    model(0x10c9, "82576", Family::Igb, Evidence::RunOn("QEMU")),
+    model(0x10d3, "82574L", Family::E1000e, Evidence::RunOn("QEMU")),
+    model(0x10e8, "82576 quad port", Family::Igb, Evidence::ManualOnly),
+    model(0x10f6, "82574LA", Family::E1000e, Evidence::ManualOnly),
+    model(0x150a, "82576NS", Family::Igb, Evidence::ManualOnly),
+    model(0x1521, "I350", Family::Igb, Evidence::ManualOnly),
+    model(0x1526, "82576 ET2 quad port", Family::Igb, Evidence::ManualOnly),
+    model(0x1533, "I210", Family::Igb, Evidence::ManualOnly),
+    model(0x1539, "I211", Family::Igb, Evidence::ManualOnly),
+    model(0x157b, "I210 without flash", Family::Igb, Evidence::ManualOnly),
+];
+
+/// The kind of card with this identity, or `None` when there is no driver for it.
+#[must_use]
+pub fn identify(id: PciId) -> Option<&'static Model> {
+    MODELS.iter().find(|model| id == PciId { vendor: VENDOR_INTEL, device: model.device })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    #[test]
+    fn ids_are_in_order_so_that_none_stands_twice() {
+        assert!(MODELS.is_sorted_by(|a, b| a.device < b.device));
+    }
+
+    #[test]
+    fn the_vendor_counts() {
+        assert_eq!(identify(PciId { vendor: 0x8086, device: 0x10d3 }).map(|m| m.name), Some("82574L"));
+        assert_eq!(identify(PciId { vendor: 0x1af4, device: 0x10d3 }), None);
+    }
+
+    #[test]
+    fn the_page_on_hardware_shows_the_same_table() {
+        let page = include_str!("../../../../docs/hardware.md");
+        let rows = page.lines().filter(|line| line.starts_with("| 8086:")).count();
+        assert_eq!(rows, MODELS.len());
+        for model in MODELS {
+            let evidence = match model.evidence {
+                Evidence::RunOn(emulators) => format!("run on {emulators}"),
+                Evidence::ManualOnly => "by the manual".into(),
+            };
+            let Model { device, name, family, .. } = model;
+            let row = format!("| 8086:{device:04x} | {name} | `{}` | {evidence}", family.driver());
+            assert!(page.lines().any(|line| line.starts_with(&row)), "{row}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The machine that QEMU emulates, as a driver sees it.
+
+use super::{Emulator, PATIENCE, pci};
+use base::{Batch, HostPhysical, Instant, Port};
+use nic::{Dma, Host, InterruptMode, Nic, Registers};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration as Wall, Instant as WallClock};
+use testkit::frame::mac;
+
+/// Clones share the emulator, so that a test keeps one while the driver owns another.
+#[derive(Clone)]
+pub struct Machine(pub Rc<RefCell<Emulator>>);
+
+impl Machine {
+    /// QEMU with a card of this model, and its driver; `None`, and the output says so, without QEMU.
+    pub fn start(model: &str, name: &str) -> Option<(Self, Nic<Self>)> {
+        let emulator = Emulator::start(super::command()?, model, name, mac(9));
+        let machine = Self(Rc::new(RefCell::new(emulator)));
+        let id = machine.0.borrow_mut().id();
+        let mut driver = Nic::new(machine.clone(), machine.clone(), id).expect("the card starts");
+        // The card may negotiate first.
+        machine.check_until(&mut driver, "link", |driver| driver.link().up);
+        Some((machine, driver))
+    }
+
+    pub fn now(&self) -> Instant {
+        self.0.borrow().now()
+    }
+
+    /// Waits until `done`.
+    pub fn wait(&self, what: &str, mut done: impl FnMut() -> bool) {
+        let start = WallClock::now();
+        while !done() {
+            assert!(start.elapsed() < PATIENCE, "{what}");
+            std::thread::sleep(Wall::from_millis(1));
+        }
+    }
+
+    /// Has the driver check the card until `done`.
+    pub fn check_until(&self, driver: &mut Nic<Self>, what: &str, done: impl Fn(&Nic<Self>) -> bool) {
+        self.wait(what, || {
+            driver.check(self.now());
+            done(driver)
+        });
+    }
+
+    pub fn inject(&self, frame: &[u8]) {
+        self.0.borrow().inject(frame);
+    }
+
+    /// The next frame on the wire.
+    pub fn capture(&self) -> Vec<u8> {
+        let mut frame = vec![0; 1 << 16];
+        let length = self.0.borrow().wire.recv(&mut frame).expect("a frame comes");
+        frame.truncate(length);
+        frame
+    }
+
+    /// Polls until `count` frames have come.
+    pub fn poll(&self, driver: &mut Nic<Self>, count: usize) -> Vec<Vec<u8>> {
+        let start = WallClock::now();
+        let mut frames = Vec::new();
+        let mut batch = Batch::with_capacity(1 << 17);
+        while frames.len() < count {
+            assert!(start.elapsed() < PATIENCE, "{} of {count} frames", frames.len());
+            batch.clear();
+            driver.poll(&mut batch, 64, self.now());
+            frames.extend(batch.iter().map(<[u8]>::to_vec));
+        }
+        frames
+    }
+
+    pub fn set_link(&self, up: bool) {
+        self.0.borrow_mut().set_link(up);
+    }
+
+    /// Routes the card's interrupts to where [`take_interrupt`](Self::take_interrupt) sees them.
+    pub fn route(&self, driver: &mut Nic<Self>, mode: InterruptMode) -> u64 {
+        let place = self.0.borrow_mut().route(mode);
+        driver.set_interrupt_mode(mode);
+        place
+    }
+
+    /// Takes the interrupt by `entry` of the MSI-X table, by the message, or by the line: true when there
+    /// was one. The line stays up until the driver reads the causes.
+    pub fn take_interrupt(&self, mode: InterruptMode, place: u64, entry: u64) -> bool {
+        let mut emulator = self.0.borrow_mut();
+        let expected = match mode {
+            InterruptMode::Intx => return emulator.line(),
+            InterruptMode::Msi => pci::message(0) & 0xffff,
+            InterruptMode::Msix => pci::message(entry),
+        };
+        let at = place + 4 * entry;
+        let arrived = emulator.number(&format!("readl {at:#x}")) as u32;
+        if arrived == 0 {
+            return false;
+        }
+        emulator.qtest(&format!("writel {at:#x} 0"));
+        assert_eq!(arrived, expected);
+        true
+    }
+}
+
+impl Registers for Machine {
+    fn read(&mut self, offset: u32) -> u32 {
+        self.0.borrow_mut().number(&format!("readl {:#x}", pci::REGISTERS + u64::from(offset))) as u32
+    }
+
+    fn write(&mut self, offset: u32, value: u32) {
+        let at = pci::REGISTERS + u64::from(offset);
+        self.0.borrow_mut().qtest(&format!("writel {at:#x} {value:#x}"));
+    }
+}
+
+impl Host for Machine {
+    type Registers = Self;
+    type Dma = Run;
+
+    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Run> {
+        let start = self.0.borrow_mut().allocate(bytes as u64, alignment as u64);
+        Some(Run { machine: self.clone(), start })
+    }
+
+    fn now(&mut self) -> Instant {
+        self.0.borrow().now()
+    }
+
+    fn relax(&mut self) {
+        std::thread::sleep(Wall::from_micros(100));
+    }
+}
+
+/// A run of QEMU's memory.
+pub struct Run {
+    machine: Machine,
+    start: u64,
+}
+
+impl Dma for Run {
+    fn device_address(&self) -> HostPhysical {
+        HostPhysical(self.start)
+    }
+
+    fn read(&self, offset: usize, into: &mut [u8]) {
+        if into.is_empty() {
+            return;
+        }
+        let line = format!("read {:#x} {:#x}", self.start + offset as u64, into.len());
+        let answer = self.machine.0.borrow_mut().qtest(&line);
+        let digits = answer.trim_start_matches("0x");
+        for (index, byte) in into.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&digits[2 * index..2 * index + 2], 16).unwrap();
+        }
+    }
+
+    fn write(&mut self, offset: usize, from: &[u8]) {
+        if from.is_empty() {
+            return;
+        }
+        let digits: String = from.iter().map(|byte| format!("{byte:02x}")).collect();
+        let line = format!("write {:#x} {:#x} 0x{digits}", self.start + offset as u64, from.len());
+        self.machine.0.borrow_mut().qtest(&line);
+    }
+
+    fn read_u64(&self, offset: usize) -> u64 {
+        self.machine.0.borrow_mut().number(&format!("readq {:#x}", self.start + offset as u64))
+    }
+
+    fn write_u64(&mut self, offset: usize, value: u64) {
+        let line = format!("writeq {:#x} {value:#x}", self.start + offset as u64);
+        self.machine.0.borrow_mut().qtest(&line);
+    }
+}

@@ -1,0 +1,190 @@
+//! A core with guests that spin, sleep and wake, in virtual time: shares hold, and nobody starves.
+
+use base::Duration;
+use proptest::prelude::*;
+use schedule::{CREDIT, RunQueue, SLICE};
+
+/// What a simulated guest does.
+#[derive(Clone, Copy, Debug)]
+enum Habit {
+    /// Never sleeps.
+    Spins,
+    /// Works for a while whenever it wakes, which is so often.
+    Wakes { every: Duration, work: Duration },
+}
+
+struct Guest {
+    habit: Habit,
+    /// Left of the work of the last wake-up.
+    left: Duration,
+    wakes_at: Duration,
+    ran: Duration,
+    /// Longest time from waking to running.
+    latency: Duration,
+    woken_at: Option<Duration>,
+}
+
+/// A core as `kernel/src/scheduler.rs` drives it, with exits every `STEP`.
+struct Core {
+    queue: RunQueue,
+    guests: Vec<Guest>,
+    now: Duration,
+}
+
+const STEP: Duration = Duration::from_micros(50);
+
+impl Core {
+    fn new(guests: &[(u32, Habit)]) -> Self {
+        let mut queue = RunQueue::new();
+        let guests = guests.iter().map(|&(shares, habit)| {
+            let number = queue.add(shares).unwrap();
+            queue.set_runnable(number, matches!(habit, Habit::Spins));
+            Guest {
+                habit,
+                left: Duration::ZERO,
+                wakes_at: Duration::ZERO,
+                ran: Duration::ZERO,
+                latency: Duration::ZERO,
+                woken_at: None,
+            }
+        });
+        let guests = guests.collect();
+        Self { queue, guests, now: Duration::ZERO }
+    }
+
+    fn wake(&mut self) {
+        for (number, guest) in self.guests.iter_mut().enumerate() {
+            if let Habit::Wakes { every, work } = guest.habit
+                && self.now >= guest.wakes_at
+            {
+                guest.wakes_at += every;
+                if guest.left.is_zero() {
+                    guest.woken_at = Some(self.now);
+                }
+                guest.left += work;
+                self.queue.set_runnable(number, true);
+            }
+        }
+    }
+
+    fn run(&mut self, until: Duration) {
+        while self.now < until {
+            self.wake();
+            let Some(number) = self.queue.next() else {
+                self.now += STEP;
+                continue;
+            };
+            let end = self.now + SLICE;
+            loop {
+                let guest = &mut self.guests[number];
+                if let Some(woken_at) = guest.woken_at.take() {
+                    guest.latency = guest.latency.max(self.now - woken_at);
+                }
+                let step = match guest.habit {
+                    Habit::Spins => STEP,
+                    Habit::Wakes { .. } => STEP.min(guest.left),
+                };
+                guest.ran += step;
+                guest.left = guest.left.saturating_sub(step);
+                let sleeps = matches!(guest.habit, Habit::Wakes { .. }) && guest.left.is_zero();
+                self.now += step;
+                self.queue.charge(number, step);
+                self.queue.set_runnable(number, !sleeps);
+                self.wake();
+                let over = self.now >= end && self.queue.contended(number);
+                if sleeps || over || self.queue.preempts(number) || self.now >= until {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn part(core: &Core, number: usize) -> f64 {
+    let all: Duration = core.guests.iter().map(|guest| guest.ran).sum();
+    core.guests[number].ran.as_secs_f64() / all.as_secs_f64()
+}
+
+#[test]
+fn spinning_guests_get_their_shares_within_five_percent() {
+    let shares = [1000, 3000, 500, 10];
+    let mut core = Core::new(&shares.map(|shares| (shares, Habit::Spins)));
+    core.run(Duration::from_secs(20));
+    for (number, shares) in shares.iter().enumerate() {
+        let due = f64::from(*shares) / 4510.0;
+        let got = part(&core, number);
+        assert!((got / due - 1.0).abs() < 0.05, "guest {number}: {got} of {due}");
+    }
+}
+
+#[test]
+fn a_guest_that_wakes_runs_at_once_beside_guests_that_spin() {
+    let wakes = Habit::Wakes { every: Duration::from_millis(1), work: Duration::from_micros(60) };
+    let mut core = Core::new(&[(1000, Habit::Spins), (1000, wakes), (1000, Habit::Spins)]);
+    // At the very start nobody is behind anybody.
+    core.guests[1].wakes_at = Duration::from_millis(20);
+    core.run(Duration::from_secs(5));
+    assert!(core.guests[1].latency <= STEP, "{:?}", core.guests[1].latency);
+    let got = part(&core, 1);
+    assert!((got - 0.06).abs() < 0.001, "{got}");
+}
+
+#[test]
+fn a_guest_that_always_wakes_again_gets_no_more_than_its_share() {
+    // It sleeps just long enough to be let in again, and wants nine tenths of the core.
+    let wakes = Habit::Wakes { every: Duration::from_micros(1000), work: Duration::from_micros(900) };
+    let mut core = Core::new(&[(1000, wakes), (1000, Habit::Spins)]);
+    core.run(Duration::from_secs(20));
+    assert!((part(&core, 1) - 0.5).abs() < 0.025, "{}", part(&core, 1));
+}
+
+#[test]
+fn a_long_sleep_buys_no_more_than_the_credit() {
+    let wakes = Habit::Wakes { every: Duration::from_secs(10), work: Duration::from_secs(5) };
+    let mut core = Core::new(&[(1000, wakes), (1000, Habit::Spins)]);
+    core.guests[0].wakes_at = Duration::from_secs(10);
+    core.run(Duration::from_secs(10));
+    let before = core.guests[1].ran;
+    core.run(Duration::from_millis(10_100));
+    let lost = Duration::from_millis(100) - (core.guests[1].ran - before);
+    assert!(lost <= Duration::from_millis(50) + CREDIT + SLICE, "{lost:?}");
+}
+
+#[test]
+fn changed_shares_hold_from_then_on() {
+    let mut core = Core::new(&[(1000, Habit::Spins), (1000, Habit::Spins)]);
+    core.run(Duration::from_secs(5));
+    core.queue.set_shares(0, 4000);
+    let before = core.guests[0].ran;
+    core.run(Duration::from_secs(15));
+    let got = (core.guests[0].ran - before).as_secs_f64() / 10.0;
+    assert!((got / 0.8 - 1.0).abs() < 0.05, "{got}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    /// Whatever the others do, a guest that spins gets its share of the whole core at least.
+    #[test]
+    fn nobody_takes_a_spinning_guests_share(
+        shares in 10u32..=10_000,
+        others in proptest::collection::vec((10u32..=10_000, 100u64..20_000, 1u64..10_000, any::<bool>()), 0..5),
+    ) {
+        let others = others.into_iter().map(|(shares, every, work, spins)| {
+            let wakes = Habit::Wakes {
+                every: Duration::from_micros(every),
+                work: Duration::from_micros(work),
+            };
+            (shares, if spins { Habit::Spins } else { wakes })
+        });
+        let guests: Vec<(u32, Habit)> = [(shares, Habit::Spins)].into_iter().chain(others).collect();
+        let sum: u32 = guests.iter().map(|(shares, _)| shares).sum();
+        let mut core = Core::new(&guests);
+        let length = Duration::from_secs(4);
+        core.run(length);
+        let due = f64::from(shares) / f64::from(sum) * length.as_secs_f64();
+        let got = core.guests[0].ran.as_secs_f64();
+        // One slice more or less counts where the whole due is a few slices.
+        prop_assert!(got > due * 0.95 - 4.0 * SLICE.as_secs_f64(), "{got} of {due}");
+    }
+}

@@ -1,0 +1,113 @@
+//! What Tab adds to a line.
+
+use crate::grammar::{FormSet, Words};
+use crate::parse::follow;
+use core::fmt;
+
+/// How the last word of a line can go on.
+pub struct Completion<'a, N> {
+    /// What all words that are allowed there have in common behind what is typed.
+    pub common: &'a str,
+    /// How many words are allowed there that begin as typed.
+    pub count: usize,
+    words: Words<'a, N>,
+    typed: &'a str,
+}
+
+/// Finds out how the last word of `line` can go on; `vms` are the names of the VMs.
+pub fn complete<'a, N: AsRef<str>>(line: &'a str, vms: &'a [N]) -> Completion<'a, N> {
+    let (before, typed) = match line.rfind([' ', '\t']) {
+        Some(blank) => line.split_at(blank + 1),
+        None => ("", line),
+    };
+    let mut words = Words { forms: FormSet::ALL, position: 0, vms };
+    for word in before.split_ascii_whitespace() {
+        let forms = follow(words, word, &mut 0);
+        words = Words { forms, position: words.position + 1, ..words };
+    }
+    let mut completion = Completion { common: "", count: 0, words, typed };
+    let mut common: Option<&str> = None;
+    for rest in completion.words().filter_map(|word| word.strip_prefix(typed)) {
+        completion.count += 1;
+        common = Some(common.map_or(rest, |common| &common[..in_common(common, rest)]));
+    }
+    completion.common = common.unwrap_or("");
+    completion
+}
+
+/// Bytes that two texts begin with alike; words of the shell and names of VMs are ASCII.
+fn in_common(one: &str, other: &str) -> usize {
+    one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count()
+}
+
+impl<'a, N: AsRef<str>> Completion<'a, N> {
+    fn words(&self) -> impl Iterator<Item = &'a str> + use<'a, N> {
+        let typed = self.typed;
+        self.words.iter().filter(move |word| word.starts_with(typed))
+    }
+}
+
+impl<N: AsRef<str>> fmt::Display for Completion<'_, N> {
+    /// The words, to choose from.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.words().enumerate().try_for_each(|(at, word)| {
+            if at > 0 {
+                f.write_str("  ")?;
+            }
+            f.write_str(word)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::parse;
+    use proptest::prelude::*;
+    use std::string::ToString;
+
+    const VMS: [&str; 4] = ["web-1", "web-2", "db", "wäb"];
+
+    fn completed(line: &str) -> (&str, usize) {
+        let completion = complete(line, &VMS);
+        (completion.common, completion.count)
+    }
+
+    #[test]
+    fn one_word_is_completed() {
+        assert_eq!(completed("con"), ("sole", 1));
+        assert_eq!(completed("vm  pa"), ("use", 1));
+        assert_eq!(completed("vm pause d"), ("b", 1));
+        assert_eq!(completed("console web-1 "), ("all", 1));
+    }
+
+    #[test]
+    fn several_words_are_completed_as_far_as_they_agree() {
+        assert_eq!(completed("vm st"), ("", 2));
+        assert_eq!(completed("vm re"), ("s", 2));
+        assert_eq!(completed("console we"), ("b-", 2));
+        assert_eq!(complete("vm st", &VMS).to_string(), "start  stop");
+        assert_eq!(completed("").1, 8);
+    }
+
+    #[test]
+    fn where_no_word_fits_there_is_none() {
+        assert_eq!(completed("xyz"), ("", 0));
+        assert_eq!(completed("xyz "), ("", 0));
+        assert_eq!(completed("log "), ("", 0));
+        assert_eq!(completed("vm pause dbx"), ("", 0));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_completed_alone_is_no_mistake(line in "(vm|net|console|stats|log|v|n|st)( [a-z]{0,3}){0,2}") {
+            let completion = complete(&line, &["web", "db"]);
+            if completion.count == 1 {
+                let whole = std::format!("{line}{}", completion.common);
+                let known = !matches!(parse(&whole, &["web", "db"]), Err(parse::ParseError::Unknown { .. }));
+                prop_assert!(known, "{}", whole);
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Rows of the shell's tables. Each table has a heading with the same columns.
+
+use core::fmt::{self, Display, Write};
+use heapless::String;
+
+/// Longest text of a column.
+const CELL: usize = 32;
+
+/// A column of a row, with its width.
+enum Column<'a> {
+    /// Text, which begins at the left.
+    Text(&'a dyn Display, usize),
+    /// A number, which ends at the right.
+    Number(&'a dyn Display, usize),
+}
+
+use Column::{Number, Text};
+
+fn row(f: &mut fmt::Formatter<'_>, columns: &[Column<'_>]) -> fmt::Result {
+    for (place, column) in columns.iter().enumerate() {
+        if place > 0 {
+            f.write_char(' ')?;
+        }
+        match column {
+            Text(value, width) => write!(f, "{:<width$}", cell(*value))?,
+            Number(value, width) => write!(f, "{:>width$}", cell(*value))?,
+        }
+    }
+    Ok(())
+}
+
+/// The value as text that can be padded, cut where it is too long.
+fn cell(value: &dyn Display) -> String<CELL> {
+    struct Cut(String<CELL>);
+    impl Write for Cut {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            text.chars().try_for_each(|character| self.0.push(character)).map_err(|_| fmt::Error)
+        }
+    }
+    let mut text = Cut(String::new());
+    // What does not fit is left out.
+    let _ = write!(text, "{value}");
+    text.0
+}
+
+/// A VM, for `vm list`.
+pub struct VmRow<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it does.
+    pub state: &'a dyn Display,
+    /// The processor that it runs on.
+    pub cpu: usize,
+    /// Its memory in MiB.
+    pub memory: u64,
+    /// Its network cards.
+    pub vnics: usize,
+    /// Its exits.
+    pub exits: u64,
+    /// It has the keyboard, or had it last.
+    pub keyboard: bool,
+}
+
+impl VmRow<'_> {
+    /// What the columns are.
+    pub const HEADING: &'static str = "VM               state      cpu   MiB vNICs      exits";
+}
+
+impl Display for VmRow<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = [
+            Text(&self.name, 16),
+            Text(self.state, 9),
+            Number(&self.cpu, 4),
+            Number(&self.memory, 5),
+            Number(&self.vnics, 5),
+            Number(&self.exits, 10),
+        ];
+        row(f, &columns)?;
+        if self.keyboard { f.write_str("  keyboard") } else { Ok(()) }
+    }
+}
+
+/// A physical NIC, for `net nics`.
+pub struct NicRow<'a> {
+    /// Its name in the configuration.
+    pub name: &'a str,
+    /// Its place on the bus.
+    pub address: &'a dyn Display,
+    /// Its driver.
+    pub driver: &'a str,
+    /// Its MAC address.
+    pub mac: &'a dyn Display,
+    /// Megabits a second of its link; none while it is down.
+    pub speed: Option<u32>,
+    /// Frames sent.
+    pub transmitted: u64,
+    /// Frames received.
+    pub received: u64,
+    /// Frames dropped, of both directions and for all reasons.
+    pub drops: u64,
+    /// Frames that the card found damaged, and faults of the card itself.
+    pub errors: u64,
+}
+
+impl NicRow<'_> {
+    /// What the columns are.
+    pub const HEADING: &'static str =
+        "NIC              PCI     driver  MAC               link Mb/s        tx        rx  drops errors";
+}
+
+impl Display for NicRow<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let link = if self.speed.is_some() { "up" } else { "down" };
+        let columns = [
+            Text(&self.name, 16),
+            Text(self.address, 7),
+            Text(&self.driver, 7),
+            Text(self.mac, 17),
+            Text(&link, 4),
+            Number(&Dash(self.speed), 4),
+            Number(&self.transmitted, 9),
+            Number(&self.received, 9),
+            Number(&self.drops, 6),
+            Number(&self.errors, 6),
+        ];
+        row(f, &columns)
+    }
+}
+
+/// A vNIC, for `net vms`.
+pub struct VnicRow<'a> {
+    /// The VM that it belongs to.
+    pub vm: &'a str,
+    /// Its place among the VM's.
+    pub number: usize,
+    /// Its MAC address.
+    pub mac: &'a dyn Display,
+    /// The physical NIC that carries its frames, if one does.
+    pub uplink: Option<&'a str>,
+    /// Its link is up.
+    pub link: bool,
+    /// Frames that its guest sent.
+    pub transmitted: u64,
+    /// Frames that its guest got.
+    pub received: u64,
+    /// Frames dropped, of both directions and for all reasons; those its guest does not listen to left out.
+    pub drops: u64,
+}
+
+impl VnicRow<'_> {
+    /// What the columns are.
+    pub const HEADING: &'static str =
+        "VM               vNIC MAC               uplink           link        tx        rx  drops";
+}
+
+impl Display for VnicRow<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let link = if self.link { "up" } else { "down" };
+        let columns = [
+            Text(&self.vm, 16),
+            Text(&self.number, 4),
+            Text(self.mac, 17),
+            Text(&self.uplink.unwrap_or("-"), 16),
+            Text(&link, 4),
+            Number(&self.transmitted, 9),
+            Number(&self.received, 9),
+            Number(&self.drops, 6),
+        ];
+        row(f, &columns)
+    }
+}
+
+/// A number, or a dash for none.
+struct Dash(Option<u32>);
+
+impl Display for Dash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(number) => number.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn columns_stand_below_their_headings() {
+        let row = VmRow {
+            name: "linux",
+            state: &"running",
+            cpu: 0,
+            memory: 192,
+            vnics: 1,
+            exits: 123_456,
+            keyboard: true,
+        };
+        assert_eq!(VmRow::HEADING, "VM               state      cpu   MiB vNICs      exits");
+        assert_eq!(row.to_string(), "linux            running      0   192     1     123456  keyboard");
+        let nic = NicRow {
+            name: "nic0",
+            address: &"00:02.0",
+            driver: "e1000",
+            mac: &"52:54:00:12:34:56",
+            speed: None,
+            transmitted: 1,
+            received: 22,
+            drops: 0,
+            errors: 3,
+        };
+        assert_eq!(
+            (NicRow::HEADING, nic.to_string().as_str()),
+            (
+                "NIC              PCI     driver  MAC               link Mb/s        tx        rx  drops errors",
+                "nic0             00:02.0 e1000   52:54:00:12:34:56 down    -         1        22      0      3"
+            )
+        );
+        let nic = NicRow { speed: Some(1000), ..nic };
+        assert!(nic.to_string().contains(" up   1000 "), "{nic}");
+        let vnic = VnicRow {
+            vm: "linux",
+            number: 0,
+            mac: &"52:54:00:05:00:11",
+            uplink: Some("nic0"),
+            link: true,
+            transmitted: 5,
+            received: 6,
+            drops: 7,
+        };
+        assert_eq!(
+            (VnicRow::HEADING, vnic.to_string().as_str()),
+            (
+                "VM               vNIC MAC               uplink           link        tx        rx  drops",
+                "linux            0    52:54:00:05:00:11 nic0             up           5         6      7"
+            )
+        );
+        assert!(VnicRow { uplink: None, ..vnic }.to_string().contains(" - "), "no uplink is a dash");
+    }
+
+    #[test]
+    fn a_text_too_long_for_a_column_is_cut() {
+        let long = "x".repeat(50);
+        assert_eq!(cell(&long).len(), CELL);
+        assert_eq!(cell(&"ä".repeat(50)).chars().count(), CELL / 2);
+    }
+}

@@ -1,0 +1,188 @@
+//! From a machine that is ready to guests that run: the other cores are started, guests are made and placed, and
+//! each core gets its own.
+
+use crate::hardware::acpi::Machine;
+use crate::hardware::interrupt_controllers::IoApics;
+use crate::hardware::{clock, cores, cpu, interrupt_controllers, pci, startup};
+use crate::memory::{Frames, heap};
+use crate::net::{self, Network, NetworkError};
+use crate::scheduler::{End, Scheduler};
+use crate::shell::{self, Shell};
+use crate::virt::{self, VirtError, VirtualCpu};
+use crate::vm::{Vm, VmError, directory};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use config::{Bundle, System};
+use schedule::placement::{self, Wish};
+use spin::Mutex;
+
+/// Why no guest can run. Each says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The processor cannot host guests.
+    #[error(transparent)]
+    Virtualization(#[from] VirtError),
+    /// The network cannot be set up.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// A guest cannot be made.
+    #[error(transparent)]
+    Vm(#[from] VmError),
+}
+
+/// The machine, ready for guests.
+pub struct Guests {
+    /// Its memory.
+    pub frames: Frames,
+    /// What its firmware says.
+    pub machine: Machine,
+    /// Its interrupt routing.
+    pub io_apics: IoApics,
+    /// Configuration and images.
+    pub bundle: Bundle<'static>,
+}
+
+/// What a core runs.
+struct Parcel<V: VirtualCpu> {
+    vms: Vec<Vm<V>>,
+    network: &'static Network,
+}
+
+/// What the boot core shares with those it starts.
+struct Shared<V: VirtualCpu> {
+    frames: Mutex<Frames>,
+    parcels: [Mutex<Option<Parcel<V>>>; cores::MAX_CORES],
+}
+
+impl virt::Task for Guests {
+    type Output = Result<End, LaunchError>;
+
+    fn run<V: VirtualCpu>(mut self) -> Self::Output {
+        V::enter_operation(&mut self.frames)?;
+        let parcels = [const { Mutex::new(None) }; cores::MAX_CORES];
+        let shared: &'static Shared<V> =
+            Box::leak(Box::new(Shared { frames: Mutex::new(self.frames), parcels }));
+        startup::start_others(
+            &self.machine,
+            &shared.frames,
+            enter_core::<V>,
+            core::ptr::from_ref(shared).cast(),
+        );
+        let frames = &mut shared.frames.lock();
+        let system = self.bundle.system();
+        let vms = make_guests::<V>(frames, &self.bundle)?;
+        let functions = pci::enumerate();
+        functions.iter().for_each(name_function);
+        let uplinks = net::find_uplinks(frames, &self.machine, &mut self.io_apics, &functions, system);
+        let vnics = vms.iter().flat_map(|vm| vm.vnics.iter().cloned()).collect();
+        let network: &'static Network = Box::leak(Box::new(Network::new(uplinks, vnics, system)?));
+        log_memory(frames, vms.iter().map(Vm::memory_bytes).sum(), self.bundle.size());
+        log::info!("booted in {} ms", clock::now().as_nanos() / 1_000_000);
+        let shell = Shell::new(
+            system.vms.iter().map(|vm| vm.name.clone()).collect(),
+            shell::Machine {
+                memory: frames.total(),
+                memory_left: frames.left(),
+                processors: self.machine.processors.len(),
+            },
+        );
+        let mine = hand_out(shared, vms, network);
+        crate::log::leave_to_main_loop();
+        Ok(Scheduler::new(mine, network, Some(shell)).run())
+    }
+}
+
+/// Says who has the machine's memory.
+fn log_memory(frames: &Frames, guests: u64, images: u64) {
+    let (used, size) = heap::usage();
+    log::info!(
+        "memory: guests {} KiB, images {} KiB, kernel and loader {} KiB, Weir's tables, rings and heap {} KiB, left {} KiB; of the heap {} of {} KiB used",
+        guests >> 10,
+        images >> 10,
+        frames.loader().saturating_sub(images) >> 10,
+        (frames.total() - frames.left() - guests) >> 10,
+        frames.left() >> 10,
+        used >> 10,
+        size >> 10
+    );
+}
+
+fn name_function(function: &pci::Function) {
+    let (msi, msix) = function.message_interrupts;
+    log::info!(
+        target: "weir::hardware::pci",
+        "{function} class {:02x}{:02x} line {}{}{}",
+        function.class.0,
+        function.class.1,
+        function.interrupt_line,
+        if msi { " MSI" } else { "" },
+        if msix { " MSI-X" } else { "" }
+    );
+}
+
+/// Makes the guests of the configuration, each with its core, and switches on those that start by themselves.
+fn make_guests<V: VirtualCpu>(frames: &mut Frames, bundle: &Bundle<'static>) -> Result<Vec<Vm<V>>, VmError> {
+    let system: &System = bundle.system();
+    let wishes: Vec<Wish> =
+        system.vms.iter().map(|vm| Wish { core: vm.cpu.map(usize::from), shares: vm.shares }).collect();
+    placement::place(&wishes, cores::count(), |number, place| {
+        let config = &system.vms[number];
+        if let Some(missing) = place.missing {
+            log::warn!("{}: there is no core {missing}, it runs on core {}", config.name, place.core);
+        }
+        directory::enter(number, config, place.core);
+    });
+    let mut vms = Vec::new();
+    for (number, config) in system.vms.iter().enumerate() {
+        let mut vm = Vm::<V>::new(frames, number, config, bundle)?;
+        if config.autostart {
+            vm.switch_on(clock::now());
+        }
+        vms.push(vm);
+    }
+    Ok(vms)
+}
+
+/// Gives each core its guests, and returns those of this one.
+fn hand_out<V: VirtualCpu>(
+    shared: &'static Shared<V>,
+    vms: Vec<Vm<V>>,
+    network: &'static Network,
+) -> Vec<Vm<V>> {
+    let mut lots: Vec<Vec<Vm<V>>> = (0..cores::count()).map(|_| Vec::new()).collect();
+    for mut vm in vms {
+        let core = directory::summary(vm.number()).map_or(cores::BOOT_CORE, |known| known.core);
+        vm.vcpu.leave_core();
+        lots[core].push(vm);
+    }
+    let mut lots = lots.into_iter();
+    let mine = lots.next().unwrap_or_default();
+    for (core, vms) in (cores::BOOT_CORE + 1..).zip(lots) {
+        *shared.parcels[core].lock() = Some(Parcel { vms, network });
+        interrupt_controllers::wake(core);
+    }
+    mine
+}
+
+/// A core's way from its start to its guests.
+extern "C" fn enter_core<V: VirtualCpu>(core: usize, argument: *const ()) -> ! {
+    startup::settle(core);
+    // SAFETY: the boot core gave a reference to what it keeps for ever, of this very type. What is not `Send` in
+    // there, guests, is handed over whole: no other core keeps anything of it.
+    let shared: &'static Shared<V> = unsafe { &*argument.cast() };
+    let entered = V::enter_operation(&mut shared.frames.lock());
+    if let Err(error) = entered {
+        log::error!("core {core}: {error}");
+        startup::failed();
+    }
+    startup::ready();
+    let parcel = loop {
+        if let Some(parcel) = shared.parcels[core].lock().take() {
+            break parcel;
+        }
+        // The boot core wakes this one when the parcel is there.
+        cpu::wait_for_interrupt();
+    };
+    Scheduler::new(parcel.vms, parcel.network, None).run_until_ended();
+    cpu::halt_forever()
+}

@@ -1,0 +1,71 @@
+//! Which guests' output the serial line shows, and which one has the keyboard. In one word, so that all
+//! processors see the same.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Stands for no guest: the shell has the keyboard.
+const SHELL: u64 = 0xffff;
+const ALL: u64 = 1 << 16;
+const CHANGES: u32 = 32;
+
+/// At first the first guest has the keyboard, and all are shown.
+static VIEW: AtomicU64 = AtomicU64::new(ALL);
+
+/// What is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View(u64);
+
+/// What is shown now.
+pub fn current() -> View {
+    View(VIEW.load(Ordering::Relaxed))
+}
+
+/// The keyboard is this guest's; the output of the others is shown as well if `all`. The shell's processor
+/// is the only one that changes the view.
+pub fn show_guest(guest: usize, all: bool) {
+    change(guest as u64 | if all { ALL } else { 0 });
+}
+
+/// The keyboard is the shell's: guests' output waits.
+pub fn show_shell() {
+    change(SHELL);
+}
+
+fn change(to: u64) {
+    VIEW.store(current().changed().wrapping_add(1) << CHANGES | to, Ordering::Relaxed);
+}
+
+impl View {
+    /// True when this guest's output is shown.
+    pub fn shows(self, guest: usize) -> bool {
+        self.has_keyboard(guest) || self.0 & ALL != 0
+    }
+
+    /// True when this guest has the keyboard.
+    pub fn has_keyboard(self, guest: usize) -> bool {
+        self.0 & SHELL == guest as u64
+    }
+
+    fn changed(self) -> u64 {
+        self.0 >> CHANGES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_a_change_even_to_the_same() {
+        assert!(current().has_keyboard(0) && current().shows(0) && current().shows(3));
+        show_guest(2, false);
+        let one = current();
+        assert!(one.has_keyboard(2) && one.shows(2) && !one.shows(0));
+        show_guest(2, false);
+        assert_ne!(one, current());
+        show_shell();
+        assert!((0..16).all(|guest| !current().shows(guest) && !current().has_keyboard(guest)));
+        show_guest(1, true);
+        assert!((0..16).all(|guest| current().shows(guest)) && current().has_keyboard(1));
+    }
+}

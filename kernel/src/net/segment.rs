@@ -1,0 +1,230 @@
+//! A switch with what is plugged into it, served by any core, one at a time.
+
+use super::uplink::{self, Uplink};
+use crate::hardware::{clock, cores, cpu, interrupt_controllers};
+use crate::log::counts;
+use crate::vm::directory;
+use crate::vm::vnic_slot::VnicSlot;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use base::{Batch, Capabilities, Instant, Port};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use path::{Counters, MAX_PORTS, Path, PathError, PortConfig, PortId};
+use spin::Mutex;
+
+/// Steps of a switch in one go.
+const STEPS: usize = 8;
+/// Goes in one service: with [`STEPS`] they bound the time away from the guests.
+const GOES: usize = 4;
+/// No deadline.
+const NEVER: u64 = u64::MAX;
+
+/// A switch with what is plugged into it.
+pub struct Segment {
+    /// Name of its physical NIC, or `local`.
+    pub name: String,
+    /// The vNICs: ports behind that of the physical NIC where there is one, else from 0 on.
+    pub members: Vec<Arc<VnicSlot>>,
+    vector: Option<u8>,
+    /// There is something to do.
+    kicked: AtomicBool,
+    /// The physical NIC has interrupted.
+    interrupted: AtomicBool,
+    /// When something must be done at the latest, in nanoseconds.
+    deadline: AtomicU64,
+    traffic: Mutex<Traffic>,
+}
+
+/// What only the core that serves the switch may touch.
+pub struct Traffic {
+    /// The physical NIC.
+    pub uplink: Option<Uplink>,
+    path: Box<Path>,
+    next_check: Instant,
+    /// Whether the vNICs have been told that they have a link; they begin with one.
+    link: bool,
+}
+
+impl Segment {
+    /// A switch with these ports.
+    pub fn new(uplink: Option<Uplink>, members: Vec<Arc<VnicSlot>>) -> Result<Self, PathError> {
+        let guests = members.iter().map(|member| PortConfig::guest(member.mac));
+        let ports: Vec<PortConfig> =
+            uplink.as_ref().map(|_| PortConfig::uplink()).into_iter().chain(guests).collect();
+        let path = Box::new(Path::new(&ports, cpu::rdtsc())?);
+        Ok(Self {
+            name: uplink.as_ref().map_or("local", |uplink| &uplink.name).into(),
+            members,
+            vector: uplink.as_ref().and_then(Uplink::vector),
+            kicked: AtomicBool::new(true),
+            interrupted: AtomicBool::new(false),
+            deadline: AtomicU64::new(NEVER),
+            traffic: Mutex::new(Traffic { uplink, path, next_check: Instant::ZERO, link: true }),
+        })
+    }
+
+    /// Leaves the note that there is something to do.
+    pub fn kick(&self) {
+        self.kicked.store(true, Ordering::SeqCst);
+    }
+
+    /// The vector that the physical NIC raises.
+    pub fn vector(&self) -> Option<u8> {
+        self.vector
+    }
+
+    /// The physical NIC has interrupted, or one that shares its vector.
+    pub fn note_interrupt(&self) {
+        self.interrupted.store(true, Ordering::Release);
+        self.kick();
+    }
+
+    /// True when there is something to do.
+    pub fn wants_service(&self, now: Instant) -> bool {
+        self.kicked.load(Ordering::Acquire) || self.deadline.load(Ordering::Acquire) <= now.as_nanos()
+    }
+
+    /// When [`wants_service`](Self::wants_service) is true at the latest.
+    pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        if self.kicked.load(Ordering::Acquire) {
+            return Some(now);
+        }
+        let deadline = self.deadline.load(Ordering::Acquire);
+        (deadline != NEVER).then_some(Instant(deadline))
+    }
+
+    /// Moves frames until nothing moves, or enough have. While another core serves the switch it does nothing:
+    /// that one sees the note before it goes. What is left over after enough is the boot core's.
+    pub fn serve(&self) {
+        let here = cores::current() == cores::BOOT_CORE;
+        self.kick();
+        for _ in 0..GOES {
+            let Some(mut traffic) = self.traffic.try_lock() else { return };
+            self.kicked.store(false, Ordering::SeqCst);
+            let more = self.go(&mut traffic, clock::now());
+            let deadline = traffic.next_deadline().map_or(NEVER, Instant::as_nanos);
+            drop(traffic);
+            let before = self.deadline.swap(deadline, Ordering::AcqRel);
+            if deadline < before && !here {
+                interrupt_controllers::wake(cores::BOOT_CORE);
+            }
+            if more {
+                self.kick();
+            }
+            // A note that was left while this core held the lock must not be overlooked: whoever left it has
+            // looked at the lock after writing it, and this looks at the note after giving up the lock.
+            fence(Ordering::SeqCst);
+            if !self.kicked.load(Ordering::SeqCst) {
+                return;
+            }
+        }
+        if !here {
+            interrupt_controllers::wake(cores::BOOT_CORE);
+        }
+    }
+
+    /// Moves batches through the switch; true when there is more than the bound allowed.
+    fn go(&self, traffic: &mut Traffic, now: Instant) -> bool {
+        if let Some(uplink) = &mut traffic.uplink {
+            if self.interrupted.swap(false, Ordering::AcqRel) {
+                uplink.ask();
+            }
+            if now >= traffic.next_check {
+                traffic.next_check = now + uplink::CHECK_EVERY;
+                uplink.check(now);
+            }
+            let up = uplink.link_up();
+            if core::mem::replace(&mut traffic.link, up) != up {
+                self.tell_link(up, now);
+            }
+        }
+        // No more members than ports: the switch was made from them.
+        let mut guests: heapless::Vec<GuestPort, MAX_PORTS> =
+            self.members.iter().map(|slot| GuestPort { slot, touched: false }).take(MAX_PORTS).collect();
+        let mut ports: heapless::Vec<&mut dyn Port, MAX_PORTS> = heapless::Vec::new();
+        if let Some(uplink) = &mut traffic.uplink {
+            let _ = ports.push(&mut uplink.nic);
+        }
+        for guest in &mut guests {
+            let _ = ports.push(guest);
+        }
+        let more = (0..STEPS).all(|_| !traffic.path.step(&mut ports, now).is_idle());
+        drop(ports);
+        for guest in guests.iter().filter(|guest| guest.touched && !directory::is_here(guest.slot.guest)) {
+            directory::attract(guest.slot.guest);
+        }
+        more
+    }
+
+    /// Gives the vNICs the link that the physical NIC has. Without one they keep theirs.
+    fn tell_link(&self, up: bool, now: Instant) {
+        for slot in &self.members {
+            slot.set_link(up, now);
+            directory::attract(slot.guest);
+        }
+    }
+
+    /// Looks at the traffic; waits while another core serves the switch.
+    pub fn with_traffic<R>(&self, look: impl FnOnce(&Traffic) -> R) -> R {
+        look(&self.traffic.lock())
+    }
+
+    /// Says what the physical NIC has done.
+    pub fn log_uplink(&self) {
+        self.with_traffic(|traffic| traffic.uplink.iter().for_each(Uplink::log_statistics));
+    }
+
+    /// Says what the ports have carried and dropped.
+    pub fn log_ports(&self) {
+        self.with_traffic(|traffic| {
+            let ports = self.members.len() + usize::from(traffic.uplink.is_some());
+            for port in 0..ports {
+                let Some(counters) = traffic.counters(port) else { continue };
+                log::info!("switch {} port {port}:{}", self.name, counts(counters.named()));
+            }
+        });
+    }
+}
+
+impl Traffic {
+    /// The counts of a port.
+    pub fn counters(&self, port: usize) -> Option<&Counters> {
+        self.path.counters(PortId::new(port)?)
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let check = self.uplink.as_ref().map(|_| self.next_check);
+        self.path.next_deadline().into_iter().chain(check).min()
+    }
+}
+
+/// A guest's vNIC as a port. One that may not master the bus, or whose guest is off, has no link.
+struct GuestPort<'a> {
+    slot: &'a VnicSlot,
+    /// Frames went through it: its guest's core has to look at the card.
+    touched: bool,
+}
+
+impl Port for GuestPort<'_> {
+    fn capabilities(&self) -> Capabilities {
+        let capabilities = self.slot.with_port(|port| port.capabilities());
+        Capabilities { link_up: capabilities.link_up && self.slot.is_on(), ..capabilities }
+    }
+
+    fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
+        let sent = self.slot.with_port(|port| port.send(frames, now));
+        self.touched |= sent > 0;
+        sent
+    }
+
+    fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize {
+        if !self.slot.is_on() {
+            return 0;
+        }
+        let polled = self.slot.with_port(|port| port.poll(into, budget, now));
+        self.touched |= polled > 0;
+        polled
+    }
+}

@@ -1,0 +1,90 @@
+//! What the shell says about machine, VMs and network.
+
+use super::execute::say;
+use crate::hardware::cores;
+use crate::log::{counts, output, serial};
+use crate::memory::heap;
+use crate::net::Network;
+use crate::vm::directory;
+use ::shell::{NicRow, VmRow, VnicRow};
+use base::Instant;
+
+/// What does not change after boot.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// Bytes of memory that were usable at the start.
+    pub memory: u64,
+    /// Bytes that nobody was given.
+    pub memory_left: u64,
+    /// Processors that the firmware names.
+    pub processors: usize,
+}
+
+/// `vm list`.
+pub fn vms(keyboard: usize) {
+    say!("{}", VmRow::HEADING);
+    for (number, vm) in directory::all().enumerate() {
+        let row = VmRow {
+            name: vm.name,
+            state: &vm.state,
+            cpu: vm.core,
+            memory: vm.memory_bytes >> 20,
+            vnics: vm.vnics,
+            exits: vm.exits,
+            keyboard: number == keyboard,
+        };
+        say!("{row}");
+    }
+}
+
+/// `net nics`.
+pub fn nics(network: &Network) {
+    say!("{}", NicRow::HEADING);
+    network.for_each_nic(|row| say!("{row}"));
+}
+
+/// `net vms`.
+pub fn vnics(network: &Network) {
+    say!("{}", VnicRow::HEADING);
+    for (number, slot) in network.vnics() {
+        let Some(vm) = directory::summary(slot.guest) else { continue };
+        let (link, drops) = (slot.has_link(), network.dropped_at(slot));
+        let model = slot.model();
+        let counters = model.counters();
+        let row = VnicRow {
+            vm: vm.name,
+            number,
+            mac: &slot.mac,
+            uplink: slot.uplink.as_deref(),
+            link,
+            transmitted: counters.transmitted,
+            received: counters.received,
+            drops: counters.dropped() + drops,
+        };
+        say!("{row}");
+    }
+}
+
+/// `stats`.
+pub fn machine(machine: &Machine, now: Instant) {
+    let (used, size) = heap::usage();
+    say!("up {now} s, processors {}, of which Weir uses {}", machine.processors, cores::count());
+    let (memory, left) = (machine.memory >> 20, machine.memory_left >> 20);
+    say!("memory {memory} MiB, not assigned {left} MiB, heap {} of {} KiB", used >> 10, size >> 10);
+    let overruns = serial::overruns();
+    say!("serial line: lines lost {}, overruns of typed bytes {overruns}", output::lost());
+    for vm in directory::all() {
+        let (seconds, millis) = (vm.run_nanos / 1_000_000_000, vm.run_nanos / 1_000_000 % 1000);
+        say!("{}: starts {}, ran {seconds}.{millis:03} s, exits {}", vm.name, vm.starts, vm.exits);
+    }
+}
+
+/// What of `stats VM` is known without the VM's core.
+pub fn vnic_figures(network: &Network, vm: usize) {
+    for (_, slot) in network.vnics().filter(|(_, slot)| slot.guest == vm) {
+        say!("vnic {}:{}", slot.mac, counts(slot.model().counters().named()));
+        network.with_port_counters(slot, |port| {
+            say!("switch port of {}:{}", slot.mac, counts(port.named()));
+        });
+    }
+}

@@ -1,0 +1,34 @@
+//! Registers of a stopped guest, for the log.
+
+use super::VirtualCpu;
+use super::registers::Segment;
+use core::fmt;
+
+/// Writes the registers, and what the vendor's own state adds.
+pub fn describe<V: VirtualCpu>(vcpu: &V, out: &mut dyn FnMut(fmt::Arguments)) {
+    const NAMES: [&str; 16] = [
+        "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
+        "r14", "r15",
+    ];
+    let general: [u64; 16] = core::array::from_fn(|number| vcpu.general(number));
+    for (names, values) in NAMES.chunks(4).zip(general.chunks(4)) {
+        out(format_args!(
+            "{:3} {:016x} {:3} {:016x} {:3} {:016x} {:3} {:016x}",
+            names[0], values[0], names[1], values[1], names[2], values[2], names[3], values[3]
+        ));
+    }
+    let paging = vcpu.paging();
+    out(format_args!("rip {:016x} rflags {:08x}", vcpu.rip(), vcpu.rflags()));
+    out(format_args!(
+        "cr0 {:08x} cr3 {:016x} cr4 {:08x} efer {:04x}",
+        paging.cr0, paging.cr3, paging.cr4, paging.efer
+    ));
+    for (name, which) in [("cs", Segment::Cs), ("ss", Segment::Ss), ("ds", Segment::Ds)] {
+        let s = vcpu.segment(which);
+        out(format_args!(
+            "{name} {:04x} base {:x} limit {:x} rights {:x}",
+            s.selector, s.base, s.limit, s.rights
+        ));
+    }
+    vcpu.report(out);
+}

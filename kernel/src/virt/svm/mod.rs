@@ -1,0 +1,18 @@
+//! AMD SVM: secure virtual machine, VMCB, NPT. After [APM2], chapter 15.
+
+mod capabilities;
+mod control_structure;
+mod controls;
+mod enter;
+mod events;
+mod exit;
+mod fields;
+mod modes;
+mod msrs;
+mod operation;
+mod report;
+mod setup;
+mod vcpu;
+
+pub use capabilities::present;
+pub use vcpu::Vcpu;

@@ -1,0 +1,178 @@
+//! Guests that share processors, and their lives: shares, pause and resume, stop and restart, crash and return.
+
+use crate::misbehaviour::stop;
+use crate::trial;
+use end_to_end::pinger::{answers, ping};
+use end_to_end::run::STEP;
+use end_to_end::{Backend, Outcome, Run, Scenario, Test, Vm, require};
+use libtest_mimic::Trial;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 2);
+const FIRST_MAC: &str = "52:54:00:00:01:02";
+const SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 3);
+const SECOND_MAC: &str = "52:54:00:00:01:03";
+/// Leads from a guest's console to the shell.
+const ESCAPE: &str = "\x1e";
+/// For a ping that must not be answered.
+const SILENCE: Duration = Duration::from_secs(2);
+const COUNT: u32 = 2000;
+
+pub fn trials(backend: Backend) -> Vec<Trial> {
+    vec![
+        trial(backend, "shares_of_a_core_hold", shares_of_a_core_hold),
+        trial(backend, "a_spinning_guest_starves_nobody", |test| spinning_beside(test, 1)),
+        trial(backend, "a_spinning_guest_starves_nobody_on_two_cores", |test| spinning_beside(test, 2)),
+        trial(backend, "guests_on_two_cores_exchange_datagrams", guests_on_two_cores_exchange_datagrams),
+        trial(backend, "a_paused_guest_resumes_with_its_network", a_paused_guest_resumes_with_its_network),
+        trial(backend, "a_guest_is_stopped_started_and_restarted", a_guest_is_stopped_started_and_restarted),
+        trial(
+            backend,
+            "a_guest_that_crashes_comes_back_ever_later",
+            a_guest_that_crashes_comes_back_ever_later,
+        ),
+    ]
+}
+
+/// Types a command of the shell and waits for its answer.
+fn command(run: &mut Run, text: &str, answer: &str) -> Outcome {
+    run.console.type_text(&format!("{text}\r"))?;
+    run.expect(&format!("weir| {answer}")).map(drop)
+}
+
+/// Opens the shell, whose prompt is no line of the log.
+fn open_shell(run: &mut Run) -> Outcome {
+    run.allow("weir> ");
+    run.console.type_text(ESCAPE)?;
+    run.expect("weir> ").map(drop)
+}
+
+/// Leads back to the guests' consoles.
+fn close_shell(run: &mut Run) -> Outcome {
+    run.console.type_text(ESCAPE)
+}
+
+fn power_off(run: &mut Run) -> Outcome {
+    run.console.type_text("poweroff\r")?;
+    run.finish_with("powering off, as the operator wants")
+}
+
+/// Processor time that a guest has used, as the closing lines tell.
+fn ran(run: &Run, vm: &str) -> Outcome<f64> {
+    let text = run.console.text();
+    let begin = format!("{vm}: ran ");
+    let value = text.lines().find_map(|line| line.split_once(&begin)?.1.split_once(" s")?.0.parse().ok());
+    value.ok_or_else(|| end_to_end::Failure::Wrong(format!("no time of {vm} in the log")))
+}
+
+fn shares_of_a_core_hold(test: &Test) -> Outcome {
+    let vms = vec![
+        Vm::micro("small", "spin", "seconds=4")?.shares(500),
+        Vm::micro("large", "spin", "seconds=4")?.shares(1500),
+    ];
+    let mut run = Run::start(test, &Scenario::new(vms).free())?;
+    run.expect("| rounds: ")?;
+    run.expect("| rounds: ")?;
+    run.finish()?;
+    let ratio = ran(&run, "large")? / ran(&run, "small")?;
+    require!(
+        (ratio / 3.0 - 1.0).abs() < 0.05,
+        "the guest with three times the shares ran {ratio} times as long"
+    );
+    Ok(())
+}
+
+/// A guest spins while two others exchange datagrams, each answered for.
+fn spinning_beside(test: &Test, cpus: u32) -> Outcome {
+    let blast = format!("ip={SECOND} peer={FIRST} count={COUNT} window=32");
+    let vms = vec![
+        Vm::micro("spinner", "spin", "for=ever")?,
+        Vm::micro("sink", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
+        Vm::micro("source", "nic_blast", &blast)?.nic(SECOND_MAC),
+    ];
+    let mut scenario = Scenario::new(vms);
+    scenario.machine.cpus = cpus;
+    let mut run = Run::start(test, &scenario)?;
+    run.expect("spinner| 1 s")?;
+    let both = ["source| PASS nic_blast", "sink| PASS nic_sink"];
+    while !both.iter().all(|verdict| run.console.count(verdict) == 1) {
+        run.expect("| PASS ")?;
+    }
+    open_shell(&mut run)?;
+    command(&mut run, "vm stop spinner", "spinner: stopped")?;
+    power_off(&mut run)
+}
+
+fn guests_on_two_cores_exchange_datagrams(test: &Test) -> Outcome {
+    let blast = format!("ip={SECOND} peer={FIRST} count={COUNT} window=32");
+    let vms = vec![
+        Vm::micro("sink", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC).on_core(0),
+        Vm::micro("source", "nic_blast", &blast)?.nic(SECOND_MAC).on_core(1),
+    ];
+    let mut scenario = Scenario::new(vms);
+    scenario.machine.cpus = 2;
+    let mut run = Run::start(test, &scenario)?;
+    run.expect("2 cores run")?;
+    run.expect("sink| READY")?;
+    require!(answers(FIRST, STEP)? && answers(SECOND, STEP)?, "no answer to ping");
+    run.expect("| PASS ")?;
+    run.expect("| PASS ")?;
+    run.finish()
+}
+
+fn a_paused_guest_resumes_with_its_network(test: &Test) -> Outcome {
+    let vm = Vm::micro("echo", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC);
+    let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
+    run.expect("echo| READY")?;
+    require!(answers(FIRST, STEP)?, "no answer to ping to begin with");
+    open_shell(&mut run)?;
+    command(&mut run, "vm resume echo", "echo: no resume: it is not paused")?;
+    command(&mut run, "vm pause echo", "echo: paused")?;
+    command(&mut run, "vm pause echo", "echo: no pause: it is paused")?;
+    require!(ping(FIRST, 1, 56, SILENCE)?.missed.len() == 1, "a paused guest answers");
+    command(&mut run, "vm resume echo", "echo: ")?;
+    require!(answers(FIRST, STEP)?, "no answer to ping after the pause");
+    close_shell(&mut run)?;
+    stop(FIRST)?;
+    run.expect("echo| PASS nic_echo")?;
+    run.finish()
+}
+
+fn a_guest_is_stopped_started_and_restarted(test: &Test) -> Outcome {
+    let vms = vec![
+        Vm::micro("echo", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
+        Vm::micro("later", "hello", "")?.not_started(),
+    ];
+    let mut run = Run::start(test, &Scenario::new(vms))?;
+    run.expect("echo| READY")?;
+    open_shell(&mut run)?;
+    command(&mut run, "vm start later", "later: ")?;
+    run.expect("later: powered off")?;
+    command(&mut run, "vm stop echo", "echo: stopped")?;
+    command(&mut run, "vm stop echo", "echo: no stop: it is stopped")?;
+    require!(ping(FIRST, 1, 56, SILENCE)?.missed.len() == 1, "a stopped guest answers");
+    command(&mut run, "vm start echo", "echo: ")?;
+    run.expect("echo: started")?;
+    require!(answers(FIRST, STEP)?, "no answer to ping after the start");
+    command(&mut run, "vm restart echo", "echo: ")?;
+    run.expect("echo: started")?;
+    require!(answers(FIRST, STEP)?, "no answer to ping after the restart");
+    close_shell(&mut run)?;
+    stop(FIRST)?;
+    run.expect("echo| PASS nic_echo")?;
+    run.finish()
+}
+
+fn a_guest_that_crashes_comes_back_ever_later(test: &Test) -> Outcome {
+    let vm = Vm::micro("crasher", "triple_fault", "")?;
+    let mut run = Run::start(test, &Scenario::new(vec![vm]).free())?;
+    run.allow("crasher: ");
+    for (crash, wait) in [(1, 1), (2, 2), (3, 4)] {
+        run.expect("ERROR vm: crasher: stopped: triple fault")?;
+        run.expect(&format!("crasher: crash {crash} in a row, starts again in {wait} s"))?;
+        run.expect("crasher: started")?;
+    }
+    open_shell(&mut run)?;
+    power_off(&mut run)
+}

@@ -9,7 +9,8 @@ pub enum Pace {
     /// `-icount` has the host's time only: there it is [`RealTime`](Self::RealTime).
     Free,
     /// As fast as it goes, with a clock so fast that timers, which are Weir's and the guests' own, hardly come in
-    /// between: for counting instructions. The same run twice takes the same instructions.
+    /// between: for counting instructions. In Bochs the same run twice takes the same instructions. In QEMU it is
+    /// [`RealTime`](Self::RealTime).
     Counted,
     /// Never faster than the host's clock: for tests in which a guest waits for the host.
     RealTime,

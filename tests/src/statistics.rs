@@ -35,7 +35,7 @@ impl Statistics {
     /// # Errors
     /// The log does not say.
     pub fn exits(&self, vm: &str) -> Outcome<u64> {
-        self.number(&format!("vm: {vm}: exits "), "")
+        self.of(vm, "exits ")
     }
 
     /// Interrupts that a VM was given.
@@ -43,8 +43,14 @@ impl Statistics {
     /// # Errors
     /// The log does not say.
     pub fn interrupts(&self, vm: &str) -> Outcome<u64> {
-        let line = self.text.lines().find(|line| line.contains(&format!("vm: {vm}: exits ")));
-        Self::new(line.unwrap_or_default().into()).number("interrupts injected ", "")
+        self.of(vm, "interrupts injected ")
+    }
+
+    /// A number of the line with what a VM has cost.
+    fn of(&self, vm: &str, before: &str) -> Outcome<u64> {
+        let name = format!(" vm: {vm}: ");
+        let line = self.text.lines().find(|line| line.contains(&name) && line.contains(", exits "));
+        Self::new(line.unwrap_or_default().into()).number(before, "")
     }
 
     /// Instructions of Weir from the first guest's first turn on, where the time-stamp counter counts instructions.
@@ -62,7 +68,7 @@ mod tests {
 
     #[test]
     fn numbers_are_found_between_their_neighbours() {
-        let log = "[    1.0] INFO  vm: a: exits 86 timer 1 port 85, interrupts injected 4\n\
+        let log = "[    1.0] INFO  vm: a: ran 0.5 s, exits 86 timer 1 port 85, interrupts injected 4\n\
                    [    1.0] INFO  usage: TSC ticks: 5 before Weir, then 7 in guests, 0 idle, 12 in Weir\n";
         let statistics = Statistics::new(log.into());
         assert_eq!(statistics.exits("a").unwrap(), 86);

@@ -4,7 +4,7 @@ use super::Figure;
 use crate::failure::Context;
 use crate::machine::{Card, CardModel, Pace, Wire};
 use crate::statistics::Statistics;
-use crate::{Backend, Failure, Outcome, Run, Scenario, Vm, artifacts};
+use crate::{Backend, Failure, Outcome, Run, Scenario, Vm, artifacts, require};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -91,7 +91,9 @@ pub fn run(folder: PathBuf, scenario: &Scenario) -> Outcome<Statistics> {
     run.expect_within(crate::run::CLOSING_LINE, LIMIT)?;
     run.emulator.wait_for_power_off(LIMIT)?;
     run.console.wait_for_end(LIMIT)?;
-    Ok(Statistics::new(run.console.text()))
+    let text = run.console.text();
+    require!(!text.contains("TEST load FAIL"), "the guest's load failed: see {}", run.folder().display());
+    Ok(Statistics::new(text))
 }
 
 /// An empty folder for a run: `target/bench/<name>`.

@@ -15,6 +15,9 @@ const PAYLOAD: u32 = 18;
 /// worked on when the next comes.
 const BURSTS: [(u32, u32); 2] = [(1, 200_000), (16, 1_000_000)];
 
+/// Seconds of the guest in which all frames must have come.
+const PATIENCE: u32 = 120;
+
 /// Datagrams to an address on the wire that is known and does not answer.
 pub fn transmit() -> Outcome<Vec<Figure>> {
     let name = "linux-transmit-60-bytes";
@@ -35,8 +38,13 @@ pub fn receive() -> Outcome<Vec<Figure>> {
         let cost = per_frame(&name, "linux", FRAMES, |frames, folder| {
             let command_line = format!("frames={frames} bytes=60 burst={burst} pause={pause} to=3 wait=1");
             let sender = Vm::micro("sender", "load_send", &command_line)?.nic_on(LOCAL, SENDER_MAC);
+            // Frames that do not come fail the run.
             let load = format!(
-                "while [ $(cat /sys/class/net/eth0/statistics/rx_packets) -lt {frames} ]; do sleep 1; done\n"
+                "for second in $(seq {PATIENCE}); do\n\
+                 [ $(cat /sys/class/net/eth0/statistics/rx_packets) -ge {frames} ] && exit 0\n\
+                 sleep 1\n\
+                 done\n\
+                 exit 1\n"
             );
             linux(folder, &load, vec![sender], LOCAL)
         })?;

@@ -38,9 +38,10 @@ pub fn receive() -> Outcome<Vec<Figure>> {
         let cost = per_frame(&name, "linux", FRAMES, |frames, folder| {
             let command_line = format!("frames={frames} bytes=60 burst={burst} pause={pause} to=3 wait=1");
             let sender = Vm::micro("sender", "load_send", &command_line)?.nic_on(LOCAL, SENDER_MAC);
-            // Frames that do not come fail the run.
+            // The sender begins with the question of who has an address. Frames that do not come fail the run.
             let load = format!(
-                "for second in $(seq {PATIENCE}); do\n\
+                "ping -c 1 -W 1 10.0.5.2\n\
+                 for second in $(seq {PATIENCE}); do\n\
                  [ $(cat /sys/class/net/eth0/statistics/rx_packets) -ge {frames} ] && exit 0\n\
                  sleep 1\n\
                  done\n\

@@ -143,9 +143,14 @@ impl<V: VirtualCpu> Scheduler<V> {
             log::warn!("{nmis} NMIs from the machine: nothing here asks for any");
         }
         if now >= self.next_feed {
-            self.shell.iter().for_each(Shell::refresh);
-            output::pump();
+            // Not before: while others speak without end, the prompt would be drawn without end.
+            if !output::pump() {
+                self.shell.iter().for_each(Shell::refresh);
+            }
             self.next_feed = now + FEED;
+        }
+        if let Some(active) = self.active {
+            self.vms[active].publish_usage();
         }
         self.due = self.deadline(now);
     }

@@ -70,6 +70,11 @@ impl Console {
         self.allowed.push(text.into());
     }
 
+    /// Declares that firmware and loader speak again, until Weir does.
+    pub fn machine_starts_anew(&mut self) {
+        self.weir_speaks = false;
+    }
+
     /// Waits until `text` comes, and returns the line that holds it as far as it has come. Later waits look
     /// behind it only.
     ///
@@ -155,7 +160,7 @@ impl Console {
                 self.weir_speaks = true;
                 false
             }
-            Line::Guest { .. } => false,
+            Line::Guest { .. } | Line::Prompt(_) => false,
             // What the loader says is its own matter; after it, all lines have a form.
             Line::Other(text) => self.weir_speaks && !text.trim().is_empty(),
         };

@@ -1,7 +1,8 @@
 //! One line of the serial log.
 //!
 //! Weir's own lines are `[    1.234567] LEVEL subsystem: message`; what a guest writes to its console comes
-//! line by line as `name| text`. Before Weir's first line the firmware and the loader speak.
+//! line by line as `name| text`; Weir's shell speaks as `weir| text`, and what is typed for it stands behind
+//! `weir> `. Before Weir's first line the firmware and the loader speak.
 
 /// How grave a line of Weir's log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,9 +35,11 @@ pub enum Line<'a> {
         /// What it says.
         message: &'a str,
     },
-    /// A line of a guest's console.
+    /// A line that was typed for Weir's shell.
+    Prompt(&'a str),
+    /// A line of a guest's console, or of the shell's.
     Guest {
-        /// Name of the VM.
+        /// Name of the VM; `weir` is the shell.
         vm: &'a str,
         /// What the guest wrote.
         text: &'a str,
@@ -49,7 +52,7 @@ impl<'a> Line<'a> {
     /// Takes a line apart; every text is a line of some kind.
     #[must_use]
     pub fn parse(line: &'a str) -> Self {
-        weir(line).or_else(|| guest(line)).unwrap_or(Self::Other(line))
+        weir(line).or_else(|| prompt(line)).or_else(|| guest(line)).unwrap_or(Self::Other(line))
     }
 
     /// True for a line that fails a test which did not declare it: a warning or worse of Weir, and a micro-guest's
@@ -59,7 +62,7 @@ impl<'a> Line<'a> {
         match self {
             Self::Weir { level, .. } => *level >= Level::Warn,
             Self::Guest { text, .. } => text.starts_with("FAIL"),
-            Self::Other(_) => false,
+            Self::Prompt(_) | Self::Other(_) => false,
         }
     }
 }
@@ -79,6 +82,10 @@ fn weir(line: &str) -> Option<Line<'_>> {
     };
     let (subsystem, message) = rest.trim_start().split_once(": ")?;
     Some(Line::Weir { seconds, level, subsystem, message })
+}
+
+fn prompt(line: &str) -> Option<Line<'_>> {
+    line.strip_prefix("weir> ").map(Line::Prompt)
 }
 
 fn guest(line: &str) -> Option<Line<'_>> {
@@ -108,6 +115,7 @@ mod tests {
             Line::Guest { vm: "vm-1", text: "[    0.0] ERROR x: y" }
         );
         assert_eq!(Line::parse("vm-1|"), Line::Guest { vm: "vm-1", text: "" });
+        assert_eq!(Line::parse("weir> vm list"), Line::Prompt("vm list"));
         assert_eq!(Line::parse("INFO : booting | now"), Line::Other("INFO : booting | now"));
         assert_eq!(Line::parse("[1.0] LOUD weir: hello"), Line::Other("[1.0] LOUD weir: hello"));
     }
@@ -115,6 +123,7 @@ mod tests {
     #[test]
     fn a_guest_cannot_make_weir_speak() {
         assert!(!Line::parse("a| [    0.0] ERROR x: y").is_trouble());
+        assert_eq!(Line::parse("a| weir> reboot"), Line::Guest { vm: "a", text: "weir> reboot" });
         assert!(Line::parse("a| FAIL it").is_trouble());
         assert!(Line::parse("[    0.0] ERROR x: y").is_trouble());
         assert!(!Line::parse("[    0.0] INFO x: FAIL").is_trouble());

@@ -9,8 +9,8 @@ pub enum Pace {
     /// `-icount` has the host's time only: there it is [`RealTime`](Self::RealTime).
     Free,
     /// As fast as it goes, with a clock so fast that timers, which are Weir's and the guests' own, hardly come in
-    /// between: for counting instructions. In Bochs the same run twice takes the same instructions. In QEMU it is
-    /// [`RealTime`](Self::RealTime).
+    /// between: for counting instructions. In Bochs the same run twice takes the same instructions. QEMU's clock is as
+    /// fast with [`Free`](Self::Free).
     Counted,
     /// Never faster than the host's clock: for tests in which a guest waits for the host.
     RealTime,
@@ -132,6 +132,8 @@ pub struct Machine {
     pub cards: Vec<Card>,
     /// The processor's model in the emulator's words, where the backend's usual one is not wanted.
     pub cpu_model: Option<&'static str>,
+    /// A reset starts it anew. Where it is not to, QEMU ends with a reset, which is a failure then; Bochs does not.
+    pub resets: bool,
 }
 
 impl Default for Machine {
@@ -144,6 +146,7 @@ impl Default for Machine {
             firmware: Firmware::Bios,
             cards: vec![Card::on_tap(0, CardModel::E1000)],
             cpu_model: None,
+            resets: false,
         }
     }
 }

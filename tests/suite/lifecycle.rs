@@ -2,11 +2,12 @@
 
 use crate::misbehaviour::stop;
 use crate::trial;
-use end_to_end::pinger::{answers, ping};
+use end_to_end::pinger::{Pinger, answers, ping};
 use end_to_end::run::STEP;
 use end_to_end::{Backend, Outcome, Run, Scenario, Test, Vm, require};
 use libtest_mimic::Trial;
 use std::net::Ipv4Addr;
+use std::thread::sleep;
 use std::time::Duration;
 
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 2);
@@ -25,6 +26,9 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
         trial(backend, "a_spinning_guest_starves_nobody", |test| spinning_beside(test, 1)),
         trial(backend, "a_spinning_guest_starves_nobody_on_two_cores", |test| spinning_beside(test, 2)),
         trial(backend, "guests_on_two_cores_exchange_datagrams", guests_on_two_cores_exchange_datagrams),
+        trial(backend, "three_guests_share_one_core", |test| three_guests(test, 1)),
+        trial(backend, "three_guests_share_two_cores", |test| three_guests(test, 2)),
+        trial(backend, "three_guests_share_four_cores", |test| three_guests(test, 4)),
         trial(backend, "a_paused_guest_resumes_with_its_network", a_paused_guest_resumes_with_its_network),
         trial(backend, "a_guest_is_stopped_started_and_restarted", a_guest_is_stopped_started_and_restarted),
         trial(
@@ -119,6 +123,66 @@ fn guests_on_two_cores_exchange_datagrams(test: &Test) -> Outcome {
     run.expect("| PASS ")?;
     run.expect("| PASS ")?;
     run.finish()
+}
+
+/// Seconds that three guests share the machine: `SOAK_SECONDS`, where the environment has it.
+fn soak_seconds() -> u32 {
+    std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
+}
+
+/// One guest spins while the other two exchange datagrams with each other and pings with the wire; one of them is
+/// paused for a while. Nothing gets lost, and no processor time either.
+fn three_guests(test: &Test, cpus: u32) -> Outcome {
+    let count = soak_seconds() * 20;
+    let blast = format!("ip={SECOND} peer={FIRST} count={count} window=32 gap=5");
+    let vms = vec![
+        Vm::micro("spinner", "spin", "for=ever")?,
+        Vm::micro("sink", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
+        Vm::micro("source", "nic_blast", &blast)?.nic(SECOND_MAC),
+    ];
+    let mut scenario = Scenario::new(vms);
+    scenario.machine.cpus = cpus;
+    let mut run = Run::start(test, &scenario)?;
+    run.expect("sink| READY")?;
+    require!(answers(FIRST, STEP)?, "no answer to ping to begin with");
+    let pinger = Pinger::start(FIRST, STEP)?;
+    open_shell(&mut run)?;
+    command(&mut run, "vm pause source", "source: paused")?;
+    sleep(SILENCE);
+    command(&mut run, "vm resume source", "source: ")?;
+    run.expect_within("source: powered off", STEP + Duration::from_secs(u64::from(soak_seconds()) * 3))?;
+    let tally = pinger.stop()?;
+    require!(tally.missed.is_empty(), "ping missed: {tally:?}");
+    command(&mut run, "vm stop spinner", "spinner: stopped")?;
+    power_off(&mut run)?;
+    for verdict in ["source| PASS nic_blast", "sink| PASS nic_sink"] {
+        require!(run.console.count(verdict) == 1, "no \"{verdict}\"");
+    }
+    core_time_is_spent(&run, cpus)
+}
+
+/// The core with the spinning guest was never idle: what was not another guest's was the spinning one's, but for
+/// 5%.
+fn core_time_is_spent(run: &Run, cpus: u32) -> Outcome {
+    let stamp = |text: &str| -> Option<f64> {
+        let log = run.console.text();
+        let line = log.lines().find(|line| line.contains(text))?;
+        line.strip_prefix('[')?.split_once(']')?.0.trim().parse().ok()
+    };
+    let begin = stamp(" shell: ");
+    let end = stamp("spinner: stopped by the operator");
+    let elapsed = begin.zip(end).map(|(begin, end)| end - begin);
+    let elapsed = elapsed.ok_or_else(|| end_to_end::Failure::Wrong("no time stamps in the log".into()))?;
+    // Guests go in their order where fewest shares are: the source beside the spinning one until there are three.
+    let beside: &[&str] = match cpus {
+        1 => &["spinner", "sink", "source"],
+        2 => &["spinner", "source"],
+        _ => &["spinner"],
+    };
+    let ran = beside.iter().map(|vm| ran(run, vm)).sum::<Outcome<f64>>()?;
+    let spent = ran / elapsed;
+    require!((0.95..=1.02).contains(&spent), "of the core's time {spent} is accounted for");
+    Ok(())
 }
 
 fn a_paused_guest_resumes_with_its_network(test: &Test) -> Outcome {

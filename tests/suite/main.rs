@@ -10,6 +10,7 @@ mod linux;
 mod misbehaviour;
 mod network;
 mod own_end;
+mod shell;
 
 use end_to_end::backend::Need;
 use end_to_end::{Backend, Outcome, Test, choice, namespace};
@@ -54,6 +55,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(misbehaviour::trials(backend));
         trials.extend(lifecycle::trials(backend));
         trials.extend(network::trials(backend));
+        trials.extend(shell::trials(backend));
         trials.extend(cards::trials(backend));
         trials.extend(own_end::trials(backend));
     }

@@ -133,6 +133,26 @@ static BOOT_REGISTERS: Once<BootRegisters> = Once::new();
 static ROUND: AtomicU64 = AtomicU64::new(0);
 static ANSWER: AtomicU64 = AtomicU64::new(0);
 
+/// Why a processor did not become a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum StartError {
+    #[error("finds no memory for its stacks")]
+    NoMemory,
+    #[error("does not start")]
+    Silent,
+    #[error("cannot host guests, as the line above tells")]
+    Unfit,
+    #[error("does not come up in time")]
+    Late,
+}
+
+impl StartError {
+    /// True when no other processor can be tried: what the next core would use is used up, or in use.
+    fn is_final(self) -> bool {
+        self != Self::Silent
+    }
+}
+
 struct BootRegisters {
     cr0: u64,
     cr4: u64,
@@ -165,10 +185,14 @@ pub fn start_others(machine: &Machine, frames: &Mutex<Frames>, entry: Entry, arg
         }
         match start(page, frames, (core, id), entry, argument) {
             Ok(()) => cores::note_running(core, id),
-            Err(why) => {
+            Err(error) => {
                 // Whatever it does: it waits for another start-up from now on.
                 interrupt_controllers::send_init(id);
-                log::error!("processor {id} {why}: it stays off");
+                log::error!("processor {id} {error}: it stays off");
+                if error.is_final() {
+                    log::error!("further processors are not started");
+                    break;
+                }
             }
         }
     }
@@ -181,8 +205,8 @@ fn start(
     (core, id): (usize, u32),
     entry: Entry,
     argument: *const (),
-) -> Result<(), &'static str> {
-    let Some(stage) = STAGE.of(core) else { return Err("is one too many") };
+) -> Result<(), StartError> {
+    let Some(stage) = STAGE.of(core) else { return Err(StartError::NoMemory) };
     stage.store(ABSENT, Ordering::Relaxed);
     ROUND.store(0, Ordering::Relaxed);
     ANSWER.store(0, Ordering::Relaxed);
@@ -191,7 +215,7 @@ fn start(
         let stack = stack::make(&mut frames, STACK);
         stack.ok().zip(frames.allocate(descriptors::STACK_BYTES, FRAME).ok())
     };
-    let Some(((_, top), exceptions)) = stacks else { return Err("finds no memory for its stacks") };
+    let Some(((_, top), exceptions)) = stacks else { return Err(StartError::NoMemory) };
     EXCEPTION_STACKS.store(physical::pointer(exceptions) as u64, Ordering::Relaxed);
     prepare(page, top, core, entry, argument);
     interrupt_controllers::send_init(id);
@@ -202,14 +226,14 @@ fn start(
         interrupt_controllers::send_startup(id, page);
     }
     if !wait(PATIENCE, alive) {
-        return Err("does not start");
+        return Err(StartError::Silent);
     }
     compare_counters(id);
     let settled = wait(PATIENCE, || stage.load(Ordering::Acquire) >= READY);
     match stage.load(Ordering::Acquire) {
         READY => Ok(()),
-        _ if settled => Err("cannot host guests"),
-        _ => Err("does not come up in time"),
+        _ if settled => Err(StartError::Unfit),
+        _ => Err(StartError::Late),
     }
 }
 

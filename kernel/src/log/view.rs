@@ -26,9 +26,9 @@ pub fn show_guest(guest: usize, all: bool) {
     change(guest as u64 | if all { ALL } else { 0 });
 }
 
-/// The keyboard is the shell's: guests' output waits.
-pub fn show_shell() {
-    change(SHELL);
+/// The keyboard is the shell's; guests' output is shown if `all`, else it waits.
+pub fn show_shell(all: bool) {
+    change(SHELL | if all { ALL } else { 0 });
 }
 
 fn change(to: u64) {
@@ -63,8 +63,10 @@ mod tests {
         assert!(one.has_keyboard(2) && one.shows(2) && !one.shows(0));
         show_guest(2, false);
         assert_ne!(one, current());
-        show_shell();
+        show_shell(false);
         assert!((0..16).all(|guest| !current().shows(guest) && !current().has_keyboard(guest)));
+        show_shell(true);
+        assert!((0..16).all(|guest| current().shows(guest) && !current().has_keyboard(guest)));
         show_guest(1, true);
         assert!((0..16).all(|guest| current().shows(guest)) && current().has_keyboard(1));
     }

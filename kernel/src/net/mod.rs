@@ -6,13 +6,14 @@
 //! done at a time, and what physical NICs ask for, is the boot core's.
 
 mod inspect;
+mod interrupt;
 mod segment;
 mod uplink;
 
 use crate::hardware::acpi::Machine;
+use crate::hardware::cores;
 use crate::hardware::interrupt_controllers::IoApics;
 use crate::hardware::pci::{self, Function};
-use crate::hardware::{cores, interrupts};
 use crate::memory::Frames;
 use crate::vm::vnic_slot::VnicSlot;
 use alloc::sync::Arc;
@@ -127,7 +128,7 @@ impl Network {
     pub fn service(&self, kicks: u32, now: Instant) {
         let home = cores::current() == cores::BOOT_CORE;
         if home {
-            self.note_interrupts();
+            self.segments.iter().for_each(|segment| segment.take_interrupt(&self.segments));
         }
         for (index, segment) in self.segments.iter().enumerate() {
             if kicks >> index & 1 != 0 {
@@ -135,17 +136,6 @@ impl Network {
             }
             if kicks >> index & 1 != 0 || home && segment.wants_service(now) {
                 segment.serve();
-            }
-        }
-    }
-
-    /// Takes the interrupts of the physical NICs. Those that share a line share a vector.
-    fn note_interrupts(&self) {
-        for segment in &self.segments {
-            let Some(vector) = segment.vector() else { continue };
-            if interrupts::take(vector) {
-                let sharers = self.segments.iter().filter(|other| other.vector() == Some(vector));
-                sharers.for_each(Segment::note_interrupt);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A switch with what is plugged into it, served by any core, one at a time.
 
 use super::uplink::{self, Uplink};
-use crate::hardware::{clock, cores, cpu, interrupt_controllers};
+use crate::hardware::{clock, cores, cpu, interrupt_controllers, interrupts};
 use crate::log::counts;
 use crate::vm::directory;
 use crate::vm::vnic_slot::VnicSlot;
@@ -41,10 +41,10 @@ pub struct Segment {
 pub struct Traffic {
     /// The physical NIC.
     pub uplink: Option<Uplink>,
-    path: Box<Path>,
-    next_check: Instant,
     /// Whether the vNICs have been told that they have a link; they begin with one.
     link: bool,
+    path: Box<Path>,
+    next_check: Instant,
 }
 
 impl Segment {
@@ -61,7 +61,7 @@ impl Segment {
             kicked: AtomicBool::new(true),
             interrupted: AtomicBool::new(false),
             deadline: AtomicU64::new(NEVER),
-            traffic: Mutex::new(Traffic { uplink, path, next_check: Instant::ZERO, link: true }),
+            traffic: Mutex::new(Traffic { uplink, link: true, path, next_check: Instant::ZERO }),
         })
     }
 
@@ -70,15 +70,14 @@ impl Segment {
         self.kicked.store(true, Ordering::SeqCst);
     }
 
-    /// The vector that the physical NIC raises.
-    pub fn vector(&self) -> Option<u8> {
-        self.vector
-    }
-
-    /// The physical NIC has interrupted, or one that shares its vector.
-    pub fn note_interrupt(&self) {
-        self.interrupted.store(true, Ordering::Release);
-        self.kick();
+    /// Notes the interrupt of the physical NIC. For the boot core, at which it interrupts. Those that share a line
+    /// share a vector, and any of them may have raised it: each is asked.
+    pub fn take_interrupt(&self, all: &[Self]) {
+        let Some(vector) = self.vector.filter(|vector| interrupts::take(*vector)) else { return };
+        for segment in all.iter().filter(|segment| segment.vector == Some(vector)) {
+            segment.interrupted.store(true, Ordering::Release);
+            segment.kick();
+        }
     }
 
     /// True when there is something to do.
@@ -129,7 +128,7 @@ impl Segment {
     fn go(&self, traffic: &mut Traffic, now: Instant) -> bool {
         if let Some(uplink) = &mut traffic.uplink {
             if self.interrupted.swap(false, Ordering::AcqRel) {
-                uplink.ask();
+                uplink.interrupt();
             }
             if now >= traffic.next_check {
                 traffic.next_check = now + uplink::CHECK_EVERY;
@@ -158,11 +157,14 @@ impl Segment {
         more
     }
 
-    /// Gives the vNICs the link that the physical NIC has. Without one they keep theirs.
+    /// Gives the vNICs the link that their physical NIC has. Those without a physical NIC keep theirs.
     fn tell_link(&self, up: bool, now: Instant) {
-        for slot in &self.members {
-            slot.set_link(up, now);
-            directory::attract(slot.guest);
+        for member in &self.members {
+            member.with_port(|port| port.set_link(up, now));
+            // This core looks at its own guests' cards after every service.
+            if !directory::is_here(member.guest) {
+                directory::attract(member.guest);
+            }
         }
     }
 

@@ -1,11 +1,11 @@
 //! A physical NIC with its driver.
 
+use super::interrupt::Interrupt;
 use crate::hardware::acpi::Machine;
 use crate::hardware::clock;
 use crate::hardware::dma::DmaMemory;
 use crate::hardware::interrupt_controllers::IoApics;
 use crate::hardware::interrupts;
-use crate::hardware::messages::Message;
 use crate::hardware::pci::{Function, Place};
 use crate::log::counts;
 use crate::memory::window::{self, Window, WindowError};
@@ -13,8 +13,7 @@ use crate::memory::{FrameError, Frames};
 use alloc::string::String;
 use base::{Duration, HostPhysical, Instant, Port};
 use config::NicMatch;
-use core::fmt;
-use nic::{InterruptMode, Nic, NicError, PciId};
+use nic::{Nic, NicError, PciId};
 
 /// How often a card is looked after without an interrupt: link, hang, statistics.
 pub const CHECK_EVERY: Duration = Duration::from_millis(10);
@@ -116,36 +115,6 @@ pub struct Uplink {
     interrupt: Interrupt,
 }
 
-/// How a card says that something has happened.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Interrupt {
-    /// It raises this vector by messages.
-    Messages(InterruptMode, u8),
-    /// Its line, which others may share, raises this vector.
-    Line { line: u8, vector: u8 },
-    /// It cannot: it is asked.
-    Polled,
-}
-
-impl Interrupt {
-    fn vector(self) -> Option<u8> {
-        match self {
-            Self::Messages(_, vector) | Self::Line { vector, .. } => Some(vector),
-            Self::Polled => None,
-        }
-    }
-}
-
-impl fmt::Display for Interrupt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Messages(mode, _) => write!(f, "{mode}"),
-            Self::Line { line, .. } => write!(f, "{} line {line}", InterruptMode::Intx),
-            Self::Polled => write!(f, "none, polled every {} ms", CHECK_EVERY.as_millis()),
-        }
-    }
-}
-
 /// True when there is a driver for this card.
 pub fn has_driver(function: &Function) -> bool {
     nic::identify(id(function)).is_some()
@@ -186,9 +155,12 @@ impl Uplink {
         let host = Host { arena: DmaMemory::allocate(frames, ARENA, 4096)?, used: 0 };
         let mut nic = Nic::new(host, registers, id(function))?;
         let vector = interrupts::NIC_VECTOR + others.len() as u8;
-        let interrupt = match message_mode(frames, function, &nic, vector)? {
-            Some(mode) => Interrupt::Messages(mode, vector),
-            None => line(machine, io_apics, function, others, vector),
+        let interrupt = match Interrupt::by_messages(frames, function, nic.family(), vector)? {
+            Some(interrupt) => interrupt,
+            None => {
+                let others = others.iter().map(|other| other.interrupt);
+                Interrupt::by_line(machine, io_apics, function, others, vector)
+            }
         };
         if let Interrupt::Messages(mode, _) = interrupt {
             nic.set_interrupt_mode(mode);
@@ -204,13 +176,13 @@ impl Uplink {
         Ok(uplink)
     }
 
-    /// The vector that the card raises at the boot core; none when it is asked only.
+    /// The vector that the card raises at the boot core, if it does.
     pub fn vector(&self) -> Option<u8> {
         self.interrupt.vector()
     }
 
-    /// Reads the causes of an interrupt, which lets the line go.
-    pub fn ask(&mut self) {
+    /// Works on the card's interrupt: its causes are read, which lets the line go.
+    pub fn interrupt(&mut self) {
         self.nic.interrupt();
         self.say_events();
     }
@@ -254,43 +226,5 @@ impl Uplink {
     pub fn log_statistics(&self) {
         log::info!("{}: driver:{}", self.name, counts(self.nic.counters().named()));
         log::info!("{}: card:{}", self.name, counts(self.nic.statistics().named()));
-    }
-}
-
-/// Has the card interrupt by messages: MSI-X, else MSI. `None` when it has neither.
-fn message_mode(
-    frames: &mut Frames,
-    function: &Function,
-    nic: &Nic<Host>,
-    vector: u8,
-) -> Result<Option<InterruptMode>, WindowError> {
-    function.send_none();
-    let message = Message::to_this_processor(vector).filter(|_| nic.family().has_messages());
-    let Some(message) = message else { return Ok(None) };
-    if function.send_msix(frames, message, nic::MSIX_ENTRIES as u64)? {
-        return Ok(Some(InterruptMode::Msix));
-    }
-    Ok(function.send_msi(message).then_some(InterruptMode::Msi))
-}
-
-/// Routes the card's interrupt line, with the vector that it has already if another card is on it.
-fn line(
-    machine: &Machine,
-    io_apics: &mut IoApics,
-    function: &Function,
-    others: &[Uplink],
-    vector: u8,
-) -> Interrupt {
-    let line = function.interrupt_line;
-    let shared = others.iter().find_map(|other| match other.interrupt {
-        Interrupt::Line { line: theirs, vector } if theirs == line => Some(vector),
-        _ => None,
-    });
-    let vector = shared.unwrap_or(vector);
-    if shared.is_some() || io_apics.route_pci(machine, line, vector) {
-        Interrupt::Line { line, vector }
-    } else {
-        log::warn!("interrupt line {line} of NIC {function} leads to no IO-APIC");
-        Interrupt::Polled
     }
 }

@@ -36,7 +36,9 @@ impl Shell {
             Command::Reboot => end = Some(End::Reboot),
             Command::PowerOff => end = Some(End::PowerOff),
         }
-        self.refresh();
+        if end.is_none() {
+            self.refresh();
+        }
         end
     }
 

@@ -28,7 +28,7 @@ pub struct Shell {
     editor: Editor,
     /// Names of the VMs, in their order.
     names: Vec<String>,
-    /// All guests are shown while one has the keyboard.
+    /// All guests are shown, whoever has the keyboard.
     all: bool,
     machine: Machine,
 }
@@ -47,7 +47,7 @@ impl Shell {
             Typed::Guest(guest) => Input::Guest(guest, byte),
             Typed::Shell => self.edit(byte),
             Typed::ToShell => {
-                view::show_shell();
+                view::show_shell(self.all);
                 self.refresh();
                 Input::Done
             }

@@ -13,6 +13,8 @@ const LINE: usize = 512;
 const SHOWN_AGAIN: usize = 10;
 /// An unfinished line is shown when nothing has followed for so long: a prompt.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// A guest that executes must have exited so often since, too: otherwise it may only have been kept waiting.
+const EXITS: u64 = 4;
 /// Bytes taken from the guest's UART at a time.
 const TAKEN: usize = 64;
 /// Bytes that can be typed ahead of the guest.
@@ -23,6 +25,8 @@ pub struct Console {
     kept: Backlog<KEPT>,
     /// When the last output came.
     last: Instant,
+    /// How many exits the guest had made then.
+    exits: u64,
     /// What has not been shown cannot be before more comes.
     settled: bool,
     /// What it was told last of what is shown.
@@ -41,6 +45,7 @@ impl Console {
         Self {
             kept: Backlog::new(),
             last: Instant::ZERO,
+            exits: 0,
             settled: true,
             view: view::current(),
             plain: Plain::default(),
@@ -55,14 +60,14 @@ impl Console {
         self.view != view::current()
     }
 
-    /// Takes what `take` gives of the guest's output and shows its whole lines if they are to be shown; true
-    /// when nothing is left to do. Output that the serial line has no room for stays with the guest, whose
+    /// Takes what `take` gives of the output of a guest that has made so many exits, and shows its whole lines if
+    /// they are to be shown; true when nothing is left to do. Output that the serial line has no room for stays with the guest, whose
     /// UART fills up and makes it wait.
     pub fn show_all(
         &mut self,
         guest: usize,
         name: &str,
-        now: Instant,
+        (now, exits): (Instant, u64),
         mut take: impl FnMut(&mut [u8]) -> usize,
     ) -> bool {
         self.follow_view(guest, name);
@@ -76,14 +81,17 @@ impl Console {
                 return all_shown && room > 0;
             }
             bytes[..count].iter().for_each(|&byte| self.kept.push(byte));
-            (self.last, self.settled) = (now, false);
+            (self.last, self.exits, self.settled) = (now, exits, false);
         }
     }
 
-    /// Shows what has been waiting for its line end too long.
-    pub fn advance(&mut self, guest: usize, name: &str, now: Instant) {
+    /// Shows what has been waiting for its line end too long. `exits` is how many the guest has made if it executes.
+    pub fn advance(&mut self, guest: usize, name: &str, now: Instant, exits: Option<u64>) {
+        self.follow_view(guest, name);
         if self.next_deadline(guest).is_some_and(|due| due <= now) {
-            self.settled = self.show(guest, name, true);
+            if exits.is_none_or(|exits| exits.wrapping_sub(self.exits) >= EXITS) {
+                self.settled = self.show(guest, name, true);
+            }
             self.last = now;
         }
     }
@@ -103,7 +111,7 @@ impl Console {
         self.kept.lost()
     }
 
-    /// Typed bytes that were lost: more than [`TYPED`] were typed ahead of the guest.
+    /// Typed bytes that were lost: more than [`TYPED`] were typed ahead of the guest, or it ended before it took them.
     pub fn typed_lost(&self) -> u64 {
         self.typed_lost
     }
@@ -113,6 +121,12 @@ impl Console {
         if self.typed.push_back(byte).is_err() {
             self.typed_lost += 1;
         }
+    }
+
+    /// Drops what was typed for a guest that does not execute any more.
+    pub fn forget_typed(&mut self) {
+        self.typed_lost += self.typed.len() as u64;
+        self.typed.clear();
     }
 
     /// Hands typed bytes to `give` until it takes none.
@@ -131,6 +145,7 @@ impl Console {
         if self.view.has_keyboard(guest) {
             self.kept.rewind(SHOWN_AGAIN);
         }
+        self.kept.skip_torn_line();
         if self.view.shows(guest) && self.lost_told < self.lost() {
             let lost = self.lost() - self.lost_told;
             output::shell_line(format_args!("{name} wrote {lost} bytes more, which were not kept"));

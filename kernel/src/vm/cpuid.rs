@@ -18,7 +18,7 @@ pub struct Offer {
     pub rdtscp: bool,
     /// INVPCID runs in a guest.
     pub invpcid: bool,
-    /// The processor has SYSCFG and HWCR, which guests of it look at.
+    /// The processor has SYSCFG, HWCR and NB_CFG, which guests of it look at.
     pub system_configuration: bool,
 }
 

@@ -46,6 +46,7 @@ struct Record {
     request: AtomicU8,
     attention: AtomicBool,
     typed: Mutex<heapless::Deque<u8, TYPED>>,
+    typed_lost: AtomicU64,
     memory_bytes: AtomicU64,
     vnics: AtomicUsize,
     exits: AtomicU64,
@@ -61,6 +62,7 @@ static RECORDS: [Record; MAX_VMS] = [const {
         request: AtomicU8::new(NONE),
         attention: AtomicBool::new(false),
         typed: Mutex::new(heapless::Deque::new()),
+        typed_lost: AtomicU64::new(0),
         memory_bytes: AtomicU64::new(0),
         vnics: AtomicUsize::new(0),
         exits: AtomicU64::new(0),
@@ -158,7 +160,9 @@ pub fn await_answer(vm: usize, now: Instant) {
 /// flow control.
 pub fn type_byte(vm: usize, byte: u8) {
     if let Some(record) = RECORDS.get(vm) {
-        let _ = record.typed.lock().push_back(byte);
+        if record.typed.lock().push_back(byte).is_err() {
+            record.typed_lost.fetch_add(1, Ordering::Relaxed);
+        }
         attract(vm);
     }
 }
@@ -200,6 +204,11 @@ pub fn answered(vm: usize) {
 /// For the guest's core: the next typed byte.
 pub fn take_typed(vm: usize) -> Option<u8> {
     RECORDS.get(vm)?.typed.lock().pop_front()
+}
+
+/// Typed bytes that found no room here: the guest's core did not fetch those before in time.
+pub fn typed_lost(vm: usize) -> u64 {
+    RECORDS.get(vm).map_or(0, |record| record.typed_lost.load(Ordering::Relaxed))
 }
 
 /// For the guest's core: what the guest is doing now.

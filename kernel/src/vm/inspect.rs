@@ -1,6 +1,6 @@
 //! What the operator may want to know of a guest.
 
-use super::Vm;
+use super::{Vm, directory};
 use crate::virt::VirtualCpu;
 use core::fmt;
 
@@ -17,7 +17,7 @@ impl<V: VirtualCpu> Vm<V> {
         say(format_args!(
             "console: bytes lost before they were shown {}, typed bytes lost {}",
             self.console.lost(),
-            self.console.typed_lost()
+            self.console.typed_lost() + directory::typed_lost(self.number)
         ));
     }
 }

@@ -171,7 +171,8 @@ impl<V: VirtualCpu> Vm<V> {
             self.begin_start();
         }
         if self.console.next_deadline(self.number).is_some_and(|due| due <= now) {
-            self.console.advance(self.number, &self.name, now);
+            let exits = (self.state == State::Running).then(|| self.exits.total());
+            self.console.advance(self.number, &self.name, now, exits);
         }
         if matches!(self.state, State::Running | State::Idle) {
             self.advance_machine(now);
@@ -269,7 +270,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     fn refresh_nics(&mut self, now: Instant) {
         for index in 0..self.vnics.len() {
-            let effects = self.vnics[index].take_effects();
+            let effects = self.vnics[index].model().take_effects();
             if !effects.is_empty() {
                 self.apply_nic(index, effects, now);
             }
@@ -318,7 +319,8 @@ impl<V: VirtualCpu> Vm<V> {
             return;
         }
         let (pc, mut changed) = (&mut self.pc, Effects::empty());
-        let shown = self.console.show_all(self.number, &self.name, now, |bytes| {
+        let time = (now, self.exits.total());
+        let shown = self.console.show_all(self.number, &self.name, time, |bytes| {
             let (count, effects) = pc.take_console(bytes);
             changed |= effects;
             count

@@ -46,6 +46,7 @@ impl<V: VirtualCpu> Vm<V> {
     pub(super) fn begin_start(&mut self) {
         self.start_at = None;
         self.cleared = 0;
+        self.console.forget_typed();
         self.set_state(State::Starting);
     }
 

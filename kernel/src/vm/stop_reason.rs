@@ -14,7 +14,7 @@ pub enum StopReason {
     #[error("powered off")]
     PowerOff,
     /// Somebody cut its power.
-    #[error("power cut by the operator")]
+    #[error("stopped by the operator")]
     Operator,
     /// It asked for a restart.
     #[error("reset")]

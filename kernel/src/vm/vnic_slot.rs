@@ -4,7 +4,7 @@ use super::memory::GuestRam;
 use crate::log::counts;
 use alloc::string::String;
 use base::{Effects, Instant, MacAddress, Port, Width};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use mmio::Narrow;
 use mmio::registers32::{self, Registers32};
 use spin::{Mutex, MutexGuard};
@@ -27,8 +27,6 @@ pub struct VnicSlot {
     on: AtomicBool,
     /// The switch that it is plugged into.
     segment: AtomicUsize,
-    /// What others than its guest have set in motion by more than moving frames: bits of [`Effects`].
-    noted: AtomicU32,
     /// The card.
     model: Mutex<Vnic>,
 }
@@ -79,7 +77,6 @@ impl VnicSlot {
             memory,
             on: AtomicBool::new(false),
             segment: AtomicUsize::new(0),
-            noted: AtomicU32::new(0),
             model: Mutex::new(Vnic::new(VnicConfig::new(config.mac))),
         }
     }
@@ -117,18 +114,6 @@ impl VnicSlot {
     /// Plugs it into a switch.
     pub fn plug_into(&self, segment: usize) {
         self.segment.store(segment, Ordering::Relaxed);
-    }
-
-    /// Plugs the cable in or out, as the uplink has one or not. The guest's core takes up what follows.
-    pub fn set_link(&self, up: bool, now: Instant) {
-        let effects = self.model.lock().set_link(up, now);
-        self.noted.fetch_or(effects.bits(), Ordering::AcqRel);
-    }
-
-    /// What others have set in motion since the last call.
-    pub fn take_effects(&self) -> Effects {
-        let noted = self.noted.swap(0, Ordering::AcqRel);
-        self.model.lock().take_effects() | Effects::from_bits_truncate(noted)
     }
 
     /// Reads at `offset` of the memory window.

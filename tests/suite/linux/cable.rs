@@ -87,7 +87,7 @@ fn time_of(line: &str) -> Outcome<f64> {
             .strip_prefix('[')
             .and_then(|text| text.split_once(']'))
             .and_then(|(seconds, _)| seconds.trim().parse().ok()),
-        Line::Other(_) => None,
+        Line::Prompt(_) | Line::Other(_) => None,
     };
     time.ok_or_else(|| Failure::Wrong(format!("no time in: {line}")))
 }

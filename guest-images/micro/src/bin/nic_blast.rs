@@ -1,10 +1,10 @@
-//! Sends numbered datagrams of mixed sizes to `peer=`, and ends when the peer says that it has seen the last.
+//! Sends numbered datagrams of mixed sizes to `peer=`, as fast as it may or every `gap=` hundredths of a second, and ends when the peer says that it has seen the last.
 #![no_std]
 #![no_main]
 
 use micro::numbered::{LAST, PORT, write};
 use micro::stack::{HERTZ, Host};
-use micro::{Boot, Verdict, ensure, line};
+use micro::{Boot, Verdict, ensure, line, pic};
 
 micro::guest!("nic_blast", main);
 
@@ -19,6 +19,8 @@ fn main(boot: &Boot) -> Verdict {
     let count = boot.command_line.number("count", 1000);
     // Most datagrams on their way at a time; without acknowledgements where it is zero.
     let window = boot.command_line.number("window", 32);
+    // Ticks of the timer between two datagrams at least.
+    let gap = boot.command_line.number("gap", 0);
     let mac = host.resolve(peer, PATIENCE);
     ensure!(mac.is_some(), "{peer} does not answer");
     let to = (mac.unwrap_or_default(), peer);
@@ -29,6 +31,12 @@ fn main(boot: &Boot) -> Verdict {
         while window != 0 && number - acknowledged >= window {
             let answer = host.wait(PATIENCE * HERTZ);
             ensure!(answer.is_some(), "no acknowledgement after {acknowledged}");
+            acknowledged =
+                answer.and_then(|answer| acknowledgement(host.payload(answer))).unwrap_or(acknowledged);
+        }
+        let start = pic::ticks();
+        while pic::ticks().wrapping_sub(start) < gap {
+            let answer = host.wait(gap);
             acknowledged =
                 answer.and_then(|answer| acknowledgement(host.payload(answer))).unwrap_or(acknowledged);
         }

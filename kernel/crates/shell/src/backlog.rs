@@ -37,6 +37,8 @@ pub struct Backlog<const N: usize> {
     written: u64,
     shown: u64,
     lost: u64,
+    /// The first byte that has not been shown is not the first of its line: that was lost.
+    torn: bool,
 }
 
 impl<const N: usize> Default for Backlog<N> {
@@ -49,7 +51,7 @@ impl<const N: usize> Backlog<N> {
     /// An empty backlog.
     #[must_use]
     pub const fn new() -> Self {
-        Self { ring: [0; N], written: 0, shown: 0, lost: 0 }
+        Self { ring: [0; N], written: 0, shown: 0, lost: 0, torn: false }
     }
 
     /// Bytes that have not been shown.
@@ -70,15 +72,31 @@ impl<const N: usize> Backlog<N> {
         self.lost
     }
 
-    /// Adds a byte; the oldest makes room for it, and counts as lost if it has not been shown.
+    /// Adds a byte; the oldest makes room for it, and counts as lost if it has not been shown. Carriage returns in
+    /// a row are one.
     pub fn push(&mut self, byte: u8) {
+        if byte == b'\r' && self.waiting() > 0 && self.at(self.waiting() - 1) == b'\r' {
+            return;
+        }
+        let at = self.index(self.written);
         if self.room() == 0 {
+            self.torn = self.ring[at] != b'\n';
             self.shown += 1;
             self.lost += 1;
         }
-        let at = self.index(self.written);
         self.ring[at] = byte;
         self.written += 1;
+    }
+
+    /// Goes on to the next whole line where the beginning of one was lost; the rest of it counts as lost, too.
+    pub fn skip_torn_line(&mut self) {
+        if self.torn
+            && let Some(end) = (0..self.waiting()).find(|&offset| self.at(offset) == b'\n')
+        {
+            self.shown += end as u64 + 1;
+            self.lost += end as u64 + 1;
+            self.torn = false;
+        }
     }
 
     /// The next output to show: to the end of its line, its carriage return, or what there is; at most
@@ -90,10 +108,9 @@ impl<const N: usize> Backlog<N> {
         if length > longest {
             return Some(self.piece(longest, End::Open, longest));
         }
-        let returns = (length..waiting).take_while(|&offset| self.at(offset) == b'\r').count();
-        let behind = length + returns;
+        let behind = length + usize::from(length < waiting && self.at(length) == b'\r');
         if behind == waiting {
-            // Whether a line end follows the carriage returns is not known yet.
+            // Whether a line end follows the carriage return is not known yet.
             return (length > 0).then(|| self.piece(length, End::Open, length));
         }
         Some(match self.at(behind) {
@@ -105,23 +122,24 @@ impl<const N: usize> Backlog<N> {
     /// The first `length` bytes that waited have been shown.
     pub fn shown(&mut self, length: usize) {
         self.shown += length.min(self.waiting()) as u64;
+        self.torn = false;
     }
 
-    /// Has the last `lines` lines shown again, the unfinished one counted, and what has not been shown anyway.
+    /// Has the last `lines` lines shown again as far as they are kept, the unfinished one counted, and what has
+    /// not been shown anyway.
     pub fn rewind(&mut self, lines: usize) {
         let kept = self.written.min(N as u64);
-        let mut ends = 0;
-        for back in 1..=kept {
-            let at = self.written - back;
-            if self.ring[self.index(at)] == b'\n' && back > 1 {
-                ends += 1;
-                if ends == lines {
-                    self.shown = self.shown.min(at + 1);
-                    return;
-                }
-            }
+        // Where lines begin, from the last on. The first byte kept is known to begin one while nothing is gone.
+        let begins = (self.written - kept..self.written).rev().filter(|&at| match at.checked_sub(1) {
+            Some(before) => at > self.written - kept && self.ring[self.index(before)] == b'\n',
+            None => true,
+        });
+        if let Some(start) = begins.take(lines).last()
+            && start < self.shown
+        {
+            self.shown = start;
+            self.torn = false;
         }
-        self.shown = self.shown.min(self.written - kept);
     }
 
     fn index(&self, position: u64) -> usize {
@@ -179,6 +197,8 @@ mod tests {
         backlog.push(b'2');
         assert_eq!(take(&mut backlog, 16), Some((String::new(), End::Return)));
         assert_eq!(take(&mut backlog, 16), Some(("2".into(), End::Open)));
+        let mut backlog = with::<8>("\r\r\r\r\r\r\r\r\r\r");
+        assert_eq!((backlog.waiting(), take(&mut backlog, 16)), (1, None));
         let mut backlog = with::<64>("a\r\r\nb\rc");
         assert_eq!(take(&mut backlog, 16), Some(("a".into(), End::Line)));
         assert_eq!(take(&mut backlog, 16), Some(("b".into(), End::Return)));
@@ -227,10 +247,26 @@ mod tests {
     }
 
     #[test]
-    fn a_rewind_reaches_back_as_far_as_output_is_kept() {
+    fn a_rewind_reaches_back_to_the_first_whole_line_that_is_kept() {
+        let mut backlog = with::<8>("0123\n56\n8");
+        while take(&mut backlog, 64).is_some() {}
+        backlog.rewind(5);
+        assert_eq!(take(&mut backlog, 64), Some(("56".into(), End::Line)));
         let mut backlog = with::<8>("0123456789");
         while take(&mut backlog, 64).is_some() {}
         backlog.rewind(5);
-        assert_eq!(take(&mut backlog, 64), Some(("23456789".into(), End::Open)));
+        assert_eq!(take(&mut backlog, 64), None, "no whole line is kept");
+    }
+
+    #[test]
+    fn a_line_that_lost_its_beginning_can_be_left_out() {
+        let mut backlog = with::<8>("0123\n56\n8");
+        backlog.skip_torn_line();
+        assert_eq!(take(&mut backlog, 64), Some(("56".into(), End::Line)));
+        assert_eq!(backlog.lost(), 5);
+        let mut backlog = with::<8>("0\n23\n56\n89");
+        backlog.skip_torn_line();
+        assert_eq!(take(&mut backlog, 64), Some(("23".into(), End::Line)), "a whole line stays");
+        assert_eq!(backlog.lost(), 2);
     }
 }

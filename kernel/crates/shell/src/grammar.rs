@@ -40,13 +40,13 @@ pub(crate) static FORMS: &[Form] = forms! {
     Word("console") => |_| Command::Console { vm: None, others: Others::AsBefore },
         "back to the guest that had the keyboard";
     Word("console"), Vm => |vm| Command::Console { vm: Some(vm), others: Others::Kept },
-        "give this guest the keyboard and show its output alone";
+        "give this guest the keyboard, show no other's output";
     Word("console"), Vm, Word("all") => |vm| Command::Console { vm: Some(vm), others: Others::Shown },
-        "the same, and show all guests' output";
+        "the same, but show all guests' output";
     Word("net"), Word("nics") => |_| Command::NetNics, "the physical NICs";
     Word("net"), Word("vms") => |_| Command::NetVms, "the VMs' network cards";
-    Word("stats") => |_| Command::Stats { vm: None }, "exits by kind, processors, memory, heap";
-    Word("stats"), Vm => |vm| Command::Stats { vm: Some(vm) }, "everything counted for one VM";
+    Word("stats") => |_| Command::Stats { vm: None }, "processors, memory, heap, serial line, VMs";
+    Word("stats"), Vm => |vm| Command::Stats { vm: Some(vm) }, "exits by kind and all else counted for a VM";
     Word("log") => |_| Command::Log, "the end of Weir's log";
     Word("reboot") => |_| Command::Reboot, "start the machine anew";
     Word("poweroff") => |_| Command::PowerOff, "switch the machine off";

@@ -30,6 +30,12 @@ impl<'a, M: GuestMemory> VnicPort<'a, M> {
         Self { vnic, memory }
     }
 
+    /// Plugs the cable in or out, as [`Vnic::set_link`] does.
+    pub fn set_link(&mut self, up: bool, now: Instant) {
+        let changes = self.vnic.set_link(up, now);
+        self.vnic.effects |= changes;
+    }
+
     /// Runs the transmit side; returns frames appended, and whether work is left for another call.
     fn transmit(&mut self, into: &mut Batch, budget: usize, now: Instant) -> (usize, bool) {
         let Vnic { card, fifo, transmit, turnaround, .. } = &mut *self.vnic;

@@ -39,6 +39,10 @@ const X2APIC_LAST: u32 = 0x8ff;
 const SYSCFG: u32 = 0xc001_0010;
 /// AMD's hardware configuration [APM2 A.1]; which bits there are is the processor family's manual's to say.
 const HWCR: u32 = 0xc001_0015;
+/// AMD's northbridge configuration.
+const NB_CFG: u32 = 0xc001_001f;
+/// NB_CFG: extended PCI configuration space through ports 0xcf8 and 0xcfc.
+const EXTENDED_CONFIGURATION: u64 = 1 << 46;
 /// HWCR: the time-stamp counter counts at the frequency of P-state 0, as guests are told.
 const TSC_FREQUENCY_SELECT: u64 = 1 << 24;
 /// IA32_FEATURE_CONTROL: locked with everything off, as firmware without VMX and SGX leaves it.
@@ -102,7 +106,7 @@ pub struct HostMsrs {
     pub microcode: u32,
     /// Physical address bits that the guest is shown in CPUID leaf 0x8000_0008.
     pub physical_bits: u8,
-    /// The processor has the registers SYSCFG and HWCR.
+    /// The processor has the registers SYSCFG, HWCR and NB_CFG.
     pub system_configuration: bool,
 }
 
@@ -156,6 +160,7 @@ impl Msrs {
             // No memory above 4 GiB beyond the MTRRs' own, no encryption [APM2 7.9].
             SYSCFG if self.host.system_configuration => 0,
             HWCR if self.host.system_configuration => TSC_FREQUENCY_SELECT,
+            NB_CFG if self.host.system_configuration => 0,
             _ => return self.mtrrs.read(msr).map_or(ReadMsr::Refuse, ReadMsr::Value),
         };
         ReadMsr::Value(value)
@@ -189,6 +194,8 @@ impl Msrs {
             IA32_DEBUGCTL => value & !3 == 0,
             SYSCFG if self.host.system_configuration => value == 0,
             HWCR if self.host.system_configuration => value == TSC_FREQUENCY_SELECT,
+            // Linux asks for it and does not look whether it came; there are no extended registers to reach.
+            NB_CFG if self.host.system_configuration => value & !EXTENDED_CONFIGURATION == 0,
             _ => self.mtrrs.write(msr, value).unwrap_or(false),
         };
         if accepted { WriteMsr::Done } else { WriteMsr::Refuse }

@@ -30,6 +30,7 @@ pub fn configuration(machine: &Machine, cpu_model: &str, image: &Path) -> String
     // `ips`; paced by the host's clock, `ips` must not be below what Bochs reaches.
     let (ips, sync) = match machine.pace {
         Pace::Free => (10_000_000, "none"),
+        Pace::Counted => (100_000_000, "none"),
         Pace::RealTime => (50_000_000, "slowdown"),
     };
     let memory = machine.memory;

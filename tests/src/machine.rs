@@ -8,6 +8,10 @@ pub enum Pace {
     /// As fast as it goes; while all guests sleep, emulated time runs far ahead of the host's. QEMU without
     /// `-icount` has the host's time only: there it is [`RealTime`](Self::RealTime).
     Free,
+    /// As fast as it goes, with a clock so fast that timers, which are Weir's and the guests' own, hardly come in
+    /// between: for counting instructions. In Bochs the same run twice takes the same instructions. QEMU's clock is as
+    /// fast with [`Free`](Self::Free).
+    Counted,
     /// Never faster than the host's clock: for tests in which a guest waits for the host.
     RealTime,
 }

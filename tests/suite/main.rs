@@ -10,6 +10,7 @@ mod lifecycle;
 mod linux;
 mod misbehaviour;
 mod network;
+mod own_end;
 mod shell;
 
 use end_to_end::backend::Need;
@@ -58,6 +59,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(shell::trials(backend));
         trials.extend(cards::trials(backend));
         trials.extend(cable::trials(backend));
+        trials.extend(own_end::trials(backend));
     }
     trials.extend(last);
     trials

@@ -45,6 +45,7 @@ pub struct Frames {
     free: heapless::Vec<Free, 128>,
     total: u64,
     low: Option<HostPhysical>,
+    loader: u64,
 }
 
 impl Frames {
@@ -60,7 +61,13 @@ impl Frames {
                 total += end - start;
             }
         }
-        Self { free, total, low: low_piece(regions) }
+        let loader = regions.iter().filter(|r| r.kind == MemoryRegionKind::Bootloader);
+        Self { free, total, low: low_piece(regions), loader: loader.map(|r| r.end - r.start).sum() }
+    }
+
+    /// Bytes that the loader has put something into that stays: the kernel, its stack and page tables, the ramdisk.
+    pub fn loader(&self) -> u64 {
+        self.loader
     }
 
     /// Four frames in one piece below 640 KiB that nobody uses: where other processors take their first steps.
@@ -138,6 +145,7 @@ mod tests {
             region(0x30_0000, 0x40_0000, MemoryRegionKind::Bootloader),
         ]);
         assert_eq!(frames.total(), 0x10_0000);
+        assert_eq!(frames.loader(), 0x10_0000);
     }
 
     #[test]

@@ -21,13 +21,14 @@ STAGE := target/x86_64-unknown-uefi/release/weir-uefi.efi
 BOOT := target/release/boot
 IMAGES := target/images
 
-.PHONY: help setup kernel stage micro boot traffic guest build image run host-test end-to-end test check lint clean
+.PHONY: help setup kernel stage micro boot traffic guest build image run host-test end-to-end bench test check lint clean
 
 help:
 	@echo 'make run      boot CONFIG ($(CONFIG)) in an emulator, its console here'
 	@echo 'make test     all tests: host, then emulated machines'
 	@echo '              ACCEL= chooses the emulator: kvm, qemu-svm, bochs-vtx, bochs-svm (a list for make test)'
 	@echo 'make check    format, lints, host tests'
+	@echo 'make bench    what Weir costs, as figures; BENCH=GROUP for some of them'
 	@echo 'make image    BIOS and UEFI disk images and a file for PXE of CONFIG in $(IMAGES)'
 	@echo 'make setup    what the others need; they call it themselves'
 	@echo 'make clean    remove everything built or downloaded'
@@ -71,6 +72,9 @@ host-test: setup
 
 end-to-end: build
 	@cargo test -q --release -p end-to-end --test end_to_end
+
+bench: kernel micro boot guest
+	@cargo run -q --release -p end-to-end --bin bench -- $(BENCH)
 
 test: build
 	@sh tests/run.sh

@@ -26,6 +26,8 @@ pub enum Backend {
 pub enum Need {
     /// This card.
     Card(CardModel),
+    /// So many cards.
+    Cards(usize),
     /// This chipset.
     Board(Board),
     /// This firmware.
@@ -115,7 +117,10 @@ impl Backend {
             Need::Card(CardModel::E1000) | Need::Board(Board::I440fx) | Need::Firmware(Firmware::Bios) => {
                 None
             }
-            Need::Card(_) => is_bochs.then_some("of Intel's gigabit cards Bochs has the 82540EM only"),
+            Need::Card(_) => is_bochs.then_some("of these cards Bochs has the 82540EM only"),
+            Need::Cards(count) => {
+                (is_bochs && count > bochs::MAX_CARDS).then_some("Bochs has no more than four cards")
+            }
             Need::Board(Board::Q35) => is_bochs.then_some("Bochs has no Q35"),
             Need::Firmware(_) => is_bochs.then_some("Bochs does not run OVMF"),
             Need::Cable => is_bochs.then_some("Bochs has no cable to pull"),

@@ -16,7 +16,7 @@ const VGA_BIOS: &str = "/usr/share/vgabios/vgabios-stdvga.bin";
 /// Its last words when the machine has entered S5.
 const POWERED_OFF: &str = "soft power off";
 /// Most cards that Bochs has.
-const MAX_CARDS: usize = 4;
+pub const MAX_CARDS: usize = 4;
 
 /// A processor model with VT-x.
 pub const VTX_MODEL: &str = "corei7_skylake_x";
@@ -30,6 +30,7 @@ pub fn configuration(machine: &Machine, cpu_model: &str, image: &Path) -> String
     // `ips`; paced by the host's clock, `ips` must not be below what Bochs reaches.
     let (ips, sync) = match machine.pace {
         Pace::Free => (10_000_000, "none"),
+        Pace::Counted => (100_000_000, "none"),
         Pace::RealTime => (50_000_000, "slowdown"),
     };
     let memory = machine.memory;

@@ -7,6 +7,7 @@
 
 pub mod artifacts;
 pub mod backend;
+pub mod bench;
 pub mod bochs;
 pub mod choice;
 pub mod console;
@@ -24,6 +25,7 @@ pub mod qmp;
 pub mod run;
 pub mod scenario;
 pub mod screen;
+pub mod statistics;
 pub mod traffic;
 pub mod wire;
 

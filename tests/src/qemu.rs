@@ -65,7 +65,7 @@ pub fn arguments(
         // Time is counted in instructions, one a nanosecond, so that a busy host cannot take it away from a guest that
         // measures its clocks; while nobody runs it passes as the host's does, or not at all.
         (Accelerator::Tcg, Pace::RealTime) => "-icount shift=0",
-        (Accelerator::Tcg, Pace::Free) => "-icount shift=0,sleep=off",
+        (Accelerator::Tcg, Pace::Free | Pace::Counted) => "-icount shift=0,sleep=off",
     };
     let mut text = format!(
         "-machine {board} -accel {} {clock} -cpu {cpu_model} -smp {} -m {} -nodefaults -no-user-config -vga std \

@@ -144,19 +144,27 @@ pub struct Scenario {
     /// The emulated machine.
     pub machine: Machine,
     vms: Vec<Vm>,
+    self_test: Option<&'static str>,
 }
 
 impl Scenario {
     /// These VMs on the usual machine: 512 MiB and one card, on `tap0`.
     #[must_use]
     pub fn new(vms: Vec<Vm>) -> Self {
-        Self { machine: Machine::default(), vms }
+        Self { machine: Machine::default(), vms, self_test: None }
     }
 
     /// As fast as it goes, for tests in which no guest waits for the host.
     #[must_use]
     pub fn free(mut self) -> Self {
         self.machine.pace = Pace::Free;
+        self
+    }
+
+    /// Has Weir break itself once the last guest has stopped: `host.self_test`.
+    #[must_use]
+    pub fn self_test(mut self, kind: &'static str) -> Self {
+        self.self_test = Some(kind);
         self
     }
 
@@ -179,6 +187,9 @@ impl Scenario {
     #[must_use]
     pub fn toml(&self) -> String {
         let mut text = "[host]\nlog_level = \"info\"\n".to_owned();
+        if let Some(kind) = self.self_test {
+            let _ = writeln!(text, "self_test = {kind:?}");
+        }
         let cards = self.machine.cards.len();
         for index in 0..cards {
             let _ = writeln!(text, "\n[[nic]]\nname = \"nic{index}\"");

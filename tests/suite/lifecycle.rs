@@ -70,21 +70,41 @@ fn ran(run: &Run, vm: &str) -> Outcome<f64> {
     value.ok_or_else(|| end_to_end::Failure::Wrong(format!("no time of {vm} in the log")))
 }
 
+/// Processor time that two guests have used so far, as `stats` tells at one moment.
+fn usage(run: &mut Run, vms: [&str; 2]) -> Outcome<[f64; 2]> {
+    let from = run.console.text().len();
+    run.console.type_text("stats\r")?;
+    run.expect(&format!("weir| {}: starts", vms[1]))?;
+    run.expect("exits")?;
+    let text = run.console.text();
+    let of = |vm: &str| {
+        let begin = format!("weir| {vm}: starts 1, ran ");
+        let line = text[from..].lines().find_map(|line| line.strip_prefix(&begin))?;
+        line.split_once(" s")?.0.parse().ok()
+    };
+    let both = of(vms[0]).zip(of(vms[1])).map(|(first, second)| [first, second]);
+    both.ok_or_else(|| end_to_end::Failure::Wrong("no processor times in the answer to stats".into()))
+}
+
 fn shares_of_a_core_hold(test: &Test) -> Outcome {
     let vms = vec![
-        Vm::micro("small", "spin", "seconds=4")?.shares(500),
-        Vm::micro("large", "spin", "seconds=4")?.shares(1500),
+        Vm::micro("small", "spin", "for=ever")?.shares(500),
+        Vm::micro("large", "spin", "for=ever")?.shares(1500),
     ];
     let mut run = Run::start(test, &Scenario::new(vms).free())?;
-    run.expect("| rounds: ")?;
-    run.expect("| rounds: ")?;
-    run.finish()?;
-    let ratio = ran(&run, "large")? / ran(&run, "small")?;
+    while !["small| 1 s", "large| 1 s"].iter().all(|text| run.console.count(text) > 0) {
+        run.expect("| 1 s")?;
+    }
+    open_shell(&mut run)?;
+    let before = usage(&mut run, ["small", "large"])?;
+    run.expect("small| 5 s")?;
+    let after = usage(&mut run, ["small", "large"])?;
+    let ratio = (after[1] - before[1]) / (after[0] - before[0]);
     require!(
         (ratio / 3.0 - 1.0).abs() < 0.05,
         "the guest with three times the shares ran {ratio} times as long"
     );
-    Ok(())
+    power_off(&mut run)
 }
 
 /// A guest spins while two others exchange datagrams, each answered for.
@@ -150,9 +170,11 @@ fn three_guests(test: &Test, cpus: u32) -> Outcome {
     command(&mut run, "vm pause source", "source: paused")?;
     sleep(SILENCE);
     command(&mut run, "vm resume source", "source: ")?;
-    run.expect_within("source: powered off", STEP + Duration::from_secs(u64::from(soak_seconds()) * 3))?;
+    // The sink ends with the traffic, which the pings must not see.
+    sleep(Duration::from_secs(u64::from(soak_seconds()) * 7 / 10));
     let tally = pinger.stop()?;
     require!(tally.missed.is_empty(), "ping missed: {tally:?}");
+    run.expect_within("source: powered off", STEP + Duration::from_secs(u64::from(soak_seconds()) * 3))?;
     command(&mut run, "vm stop spinner", "spinner: stopped")?;
     power_off(&mut run)?;
     for verdict in ["source| PASS nic_blast", "sink| PASS nic_sink"] {
@@ -162,7 +184,7 @@ fn three_guests(test: &Test, cpus: u32) -> Outcome {
 }
 
 /// The core with the spinning guest was never idle: what was not another guest's was the spinning one's, but for
-/// 5%.
+/// what Weir needed for clock and wire, which an emulator makes dear.
 fn core_time_is_spent(run: &Run, cpus: u32) -> Outcome {
     let stamp = |text: &str| -> Option<f64> {
         let log = run.console.text();
@@ -181,7 +203,7 @@ fn core_time_is_spent(run: &Run, cpus: u32) -> Outcome {
     };
     let ran = beside.iter().map(|vm| ran(run, vm)).sum::<Outcome<f64>>()?;
     let spent = ran / elapsed;
-    require!((0.95..=1.02).contains(&spent), "of the core's time {spent} is accounted for");
+    require!((0.9..=1.02).contains(&spent), "of the core's time {spent} is accounted for");
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! lists. `cargo test -p end-to-end --test end_to_end [-- FILTER]`.
 #![forbid(unsafe_code)]
 
+mod cable;
 mod cards;
 mod firmware;
 mod guests;
@@ -10,6 +11,7 @@ mod lifecycle;
 mod linux;
 mod misbehaviour;
 mod network;
+mod own_end;
 mod shell;
 
 use end_to_end::backend::Need;
@@ -58,6 +60,8 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(shell::trials(backend));
         trials.extend(cards::trials(backend));
         trials.extend(firmware::trials(backend));
+        trials.extend(cable::trials(backend));
+        trials.extend(own_end::trials(backend));
     }
     trials.extend(last);
     trials

@@ -18,9 +18,10 @@ pub struct Message {
 }
 
 impl Message {
-    /// Raises `vector` on this processor: fixed, edge. `None` when its id does not fit into an address.
+    /// Raises `vector` on this processor: fixed, edge. `None` when its id does not fit into an address, where 255
+    /// means all.
     pub fn to_this_processor(vector: u8) -> Option<Self> {
-        let id = u8::try_from(interrupt_controllers::id()).ok()?;
+        let id = u8::try_from(interrupt_controllers::id()).ok().filter(|id| *id != 255)?;
         Some(Self { address: 0xfee0_0000 | u32::from(id) << 12, data: vector.into() })
     }
 }

@@ -67,14 +67,16 @@ const CLASS_DISPLAY: u8 = 0x03;
 const CLASS_BRIDGE: u8 = 0x06;
 
 impl Function {
-    /// The memory window of a base address register: where and how many bytes.
+    /// The memory window of a base address register: where and how many bytes. `None` where there is none, or where
+    /// firmware has found no place for it.
     pub fn memory_bar(&self, index: u8) -> Option<(HostPhysical, u64)> {
         let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), Configuration)?;
-        match endpoint.bar(index, Configuration)? {
-            Bar::Memory32 { address, size, .. } => Some((HostPhysical(address.into()), size.into())),
-            Bar::Memory64 { address, size, .. } => Some((HostPhysical(address), size)),
-            Bar::Io { .. } => None,
-        }
+        let (address, size) = match endpoint.bar(index, Configuration)? {
+            Bar::Memory32 { address, size, .. } => (address.into(), size.into()),
+            Bar::Memory64 { address, size, .. } => (address, size),
+            Bar::Io { .. } => return None,
+        };
+        (address != 0).then_some((HostPhysical(address), size))
     }
 
     /// What `pick` finds first among the capabilities.

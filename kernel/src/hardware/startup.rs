@@ -23,7 +23,7 @@ const STACK: u64 = 256 * 1024;
 const AFTER_INIT: Duration = Duration::from_millis(10);
 const AFTER_STARTUP: Duration = Duration::from_millis(1);
 /// Until a processor must have come up; an emulator may give it little time.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Rounds of comparing time-stamp counters.
 const ROUNDS: u64 = 16;
 /// Counters that differ by less are one: it takes longer to tell another core.

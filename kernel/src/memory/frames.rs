@@ -54,6 +54,7 @@ pub struct Frames {
     free: heapless::Vec<Free, PIECES>,
     total: u64,
     low: Option<HostPhysical>,
+    loader: u64,
 }
 
 impl Frames {
@@ -76,7 +77,14 @@ impl Frames {
                 *smallest = piece;
             }
         }
-        Self { total: free.iter().map(Free::bytes).sum(), free, low: low_piece(regions) }
+        let loader = regions.iter().filter(|r| r.kind == MemoryRegionKind::Bootloader);
+        let total = free.iter().map(Free::bytes).sum();
+        Self { free, total, low: low_piece(regions), loader: loader.map(|r| r.end - r.start).sum() }
+    }
+
+    /// Bytes that the loader has put something into that stays: the kernel, its stack and page tables, the ramdisk.
+    pub fn loader(&self) -> u64 {
+        self.loader
     }
 
     /// Four frames in one piece below 640 KiB that nobody uses: where other processors take their first steps.
@@ -154,6 +162,7 @@ mod tests {
             region(0x30_0000, 0x40_0000, MemoryRegionKind::Bootloader),
         ]);
         assert_eq!(frames.total(), 0x10_0000);
+        assert_eq!(frames.loader(), 0x10_0000);
     }
 
     #[test]

@@ -104,8 +104,9 @@ impl Segment {
             self.kicked.store(false, Ordering::SeqCst);
             let more = self.go(&mut traffic, clock::now());
             let deadline = traffic.next_deadline().map_or(NEVER, Instant::as_nanos);
-            drop(traffic);
+            // Before the lock is given up: the next one to serve may set another.
             let before = self.deadline.swap(deadline, Ordering::AcqRel);
+            drop(traffic);
             if deadline < before && !here {
                 interrupt_controllers::wake(cores::BOOT_CORE);
             }

@@ -181,6 +181,11 @@ pub fn is_here(vm: usize) -> bool {
     RECORDS.get(vm).is_some_and(|record| record.core.load(Ordering::Relaxed) == cores::current())
 }
 
+/// For the guest's core: true when [`take_attention`] is.
+pub fn has_attention(vm: usize) -> bool {
+    RECORDS.get(vm).is_some_and(|record| record.attention.load(Ordering::Relaxed))
+}
+
 /// For the guest's core: true when something was left since the last call.
 pub fn take_attention(vm: usize) -> bool {
     let Some(record) = RECORDS.get(vm) else { return false };

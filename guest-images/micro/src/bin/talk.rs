@@ -11,20 +11,22 @@ micro::guest!("talk", main);
 
 /// Longest line taken.
 const LONGEST: usize = 128;
+/// Looks for typed bytes in a second, while none come.
+const HERTZ: u32 = 100;
 
 fn main(_: &Boot) -> Verdict {
     pic::start();
     apic::start();
+    pic::start_timer(HERTZ);
     line!("\x1b[1mREADY\x1b[0m");
     loop {
         let _ = Console.write_str("talk# ");
         let mut typed = [0; LONGEST];
         let mut length = 0;
         loop {
-            // As in `typed_line`.
-            processor::take_interrupts();
             match key() {
-                None => {}
+                // Somebody who types is slower than the timer.
+                None => processor::sleep(),
                 Some(b'\n') => break,
                 Some(byte) => {
                     ensure!(length < LONGEST, "more than {LONGEST} bytes");

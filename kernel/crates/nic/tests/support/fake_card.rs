@@ -1,27 +1,29 @@
-//! The least card that the driver can drive, with faults to switch on. It is no model of a card, but a
-//! second opinion: it shares neither code nor author's assumptions with the `vnic` crate's model.
+//! The least card that the drivers can drive, of any family, with faults to switch on. It is no model of a card,
+//! but a second opinion: it shares neither code nor author's assumptions with the `vnic` crate's model.
 
 use super::Card;
+use super::fake_rings::{self, Rings};
 use base::{GuestMemory, GuestPhysical, Instant};
 use std::collections::{BTreeMap, VecDeque};
 use testkit::FakeMemory;
 
 const CTRL: u32 = 0x0000;
 const STATUS: u32 = 0x0008;
+const EECD: u32 = 0x0010;
 const EERD: u32 = 0x0014;
 const MDIC: u32 = 0x0020;
-const ICR: u32 = 0x00c0;
+pub const ICR: u32 = 0x00c0;
 pub const ITR: u32 = 0x00c4;
 pub const IMS: u32 = 0x00d0;
 const IMC: u32 = 0x00d8;
-const RDBAL: u32 = 0x2800;
-const RDBAH: u32 = 0x2804;
-pub const RDH: u32 = 0x2810;
-pub const RDT: u32 = 0x2818;
-const TDBAL: u32 = 0x3800;
-const TDBAH: u32 = 0x3804;
-const TDH: u32 = 0x3810;
-pub const TDT: u32 = 0x3818;
+const EXTCNF_CTRL: u32 = 0x0f00;
+pub const EIMS: u32 = 0x1524;
+const EIMC: u32 = 0x1528;
+const SWSM: u32 = 0x5b50;
+const SW_FW_SYNC: u32 = 0x5b5c;
+pub const RDH: u32 = fake_rings::E1000.rdh();
+pub const RDT: u32 = fake_rings::E1000.rdt();
+pub const TDT: u32 = fake_rings::E1000.tdt();
 const RAL0: u32 = 0x5400;
 const RAH0: u32 = 0x5404;
 
@@ -32,12 +34,17 @@ pub const TXDW: u32 = 1 << 0;
 /// The address in the EEPROM.
 pub const EEPROM_MAC: [u8; 6] = [0x52, 0x54, 0, 0xaa, 0xbb, 0xcc];
 
-/// Receive descriptor status: done, and end of packet.
-const DD: u8 = 1;
-const EOP: u8 = 2;
+/// Which family it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    E1000,
+    E1000e,
+    Igb,
+}
 
 /// A card as simple as it can be.
 pub struct FakeCard {
+    pub kind: Kind,
     pub registers: BTreeMap<u32, u32>,
     /// Statistics registers by offset; they read once.
     pub statistics: BTreeMap<u32, u32>,
@@ -45,12 +52,21 @@ pub struct FakeCard {
     /// The card has gone: every register reads as ones.
     pub gone: bool,
     pub reset_never_ends: bool,
+    /// Transactions on the bus never end.
+    pub master_never_ends: bool,
     pub eeprom_silent: bool,
     pub eeprom: [u8; 6],
+    /// Which port of its card it is, and where its part of the EEPROM begins.
+    pub port: u32,
+    pub eeprom_base: u32,
     pub phy_silent: bool,
     pub phy_control: u16,
     /// Link up, negotiation done.
     pub phy_status: u16,
+    /// Firmware has the PHY and keeps it.
+    pub phy_taken: bool,
+    /// A queue stays disabled.
+    pub queues_dead: bool,
     /// The transmitter fetches nothing.
     pub transmit_stuck: bool,
     /// Frames the transmitter may still send.
@@ -64,16 +80,22 @@ pub struct FakeCard {
 impl Default for FakeCard {
     fn default() -> Self {
         Self {
+            kind: Kind::E1000,
             registers: BTreeMap::new(),
             statistics: BTreeMap::new(),
             link: true,
             gone: false,
             reset_never_ends: false,
+            master_never_ends: false,
             eeprom_silent: false,
             eeprom: EEPROM_MAC,
+            port: 0,
+            eeprom_base: 0,
             phy_silent: false,
             phy_control: 0x1140,
             phy_status: 0x0024,
+            phy_taken: false,
+            queues_dead: false,
             transmit_stuck: false,
             transmit_credit: usize::MAX,
             sent: VecDeque::new(),
@@ -102,15 +124,24 @@ impl FakeCard {
         self.registers.insert(RAH0, u32::from(mac[4]) | u32::from(mac[5]) << 8 | 1 << 31);
     }
 
+    pub fn rings(&self) -> Rings {
+        match self.kind {
+            Kind::E1000 | Kind::E1000e => fake_rings::E1000,
+            Kind::Igb => fake_rings::IGB,
+        }
+    }
+
     /// Where the receive ring begins.
     pub fn receive_ring(&self) -> u64 {
-        u64::from(self.get(RDBAH)) << 32 | u64::from(self.get(RDBAL))
+        let rings = self.rings();
+        u64::from(self.get(rings.receive + 4)) << 32 | u64::from(self.get(rings.receive))
     }
 
     /// Puts a frame into the receive ring, `errors` in its last descriptor; false when the ring is full.
     pub fn receive(&mut self, memory: &FakeMemory, frame: &[u8], errors: u8) -> bool {
+        let rings = self.rings();
         let pieces: Vec<&[u8]> = if frame.is_empty() { vec![&[]] } else { frame.chunks(2048).collect() };
-        let (head, tail) = (self.get(RDH), self.get(RDT));
+        let (head, tail) = (self.get(rings.rdh()), self.get(rings.rdt()));
         if pieces.len() as u32 > (tail + 256 - head) % 256 {
             return false;
         }
@@ -119,27 +150,28 @@ impl FakeCard {
             let last = index + 1 == pieces.len();
             let descriptor = ring + u64::from((head + index as u32) % 256) * 16;
             memory.put(memory.read_u64(descriptor), piece);
-            let length = (piece.len() as u16).to_le_bytes();
-            let status = if last { DD | EOP } else { DD };
-            let errors = if last { errors } else { 0 };
-            memory.put(descriptor + 8, &[length[0], length[1], 0, 0, status, errors, 0, 0]);
+            memory.put(descriptor + 8, &rings.received(piece.len(), last, if last { errors } else { 0 }));
         }
-        self.registers.insert(RDH, (head + pieces.len() as u32) % 256);
+        self.registers.insert(rings.rdh(), (head + pieces.len() as u32) % 256);
         self.raise(RXT0);
         true
     }
 
     /// Sends what is in the transmit ring, as far as the faults allow.
     pub fn transmit(&mut self, memory: &FakeMemory) {
-        let ring = u64::from(self.get(TDBAH)) << 32 | u64::from(self.get(TDBAL));
-        while !self.transmit_stuck && self.link && self.transmit_credit > 0 && self.get(TDH) != self.get(TDT)
+        let rings = self.rings();
+        let (tdh, tdt) = (rings.tdh(), rings.tdt());
+        let ring = u64::from(self.get(rings.transmit + 4)) << 32 | u64::from(self.get(rings.transmit));
+        while !self.transmit_stuck && self.link && self.transmit_credit > 0 && self.get(tdh) != self.get(tdt)
         {
-            let head = self.get(TDH);
+            let head = self.get(tdh);
             let at = ring + u64::from(head) * 16;
-            let [low, high, _, command, ..]: [u8; 8] = memory.get(at + 8);
-            let length = usize::from(u16::from_le_bytes([low, high]));
+            let half: [u8; 8] = memory.get(at + 8);
+            let (length, command) = (usize::from(u16::from_le_bytes([half[0], half[1]])), half[3]);
             self.partial.extend(memory.bytes(memory.read_u64(at), length));
+            rings.assert_is_data(half);
             if command & 1 != 0 {
+                rings.assert_tells_whole(half, self.partial.len());
                 self.sent.push_back(std::mem::take(&mut self.partial));
                 self.transmit_credit -= usize::from(self.transmit_credit != usize::MAX);
             }
@@ -147,30 +179,53 @@ impl FakeCard {
                 memory.write(GuestPhysical(at + 12), &[1]).unwrap();
                 self.raise(TXDW);
             }
-            self.registers.insert(TDH, (head + 1) % 256);
+            self.registers.insert(tdh, (head + 1) % 256);
         }
+    }
+
+    fn eerd(&self) -> u32 {
+        let (shift, done) = if self.kind == Kind::E1000 { (8, 1 << 4) } else { (2, 1 << 1) };
+        let word = (self.get(EERD) & 0xffff) >> shift;
+        let word = word.checked_sub(self.eeprom_base).expect("this port's part") as usize;
+        u32::from(u16::from_le_bytes([self.eeprom[2 * word], self.eeprom[2 * word + 1]])) << 16 | done
+    }
+
+    /// CTRL.RST: what the card loads from its EEPROM is there again.
+    fn reset(&mut self, control: u32) {
+        let kept = [RAL0, RAH0, SW_FW_SYNC].map(|offset| (offset, self.get(offset)));
+        self.registers = BTreeMap::from(kept);
+        self.registers.insert(CTRL, control);
+        self.registers.insert(EECD, 1 << 9);
+        self.partial.clear();
     }
 }
 
 impl Card for FakeCard {
     fn read(&mut self, _memory: &FakeMemory, offset: u32, _now: Instant) -> u32 {
+        let rings = self.rings();
         match offset {
             _ if self.gone => u32::MAX,
             CTRL if self.reset_never_ends => self.get(CTRL),
             CTRL => self.get(CTRL) & !(1 << 26),
-            STATUS if self.link => 0x83,
-            STATUS => 0,
-            EERD if self.eeprom_silent => self.get(EERD),
-            EERD => {
-                let word = (self.get(EERD) >> 8 & 0xff) as usize;
-                let value = u16::from_le_bytes([self.eeprom[2 * word], self.eeprom[2 * word + 1]]);
-                u32::from(value) << 16 | 1 << 4
+            STATUS => {
+                let busy = self.get(CTRL) & 1 << 2 == 0 || self.master_never_ends;
+                (if self.link { 0x83 } else { 0 }) | u32::from(busy) << 19 | self.port << 2
             }
+            EERD if self.eeprom_silent => self.get(EERD),
+            EERD => self.eerd(),
             MDIC if self.phy_silent => self.get(MDIC),
             MDIC if self.get(MDIC) >> 16 & 0x1f == 1 => 1 << 28 | u32::from(self.phy_status),
             MDIC => 1 << 28 | u32::from(self.phy_control),
+            EXTCNF_CTRL if self.phy_taken => 0,
+            SWSM => {
+                let value = self.get(SWSM);
+                self.registers.insert(SWSM, value | 1);
+                value
+            }
+            SW_FW_SYNC if self.phy_taken => self.get(SW_FW_SYNC) | 0x0066_0000,
             ICR => self.registers.remove(&ICR).unwrap_or(0),
             0x4000..=0x40fc => self.statistics.remove(&offset).unwrap_or(0),
+            _ if offset == rings.rxdctl() && self.queues_dead => 0,
             _ => self.get(offset),
         }
     }
@@ -179,18 +234,15 @@ impl Card for FakeCard {
         *self.writes.entry(offset).or_default() += 1;
         match offset {
             _ if self.gone => {}
-            CTRL if value & 1 << 26 != 0 => {
-                let kept = [RAL0, RAH0].map(|offset| (offset, self.get(offset)));
-                self.registers = BTreeMap::from(kept);
-                self.registers.insert(CTRL, value);
-                self.partial.clear();
-            }
-            IMS => *self.registers.entry(IMS).or_default() |= value,
+            CTRL if value & 1 << 26 != 0 => self.reset(value),
+            IMS | EIMS => *self.registers.entry(offset).or_default() |= value,
             IMC => *self.registers.entry(IMS).or_default() &= !value,
+            EIMC => *self.registers.entry(EIMS).or_default() &= !value,
             MDIC if value & 1 << 26 != 0 => self.phy_control = value as u16,
+            ICR => {}
             _ => {
                 self.registers.insert(offset, value);
-                if offset == TDT {
+                if offset == self.rings().tdt() {
                     self.transmit(memory);
                 }
             }

@@ -9,8 +9,11 @@ use std::rc::Rc;
 use testkit::{FakeMemory, VirtualClock};
 
 pub mod fake_card;
+mod fake_rings;
 
 pub const ID_82540EM: PciId = PciId { vendor: 0x8086, device: 0x100e };
+pub const ID_82574L: PciId = PciId { vendor: 0x8086, device: 0x10d3 };
+pub const ID_82576: PciId = PciId { vendor: 0x8086, device: 0x10c9 };
 
 /// What the driver drives.
 pub trait Card {

@@ -24,6 +24,7 @@ pub mod qemu;
 pub mod qmp;
 pub mod run;
 pub mod scenario;
+pub mod screen;
 pub mod statistics;
 pub mod traffic;
 pub mod wire;

@@ -5,6 +5,7 @@
 
 mod cable;
 mod cards;
+mod firmware;
 mod guests;
 mod lifecycle;
 mod linux;
@@ -60,6 +61,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(cards::trials(backend));
         trials.extend(cable::trials(backend));
         trials.extend(own_end::trials(backend));
+        trials.extend(firmware::trials(backend));
     }
     trials.extend(last);
     trials

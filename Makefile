@@ -8,25 +8,28 @@ export CARGO_UNSTABLE_JSON_TARGET_SPEC := true
 # The loader's build script runs cargo; in one target folder it would wait for itself for ever.
 unexport CARGO_TARGET_DIR
 
-BARE := --release --target x86_64-hv.json -Zbuild-std=core,alloc,compiler_builtins \
-	-Zbuild-std-features=compiler-builtins-mem
+STD := -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem
+BARE := --release --target x86_64-hv.json $(STD)
+EFI := --release --target x86_64-unknown-uefi $(STD)
 # boot is checked and tested as it is used, since the loader takes minutes to build for each profile.
-HOST := --workspace --exclude weir --exclude micro --exclude boot
+HOST := --workspace --exclude weir --exclude weir-uefi --exclude micro --exclude boot
 CONFIG ?= boot/examples/one-guest.toml
 # Which emulator, where the choice is not left to the tools: see docs/emulators.md.
 export ACCEL
 KERNEL := target/x86_64-hv/release/weir
+STAGE := target/x86_64-unknown-uefi/release/weir-uefi.efi
 BOOT := target/release/boot
 IMAGES := target/images
 
-.PHONY: help setup kernel micro boot traffic guest build image run host-test end-to-end test check lint clean
+.PHONY: help setup kernel stage micro boot traffic guest build image run host-test end-to-end bench test check lint clean
 
 help:
 	@echo 'make run      boot CONFIG ($(CONFIG)) in an emulator, its console here'
 	@echo 'make test     all tests: host, then emulated machines'
 	@echo '              ACCEL= chooses the emulator: kvm, qemu-svm, bochs-vtx, bochs-svm (a list for make test)'
 	@echo 'make check    format, lints, host tests'
-	@echo 'make image    BIOS and UEFI disk images and a PXE folder of CONFIG in $(IMAGES)'
+	@echo 'make bench    what Weir costs, as figures; BENCH=GROUP for some of them'
+	@echo 'make image    BIOS and UEFI disk images and a file for PXE of CONFIG in $(IMAGES)'
 	@echo 'make setup    what the others need; they call it themselves'
 	@echo 'make clean    remove everything built or downloaded'
 
@@ -35,6 +38,9 @@ setup:
 
 kernel: setup
 	@cargo build -q -p weir $(BARE)
+
+stage: setup
+	@cargo build -q -p weir-uefi $(EFI)
 
 micro: setup
 	@cargo build -q -p micro $(BARE)
@@ -49,10 +55,10 @@ traffic: setup
 guest: traffic
 	@sh guest-images/linux/build.sh target/guest/linux target/x86_64-unknown-linux-gnu/release/weir-traffic
 
-build: kernel micro boot guest
+build: kernel stage micro boot guest
 
-image: kernel boot guest
-	@$(BOOT) image $(CONFIG) --kernel $(KERNEL) --out $(IMAGES)
+image: kernel stage boot guest
+	@$(BOOT) image $(CONFIG) --kernel $(KERNEL) --stage $(STAGE) --out $(IMAGES)
 
 run: kernel boot guest
 	@$(BOOT) image $(CONFIG) --kernel $(KERNEL) --out $(IMAGES) --bios
@@ -67,6 +73,9 @@ host-test: setup
 end-to-end: build
 	@cargo test -q --release -p end-to-end --test end_to_end
 
+bench: kernel micro boot guest
+	@cargo run -q --release -p end-to-end --bin bench -- $(BENCH)
+
 test: build
 	@sh tests/run.sh
 
@@ -78,6 +87,7 @@ lint: setup
 	@cargo clippy -q -p end-to-end --test end_to_end -- -D warnings
 	@cargo clippy -q --release -p boot --all-targets -- -D warnings
 	@cargo clippy -q -p weir $(BARE) -- -D warnings
+	@cargo clippy -q -p weir-uefi $(EFI) -- -D warnings
 	@cargo clippy -q -p micro $(BARE) -- -D warnings
 
 clean:

@@ -13,19 +13,7 @@ fail() {
     exit 1
 }
 
-# WEIR_DEBIAN_MIRROR, or the mirror that this machine uses for Debian.
-mirror() {
-    if [ -n "${WEIR_DEBIAN_MIRROR:-}" ]; then
-        echo "$WEIR_DEBIAN_MIRROR"
-        return
-    fi
-    . /etc/os-release
-    if [ "${ID:-}" = debian ] && [ -n "${VERSION_CODENAME:-}" ]; then
-        apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-            awk -v suite="$VERSION_CODENAME" '$1 == suite && $2 ~ /\/debian\/?$/ { print $2; exit }'
-    fi
-}
-
+here=$(cd "$(dirname "$0")" && pwd)
 [ $# -ge 3 ] || fail "usage: debian-package.sh SUITE FOLDER PACKAGE..."
 suite=$1
 folder=$2
@@ -47,7 +35,7 @@ status=$state/status
 case "$*" in
 *closure:*) status=/var/lib/dpkg/status ;;
 esac
-uri=$(mirror)
+uri=$(sh "$here/debian-mirror.sh")
 [ -n "$uri" ] || fail "this machine's apt knows no mirror of Debian: set WEIR_DEBIAN_MIRROR to the URL of one"
 # Backports stand on the suite that they are for.
 for part in "$suite" "${suite%-backports}"; do

@@ -10,7 +10,7 @@ run() {
 }
 
 : > "$log"
-run cargo test --workspace --exclude weir --exclude micro --exclude boot --no-fail-fast
+run cargo test --workspace --exclude weir --exclude weir-uefi --exclude micro --exclude boot --no-fail-fast
 run cargo test --release -p boot --no-fail-fast
 run cargo test -p micro --lib --no-fail-fast
 run cargo test -p weir --no-fail-fast

@@ -1,7 +1,9 @@
-//! Images to start a machine from, by the `bootloader` crate. The guests travel as its ramdisk.
+//! Images to start a machine from. For a BIOS by the `bootloader` crate, with the guests as its ramdisk; for UEFI
+//! one application with everything in it.
 
+use crate::{application, disk};
 use anyhow::{Context, Result, ensure};
-use bootloader::{BiosBoot, BootConfig, UefiBoot};
+use bootloader::{BiosBoot, BootConfig};
 use config::text::Configuration;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use std::process::Command;
 pub struct Request {
     /// The kernel as cargo built it.
     pub kernel: PathBuf,
+    /// The UEFI stage as cargo built it; BIOS images do without.
+    pub stage: Option<PathBuf>,
     /// The folder for everything.
     pub out: PathBuf,
     /// Which images.
@@ -44,29 +48,32 @@ pub fn make(configuration: &Configuration, request: &Request) -> Result<()> {
     fs::copy(&request.kernel, out.join("weir.elf")).context("the kernel cannot be copied")?;
     write_bundle(configuration, &bundle)?;
 
-    // The loader says little: the serial line is Weir's.
-    let mut loader = BootConfig::default();
-    loader.frame_buffer_logging = true;
-    loader.serial_logging = false;
     if request.kinds.bios {
         let image = out.join("weir-bios.img");
+        // The loader says little: the serial line is Weir's.
+        let mut loader = BootConfig::default();
+        loader.frame_buffer_logging = true;
+        loader.serial_logging = false;
         let mut boot = BiosBoot::new(&kernel);
         boot.set_boot_config(&loader).set_ramdisk(&bundle);
         boot.create_disk_image(&image).context("the BIOS image cannot be made")?;
         say(&image)?;
     }
     if request.kinds.uefi || request.kinds.pxe {
-        let mut boot = UefiBoot::new(&kernel);
-        boot.set_boot_config(&loader).set_ramdisk(&bundle);
+        let stage = request.stage.as_ref().context("--stage is missing: the UEFI stage's EFI file")?;
+        let application = application::make(read(stage)?, &read(&kernel)?, &read(&bundle)?)?;
         if request.kinds.uefi {
             let image = out.join("weir-uefi.img");
-            boot.create_disk_image(&image).context("the UEFI image cannot be made")?;
+            disk::write(&application, &image).context("the UEFI image cannot be made")?;
             say(&image)?;
         }
         if request.kinds.pxe {
             let folder = out.join("pxe");
-            boot.create_pxe_tftp_folder(&folder).context("the PXE folder cannot be made")?;
-            println!("{}", folder.display());
+            fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+            let file = folder.join("weir.efi");
+            fs::write(&file, &application)
+                .with_context(|| format!("{} cannot be written", file.display()))?;
+            say(&file)?;
         }
     }
     for part in [kernel, bundle] {
@@ -80,6 +87,10 @@ fn say(image: &Path) -> Result<()> {
     Ok(())
 }
 
+fn read(file: &PathBuf) -> Result<Vec<u8>> {
+    fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
+}
+
 /// Symbols stay behind: the loader would read them through the BIOS, sector by sector.
 fn strip(from: &Path, to: &Path) -> Result<()> {
     let status = Command::new("strip").arg("--strip-all").arg("-o").arg(to).arg(from).status();
@@ -89,7 +100,6 @@ fn strip(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn write_bundle(configuration: &Configuration, to: &Path) -> Result<()> {
-    let read = |file: &PathBuf| fs::read(file).with_context(|| format!("{} cannot be read", file.display()));
     let files = configuration.files.iter().map(read).collect::<Result<Vec<_>>>()?;
     fs::write(to, config::bundle::pack(&configuration.system, &files)?)
         .context("the bundle cannot be written")

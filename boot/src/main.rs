@@ -1,6 +1,8 @@
 //! `boot`: checks a configuration, and turns kernel, configuration and guest images into something that a
 //! machine starts from: a BIOS disk image, a UEFI disk image, a folder for PXE.
 
+mod application;
+mod disk;
 mod image;
 
 use anyhow::{Context, Result, bail};
@@ -13,13 +15,14 @@ const HELP: &str = "\
 boot check FILE
     Says everything that is wrong with a configuration file.
 
-boot image FILE --kernel ELF --out FOLDER [--bios] [--uefi] [--pxe]
+boot image FILE --kernel ELF [--stage EFI] --out FOLDER [--bios] [--uefi] [--pxe]
     Puts into FOLDER:
-      weir-bios.img   a disk that a BIOS starts from        (--bios)
-      weir-uefi.img   a disk that UEFI starts from          (--uefi)
-      pxe/            what a TFTP server gives to UEFI PXE  (--pxe)
+      weir-bios.img   a disk that a BIOS starts from         (--bios)
+      weir-uefi.img   a disk that UEFI starts from           (--uefi)
+      pxe/weir.efi    all of it in one file: what UEFI PXE,
+                      UEFI HTTP boot and iPXE start          (--pxe)
       weir.elf        the kernel with its symbols, for addr2line
-    Without --bios, --uefi and --pxe all three are made.
+    Without --bios, --uefi and --pxe all three are made; the last two need the UEFI stage.
 ";
 
 /// What the command line asks for.
@@ -59,11 +62,13 @@ fn run(command: Command) -> Result<()> {
 fn arguments() -> Result<Command> {
     let mut parser = lexopt::Parser::from_env();
     let (mut words, mut kernel, mut out) = (Vec::new(), None, None);
+    let mut stage = None;
     let mut kinds = image::Kinds::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
             Long("kernel") => kernel = Some(PathBuf::from(parser.value()?)),
+            Long("stage") => stage = Some(PathBuf::from(parser.value()?)),
             Long("out") => out = Some(PathBuf::from(parser.value()?)),
             Long("bios") => kinds.bios = true,
             Long("uefi") => kinds.uefi = true,
@@ -78,7 +83,7 @@ fn arguments() -> Result<Command> {
         [verb, file] if verb.as_os_str() == "image" => {
             let kernel = kernel.context("--kernel is missing: the kernel's ELF file")?;
             let out = out.context("--out is missing: the folder for the images")?;
-            Ok(Command::Image(file.clone(), image::Request { kernel, out, kinds: kinds.or_all() }))
+            Ok(Command::Image(file.clone(), image::Request { kernel, stage, out, kinds: kinds.or_all() }))
         }
         _ => bail!("that is not understood; boot --help lists what is"),
     }

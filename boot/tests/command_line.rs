@@ -21,6 +21,23 @@ fn boot(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_boot")).current_dir(folder).args(arguments).output().unwrap()
 }
 
+/// The headers of an EFI application, with room for more sections.
+fn stage() -> Vec<u8> {
+    let mut file = vec![0; 1024];
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"MZ");
+    put(0x3c, &0x40u32.to_le_bytes());
+    put(0x40, b"PE\0\0");
+    // Sections, and bytes of the optional header.
+    put(0x46, &0u16.to_le_bytes());
+    put(0x54, &240u16.to_le_bytes());
+    // Alignments in memory and file; bytes of image and headers.
+    for (at, value) in [(0x78, 4096u32), (0x7c, 512), (0x90, 4096), (0x94, 1024)] {
+        put(at, &value.to_le_bytes());
+    }
+    file
+}
+
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -50,19 +67,24 @@ fn all_images_are_made_and_carry_the_guest() {
     let folder = folder("images", GUEST);
     // Any executable will do as the kernel: nothing runs it here.
     let kernel = env!("CARGO_BIN_EXE_boot");
-    let output = boot(&folder, &["image", "weir.toml", "--kernel", kernel, "--out", "out"]);
+    fs::write(folder.join("stage.efi"), stage()).unwrap();
+    let arguments = ["image", "weir.toml", "--kernel", kernel, "--stage", "stage.efi", "--out", "out"];
+    let output = boot(&folder, &arguments);
     assert!(output.status.success(), "{}", said(&output));
-    for image in ["weir-bios.img", "weir-uefi.img"] {
+    for image in ["weir-bios.img", "weir-uefi.img", "pxe/weir.efi"] {
         let bytes = fs::read(folder.join("out").join(image)).unwrap();
-        assert!(bytes.windows(8).any(|window| window == b"WEIRBNDL"), "{image}");
+        assert!(bytes.windows(8).any(|window| window == b"WEIRBNDL"), "{image} has no bundle");
     }
-    let ramdisk = fs::read(folder.join("out/pxe/ramdisk")).unwrap();
-    let bundle = Bundle::parse(&ramdisk).unwrap();
+    let bytes = fs::read(folder.join("out/pxe/weir.efi")).unwrap();
+    // The second entry of the section table: size, and place in the file.
+    let entry = &bytes[0x40 + 24 + 240 + 40..];
+    let field = |at: usize| u32::from_le_bytes(entry[at..at + 4].try_into().unwrap()) as usize;
+    let bundle = Bundle::parse(&bytes[field(20)..][..field(8)]).unwrap();
     assert_eq!(bundle.system().vms[0].memory_bytes, 64 << 20);
     assert_eq!(bundle.file(FileId(0)), b"\x7fELF guest");
-    let stripped = fs::metadata(folder.join("out/pxe/kernel-x86_64")).unwrap().len();
+    let application = fs::metadata(folder.join("out/pxe/weir.efi")).unwrap().len();
     let whole = fs::metadata(folder.join("out/weir.elf")).unwrap().len();
-    assert!(stripped < whole, "{stripped} {whole}");
+    assert!(application < whole, "the symbols stay behind: {application} {whole}");
 }
 
 #[test]
@@ -84,6 +106,10 @@ fn what_is_missing_is_named() {
         (&["image", "weir.toml", "--out", "out"][..], "--kernel is missing"),
         (&["image", "weir.toml", "--kernel", "guest"], "--out is missing"),
         (&["image", "weir.toml", "--kernel", "nowhere", "--out", "out"], "strip nowhere failed"),
+        (
+            &["image", "weir.toml", "--kernel", env!("CARGO_BIN_EXE_boot"), "--out", "out"],
+            "--stage is missing",
+        ),
         (&["check", "nowhere"], "nowhere cannot be read"),
         (&["inspect", "weir.toml"], "boot --help"),
         (&["check", "weir.toml", "--loud"], "--loud"),

@@ -4,9 +4,10 @@ use crate::hardware::interrupt_controllers::IoApics;
 use crate::hardware::{acpi, clock, cores, cpu, descriptors, interrupt_controllers, interrupts, pci, power};
 use crate::launch::Guests;
 use crate::log::{framebuffer, serial};
-use crate::memory::{Frames, heap, physical};
+use crate::memory::{Frames, copy, heap, physical};
 use crate::scheduler::End;
 use crate::virt::{self, extended};
+use crate::{self_test, usage};
 use ::log::LevelFilter;
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::{BootInfo, entry_point};
@@ -52,14 +53,20 @@ enum BootError {
 }
 
 fn start(info: &'static mut BootInfo) -> ! {
+    usage::begin();
     // What each core has for itself comes first: everything else may use it.
     descriptors::load(cores::BOOT_CORE, descriptors::boot_stacks());
     interrupts::load();
     crate::log::init();
     show_log(info);
     match boot(info) {
-        Ok(End::AllStopped | End::PowerOff) => power::off(),
-        Ok(End::Reboot) => power::reset(),
+        Ok(end) => {
+            self_test::run();
+            match end {
+                End::AllStopped | End::PowerOff => power::off(),
+                End::Reboot => power::reset(),
+            }
+        }
         Err(error) => {
             // Whoever stands before the screen must be able to read why.
             ::log::error!("{error}");
@@ -94,6 +101,7 @@ fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
     let offset = info.physical_memory_offset.into_option().ok_or(BootError::NoDirectMap)?;
     // SAFETY: the loader mapped all of physical memory there, and nothing has used the map before.
     unsafe { physical::set_direct_map(offset) };
+    copy::init();
     let mut frames = Frames::new(&info.memory_regions);
     heap::init(&mut frames, HEAP)?;
     let machine = acpi::discover(info.rsdp_addr.into_option())?;
@@ -113,7 +121,9 @@ fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
     extended::init();
     mmio::prepare();
     let bundle = Bundle::parse(ramdisk(info)?)?;
-    ::log::set_max_level(match bundle.system().host.log_level {
+    let host = bundle.system().host;
+    self_test::prepare(host.self_test);
+    ::log::set_max_level(match host.log_level {
         LogLevel::Error => LevelFilter::Error,
         LogLevel::Warn => LevelFilter::Warn,
         LogLevel::Info => LevelFilter::Info,

@@ -76,14 +76,8 @@ impl virt::Task for Guests {
         let uplinks = net::find_uplinks(frames, &self.machine, &mut self.io_apics, &functions, system);
         let vnics = vms.iter().flat_map(|vm| vm.vnics.iter().cloned()).collect();
         let network: &'static Network = Box::leak(Box::new(Network::new(uplinks, vnics, system)?));
-        let (used, size) = heap::usage();
-        log::info!(
-            "memory left {} MiB, heap {} of {} KiB, booted in {} ms",
-            frames.left() >> 20,
-            used >> 10,
-            size >> 10,
-            clock::now().as_nanos() / 1_000_000
-        );
+        log_memory(frames, vms.iter().map(Vm::memory_bytes).sum(), self.bundle.size());
+        log::info!("booted in {} ms", clock::now().as_nanos() / 1_000_000);
         let shell = Shell::new(
             system.vms.iter().map(|vm| vm.name.clone()).collect(),
             shell::Machine {
@@ -96,6 +90,21 @@ impl virt::Task for Guests {
         crate::log::leave_to_main_loop();
         Ok(Scheduler::new(mine, network, Some(shell)).run())
     }
+}
+
+/// Says who has the machine's memory.
+fn log_memory(frames: &Frames, guests: u64, images: u64) {
+    let (used, size) = heap::usage();
+    log::info!(
+        "memory: guests {} KiB, images {} KiB, kernel and loader {} KiB, Weir's tables, rings and heap {} KiB, left {} KiB; of the heap {} of {} KiB used",
+        guests >> 10,
+        images >> 10,
+        frames.loader().saturating_sub(images) >> 10,
+        (frames.total() - frames.left() - guests) >> 10,
+        frames.left() >> 10,
+        used >> 10,
+        size >> 10
+    );
 }
 
 fn name_function(function: &pci::Function) {

@@ -16,7 +16,9 @@ mod memory;
 mod net;
 mod panic;
 mod scheduler;
+mod self_test;
 mod shell;
+mod usage;
 mod virt;
 mod vm;
 

@@ -4,6 +4,7 @@ use crate::hardware::interrupts::Frame;
 use crate::hardware::{clock, cores, cpu, interrupt_controllers};
 use crate::log::{line, output, tail};
 use crate::vm::history;
+use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// The core that panics, plus one; zero while none does.
@@ -14,6 +15,13 @@ const GRACE_NANOS: u64 = 1_000_000;
 
 const GENERAL: [&str; 15] =
     ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rbp", "rdi", "rsi", "rdx", "rcx", "rbx", "rax"];
+
+/// Place of RBP among them.
+const RBP: usize = 8;
+/// Most calls in a backtrace.
+const DEEPEST: usize = 32;
+/// Where Weir's own code begins: what the build script links it to.
+const KERNEL: u64 = 0xffff_ffff_8000_0000;
 
 macro_rules! say {
     ($($text:tt)*) => {
@@ -29,28 +37,53 @@ macro_rules! say {
 #[cfg(not(test))]
 #[panic_handler]
 fn rust_panic(info: &core::panic::PanicInfo) -> ! {
+    let mut general = [0; GENERAL.len()];
+    // SAFETY: writes an array of ours, in the order of `GENERAL`. Most values are those at the panic: the few
+    // calls in between have used some.
+    unsafe {
+        core::arch::asm!(
+            "mov [rax], r15; mov [rax + 8], r14; mov [rax + 16], r13; mov [rax + 24], r12",
+            "mov [rax + 32], r11; mov [rax + 40], r10; mov [rax + 48], r9; mov [rax + 56], r8",
+            "mov [rax + 64], rbp; mov [rax + 72], rdi; mov [rax + 80], rsi; mov [rax + 88], rdx",
+            "mov [rax + 96], rcx; mov [rax + 104], rbx; mov [rax + 112], rax",
+            in("rax") general.as_mut_ptr(),
+            options(nostack, preserves_flags)
+        );
+    }
     begin();
-    say!("{info}");
-    let frame: u64;
-    // SAFETY: reads a register.
-    unsafe { core::arch::asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack)) }
-    finish(frame)
+    // The location is always known today; the interface leaves it open.
+    match info.location() {
+        Some(at) => say!("panicked at {at}: {}", info.message()),
+        None => say!("panicked: {}", info.message()),
+    }
+    say_registers(&general);
+    finish(None, general[RBP])
 }
 
 /// Reports an exception in Weir's own code.
 pub fn exception(frame: &Frame) -> ! {
     begin();
     say!("exception {} error {:#x} at {:#x}", frame.vector, frame.error, frame.rip);
-    for (names, values) in GENERAL.chunks(3).zip(frame.general.chunks(3)) {
-        for (name, value) in names.iter().zip(values) {
-            say!("  {name:3} {value:016x}");
-        }
-    }
+    say_registers(&frame.general);
     say!("  rsp {:016x} rflags {:08x} cs {:04x} ss {:04x}", frame.rsp, frame.rflags, frame.cs, frame.ss);
+    finish(Some(frame.rip), frame.general[RBP])
+}
+
+fn say_registers(general: &[u64; GENERAL.len()]) {
+    for (names, values) in GENERAL.chunks(3).zip(general.chunks(3)) {
+        say!(
+            "  {:3} {:016x}  {:3} {:016x}  {:3} {:016x}",
+            names[0],
+            values[0],
+            names[1],
+            values[1],
+            names[2],
+            values[2]
+        );
+    }
     let cr2 = x86_64::registers::control::Cr2::read_raw();
     let (cr3, _) = x86_64::registers::control::Cr3::read_raw();
-    say!("  cr2 {cr2:016x} cr3 {:016x}", cr3.start_address().as_u64());
-    finish(frame.general[8])
+    say!("  cr2 {cr2:016x}  cr3 {:016x}", cr3.start_address().as_u64());
 }
 
 /// Stops the other cores and makes the log usable again, whoever held it.
@@ -77,8 +110,8 @@ pub fn halt_if_elsewhere() {
     }
 }
 
-fn finish(frame: u64) -> ! {
-    backtrace(frame);
+fn finish(at: Option<u64>, frame: u64) -> ! {
+    say!("backtrace: addr2line -fipe weir.elf{}", Backtrace { at, frame });
     say!("the end of the log:");
     tail::for_each_line(|text| say!("  {text}"));
     say!("the last exits:");
@@ -88,26 +121,41 @@ fn finish(frame: u64) -> ! {
     cpu::halt_forever()
 }
 
-/// Follows the chain of frame pointers as long as it looks like one.
-fn backtrace(mut frame: u64) {
-    say!("backtrace (addr2line -e weir):");
-    for _ in 0..32 {
-        if frame < 0x1000 || !frame.is_multiple_of(8) {
-            return;
+/// Where Weir was, and the calls that led there, innermost first, as words of a command line.
+struct Backtrace {
+    /// The instruction that failed, where it is known.
+    at: Option<u64>,
+    /// Frame pointer there.
+    frame: u64,
+}
+
+impl fmt::Display for Backtrace {
+    /// Follows the chain of frame pointers as long as it looks like one.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(at) = self.at {
+            write!(out, " {at:#x}")?;
         }
-        // SAFETY: frame pointers of Weir's own code point into its stacks, and the loop ends where they do
-        // not look like it. At worst a second fault halts us, after the registers have been printed.
-        let (next, address) = unsafe {
-            let frame = frame as *const u64;
-            (frame.read_volatile(), frame.add(1).read_volatile())
-        };
-        if address < 0xffff_ffff_8000_0000 {
-            return;
+        let mut frame = self.frame;
+        for _ in 0..DEEPEST {
+            if frame < 0x1000 || !frame.is_multiple_of(8) {
+                break;
+            }
+            // SAFETY: frame pointers of Weir's own code point into its stacks, and the loop ends where they do
+            // not look like it. At worst a second fault halts us, after the registers have been printed.
+            let (next, back) = unsafe {
+                let frame = frame as *const u64;
+                (frame.read_volatile(), frame.add(1).read_volatile())
+            };
+            if back < KERNEL {
+                break;
+            }
+            // The call, not the instruction it returns to: that may belong to another line.
+            write!(out, " {:#x}", back - 1)?;
+            if next <= frame {
+                break;
+            }
+            frame = next;
         }
-        say!("  {address:#x}");
-        if next <= frame {
-            return;
-        }
-        frame = next;
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use crate::hardware::{clock, cores, cpu, interrupt_controllers, interrupts};
 use crate::log::{output, serial, view};
 use crate::net::Network;
 use crate::shell::{Input, Shell};
+use crate::usage;
 use crate::virt::VirtualCpu;
 use crate::virt::dispatch::{Action, dispatch};
 use crate::virt::exit::Exit;
@@ -91,6 +92,7 @@ impl<V: VirtualCpu> Scheduler<V> {
         self.log_statistics();
         end_others();
         self.network.log_statistics();
+        usage::log_statistics();
         match end {
             End::AllStopped => log::info!("all guests stopped, powering off"),
             End::PowerOff => log::info!("powering off, as the operator wants"),
@@ -196,7 +198,8 @@ impl<V: VirtualCpu> Scheduler<V> {
     /// Runs one guest until its slice is over or another must run, it has nothing to do, or it stops.
     fn run_slice(&mut self, index: usize, start: Instant) {
         self.activate(index);
-        self.vms[index].note_return(cpu::rdtsc());
+        usage::note_turn();
+        self.vms[index].note_turn(cpu::rdtsc());
         let end = start + SLICE;
         let (mut now, mut charged) = (start, start);
         loop {
@@ -227,6 +230,7 @@ impl<V: VirtualCpu> Scheduler<V> {
         }
         self.queue.set_runnable(index, self.vms[index].state().is_runnable());
         self.vms[index].publish_usage();
+        usage::add_guests(self.vms[index].take_ticks_inside());
     }
 
     /// Enters a guest for at most `length` and works on its exit.
@@ -284,7 +288,7 @@ impl<V: VirtualCpu> Scheduler<V> {
         let now = clock::now();
         if self.due > now {
             interrupt_controllers::wake_in((self.due - now).as_nanos() as u64);
-            cpu::wait_for_interrupt();
+            usage::idle(cpu::wait_for_interrupt);
             interrupt_controllers::cancel_wake();
         }
     }

@@ -27,6 +27,14 @@ pub fn kernel() -> Outcome<PathBuf> {
     existing(target().join("x86_64-hv/release/weir"), "run `make kernel`")
 }
 
+/// The UEFI stage.
+///
+/// # Errors
+/// It was not built.
+pub fn stage() -> Outcome<PathBuf> {
+    existing(target().join("x86_64-unknown-uefi/release/weir-uefi.efi"), "run `make stage`")
+}
+
 /// The tool that builds images.
 ///
 /// # Errors

@@ -34,6 +34,8 @@ pub enum Need {
     Firmware(Firmware),
     /// The cable can be pulled.
     Cable,
+    /// The screen can be read.
+    Screen,
     /// Frames of more than 1514 bytes come in from the wire.
     JumboFromWire,
     /// A few Linux guests start in minutes; for what is tested elsewhere with the same code of Weir.
@@ -120,8 +122,9 @@ impl Backend {
                 (is_bochs && count > bochs::MAX_CARDS).then_some("Bochs has no more than four cards")
             }
             Need::Board(Board::Q35) => is_bochs.then_some("Bochs has no Q35"),
-            Need::Firmware(Firmware::Uefi) => is_bochs.then_some("Bochs does not run OVMF"),
+            Need::Firmware(_) => is_bochs.then_some("Bochs does not run OVMF"),
             Need::Cable => is_bochs.then_some("Bochs has no cable to pull"),
+            Need::Screen => is_bochs.then_some("Bochs shows its screen to nobody here"),
             Need::JumboFromWire => is_bochs.then_some("Bochs takes no frame over 1514 bytes from a tap"),
             Need::Speed => (self == Self::BochsSvm)
                 .then_some("too slow for every run: qemu-svm has the same code, bochs-vtx the same emulator"),

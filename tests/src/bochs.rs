@@ -30,6 +30,7 @@ pub fn configuration(machine: &Machine, cpu_model: &str, image: &Path) -> String
     // `ips`; paced by the host's clock, `ips` must not be below what Bochs reaches.
     let (ips, sync) = match machine.pace {
         Pace::Free => (10_000_000, "none"),
+        Pace::Counted => (100_000_000, "none"),
         Pace::RealTime => (50_000_000, "slowdown"),
     };
     let memory = machine.memory;
@@ -59,7 +60,7 @@ pub fn configuration(machine: &Machine, cpu_model: &str, image: &Path) -> String
     for (index, card) in machine.cards.iter().take(MAX_CARDS).enumerate() {
         let module = match &card.wire {
             Wire::Tap(name) => format!("ethmod=tuntap, ethdev=/dev/net/tun:{name}, script=none"),
-            Wire::Null => "ethmod=null, ethdev=null".into(),
+            Wire::Server | Wire::Null => "ethmod=null, ethdev=null".into(),
         };
         text += &format!("e1000: card={index}, enabled=1, mac={}, {module}\n", card.mac);
     }

@@ -51,6 +51,19 @@ impl Emulator {
         }
     }
 
+    /// Writes what the screen shows into a file, as a portable pixmap.
+    ///
+    /// # Errors
+    /// The emulator cannot, or refuses.
+    pub fn screenshot(&mut self, file: &Path) -> Outcome {
+        match self {
+            Self::Bochs(_) => {
+                Err(Failure::Wrong(Backend::BochsVtx.lacks(Need::Screen).unwrap_or_default().into()))
+            }
+            Self::Qemu(qemu) => qemu.screenshot(file),
+        }
+    }
+
     /// Waits until the emulated machine has switched itself off.
     ///
     /// # Errors

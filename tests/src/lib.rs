@@ -7,6 +7,7 @@
 
 pub mod artifacts;
 pub mod backend;
+pub mod bench;
 pub mod bochs;
 pub mod choice;
 pub mod console;
@@ -23,6 +24,8 @@ pub mod qemu;
 pub mod qmp;
 pub mod run;
 pub mod scenario;
+pub mod screen;
+pub mod statistics;
 pub mod traffic;
 pub mod wire;
 

@@ -8,6 +8,10 @@ pub enum Pace {
     /// As fast as it goes; while all guests sleep, emulated time runs far ahead of the host's. QEMU without
     /// `-icount` has the host's time only: there it is [`RealTime`](Self::RealTime).
     Free,
+    /// As fast as it goes, with a clock so fast that timers, which are Weir's and the guests' own, hardly come in
+    /// between: for counting instructions. In Bochs the same run twice takes the same instructions. QEMU's clock is as
+    /// fast with [`Free`](Self::Free).
+    Counted,
     /// Never faster than the host's clock: for tests in which a guest waits for the host.
     RealTime,
 }
@@ -17,6 +21,9 @@ pub enum Pace {
 pub enum Wire {
     /// A tap interface of the network namespace.
     Tap(String),
+    /// A network of the emulator's own, 10.0.5.0/24, in which 10.0.5.1 answers ping and gives the machine what it
+    /// starts from by DHCP and TFTP.
+    Server,
     /// Nothing.
     Null,
 }
@@ -92,6 +99,10 @@ pub enum Firmware {
     Bios,
     /// UEFI (OVMF), from a disk.
     Uefi,
+    /// UEFI (OVMF), from the network by its own PXE, over a card that is there for this only.
+    Pxe,
+    /// UEFI (OVMF), from the network by the iPXE in the ROM of the cards that are on a [`Wire::Server`].
+    Ipxe,
 }
 
 impl Firmware {
@@ -101,6 +112,7 @@ impl Firmware {
         match self {
             Self::Bios => "--bios",
             Self::Uefi => "--uefi",
+            Self::Pxe | Self::Ipxe => "--pxe",
         }
     }
 
@@ -110,7 +122,20 @@ impl Firmware {
         match self {
             Self::Bios => "weir-bios.img",
             Self::Uefi => "weir-uefi.img",
+            Self::Pxe | Self::Ipxe => "pxe/weir.efi",
         }
+    }
+
+    /// True when the image is a disk of the machine.
+    #[must_use]
+    pub fn has_disk(self) -> bool {
+        matches!(self, Self::Bios | Self::Uefi)
+    }
+
+    /// True for UEFI.
+    #[must_use]
+    pub fn is_uefi(self) -> bool {
+        self != Self::Bios
     }
 }
 
@@ -127,6 +152,8 @@ pub struct Machine {
     pub board: Board,
     /// What starts the image.
     pub firmware: Firmware,
+    /// Whether there is a serial port.
+    pub serial: bool,
     /// Its network cards, in the order of their places on the bus.
     pub cards: Vec<Card>,
     /// The processor's model in the emulator's words, where the backend's usual one is not wanted.
@@ -143,6 +170,7 @@ impl Default for Machine {
             pace: Pace::RealTime,
             board: Board::I440fx,
             firmware: Firmware::Bios,
+            serial: true,
             cards: vec![Card::on_tap(0, CardModel::E1000)],
             cpu_model: None,
             resets: false,
@@ -158,7 +186,7 @@ impl Machine {
             .iter()
             .filter_map(|card| match &card.wire {
                 Wire::Tap(name) => Some(name.as_str()),
-                Wire::Null => None,
+                Wire::Server | Wire::Null => None,
             })
             .collect()
     }

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// The first card's device number on bus 0: the numbers below are the board's own.
 const FIRST_CARD: usize = 4;
 
+/// The device number of the card that is there for the firmware's PXE: behind those that Weir takes.
+const BOOT_CARD: u8 = 0x1d;
+
 /// Who executes the machine's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accelerator {
@@ -62,23 +65,34 @@ pub fn arguments(
         // Time is counted in instructions, one a nanosecond, so that a busy host cannot take it away from a guest that
         // measures its clocks; while nobody runs it passes as the host's does, or not at all.
         (Accelerator::Tcg, Pace::RealTime) => "-icount shift=0",
-        (Accelerator::Tcg, Pace::Free) => "-icount shift=0,sleep=off",
+        (Accelerator::Tcg, Pace::Free | Pace::Counted) => "-icount shift=0,sleep=off",
     };
     let mut text = format!(
         "-machine {board} -accel {} {clock} -cpu {cpu_model} -smp {} -m {} -nodefaults -no-user-config -vga std \
          -display none{} -rtc base=2000-01-01 \
-         -chardev socket,id=serial,host=127.0.0.1,port={SERIAL_PORT},server=on,wait=on,nodelay=on -serial chardev:serial \
+         -chardev socket,id=serial,host=127.0.0.1,port={SERIAL_PORT},server=on,wait=on,nodelay=on{} \
          -chardev socket,id=monitor,host=127.0.0.1,port={MONITOR_PORT},server=on,wait=off -mon chardev=monitor,mode=control",
         accelerator.name(),
         machine.cpus,
         machine.memory,
         if machine.resets { "" } else { " -no-reboot" },
+        if machine.serial { " -serial chardev:serial" } else { "" },
     );
+    if machine.firmware == Firmware::Pxe {
+        // Of all cards, the firmware itself has a driver for this one only.
+        text += &format!(" -device virtio-net-pci,netdev=boot,addr={BOOT_CARD:02x}.0,romfile=");
+    }
     for (index, card) in machine.cards.iter().enumerate() {
         text += &device(index, card);
     }
     let mut arguments: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-    if machine.firmware == Firmware::Uefi {
+    for (index, _) in machine.cards.iter().enumerate().filter(|(_, card)| card.wire == Wire::Server) {
+        arguments.extend(["-netdev".into(), server(&format!("wire{index}"), image)]);
+    }
+    if machine.firmware == Firmware::Pxe {
+        arguments.extend(["-netdev".into(), server("boot", image)]);
+    }
+    if machine.firmware.is_uefi() {
         // What the firmware stores is forgotten afterwards.
         let (code, variables) = (artifacts::qemu("OVMF_CODE.fd")?, artifacts::qemu("OVMF_VARS.fd")?);
         for (unit, file, options) in [(0, code, "readonly=on"), (1, variables, "snapshot=on")] {
@@ -86,20 +100,30 @@ pub fn arguments(
             arguments.extend(["-drive".into(), drive]);
         }
     }
-    // What is written to the disk is forgotten afterwards.
-    arguments.extend(["-drive".into(), format!("format=raw,snapshot=on,file={}", quoted(image))]);
+    if machine.firmware.has_disk() {
+        // What is written to the disk is forgotten afterwards.
+        arguments.extend(["-drive".into(), format!("format=raw,snapshot=on,file={}", quoted(image))]);
+    }
     Ok(arguments)
 }
 
-/// A card, with an empty option ROM: nothing starts from it.
+/// A network of QEMU's own with a server that gives the image by DHCP and TFTP.
+fn server(name: &str, image: &Path) -> String {
+    let folder = image.parent().unwrap_or(Path::new("."));
+    let file = image.file_name().unwrap_or_default().display();
+    format!("user,id={name},net=10.0.5.0/24,host=10.0.5.1,tftp={},bootfile={file}", quoted(folder))
+}
+
+/// A card. Its option ROM, which has iPXE, is left out where nothing can be started from it.
 fn device(index: usize, card: &Card) -> String {
     let wire = match &card.wire {
         Wire::Tap(name) => format!(" -netdev tap,id=wire{index},ifname={name},script=no,downscript=no"),
-        Wire::Null => String::new(),
+        Wire::Server | Wire::Null => String::new(),
     };
-    let netdev = if wire.is_empty() { String::new() } else { format!(",netdev=wire{index}") };
+    let netdev = if card.wire == Wire::Null { String::new() } else { format!(",netdev=wire{index}") };
+    let rom = if card.wire == Wire::Server { "" } else { ",romfile=" };
     let (model, mac, place) = (card.model.name(), &card.mac, FIRST_CARD + index);
-    format!("{wire} -device {model},id=nic{index}{netdev},mac={mac},addr={place:02x}.0,romfile=")
+    format!("{wire} -device {model},id=nic{index}{netdev},mac={mac},addr={place:02x}.0{rom}")
 }
 
 /// A file name within an option: a comma ends it, unless there are two.
@@ -142,6 +166,15 @@ impl Qemu {
     /// QEMU refuses, or does not answer.
     pub fn set_link(&mut self, card: usize, up: bool) -> Outcome {
         self.monitor.execute("set_link", &format!(r#"{{"name":"nic{card}","up":{up}}}"#))
+    }
+
+    /// Writes what the screen shows into a file, as a portable pixmap.
+    ///
+    /// # Errors
+    /// QEMU refuses, or does not answer.
+    pub fn screenshot(&mut self, file: &Path) -> Outcome {
+        let file = std::path::absolute(file).context("the picture's path")?;
+        self.monitor.execute("screendump", &format!(r#"{{"filename":{:?}}}"#, file.display().to_string()))
     }
 
     /// Waits until the emulated machine has switched itself off.

@@ -6,7 +6,7 @@ use crate::emulator::Emulator;
 use crate::failure::Context;
 use crate::machine::Machine;
 use crate::wire::Capture;
-use crate::{Failure, Outcome, Scenario, artifacts, namespace};
+use crate::{Failure, Outcome, Scenario, artifacts, namespace, screen};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -85,8 +85,10 @@ impl Run {
     pub fn start_in(backend: Backend, folder: PathBuf, scenario: &Scenario) -> Outcome<Self> {
         let image = scenario.build(&folder)?;
         let run = Self::boot(backend, &scenario.machine, &image, folder);
-        // The emulator has it open. It can be built again; hundreds of them are no use.
-        let _ = fs::remove_file(&image);
+        if scenario.machine.firmware.has_disk() {
+            // The emulator has it open. It can be built again; hundreds of them are no use.
+            let _ = fs::remove_file(&image);
+        }
         run
     }
 
@@ -127,6 +129,16 @@ impl Run {
     /// Declares lines that are trouble elsewhere, and are what this test is about.
     pub fn allow(&mut self, text: &str) {
         self.console.allow(text);
+    }
+
+    /// What stands on the screen, row by row, without the blanks at the ends.
+    ///
+    /// # Errors
+    /// The emulator does not show it, or there is something else than text of Weir's font.
+    pub fn screen(&mut self) -> Outcome<Vec<String>> {
+        let picture = self.folder.join("screen.ppm");
+        self.emulator.screenshot(&picture)?;
+        screen::read(&fs::read(&picture).context("screen.ppm")?)
     }
 
     /// Runs a command in the shell of a Linux guest that has the keyboard, and returns what the guest's console

@@ -1,7 +1,7 @@
 //! What a test runs: VMs, and the machine under them; and the image that boots it.
 
 use crate::failure::Context;
-use crate::machine::{Card, CardModel, Machine, Pace};
+use crate::machine::{Card, CardModel, Firmware, Machine, Pace};
 use crate::{Failure, Outcome, artifacts, initramfs};
 use std::fmt::Write as _;
 use std::fs;
@@ -144,19 +144,27 @@ pub struct Scenario {
     /// The emulated machine.
     pub machine: Machine,
     vms: Vec<Vm>,
+    self_test: Option<&'static str>,
 }
 
 impl Scenario {
     /// These VMs on the usual machine: 512 MiB and one card, on `tap0`.
     #[must_use]
     pub fn new(vms: Vec<Vm>) -> Self {
-        Self { machine: Machine::default(), vms }
+        Self { machine: Machine::default(), vms, self_test: None }
     }
 
     /// As fast as it goes, for tests in which no guest waits for the host.
     #[must_use]
     pub fn free(mut self) -> Self {
         self.machine.pace = Pace::Free;
+        self
+    }
+
+    /// Has Weir break itself once the last guest has stopped: `host.self_test`.
+    #[must_use]
+    pub fn self_test(mut self, kind: &'static str) -> Self {
+        self.self_test = Some(kind);
         self
     }
 
@@ -168,10 +176,20 @@ impl Scenario {
         self
     }
 
+    /// Started by this firmware.
+    #[must_use]
+    pub fn by(mut self, firmware: Firmware) -> Self {
+        self.machine.firmware = firmware;
+        self
+    }
+
     /// The configuration as `boot` reads it. Physical NICs are called `nic0`, `nic1`, … in the order of the cards.
     #[must_use]
     pub fn toml(&self) -> String {
         let mut text = "[host]\nlog_level = \"info\"\n".to_owned();
+        if let Some(kind) = self.self_test {
+            let _ = writeln!(text, "self_test = {kind:?}");
+        }
         let cards = self.machine.cards.len();
         for index in 0..cards {
             let _ = writeln!(text, "\n[[nic]]\nname = \"nic{index}\"");
@@ -186,21 +204,19 @@ impl Scenario {
     pub fn build(&self, folder: &Path) -> Outcome<PathBuf> {
         let configuration = folder.join("weir.toml");
         fs::write(&configuration, self.toml()).context("weir.toml")?;
-        let output = Command::new(artifacts::boot_tool()?)
-            .arg("image")
-            .arg(&configuration)
-            .arg("--kernel")
-            .arg(artifacts::kernel()?)
-            .arg("--out")
-            .arg(folder)
-            .arg(self.machine.firmware.option())
-            .output()
-            .context("starting boot")?;
+        let firmware = self.machine.firmware;
+        let mut command = Command::new(artifacts::boot_tool()?);
+        command.arg("image").arg(&configuration).arg("--kernel").arg(artifacts::kernel()?);
+        if firmware.is_uefi() {
+            command.arg("--stage").arg(artifacts::stage()?);
+        }
+        let output =
+            command.arg("--out").arg(folder).arg(firmware.option()).output().context("starting boot")?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Err(Failure::Program { program: "boot image".into(), output: said });
         }
-        let image = folder.join(self.machine.firmware.image());
+        let image = folder.join(firmware.image());
         if image.exists() { Ok(image) } else { Err(Failure::Artifact { path: image, made_by: "boot image" }) }
     }
 }

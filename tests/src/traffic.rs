@@ -75,6 +75,18 @@ pub fn blast(socket: &UdpSocket, to: SocketAddr, count: u32, window: u32) -> Out
     Ok(())
 }
 
+/// Sends `count` datagrams of `bytes` each, and cares for none of them.
+///
+/// # Errors
+/// The system refuses one.
+pub fn pour(socket: &UdpSocket, to: SocketAddr, count: u32, bytes: usize) -> Outcome {
+    let payload = [0; 1472];
+    for number in 0..count {
+        socket.send_to(&payload[..bytes.min(1472)], to).context(format!("sending {number}"))?;
+    }
+    Ok(())
+}
+
 /// Sends number 0 until it is acknowledged.
 fn knock(socket: &UdpSocket, to: SocketAddr, payload: &mut [u8; 1472]) -> Outcome {
     socket.set_read_timeout(Some(KNOCK)).context("UDP time-out")?;

@@ -3,12 +3,15 @@
 //! lists. `cargo test -p end-to-end --test end_to_end [-- FILTER]`.
 #![forbid(unsafe_code)]
 
+mod cable;
 mod cards;
+mod firmware;
 mod guests;
 mod lifecycle;
 mod linux;
 mod misbehaviour;
 mod network;
+mod own_end;
 mod shell;
 
 use end_to_end::backend::Need;
@@ -56,6 +59,9 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(network::trials(backend));
         trials.extend(shell::trials(backend));
         trials.extend(cards::trials(backend));
+        trials.extend(cable::trials(backend));
+        trials.extend(own_end::trials(backend));
+        trials.extend(firmware::trials(backend));
     }
     trials.extend(last);
     trials

@@ -92,6 +92,8 @@ const EOP: u8 = 1 << 1;
 const VECTOR: u8 = 0x60;
 /// Waits that the driver does on the device: this many reads.
 const PATIENCE: u32 = 100_000;
+/// So many times that until the link is up.
+const LINK_PATIENCE: u32 = 20;
 
 #[repr(C, align(4096))]
 struct Dma<const BYTES: usize>(UnsafeCell<[u8; BYTES]>);
@@ -125,6 +127,7 @@ pub struct Nic {
     rx_next: u32,
     tx_next: u32,
     tx_oldest: u32,
+    give_back: u32,
 }
 
 impl Nic {
@@ -139,7 +142,7 @@ impl Nic {
         function.enable();
         let window = function.memory_bar(0);
         ensure!(window != 0, "BAR 0 of the 82540EM is zero");
-        Ok((Self { window, mac: [0; 6], rx_next: 0, tx_next: 0, tx_oldest: 0 }, function))
+        Ok((Self { window, mac: [0; 6], rx_next: 0, tx_next: 0, tx_oldest: 0, give_back: 1 }, function))
     }
 
     /// Finds the card, initialises it and has its interrupts taken. The interrupt controllers must run.
@@ -166,7 +169,9 @@ impl Nic {
         self.write(IMC, u32::MAX);
         let _ = self.read(ICR);
         self.write(CTRL, self.read(CTRL) | CTRL_SLU | CTRL_ASDE);
-        ensure!(self.settles(STATUS, STATUS_LU, STATUS_LU), "STATUS.LU does not come up");
+        // The machine's own card may negotiate for half a second first.
+        let up = (0..LINK_PATIENCE).any(|_| self.settles(STATUS, STATUS_LU, STATUS_LU));
+        ensure!(up, "STATUS.LU does not come up");
         self.read_mac()?;
         let [a, b, c, d, e, f] = self.mac;
         self.write(RAL0, u32::from_le_bytes([a, b, c, d]));
@@ -264,12 +269,27 @@ impl Nic {
         RX_DESCRIPTORS
     }
 
+    /// Gives receive descriptors back so many at a time, a divisor of the ring's length.
+    pub fn give_back_every(&mut self, descriptors: u32) {
+        self.give_back = descriptors.max(1);
+    }
+
     /// Writes the transmit descriptor at the tail for a buffer anywhere, and moves the tail.
     pub fn send_from(&mut self, buffer: u64, length: u16) {
+        self.queue_from(buffer, length);
+        self.move_tail();
+    }
+
+    /// Writes the transmit descriptor at the tail for a buffer anywhere. The card learns of it with the tail.
+    pub fn queue_from(&mut self, buffer: u64, length: u16) {
         let descriptor = TX_RING.address() + u64::from(self.tx_next) * DESCRIPTOR;
         mmio::write_qword(descriptor, buffer);
         mmio::write_qword(descriptor + 8, u64::from(length) | u64::from(TX_COMMAND) << 24);
         self.tx_next = (self.tx_next + 1) % TX_DESCRIPTORS;
+    }
+
+    /// Moves the tail of the transmit ring behind what is queued.
+    pub fn move_tail(&self) {
         self.write(TDT, self.tx_next);
     }
 
@@ -289,6 +309,12 @@ impl Nic {
             self.tx_oldest = (self.tx_oldest + 1) % TX_DESCRIPTORS;
         }
         TX_DESCRIPTORS - 1 - (TX_DESCRIPTORS + self.tx_next - self.tx_oldest) % TX_DESCRIPTORS
+    }
+
+    /// Keeps a copy of a frame to be queued from its address again and again, until [`send`](Self::send) is used.
+    pub fn keep(&mut self, frame: &[u8; MAX_FRAME]) -> u64 {
+        mmio::write_bytes(TX_BUFFERS.address(), frame);
+        TX_BUFFERS.address()
     }
 
     /// Queues a copy of a frame; false when the ring is full or the frame too long.
@@ -319,8 +345,11 @@ impl Nic {
             let taken = room.map(|room| mmio::read_bytes(buffer, room)).is_some();
             mmio::write_qword(descriptor, buffer);
             mmio::write_qword(descriptor + 8, 0);
-            self.write(RDT, self.rx_next);
+            let last = self.rx_next;
             self.rx_next = (self.rx_next + 1) % RX_DESCRIPTORS;
+            if self.rx_next.is_multiple_of(self.give_back) {
+                self.write(RDT, last);
+            }
             if taken {
                 return Some(length);
             }

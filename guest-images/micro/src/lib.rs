@@ -16,6 +16,7 @@ pub mod command_line;
 pub mod console;
 pub mod e1000;
 pub mod io_apic;
+pub mod load;
 pub mod mmio;
 pub mod net;
 pub mod numbered;

@@ -40,6 +40,14 @@ pub fn time_stamp() -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
+/// Lets so many ticks of the time-stamp counter pass.
+pub fn wait_ticks(ticks: u64) {
+    let start = time_stamp();
+    while time_stamp().wrapping_sub(start) < ticks {
+        relax();
+    }
+}
+
 /// Takes interrupts and sleeps until one was handled; interrupts are off again afterwards.
 ///
 /// STI holds interrupts back for one more instruction, so none can slip in between the two [SDM2 STI].

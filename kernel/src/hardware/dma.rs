@@ -1,8 +1,8 @@
 //! Memory that devices read and write by themselves.
 
+use crate::memory::copy::copy_volatile;
 use crate::memory::{FrameError, Frames, physical};
 use base::HostPhysical;
-use core::arch::asm;
 use core::sync::atomic::{Ordering, fence};
 
 /// A piece of memory shared with a device, in one physical piece.
@@ -57,28 +57,5 @@ impl DmaMemory {
 
     fn inside(&self, offset: usize, bytes: usize) -> Option<*mut u8> {
         (offset.checked_add(bytes)? <= self.bytes).then(|| physical::pointer(self.at).wrapping_add(offset))
-    }
-}
-
-/// Copies between memory that somebody else may touch and memory that is ours. Copies of 2, 4 and 8 bytes
-/// are one access on each side, so single where naturally aligned [SDM3A 9.1.1]; longer ones go in ascending
-/// order.
-///
-/// # Safety
-/// Both ranges must be mapped, and no safe reference may cover the shared one.
-pub unsafe fn copy_volatile(from: *const u8, into: *mut u8, bytes: usize) {
-    // SAFETY: the caller's contract. Assembly, because the compiler must neither split, merge, repeat nor
-    // drop an access to memory that changes under it, and because either side may be unaligned.
-    unsafe {
-        match bytes {
-            8 => asm!("mov {t}, [{f}]", "mov [{i}], {t}", t = out(reg) _, f = in(reg) from, i = in(reg) into,
-                options(nostack, preserves_flags)),
-            4 => asm!("mov {t:e}, [{f}]", "mov [{i}], {t:e}", t = out(reg) _, f = in(reg) from,
-                i = in(reg) into, options(nostack, preserves_flags)),
-            2 => asm!("mov {t:x}, [{f}]", "mov [{i}], {t:x}", t = out(reg) _, f = in(reg) from,
-                i = in(reg) into, options(nostack, preserves_flags)),
-            _ => asm!("rep movsb", inout("rcx") bytes => _, inout("rsi") from => _, inout("rdi") into => _,
-                options(nostack, preserves_flags)),
-        }
     }
 }

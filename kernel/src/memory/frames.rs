@@ -34,33 +34,61 @@ pub enum FrameError {
     },
 }
 
+/// Most pieces that are remembered.
+const PIECES: usize = 128;
+
 #[derive(Clone, Copy)]
 struct Free {
     start: u64,
     end: u64,
 }
 
+impl Free {
+    fn bytes(&self) -> u64 {
+        self.end - self.start
+    }
+}
+
 /// The machine's free memory. Nothing is ever given back: assignment is static.
 pub struct Frames {
-    free: heapless::Vec<Free, 128>,
+    free: heapless::Vec<Free, PIECES>,
     total: u64,
     low: Option<HostPhysical>,
+    loader: u64,
 }
 
 impl Frames {
-    /// Takes over what the loader reports as usable.
+    /// Takes over what the loader reports as usable, in any order. UEFI's map has it in many pieces; those that
+    /// touch are joined, and if there are still more than fit, the largest are kept.
     pub fn new(regions: &[MemoryRegion]) -> Self {
-        let mut free = heapless::Vec::new();
-        let mut total = 0;
+        let mut free: heapless::Vec<Free, PIECES> = heapless::Vec::new();
         for region in regions.iter().filter(|r| r.kind == MemoryRegionKind::Usable) {
             let start = region.start.max(LOWEST).next_multiple_of(FRAME);
             let end = region.end & !(FRAME - 1);
-            // More pieces than fit are small change at the end of the map: leaving them out is safe.
-            if start < end && free.push(Free { start, end }).is_ok() {
-                total += end - start;
+            if start >= end {
+                continue;
+            }
+            if let Some(before) = free.last_mut().filter(|before| before.end == start) {
+                before.end = end;
+            } else if let Err(piece) = free.push(Free { start, end })
+                && let Some(smallest) = free.iter_mut().min_by_key(|kept| kept.bytes())
+                && smallest.bytes() < piece.bytes()
+            {
+                *smallest = piece;
             }
         }
-        Self { free, total, low: low_piece(regions) }
+        let loader = regions.iter().filter(|r| r.kind == MemoryRegionKind::Bootloader);
+        Self {
+            total: free.iter().map(Free::bytes).sum(),
+            free,
+            low: low_piece(regions),
+            loader: loader.map(|r| r.end - r.start).sum(),
+        }
+    }
+
+    /// Bytes that the loader has put something into that stays: the kernel, its stack and page tables, the ramdisk.
+    pub fn loader(&self) -> u64 {
+        self.loader
     }
 
     /// Four frames in one piece below 640 KiB that nobody uses: where other processors take their first steps.
@@ -75,7 +103,7 @@ impl Frames {
 
     /// Bytes not yet handed out.
     pub fn left(&self) -> u64 {
-        self.free.iter().map(|f| f.end - f.start).sum()
+        self.free.iter().map(Free::bytes).sum()
     }
 
     /// Hands out `bytes` (rounded up to frames) in one piece at a multiple of `alignment`, zeroed.
@@ -91,7 +119,7 @@ impl Frames {
             .iter()
             .enumerate()
             .filter(|(_, f)| f.start.next_multiple_of(alignment).saturating_add(bytes) <= f.end)
-            .min_by_key(|(_, f)| f.end - f.start)
+            .min_by_key(|(_, f)| f.bytes())
             .map(|(index, _)| index);
         let Some(index) = fit else {
             return Err(FrameError::Exhausted { bytes, alignment, left: self.left() });
@@ -138,6 +166,30 @@ mod tests {
             region(0x30_0000, 0x40_0000, MemoryRegionKind::Bootloader),
         ]);
         assert_eq!(frames.total(), 0x10_0000);
+        assert_eq!(frames.loader(), 0x10_0000);
+    }
+
+    #[test]
+    fn pieces_that_touch_are_one() {
+        let mut regions: Vec<MemoryRegion> = (0..1000)
+            .map(|index| 0x10_0000 + index * FRAME)
+            .map(|start| region(start, start + FRAME, MemoryRegionKind::Usable))
+            .collect();
+        assert_eq!(Frames::new(&regions).total(), 1000 * FRAME);
+        regions[500].kind = MemoryRegionKind::Bootloader;
+        let frames = Frames::new(&regions);
+        assert_eq!((frames.total(), frames.free.len()), (999 * FRAME, 2));
+    }
+
+    #[test]
+    fn of_too_many_pieces_the_largest_are_kept() {
+        // As in the maps of real machines: crumbs below 4 GiB, and nearly everything behind them.
+        let crumbs = (0..200).map(|index| 0x10_0000 + 2 * index * FRAME);
+        let mut regions: Vec<MemoryRegion> =
+            crumbs.map(|start| region(start, start + FRAME, MemoryRegionKind::Usable)).collect();
+        regions.push(region(1 << 32, 9 << 32, MemoryRegionKind::Usable));
+        let frames = Frames::new(&regions);
+        assert_eq!(frames.total(), (8 << 32) + (PIECES as u64 - 1) * FRAME);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The machine's memory: the direct map, frames, mapped device windows, stacks, and the boot-time heap.
 
+pub mod copy;
 pub mod frames;
 pub mod heap;
 mod mapping;

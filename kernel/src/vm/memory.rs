@@ -1,6 +1,6 @@
 //! A guest's memory: pinned, assigned at boot, translated by table look-up.
 
-use crate::hardware::dma::copy_volatile;
+use crate::memory::copy::copy_volatile;
 use crate::memory::physical;
 use base::{GuestMemory, GuestPhysical, HostPhysical, MemoryError};
 use core::sync::atomic::{Ordering, fence};

@@ -88,13 +88,21 @@ pub struct Vm<V: VirtualCpu> {
     /// Ticks of the time-stamp counter between an exit and the next entry, other guests' turns and idle time
     /// left out.
     ticks_outside: u64,
-    last_return: u64,
+    /// Ticks between an entry and the exit.
+    ticks_inside: u64,
+    /// The time-stamp counter at the last entry, exit or beginning of a turn.
+    last_switch: u64,
 }
 
 impl<V: VirtualCpu> Vm<V> {
     /// Its place among the guests.
     pub fn number(&self) -> usize {
         self.number
+    }
+
+    /// Bytes of its memory.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory.pieces().iter().map(|piece| piece.bytes).sum()
     }
 
     /// Counts an exit and remembers it for reports.
@@ -118,7 +126,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// The guest has executed HLT.
     pub fn halt(&mut self) {
-        if !self.has_interrupt() {
+        if !self.has_interrupt() && !self.vcpu.interrupt_waits() {
             self.halted = true;
             self.set_state(State::Idle);
         }
@@ -238,14 +246,26 @@ impl<V: VirtualCpu> Vm<V> {
         directory::publish_usage(self.number, self.exits.total(), self.run_time.as_nanos() as u64);
     }
 
-    /// The guest is entered, or has come back, at this value of the time-stamp counter.
-    pub fn note_entry(&mut self, tsc: u64) {
-        self.ticks_outside += tsc.wrapping_sub(self.last_return);
+    /// The guest's turn begins at this value of the time-stamp counter.
+    pub fn note_turn(&mut self, tsc: u64) {
+        self.last_switch = tsc;
     }
 
-    /// See [`note_entry`](Self::note_entry).
+    /// The guest is entered.
+    pub fn note_entry(&mut self, tsc: u64) {
+        self.ticks_outside += tsc.wrapping_sub(self.last_switch);
+        self.last_switch = tsc;
+    }
+
+    /// The guest has come back.
     pub fn note_return(&mut self, tsc: u64) {
-        self.last_return = tsc;
+        self.ticks_inside += tsc.wrapping_sub(self.last_switch);
+        self.last_switch = tsc;
+    }
+
+    /// Takes the ticks of the time-stamp counter that the guest itself has used since the last call.
+    pub fn take_ticks_inside(&mut self) -> u64 {
+        core::mem::take(&mut self.ticks_inside)
     }
 
     fn refresh_nics(&mut self, now: Instant) {

@@ -134,7 +134,8 @@ impl<V: VirtualCpu> Vm<V> {
             unmapped: 0,
             injected: 0,
             ticks_outside: 0,
-            last_return: 0,
+            ticks_inside: 0,
+            last_switch: 0,
         })
     }
 

@@ -66,7 +66,7 @@ fn system() -> System {
     };
     let nic = |name: &str, matches| Nic { name: name.into(), matches };
     System {
-        host: Host { log_level: LogLevel::Info },
+        host: Host { log_level: LogLevel::Info, self_test: None },
         nics: vec![
             nic("wire", NicMatch::Any),
             nic("second", NicMatch::Address { bus: 0, device: 3, function: 0 }),

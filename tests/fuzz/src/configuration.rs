@@ -13,6 +13,7 @@ const PIECES: &[&str] = &[
     "[vm]\n",
     "log_level = \"info\"\n",
     "log_level = \"loud\"\n",
+    "self_test = \"panic\"\n",
     "name = \"a\"\n",
     "name = \"b\"\n",
     "name = \"\"\n",

@@ -110,6 +110,12 @@ impl<'a> Bundle<'a> {
         &self.system
     }
 
+    /// Bytes of the whole.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// The content of a file; empty for one that the configuration does not name.
     #[must_use]
     pub fn file(&self, file: FileId) -> &'a [u8] {
@@ -197,7 +203,7 @@ mod tests {
             vnics: Vec::new(),
         };
         System {
-            host: Host { log_level: LogLevel::Info },
+            host: Host { log_level: LogLevel::Info, self_test: None },
             nics: Vec::new(),
             vms: (0..files).map(vm).collect(),
         }

@@ -40,6 +40,17 @@ pub struct System {
 pub struct Host {
     /// The least important lines that are logged.
     pub log_level: LogLevel,
+    /// How Weir breaks itself once the last guest has stopped, for the tests of its own report.
+    pub self_test: Option<SelfTest>,
+}
+
+/// A way for Weir to break itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SelfTest {
+    /// A broken invariant.
+    Panic,
+    /// An exception in its own code.
+    Exception,
 }
 
 /// How much is logged.

@@ -53,9 +53,15 @@ impl Pending {
         }
     }
 
+    /// Where each frame of the batch still goes. This, and not all there could be, is what is gone through: a switch
+    /// comes by with nothing to move far more often than with a full batch.
+    fn waiting(&self) -> &[PortSet] {
+        self.waiting.get(..self.batch.len()).unwrap_or(&self.waiting)
+    }
+
     /// Every port that some frame waits for.
     pub(crate) fn targets(&self) -> PortSet {
-        self.waiting.iter().fold(PortSet::EMPTY, |all, waiting| all.union(*waiting))
+        self.waiting().iter().fold(PortSet::EMPTY, |all, waiting| all.union(*waiting))
     }
 
     /// The frames that wait for `port`, in order of arrival.
@@ -63,7 +69,7 @@ impl Pending {
         let waits = |(index, waiting): (usize, &PortSet)| {
             waiting.contains(port).then(|| self.batch.get(index)).flatten()
         };
-        self.waiting.iter().enumerate().filter_map(waits).collect()
+        self.waiting().iter().enumerate().filter_map(waits).collect()
     }
 
     /// Takes the first `count` copies for `port` out.
@@ -76,7 +82,7 @@ impl Pending {
 
     /// Copies that still wait.
     pub(crate) fn copies(&self) -> usize {
-        self.waiting.iter().map(|waiting| waiting.len()).sum()
+        self.waiting().iter().map(|waiting| waiting.len()).sum()
     }
 
     /// Makes room for the next batch once no copy waits.

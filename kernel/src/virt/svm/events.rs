@@ -1,8 +1,9 @@
 //! Events on their way in, and what an exit says: injection, windows, interrupted delivery.
 //!
 //! External interrupts go in as virtual interrupts (V_IRQ): the processor delivers them as soon as the guest can
-//! take them, and says at the exit whether it has. EVENTINJ is for exceptions and NMIs alone: QEMU's TCG under
-//! `-icount` delivers an external interrupt from EVENTINJ twice.
+//! take them, and says at the exit whether it has. EVENTINJ is for exceptions and NMIs, and
+//! for interrupts where V_IRQ fails only: QEMU's TCG under `-icount` delivers an external interrupt from EVENTINJ
+//! twice.
 
 use super::controls::instruction;
 use super::exit::{Raw, injection, interrupted_event, parse};
@@ -23,6 +24,7 @@ const DR6_BS: u64 = 1 << 14;
 const EXIT_DEBUG_EXCEPTION: u64 = 0x41;
 const EXIT_INTR: u64 = 0x60;
 const EXIT_IRET: u64 = 0x74;
+const EXIT_HALT: u64 = 0x78;
 
 /// #DB.
 pub(super) const DEBUG_EXCEPTION: Event = Event::Exception { vector: 1, error: None };
@@ -78,6 +80,7 @@ impl Vcpu {
             decode_assists: capabilities.decode_assists,
         };
         self.note_interrupted_delivery();
+        self.overdue = self.held.is_some() && raw.code == EXIT_HALT;
         if raw.code == EXIT_INTR {
             cpu::take_interrupts();
         }
@@ -121,7 +124,17 @@ impl Vcpu {
             self.vmcb.write(GUEST_DR6, self.vmcb.read(GUEST_DR6) | DR6_BS);
             return Some(DEBUG_EXCEPTION);
         }
+        // Bochs executes an instruction before it looks at V_IRQ: behind HLT that may be CLI, time after time. Only
+        // there does a guest come to HLT with it, so what QEMU makes of EVENTINJ is no matter.
+        if event.is_none() && self.overdue && self.accepts_interrupts() {
+            return self.held.take().map(Event::Interrupt);
+        }
         event
+    }
+
+    /// True when a halted guest goes on: the interrupt that it was given comes now.
+    pub(super) fn is_woken(&self) -> bool {
+        self.overdue && self.rflags() & RFLAGS_IF != 0
     }
 
     pub(super) fn accepts_interrupts(&self) -> bool {

@@ -6,7 +6,8 @@ use super::report::Report;
 use super::value;
 use crate::{
     FileId, Host, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES, MAX_NICS, MAX_VMS, MAX_VNICS,
-    MAX_VNICS_PER_UPLINK, MOST_SHARES, Model, Nic, NicMatch, Restart, STANDARD_SHARES, System, Vm, Vnic,
+    MAX_VNICS_PER_UPLINK, MOST_SHARES, Model, Nic, NicMatch, Restart, STANDARD_SHARES, SelfTest, System, Vm,
+    Vnic,
 };
 use base::MacAddress;
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ const LOG_LEVELS: [(&str, LogLevel); 4] = [
     ("debug", LogLevel::Debug),
 ];
 const RESTARTS: [(&str, Restart); 2] = [("never", Restart::Never), ("on-crash", Restart::OnCrash)];
+const SELF_TESTS: [(&str, SelfTest); 2] = [("panic", SelfTest::Panic), ("exception", SelfTest::Exception)];
 const MODELS: [(&str, Model); 1] = [("82540EM", Model::I82540em)];
 
 /// How a card is named.
@@ -113,9 +115,10 @@ impl Reader<'_, '_> {
     }
 
     fn host(&mut self, root: &mut Fields<'_>) -> Host {
-        let mut host = Host { log_level: LogLevel::Info };
+        let mut host = Host { log_level: LogLevel::Info, self_test: None };
         if let Some(mut fields) = root.table("host", self.report) {
             host.log_level = self.word(&mut fields, "log_level", &LOG_LEVELS).unwrap_or(host.log_level);
+            host.self_test = self.word(&mut fields, "self_test", &SELF_TESTS);
             fields.finish(self.report);
         }
         host

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{FileId, LogLevel, MAX_VMS, NicMatch, Restart};
+use crate::{FileId, Host, LogLevel, MAX_VMS, NicMatch, Restart, SelfTest};
 
 /// Reads a configuration in a folder with a file `k`, which begins as a kernel does, and a file `text`.
 fn read_text(text: &str) -> Result<Configuration, Vec<String>> {
@@ -41,13 +41,13 @@ fn the_smallest_configuration_has_one_guest() {
 
 #[test]
 fn everything_that_can_be_said_is_understood() {
-    let text = "[host]\nlog_level = \"debug\"\n[[nic]]\nname = \"n0\"\npci = \"00:1f.7\"\n[[nic]]\nname = \"n1\"\nids = \"8086:100e\"\n\
+    let text = "[host]\nlog_level = \"debug\"\nself_test = \"panic\"\n[[nic]]\nname = \"n0\"\npci = \"00:1f.7\"\n[[nic]]\nname = \"n1\"\nids = \"8086:100e\"\n\
         [[vm]]\nname = \"a\"\nmemory = 128\nkernel = \"k\"\ninitrd = \"k\"\ncmdline = \"x y\"\n\
         cpu = 3\nshares = 0x100\nrestart = \"never\"\nautostart = false\n\
         [[vm.vnic]]\nmodel = \"82540EM\"\nmac = \"52:54:00:00:00:01\"\nuplink = \"n1\"\n[[vm.vnic]]\n";
     let read = read_text(text).unwrap();
     let system = &read.system;
-    assert_eq!(system.host.log_level, LogLevel::Debug);
+    assert_eq!(system.host, Host { log_level: LogLevel::Debug, self_test: Some(SelfTest::Panic) });
     assert_eq!(system.nics[0].matches, NicMatch::Address { bus: 0, device: 0x1f, function: 7 });
     assert_eq!(system.nics[1].matches, NicMatch::Ids { vendor: 0x8086, device: 0x100e });
     let vm = &system.vms[0];
@@ -84,7 +84,7 @@ fn unknown_fields_are_named_everywhere_with_the_nearest_one() {
          [[vm.vnic]]\nsurprise = {}\n",
         &[
             "weir.toml:1: speed: there is no such field: the fields here are host, nic, vm",
-            "weir.toml:3: host.log_levle: there is no such field, did you mean log_level: the fields here are log_level",
+            "weir.toml:3: host.log_levle: there is no such field, did you mean log_level: the fields here are log_level, self_test",
             "weir.toml:8: vm[0].memmory: there is no such field, did you mean memory: the fields here are name, memory, kernel",
             "weir.toml:10: vm[0].vnic[0].surprise: there is no such field: the fields here are model, mac, uplink",
         ],

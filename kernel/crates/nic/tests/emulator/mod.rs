@@ -1,6 +1,5 @@
 //! QEMU with one card, over the qtest protocol: the emulated processor stands still, and the test makes every
 //! access itself.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 mod machine;
 pub mod pci;

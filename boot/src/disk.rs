@@ -1,0 +1,58 @@
+//! A disk that UEFI starts from: GPT, one EFI system partition, in it one application under the name that
+//! firmware looks for on a medium it does not know [UEFI 2.10 3.5.1.1].
+
+use anyhow::{Context, Result};
+use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
+use gpt::disk::LogicalBlockSize;
+use std::fs::File;
+use std::io::{Cursor, Seek, SeekFrom, Write};
+use std::path::Path;
+
+const MIB: usize = 1 << 20;
+const SECTOR: u64 = 512;
+/// Both partition tables with their headers, and alignment.
+const TABLES: u64 = 64 * 1024;
+
+/// Writes the disk's image.
+pub fn write(application: &[u8], image: &Path) -> Result<()> {
+    let volume = volume(application).context("the file system cannot be made")?;
+    let mut disk = File::options().create(true).truncate(true).read(true).write(true).open(image)?;
+    let size = volume.len() as u64 + TABLES;
+    disk.set_len(size)?;
+    let start =
+        partition(&mut disk, size, volume.len() as u64).context("the partition table cannot be made")?;
+    disk.seek(SeekFrom::Start(start))?;
+    disk.write_all(&volume)?;
+    Ok(())
+}
+
+/// A FAT file system with the application.
+fn volume(application: &[u8]) -> Result<Vec<u8>> {
+    // FAT itself takes at most a hundredth, and a little; and some firmware refuses a very small one.
+    let size = (application.len() + application.len() / 64 + 2 * MIB).next_multiple_of(MIB);
+    let mut volume = Cursor::new(vec![0; size]);
+    fatfs::format_volume(&mut volume, FormatVolumeOptions::new().volume_label(*b"WEIR       "))?;
+    let files = FileSystem::new(&mut volume, FsOptions::new())?;
+    let folder = files.root_dir().create_dir("EFI")?.create_dir("BOOT")?;
+    folder.create_file("BOOTX64.EFI")?.write_all(application)?;
+    drop(folder);
+    files.unmount()?;
+    Ok(volume.into_inner())
+}
+
+/// Writes the tables, and returns where the partition begins.
+fn partition(disk: &mut File, size: u64, bytes: u64) -> Result<u64> {
+    let last = u32::try_from(size / SECTOR - 1).unwrap_or(u32::MAX);
+    gpt::mbr::ProtectiveMBR::with_lb_size(last).overwrite_lba0(disk)?;
+    let block = LogicalBlockSize::Lb512;
+    let mut table = gpt::GptConfig::new()
+        .writable(true)
+        .initialized(false)
+        .logical_block_size(block)
+        .create_from_device(Box::new(disk), None)?;
+    table.update_partitions(Default::default())?;
+    let id = table.add_partition("Weir", bytes, gpt::partition_types::EFI, 0, None)?;
+    let start = table.partitions().get(&id).context("it was just added")?.bytes_start(block)?;
+    table.write()?;
+    Ok(start)
+}

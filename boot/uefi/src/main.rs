@@ -1,0 +1,54 @@
+//! Weir as one EFI application: this file with two more sections, the kernel and the bundle, which the boot tool
+//! adds. Firmware brings all of it into memory at once, whether from a disk, by PXE, by HTTP boot or through
+//! iPXE; so nothing has to be found or fetched here, and no boot path needs code of its own.
+//!
+//! What follows ExitBootServices is the `bootloader` crate's: the kernel cannot tell this stage from the BIOS one.
+#![no_std]
+#![no_main]
+
+mod firmware;
+mod image;
+mod memory;
+
+use bootloader_boot_config::BootConfig;
+use bootloader_x86_64_common::legacy_memory_region::LegacyFrameAllocator;
+use bootloader_x86_64_common::{Kernel, SystemInfo, load_and_switch_to_kernel};
+use uefi::Status;
+use uefi::mem::memory_map::{MemoryMap, MemoryMapMut};
+
+/// Starts the kernel that travels in this file. Comes back only when there is none.
+#[uefi::entry]
+fn main() -> Status {
+    let parts = match image::parts() {
+        Ok(parts) => parts,
+        Err(error) => {
+            uefi::println!("Weir: {error}");
+            return Status::LOAD_ERROR;
+        }
+    };
+    uefi::println!("Weir: kernel {} KiB, guests {} KiB", parts.kernel.len() >> 10, parts.bundle.len() >> 10);
+    let kernel = Kernel::parse(parts.kernel);
+    let system = SystemInfo {
+        framebuffer: firmware::framebuffer(),
+        rsdp_addr: firmware::rsdp(),
+        ramdisk_addr: Some(parts.bundle.as_ptr() as u64),
+        ramdisk_len: parts.bundle.len() as u64,
+    };
+
+    // SAFETY: nothing that boot services own is in use from here on: `parts` is this image, the rest are numbers.
+    let mut map = unsafe { uefi::boot::exit_boot_services(None) };
+    map.sort();
+    let mut frames = LegacyFrameAllocator::new(map.entries().copied().map(memory::Region));
+    let tables = memory::page_tables(&mut frames, system.framebuffer.as_ref());
+    load_and_switch_to_kernel(kernel, BootConfig::default(), frames, tables, system)
+}
+
+/// Where the loader's own checks end. Once boot services are gone nothing can be said, and nothing is.
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo) -> ! {
+    uefi::println!("Weir: {info}");
+    loop {
+        x86_64::instructions::interrupts::disable();
+        x86_64::instructions::hlt();
+    }
+}

@@ -1,0 +1,43 @@
+//! Sends `frames=` frames of `bytes=` to station `to=`, `burst=` of them at a time: each burst is one write of the tail.
+//! With `wait=1` it begins when a first frame has come; `pause=` ticks of the time-stamp counter lie between bursts.
+#![no_std]
+#![no_main]
+
+use micro::e1000::{MAX_FRAME, Nic};
+use micro::{Boot, Verdict, apic, ensure, line, load, pic, processor};
+
+micro::guest!("load_send", main);
+
+fn main(boot: &Boot) -> Verdict {
+    let number = |key, otherwise| boot.command_line.number(key, otherwise);
+    let (frames, burst, bytes) = (number("frames", 1000), number("burst", 1), number("bytes", 60));
+    ensure!((14..=MAX_FRAME as u32).contains(&bytes), "bytes={bytes} is no length of a frame");
+    pic::start();
+    apic::start();
+    let mut nic = Nic::start()?;
+    let mut frame = [0; MAX_FRAME];
+    load::write_head(&mut frame, load::station(number("to", 0)), nic.mac);
+    let buffer = nic.keep(&frame);
+    line!("READY");
+    while number("wait", 0) != 0 && nic.receive(&mut frame).is_none() {
+        processor::relax();
+    }
+
+    let mut sent = 0;
+    while sent < frames {
+        let size = burst.clamp(1, nic.tx_descriptors() - 1).min(frames - sent);
+        while nic.tx_room() < size {
+            processor::take_interrupts();
+        }
+        for _ in 0..size {
+            nic.queue_from(buffer, bytes as u16);
+        }
+        nic.move_tail();
+        sent += size;
+        processor::wait_ticks(number("pause", 0).into());
+    }
+    while nic.tx_room() < nic.tx_descriptors() - 1 {
+        processor::take_interrupts();
+    }
+    Ok(())
+}

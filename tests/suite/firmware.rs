@@ -1,0 +1,106 @@
+//! What starts Weir: BIOS and UEFI from a disk, UEFI from the network by its own PXE and by iPXE; and what a machine
+//! without a serial port shows.
+
+use crate::trial_needing;
+use end_to_end::backend::Need;
+use end_to_end::machine::{Board, CardModel, Firmware, Wire};
+use end_to_end::run::STEP;
+use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, Vm, require};
+use libtest_mimic::Trial;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const MAC: &str = "52:54:00:05:00:11";
+const PROMPT: &str = "linux| / # ";
+/// Between two looks at the screen.
+const LOOK: Duration = Duration::from_millis(500);
+
+pub fn trials(backend: Backend) -> Vec<Trial> {
+    let shell = [Firmware::Bios, Firmware::Uefi, Firmware::Pxe, Firmware::Ipxe].map(|firmware| {
+        let name = format!("{}_starts_a_guest_with_a_shell", name(firmware));
+        trial_needing(backend, &[Need::Firmware(firmware), Need::Speed], name, move |test| {
+            shell(test, firmware)
+        })
+    });
+    let screen = [Firmware::Bios, Firmware::Uefi].map(|firmware| {
+        let name = format!("{}_without_a_serial_port_shows_the_log_on_the_screen", name(firmware));
+        let needs = [Need::Firmware(firmware), Need::Screen];
+        trial_needing(backend, &needs, name, move |test| screen(test, firmware))
+    });
+    shell.into_iter().chain(screen).collect()
+}
+
+fn name(firmware: Firmware) -> &'static str {
+    match firmware {
+        Firmware::Bios => "bios",
+        Firmware::Uefi => "uefi",
+        Firmware::Pxe => "uefi_pxe",
+        Firmware::Ipxe => "ipxe",
+    }
+}
+
+/// Kernel, configuration and guest arrive; the guest comes to its shell and reaches the wire. With iPXE that is the
+/// wire of the very card through which Weir was loaded.
+fn shell(test: &Test, firmware: Firmware) -> Outcome {
+    let vm = Vm::linux("linux", "console=ttyS0,115200 weir.ip=10.0.5.11/24")?.nic(MAC);
+    let mut scenario = Scenario::new(vec![vm]).on(&[CardModel::E1000]).by(firmware);
+    if firmware.is_uefi() {
+        scenario.machine.board = Board::Q35;
+    }
+    if firmware == Firmware::Ipxe {
+        scenario.machine.cards[0].wire = Wire::Server;
+    }
+    let mut run = Run::start(test, &scenario)?;
+    if firmware == Firmware::Pxe {
+        // The card that Weir came through is nobody's.
+        run.allow("NIC 00:1d.0 [1af4:1000] has no driver: not used");
+    }
+    run.expect("INFO  boot: Weir ")?;
+    run.expect("INFO  net: nic0: NIC 00:04.0")?;
+    run.expect(PROMPT)?;
+    run.shell("linux", "ping -c 1 -W 10 10.0.5.1", STEP)?;
+    run.console.type_text("poweroff -f\n")?;
+    run.finish()
+}
+
+/// The whole log, glyph by glyph; the guest's console is not there.
+fn screen(test: &Test, firmware: Firmware) -> Outcome {
+    let vm = Vm::micro("vm0", "nic_echo", "ip=10.0.5.2")?.nic(MAC);
+    let mut scenario = Scenario::new(vec![vm]).by(firmware);
+    scenario.machine.serial = false;
+    let mut run = Run::start(test, &scenario)?;
+    let rows = screen_with(&mut run, "INFO  net: nic0: link up")?;
+    require!(
+        rows[0].ends_with("no console can be reached"),
+        "the first row is not the first line: {rows:#?}"
+    );
+    for (row, text) in rows.iter().zip(["WARN  boot: no serial port answers at 0x3f8", "INFO  boot: Weir "]) {
+        require!(row.starts_with("[    0.") && row.contains(text), "\"{text}\" is not in \"{row}\"");
+    }
+    for text in ["INFO  vm: vm0: ", "INFO  net: nic0: NIC 00:04.0 [8086:100e]", "INFO  boot: memory left"] {
+        require!(rows.iter().any(|row| row.contains(text)), "no row has \"{text}\": {rows:#?}");
+    }
+    let strange: Vec<&String> = rows
+        .iter()
+        .filter(|row| row.contains(char::REPLACEMENT_CHARACTER) || row.contains("vm0| "))
+        .collect();
+    require!(strange.is_empty(), "on the screen: {strange:#?}");
+    require!(run.console.text().is_empty(), "there is no serial port, and it said {}", run.console.text());
+    Ok(())
+}
+
+/// Looks at the screen until a row has this text and the rows before it are whole.
+fn screen_with(run: &mut Run, text: &str) -> Outcome<Vec<String>> {
+    let start = Instant::now();
+    loop {
+        let rows = run.screen()?;
+        if rows.iter().any(|row| row.contains(text)) {
+            return Ok(rows);
+        }
+        if start.elapsed() > STEP {
+            let context = format!("{text} on the screen, which shows {rows:#?}");
+            return Err(Failure::Missing { text: context, limit: STEP });
+        }
+        sleep(LOOK);
+    }
+}

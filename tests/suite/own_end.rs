@@ -1,0 +1,87 @@
+//! The end of Weir itself: what it still says helps whoever has to find out why.
+
+use crate::trial;
+use end_to_end::failure::Context;
+use end_to_end::run::CLOSING_LINE;
+use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, Vm, artifacts, require};
+use libtest_mimic::Trial;
+use std::process::Command;
+
+/// What each line of the report begins with, after its time.
+const REPORT: &str = "PANIC weir: ";
+/// What `self_test` leaves in R12 before the exception.
+const MARK: &str = "r12 5e1f7e5700000012";
+const GENERAL: [&str; 15] =
+    ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rbp", "rdi", "rsi", "rdx", "rcx", "rbx", "rax"];
+
+pub fn trials(backend: Backend) -> Vec<Trial> {
+    vec![
+        trial(backend, "a_panic_of_weir_is_reported", |test| {
+            let report = end(test, "panic")?;
+            let first = &report[0];
+            require!(first.starts_with("panicked at kernel/src/self_test.rs:"), "{first}");
+            require!(first.ends_with(": the configuration asks for a panic"), "{first}");
+            check(&report, "self_test::broken_invariant")
+        }),
+        trial(backend, "an_exception_in_weir_is_reported", |test| {
+            let report = end(test, "exception")?;
+            require!(report[0].starts_with("exception 6 error 0x0 at 0xffffffff8"), "{}", report[0]);
+            require!(report.iter().any(|line| line.contains(MARK)), "there is no {MARK}");
+            check(&report, "self_test::exception")
+        }),
+    ]
+}
+
+/// Runs two guests to their end, and then Weir to its own; the lines of its report.
+fn end(test: &Test, kind: &'static str) -> Outcome<Vec<String>> {
+    let vms = vec![Vm::micro("left", "hello", "")?, Vm::micro("right", "timer", "")?];
+    let mut run = Run::start(test, &Scenario::new(vms).free().self_test(kind))?;
+    run.allow(REPORT);
+    run.expect(CLOSING_LINE)?;
+    run.expect("PANIC weir: stopped")?;
+    let text = run.console.text();
+    let report = text.lines().skip_while(|line| !line.contains(REPORT));
+    Ok(report.map(|line| line.split_once(REPORT).map_or(line, |(_, said)| said).to_owned()).collect())
+}
+
+/// What every report has: registers, a backtrace that leads from `innermost` to the boot, the end of the log, and
+/// the last exits of each guest.
+fn check(report: &[String], innermost: &str) -> Outcome {
+    let section = |title: &str| {
+        let start = report.iter().position(|line| line == title).map_or(report.len(), |at| at + 1);
+        report[start..].iter().take_while(|line| line.starts_with(' ')).collect::<Vec<_>>()
+    };
+    for register in GENERAL.iter().chain(&["cr2", "cr3"]) {
+        require!(report.iter().any(|line| shows(line, register)), "register {register} is missing");
+    }
+    let calls = symbols(report)?;
+    for function in [innermost, "boot::start"] {
+        require!(calls.contains(function), "{function} is not in the backtrace: {calls}");
+    }
+    let log = section("the end of the log:");
+    require!(log.last().is_some_and(|line| line.contains(CLOSING_LINE)), "the log ends otherwise: {log:?}");
+    let exits = section("the last exits:");
+    for guest in ["  guest 0 ", "  guest 1 "] {
+        require!(exits.iter().any(|line| line.starts_with(guest)), "no exit of{guest}in {exits:?}");
+    }
+    Ok(())
+}
+
+/// True when a line has the register with its 16 digits.
+fn shows(line: &str, register: &str) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    words.windows(2).any(|pair| pair[0] == register && pair[1].len() == 16)
+}
+
+/// The calls of the backtrace by name, innermost first, as the line of the report says how to get them.
+fn symbols(report: &[String]) -> Outcome<String> {
+    let words = report.iter().find_map(|line| line.strip_prefix("backtrace: addr2line -fipe weir.elf "));
+    let words = words.ok_or_else(|| Failure::Wrong("there is no backtrace".into()))?;
+    let output = Command::new("addr2line")
+        .arg("-Cfipe")
+        .arg(artifacts::kernel()?)
+        .args(words.split(' '))
+        .output()
+        .context("starting addr2line")?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

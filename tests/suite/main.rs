@@ -59,9 +59,9 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(network::trials(backend));
         trials.extend(shell::trials(backend));
         trials.extend(cards::trials(backend));
-        trials.extend(firmware::trials(backend));
         trials.extend(cable::trials(backend));
         trials.extend(own_end::trials(backend));
+        trials.extend(firmware::trials(backend));
     }
     trials.extend(last);
     trials

@@ -48,6 +48,11 @@ pub fn send(bytes: &[u8]) -> usize {
     }
 }
 
+/// True when a typed byte waits in the port.
+pub fn waiting() -> bool {
+    PORT.lock().as_mut().is_some_and(|port| status(port).contains(LSR::DATA_READY))
+}
+
 /// The next byte typed at the other end.
 pub fn receive() -> Option<u8> {
     let mut port = PORT.lock();

@@ -78,8 +78,12 @@ impl Frames {
             }
         }
         let loader = regions.iter().filter(|r| r.kind == MemoryRegionKind::Bootloader);
-        let total = free.iter().map(Free::bytes).sum();
-        Self { free, total, low: low_piece(regions), loader: loader.map(|r| r.end - r.start).sum() }
+        Self {
+            total: free.iter().map(Free::bytes).sum(),
+            free,
+            low: low_piece(regions),
+            loader: loader.map(|r| r.end - r.start).sum(),
+        }
     }
 
     /// Bytes that the loader has put something into that stays: the kernel, its stack and page tables, the ramdisk.

@@ -164,7 +164,7 @@ impl Vcpu {
     fn end_step(&mut self, step: Step, raw: &Raw) -> Exit {
         let over = raw.code == EXIT_DEBUG_EXCEPTION;
         // IRET has loaded the guest's own TF.
-        if !step.guest_steps && !(over && step.iret) {
+        if !(step.guest_steps || over && step.iret) {
             self.set_rflags(self.rflags() & !RFLAGS_TF);
         }
         if !over {

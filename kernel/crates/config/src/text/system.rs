@@ -23,6 +23,8 @@ const LEAST_MEMORY: u64 = 16 << 20;
 const MOST_MEMORY: u64 = 1 << 40;
 const LONGEST_NAME: usize = 16;
 
+/// What the lines of Weir's shell begin with, as a guest's do with its name.
+const SHELL: &str = "weir";
 const NAME: &str = "1 to 16 letters, digits, '-' and '_'";
 const PCI: &str = "bus:device.function in hexadecimal, like \"00:03.0\"";
 const IDS: &str = "vendor:device in hexadecimal, like \"8086:100e\"";
@@ -132,6 +134,13 @@ impl Reader<'_, '_> {
         let sound = (1..=LONGEST_NAME).contains(&field.value.len()) && field.value.chars().all(valid);
         if !sound {
             field.wrong(self.report, format!("\"{}\" is no name: {NAME}", field.value.escape_debug()));
+        }
+        let sound = sound && field.value != SHELL;
+        if field.value == SHELL {
+            field.wrong(
+                self.report,
+                format!("\"{SHELL}\" is how the shell calls itself: another name is needed"),
+            );
         }
         let unique = self.unique(what, &field, field.value.into());
         if sound && unique { Ok(field.value.into()) } else { Err(field.value.into()) }

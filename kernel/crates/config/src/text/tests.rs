@@ -59,6 +59,14 @@ fn everything_that_can_be_said_is_understood() {
 }
 
 #[test]
+fn the_shell_keeps_its_name_for_itself() {
+    assert_mistakes(
+        "[[vm]]\nname = \"weir\"\nmemory = 64\nkernel = \"k\"\n",
+        &["weir.toml:2: vm[0].name: \"weir\" is how the shell calls itself"],
+    );
+}
+
+#[test]
 fn every_mistake_is_named_with_its_line_and_field() {
     assert_mistakes(
         "[[nic]]\nname = \"n 0\"\npci = \"0:20.0\"\n[[vm]]\nname = \"a\"\nmemory = 63\nkernel = \"gone\"\n\

@@ -30,11 +30,10 @@ impl Network {
 
     /// Every vNIC, in the order of the guests, with its number there.
     pub fn vnics(&self) -> impl Iterator<Item = (usize, &VnicSlot)> {
-        let numbered = self.vnics.iter().scan((usize::MAX, 0), |(guest, next), slot| {
+        self.vnics.iter().scan((usize::MAX, 0), |(guest, next), slot| {
             (*guest, *next) = if *guest == slot.guest { (*guest, *next + 1) } else { (slot.guest, 0) };
             Some((*next, &**slot))
-        });
-        numbered
+        })
     }
 
     /// What the switch has counted at the port of a vNIC.

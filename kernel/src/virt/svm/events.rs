@@ -164,7 +164,8 @@ impl Vcpu {
     fn end_step(&mut self, step: Step, raw: &Raw) -> Exit {
         let over = raw.code == EXIT_DEBUG_EXCEPTION;
         // IRET has loaded the guest's own TF.
-        if !step.guest_steps && !(over && step.iret) {
+        let flag_is_the_guests = step.guest_steps || over && step.iret;
+        if !flag_is_the_guests {
             self.set_rflags(self.rflags() & !RFLAGS_TF);
         }
         if !over {

@@ -20,7 +20,7 @@ fn main(boot: &Boot) -> Verdict {
     let buffer = nic.keep(&frame);
     line!("READY");
     while number("wait", 0) != 0 && nic.receive(&mut frame).is_none() {
-        processor::relax();
+        processor::sleep();
     }
 
     let mut sent = 0;

@@ -107,9 +107,9 @@ fn shares_of_a_core_hold(test: &Test) -> Outcome {
     power_off(&mut run)
 }
 
-/// A guest spins while two others exchange datagrams, each answered for.
-fn spinning_beside(test: &Test, cpus: u32) -> Outcome {
-    let blast = format!("ip={SECOND} peer={FIRST} count={COUNT} window=32");
+/// A machine of so many processors on which a guest spins while another sends datagrams to a third.
+fn beside_a_spinner(test: &Test, cpus: u32, load: &str) -> Outcome<Run> {
+    let blast = format!("ip={SECOND} peer={FIRST} {load}");
     let vms = vec![
         Vm::micro("spinner", "spin", "for=ever")?,
         Vm::micro("sink", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
@@ -117,7 +117,12 @@ fn spinning_beside(test: &Test, cpus: u32) -> Outcome {
     ];
     let mut scenario = Scenario::new(vms);
     scenario.machine.cpus = cpus;
-    let mut run = Run::start(test, &scenario)?;
+    Run::start(test, &scenario)
+}
+
+/// A guest spins while two others exchange datagrams, each answered for.
+fn spinning_beside(test: &Test, cpus: u32) -> Outcome {
+    let mut run = beside_a_spinner(test, cpus, &format!("count={COUNT} window=32"))?;
     run.expect("spinner| 1 s")?;
     let both = ["source| PASS nic_blast", "sink| PASS nic_sink"];
     while !both.iter().all(|verdict| run.console.count(verdict) == 1) {
@@ -152,15 +157,7 @@ fn soak_seconds() -> u32 {
 /// paused for a while. Nothing gets lost, and no processor time either.
 fn three_guests(test: &Test, cpus: u32) -> Outcome {
     let count = soak_seconds() * 20;
-    let blast = format!("ip={SECOND} peer={FIRST} count={count} window=32 gap=5");
-    let vms = vec![
-        Vm::micro("spinner", "spin", "for=ever")?,
-        Vm::micro("sink", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
-        Vm::micro("source", "nic_blast", &blast)?.nic(SECOND_MAC),
-    ];
-    let mut scenario = Scenario::new(vms);
-    scenario.machine.cpus = cpus;
-    let mut run = Run::start(test, &scenario)?;
+    let mut run = beside_a_spinner(test, cpus, &format!("count={count} window=32 gap=5"))?;
     run.expect("sink| READY")?;
     require!(answers(FIRST, STEP)?, "no answer to ping to begin with");
     let pinger = Pinger::start(FIRST, STEP)?;

@@ -126,6 +126,19 @@ impl Run {
         self.console.wait_for(text, limit)
     }
 
+    /// Waits for a text that may come, or have come, before or behind the one last waited for: guests that run side by
+    /// side speak in no order.
+    ///
+    /// # Errors
+    /// As [`Console::wait_for`].
+    pub fn expect_in_any_order(&mut self, text: &str) -> Outcome {
+        // What comes after the count is behind all that was found.
+        if self.console.count(text) == 0 {
+            self.expect(text)?;
+        }
+        Ok(())
+    }
+
     /// Declares lines that are trouble elsewhere, and are what this test is about.
     pub fn allow(&mut self, text: &str) {
         self.console.allow(text);

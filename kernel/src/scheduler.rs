@@ -19,6 +19,9 @@ use schedule::{RunQueue, SLICE};
 
 /// How often the serial port is fed while output waits: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
+/// How long a guest runs at least before its next exit for time: one that sets a timer to go off faster than Weir
+/// gets round would otherwise never execute an instruction again.
+const SHORTEST_RUN: Duration = Duration::from_micros(20);
 /// How often frames are moved in one go, when moving them makes room for more.
 const ROUNDS: usize = 2;
 /// How long the other cores are given to end.
@@ -208,7 +211,7 @@ impl<V: VirtualCpu> Scheduler<V> {
                 break;
             }
             let due = if contended { self.due.min(end) } else { self.due };
-            let (exit, effects) = self.enter(index, due - now);
+            let (exit, effects) = self.enter(index, (due - now).max(SHORTEST_RUN));
             now = clock::now();
             self.charge(index, now - charged);
             charged = now;

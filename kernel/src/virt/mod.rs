@@ -117,10 +117,6 @@ pub trait VirtualCpu: Sized + 'static {
     /// True when an external interrupt can be delivered: RFLAGS.IF, and no shadow.
     fn interruptible(&self) -> bool;
 
-    /// True when an interrupt that it was given has not been delivered though the guest has halted since: it wakes
-    /// the guest.
-    fn interrupt_waits(&self) -> bool;
-
     /// True when an NMI can be delivered.
     fn nmi_ready(&self) -> bool;
 

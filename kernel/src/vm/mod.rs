@@ -126,7 +126,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// The guest has executed HLT.
     pub fn halt(&mut self) {
-        if !self.has_interrupt() && !self.vcpu.interrupt_waits() {
+        if !self.has_interrupt() {
             self.halted = true;
             self.set_state(State::Idle);
         }

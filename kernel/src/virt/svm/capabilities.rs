@@ -44,11 +44,20 @@ pub struct Capabilities {
     pub avic: bool,
     /// Nested tables can map 1 GiB at once.
     pub one_gib: bool,
+    /// An external interrupt of EVENTINJ may be delivered twice: QEMU's TCG, under `-icount`.
+    pub repeats_injection: bool,
 }
 
 /// True when the processor has SVM, whether or not firmware has left it usable.
 pub fn present() -> bool {
     cpu::cpuid(LARGEST_EXTENDED, 0).eax >= SVM_FEATURES && cpu::cpuid(FEATURES, 0).ecx & ECX_SVM != 0
+}
+
+/// True on the processor that QEMU emulates by itself: its signature where hypervisors have theirs.
+fn is_tcg() -> bool {
+    let leaf = cpu::cpuid(0x4000_0000, 0);
+    let hypervisor = cpu::cpuid(1, 0).ecx & 1 << 31 != 0;
+    hypervisor && [leaf.ebx, leaf.ecx, leaf.edx].map(u32::to_le_bytes).as_flattened() == b"TCGTCGTCGTCG"
 }
 
 impl Capabilities {
@@ -68,7 +77,8 @@ impl Capabilities {
                 },
             });
         }
-        Self::from_leaf(leaf.ebx, leaf.edx, cpu::cpuid(FEATURES, 0).edx)
+        let capabilities = Self::from_leaf(leaf.ebx, leaf.edx, cpu::cpuid(FEATURES, 0).edx)?;
+        Ok(Self { repeats_injection: is_tcg(), ..capabilities })
     }
 
     /// From EBX and EDX of leaf 8000_000Ah, and EDX of 8000_0001h.
@@ -88,6 +98,7 @@ impl Capabilities {
             flush_by_asid: has(feature::FLUSH_BY_ASID),
             avic: has(feature::AVIC),
             one_gib: extended & EDX_1G != 0,
+            repeats_injection: false,
         })
     }
 }

@@ -1,9 +1,8 @@
 //! Events on their way in, and what an exit says: injection, windows, interrupted delivery.
 //!
-//! External interrupts go in as virtual interrupts (V_IRQ): the processor delivers them as soon as the guest can
-//! take them, and says at the exit whether it has. EVENTINJ is for exceptions and NMIs, and
-//! for interrupts where V_IRQ fails only: QEMU's TCG under `-icount` delivers an external interrupt from EVENTINJ
-//! twice.
+//! EVENTINJ delivers before the first instruction, as the manual says, so an external interrupt that the guest can
+//! take goes in by it. Under QEMU's TCG, which may deliver that twice, it goes in as a virtual interrupt (V_IRQ), which the
+//! processor delivers as soon as the guest can take it; so does, everywhere, one that the guest cannot take yet.
 
 use super::controls::instruction;
 use super::exit::{Raw, injection, interrupted_event, parse};
@@ -24,7 +23,6 @@ const DR6_BS: u64 = 1 << 14;
 const EXIT_DEBUG_EXCEPTION: u64 = 0x41;
 const EXIT_INTR: u64 = 0x60;
 const EXIT_IRET: u64 = 0x74;
-const EXIT_HALT: u64 = 0x78;
 
 /// #DB.
 pub(super) const DEBUG_EXCEPTION: Event = Event::Exception { vector: 1, error: None };
@@ -80,7 +78,6 @@ impl Vcpu {
             decode_assists: capabilities.decode_assists,
         };
         self.note_interrupted_delivery();
-        self.overdue = self.held.is_some() && raw.code == EXIT_HALT;
         if raw.code == EXIT_INTR {
             cpu::take_interrupts();
         }
@@ -124,17 +121,10 @@ impl Vcpu {
             self.vmcb.write(GUEST_DR6, self.vmcb.read(GUEST_DR6) | DR6_BS);
             return Some(DEBUG_EXCEPTION);
         }
-        // Bochs executes an instruction before it looks at V_IRQ: behind HLT that may be CLI, time after time. Only
-        // there does a guest come to HLT with it, so what QEMU makes of EVENTINJ is no matter.
-        if event.is_none() && self.overdue && self.accepts_interrupts() {
+        if event.is_none() && !self.operation.capabilities.repeats_injection && self.accepts_interrupts() {
             return self.held.take().map(Event::Interrupt);
         }
         event
-    }
-
-    /// True when a halted guest goes on: the interrupt that it was given comes now.
-    pub(super) fn is_woken(&self) -> bool {
-        self.overdue && self.rflags() & RFLAGS_IF != 0
     }
 
     pub(super) fn accepts_interrupts(&self) -> bool {

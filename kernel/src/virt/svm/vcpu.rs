@@ -47,8 +47,6 @@ pub struct Vcpu {
     pub(super) interrupted: Option<Event>,
     /// An external interrupt that the processor delivers when the guest can take it.
     pub(super) held: Option<u8>,
-    /// The guest came to HLT before the processor delivered it.
-    pub(super) overdue: bool,
     /// Virtual interrupt fields as they are in the VMCB.
     pub(super) virtual_interrupt: (u32, u8),
     /// Intercepts that are on for a moment.
@@ -92,7 +90,6 @@ impl VirtualCpu for Vcpu {
             cr0_shadow: 0,
             interrupted: None,
             held: None,
-            overdue: false,
             virtual_interrupt: (0, 0),
             windows: 0,
             nmi_blocked: false,
@@ -112,7 +109,6 @@ impl VirtualCpu for Vcpu {
         self.registers = Registers::default();
         (self.cr4_shadow, self.cr0_shadow) = (0, 0);
         (self.interrupted, self.held, self.virtual_interrupt) = (None, None, (0, 0));
-        self.overdue = false;
         self.windows = 0;
         (self.nmi_blocked, self.step, self.stepped) = (false, None, false);
         self.msrs = msrs::switched();
@@ -241,10 +237,6 @@ impl VirtualCpu for Vcpu {
 
     fn interruptible(&self) -> bool {
         self.interrupted.is_none() && self.held.is_none() && self.accepts_interrupts()
-    }
-
-    fn interrupt_waits(&self) -> bool {
-        self.is_woken()
     }
 
     fn nmi_ready(&self) -> bool {

@@ -212,11 +212,6 @@ impl VirtualCpu for Vcpu {
         self.interrupted.is_none() && self.accepts_interrupts()
     }
 
-    fn interrupt_waits(&self) -> bool {
-        // What is injected is delivered before the first instruction, or the exit says that it was not.
-        false
-    }
-
     fn nmi_ready(&self) -> bool {
         let blocking = BLOCKING_BY_STI | BLOCKING_BY_MOV_SS | BLOCKING_BY_NMI;
         self.interrupted.is_none() && self.vmcs.read(GUEST_INTERRUPTIBILITY) & blocking == 0

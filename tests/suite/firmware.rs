@@ -1,6 +1,7 @@
 //! What starts Weir: BIOS and UEFI from a disk, UEFI from the network by its own PXE and by iPXE; and what a machine
 //! without a serial port shows.
 
+use crate::linux::BOOT;
 use crate::trial_needing;
 use end_to_end::backend::Need;
 use end_to_end::machine::{Board, CardModel, Firmware, Wire};
@@ -56,8 +57,8 @@ fn shell(test: &Test, firmware: Firmware) -> Outcome {
         run.allow("NIC 00:1d.0 [1af4:1000] has no driver: not used");
     }
     run.expect("INFO  boot: Weir ")?;
-    run.expect("INFO  net: nic0: NIC 00:04.0")?;
-    run.expect(PROMPT)?;
+    run.expect("[8086:100e] driver e1000 MAC 52:54:00:00:00:01")?;
+    run.expect_within(PROMPT, BOOT)?;
     run.shell("linux", "ping -c 1 -W 10 10.0.5.1", STEP)?;
     run.console.type_text("poweroff -f\n")?;
     run.finish()

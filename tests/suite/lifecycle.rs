@@ -1,7 +1,8 @@
 //! Guests that share processors, and their lives: shares, pause and resume, stop and restart, crash and return.
 
 use crate::misbehaviour::stop;
-use crate::trial;
+use crate::{trial, trial_needing};
+use end_to_end::backend::Need;
 use end_to_end::pinger::{Pinger, answers, ping};
 use end_to_end::run::STEP;
 use end_to_end::{Backend, Outcome, Run, Scenario, Test, Vm, require};
@@ -31,8 +32,9 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
         trial(backend, "three_guests_share_four_cores", |test| three_guests(test, 4)),
         trial(backend, "a_paused_guest_resumes_with_its_network", a_paused_guest_resumes_with_its_network),
         trial(backend, "a_guest_is_stopped_started_and_restarted", a_guest_is_stopped_started_and_restarted),
-        trial(
+        trial_needing(
             backend,
+            &[Need::Shutdown],
             "a_guest_that_crashes_comes_back_ever_later",
             a_guest_that_crashes_comes_back_ever_later,
         ),

@@ -1,6 +1,7 @@
 //! A guest that breaks the rules is reported, and the guest beside it does not notice: its ping never misses.
 
-use crate::trial;
+use crate::{trial, trial_needing};
+use end_to_end::backend::Need;
 use end_to_end::failure::Context;
 use end_to_end::pinger::{Pinger, answers};
 use end_to_end::run::STEP;
@@ -29,7 +30,7 @@ enum End {
 
 pub fn trials(backend: Backend) -> Vec<Trial> {
     vec![
-        trial(backend, "triple_fault_beside_another", |test| {
+        trial_needing(backend, &[Need::Shutdown], "triple_fault_beside_another", |test| {
             beside(test, "triple_fault", End::Stopped("triple fault"))
         }),
         trial(backend, "tail_beyond_ring_beside_another", |test| {

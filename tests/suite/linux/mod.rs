@@ -15,7 +15,8 @@ use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
-use steps::{BOOT, STEPS};
+pub use steps::BOOT;
+use steps::STEPS;
 use transfer::{TCP_BYTES, TRANSFER};
 
 const GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 11);

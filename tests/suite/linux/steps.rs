@@ -14,10 +14,13 @@ pub const BOOT: Duration = Duration::from_secs(1200);
 
 /// Warnings that the same kernel prints without Weir as well: on QEMU 7.2 (`-M pc`), and on Bochs 2.7 with this
 /// processor model.
-const PLAIN_WARNINGS: [&str; 3] = [
+const PLAIN_WARNINGS: [&str; 5] = [
     "tsc: Unable to calibrate against PIT",
     "fail to add MMCONFIG information, can't access extended PCI",
     "RETBleed: WARNING: Spectre v2 mitigation leaves CPU vulnerable to RETBleed attacks",
+    // Of AMD's first Zen: on QEMU 10.0 with `-cpu EPYC-v1`.
+    "Speculative Return Stack Overflow: IBPB-extending microcode not applied!",
+    "Speculative Return Stack Overflow: WARNING: See https://kernel.org/doc/html/latest/admin-guide/hw-vuln/srso.html",
 ];
 
 /// A step: name, what the backend must have for it, and what is done.

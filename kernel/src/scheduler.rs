@@ -129,7 +129,6 @@ impl<V: VirtualCpu> Scheduler<V> {
 
     /// What does not depend on a guest's exits: time, wire, console.
     fn housekeeping(&mut self, now: Instant) {
-        interrupts::take(interrupts::TIMER_VECTOR);
         interrupts::take(interrupts::WAKE_VECTOR);
         for vm in &mut self.vms {
             vm.advance(now);

@@ -40,6 +40,8 @@ pub enum Need {
     JumboFromWire,
     /// A guest's triple fault ends the guest.
     Shutdown,
+    /// An interrupt of the machine ends the run of a guest that has interrupts off.
+    InterruptWhileOff,
     /// A few Linux guests start in minutes; for what is tested elsewhere with the same code of Weir.
     Speed,
 }
@@ -138,6 +140,9 @@ impl Backend {
             Need::JumboFromWire => is_bochs.then_some("Bochs takes no frame over 1514 bytes from a tap"),
             Need::Shutdown => (self == Self::BochsSvm)
                 .then_some("Bochs 2.7 ends itself at a guest's triple fault, though SVM intercepts it"),
+            Need::InterruptWhileOff => (self == Self::BochsSvm).then_some(
+                "Bochs 2.7 takes no interrupt while a guest runs that was entered with RFLAGS.IF clear",
+            ),
             Need::Speed => (self == Self::BochsSvm)
                 .then_some("too slow for every run: qemu-svm has the same code, bochs-vtx the same emulator"),
         }

@@ -112,8 +112,9 @@ fn shares_of_a_core_hold(test: &Test) -> Outcome {
 /// A machine of so many processors on which a guest spins while another sends datagrams to a third.
 fn beside_a_spinner(test: &Test, cpus: u32, load: &str) -> Outcome<Run> {
     let blast = format!("ip={SECOND} peer={FIRST} {load}");
+    let interrupts = if test.backend.lacks(Need::InterruptWhileOff).is_some() { "on" } else { "off" };
     let vms = vec![
-        Vm::micro("spinner", "spin", "for=ever")?,
+        Vm::micro("spinner", "spin", &format!("for=ever interrupts={interrupts}"))?,
         Vm::micro("sink", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
         Vm::micro("source", "nic_blast", &blast)?.nic(SECOND_MAC),
     ];

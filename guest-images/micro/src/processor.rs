@@ -88,6 +88,21 @@ pub fn set_cr4(bits: u64) {
     unsafe { asm!("mov cr4, {}", in(reg) read_cr4() | bits, options(nostack, preserves_flags)) }
 }
 
+/// Reads control register 8, the task priority's upper half.
+#[must_use]
+pub fn read_cr8() -> u64 {
+    let value;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, cr8", out(reg) value, options(nomem, nostack, preserves_flags)) }
+    value
+}
+
+/// Sets control register 8.
+pub fn write_cr8(value: u64) {
+    // SAFETY: holds interrupts back or lets them through, as the guest wants.
+    unsafe { asm!("mov cr8, {}", in(reg) value, options(nostack, preserves_flags)) }
+}
+
 /// Sets extended control register 0, the mask of enabled state [SDM1 13.3].
 pub fn set_xcr0(mask: u64) {
     // SAFETY: the guests set only state that CPUID leaf 0DH lists.

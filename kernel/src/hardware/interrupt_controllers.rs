@@ -214,6 +214,12 @@ pub fn wake_in(nanos: u64) {
     start_timer(nanos);
 }
 
+/// The timer has interrupted. It may be ahead of the time-stamp counter it was set by, being the coarser clock: whoever
+/// took it for armed then would wait for ever.
+pub(super) fn timer_expired() {
+    WAKE.here().store(0, Ordering::Relaxed);
+}
+
 fn start_timer(nanos: u64) {
     let count = u128::from(nanos) * u128::from(timer_hz()) / 1_000_000_000;
     write(TIMER_INITIAL, u32::try_from(count).unwrap_or(u32::MAX).max(1));

@@ -12,7 +12,7 @@ use x86_64::structures::idt::InterruptDescriptorTable;
 
 /// First vector that is not an exception [SDM3A 7.2].
 pub const FIRST_INTERRUPT: u8 = 32;
-/// Wakes an idle processor when the next deadline is due.
+/// Ends an idle processor's wait, or a guest's run, when the next deadline is due. Nothing else comes of it.
 pub const TIMER_VECTOR: u8 = 0x40;
 /// The serial port has a byte.
 pub const SERIAL_VECTOR: u8 = 0x41;
@@ -164,7 +164,11 @@ pub fn note(vector: u8) {
     if vector == SPURIOUS_VECTOR {
         return; // not acknowledged [SDM3A 11.9]
     }
-    PENDING.here()[usize::from(vector / 32)].fetch_or(1 << (vector % 32), Ordering::Relaxed);
+    if vector == TIMER_VECTOR {
+        interrupt_controllers::timer_expired();
+    } else {
+        PENDING.here()[usize::from(vector / 32)].fetch_or(1 << (vector % 32), Ordering::Relaxed);
+    }
     interrupt_controllers::end_of_interrupt();
 }
 

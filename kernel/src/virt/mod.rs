@@ -34,6 +34,8 @@ pub struct Entry {
     pub interrupt_window: bool,
     /// Come back as soon as the guest can take an NMI.
     pub nmi_window: bool,
+    /// CR8, for processors on which reads of it do not exit.
+    pub task_priority: u8,
     /// Come back after so many ticks of the time-stamp counter.
     pub ticks: u64,
 }

@@ -139,7 +139,9 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// What to enter the guest with: the next event it can take, or a window for one it cannot take yet.
     pub fn prepare_entry(&mut self, ticks: u64) -> Entry {
-        let mut entry = Entry { inject: None, interrupt_window: false, nmi_window: false, ticks };
+        let task_priority = self.pc.interrupts().task_priority(BOOT_VCPU);
+        let mut entry =
+            Entry { inject: None, interrupt_window: false, nmi_window: false, task_priority, ticks };
         if let Some(fault) = self.fault.take() {
             entry.inject = Some(fault);
         } else if self.pc.interrupts().nmi_pending(BOOT_VCPU) {

@@ -28,7 +28,13 @@ fn main(_: &Boot) -> Verdict {
     processor::take_interrupts();
     ensure!(trap::count(SECOND) == 1, "priority: the higher vector was not taken");
     ensure!(trap::count(FIRST) == 1, "priority: the lower vector was taken");
-    apic::write(Register::TaskPriority, 0);
+    ensure!(
+        processor::read_cr8() == 6,
+        "CR8 is {}, not bits 7:4 of the task priority",
+        processor::read_cr8()
+    );
+    processor::write_cr8(0);
+    ensure!(apic::read(Register::TaskPriority) == 0, "CR8 does not set the task priority");
     processor::take_interrupts();
     ensure!(trap::count(FIRST) == 2, "priority: the lower vector was lost");
     line!("xAPIC");

@@ -1,5 +1,5 @@
 //! Never sleeps: counts for `seconds=` of its time-stamp counter with interrupts off, or, with `for=ever`, until it
-//! is stopped from outside, and says every second how far it has come.
+//! is stopped from outside, and says every second how far it has come. With `interrupts=on` it takes interrupts meanwhile.
 #![no_std]
 #![no_main]
 
@@ -30,6 +30,7 @@ fn ticks_per_second() -> u64 {
 fn main(boot: &Boot) -> Verdict {
     let seconds = boot.command_line.number("seconds", 2);
     let for_ever = boot.command_line.value("for") == Some("ever");
+    let interrupts = boot.command_line.value("interrupts") == Some("on");
     let second = ticks_per_second();
     let (mut rounds, mut passed) = (0u64, 0);
     let start = processor::time_stamp();
@@ -37,6 +38,9 @@ fn main(boot: &Boot) -> Verdict {
         let end = start + second * u64::from(passed + 1);
         while processor::time_stamp() < end {
             rounds += 1;
+            if interrupts {
+                processor::take_interrupts();
+            }
         }
         passed += 1;
         if for_ever {

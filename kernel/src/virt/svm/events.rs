@@ -44,7 +44,8 @@ impl Vcpu {
             None if entry.interrupt_window => (V_IRQ | V_PRIORITY, 0, instruction::VINTR),
             None => (0, 0, 0),
         };
-        let virtual_interrupt = INTERRUPTS_MASKED | interrupt;
+        // V_TPR, the field's lowest bits: what CR8 reads as without an exit, as under QEMU 10.0 [APM2 15.21.2].
+        let virtual_interrupt = INTERRUPTS_MASKED | interrupt | u32::from(entry.task_priority);
         if self.virtual_interrupt != (virtual_interrupt, vector) {
             self.virtual_interrupt = (virtual_interrupt, vector);
             self.vmcb.write(VIRTUAL_INTERRUPT, virtual_interrupt);

@@ -1,7 +1,8 @@
 //! From the loader's hand-over to the first guest instruction. The only file that names the loader.
 
-use crate::hardware::interrupt_controllers::IoApics;
-use crate::hardware::{acpi, clock, cores, cpu, descriptors, interrupt_controllers, interrupts, pci, power};
+use crate::hardware::{
+    acpi, clock, cores, cpu, descriptors, interrupt_controllers, interrupts, io_apic, pci, power,
+};
 use crate::launch::Guests;
 use crate::log::{framebuffer, serial};
 use crate::memory::{Frames, copy, heap, physical};
@@ -116,8 +117,8 @@ fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
     );
     power::init(&machine);
     interrupt_controllers::init_local(&mut frames)?;
-    let mut io_apics = IoApics::new(&machine, &mut frames)?;
-    io_apics.route_isa(&machine, serial::ISA_IRQ, interrupts::SERIAL_VECTOR);
+    io_apic::init(&machine, &mut frames)?;
+    io_apic::route_isa(&machine, serial::ISA_IRQ, interrupts::SERIAL_VECTOR);
     extended::init();
     mmio::prepare();
     let bundle = Bundle::parse(ramdisk(info)?)?;
@@ -129,7 +130,7 @@ fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
         LogLevel::Info => LevelFilter::Info,
         LogLevel::Debug => LevelFilter::Debug,
     });
-    Ok(virt::with_this_machine(Guests { frames, machine, io_apics, bundle })??)
+    Ok(virt::with_this_machine(Guests { frames, machine, bundle })??)
 }
 
 fn ramdisk(info: &BootInfo) -> Result<&'static [u8], BootError> {

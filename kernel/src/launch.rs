@@ -2,7 +2,6 @@
 //! each core gets its own.
 
 use crate::hardware::acpi::Machine;
-use crate::hardware::interrupt_controllers::IoApics;
 use crate::hardware::{clock, cores, cpu, interrupt_controllers, pci, startup};
 use crate::memory::{Frames, heap};
 use crate::net::{self, Network, NetworkError};
@@ -36,8 +35,6 @@ pub struct Guests {
     pub frames: Frames,
     /// What its firmware says.
     pub machine: Machine,
-    /// Its interrupt routing.
-    pub io_apics: IoApics,
     /// Configuration and images.
     pub bundle: Bundle<'static>,
 }
@@ -73,7 +70,7 @@ impl virt::Task for Guests {
         let vms = make_guests::<V>(frames, &self.bundle)?;
         let functions = pci::enumerate();
         functions.iter().for_each(name_function);
-        let uplinks = net::find_uplinks(frames, &self.machine, &mut self.io_apics, &functions, system);
+        let uplinks = net::find_uplinks(frames, &self.machine, &functions, system);
         let vnics = vms.iter().flat_map(|vm| vm.vnics.iter().cloned()).collect();
         let network: &'static Network = Box::leak(Box::new(Network::new(uplinks, vnics, system)?));
         log_memory(frames, vms.iter().map(Vm::memory_bytes).sum(), self.bundle.size());

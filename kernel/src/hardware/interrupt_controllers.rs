@@ -1,10 +1,9 @@
-//! The machine's own local APIC and IO-APICs. The 8259s are masked for good.
+//! The machine's own local APIC. The 8259s are masked for good.
 
-use super::acpi::Machine;
 use super::cores::{self, PerCore, per_core};
 use super::{clock, cpu, interrupts};
 use crate::memory::Frames;
-use crate::memory::window::{self, Window, WindowError};
+use crate::memory::window::{self, WindowError};
 use base::HostPhysical;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use x86_64::instructions::port::Port;
@@ -229,71 +228,4 @@ fn start_timer(nanos: u64) {
 pub fn cancel_wake() {
     WAKE.here().store(0, Ordering::Relaxed);
     write(TIMER_INITIAL, 0);
-}
-
-struct IoApic {
-    registers: Window,
-    first: u32,
-    count: u32,
-}
-
-impl IoApic {
-    /// Index and data registers [82093AA 3.1].
-    fn write(&mut self, register: u32, value: u32) {
-        self.registers.write(0x00, register);
-        self.registers.write(0x10, value);
-    }
-}
-
-/// All inputs of all IO-APICs.
-pub struct IoApics {
-    apics: heapless::Vec<IoApic, 8>,
-}
-
-impl IoApics {
-    /// Maps the IO-APICs and masks every input.
-    ///
-    /// # Errors
-    /// When their registers cannot be mapped.
-    pub fn new(machine: &Machine, frames: &mut Frames) -> Result<Self, WindowError> {
-        let mut apics = heapless::Vec::new();
-        for apic in &machine.io_apics {
-            let mut registers = window::map(frames, apic.address, 0x20)?;
-            registers.write(0x00, 1);
-            let count = (registers.read(0x10) >> 16 & 0xff) + 1;
-            let mut apic = IoApic { registers, first: apic.gsi_base, count };
-            for input in 0..count {
-                apic.write(0x10 + 2 * input, LVT_MASKED);
-            }
-            // As many as the list it comes from.
-            let _ = apics.push(apic);
-        }
-        Ok(Self { apics })
-    }
-
-    /// Has `vector` raised on this processor by an ISA interrupt, with the MADT's overrides.
-    pub fn route_isa(&mut self, machine: &Machine, isa: u8, vector: u8) -> bool {
-        let wired = machine.overrides.iter().find(|o| o.isa == isa);
-        let (gsi, flags) = wired.map_or((isa.into(), 0), |o| (o.gsi, o.flags));
-        self.route(gsi, vector, flags & 0b1100 == 0b1100, flags & 0b11 == 0b11)
-    }
-
-    /// Has `vector` raised by the PCI interrupt that firmware wired to `line`: level and active low, unless
-    /// the MADT says otherwise of the ISA interrupt of that number.
-    pub fn route_pci(&mut self, machine: &Machine, line: u8, vector: u8) -> bool {
-        let wired = machine.overrides.iter().find(|o| u32::from(o.isa) == u32::from(line));
-        let (gsi, flags) = wired.map_or((line.into(), 0b1111), |o| (o.gsi, o.flags));
-        self.route(gsi, vector, flags & 0b1100 != 0b0100, flags & 0b11 != 0b01)
-    }
-
-    fn route(&mut self, gsi: u32, vector: u8, level: bool, low: bool) -> bool {
-        let Some(apic) = self.apics.iter_mut().find(|a| gsi >= a.first && gsi - a.first < a.count) else {
-            return false;
-        };
-        let input = gsi - apic.first;
-        apic.write(0x11 + 2 * input, id() << 24);
-        let entry = u32::from(vector) | u32::from(low) << 13 | u32::from(level) << 15;
-        apic.write(0x10 + 2 * input, entry);
-        true
-    }
 }

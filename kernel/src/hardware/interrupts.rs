@@ -1,10 +1,11 @@
 //! IDT and the 256 entries behind it. Exceptions are fatal; interrupts are only noted here, and worked on
 //! by the main loop.
 
-use super::cores::{PerCore, per_core};
-use super::{descriptors, interrupt_controllers};
+use super::cores::{self, PerCore, per_core};
+use super::{descriptors, interrupt_controllers, io_apic};
 use crate::panic;
-use core::sync::atomic::{AtomicU32, Ordering};
+use config::MAX_NICS;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use spin::Once;
 use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr4, Cr4Flags};
@@ -18,8 +19,10 @@ pub const TIMER_VECTOR: u8 = 0x40;
 pub const SERIAL_VECTOR: u8 = 0x41;
 /// Another core has left something for this one.
 pub const WAKE_VECTOR: u8 = 0x42;
-/// First of the vectors of physical NICs, in the order of their discovery.
+/// First of the vectors that physical NICs raise by messages, in the order of their discovery.
 pub const NIC_VECTOR: u8 = 0x50;
+/// First of the vectors that physical NICs raise by their lines.
+pub const LINE_VECTOR: u8 = NIC_VECTOR + MAX_NICS as u8;
 /// Spurious interrupts of the local APIC; low four bits set, as older ones demand [SDM3A 11.9].
 pub const SPURIOUS_VECTOR: u8 = 0xff;
 
@@ -49,6 +52,8 @@ pub struct Frame {
 
 /// One bit a vector: interrupts that have arrived at this core and wait to be worked on.
 static PENDING: PerCore<[AtomicU32; 8]> = per_core!([const { AtomicU32::new(0) }; 8]);
+/// All interrupts that this core has taken.
+static TAKEN: PerCore<AtomicU64> = per_core!(AtomicU64::new(0));
 static NMIS: PerCore<AtomicU32> = per_core!(AtomicU32::new(0));
 static IDT: Once<InterruptDescriptorTable> = Once::new();
 
@@ -164,12 +169,21 @@ pub fn note(vector: u8) {
     if vector == SPURIOUS_VECTOR {
         return; // not acknowledged [SDM3A 11.9]
     }
+    TAKEN.here().fetch_add(1, Ordering::Relaxed);
     if vector == TIMER_VECTOR {
         interrupt_controllers::timer_expired();
     } else {
+        if (LINE_VECTOR..LINE_VECTOR + MAX_NICS as u8).contains(&vector) {
+            io_apic::hold(vector);
+        }
         PENDING.here()[usize::from(vector / 32)].fetch_or(1 << (vector % 32), Ordering::Relaxed);
     }
     interrupt_controllers::end_of_interrupt();
+}
+
+/// How many interrupts the cores have taken, NMIs left out.
+pub fn taken() -> u64 {
+    (0..cores::count()).filter_map(|core| TAKEN.of(core)).map(|taken| taken.load(Ordering::Relaxed)).sum()
 }
 
 /// Takes note of `vector` back: true when it had arrived.

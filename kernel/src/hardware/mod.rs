@@ -8,6 +8,7 @@ pub mod descriptors;
 pub mod dma;
 pub mod interrupt_controllers;
 pub mod interrupts;
+pub mod io_apic;
 pub mod messages;
 pub mod pci;
 pub mod power;

@@ -2,7 +2,7 @@
 
 use super::uplink::CHECK_EVERY;
 use crate::hardware::acpi::Machine;
-use crate::hardware::interrupt_controllers::IoApics;
+use crate::hardware::io_apic;
 use crate::hardware::messages::Message;
 use crate::hardware::pci::Function;
 use crate::memory::Frames;
@@ -56,7 +56,6 @@ impl Interrupt {
     /// Routes a card's line, with the vector that it has already if one of `others` is on it.
     pub fn by_line(
         machine: &Machine,
-        io_apics: &mut IoApics,
         function: &Function,
         others: impl Iterator<Item = Self>,
         vector: u8,
@@ -67,7 +66,7 @@ impl Interrupt {
         if let Some(shared) = shared.next() {
             return shared;
         }
-        if io_apics.route_pci(machine, line, vector) {
+        if io_apic::route_pci(machine, line, vector) {
             return Self::Line { line, vector };
         }
         log::warn!("interrupt line {line} of NIC {function} leads to no IO-APIC");

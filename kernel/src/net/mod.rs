@@ -12,7 +12,6 @@ mod uplink;
 
 use crate::hardware::acpi::Machine;
 use crate::hardware::cores;
-use crate::hardware::interrupt_controllers::IoApics;
 use crate::hardware::pci::{self, Function};
 use crate::memory::Frames;
 use crate::vm::vnic_slot::VnicSlot;
@@ -54,7 +53,6 @@ pub struct Network {
 pub fn find_uplinks(
     frames: &mut Frames,
     machine: &Machine,
-    io_apics: &mut IoApics,
     functions: &[Function],
     system: &config::System,
 ) -> Vec<Uplink> {
@@ -75,7 +73,7 @@ pub fn find_uplinks(
             continue;
         };
         taken.push(&nic.name);
-        match Uplink::new(frames, machine, io_apics, function, &nic.name, &uplinks) {
+        match Uplink::new(frames, machine, function, &nic.name, &uplinks) {
             Ok(uplink) => uplinks.push(uplink),
             Err(error) => {
                 function.quiesce();

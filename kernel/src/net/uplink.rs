@@ -4,8 +4,8 @@ use super::interrupt::Interrupt;
 use crate::hardware::acpi::Machine;
 use crate::hardware::clock;
 use crate::hardware::dma::DmaMemory;
-use crate::hardware::interrupt_controllers::IoApics;
 use crate::hardware::interrupts;
+use crate::hardware::io_apic;
 use crate::hardware::pci::{Function, Place};
 use crate::log::counts;
 use crate::memory::window::{self, Window, WindowError};
@@ -144,7 +144,6 @@ impl Uplink {
     pub fn new(
         frames: &mut Frames,
         machine: &Machine,
-        io_apics: &mut IoApics,
         function: &Function,
         name: &str,
         others: &[Self],
@@ -154,14 +153,15 @@ impl Uplink {
         function.enable();
         let host = Host { arena: DmaMemory::allocate(frames, ARENA, 4096)?, used: 0 };
         let mut nic = Nic::new(host, registers, id(function))?;
-        let vector = interrupts::NIC_VECTOR + others.len() as u8;
-        let interrupt = match Interrupt::by_messages(frames, function, nic.family(), vector)? {
-            Some(interrupt) => interrupt,
-            None => {
-                let others = others.iter().map(|other| other.interrupt);
-                Interrupt::by_line(machine, io_apics, function, others, vector)
-            }
-        };
+        let number = others.len() as u8;
+        let interrupt =
+            match Interrupt::by_messages(frames, function, nic.family(), interrupts::NIC_VECTOR + number)? {
+                Some(interrupt) => interrupt,
+                None => {
+                    let others = others.iter().map(|other| other.interrupt);
+                    Interrupt::by_line(machine, function, others, interrupts::LINE_VECTOR + number)
+                }
+            };
         if let Interrupt::Messages(mode, _) = interrupt {
             nic.set_interrupt_mode(mode);
         }
@@ -181,10 +181,19 @@ impl Uplink {
         self.interrupt.vector()
     }
 
-    /// Works on the card's interrupt: its causes are read, which lets the line go.
+    /// Works on the card's interrupt: its causes are read, which lets the line go. A line that nobody here has
+    /// asserted stays held until the next check, or whoever else is on it would leave no time for anything.
     pub fn interrupt(&mut self) {
-        self.nic.interrupt();
+        if !self.nic.interrupt().is_empty() {
+            self.release_line();
+        }
         self.say_events();
+    }
+
+    fn release_line(&self) {
+        if let Interrupt::Line { vector, .. } = self.interrupt {
+            io_apic::release(vector);
+        }
     }
 
     /// Looks after the card.
@@ -193,6 +202,7 @@ impl Uplink {
         if self.interrupt == Interrupt::Polled {
             self.nic.interrupt();
         }
+        self.release_line();
         self.say_events();
     }
 

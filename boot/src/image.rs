@@ -1,9 +1,8 @@
 //! Images to start a machine from. For a BIOS by the `bootloader` crate, with the guests as its ramdisk; for UEFI
 //! one application with everything in it.
 
-use crate::{application, disk};
+use crate::{application, bios, disk};
 use anyhow::{Context, Result, ensure};
-use bootloader::{BiosBoot, BootConfig};
 use config::text::Configuration;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,13 +49,7 @@ pub fn make(configuration: &Configuration, request: &Request) -> Result<()> {
 
     if request.kinds.bios {
         let image = out.join("weir-bios.img");
-        // The loader says little: the serial line is Weir's.
-        let mut loader = BootConfig::default();
-        loader.frame_buffer_logging = true;
-        loader.serial_logging = false;
-        let mut boot = BiosBoot::new(&kernel);
-        boot.set_boot_config(&loader).set_ramdisk(&bundle);
-        boot.create_disk_image(&image).context("the BIOS image cannot be made")?;
+        bios::write(&kernel, &bundle, &image).context("the BIOS image cannot be made")?;
         say(&image)?;
     }
     if request.kinds.uefi || request.kinds.pxe {

@@ -2,6 +2,7 @@
 //! machine starts from: a BIOS disk image, a UEFI disk image, a folder for PXE.
 
 mod application;
+mod bios;
 mod disk;
 mod image;
 

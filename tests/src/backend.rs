@@ -2,7 +2,7 @@
 
 use crate::machine::{Board, CardModel, Firmware};
 use crate::qemu::Accelerator;
-use crate::{bochs, probe, qemu};
+use crate::{bochs, choice, probe, qemu};
 use std::fmt;
 use std::path::Path;
 
@@ -42,7 +42,7 @@ pub enum Need {
     Shutdown,
     /// An interrupt of the machine ends the run of a guest that has interrupts off.
     InterruptWhileOff,
-    /// A few Linux guests start in minutes; for what is tested elsewhere with the same code of Weir.
+    /// Linux guests start in minutes; for what is tested elsewhere with the same code of Weir.
     Speed,
 }
 
@@ -96,14 +96,6 @@ impl Backend {
         }
     }
 
-    /// Why it is used when `ACCEL` asks for it only; nothing for those on which the whole suite passes.
-    #[must_use]
-    pub fn unready(self) -> Option<&'static str> {
-        (self == Self::BochsSvm).then_some(
-            "two of its tests fail (three_guests_share_one_core and _two_cores: see docs/emulators.md); ACCEL=bochs-svm runs it",
-        )
-    }
-
     /// Whether it works here, found out by trying.
     ///
     /// # Errors
@@ -143,8 +135,9 @@ impl Backend {
             Need::InterruptWhileOff => (self == Self::BochsSvm).then_some(
                 "Bochs 2.7 takes no interrupt while a guest runs that was entered with RFLAGS.IF clear",
             ),
-            Need::Speed => (self == Self::BochsSvm)
-                .then_some("too slow for every run: qemu-svm has the same code, bochs-vtx the same emulator"),
+            Need::Speed => (self == Self::BochsSvm && !choice::asks_for(self)).then_some(
+                "too slow for every run, ACCEL=bochs-svm runs it: qemu-svm has the same code, bochs-vtx the same emulator",
+            ),
         }
     }
 }

@@ -3,6 +3,9 @@
 use crate::backend::{ALL, Backend};
 use crate::{Failure, Outcome};
 
+/// Between the names in `ACCEL`.
+const SEPARATORS: [char; 2] = [',', ' '];
+
 /// The backends to use, and in words what was chosen and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
@@ -12,7 +15,7 @@ pub struct Choice {
     pub reasons: Vec<String>,
 }
 
-/// The backends for the suite: those that `ACCEL` lists, else all that work here and on which Weir is ready.
+/// The backends for the suite: those that `ACCEL` lists, else all that work here.
 ///
 /// # Errors
 /// `ACCEL` names something that does not exist or does not work here; or nothing works here.
@@ -39,6 +42,12 @@ fn wish() -> String {
     std::env::var("ACCEL").unwrap_or_default()
 }
 
+/// True when `ACCEL` names this backend.
+#[must_use]
+pub fn asks_for(backend: Backend) -> bool {
+    wish().split(SEPARATORS).any(|word| word == backend.name())
+}
+
 fn nothing() -> Failure {
     Failure::Wrong("no emulator works here: run `make setup`".into())
 }
@@ -46,7 +55,7 @@ fn nothing() -> Failure {
 /// A wish is a list of names, with commas or spaces between them.
 fn choose(wish: &str, check: impl Fn(Backend) -> Result<(), String>) -> Outcome<Choice> {
     let mut wanted: Vec<Backend> = Vec::new();
-    for word in wish.split([',', ' ']).filter(|word| !word.is_empty()) {
+    for word in wish.split(SEPARATORS).filter(|word| !word.is_empty()) {
         for backend in named(word, &check)? {
             check(backend).map_err(|reason| Failure::Wrong(format!("ACCEL={word}: {reason}")))?;
             if !wanted.contains(&backend) {
@@ -60,7 +69,7 @@ fn choose(wish: &str, check: impl Fn(Backend) -> Result<(), String>) -> Outcome<
     }
     let mut choice = Choice { backends: Vec::new(), reasons: Vec::new() };
     for backend in ALL {
-        match backend.unready().map_or_else(|| check(backend), |reason| Err(reason.into())) {
+        match check(backend) {
             Ok(()) => {
                 choice.backends.push(backend);
                 choice.reasons.push(line(backend, "works here"));
@@ -102,10 +111,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_wish_all_that_work_and_are_ready_are_used_and_the_others_have_a_reason() {
+    fn without_a_wish_all_that_work_are_used_and_the_others_have_a_reason() {
         let choice = choose("", without_kvm).unwrap();
-        assert_eq!(choice.backends, [Backend::QemuSvm, Backend::BochsVtx]);
-        assert!(choice.reasons[4].starts_with("bochs-svm: not used: "));
+        assert_eq!(choice.backends, [Backend::QemuSvm, Backend::BochsVtx, Backend::BochsSvm]);
         assert_eq!(choose("bochs-svm", without_kvm).unwrap().backends, [Backend::BochsSvm]);
         assert_eq!(choice.reasons[0], "kvm-vtx: not used: no /dev/kvm");
         assert_eq!(choice.reasons[2], "qemu-svm: QEMU emulates SVM; works here");

@@ -3,7 +3,7 @@
 //! A level-triggered line stays asserted until the driver of its device has worked on the cause, long after the
 //! local APIC was told of the interrupt's end: the IO-APIC would send the interrupt again at once, and the processor
 //! take it again and again without executing anything in between. So the line is held, masked, from its interrupt
-//! until a driver has found its device's causes, or has looked after its card in vain.
+//! until a driver has found its device's causes, or for a while where none has any.
 
 use super::acpi::Machine;
 use super::interrupt_controllers;

@@ -129,8 +129,9 @@ impl Segment {
     fn go(&self, traffic: &mut Traffic, now: Instant) -> bool {
         if let Some(uplink) = &mut traffic.uplink {
             if self.interrupted.swap(false, Ordering::AcqRel) {
-                uplink.interrupt();
+                uplink.interrupt(now);
             }
+            uplink.release_line(now);
             if now >= traffic.next_check {
                 traffic.next_check = now + uplink::CHECK_EVERY;
                 uplink.check(now);
@@ -199,7 +200,8 @@ impl Traffic {
 
     fn next_deadline(&self) -> Option<Instant> {
         let check = self.uplink.as_ref().map(|_| self.next_check);
-        self.path.next_deadline().into_iter().chain(check).min()
+        let release = self.uplink.as_ref().and_then(Uplink::release_due);
+        self.path.next_deadline().into_iter().chain(check).chain(release).min()
     }
 }
 

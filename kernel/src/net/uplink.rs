@@ -17,6 +17,9 @@ use nic::{Nic, NicError, PciId};
 
 /// How often a card is looked after without an interrupt: link, hang, statistics.
 pub const CHECK_EVERY: Duration = Duration::from_millis(10);
+/// How long a line stays held that interrupted without a cause: lines let go late, and another device on it, for which
+/// there is no driver, would otherwise leave no time for anything.
+const STRAY_HOLD: Duration = Duration::from_micros(100);
 /// Memory for rings and buffers of one card: 256 buffers of 2 KiB each way, and the rings.
 const ARENA: usize = (1 << 20) + 64 * 1024;
 
@@ -113,6 +116,8 @@ pub struct Uplink {
     /// The driver.
     pub nic: Nic<Host>,
     interrupt: Interrupt,
+    /// When its line, which has interrupted, is let through again.
+    release_at: Option<Instant>,
 }
 
 /// True when there is a driver for this card.
@@ -168,7 +173,8 @@ impl Uplink {
         if interrupt != Interrupt::Polled {
             nic.unmask();
         }
-        let mut uplink = Self { name: name.into(), address: function.place(), nic, interrupt };
+        let mut uplink =
+            Self { name: name.into(), address: function.place(), nic, interrupt, release_at: None };
         let Self { nic, interrupt, .. } = &uplink;
         let (driver, mac, link) = (nic.driver(), nic.mac(), nic.link());
         log::info!("{name}: NIC {function} driver {driver} MAC {mac} link {link}; interrupts: {interrupt}");
@@ -181,19 +187,25 @@ impl Uplink {
         self.interrupt.vector()
     }
 
-    /// Works on the card's interrupt: its causes are read, which lets the line go. A line that nobody here has
-    /// asserted stays held until the next check, or whoever else is on it would leave no time for anything.
-    pub fn interrupt(&mut self) {
-        if !self.nic.interrupt().is_empty() {
-            self.release_line();
+    /// Works on the card's interrupt: its causes are read, which lets the line go.
+    pub fn interrupt(&mut self, now: Instant) {
+        let stray = self.nic.interrupt().is_empty();
+        if let Interrupt::Line { .. } = self.interrupt {
+            self.release_at = Some(if stray { now + STRAY_HOLD } else { now });
         }
         self.say_events();
     }
 
-    fn release_line(&self) {
-        if let Interrupt::Line { vector, .. } = self.interrupt {
-            io_apic::release(vector);
+    /// Lets the card's line through again, if it is time.
+    pub fn release_line(&mut self, now: Instant) {
+        if self.release_at.take_if(|due| *due <= now).is_some() {
+            self.vector().into_iter().for_each(io_apic::release);
         }
+    }
+
+    /// When [`release_line`](Self::release_line) has something to do.
+    pub fn release_due(&self) -> Option<Instant> {
+        self.release_at
     }
 
     /// Looks after the card.
@@ -202,7 +214,6 @@ impl Uplink {
         if self.interrupt == Interrupt::Polled {
             self.nic.interrupt();
         }
-        self.release_line();
         self.say_events();
     }
 

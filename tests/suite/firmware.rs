@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub fn trials(backend: Backend) -> Vec<Trial> {
     let shell = [Firmware::Bios, Firmware::Uefi, Firmware::Pxe, Firmware::Ipxe].map(|firmware| {
         let name = format!("{}_starts_a_guest_with_a_shell", name(firmware));
-        trial_needing(backend, &[Need::Firmware(firmware), Need::Speed], name, move |test| {
+        trial_needing(backend, &[Need::Firmware(firmware), Need::MoreLinuxBoots], name, move |test| {
             shell(test, firmware)
         })
     });

@@ -44,11 +44,11 @@ type Results = BTreeMap<&'static str, Result<(), String>>;
 /// The tests that boot Linux on a backend, and those that share these boots.
 pub fn trials(backend: Backend) -> (Vec<Trial>, Vec<Trial>) {
     let name = "two_linux_guests_and_the_wire_talk_to_each_other";
-    let mut boots = vec![trial_needing(backend, &[Need::Speed], name, two_guests)];
+    let mut boots = vec![trial_needing(backend, &[Need::MoreLinuxBoots], name, two_guests)];
     let mut rest = Vec::new();
     for card in CARDS {
         if let Some(need) =
-            [Need::Card(card), Need::Speed].into_iter().find(|need| backend.lacks(*need).is_some())
+            [Need::Card(card), Need::LinuxBoot].into_iter().find(|need| backend.lacks(*need).is_some())
         {
             rest.push(trial_needing(backend, &[need], format!("{card}::linux"), |_| Ok(())));
             continue;

@@ -42,17 +42,13 @@ pub enum Need {
     Shutdown,
     /// An interrupt of the machine ends the run of a guest that has interrupts off.
     InterruptWhileOff,
-    /// A boot of Linux takes a minute or two.
-    LinuxBoot,
-    /// Another such boot, for what is tested elsewhere with the same code of Weir.
+    /// A second boot of Linux takes no more than a minute or two.
     MoreLinuxBoots,
 }
 
 /// All of them, fastest first.
 pub const ALL: [Backend; 5] =
     [Backend::KvmVtx, Backend::KvmSvm, Backend::QemuSvm, Backend::BochsVtx, Backend::BochsSvm];
-
-const SLOW: &str = "too slow for every run: other backends have it, and so has this one where ACCEL names it";
 
 impl Backend {
     /// Its name in tests and in `ACCEL`.
@@ -100,6 +96,14 @@ impl Backend {
         }
     }
 
+    /// Why it is used when `ACCEL` names it only; nothing for those of every run.
+    #[must_use]
+    pub fn on_request(self) -> Option<&'static str> {
+        (self == Self::BochsSvm).then_some(
+            "it takes eight minutes, and twenty with Linux: qemu-svm has the same code, bochs-vtx the same emulator; ACCEL=bochs-svm runs it",
+        )
+    }
+
     /// Whether it works here, found out by trying.
     ///
     /// # Errors
@@ -139,8 +143,9 @@ impl Backend {
             Need::InterruptWhileOff => (self == Self::BochsSvm).then_some(
                 "Bochs 2.7 takes no interrupt while a guest runs that was entered with RFLAGS.IF clear",
             ),
-            Need::LinuxBoot => (self == Self::BochsSvm && !choice::asks_for(self)).then_some(SLOW),
-            Need::MoreLinuxBoots => (is_bochs && !choice::asks_for(self)).then_some(SLOW),
+            Need::MoreLinuxBoots => (is_bochs && !choice::asks_for(self)).then_some(
+                "too slow for every run: other backends have it, and so has this one where ACCEL names it",
+            ),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A disk that a BIOS starts from, made by the `bootloader` crate, with its file system made anew.
 //!
 //! The crate's second stage reads 16 KiB from the disk for every cluster of a file, and the file-allocation table for
-//! every one as well. In the small clusters that the crate formats with it reads each byte up to 32 times, which BIOSes
+//! every one as well. In the small clusters that the crate formats with it reads each byte many times over, which BIOSes
 //! are slow at. And of file systems it understands only those that count their sectors in 16 bits.
 
 use anyhow::{Context, Result, ensure};

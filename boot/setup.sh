@@ -1,8 +1,9 @@
 #!/bin/sh
 # setup.sh: puts in place what building and running Weir takes, and says nothing when it is all there.
 #
-# From apt: the host's linker, the emulators, iproute2 for the tests' networks, cpio for the guest's initramfs. QEMU
-# comes from the distribution where that knows the card igb, else from Debian's backports, into the target folder.
+# From apt: the host's linker, the emulators, iproute2 for the tests' networks, cpio for the guest's initramfs and xz
+# for its kernel. QEMU comes from the distribution where that knows the card igb, else from Debian's backports, into
+# the target folder.
 # From rustup: the toolchain that rust-toolchain.toml pins, with the standard library's source and the llvm
 # tools. Where rustup cannot fetch these two, they come from Debian's packages of the same version. apt's
 # sources stay as they are.
@@ -49,7 +50,7 @@ need() {
         fail "apt could not install$packages"
 }
 
-need gcc libc6-dev bochs bochs-sdl bochsbios vgabios iproute2 util-linux cpio debian-archive-keyring
+need gcc libc6-dev bochs bochs-sdl bochsbios vgabios iproute2 util-linux cpio xz-utils debian-archive-keyring
 
 # --- QEMU ---------------------------------------------------------------------------------------------------
 

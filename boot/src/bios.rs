@@ -5,7 +5,8 @@
 //! are slow at. And of file systems it understands only those that count their sectors in 16 bits.
 
 use anyhow::{Context, Result, ensure};
-use bootloader::{BiosBoot, BootConfig};
+use bootloader::BiosBoot;
+use bootloader_boot_config::{BootConfig, LevelFilter};
 use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
 use std::fs;
 use std::io::{Cursor, Read, Write};
@@ -24,8 +25,9 @@ const SECTORS: Range<usize> = 0x1da..0x1de;
 
 /// Writes the image of a disk with this kernel and this ramdisk.
 pub fn write(kernel: &Path, ramdisk: &Path, image: &Path) -> Result<()> {
-    // The loader says little: the serial line is Weir's.
+    // The loader says what goes wrong, on the screen: the serial line is Weir's, and drawing takes long.
     let mut loader = BootConfig::default();
+    loader.log_level = LevelFilter::Warn;
     loader.frame_buffer_logging = true;
     loader.serial_logging = false;
     let mut boot = BiosBoot::new(kernel);

@@ -1,7 +1,7 @@
 //! Images to start a machine from. For a BIOS by the `bootloader` crate, with the guests as its ramdisk; for UEFI
 //! one application with everything in it.
 
-use crate::{application, bios, disk};
+use crate::{application, bios, disk, guest_kernel};
 use anyhow::{Context, Result, ensure};
 use config::text::Configuration;
 use std::fs;
@@ -93,7 +93,12 @@ fn strip(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn write_bundle(configuration: &Configuration, to: &Path) -> Result<()> {
-    let files = configuration.files.iter().map(read).collect::<Result<Vec<_>>>()?;
-    fs::write(to, config::bundle::pack(&configuration.system, &files)?)
-        .context("the bundle cannot be written")
+    let system = &configuration.system;
+    let mut files = configuration.files.iter().map(read).collect::<Result<Vec<_>>>()?;
+    for (index, file) in files.iter_mut().enumerate() {
+        if system.vms.iter().all(|vm| vm.initrd.is_none_or(|initrd| initrd.0 as usize != index)) {
+            *file = guest_kernel::compact(std::mem::take(file));
+        }
+    }
+    fs::write(to, config::bundle::pack(system, &files)?).context("the bundle cannot be written")
 }

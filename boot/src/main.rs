@@ -4,6 +4,7 @@
 mod application;
 mod bios;
 mod disk;
+mod guest_kernel;
 mod image;
 
 use anyhow::{Context, Result, bail};

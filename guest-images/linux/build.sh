@@ -1,8 +1,8 @@
 #!/bin/sh
-# Builds the Linux guest from Debian's packages: vmlinuz as it is, and an initramfs of busybox-static and
-# kernel package's own modules.
+# Builds the Linux guest from Debian's packages: vmlinuz as it is, the same kernel unpacked as vmlinux, and an
+# initramfs of busybox-static and the kernel package's own modules.
 #
-#   build.sh FOLDER [PROGRAM ...]     puts vmlinuz and initrd.cpio into FOLDER, the programs into its /bin
+#   build.sh FOLDER [PROGRAM ...]     puts vmlinuz, vmlinux and initrd.cpio into FOLDER, the programs into its /bin
 #
 # The packages are Debian 12's whatever this machine runs. What was fetched once stays in FOLDER/packages;
 # remove it to have a newer kernel. No root is needed.
@@ -29,6 +29,16 @@ modules="
 
 sh "$here/../../boot/debian-package.sh" bookworm "$packages" depends:linux-image-amd64 busybox-static
 cp "$packages"/boot/vmlinuz-* "$out/vmlinuz"
+
+# A field of its setup header [Linux boot protocol]: offset and bytes.
+header() {
+    od -An -v -j "$1" -N "$2" -t "u$2" "$out/vmlinuz" | tr -d ' '
+}
+
+# Unpacking takes more instructions than all the rest of a boot. Debian packs with xz; behind the stream is its length.
+start=$((($(header 497 1) + 1) * 512 + $(header 584 4)))
+tail -c "+$((start + 1))" "$out/vmlinuz" | head -c "$(($(header 588 4) - 4))" | xz -dc >"$out/vmlinux.new"
+mv "$out/vmlinux.new" "$out/vmlinux"
 
 rm -rf "$root"
 mkdir -p "$root/bin" "$root/dev" "$root/modules" "$root/proc" "$root/sys" "$root/tests" "$root/tmp"

@@ -12,7 +12,8 @@ pub enum Pace {
     /// between: for counting instructions. In Bochs the same run twice takes the same instructions. QEMU's clock is as
     /// fast with [`Free`](Self::Free).
     Counted,
-    /// Never faster than the host's clock: for tests in which a guest waits for the host.
+    /// While all guests sleep, emulated time passes as the host's does: for tests in which a guest waits for the host.
+    /// While one is busy it may pass faster in QEMU, which has a clock of instructions; in Bochs it never does.
     RealTime,
 }
 

@@ -51,10 +51,22 @@ impl Vm {
     /// # Errors
     /// The files were not made.
     pub fn linux(name: &str, command_line: &str) -> Outcome<Self> {
+        Self::linux_from("vmlinuz", name, command_line)
+    }
+
+    /// The same kernel, unpacked already: Bochs takes minutes for that.
+    ///
+    /// # Errors
+    /// The files were not made.
+    pub fn unpacked_linux(name: &str, command_line: &str) -> Outcome<Self> {
+        Self::linux_from("vmlinux", name, command_line)
+    }
+
+    fn linux_from(kernel: &str, name: &str, command_line: &str) -> Outcome<Self> {
         Ok(Self {
             name: name.into(),
             memory: 192,
-            kernel: artifacts::linux("vmlinuz")?,
+            kernel: artifacts::linux(kernel)?,
             initrd: Some(artifacts::linux("initrd.cpio")?),
             command_line: command_line.into(),
             vnics: Vec::new(),

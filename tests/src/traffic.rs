@@ -3,7 +3,7 @@
 
 use crate::failure::Context;
 use crate::{Outcome, require};
-use micro::numbered::{Fault, LAST, Sequence, write};
+use micro::numbered::{ACKNOWLEDGED, Fault, LAST, Sequence, is_acknowledged, write};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const KNOCK: Duration = Duration::from_secs(2);
 /// Faults that are told; all are counted.
 const FAULTS_TOLD: usize = 8;
 
-/// Takes datagrams until the sender says that it was the last, acknowledging each; returns how many came.
+/// Takes datagrams until the sender says that it was the last, acknowledging one in eight; returns how many came.
 ///
 /// # Errors
 /// Silence, or a datagram that was missing, doubled, late or damaged.
@@ -29,6 +29,7 @@ pub fn sink(socket: &UdpSocket) -> Outcome<u32> {
         let (length, from) =
             socket.recv_from(&mut buffer).context(format!("waiting for {}", sequence.next()))?;
         let answer = match sequence.take(&buffer[..length]) {
+            Ok(next) if !is_acknowledged(next) => continue,
             Ok(next) => next,
             Err(Fault::End { count }) => {
                 socket.send_to(&LAST.to_be_bytes(), from).context("acknowledging the end")?;
@@ -56,6 +57,7 @@ pub fn sink(socket: &UdpSocket) -> Outcome<u32> {
 /// # Errors
 /// An acknowledgement did not come.
 pub fn blast(socket: &UdpSocket, to: SocketAddr, count: u32, window: u32) -> Outcome {
+    require!(window >= ACKNOWLEDGED, "a window of {window}, and one in {ACKNOWLEDGED} is acknowledged");
     let mut payload = [0; 1472];
     knock(socket, to, &mut payload)?;
     socket.set_read_timeout(Some(PATIENCE)).context("UDP time-out")?;

@@ -159,6 +159,7 @@ fn soak_seconds() -> u32 {
 /// paused for a while. Nothing gets lost, and no processor time either.
 fn three_guests(test: &Test, cpus: u32) -> Outcome {
     let count = soak_seconds() * 20;
+    let patience = STEP + Duration::from_secs(u64::from(soak_seconds()) * 3);
     let mut run = beside_a_spinner(test, cpus, &format!("count={count} window=32 gap=5"))?;
     run.expect("sink| READY")?;
     require!(answers(FIRST, STEP)?, "no answer to ping to begin with");
@@ -168,10 +169,11 @@ fn three_guests(test: &Test, cpus: u32) -> Outcome {
     sleep(SILENCE);
     command(&mut run, "vm resume source", "source: ")?;
     // The sink ends with the traffic, which the pings must not see.
-    sleep(Duration::from_secs(u64::from(soak_seconds()) * 7 / 10));
+    run.expect_within(&format!("sent {} of {count}", count / 10 * 7), patience)?;
     let tally = pinger.stop()?;
     require!(tally.missed.is_empty(), "ping missed: {tally:?}");
-    run.expect_within("source: powered off", STEP + Duration::from_secs(u64::from(soak_seconds()) * 3))?;
+    run.expect_within("source: powered off", patience)?;
+    run.expect_in_any_order("sink: powered off")?;
     command(&mut run, "vm stop spinner", "spinner: stopped")?;
     power_off(&mut run)?;
     for verdict in ["source| PASS nic_blast", "sink| PASS nic_sink"] {

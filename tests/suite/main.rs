@@ -15,19 +15,26 @@ mod own_end;
 mod shell;
 
 use end_to_end::backend::Need;
-use end_to_end::{Backend, Outcome, Test, choice, namespace};
+use end_to_end::{Backend, Outcome, Test, artifacts, choice, namespace};
 use libtest_mimic::{Arguments, Failed, Trial};
+use std::fs;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-/// Most emulators at a time: each keeps a core busy.
-const MOST_AT_A_TIME: usize = 2;
+/// Most emulators at a time, and how many more than there are cores: each keeps a core busy, but for the time in which
+/// its guests sleep or wait for the wire.
+const MOST_AT_A_TIME: usize = 3;
+const MORE_THAN_CORES: usize = 1;
 /// Lines of the serial log in the report of a failure.
 const TAIL: usize = 40;
+/// How many seconds each test took, and each step of Linux, for `target/e2e/seconds.txt`.
+static SECONDS: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    arguments.test_threads.get_or_insert(cores.min(MOST_AT_A_TIME));
+    arguments.test_threads.get_or_insert((cores + MORE_THAN_CORES).min(MOST_AT_A_TIME));
     let ready = choice::for_suite()
         .and_then(|choice| if arguments.list { Ok(()) } else { namespace::become_owner() }.map(|()| choice));
     let choice = match ready {
@@ -40,7 +47,18 @@ fn main() -> ExitCode {
     for reason in &choice.reasons {
         eprintln!("{reason}");
     }
-    libtest_mimic::run(&arguments, trials(&choice.backends)).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials(&choice.backends));
+    report_seconds();
+    conclusion.exit_code()
+}
+
+/// Leaves the time of each test in a file, the slowest first.
+fn report_seconds() {
+    let mut seconds = SECONDS.lock().unwrap_or_else(PoisonError::into_inner);
+    seconds.sort_by(|a, b| b.cmp(a));
+    let lines: String = seconds.iter().map(|(seconds, name)| format!("{seconds:5} {name}\n")).collect();
+    // Without the folder no test ran that keeps anything.
+    let _ = fs::write(artifacts::target().join("e2e/seconds.txt"), lines);
 }
 
 /// Boots that many tests share come first, for they take longest; the tests that share them come last, when those are
@@ -75,8 +93,17 @@ fn trial(
 ) -> Trial {
     let place = Test { name: name.into(), backend };
     Trial::test(format!("{backend}::{}", place.name), move || {
-        test(&place).map_err(|failure| Failed::from(format!("{failure}{}", place.tail(TAIL))))
+        let outcome = timed(format!("{backend}::{}", place.name), || test(&place));
+        outcome.map_err(|failure| Failed::from(format!("{failure}{}", place.tail(TAIL))))
     })
+}
+
+/// Does something and notes how long it took.
+fn timed<T>(name: String, act: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = act();
+    SECONDS.lock().unwrap_or_else(PoisonError::into_inner).push((start.elapsed().as_secs(), name));
+    result
 }
 
 /// The same for a test that not every backend can run. Where one cannot, the output says why, and the list of tests

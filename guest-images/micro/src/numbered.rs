@@ -7,8 +7,18 @@ pub const PORT: u16 = 5000;
 /// Number of the datagram that ends the run; the 32 bits at offset 8 tell how many came before.
 pub const LAST: u32 = u32::MAX;
 
+/// Of so many datagrams the last is acknowledged: each would double the frames. A sender's window is no smaller.
+pub const ACKNOWLEDGED: u32 = 8;
+
 const HEADER: usize = 8;
 const SIZES: u32 = 1472 - 12 + 1;
+
+/// Whether the receiver acknowledges, when `next` is the number that it waits for: the first, which tells that it is
+/// there, and then one in [`ACKNOWLEDGED`].
+#[must_use]
+pub fn is_acknowledged(next: u32) -> bool {
+    next == 1 || next.is_multiple_of(ACKNOWLEDGED)
+}
 
 /// Length of the payload with this number: 12 to 1472 bytes, all sizes in turn.
 #[must_use]

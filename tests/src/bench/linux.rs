@@ -57,7 +57,7 @@ pub fn receive() -> Outcome<Vec<Figure>> {
 /// A Linux guest that runs a script and powers off, beside others.
 fn linux(folder: &Path, script: &str, others: Vec<Vm>, uplink: usize) -> Outcome<Scenario> {
     let files = [Entry { path: "tests/load", contents: script.as_bytes() }];
-    let guest = Vm::linux("linux", "console=ttyS0,115200 weir.ip=10.0.5.11/24 weir.run=load")?
+    let guest = Vm::unpacked_linux("linux", "console=ttyS0,115200 weir.ip=10.0.5.11/24 weir.run=load")?
         .with_files(folder, &files)?
         .nic_on(uplink, LINUX_MAC);
     Ok(machine(others.into_iter().chain([guest]).collect()))

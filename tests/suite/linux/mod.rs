@@ -4,7 +4,7 @@ mod cable;
 mod steps;
 mod transfer;
 
-use crate::trial_needing;
+use crate::{timed, trial_needing};
 use end_to_end::backend::Need;
 use end_to_end::initramfs::Entry;
 use end_to_end::machine::CardModel;
@@ -83,7 +83,7 @@ fn of_one_boot(boot: Boot) -> Vec<Trial> {
 fn run_steps(boot: &Boot) -> Results {
     let mut results = Results::new();
     let place = Test { name: format!("linux-{}", boot.card), backend: boot.backend };
-    let mut run = match start(&place, boot.card, &["linux"]) {
+    let mut run = match start(&place, boot.card, &["linux"], Vm::linux) {
         Ok(run) => run,
         Err(failure) => {
             results.insert(STEPS[0].name, Err(failure.to_string()));
@@ -94,7 +94,7 @@ fn run_steps(boot: &Boot) -> Results {
         if step.needs.iter().any(|need| boot.backend.lacks(*need).is_some()) {
             continue;
         }
-        let result = (step.act)(&mut run, boot);
+        let result = timed(format!("{}::{} {}", boot.backend, boot.card, step.name), || (step.act)(&mut run, boot));
         let broken = result.is_err() && step.name == STEPS[0].name;
         results.insert(step.name, result.map_err(|failure| format!("{failure}{}", place.tail(TAIL))));
         if broken {
@@ -105,7 +105,12 @@ fn run_steps(boot: &Boot) -> Results {
 }
 
 /// Starts one or two Linux guests, of which the first has the keyboard.
-fn start(test: &Test, card: CardModel, guests: &[&str]) -> Outcome<Run> {
+fn start(
+    test: &Test,
+    card: CardModel,
+    guests: &[&str],
+    linux: fn(&str, &str) -> Outcome<Vm>,
+) -> Outcome<Run> {
     let folder = test.empty_folder()?;
     let files = [Entry { path: "tests/serve", contents: SERVE }];
     let vms = guests
@@ -113,7 +118,7 @@ fn start(test: &Test, card: CardModel, guests: &[&str]) -> Outcome<Run> {
         .zip([(GUEST, GUEST_MAC, ""), (OTHER, OTHER_MAC, " weir.mtu=9000 weir.run=serve")])
         .map(|(name, (ip, mac, more))| {
             let command_line = format!("console=ttyS0,115200 weir.ip={ip}/24{more}");
-            Vm::linux(name, &command_line)?.with_files(&folder, &files).map(|vm| vm.nic(mac))
+            linux(name, &command_line)?.with_files(&folder, &files).map(|vm| vm.nic(mac))
         })
         .collect::<Outcome<Vec<_>>>()?;
     let mut scenario = Scenario::new(vms).on(&[card]);
@@ -124,9 +129,9 @@ fn start(test: &Test, card: CardModel, guests: &[&str]) -> Outcome<Run> {
 /// The second guest: takes a file over TCP, says its sum, and takes datagrams.
 const SERVE: &[u8] = b"nc -l -p 6002 | sha256sum\nweir-traffic sink\n";
 
-/// The first guest has the keyboard; the second serves.
+/// The first guest has the keyboard; the second serves. Their kernel is the same as elsewhere, started as `vmlinux`.
 fn two_guests(test: &Test) -> Outcome {
-    let mut run = start(test, CardModel::E1000, &["linux", "server"])?;
+    let mut run = start(test, CardModel::E1000, &["linux", "server"], Vm::unpacked_linux)?;
     run.expect_within("linux| weir guest: up", BOOT)?;
     run.expect_within("/ # ", BOOT)?;
     require!(answers(GUEST, STEP)? && answers(OTHER, BOOT)?, "a guest does not answer the wire");

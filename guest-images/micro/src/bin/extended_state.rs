@@ -71,7 +71,7 @@ fn main(boot: &Boot) -> Verdict {
 
     pic::start();
     apic::start();
-    pic::start_timer(1000);
+    pic::start_timer(500);
     let pattern = u64::from(boot.command_line.number("pattern", 1)).wrapping_mul(0x0123_4567_89ab_cdef);
     for round in 0..u64::from(boot.command_line.number("rounds", 20)) {
         let mut before: Registers = [0; 64];

@@ -2,7 +2,7 @@
 #![no_std]
 #![no_main]
 
-use micro::numbered::{LAST, PORT, write};
+use micro::numbered::{ACKNOWLEDGED, LAST, PORT, write};
 use micro::stack::{HERTZ, Host};
 use micro::{Boot, Verdict, ensure, line, pic};
 
@@ -19,6 +19,7 @@ fn main(boot: &Boot) -> Verdict {
     let count = boot.command_line.number("count", 1000);
     // Most datagrams on their way at a time; without acknowledgements where it is zero.
     let window = boot.command_line.number("window", 32);
+    ensure!(window == 0 || window >= ACKNOWLEDGED, "window={window}: one in {ACKNOWLEDGED} is acknowledged");
     // Ticks of the timer between two datagrams at least.
     let gap = boot.command_line.number("gap", 0);
     let mac = host.resolve(peer, PATIENCE);
@@ -42,8 +43,10 @@ fn main(boot: &Boot) -> Verdict {
         }
         let length = write(&mut payload, number);
         ensure!(host.send_datagram(to, (PORT, PORT), &payload[..length]), "the ring stays full at {number}");
+        if (number + 1).is_multiple_of(count.div_ceil(10)) {
+            line!("sent {} of {count}", number + 1);
+        }
     }
-    line!("sent {count}");
 
     for _ in 0..PATIENCE {
         let length = write(&mut payload, LAST);

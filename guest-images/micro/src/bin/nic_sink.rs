@@ -2,7 +2,7 @@
 #![no_std]
 #![no_main]
 
-use micro::numbered::{Fault, LAST, PORT, Sequence};
+use micro::numbered::{Fault, LAST, PORT, Sequence, is_acknowledged};
 use micro::stack::{HERTZ, Host};
 use micro::{Boot, Verdict, ensure, line};
 
@@ -23,7 +23,8 @@ fn main(boot: &Boot) -> Verdict {
         let Some(datagram) = datagram.filter(|datagram| datagram.ports.1 == PORT) else { continue };
         let back = datagram.ends.swapped();
         let acknowledge = match sequence.take(host.payload(datagram)) {
-            Ok(number) => number,
+            Ok(next) if !is_acknowledged(next) => continue,
+            Ok(next) => next,
             Err(Fault::End { count }) => {
                 host.send_datagram(back.to, (PORT, datagram.ports.0), &LAST.to_be_bytes());
                 host.print_counters();

@@ -1,5 +1,5 @@
-//! A static ELF64 executable, loaded by physical address: micro-guests [ELF 1.2, System V ABI AMD64
-//! supplement].
+//! A static ELF64 executable, loaded by physical address: micro-guests, and Linux's `vmlinux` [ELF 1.2, System V ABI
+//! AMD64 supplement].
 
 use super::{LoadError, Loaded, entry, is_free_low_memory};
 use crate::layout::MemoryLayout;
@@ -46,16 +46,20 @@ pub(super) fn load<M: GuestMemory>(
     }
     let entry = u64::from_le_bytes(field(image, 24)?);
     let headers = u64::from_le_bytes(field(image, 32)?);
-    let (mut start, mut end, mut entry_physical) = (u64::MAX, 0, None);
+    let (mut start, mut end) = (u64::MAX, 0);
+    let (mut by_virtual, mut by_physical) = (None, None);
     for index in 0..u64::from(count) {
         let Some(segment) = segment(image, headers, index)? else { continue };
         load_segment(memory, layout, image, &segment)?;
         start = start.min(segment.physical_address);
         end = end.max(segment.physical_address + segment.memory_bytes);
-        // The entry point is a virtual address; the guest starts with memory mapped to itself.
-        let inside = entry.checked_sub(segment.virtual_address).filter(|at| *at < segment.memory_bytes);
-        entry_physical = entry_physical.or(inside.map(|at| segment.physical_address + at));
+        let within = |from: u64| entry.checked_sub(from).filter(|at| *at < segment.memory_bytes);
+        by_virtual = by_virtual.or(within(segment.virtual_address).map(|at| segment.physical_address + at));
+        by_physical = by_physical.or(within(segment.physical_address).map(|_| entry));
     }
+    // The guest starts with memory mapped to itself. The entry point is a virtual address; Linux's is the physical one,
+    // which is in no segment otherwise.
+    let entry_physical = by_virtual.or(by_physical);
     let entry = entry_physical.ok_or(LoadError::UnsuitableElf { field: "e_entry", value: entry })?;
     Ok(Loaded {
         entry: GuestPhysical(entry),

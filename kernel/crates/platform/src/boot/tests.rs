@@ -211,6 +211,18 @@ fn an_elf_executable_is_loaded_cleared_and_finds_its_boot_parameters() {
 }
 
 #[test]
+fn an_entry_point_is_virtual_or_where_that_is_nowhere_physical() {
+    let memory = Flat::new(MEMORY as usize);
+    let with = |virtual_address: u64| {
+        let mut image = elf();
+        image[80..88].copy_from_slice(&virtual_address.to_le_bytes());
+        load_with(&memory, &image, b"", "").expect("loads").rip
+    };
+    assert_eq!(with(0x20_0002), 0x20_0002, "linked two bytes higher than loaded");
+    assert_eq!(with(0xffff_ffff_8020_0000), 0x20_0004, "as Linux does it");
+}
+
+#[test]
 fn elf_segments_outside_memory_and_entries_outside_segments_are_refused() {
     let memory = Flat::new(MEMORY as usize);
     let with = |at: usize, value: u64| {

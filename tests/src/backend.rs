@@ -100,7 +100,7 @@ impl Backend {
     #[must_use]
     pub fn on_request(self) -> Option<&'static str> {
         (self == Self::BochsSvm).then_some(
-            "it takes eight minutes, and two of its tests do not end (see docs/emulators.md): ACCEL=bochs-svm runs it",
+            "a run is to end in a quarter of an hour, and it takes minutes: ACCEL=bochs-svm runs it",
         )
     }
 

@@ -25,10 +25,10 @@ const KERNEL: u64 = 0xffff_ffff_8000_0000;
 
 macro_rules! say {
     ($($text:tt)*) => {
-        // Nobody else moves lines out of the machine any more.
+        // Nobody else moves lines out of the machine any more. The screen has to wait for `finish`.
         {
             output::log_line(|out| line(out, "PANIC", "weir", &format_args!($($text)*)));
-            output::flush();
+            output::flush_serial();
         }
     };
 }
@@ -112,6 +112,8 @@ pub fn halt_if_elsewhere() {
 
 fn finish(at: Option<u64>, frame: u64) -> ! {
     say!("backtrace: addr2line -fipe weir.elf{}", Backtrace { at, frame });
+    // What matters most, in case that what follows fails.
+    output::flush();
     say!("the end of the log:");
     tail::for_each_line(|text| say!("  {text}"));
     say!("the last exits:");

@@ -14,7 +14,6 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
         ("exceptions", ""),
         ("interrupt_self", ""),
         ("unmapped_memory", ""),
-        ("port_storm", ""),
         ("extended_state", "rounds=40 pattern=5"),
     ]
     .into_iter()

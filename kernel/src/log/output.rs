@@ -182,9 +182,14 @@ pub fn lost() -> u64 {
     OUTPUT.lock().lost
 }
 
-/// Waits until everything queued has left the machine, or the UART takes nothing any more.
+/// Waits until everything queued has left the machine, or the UART takes nothing any more, and is on the screen.
 pub fn flush() {
     framebuffer::flush();
+    flush_serial();
+}
+
+/// The same without the screen, on which every line moves all others.
+pub fn flush_serial() {
     let mut output = OUTPUT.lock();
     let mut patience = PATIENCE;
     while output.waiting > 0 && patience > 0 {

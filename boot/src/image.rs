@@ -96,6 +96,7 @@ fn write_bundle(configuration: &Configuration, to: &Path) -> Result<()> {
     let system = &configuration.system;
     let mut files = configuration.files.iter().map(read).collect::<Result<Vec<_>>>()?;
     for (index, file) in files.iter_mut().enumerate() {
+        // An initrd is the guest's own business, whatever it looks like.
         if system.vms.iter().all(|vm| vm.initrd.is_none_or(|initrd| initrd.0 as usize != index)) {
             *file = guest_kernel::compact(std::mem::take(file));
         }

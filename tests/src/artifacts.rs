@@ -51,7 +51,7 @@ pub fn micro(name: &str) -> Outcome<PathBuf> {
     existing(target().join("x86_64-hv/release").join(name), "run `make micro`")
 }
 
-/// A file of the Linux guest: `vmlinuz` or `initrd.cpio`.
+/// A file of the Linux guest: `vmlinuz`, `vmlinux` or `initrd.cpio`.
 ///
 /// # Errors
 /// It was not made.

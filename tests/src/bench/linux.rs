@@ -6,6 +6,8 @@ use crate::initramfs::Entry;
 use crate::{Outcome, Scenario, Vm};
 use std::path::Path;
 
+/// Without the instructions for random numbers: what a kernel does with those is not the same twice.
+const COMMAND_LINE: &str = "console=ttyS0,115200 clearcpuid=rdrand,rdseed weir.ip=10.0.5.11/24 weir.run=load";
 const LINUX_MAC: &str = "52:54:00:00:01:03";
 const SENDER_MAC: &str = "52:54:00:00:01:02";
 const FRAMES: [u32; 2] = [1000, 9000];
@@ -57,7 +59,7 @@ pub fn receive() -> Outcome<Vec<Figure>> {
 /// A Linux guest that runs a script and powers off, beside others.
 fn linux(folder: &Path, script: &str, others: Vec<Vm>, uplink: usize) -> Outcome<Scenario> {
     let files = [Entry { path: "tests/load", contents: script.as_bytes() }];
-    let guest = Vm::unpacked_linux("linux", "console=ttyS0,115200 weir.ip=10.0.5.11/24 weir.run=load")?
+    let guest = Vm::unpacked_linux("linux", COMMAND_LINE)?
         .with_files(folder, &files)?
         .nic_on(uplink, LINUX_MAC);
     Ok(machine(others.into_iter().chain([guest]).collect()))

@@ -9,8 +9,7 @@ micro::guest!("port_storm", main);
 
 /// Keyboard controller, fast reset, reset control: writing there asks for a reset.
 const RESETS: [u16; 3] = [0x64, 0x92, 0xcf9];
-/// Below it every port is tried: the chipset's own and the guest's PC has none of its devices above but a PCI
-/// function's, 64 ports long, and the one for power-off.
+/// Below it every port is tried. Of a guest's PC only PCI functions are above, each with a run of 64 ports.
 const ALL_BELOW: u16 = 0x1000;
 /// From there on every seventh.
 const STEP: usize = 7;

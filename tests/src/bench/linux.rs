@@ -59,8 +59,7 @@ pub fn receive() -> Outcome<Vec<Figure>> {
 /// A Linux guest that runs a script and powers off, beside others.
 fn linux(folder: &Path, script: &str, others: Vec<Vm>, uplink: usize) -> Outcome<Scenario> {
     let files = [Entry { path: "tests/load", contents: script.as_bytes() }];
-    let guest = Vm::unpacked_linux("linux", COMMAND_LINE)?
-        .with_files(folder, &files)?
-        .nic_on(uplink, LINUX_MAC);
+    let guest =
+        Vm::unpacked_linux("linux", COMMAND_LINE)?.with_files(folder, &files)?.nic_on(uplink, LINUX_MAC);
     Ok(machine(others.into_iter().chain([guest]).collect()))
 }

@@ -99,9 +99,7 @@ impl Backend {
     /// Why it is used when `ACCEL` names it only; nothing for those of every run.
     #[must_use]
     pub fn on_request(self) -> Option<&'static str> {
-        (self == Self::BochsSvm).then_some(
-            "a run is to end in a quarter of an hour, and it takes minutes: ACCEL=bochs-svm runs it",
-        )
+        (self == Self::BochsSvm).then_some("it adds more than four minutes to a run: ACCEL=bochs-svm runs it")
     }
 
     /// Whether it works here, found out by trying.

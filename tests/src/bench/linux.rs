@@ -6,7 +6,7 @@ use crate::initramfs::Entry;
 use crate::{Outcome, Scenario, Vm};
 use std::path::Path;
 
-/// Without the instructions for random numbers: what a kernel does with those is not the same twice.
+/// Without the instructions for random numbers: with them the figures were not the same twice.
 const COMMAND_LINE: &str = "console=ttyS0,115200 clearcpuid=rdrand,rdseed weir.ip=10.0.5.11/24 weir.run=load";
 const LINUX_MAC: &str = "52:54:00:00:01:03";
 const SENDER_MAC: &str = "52:54:00:00:01:02";

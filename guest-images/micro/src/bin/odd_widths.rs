@@ -35,12 +35,15 @@ fn main(boot: &Boot) -> Verdict {
     host.nic.write(IMC, u32::MAX);
     let window = host.nic.window();
 
-    // Each dword aligned, and each fourth one also at its odd bytes.
-    let offsets = || (0..REGISTERS_END).filter(|offset| offset % 4 == 0 || offset % 16 < 4);
-    offsets().for_each(|offset| read_all_widths(window + offset));
+    for offset in 0..REGISTERS_END {
+        read_all_widths(window + offset);
+    }
     line!("read");
-    for value in PATTERNS {
-        offsets().for_each(|offset| write_all_widths(window + offset, value));
+    // Each dword aligned, and each fourth one also at its odd bytes.
+    for offset in (0..REGISTERS_END).filter(|offset| offset % 4 == 0 || offset % 16 < 4) {
+        for value in PATTERNS {
+            write_all_widths(window + offset, value);
+        }
     }
     line!("written");
     // Across page borders, and up to the last byte that each width can reach.

@@ -23,6 +23,8 @@ pub fn cable(run: &mut Run, boot: &Boot) -> Outcome {
 }
 
 fn pull_and_put_back(run: &mut Run, boot: &Boot) -> Outcome {
+    // What the driver says comes to the console.
+    run.shell("linux", "dmesg -n 7", STEP)?;
     let (mut pulled, mut put_back) = (Vec::new(), Vec::new());
     for _ in 0..PULLS {
         pulled.push(change(run, false, "nic0: link down", "NIC Link is Down")?);

@@ -21,6 +21,9 @@ pub enum Backend {
     BochsSvm,
 }
 
+/// Why a backend leaves Linux to others.
+const SLOW: &str = "too slow for every run: other backends have it, and so has this one where ACCEL names it";
+
 /// What a test may need of a backend that not every one has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -42,6 +45,8 @@ pub enum Need {
     Shutdown,
     /// An interrupt of the machine ends the run of a guest that has interrupts off.
     InterruptWhileOff,
+    /// A boot of Linux, with its minutes of traffic.
+    LinuxBoot,
     /// A second boot of Linux takes no more than a minute or two.
     MoreLinuxBoots,
 }
@@ -96,12 +101,6 @@ impl Backend {
         }
     }
 
-    /// Why it is used when `ACCEL` names it only; nothing for those of every run.
-    #[must_use]
-    pub fn on_request(self) -> Option<&'static str> {
-        (self == Self::BochsSvm).then_some("it adds more than four minutes to a run: ACCEL=bochs-svm runs it")
-    }
-
     /// Whether it works here, found out by trying.
     ///
     /// # Errors
@@ -141,9 +140,8 @@ impl Backend {
             Need::InterruptWhileOff => (self == Self::BochsSvm).then_some(
                 "Bochs 2.7 takes no interrupt while a guest runs that was entered with RFLAGS.IF clear",
             ),
-            Need::MoreLinuxBoots => (is_bochs && !choice::asks_for(self)).then_some(
-                "too slow for every run: other backends have it, and so has this one where ACCEL names it",
-            ),
+            Need::LinuxBoot => (self == Self::BochsSvm && !choice::asks_for(self)).then_some(SLOW),
+            Need::MoreLinuxBoots => (is_bochs && !choice::asks_for(self)).then_some(SLOW),
         }
     }
 }

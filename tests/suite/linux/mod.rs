@@ -49,8 +49,9 @@ pub fn trials(backend: Backend) -> (Vec<Trial>, Vec<Trial>) {
     let mut boots = vec![trial_needing(backend, &[Need::MoreLinuxBoots], name, two_guests)];
     let mut rest = Vec::new();
     for card in CARDS {
-        if backend.lacks(Need::Card(card)).is_some() {
-            rest.push(trial_needing(backend, &[Need::Card(card)], format!("{card}::linux"), |_| Ok(())));
+        let needs = [Need::Card(card), Need::LinuxBoot];
+        if needs.iter().any(|need| backend.lacks(*need).is_some()) {
+            rest.push(trial_needing(backend, &needs, format!("{card}::linux"), |_| Ok(())));
             continue;
         }
         let mut steps = of_one_boot(Boot { backend, card }).into_iter();

@@ -165,12 +165,12 @@ pub fn offer(controls: u32) -> Offer {
 }
 
 /// Bitmaps A and B, two frames: every port exits.
-pub fn io_bitmaps(frames: &mut Frames) -> Result<HostPhysical, FrameError> {
+pub fn io_permissions(frames: &mut Frames) -> Result<HostPhysical, FrameError> {
     permissions::allocate(frames, 2 * FRAME, |_| {})
 }
 
 /// MSR bitmaps [SDM3C 25.6.9]: every MSR exits, but those that the processor holds for the guest.
-pub fn msr_bitmaps(frames: &mut Frames) -> Result<HostPhysical, FrameError> {
+pub fn msr_permissions(frames: &mut Frames) -> Result<HostPhysical, FrameError> {
     permissions::allocate(frames, FRAME, |bits| {
         for msr in held() {
             // Reads of low MSRs, reads of high ones, then writes of both, 1 KiB each.

@@ -15,9 +15,9 @@ pub struct Operation {
     /// What it can do.
     pub capabilities: Capabilities,
     /// Traps every port: shared by all guests.
-    pub io_bitmaps: HostPhysical,
+    pub io_permissions: HostPhysical,
     /// Which MSRs trap: shared by all guests.
-    pub msr_bitmaps: HostPhysical,
+    pub msr_permissions: HostPhysical,
 }
 
 /// The boot core's, and with it all cores': they are of one kind.
@@ -49,9 +49,9 @@ pub fn enter(frames: &mut Frames) -> Result<(), VirtError> {
     }
     let secondary = super::controls::Controls::new(&capabilities)?.secondary;
     crate::vm::cpuid::decide(super::controls::offer(secondary));
-    let io_bitmaps = super::controls::io_bitmaps(frames)?;
-    let msr_bitmaps = super::controls::msr_bitmaps(frames)?;
-    OPERATION.call_once(|| Operation { capabilities, io_bitmaps, msr_bitmaps });
+    let io_permissions = super::controls::io_permissions(frames)?;
+    let msr_permissions = super::controls::msr_permissions(frames)?;
+    OPERATION.call_once(|| Operation { capabilities, io_permissions, msr_permissions });
     let (two_mib, one_gib) = capabilities.large_pages;
     log::info!(
         "VT-x on: VMCS revision {:#x}, EPT pages 4K{}{}, preemption timer 1/{} of the TSC, physical addresses {} bits",

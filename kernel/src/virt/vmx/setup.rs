@@ -57,9 +57,9 @@ impl Vcpu {
         vmcs.write(EXIT_MSR_LOAD_COUNT, 0);
         vmcs.write(ENTRY_MSR_LOAD_COUNT, 0);
         vmcs.write(ENTRY_INTERRUPTION_INFORMATION, 0);
-        vmcs.write(IO_BITMAP_A, self.operation.io_bitmaps.0);
-        vmcs.write(IO_BITMAP_B, self.operation.io_bitmaps.0 + 4096);
-        vmcs.write(MSR_BITMAPS, self.operation.msr_bitmaps.0);
+        vmcs.write(IO_BITMAP_A, self.operation.io_permissions.0);
+        vmcs.write(IO_BITMAP_B, self.operation.io_permissions.0 + 4096);
+        vmcs.write(MSR_BITMAPS, self.operation.msr_permissions.0);
         vmcs.write(EPT_POINTER, ept_pointer);
         vmcs.write(VPID, vpid);
         vmcs.write(VMCS_LINK_POINTER, u64::MAX);

@@ -13,11 +13,10 @@ use std::time::Duration;
 /// The BIOS of Debian's package.
 pub const BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
 const VGA_BIOS: &str = "/usr/share/vgabios/vgabios-stdvga.bin";
-/// Bytes of a cylinder, as Bochs guesses a disk's geometry.
-const CYLINDER: u64 = 16 * 63 * 512;
-/// Cylinders of the disk, most of which is a hole in its file. A seek takes the part of 5 ms that its way is of the disk:
-/// on one no larger than the image, a loader that looks into the FAT for each cluster would mostly wait for its heads.
-const DISK_CYLINDERS: u64 = 8192;
+/// Bytes of the disk, most of which is a hole in its file: whole cylinders, as Bochs guesses a disk's geometry. A seek takes
+/// the part of 5 ms that its way is of the disk: on one no larger than the image, a loader that looks into the FAT for each
+/// cluster would mostly wait for its heads.
+const DISK: u64 = 8192 * 16 * 63 * 512;
 /// Its last words when the machine has entered S5.
 const POWERED_OFF: &str = "soft power off";
 /// Most cards that Bochs has.
@@ -91,13 +90,9 @@ impl Bochs {
         folder: &Path,
     ) -> Outcome<(Self, TcpStream)> {
         let disk = folder.join("disk.img");
-        fs::copy(image, &disk).context(format!("copying {}", image.display()))?;
-        let length = DISK_CYLINDERS * CYLINDER;
-        fs::OpenOptions::new()
-            .write(true)
-            .open(&disk)
-            .and_then(|file| file.set_len(length))
-            .context("disk.img")?;
+        let length = fs::copy(image, &disk).context(format!("copying {}", image.display()))?;
+        let disk = fs::OpenOptions::new().write(true).open(&disk).context("disk.img")?;
+        disk.set_len(length.max(DISK)).context("disk.img")?;
         // Left over from a run that was killed, it would keep Bochs from starting.
         let _ = fs::remove_file(folder.join("disk.img.lock"));
         write(folder, "bochsrc", &configuration(machine, cpu_model, Path::new("disk.img")))?;

@@ -114,8 +114,10 @@ mod tests {
     fn without_a_wish_all_that_work_are_used_and_the_others_have_a_reason() {
         let choice = choose("", without_kvm).unwrap();
         assert_eq!(choice.backends, [Backend::QemuSvm, Backend::BochsVtx, Backend::BochsSvm]);
+        assert_eq!(choose("bochs-svm", without_kvm).unwrap().backends, [Backend::BochsSvm]);
         assert_eq!(choice.reasons[0], "kvm-vtx: not used: no /dev/kvm");
         assert_eq!(choice.reasons[2], "qemu-svm: QEMU emulates SVM; works here");
+        assert_eq!(choice.reasons[4], "bochs-svm: Bochs emulates SVM; works here");
     }
 
     #[test]

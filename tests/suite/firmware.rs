@@ -43,14 +43,8 @@ fn name(firmware: Firmware) -> &'static str {
 /// Kernel, configuration and guest arrive; the guest comes to its shell and reaches the wire. With iPXE that is the
 /// wire of the very card through which Weir was loaded.
 fn shell(test: &Test, firmware: Firmware) -> Outcome {
-    // Each in the form that it carries fastest: a disk unpacked, the network packed.
-    let command_line = "console=ttyS0,115200 weir.ip=10.0.5.11/24";
-    let vm = match firmware {
-        Firmware::Bios => Vm::linux("linux", command_line),
-        Firmware::Uefi => Vm::unpacked_linux("linux", &format!("quiet {command_line}")),
-        Firmware::Pxe | Firmware::Ipxe => Vm::linux("linux", &format!("quiet {command_line}")),
-    };
-    let mut scenario = Scenario::new(vec![vm?.nic(MAC)]).on(&[CardModel::E1000]).by(firmware);
+    let vm = Vm::linux("linux", "console=ttyS0,115200 weir.ip=10.0.5.11/24")?.nic(MAC);
+    let mut scenario = Scenario::new(vec![vm]).on(&[CardModel::E1000]).by(firmware);
     if firmware.is_uefi() {
         scenario.machine.board = Board::Q35;
     }

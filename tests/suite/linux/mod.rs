@@ -25,8 +25,6 @@ const PEER: &str = "10.0.5.1";
 const GUEST_MAC: &str = "52:54:00:05:00:11";
 const OTHER_MAC: &str = "52:54:00:05:00:12";
 const DATAGRAMS: u32 = 10_000;
-/// Between two Linux guests; micro-guests exchange as many as the wire does.
-const FEWER_DATAGRAMS: u32 = 2_000;
 /// Datagrams on their way at a time: what a socket of the guest holds by default, 208 KiB, at 2.7 KiB each.
 const WINDOW: u32 = 64;
 /// Lines of the serial log in the report of a failure.
@@ -86,12 +84,9 @@ fn of_one_boot(boot: Boot) -> Vec<Trial> {
 fn run_steps(boot: &Boot) -> Results {
     let mut results = Results::new();
     let place = Test { name: format!("linux-{}", boot.card), backend: boot.backend };
-    let manner = if boot.card == CardModel::E1000 && boot.backend.lacks(Need::MoreLinuxBoots).is_none() {
-        Manner::AsUsers
-    } else {
-        Manner::Short
-    };
-    let mut run = match start(&place, boot.card, &["linux"], manner) {
+    let as_users = boot.card == CardModel::E1000 && boot.backend.lacks(Need::MoreLinuxBoots).is_none();
+    let linux = if as_users { Vm::linux } else { short_linux };
+    let mut run = match start(&place, boot.card, &["linux"], linux) {
         Ok(run) => run,
         Err(failure) => {
             results.insert(STEPS[0].name, Err(failure.to_string()));
@@ -113,17 +108,18 @@ fn run_steps(boot: &Boot) -> Results {
     results
 }
 
-/// How a Linux guest comes to its shell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manner {
-    /// From `vmlinuz`, all messages on its console.
-    AsUsers,
-    /// The same kernel without what takes an emulator longest: as `vmlinux`, its messages in `dmesg` only.
-    Short,
+/// Linux without what takes an emulator longest: unpacked already, its messages in `dmesg` only.
+fn short_linux(name: &str, command_line: &str) -> Outcome<Vm> {
+    Vm::unpacked_linux(name, &format!("quiet {command_line}"))
 }
 
 /// Starts one or two Linux guests, of which the first has the keyboard.
-fn start(test: &Test, card: CardModel, guests: &[&str], manner: Manner) -> Outcome<Run> {
+fn start(
+    test: &Test,
+    card: CardModel,
+    guests: &[&str],
+    linux: fn(&str, &str) -> Outcome<Vm>,
+) -> Outcome<Run> {
     let folder = test.empty_folder()?;
     let files = [Entry { path: "tests/serve", contents: SERVE }];
     let vms = guests
@@ -131,11 +127,7 @@ fn start(test: &Test, card: CardModel, guests: &[&str], manner: Manner) -> Outco
         .zip([(GUEST, GUEST_MAC, ""), (OTHER, OTHER_MAC, " weir.mtu=9000 weir.run=serve")])
         .map(|(name, (ip, mac, more))| {
             let command_line = format!("console=ttyS0,115200 weir.ip={ip}/24{more}");
-            let vm = match manner {
-                Manner::AsUsers => Vm::linux(name, &command_line),
-                Manner::Short => Vm::unpacked_linux(name, &format!("quiet {command_line}")),
-            };
-            vm?.with_files(&folder, &files).map(|vm| vm.nic(mac))
+            linux(name, &command_line)?.with_files(&folder, &files).map(|vm| vm.nic(mac))
         })
         .collect::<Outcome<Vec<_>>>()?;
     let mut scenario = Scenario::new(vms).on(&[card]);
@@ -148,7 +140,7 @@ const SERVE: &[u8] = b"nc -l -p 6002 | sha256sum\nweir-traffic sink\n";
 
 /// The first guest has the keyboard; the second serves.
 fn two_guests(test: &Test) -> Outcome {
-    let mut run = start(test, CardModel::E1000, &["linux", "server"], Manner::Short)?;
+    let mut run = start(test, CardModel::E1000, &["linux", "server"], short_linux)?;
     run.expect_within("linux| weir guest: up", BOOT)?;
     run.expect_within("/ # ", BOOT)?;
     require!(answers(GUEST, STEP)? && answers(OTHER, BOOT)?, "a guest does not answer the wire");
@@ -159,7 +151,7 @@ fn two_guests(test: &Test) -> Outcome {
     let shown = run.shell("linux", "sha256sum /tmp/a", TRANSFER)?;
     run.shell("linux", &format!("nc {OTHER} 6002 < /tmp/a"), TRANSFER)?;
     let sent = shown.split_whitespace().find(|word| word.len() == 64).unwrap_or("no sum").to_owned();
-    run.shell("linux", &format!("weir-traffic blast {OTHER} {FEWER_DATAGRAMS} {WINDOW}"), TRANSFER)?;
+    run.shell("linux", &format!("weir-traffic blast {OTHER} {DATAGRAMS} {WINDOW}"), TRANSFER)?;
     require!(run.console.count(&format!("{sent}  -")) == 1, "the server's sum is not {sent}");
     run.expect_in_any_order("TEST serve PASS")?;
     for size in [0, 1472] {

@@ -44,7 +44,7 @@ pub fn tcp(run: &mut Run, _: &Boot) -> Outcome {
 /// Makes a file to send, `/tmp/a`, of the guest's own programs: random numbers take an emulator longer than their way.
 pub fn make_file(run: &mut Run) -> Outcome {
     let programs = "/bin/busybox /bin/weir-traffic";
-    let command = format!("cat {programs} {programs} > /tmp/a; truncate -s {TCP_BYTES} /tmp/a");
+    let command = format!("cat {programs} {programs} > /tmp/a && truncate -s {TCP_BYTES} /tmp/a");
     run.shell("linux", &command, STEP).map(drop)
 }
 

@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 pub const PORT: u16 = 8889;
 /// For an answer. Generous: the machine may be busy.
 const ANSWER: Duration = Duration::from_secs(60);
-/// How often QEMU is woken.
-const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// A connection to QEMU's monitor.
 pub struct Monitor {
@@ -42,20 +40,7 @@ impl Monitor {
         });
         let mut monitor = Self { stream, lines, reader: Some(reader), shutdown: None };
         monitor.execute("qmp_capabilities", "{}")?;
-        monitor.keep_awake()?;
         Ok(monitor)
-    }
-
-    /// Under `-icount`, when all of several processors sleep, QEMU's event loop may sleep as well, and emulated time with it,
-    /// until something comes from outside: white space between commands does. It ends with the connection.
-    fn keep_awake(&self) -> Outcome {
-        let mut stream = self.stream.try_clone().context("QEMU's monitor")?;
-        thread::spawn(move || {
-            while stream.write_all(b"\n").is_ok() {
-                thread::sleep(HEARTBEAT);
-            }
-        });
-        Ok(())
     }
 
     /// Executes a command, whose arguments are a JSON object.

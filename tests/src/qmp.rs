@@ -5,7 +5,8 @@ use crate::failure::Context;
 use crate::{Failure, Outcome};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -14,11 +15,21 @@ pub const PORT: u16 = 8889;
 /// For an answer. Generous: the machine may be busy.
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// Asks for nothing that anybody wants to know.
+const HEARTBEAT: &str = "{\"execute\":\"query-status\",\"id\":\"heartbeat\"}\n";
+/// In its answer.
+const HEARTBEAT_ID: &str = "\"id\": \"heartbeat\"";
+/// Between two.
+const HEARTBEAT_PERIOD: Duration = Duration::from_millis(200);
+
 /// A connection to QEMU's monitor.
 pub struct Monitor {
-    stream: TcpStream,
+    /// Locked for a line.
+    stream: Arc<Mutex<TcpStream>>,
     lines: Receiver<String>,
     reader: Option<JoinHandle<()>>,
+    /// The thread that sends heartbeats, until its channel is closed.
+    heart: Option<(Sender<()>, JoinHandle<()>)>,
     /// `reason` of the event `SHUTDOWN`, once it has come.
     shutdown: Option<String>,
 }
@@ -32,15 +43,30 @@ impl Monitor {
         let source = BufReader::new(stream.try_clone().context("QEMU's monitor")?);
         let (sender, lines) = channel();
         let reader = thread::spawn(move || {
-            for line in source.lines().map_while(Result::ok) {
+            let lines = source.lines().map_while(Result::ok);
+            for line in lines.filter(|line| !line.contains(HEARTBEAT_ID)) {
                 if sender.send(line).is_err() {
                     return;
                 }
             }
         });
-        let mut monitor = Self { stream, lines, reader: Some(reader), shutdown: None };
+        let stream = Arc::new(Mutex::new(stream));
+        let mut monitor = Self { stream, lines, reader: Some(reader), heart: None, shutdown: None };
         monitor.execute("qmp_capabilities", "{}")?;
         Ok(monitor)
+    }
+
+    /// Has QEMU's event loop go round from now on, even when nothing happens. A command does that, and anything shorter
+    /// does not: QEMU reads this connection in a thread of its own, and executes commands in its event loop.
+    pub fn keep_awake(&mut self) {
+        let (end, ended) = channel();
+        let stream = Arc::clone(&self.stream);
+        let beat = move || {
+            while ended.recv_timeout(HEARTBEAT_PERIOD) == Err(RecvTimeoutError::Timeout)
+                && send(&stream, HEARTBEAT).is_ok()
+            {}
+        };
+        self.heart = Some((end, thread::spawn(beat)));
     }
 
     /// Executes a command, whose arguments are a JSON object.
@@ -49,7 +75,7 @@ impl Monitor {
     /// QEMU refuses, or does not answer.
     pub fn execute(&mut self, command: &str, arguments: &str) -> Outcome {
         let line = format!("{{\"execute\":\"{command}\",\"arguments\":{arguments}}}\n");
-        self.stream.write_all(line.as_bytes()).context(command)?;
+        send(&self.stream, &line).context(command)?;
         let start = Instant::now();
         loop {
             let left = ANSWER.saturating_sub(start.elapsed());
@@ -87,9 +113,17 @@ impl Monitor {
     }
 }
 
+fn send(stream: &Mutex<TcpStream>, line: &str) -> std::io::Result<()> {
+    stream.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())
+}
+
 impl Drop for Monitor {
     fn drop(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
+        if let Some((end, heart)) = self.heart.take() {
+            drop(end);
+            let _ = heart.join();
+        }
+        let _ = self.stream.lock().unwrap_or_else(PoisonError::into_inner).shutdown(Shutdown::Both);
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
@@ -120,6 +154,26 @@ mod tests {
         monitor.execute("set_link", "{}").unwrap();
         drop(qemu);
         assert_eq!(monitor.shutdown_reason().as_deref(), Some("guest-reset"));
+    }
+
+    #[test]
+    fn answers_to_heartbeats_are_passed_over() {
+        let (mut monitor, qemu) = monitor(b"");
+        monitor.keep_awake();
+        let mut source = BufReader::new(qemu.try_clone().unwrap());
+        let mut line = String::new();
+        source.read_line(&mut line).unwrap();
+        assert!(line.contains("qmp_capabilities"), "{line}");
+        line.clear();
+        source.read_line(&mut line).unwrap();
+        assert_eq!(line, HEARTBEAT);
+        let answers =
+            b"{\"return\": {\"status\": \"running\"}, \"id\": \"heartbeat\"}\r\n{\"error\": {}}\r\n";
+        (&qemu).write_all(answers).unwrap();
+        assert!(
+            monitor.execute("set_link", "{}").is_err(),
+            "the heartbeat's answer was taken for the command's"
+        );
     }
 
     #[test]

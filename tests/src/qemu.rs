@@ -165,9 +165,9 @@ impl Qemu {
         let mut process = Process::start(&program()?, &arguments, folder)?;
         let serial = process.connect(SERIAL_PORT)?;
         let mut monitor = Monitor::start(process.connect(MONITOR_PORT)?)?;
-        if machine.pace == Pace::RealTime {
-            // While all processors sleep, QEMU's event loop has time pass, by a timer that it can set for an event that
-            // is cancelled; then it sets no other until something wakes it.
+        if (accelerator, machine.pace) == (Accelerator::Tcg, Pace::RealTime) {
+            // While all processors sleep under `-icount`, QEMU's event loop has time pass, by a timer that it can set for an
+            // event that is cancelled; then it sets no other until something wakes it.
             monitor.keep_awake();
         }
         Ok((Self { process, monitor }, serial))

@@ -16,9 +16,9 @@ pub const PORT: u16 = 8889;
 const ANSWER: Duration = Duration::from_secs(60);
 
 /// Asks for nothing that anybody wants to know.
-const HEARTBEAT: &str = "{\"execute\":\"query-status\",\"id\":\"heartbeat\"}\n";
+const HEARTBEAT: &str = concat!(r#"{"execute":"query-status","id":"heartbeat"}"#, "\n");
 /// In its answer.
-const HEARTBEAT_ID: &str = "\"id\": \"heartbeat\"";
+const HEARTBEAT_ID: &str = r#""id": "heartbeat""#;
 /// Between two.
 const HEARTBEAT_PERIOD: Duration = Duration::from_millis(200);
 

@@ -1,14 +1,14 @@
 //! From the loader's hand-over to the first guest instruction. The only file that names the loader.
 
-use crate::hardware::{
-    acpi, clock, cores, cpu, descriptors, interrupt_controllers, interrupts, io_apic, pci, power,
-};
+use crate::hardware::interrupt::{idt, io_apic, local_apic, vectors};
+use crate::hardware::{acpi, pci, power};
 use crate::launch::Guests;
 use crate::log::{framebuffer, serial};
-use crate::memory::{Frames, copy, heap, physical};
-use crate::scheduler::End;
-use crate::virt::{self, extended};
-use crate::{self_test, usage};
+use crate::meeting::ending::End;
+use crate::memory::{PageFrames, copy, heap, physical};
+use crate::processor::{clock, cores, cpu, descriptors};
+use crate::virt::state::extended;
+use crate::{panic, self_test, usage, virt};
 use ::log::LevelFilter;
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::{BootInfo, entry_point};
@@ -34,7 +34,7 @@ enum BootError {
     #[error("the loader mapped no physical memory")]
     NoDirectMap,
     #[error(transparent)]
-    Memory(#[from] crate::memory::FrameError),
+    Memory(#[from] crate::memory::PageFrameError),
     #[error(transparent)]
     Window(#[from] crate::memory::window::WindowError),
     #[error(transparent)]
@@ -57,7 +57,8 @@ fn start(info: &'static mut BootInfo) -> ! {
     usage::begin();
     // What each core has for itself comes first: everything else may use it.
     descriptors::load(cores::BOOT_CORE, descriptors::boot_stacks());
-    interrupts::load();
+    idt::report_exceptions_with(panic::exception);
+    idt::load();
     crate::log::init();
     show_log(info);
     match boot(info) {
@@ -81,7 +82,7 @@ fn start(info: &'static mut BootInfo) -> ! {
 fn show_log(info: &mut BootInfo) {
     if let Some(screen) = info.framebuffer.take() {
         let layout = screen.info();
-        let layout = framebuffer::Layout {
+        let layout = framebuffer::FramebufferLayout {
             width: layout.width,
             height: layout.height,
             line_bytes: layout.stride * layout.bytes_per_pixel,
@@ -103,7 +104,7 @@ fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
     // SAFETY: the loader mapped all of physical memory there, and nothing has used the map before.
     unsafe { physical::set_direct_map(offset) };
     copy::init();
-    let mut frames = Frames::new(&info.memory_regions);
+    let mut frames = PageFrames::new(&info.memory_regions);
     heap::init(&mut frames, HEAP)?;
     let machine = acpi::discover(info.rsdp_addr.into_option())?;
     let tsc_hz = clock::calibrate(machine.pm_timer.ok_or(BootError::NoPmTimer)?)?;
@@ -116,9 +117,9 @@ fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
         tsc_hz / 1000 % 1000
     );
     power::init(&machine);
-    interrupt_controllers::init_local(&mut frames)?;
+    local_apic::init_local(&mut frames)?;
     io_apic::init(&machine, &mut frames)?;
-    io_apic::route_isa(&machine, serial::ISA_IRQ, interrupts::SERIAL_VECTOR);
+    io_apic::route_isa(&machine, serial::ISA_IRQ, vectors::SERIAL_VECTOR);
     extended::init();
     mmio::prepare();
     let bundle = Bundle::parse(ramdisk(info)?)?;

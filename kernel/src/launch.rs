@@ -1,14 +1,19 @@
 //! From a machine that is ready to guests that run: the other cores are started, guests are made and placed, and
 //! each core gets its own.
 
-use crate::hardware::acpi::Machine;
-use crate::hardware::{clock, cores, cpu, interrupt_controllers, pci, startup};
-use crate::memory::{Frames, heap};
-use crate::net::{self, Network, NetworkError};
-use crate::scheduler::{End, Scheduler};
-use crate::shell::{self, Shell};
+use crate::hardware::acpi::MachineInfo;
+use crate::hardware::interrupt::local_apic;
+use crate::hardware::{pci, startup};
+use crate::meeting::directory;
+use crate::meeting::ending::End;
+use crate::memory::{PageFrames, heap};
+use crate::net::{Network, NetworkError, discover};
+use crate::processor::{clock, cores, cpu};
+use crate::shell::{MachineSummary, Shell};
+use crate::virt::state::extended;
 use crate::virt::{self, VirtError, VirtualCpu};
-use crate::vm::{Vm, VmError, directory};
+use crate::vm::{Vm, VmError};
+use crate::{boot_core, scheduler};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use config::{Bundle, System};
@@ -32,9 +37,9 @@ pub enum LaunchError {
 /// The machine, ready for guests.
 pub struct Guests {
     /// Its memory.
-    pub frames: Frames,
+    pub frames: PageFrames,
     /// What its firmware says.
-    pub machine: Machine,
+    pub machine: MachineInfo,
     /// Configuration and images.
     pub bundle: Bundle<'static>,
 }
@@ -47,7 +52,7 @@ struct Parcel<V: VirtualCpu> {
 
 /// What the boot core shares with those it starts.
 struct Shared<V: VirtualCpu> {
-    frames: Mutex<Frames>,
+    frames: Mutex<PageFrames>,
     parcels: [Mutex<Option<Parcel<V>>>; cores::MAX_CORES],
 }
 
@@ -70,14 +75,14 @@ impl virt::Task for Guests {
         let vms = make_guests::<V>(frames, &self.bundle)?;
         let functions = pci::enumerate();
         functions.iter().for_each(name_function);
-        let uplinks = net::find_uplinks(frames, &self.machine, &functions, system);
-        let vnics = vms.iter().flat_map(|vm| vm.vnics.iter().cloned()).collect();
+        let uplinks = discover::find_uplinks(frames, &self.machine, &functions, system);
+        let vnics = vms.iter().flat_map(|vm| vm.nics.slots().iter().cloned()).collect();
         let network: &'static Network = Box::leak(Box::new(Network::new(uplinks, vnics, system)?));
-        log_memory(frames, vms.iter().map(Vm::memory_bytes).sum(), self.bundle.size());
+        log_memory(frames, vms.iter().map(|vm| vm.memory.bytes()).sum(), self.bundle.size());
         log::info!("booted in {} ms", clock::now().as_nanos() / 1_000_000);
         let shell = Shell::new(
             system.vms.iter().map(|vm| vm.name.clone()).collect(),
-            shell::Machine {
+            MachineSummary {
                 memory: frames.total(),
                 memory_left: frames.left(),
                 processors: self.machine.processors.len(),
@@ -85,12 +90,12 @@ impl virt::Task for Guests {
         );
         let mine = hand_out(shared, vms, network);
         crate::log::leave_to_main_loop();
-        Ok(Scheduler::new(mine, network, Some(shell)).run())
+        Ok(boot_core::run(mine, network, shell))
     }
 }
 
 /// Says who has the machine's memory.
-fn log_memory(frames: &Frames, guests: u64, images: u64) {
+fn log_memory(frames: &PageFrames, guests: u64, images: u64) {
     let (used, size) = heap::usage();
     log::info!(
         "memory: guests {} KiB, images {} KiB, kernel and loader {} KiB, Weir's tables, rings and heap {} KiB, left {} KiB; of the heap {} of {} KiB used",
@@ -104,7 +109,7 @@ fn log_memory(frames: &Frames, guests: u64, images: u64) {
     );
 }
 
-fn name_function(function: &pci::Function) {
+fn name_function(function: &pci::PciFunction) {
     let (msi, msix) = function.message_interrupts;
     log::info!(
         target: "weir::hardware::pci",
@@ -118,7 +123,10 @@ fn name_function(function: &pci::Function) {
 }
 
 /// Makes the guests of the configuration, each with its core, and switches on those that start by themselves.
-fn make_guests<V: VirtualCpu>(frames: &mut Frames, bundle: &Bundle<'static>) -> Result<Vec<Vm<V>>, VmError> {
+fn make_guests<V: VirtualCpu>(
+    frames: &mut PageFrames,
+    bundle: &Bundle<'static>,
+) -> Result<Vec<Vm<V>>, VmError> {
     let system: &System = bundle.system();
     let wishes: Vec<Wish> =
         system.vms.iter().map(|vm| Wish { core: vm.cpu.map(usize::from), shares: vm.shares }).collect();
@@ -149,14 +157,14 @@ fn hand_out<V: VirtualCpu>(
     let mut lots: Vec<Vec<Vm<V>>> = (0..cores::count()).map(|_| Vec::new()).collect();
     for mut vm in vms {
         let core = directory::summary(vm.number()).map_or(cores::BOOT_CORE, |known| known.core);
-        vm.vcpu.leave_core();
+        vm.vcpu.cpu.leave_core();
         lots[core].push(vm);
     }
     let mut lots = lots.into_iter();
     let mine = lots.next().unwrap_or_default();
     for (core, vms) in (cores::BOOT_CORE + 1..).zip(lots) {
         *shared.parcels[core].lock() = Some(Parcel { vms, network });
-        interrupt_controllers::wake(core);
+        local_apic::wake(core);
     }
     mine
 }
@@ -164,6 +172,7 @@ fn hand_out<V: VirtualCpu>(
 /// A core's way from its start to its guests.
 extern "C" fn enter_core<V: VirtualCpu>(core: usize, argument: *const ()) -> ! {
     startup::settle(core);
+    extended::init();
     // SAFETY: the boot core gave a reference to what it keeps for ever, of this very type. What is not `Send` in
     // there, guests, is handed over whole: no other core keeps anything of it.
     let shared: &'static Shared<V> = unsafe { &*argument.cast() };
@@ -180,6 +189,6 @@ extern "C" fn enter_core<V: VirtualCpu>(core: usize, argument: *const ()) -> ! {
         // The boot core wakes this one when the parcel is there.
         cpu::wait_for_interrupt();
     };
-    Scheduler::new(parcel.vms, parcel.network, None).run_until_ended();
+    scheduler::run(parcel.vms, parcel.network);
     cpu::halt_forever()
 }

@@ -1,8 +1,10 @@
 //! Weir: a bare-metal type-1 microhypervisor whose subject is the network of its guests.
 //!
-//! Folders in the order a frame travels: `virt` (the guest's exit), `vm` (the guest's machine), `net` (the
-//! way between vNICs and physical NICs), `hardware` (the machine itself); `memory`, `log`, `shell` and
-//! `panic` serve them all. What touches no hardware is in `kernel/crates`.
+//! Folders, each of which imports only those named before it: `processor` (the one that executes this), `log`,
+//! `memory`, `hardware` (the machine around the processor), `virt` (the processor's extension for guests), `meeting`
+//! (what cores and frames share), `vm` (a guest's machine and what is done about its exits) beside `net` (the way
+//! between vNICs and physical NICs), and `shell`. The files of this folder put them together. What touches no hardware
+//! is in `kernel/crates`.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(not(test), no_main)]
 // On the host only pure functions are tested: what calls them is not there.
@@ -10,17 +12,28 @@
 
 extern crate alloc;
 
-mod hardware;
+mod processor;
+
 mod log;
+
 mod memory;
+
+mod hardware;
+
+mod virt;
+
+mod meeting;
+
 mod net;
+mod vm;
+
+mod shell;
+
+mod boot_core;
 mod panic;
 mod scheduler;
 mod self_test;
-mod shell;
 mod usage;
-mod virt;
-mod vm;
 
 #[cfg(not(test))]
 mod boot;

@@ -1,14 +1,11 @@
 //! The end of Weir itself: a broken invariant or an exception of our own. Says all that is known and stops.
 
-use crate::hardware::interrupts::Frame;
-use crate::hardware::{clock, cores, cpu, interrupt_controllers};
+use crate::hardware::interrupt::idt::InterruptFrame;
+use crate::hardware::interrupt::local_apic;
 use crate::log::{line, output, tail};
-use crate::vm::history;
+use crate::processor::{clock, cpu, panicking};
+use crate::vm::exits::history;
 use core::fmt;
-use core::sync::atomic::{AtomicUsize, Ordering};
-
-/// The core that panics, plus one; zero while none does.
-static PANICKING: AtomicUsize = AtomicUsize::new(0);
 
 /// How long other cores are given to stop.
 const GRACE_NANOS: u64 = 1_000_000;
@@ -61,7 +58,7 @@ fn rust_panic(info: &core::panic::PanicInfo) -> ! {
 }
 
 /// Reports an exception in Weir's own code.
-pub fn exception(frame: &Frame) -> ! {
+pub fn exception(frame: &InterruptFrame) -> ! {
     begin();
     say!("exception {} error {:#x} at {:#x}", frame.vector, frame.error, frame.rip);
     say_registers(&frame.general);
@@ -89,25 +86,16 @@ fn say_registers(general: &[u64; GENERAL.len()]) {
 /// Stops the other cores and makes the log usable again, whoever held it.
 fn begin() {
     x86_64::instructions::interrupts::disable();
-    let me = cores::current() + 1;
-    if PANICKING.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+    if !panicking::claim() {
         cpu::halt_forever(); // a panic while panicking: nothing more can be said
     }
-    interrupt_controllers::interrupt_others();
+    local_apic::interrupt_others();
     // They need a moment to take the NMI: what they were writing is then whole or lost, but not mixed in.
     let start = cpu::rdtsc();
     while cpu::rdtsc() - start < clock::ticks(GRACE_NANOS) {}
     // SAFETY: interrupts are off, the other cores have stopped, and this path never returns to whoever held the
     // locks.
     unsafe { output::break_locks() }
-}
-
-/// Ends this core if another one panics.
-pub fn halt_if_elsewhere() {
-    let panicking = PANICKING.load(Ordering::Acquire);
-    if panicking != 0 && panicking != cores::current() + 1 {
-        cpu::halt_forever();
-    }
 }
 
 fn finish(at: Option<u64>, frame: u64) -> ! {

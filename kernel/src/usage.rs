@@ -4,7 +4,8 @@
 //! Counted in an emulator whose counter advances by one an instruction, these are the figures of `make bench`. Each
 //! core adds what it has at the end of a guest's turn, so that the exit path pays for nothing here.
 
-use crate::hardware::{cores, cpu, interrupts};
+use crate::hardware::interrupt::pending;
+use crate::processor::{cores, cpu};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Weir's first instruction.
@@ -50,5 +51,5 @@ pub fn log_statistics() {
         first.wrapping_sub(began),
         since.wrapping_sub(guests).wrapping_sub(idle)
     );
-    log::info!("interrupts taken: {}", interrupts::taken());
+    log::info!("interrupts taken: {}", pending::received());
 }

@@ -23,7 +23,7 @@ impl AcpiHandler for DirectMap {
 
 /// How the line of an ISA interrupt differs from identity, edge and active high.
 #[derive(Clone, Copy, Debug)]
-pub struct Override {
+pub struct SourceOverride {
     /// ISA interrupt.
     pub isa: u8,
     /// Input of the IO-APICs it is wired to.
@@ -34,7 +34,7 @@ pub struct Override {
 
 /// An IO-APIC.
 #[derive(Clone, Copy, Debug)]
-pub struct IoApic {
+pub struct IoApicInfo {
     /// Where its registers are.
     pub address: HostPhysical,
     /// The first of its inputs.
@@ -43,13 +43,13 @@ pub struct IoApic {
 
 /// The tables, boiled down to what Weir uses.
 #[derive(Debug, Default)]
-pub struct Machine {
+pub struct MachineInfo {
     /// Local APIC ids of the processors that are enabled.
     pub processors: heapless::Vec<u32, 256>,
     /// IO-APICs.
-    pub io_apics: heapless::Vec<IoApic, 8>,
+    pub io_apics: heapless::Vec<IoApicInfo, 8>,
     /// ISA interrupts that are not wired one to one.
-    pub overrides: heapless::Vec<Override, 16>,
+    pub overrides: heapless::Vec<SourceOverride, 16>,
     /// I/O port of the PM timer.
     pub pm_timer: Option<u16>,
     /// I/O port of PM1a control, with the sleep type that means power-off.
@@ -75,11 +75,11 @@ pub enum MachineError {
 ///
 /// # Errors
 /// When there are none, or the root of them is damaged. A missing MADT or FADT is an empty field.
-pub fn discover(rsdp: Option<u64>) -> Result<Machine, MachineError> {
+pub fn discover(rsdp: Option<u64>) -> Result<MachineInfo, MachineError> {
     let rsdp = rsdp.ok_or(MachineError::NoTables)?;
     // SAFETY: the loader found the RSDP, and the direct map covers all of physical memory.
     let tables = unsafe { AcpiTables::from_rsdp(DirectMap, rsdp as usize) }.map_err(MachineError::Damaged)?;
-    let mut machine = Machine::default();
+    let mut machine = MachineInfo::default();
     if let Ok(madt) = tables.find_table::<Madt>() {
         for entry in madt.get().entries() {
             note_madt_entry(&mut machine, &entry);
@@ -106,7 +106,7 @@ pub fn discover(rsdp: Option<u64>) -> Result<Machine, MachineError> {
 
 // Failed pushes: more processors, IO-APICs or overrides than there is room for are left out; Weir then
 // runs without them.
-fn note_madt_entry(machine: &mut Machine, entry: &MadtEntry) {
+fn note_madt_entry(machine: &mut MachineInfo, entry: &MadtEntry) {
     match entry {
         MadtEntry::LocalApic(entry) if entry.flags & 1 != 0 => {
             let _ = machine.processors.push(entry.apic_id.into());
@@ -115,13 +115,13 @@ fn note_madt_entry(machine: &mut Machine, entry: &MadtEntry) {
             let _ = machine.processors.push(entry.x2apic_id);
         }
         MadtEntry::IoApic(entry) => {
-            let _ = machine.io_apics.push(IoApic {
+            let _ = machine.io_apics.push(IoApicInfo {
                 address: HostPhysical(entry.io_apic_address.into()),
                 gsi_base: entry.global_system_interrupt_base,
             });
         }
         MadtEntry::InterruptSourceOverride(entry) => {
-            let _ = machine.overrides.push(Override {
+            let _ = machine.overrides.push(SourceOverride {
                 isa: entry.irq,
                 gsi: entry.global_system_interrupt,
                 flags: entry.flags,

@@ -1,7 +1,7 @@
 //! Memory that devices read and write by themselves.
 
 use crate::memory::copy::copy_volatile;
-use crate::memory::{FrameError, Frames, physical};
+use crate::memory::{PageFrameError, PageFrames, physical};
 use base::HostPhysical;
 use core::sync::atomic::{Ordering, fence};
 
@@ -20,7 +20,7 @@ impl DmaMemory {
     ///
     /// # Errors
     /// When the machine's memory is used up.
-    pub fn allocate(frames: &mut Frames, bytes: usize, alignment: usize) -> Result<Self, FrameError> {
+    pub fn allocate(frames: &mut PageFrames, bytes: usize, alignment: usize) -> Result<Self, PageFrameError> {
         Ok(Self { at: frames.allocate(bytes as u64, alignment as u64)?, bytes })
     }
 

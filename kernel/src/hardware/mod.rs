@@ -1,15 +1,8 @@
-//! The machine itself: processor, interrupts, ACPI, PCI, DMA memory, clock.
+//! The machine around the processor: interrupts, ACPI, PCI, DMA memory, power, and the start of the other cores.
 
 pub mod acpi;
-pub mod clock;
-pub mod cores;
-pub mod cpu;
-pub mod descriptors;
 pub mod dma;
-pub mod interrupt_controllers;
-pub mod interrupts;
-pub mod io_apic;
-pub mod messages;
+pub mod interrupt;
 pub mod pci;
 pub mod power;
 pub mod rtc;

@@ -12,9 +12,9 @@ use x86_64::instructions::port::Port;
 
 /// Access through ports 0xcf8 and 0xcfc. Boot is single-threaded, and after it nobody else uses them.
 #[derive(Clone, Copy)]
-pub struct Configuration;
+pub struct PciConfiguration;
 
-impl Configuration {
+impl PciConfiguration {
     fn select(address: PciAddress, offset: u16) {
         let selector = 1 << 31
             | u32::from(address.bus()) << 16
@@ -26,7 +26,7 @@ impl Configuration {
     }
 }
 
-impl ConfigRegionAccess for Configuration {
+impl ConfigRegionAccess for PciConfiguration {
     unsafe fn read(&self, address: PciAddress, offset: u16) -> u32 {
         Self::select(address, offset);
         // SAFETY: configuration reads have no side effects in the standard header and capabilities.
@@ -42,7 +42,7 @@ impl ConfigRegionAccess for Configuration {
 
 /// A function found on a bus.
 #[derive(Clone, Copy)]
-pub struct Function {
+pub struct PciFunction {
     /// Where it is.
     pub address: PciAddress,
     /// Vendor id.
@@ -66,12 +66,12 @@ pub const CLASS_ETHERNET: (u8, u8) = (0x02, 0x00);
 const CLASS_DISPLAY: u8 = 0x03;
 const CLASS_BRIDGE: u8 = 0x06;
 
-impl Function {
+impl PciFunction {
     /// The memory window of a base address register: where and how many bytes. `None` where there is none, or where
     /// firmware has found no place for it.
     pub fn memory_bar(&self, index: u8) -> Option<(HostPhysical, u64)> {
-        let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), Configuration)?;
-        let (address, size) = match endpoint.bar(index, Configuration)? {
+        let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), PciConfiguration)?;
+        let (address, size) = match endpoint.bar(index, PciConfiguration)? {
             Bar::Memory32 { address, size, .. } => (address.into(), size.into()),
             Bar::Memory64 { address, size, .. } => (address, size),
             Bar::Io { .. } => return None,
@@ -81,18 +81,18 @@ impl Function {
 
     /// What `pick` finds first among the capabilities.
     pub fn find_capability<T>(&self, pick: impl FnMut(PciCapability) -> Option<T>) -> Option<T> {
-        let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), Configuration)?;
-        endpoint.capabilities(Configuration).take(MOST_CAPABILITIES).find_map(pick)
+        let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), PciConfiguration)?;
+        endpoint.capabilities(PciConfiguration).take(MOST_CAPABILITIES).find_map(pick)
     }
 
     /// Where it is, to be shown.
-    pub fn place(&self) -> Place {
-        Place(self.address)
+    pub fn place(&self) -> PciPlace {
+        PciPlace(self.address)
     }
 
     /// Lets the function answer memory accesses and master the bus.
     pub fn enable(&self) {
-        PciHeader::new(self.address).update_command(Configuration, |command| {
+        PciHeader::new(self.address).update_command(PciConfiguration, |command| {
             (command | CommandRegister::MEMORY_ENABLE | CommandRegister::BUS_MASTER_ENABLE)
                 - CommandRegister::INTERRUPT_DISABLE
         });
@@ -100,13 +100,13 @@ impl Function {
 
     /// Keeps the function off the bus, and its interrupt off lines that it may share.
     pub fn quiesce(&self) {
-        PciHeader::new(self.address).update_command(Configuration, |command| {
+        PciHeader::new(self.address).update_command(PciConfiguration, |command| {
             (command - CommandRegister::BUS_MASTER_ENABLE) | CommandRegister::INTERRUPT_DISABLE
         });
     }
 }
 
-impl fmt::Display for Function {
+impl fmt::Display for PciFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} [{:04x}:{:04x}]", self.place(), self.vendor, self.device)
     }
@@ -114,9 +114,9 @@ impl fmt::Display for Function {
 
 /// Where a function is, as the configuration writes it: bus, device and function.
 #[derive(Clone, Copy)]
-pub struct Place(PciAddress);
+pub struct PciPlace(PciAddress);
 
-impl fmt::Display for Place {
+impl fmt::Display for PciPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:02x}:{:02x}.{}", self.0.bus(), self.0.device(), self.0.function())
     }
@@ -134,33 +134,33 @@ pub fn quiesce_all() {
 }
 
 /// Every function of the machine, in the order of the buses.
-pub fn enumerate() -> Vec<Function> {
+pub fn enumerate() -> Vec<PciFunction> {
     let mut found = Vec::new();
     bus(0, 0, &mut |function| found.push(function));
     found
 }
 
-fn bus(number: u8, depth: u8, see: &mut dyn FnMut(Function)) {
+fn bus(number: u8, depth: u8, see: &mut dyn FnMut(PciFunction)) {
     for device in 0..32 {
         let first = PciHeader::new(PciAddress::new(0, number, device, 0));
-        if first.id(Configuration).0 == 0xffff {
+        if first.id(PciConfiguration).0 == 0xffff {
             continue;
         }
-        let functions = if first.has_multiple_functions(Configuration) { 8 } else { 1 };
+        let functions = if first.has_multiple_functions(PciConfiguration) { 8 } else { 1 };
         for function in 0..functions {
             look_at(PciAddress::new(0, number, device, function), depth, see);
         }
     }
 }
 
-fn look_at(address: PciAddress, depth: u8, see: &mut dyn FnMut(Function)) {
+fn look_at(address: PciAddress, depth: u8, see: &mut dyn FnMut(PciFunction)) {
     let header = PciHeader::new(address);
-    let (vendor, device) = header.id(Configuration);
+    let (vendor, device) = header.id(PciConfiguration);
     if vendor == 0xffff {
         return;
     }
-    let (_, base, sub, _) = header.revision_and_class(Configuration);
-    let mut function = Function {
+    let (_, base, sub, _) = header.revision_and_class(PciConfiguration);
+    let mut function = PciFunction {
         address,
         vendor,
         device,
@@ -168,11 +168,11 @@ fn look_at(address: PciAddress, depth: u8, see: &mut dyn FnMut(Function)) {
         interrupt_line: 0xff,
         message_interrupts: (false, false),
     };
-    match header.header_type(Configuration) {
+    match header.header_type(PciConfiguration) {
         HeaderType::Endpoint => {
-            if let Some(endpoint) = EndpointHeader::from_header(header, Configuration) {
-                function.interrupt_line = endpoint.interrupt(Configuration).1;
-                for capability in endpoint.capabilities(Configuration).take(MOST_CAPABILITIES) {
+            if let Some(endpoint) = EndpointHeader::from_header(header, PciConfiguration) {
+                function.interrupt_line = endpoint.interrupt(PciConfiguration).1;
+                for capability in endpoint.capabilities(PciConfiguration).take(MOST_CAPABILITIES) {
                     match capability {
                         PciCapability::Msi(_) => function.message_interrupts.0 = true,
                         PciCapability::MsiX(_) => function.message_interrupts.1 = true,
@@ -185,11 +185,11 @@ fn look_at(address: PciAddress, depth: u8, see: &mut dyn FnMut(Function)) {
         HeaderType::PciPciBridge => {
             see(function);
             // Buses behind a bridge have higher numbers; the depth bounds a damaged tree.
-            if let Some(bridge) = PciPciBridgeHeader::from_header(header, Configuration)
+            if let Some(bridge) = PciPciBridgeHeader::from_header(header, PciConfiguration)
                 && depth < 8
-                && bridge.secondary_bus_number(Configuration) > address.bus()
+                && bridge.secondary_bus_number(PciConfiguration) > address.bus()
             {
-                bus(bridge.secondary_bus_number(Configuration), depth + 1, see);
+                bus(bridge.secondary_bus_number(PciConfiguration), depth + 1, see);
             }
         }
         _ => see(function),

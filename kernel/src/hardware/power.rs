@@ -1,8 +1,8 @@
 //! Power-off and reset of the machine itself.
 
-use super::acpi::Machine;
-use super::cpu;
+use super::acpi::MachineInfo;
 use crate::log::output;
+use crate::processor::cpu;
 use spin::Once;
 use x86_64::instructions::port::Port;
 
@@ -22,7 +22,7 @@ static POWER_OFF: Once<(u16, u16)> = Once::new();
 static RESET: Once<(u16, u8)> = Once::new();
 
 /// Remembers how to switch this machine off, and how to reset it.
-pub fn init(machine: &Machine) {
+pub fn init(machine: &MachineInfo) {
     if let Some(how) = machine.reset {
         RESET.call_once(|| how);
     }

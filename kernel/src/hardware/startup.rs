@@ -3,11 +3,11 @@
 //! One after the other: the boot core fills a page below 1 MiB with code and what the processor needs to know,
 //! wakes it, and waits until it has come up. One that does not is reset again, named in the log, and left out.
 
-use super::acpi::Machine;
-use super::cores::{self, PerCore, per_core};
-use super::{clock, cpu, descriptors, interrupt_controllers, interrupts};
-use crate::memory::{FRAME, Frames, physical, stack};
-use crate::virt::extended;
+use super::acpi::MachineInfo;
+use crate::hardware::interrupt::{idt, local_apic};
+use crate::memory::{PAGE, PageFrames, physical, stack};
+use crate::processor::cores::{self, PerCore, per_core};
+use crate::processor::{clock, cpu, descriptors};
 use base::{Duration, HostPhysical};
 use core::arch::global_asm;
 use core::mem::offset_of;
@@ -40,7 +40,7 @@ const LARGE: u64 = TABLE | 1 << 7;
 const PARAMETERS: u64 = 0xf00;
 
 /// What runs on a core that has come up, with its number and what was given for it.
-pub type Entry = extern "C" fn(core: usize, argument: *const ()) -> !;
+pub type CoreMain = extern "C" fn(core: usize, argument: *const ()) -> !;
 
 /// What a processor finds in its first page. The code depends on this layout.
 #[repr(C)]
@@ -65,7 +65,7 @@ struct Parameters {
 
 const _: () = assert!(offset_of!(Parameters, cr3_low) == 0x10 && offset_of!(Parameters, far_offset) == 0x18);
 const _: () = assert!(offset_of!(Parameters, stack) == 0x28 && offset_of!(Parameters, high) == 0x50);
-const _: () = assert!(PARAMETERS + size_of::<Parameters>() as u64 <= FRAME);
+const _: () = assert!(PARAMETERS + size_of::<Parameters>() as u64 <= PAGE);
 
 global_asm!(
     ".code16",
@@ -161,8 +161,8 @@ struct BootRegisters {
 
 /// Starts every processor that the firmware names besides this one. Each runs `entry` with `argument`, which must
 /// call [`settle`] first and [`ready`] or [`failed`] in time.
-pub fn start_others(machine: &Machine, frames: &Mutex<Frames>, entry: Entry, argument: *const ()) {
-    let me = interrupt_controllers::id();
+pub fn start_others(machine: &MachineInfo, frames: &Mutex<PageFrames>, entry: CoreMain, argument: *const ()) {
+    let me = local_apic::id();
     let others = machine.processors.iter().copied().filter(|id| *id != me);
     if others.clone().next().is_none() {
         return;
@@ -187,7 +187,7 @@ pub fn start_others(machine: &Machine, frames: &Mutex<Frames>, entry: Entry, arg
             Ok(()) => cores::note_running(core, id),
             Err(error) => {
                 // Whatever it does: it waits for another start-up from now on.
-                interrupt_controllers::send_init(id);
+                local_apic::send_init(id);
                 log::error!("processor {id} {error}: it stays off");
                 if error.is_final() {
                     log::error!("further processors are not started");
@@ -201,9 +201,9 @@ pub fn start_others(machine: &Machine, frames: &Mutex<Frames>, entry: Entry, arg
 
 fn start(
     page: HostPhysical,
-    frames: &Mutex<Frames>,
+    frames: &Mutex<PageFrames>,
     (core, id): (usize, u32),
-    entry: Entry,
+    entry: CoreMain,
     argument: *const (),
 ) -> Result<(), StartError> {
     let Some(stage) = STAGE.of(core) else { return Err(StartError::NoMemory) };
@@ -213,17 +213,17 @@ fn start(
     let stacks = {
         let mut frames = frames.lock();
         let stack = stack::make(&mut frames, STACK);
-        stack.ok().zip(frames.allocate(descriptors::STACK_BYTES, FRAME).ok())
+        stack.ok().zip(frames.allocate(descriptors::STACK_BYTES, PAGE).ok())
     };
     let Some(((_, top), exceptions)) = stacks else { return Err(StartError::NoMemory) };
     EXCEPTION_STACKS.store(physical::pointer(exceptions) as u64, Ordering::Relaxed);
     prepare(page, top, core, entry, argument);
-    interrupt_controllers::send_init(id);
+    local_apic::send_init(id);
     wait(AFTER_INIT, || false);
-    interrupt_controllers::send_startup(id, page);
+    local_apic::send_startup(id, page);
     let alive = || stage.load(Ordering::Acquire) != ABSENT;
     if !wait(AFTER_STARTUP, alive) {
-        interrupt_controllers::send_startup(id, page);
+        local_apic::send_startup(id, page);
     }
     if !wait(PATIENCE, alive) {
         return Err(StartError::Silent);
@@ -238,7 +238,7 @@ fn start(
 }
 
 /// Fills the low pages: code and parameters, and tables that map them where they are beside all that Weir maps.
-fn prepare(page: HostPhysical, stack: VirtAddr, core: usize, entry: Entry, argument: *const ()) {
+fn prepare(page: HostPhysical, stack: VirtAddr, core: usize, entry: CoreMain, argument: *const ()) {
     let (first, long) = (&raw const weir_startup_first, &raw const weir_startup_long);
     let end = &raw const weir_startup_end;
     let (root, flags) = Cr3::read_raw();
@@ -248,7 +248,7 @@ fn prepare(page: HostPhysical, stack: VirtAddr, core: usize, entry: Entry, argum
         gdt_limit: 23,
         gdt_base: [base as u16, (base >> 16) as u16],
         _padding: [0; 5],
-        cr3_low: (page.0 + FRAME) as u32,
+        cr3_low: (page.0 + PAGE) as u32,
         efer: (EFER_LME | Efer::read_raw() & EFER_NXE) as u32,
         far_offset: page.0 as u32 + (long as usize - first as usize) as u32,
         far_selector: 8,
@@ -267,14 +267,14 @@ fn prepare(page: HostPhysical, stack: VirtAddr, core: usize, entry: Entry, argum
     // active root table is only read. Weir's own range does not begin with the table's first entry, which is
     // replaced: the code below 512 GiB is the loader's.
     unsafe {
-        pointer(0).write_bytes(0, 4 * FRAME as usize);
+        pointer(0).write_bytes(0, 4 * PAGE as usize);
         pointer(0).copy_from_nonoverlapping(first, end as usize - first as usize);
         pointer(PARAMETERS).cast::<Parameters>().write_unaligned(parameters);
-        let tables = pointer(FRAME).cast::<u64>();
+        let tables = pointer(PAGE).cast::<u64>();
         tables.copy_from_nonoverlapping(physical::pointer(HostPhysical(root)).cast(), 512);
-        tables.write((page.0 + 2 * FRAME) | TABLE);
-        pointer(2 * FRAME).cast::<u64>().write((page.0 + 3 * FRAME) | TABLE);
-        pointer(3 * FRAME).cast::<u64>().write(LARGE);
+        tables.write((page.0 + 2 * PAGE) | TABLE);
+        pointer(2 * PAGE).cast::<u64>().write((page.0 + 3 * PAGE) | TABLE);
+        pointer(3 * PAGE).cast::<u64>().write(LARGE);
     }
 }
 
@@ -341,9 +341,8 @@ pub fn settle(core: usize) {
             cpu::wrmsr(IA32_PAT, boot.pat);
         }
     }
-    interrupts::load();
-    extended::init();
-    interrupt_controllers::switch_on();
+    idt::load();
+    local_apic::switch_on();
     if let Some(stage) = STAGE.of(core) {
         stage.store(ALIVE, Ordering::Release);
     }

@@ -17,7 +17,7 @@ const FINE: usize = 1440;
 
 /// How pixels lie in video memory.
 #[derive(Clone, Copy)]
-pub struct Layout {
+pub struct FramebufferLayout {
     /// Pixels in a line.
     pub width: usize,
     /// Lines.
@@ -31,7 +31,7 @@ pub struct Layout {
 /// Video memory. Text is white to black in all pixel formats: each byte of a pixel is the intensity.
 struct Pixels {
     memory: &'static mut [u8],
-    layout: Layout,
+    layout: FramebufferLayout,
     /// Pixels of the screen, in each direction, for a pixel of the font.
     scale: usize,
 }
@@ -39,7 +39,7 @@ struct Pixels {
 impl Pixels {
     fn paint(&mut self, row: usize, column: usize, character: u8) {
         let Some(glyph) = get_raster(character.into(), WEIGHT, SIZE) else { return };
-        let Layout { line_bytes, pixel_bytes, .. } = self.layout;
+        let FramebufferLayout { line_bytes, pixel_bytes, .. } = self.layout;
         let left = column * GLYPH_WIDTH * self.scale * pixel_bytes;
         let bytes = GLYPH_WIDTH * self.scale * pixel_bytes;
         let lines = glyph.raster().iter().flat_map(|line| core::iter::repeat_n(line, self.scale));
@@ -95,7 +95,7 @@ impl Screen {
 }
 
 /// Clears the screen and takes it for the log.
-pub fn init(memory: &'static mut [u8], layout: Layout) {
+pub fn init(memory: &'static mut [u8], layout: FramebufferLayout) {
     if layout.pixel_bytes == 0 || layout.line_bytes == 0 {
         return;
     }
@@ -146,10 +146,11 @@ pub unsafe fn break_lock() {
 mod tests {
     use super::*;
 
-    const LAYOUT: Layout = Layout { width: 64, height: 48, line_bytes: 70 * 4, pixel_bytes: 4 };
+    const LAYOUT: FramebufferLayout =
+        FramebufferLayout { width: 64, height: 48, line_bytes: 70 * 4, pixel_bytes: 4 };
 
     /// Paints characters alone, and says which bytes are not black.
-    fn lit(layout: Layout, scale: usize, bytes: usize, row: usize, column: usize) -> Vec<usize> {
+    fn lit(layout: FramebufferLayout, scale: usize, bytes: usize, row: usize, column: usize) -> Vec<usize> {
         let memory = Box::leak(vec![0; bytes].into_boxed_slice());
         let mut pixels = Pixels { memory, layout, scale };
         pixels.paint(row, column, b'#');
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn pixels_of_three_bytes_are_painted_too() {
-        let layout = Layout { line_bytes: 64 * 3, pixel_bytes: 3, ..LAYOUT };
+        let layout = FramebufferLayout { line_bytes: 64 * 3, pixel_bytes: 3, ..LAYOUT };
         let four = lit(LAYOUT, 1, 48 * LAYOUT.line_bytes, 0, 1).len();
         assert_eq!(lit(layout, 1, 48 * layout.line_bytes, 0, 1).len() * 4, four * 3);
     }

@@ -11,11 +11,10 @@ pub mod tail;
 mod text;
 pub mod view;
 
+use crate::processor::clock;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-
-use crate::hardware::clock;
 
 struct WeirLog;
 

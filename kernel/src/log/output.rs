@@ -30,7 +30,7 @@ enum Cursor {
     Prompt,
 }
 
-struct Output {
+struct SerialQueue {
     ring: [u8; QUEUE],
     head: usize,
     waiting: usize,
@@ -41,10 +41,16 @@ struct Output {
     told: u64,
 }
 
-static OUTPUT: Mutex<Output> =
-    Mutex::new(Output { ring: [0; QUEUE], head: 0, waiting: 0, cursor: Cursor::LineStart, lost: 0, told: 0 });
+static OUTPUT: Mutex<SerialQueue> = Mutex::new(SerialQueue {
+    ring: [0; QUEUE],
+    head: 0,
+    waiting: 0,
+    cursor: Cursor::LineStart,
+    lost: 0,
+    told: 0,
+});
 
-impl Output {
+impl SerialQueue {
     fn push(&mut self, byte: u8) {
         if self.waiting == QUEUE && !self.pump() {
             self.lost += 1;
@@ -99,7 +105,7 @@ impl Output {
     }
 }
 
-impl Write for Output {
+impl Write for SerialQueue {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
             if byte == b'\n' {

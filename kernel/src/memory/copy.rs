@@ -5,7 +5,7 @@
 //! MOVSQ with its remainder took 87 ns and a loop of moves 46 ns. Without it, REP MOVSQ moves eight bytes a step. An
 //! emulator counts an instruction a step either way.
 
-use crate::hardware::cpu;
+use crate::processor::cpu;
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering};
 

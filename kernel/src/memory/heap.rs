@@ -1,6 +1,6 @@
 //! The boot-time heap. After boot nothing allocates.
 
-use super::{FrameError, Frames, physical};
+use super::{PageFrameError, PageFrames, physical};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{NonNull, null_mut};
 use linked_list_allocator::Heap;
@@ -30,8 +30,8 @@ unsafe impl GlobalAlloc for BootHeap {
 ///
 /// # Errors
 /// When the machine has not that much memory left in one piece.
-pub fn init(frames: &mut Frames, bytes: u64) -> Result<(), FrameError> {
-    let at = frames.allocate(bytes, super::FRAME)?;
+pub fn init(frames: &mut PageFrames, bytes: u64) -> Result<(), PageFrameError> {
+    let at = frames.allocate(bytes, super::PAGE)?;
     // SAFETY: the memory was just handed out, is mapped for good and used for nothing else.
     unsafe { HEAP.0.lock().init(physical::pointer(at), bytes as usize) };
     Ok(())

@@ -1,10 +1,11 @@
 //! What Weir maps besides the direct map, for good: device registers, and stacks.
 
-use super::{FRAME, Frames, physical};
+use super::table_frames::TableFrames;
+use super::{PAGE, PageFrames, physical};
 use base::HostPhysical;
 use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::structures::paging::{
-    FrameAllocator, Mapper, OffsetPageTable, Page, PageTable, PageTableFlags, PhysFrame, Size4KiB,
+    Mapper, OffsetPageTable, Page, PageTable, PageTableFlags, PhysFrame, Size4KiB,
 };
 use x86_64::{PhysAddr, VirtAddr};
 
@@ -12,17 +13,7 @@ use x86_64::{PhysAddr, VirtAddr};
 const START: u64 = 0xffff_e000_0000_0000;
 
 /// Where the next one begins. The page below each is not mapped.
-static NEXT: AtomicU64 = AtomicU64::new(START + FRAME);
-
-struct TableFrames<'a>(&'a mut Frames);
-
-// SAFETY: `Frames` hands every frame out once.
-unsafe impl FrameAllocator<Size4KiB> for TableFrames<'_> {
-    fn allocate_frame(&mut self) -> Option<PhysFrame> {
-        let at = self.0.allocate(FRAME, FRAME).ok()?;
-        PhysFrame::from_start_address(PhysAddr::new(at.0)).ok()
-    }
-}
+static NEXT: AtomicU64 = AtomicU64::new(START + PAGE);
 
 /// Why something could not be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,15 +29,15 @@ pub struct MappingError {
 /// # Errors
 /// When no frame is left for the tables.
 pub fn map(
-    frames: &mut Frames,
+    frames: &mut PageFrames,
     at: HostPhysical,
     bytes: u64,
     flags: PageTableFlags,
 ) -> Result<VirtAddr, MappingError> {
     let error = MappingError { at, bytes };
-    let first = at.0 & !(FRAME - 1);
-    let end = at.0.checked_add(bytes).ok_or(error)?.next_multiple_of(FRAME);
-    let start = NEXT.fetch_add(end - first + FRAME, Ordering::Relaxed);
+    let first = at.0 & !(PAGE - 1);
+    let end = at.0.checked_add(bytes).ok_or(error)?.next_multiple_of(PAGE);
+    let start = NEXT.fetch_add(end - first + PAGE, Ordering::Relaxed);
     let root = x86_64::registers::control::Cr3::read().0.start_address().as_u64();
     // SAFETY: the active root table is in the direct map, and boot is single-threaded: no other reference
     // to the tables exists while this one does.
@@ -55,7 +46,7 @@ pub fn map(
         OffsetPageTable::new(root, VirtAddr::new(physical::offset()))
     };
     let flags = flags | PageTableFlags::PRESENT | PageTableFlags::WRITABLE | PageTableFlags::NO_EXECUTE;
-    for offset in (0..end - first).step_by(FRAME as usize) {
+    for offset in (0..end - first).step_by(PAGE as usize) {
         let page = Page::<Size4KiB>::containing_address(VirtAddr::new(start + offset));
         let frame = PhysFrame::containing_address(PhysAddr::new(first + offset));
         // SAFETY: the page is fresh, so nothing is mapped away; the caller owns the frame.

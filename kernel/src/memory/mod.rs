@@ -1,12 +1,14 @@
-//! The machine's memory: the direct map, frames, mapped device windows, stacks, and the boot-time heap.
+//! The machine's memory: the direct map, frames, mappings, stacks, the boot-time heap, and what guests are given of it.
 
 pub mod copy;
-pub mod frames;
+pub mod guest;
 pub mod heap;
 mod mapping;
+pub mod page_frames;
 pub mod physical;
 #[cfg(not(test))]
 pub mod stack;
+pub mod table_frames;
 pub mod window;
 
-pub use frames::{FRAME, FrameError, Frames};
+pub use page_frames::{PAGE, PageFrameError, PageFrames};

@@ -1,7 +1,7 @@
 //! Stacks of cores. The page below each is not mapped: a stack that overflows faults.
 
 use super::mapping::{self, MappingError};
-use super::{FRAME, FrameError, Frames};
+use super::{PAGE, PageFrameError, PageFrames};
 use x86_64::VirtAddr;
 use x86_64::structures::paging::PageTableFlags;
 
@@ -10,7 +10,7 @@ use x86_64::structures::paging::PageTableFlags;
 pub enum StackError {
     /// There is no memory for it.
     #[error(transparent)]
-    Memory(#[from] FrameError),
+    Memory(#[from] PageFrameError),
     /// There is no memory for its tables.
     #[error(transparent)]
     Mapping(#[from] MappingError),
@@ -20,8 +20,8 @@ pub enum StackError {
 ///
 /// # Errors
 /// When the machine's memory is used up.
-pub fn make(frames: &mut Frames, bytes: u64) -> Result<(VirtAddr, VirtAddr), StackError> {
-    let at = frames.allocate(bytes, FRAME)?;
+pub fn make(frames: &mut PageFrames, bytes: u64) -> Result<(VirtAddr, VirtAddr), StackError> {
+    let at = frames.allocate(bytes, PAGE)?;
     let start = mapping::map(frames, at, bytes, PageTableFlags::empty())?;
     Ok((start, start + bytes))
 }

@@ -1,6 +1,6 @@
 //! Uncached windows onto device registers.
 
-use super::{Frames, mapping};
+use super::{PageFrames, mapping};
 use base::HostPhysical;
 use x86_64::structures::paging::PageTableFlags;
 
@@ -8,15 +8,15 @@ pub use mapping::MappingError as WindowError;
 
 /// A range of device registers, mapped uncached for good.
 #[derive(Clone, Copy, Debug)]
-pub struct Window {
+pub struct RegisterWindow {
     start: *mut u8,
     bytes: usize,
 }
 
 // SAFETY: a window is an address range that stays mapped; accesses are single volatile instructions.
-unsafe impl Send for Window {}
+unsafe impl Send for RegisterWindow {}
 
-impl Window {
+impl RegisterWindow {
     /// Where it is mapped.
     pub fn address(&self) -> usize {
         self.start as usize
@@ -47,8 +47,8 @@ impl Window {
 ///
 /// # Errors
 /// When no frame is left for the tables.
-pub fn map(frames: &mut Frames, at: HostPhysical, bytes: u64) -> Result<Window, WindowError> {
+pub fn map(frames: &mut PageFrames, at: HostPhysical, bytes: u64) -> Result<RegisterWindow, WindowError> {
     let flags = PageTableFlags::NO_CACHE | PageTableFlags::WRITE_THROUGH;
     let start = mapping::map(frames, at, bytes, flags)?;
-    Ok(Window { start: start.as_mut_ptr(), bytes: bytes as usize })
+    Ok(RegisterWindow { start: start.as_mut_ptr(), bytes: bytes as usize })
 }

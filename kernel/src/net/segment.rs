@@ -1,15 +1,18 @@
 //! A switch with what is plugged into it, served by any core, one at a time.
 
-use super::uplink::{self, Uplink};
-use crate::hardware::{clock, cores, cpu, interrupt_controllers, interrupts};
+use super::guest_port::GuestPort;
+use super::nic_interrupt::POLL_INTERVAL;
+use super::uplink::Uplink;
+use crate::hardware::interrupt::{local_apic, pending};
 use crate::log::counts;
-use crate::vm::directory;
-use crate::vm::vnic_slot::VnicSlot;
+use crate::meeting::directory;
+use crate::meeting::vnic_slot::VnicSlot;
+use crate::processor::{clock, cores, cpu};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use base::{Batch, Capabilities, Instant, Port};
+use base::{Instant, Port};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use path::{Counters, MAX_PORTS, Path, PathError, PortConfig, PortId};
 use spin::Mutex;
@@ -22,7 +25,7 @@ const GOES: usize = 4;
 const NEVER: u64 = u64::MAX;
 
 /// A switch with what is plugged into it.
-pub struct Segment {
+pub struct LanSegment {
     /// Name of its physical NIC, or `local`.
     pub name: String,
     /// The vNICs: ports behind that of the physical NIC where there is one, else from 0 on.
@@ -44,10 +47,10 @@ pub struct Traffic {
     /// Whether the vNICs have been told that they have a link; they begin with one.
     link: bool,
     path: Box<Path>,
-    next_check: Instant,
+    next_poll: Instant,
 }
 
-impl Segment {
+impl LanSegment {
     /// A switch with these ports.
     pub fn new(uplink: Option<Uplink>, members: Vec<Arc<VnicSlot>>) -> Result<Self, PathError> {
         let guests = members.iter().map(|member| PortConfig::guest(member.mac));
@@ -61,7 +64,7 @@ impl Segment {
             kicked: AtomicBool::new(true),
             interrupted: AtomicBool::new(false),
             deadline: AtomicU64::new(NEVER),
-            traffic: Mutex::new(Traffic { uplink, link: true, path, next_check: Instant::ZERO }),
+            traffic: Mutex::new(Traffic { uplink, link: true, path, next_poll: Instant::ZERO }),
         })
     }
 
@@ -73,7 +76,7 @@ impl Segment {
     /// Notes the interrupt of the physical NIC. For the boot core, at which it interrupts. Those that share a line
     /// share a vector, and any of them may have raised it: each is asked.
     pub fn take_interrupt(&self, all: &[Self]) {
-        let Some(vector) = self.vector.filter(|vector| interrupts::take(*vector)) else { return };
+        let Some(vector) = self.vector.filter(|vector| pending::take(*vector)) else { return };
         for segment in all.iter().filter(|segment| segment.vector == Some(vector)) {
             segment.interrupted.store(true, Ordering::Release);
             segment.kick();
@@ -108,7 +111,7 @@ impl Segment {
             let before = self.deadline.swap(deadline, Ordering::AcqRel);
             drop(traffic);
             if deadline < before && !here {
-                interrupt_controllers::wake(cores::BOOT_CORE);
+                local_apic::wake(cores::BOOT_CORE);
             }
             if more {
                 self.kick();
@@ -121,7 +124,7 @@ impl Segment {
             }
         }
         if !here {
-            interrupt_controllers::wake(cores::BOOT_CORE);
+            local_apic::wake(cores::BOOT_CORE);
         }
     }
 
@@ -131,9 +134,9 @@ impl Segment {
             if self.interrupted.swap(false, Ordering::AcqRel) {
                 uplink.interrupt(now);
             }
-            uplink.release_line(now);
-            if now >= traffic.next_check {
-                traffic.next_check = now + uplink::CHECK_EVERY;
+            uplink.unmask_line(now);
+            if now >= traffic.next_poll {
+                traffic.next_poll = now + POLL_INTERVAL;
                 uplink.check(now);
             }
             let up = uplink.link_up();
@@ -199,37 +202,8 @@ impl Traffic {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let check = self.uplink.as_ref().map(|_| self.next_check);
-        let release = self.uplink.as_ref().and_then(Uplink::release_due);
-        self.path.next_deadline().into_iter().chain(check).chain(release).min()
-    }
-}
-
-/// A guest's vNIC as a port. One that may not master the bus, or whose guest is off, has no link.
-struct GuestPort<'a> {
-    slot: &'a VnicSlot,
-    /// Frames went through it: its guest's core has to look at the card.
-    touched: bool,
-}
-
-impl Port for GuestPort<'_> {
-    fn capabilities(&self) -> Capabilities {
-        let capabilities = self.slot.with_port(|port| port.capabilities());
-        Capabilities { link_up: capabilities.link_up && self.slot.is_on(), ..capabilities }
-    }
-
-    fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
-        let sent = self.slot.with_port(|port| port.send(frames, now));
-        self.touched |= sent > 0;
-        sent
-    }
-
-    fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize {
-        if !self.slot.is_on() {
-            return 0;
-        }
-        let polled = self.slot.with_port(|port| port.poll(into, budget, now));
-        self.touched |= polled > 0;
-        polled
+        let poll = self.uplink.as_ref().map(|_| self.next_poll);
+        let unmask = self.uplink.as_ref().and_then(Uplink::unmask_due);
+        self.path.next_deadline().into_iter().chain(poll).chain(unmask).min()
     }
 }

@@ -1,29 +1,23 @@
 //! A physical NIC with its driver.
 
-use super::interrupt::Interrupt;
-use crate::hardware::acpi::Machine;
-use crate::hardware::clock;
-use crate::hardware::dma::DmaMemory;
-use crate::hardware::interrupts;
-use crate::hardware::io_apic;
-use crate::hardware::pci::{Function, Place};
+use super::discover::id;
+use super::nic_host::{NicArena, NicWindow};
+use super::nic_interrupt::InterruptRoute;
+use crate::hardware::acpi::MachineInfo;
+use crate::hardware::interrupt::{io_apic, vectors};
+use crate::hardware::pci::{PciFunction, PciPlace};
 use crate::log::counts;
-use crate::memory::window::{self, Window, WindowError};
-use crate::memory::{FrameError, Frames};
+use crate::memory::window::{self, WindowError};
+use crate::memory::{PageFrameError, PageFrames};
 use alloc::string::String;
-use base::{Duration, HostPhysical, Instant, Port};
-use config::NicMatch;
-use nic::{Nic, NicError, PciId};
+use base::{Duration, Instant, Port};
+use nic::{Nic, NicError};
 
-/// How often a card is looked after without an interrupt: link, hang, statistics.
-pub const CHECK_EVERY: Duration = Duration::from_millis(10);
-/// How long a line stays held that interrupted without a cause: lines let go late, and another device on it, for which
-/// there is no driver, would otherwise leave no time for anything.
-const STRAY_HOLD: Duration = Duration::from_micros(100);
-/// Memory for rings and buffers of one card: 256 buffers of 2 KiB each way, and the rings.
-const ARENA: usize = (1 << 20) + 64 * 1024;
+/// How long a line stays masked after an interrupt that no NIC on it has a cause for. Lines are deasserted late, and
+/// another device on the line, for which there is no driver, would otherwise leave no time for anything else.
+const STRAY_MASK: Duration = Duration::from_micros(100);
 
-/// Why a card cannot be used.
+/// Why a NIC cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UplinkError {
     /// Its driver says so.
@@ -37,74 +31,7 @@ pub enum UplinkError {
     Window(#[from] WindowError),
     /// There is no memory for its rings.
     #[error(transparent)]
-    Memory(#[from] FrameError),
-}
-
-/// The machine, as the driver sees it.
-pub struct Host {
-    /// Memory not handed out yet.
-    arena: DmaMemory,
-    used: usize,
-}
-
-/// A piece of the arena.
-pub struct Piece(DmaMemory);
-
-/// Registers of the card.
-pub struct Registers(Window);
-
-impl nic::Registers for Registers {
-    fn read(&mut self, offset: u32) -> u32 {
-        self.0.read(offset as usize)
-    }
-
-    fn write(&mut self, offset: u32, value: u32) {
-        self.0.write(offset as usize, value);
-    }
-}
-
-impl nic::Dma for Piece {
-    fn device_address(&self) -> HostPhysical {
-        self.0.device_address()
-    }
-
-    fn read(&self, offset: usize, into: &mut [u8]) {
-        self.0.read(offset, into);
-    }
-
-    fn write(&mut self, offset: usize, from: &[u8]) {
-        self.0.write(offset, from);
-    }
-
-    fn read_u64(&self, offset: usize) -> u64 {
-        let mut bytes = [0; 8];
-        self.0.read(offset, &mut bytes);
-        u64::from_le_bytes(bytes)
-    }
-
-    fn write_u64(&mut self, offset: usize, value: u64) {
-        self.0.write(offset, &value.to_le_bytes());
-    }
-}
-
-impl nic::Host for Host {
-    type Registers = Registers;
-    type Dma = Piece;
-
-    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Piece> {
-        let start = self.used.next_multiple_of(alignment);
-        let memory = self.arena.part(start, bytes)?;
-        self.used = start + bytes;
-        Some(Piece(memory))
-    }
-
-    fn now(&mut self) -> Instant {
-        clock::now()
-    }
-
-    fn relax(&mut self) {
-        core::hint::spin_loop();
-    }
+    Memory(#[from] PageFrameError),
 }
 
 /// A physical NIC that carries guests' frames.
@@ -112,124 +39,107 @@ pub struct Uplink {
     /// Its name in the configuration.
     pub name: String,
     /// Its place on the bus.
-    pub address: Place,
+    pub address: PciPlace,
     /// The driver.
-    pub nic: Nic<Host>,
-    interrupt: Interrupt,
-    /// When its line, which has interrupted, is let through again.
-    release_at: Option<Instant>,
-}
-
-/// True when there is a driver for this card.
-pub fn has_driver(function: &Function) -> bool {
-    nic::identify(id(function)).is_some()
-}
-
-fn id(function: &Function) -> PciId {
-    PciId { vendor: function.vendor, device: function.device }
-}
-
-/// True when a `[[nic]]` of the configuration means this card.
-pub fn matches(nic: &config::Nic, function: &Function) -> bool {
-    let at = function.address;
-    match nic.matches {
-        NicMatch::Any => has_driver(function),
-        NicMatch::Address { bus, device, function } => {
-            (at.segment(), at.bus(), at.device(), at.function()) == (0, bus, device, function)
-        }
-        NicMatch::Ids { vendor, device } => (function.vendor, function.device) == (vendor, device),
-    }
+    pub nic: Nic<NicArena>,
+    interrupt: InterruptRoute,
+    /// When its interrupt line is to be unmasked.
+    unmask_at: Option<Instant>,
 }
 
 impl Uplink {
-    /// Brings a card up, with its interrupts routed to this processor; `others` are up already.
+    /// Starts a NIC, with its interrupts routed to this processor; `others` have been started already.
     ///
     /// # Errors
     /// [`UplinkError`].
     pub fn new(
-        frames: &mut Frames,
-        machine: &Machine,
-        function: &Function,
+        frames: &mut PageFrames,
+        machine: &MachineInfo,
+        function: &PciFunction,
         name: &str,
         others: &[Self],
     ) -> Result<Self, UplinkError> {
         let (at, bytes) = function.memory_bar(0).ok_or(UplinkError::NoWindow)?;
-        let registers = Registers(window::map(frames, at, bytes)?);
+        let registers = NicWindow::new(window::map(frames, at, bytes)?);
         function.enable();
-        let host = Host { arena: DmaMemory::allocate(frames, ARENA, 4096)?, used: 0 };
+        let host = NicArena::new(frames)?;
         let mut nic = Nic::new(host, registers, id(function))?;
         let number = others.len() as u8;
-        let interrupt =
-            match Interrupt::by_messages(frames, function, nic.family(), interrupts::NIC_VECTOR + number)? {
-                Some(interrupt) => interrupt,
-                None => {
-                    let others = others.iter().map(|other| other.interrupt);
-                    Interrupt::by_line(machine, function, others, interrupts::LINE_VECTOR + number)
-                }
-            };
-        if let Interrupt::Messages(mode, _) = interrupt {
+        let interrupt = match InterruptRoute::by_messages(
+            frames,
+            function,
+            nic.family(),
+            vectors::NIC_VECTOR + number,
+        )? {
+            Some(interrupt) => interrupt,
+            None => {
+                let others = others.iter().map(|other| other.interrupt);
+                InterruptRoute::by_line(machine, function, others, vectors::LINE_VECTOR + number)
+            }
+        };
+        if let InterruptRoute::Messages(mode, _) = interrupt {
             nic.set_interrupt_mode(mode);
         }
-        if interrupt != Interrupt::Polled {
+        if interrupt != InterruptRoute::Polled {
             nic.unmask();
         }
         let mut uplink =
-            Self { name: name.into(), address: function.place(), nic, interrupt, release_at: None };
+            Self { name: name.into(), address: function.place(), nic, interrupt, unmask_at: None };
         let Self { nic, interrupt, .. } = &uplink;
         let (driver, mac, link) = (nic.driver(), nic.mac(), nic.link());
         log::info!("{name}: NIC {function} driver {driver} MAC {mac} link {link}; interrupts: {interrupt}");
-        uplink.say_troubles();
+        uplink.log_start_errors();
         Ok(uplink)
     }
 
-    /// The vector that the card raises at the boot core, if it does.
+    /// The vector that the NIC raises at the boot core, if any.
     pub fn vector(&self) -> Option<u8> {
         self.interrupt.vector()
     }
 
-    /// Works on the card's interrupt: its causes are read, which lets the line go.
+    /// Handles the NIC's interrupt: reads its causes, which deasserts the line.
     pub fn interrupt(&mut self, now: Instant) {
         let stray = self.nic.interrupt().is_empty();
-        if let Interrupt::Line { .. } = self.interrupt {
-            self.release_at = Some(if stray { now + STRAY_HOLD } else { now });
+        if let InterruptRoute::Line { .. } = self.interrupt {
+            self.unmask_at = Some(if stray { now + STRAY_MASK } else { now });
         }
-        self.say_events();
+        self.log_events();
     }
 
-    /// Lets the card's line through again, if it is time.
-    pub fn release_line(&mut self, now: Instant) {
-        if self.release_at.take_if(|due| *due <= now).is_some() {
-            self.vector().into_iter().for_each(io_apic::release);
+    /// Unmasks the NIC's line when it is time.
+    pub fn unmask_line(&mut self, now: Instant) {
+        if self.unmask_at.take_if(|due| *due <= now).is_some() {
+            self.vector().into_iter().for_each(io_apic::unmask);
         }
     }
 
-    /// When [`release_line`](Self::release_line) has something to do.
-    pub fn release_due(&self) -> Option<Instant> {
-        self.release_at
+    /// When [`unmask_line`](Self::unmask_line) has something to do.
+    pub fn unmask_due(&self) -> Option<Instant> {
+        self.unmask_at
     }
 
-    /// Looks after the card.
+    /// Polls the NIC: link, transmit hang, statistics.
     pub fn check(&mut self, now: Instant) {
         self.nic.check(now);
-        if self.interrupt == Interrupt::Polled {
+        if self.interrupt == InterruptRoute::Polled {
             self.nic.interrupt();
         }
-        self.say_events();
+        self.log_events();
     }
 
-    /// True while the card's link is up and the card works.
+    /// True while the NIC works and its link is up.
     pub fn link_up(&self) -> bool {
         self.nic.capabilities().link_up
     }
 
-    /// Says what went wrong while the card was brought up; its link stands in the line about it.
-    fn say_troubles(&mut self) {
+    /// Logs what went wrong while the NIC was started. Its link is in the line that names it.
+    fn log_start_errors(&mut self) {
         for event in self.nic.events().filter(|event| !matches!(event, nic::Event::LinkUp(_))) {
             log::warn!("{}: {event}", self.name);
         }
     }
 
-    fn say_events(&mut self) {
+    fn log_events(&mut self) {
         for event in self.nic.events() {
             match event {
                 nic::Event::LinkUp(_) | nic::Event::LinkDown | nic::Event::Recovered { .. } => {
@@ -243,7 +153,7 @@ impl Uplink {
         }
     }
 
-    /// Says what the card has done.
+    /// Logs what the NIC has done.
     pub fn log_statistics(&self) {
         log::info!("{}: driver:{}", self.name, counts(self.nic.counters().named()));
         log::info!("{}: card:{}", self.name, counts(self.nic.statistics().named()));

@@ -1,37 +1,36 @@
 //! What each command does.
 
+use super::say::say;
 use super::{Shell, report};
-use crate::log::{output, tail};
-use crate::scheduler::{End, Scheduler};
-use crate::virt::VirtualCpu;
-use crate::vm::directory::{self, Request};
+use crate::log::tail;
+use crate::meeting::directory::{self, Request};
+use crate::meeting::ending::End;
+use crate::net::Network;
 use ::shell::{Command, Others, VmAction};
 use base::Instant;
 
-macro_rules! say {
-    ($($text:tt)*) => { output::shell_line(format_args!($($text)*)) };
-}
-
-pub(super) use say;
+/// Waits until the core of a VM, which is named by its number, has handled a request.
+type Await<'a> = &'a mut dyn FnMut(usize);
 
 impl Shell {
-    /// Does what the operator asks for, and answers. When it ends Weir, returns how.
-    pub fn execute<V: VirtualCpu>(
+    /// Executes the operator's command, and answers. If it ends Weir, returns how.
+    pub fn execute(
         &mut self,
         command: Command,
-        scheduler: &mut Scheduler<V>,
+        network: &Network,
         now: Instant,
+        answer: Await<'_>,
     ) -> Option<End> {
         let mut end = None;
         match command {
             Command::Help => help(),
             Command::VmList => report::vms(self.keyboard.guest()),
-            Command::Vm { action, vm } => change(scheduler, action, vm, now),
+            Command::Vm { action, vm } => change(action, vm, answer),
             Command::Console { vm, others } => self.console(vm, others),
-            Command::NetNics => report::nics(scheduler.network()),
-            Command::NetVms => report::vnics(scheduler.network()),
+            Command::NetNics => report::nics(network),
+            Command::NetVms => report::vnics(network),
             Command::Stats { vm: None } => report::machine(&self.machine, now),
-            Command::Stats { vm: Some(vm) } => figures(scheduler, vm, now),
+            Command::Stats { vm: Some(vm) } => statistics(network, vm, answer),
             Command::Log => tail::for_each_line(|line| say!("{line}")),
             Command::Reboot => end = Some(End::Reboot),
             Command::PowerOff => end = Some(End::PowerOff),
@@ -50,8 +49,8 @@ impl Shell {
     }
 }
 
-fn change<V: VirtualCpu>(scheduler: &mut Scheduler<V>, action: VmAction, vm: usize, now: Instant) {
-    let result = directory::change(vm, action).map(|()| scheduler.await_answer(vm, now));
+fn change(action: VmAction, vm: usize, answer: Await<'_>) {
+    let result = directory::change(vm, action).map(|()| answer(vm));
     let Some(known) = directory::summary(vm) else { return };
     match result {
         Ok(()) => say!("{}: {}", known.name, known.state),
@@ -59,12 +58,12 @@ fn change<V: VirtualCpu>(scheduler: &mut Scheduler<V>, action: VmAction, vm: usi
     }
 }
 
-fn figures<V: VirtualCpu>(scheduler: &mut Scheduler<V>, vm: usize, now: Instant) {
-    match directory::ask(vm, Request::Figures) {
-        Ok(()) => scheduler.await_answer(vm, now),
-        Err(refusal) => say!("no figures of the VM: {refusal}"),
+fn statistics(network: &Network, vm: usize, answer: Await<'_>) {
+    match directory::ask(vm, Request::Statistics) {
+        Ok(()) => answer(vm),
+        Err(refusal) => say!("no statistics of the VM: {refusal}"),
     }
-    report::vnic_figures(scheduler.network(), vm);
+    report::vnic_statistics(network, vm);
 }
 
 fn help() {

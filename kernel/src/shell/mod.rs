@@ -3,17 +3,18 @@
 
 mod execute;
 mod report;
+mod say;
 
 use crate::log::{output, view};
 use ::shell::{Command, Editor, Event, Holder, Keyboard, Others, Typed};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-pub use report::Machine;
+pub use report::MachineSummary;
 
 /// What a typed byte comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
+pub enum ShellInput {
     /// It is for this guest.
     Guest(usize, u8),
     /// It completes a command.
@@ -30,30 +31,30 @@ pub struct Shell {
     names: Vec<String>,
     /// All guests are shown, whoever has the keyboard.
     all: bool,
-    machine: Machine,
+    machine: MachineSummary,
 }
 
 impl Shell {
     /// A shell for VMs of these names, the first of which has the keyboard.
-    pub fn new(names: Vec<String>, machine: Machine) -> Self {
+    pub fn new(names: Vec<String>, machine: MachineSummary) -> Self {
         let first = names.first().map_or("nobody", String::as_str);
         log::info!("{first} has the keyboard; Ctrl-^ (Ctrl-6) leads to Weir's shell, where help tells more");
         Self { keyboard: Keyboard::new(0), editor: Editor::new(), names, all: true, machine }
     }
 
     /// Works on a typed byte.
-    pub fn typed(&mut self, byte: u8) -> Input {
+    pub fn typed(&mut self, byte: u8) -> ShellInput {
         match self.keyboard.typed(byte) {
-            Typed::Guest(guest) => Input::Guest(guest, byte),
+            Typed::Guest(guest) => ShellInput::Guest(guest, byte),
             Typed::Shell => self.edit(byte),
             Typed::ToShell => {
                 view::show_shell(self.all);
                 self.refresh();
-                Input::Done
+                ShellInput::Done
             }
             Typed::ToGuest { guest, through } => {
                 self.give_keyboard(guest, Others::AsBefore);
-                if through { Input::Guest(guest, byte) } else { Input::Done }
+                if through { ShellInput::Guest(guest, byte) } else { ShellInput::Done }
             }
         }
     }
@@ -69,7 +70,7 @@ impl Shell {
         }
     }
 
-    fn edit(&mut self, byte: u8) -> Input {
+    fn edit(&mut self, byte: u8) -> ShellInput {
         let editor = &mut self.editor;
         let event = output::prompt(|out, drawn| {
             if !drawn {
@@ -88,12 +89,12 @@ impl Shell {
                 let command = self.understand();
                 self.editor.clear();
                 match command {
-                    Some(command) => return Input::Command(command),
+                    Some(command) => return ShellInput::Command(command),
                     None => self.refresh(),
                 }
             }
         }
-        Input::Done
+        ShellInput::Done
     }
 
     /// The command that has been typed; what is no command is answered.

@@ -1,17 +1,17 @@
 //! What the shell says about machine, VMs and network.
 
-use super::execute::say;
-use crate::hardware::cores;
+use super::say::say;
 use crate::log::{counts, output, serial};
+use crate::meeting::directory;
 use crate::memory::heap;
 use crate::net::Network;
-use crate::vm::directory;
+use crate::processor::cores;
 use ::shell::{NicRow, VmRow, VnicRow};
 use base::Instant;
 
 /// What does not change after boot.
 #[derive(Clone, Copy, Debug)]
-pub struct Machine {
+pub struct MachineSummary {
     /// Bytes of memory that were usable at the start.
     pub memory: u64,
     /// Bytes that nobody was given.
@@ -66,7 +66,7 @@ pub fn vnics(network: &Network) {
 }
 
 /// `stats`.
-pub fn machine(machine: &Machine, now: Instant) {
+pub fn machine(machine: &MachineSummary, now: Instant) {
     let (used, size) = heap::usage();
     say!("up {now} s, processors {}, of which Weir uses {}", machine.processors, cores::count());
     let (memory, left) = (machine.memory >> 20, machine.memory_left >> 20);
@@ -80,7 +80,7 @@ pub fn machine(machine: &Machine, now: Instant) {
 }
 
 /// What of `stats VM` is known without the VM's core.
-pub fn vnic_figures(network: &Network, vm: usize) {
+pub fn vnic_statistics(network: &Network, vm: usize) {
     for (_, slot) in network.vnics().filter(|(_, slot)| slot.guest == vm) {
         say!("vnic {}:{}", slot.mac, counts(slot.model().counters().named()));
         network.with_port_counters(slot, |port| {

@@ -4,7 +4,7 @@ use base::{GuestPhysical, Width};
 
 /// An event to deliver to a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum InjectedEvent {
     /// External interrupt.
     Interrupt(u8),
     /// Non-maskable interrupt.
@@ -28,9 +28,9 @@ pub enum Event {
 }
 
 /// #GP(0), the processor's answer to most wrongs.
-pub const GENERAL_PROTECTION: Event = Event::Exception { vector: 13, error: Some(0) };
+pub const GENERAL_PROTECTION: InjectedEvent = InjectedEvent::Exception { vector: 13, error: Some(0) };
 /// #UD.
-pub const INVALID_OPCODE: Event = Event::Exception { vector: 6, error: None };
+pub const INVALID_OPCODE: InjectedEvent = InjectedEvent::Exception { vector: 6, error: None };
 
 /// How a guest touched memory that its tables do not map that way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub struct StringOperand {
 pub enum Exit {
     /// The machine has an interrupt for Weir; it has been noted.
     HostInterrupt,
-    /// The ticks of the [`Entry`](super::Entry) have run out.
+    /// The ticks of the [`VmEntry`](super::VmEntry) have run out.
     Timer,
     /// The guest can take an interrupt now.
     InterruptWindow,

@@ -3,33 +3,28 @@
 //! Nothing outside the vendor folders names a vendor. A virtual processor is entered and comes back with an
 //! [`Exit`]; everything else asks it for registers by their architectural names.
 
-mod complete;
-mod control_registers;
-pub mod dispatch;
 pub mod exit;
-pub mod extended;
-mod held_msrs;
-pub mod nested;
-mod permissions;
-pub mod registers;
+mod intercept_maps;
+pub mod offer;
 pub mod report;
+pub mod state;
 mod svm;
-mod unsaved;
 mod vmx;
 
-pub use exit::{Event, Exit};
-pub use registers::{Paging, Registers, Segment};
+pub use exit::{Exit, InjectedEvent};
+pub use state::registers::{GeneralRegisters, Paging, SegmentRegister, SegmentState};
 
-use crate::memory::Frames;
+use crate::memory::PageFrames;
 use core::fmt;
+use mmio::CpuMode;
 use nested_paging::{NestedPages, PageSize};
 use platform::boot::EntryState;
 
 /// What a virtual processor is entered with.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub struct VmEntry {
     /// Delivered before the first instruction. The caller has made sure that the guest can take it.
-    pub inject: Option<Event>,
+    pub inject: Option<InjectedEvent>,
     /// Come back as soon as the guest can take an interrupt.
     pub interrupt_window: bool,
     /// Come back as soon as the guest can take an NMI.
@@ -56,7 +51,7 @@ pub trait VirtualCpu: Sized + 'static {
     ///
     /// # Errors
     /// When a feature is missing, and what to do about it.
-    fn enter_operation(frames: &mut Frames) -> Result<(), VirtError>;
+    fn enter_operation(frames: &mut PageFrames) -> Result<(), VirtError>;
 
     /// Makes a virtual processor on these nested page tables, whose guest may set the bits `cr4` of CR4:
     /// those that its CPUID offers.
@@ -64,7 +59,7 @@ pub trait VirtualCpu: Sized + 'static {
     /// # Errors
     /// When the machine's memory is used up.
     fn new(
-        frames: &mut Frames,
+        frames: &mut PageFrames,
         number: u16,
         nested: &NestedPages<Self::Tables>,
         cr4: u64,
@@ -90,7 +85,7 @@ pub trait VirtualCpu: Sized + 'static {
     fn deactivate(&mut self);
 
     /// Runs the guest until something happens.
-    fn enter(&mut self, entry: Entry) -> Exit;
+    fn enter(&mut self, entry: VmEntry) -> Exit;
 
     /// A general-purpose register by its number in instructions, RSP included.
     fn general(&self, number: usize) -> u64;
@@ -110,11 +105,17 @@ pub trait VirtualCpu: Sized + 'static {
     /// Sets the flags.
     fn set_rflags(&mut self, value: u64);
 
-    /// What address translation and instruction decoding depend on.
+    /// The control registers that address translation depends on.
     fn paging(&self) -> Paging;
 
+    /// How the processor reads the guest's code.
+    fn code_mode(&self) -> CpuMode;
+
+    /// True if the guest runs with user privilege: CPL 3, which is the DPL of SS [SDM3C 25.4.1] [APM2 4.7].
+    fn is_user(&self) -> bool;
+
     /// A segment register.
-    fn segment(&self, which: Segment) -> registers::SegmentState;
+    fn segment(&self, which: SegmentRegister) -> SegmentState;
 
     /// True when an external interrupt can be delivered: RFLAGS.IF, and no shadow.
     fn interruptible(&self) -> bool;
@@ -149,6 +150,9 @@ pub trait VirtualCpu: Sized + 'static {
 
     /// XCR0 as the guest set it.
     fn xcr0(&self) -> u64;
+
+    /// CR0 as the guest sees it.
+    fn cr0(&self) -> u64;
 
     /// CR4 as the guest sees it.
     fn cr4(&self) -> u64;
@@ -222,7 +226,7 @@ pub enum VirtError {
     },
     /// No memory.
     #[error(transparent)]
-    Memory(#[from] crate::memory::FrameError),
+    Memory(#[from] crate::memory::PageFrameError),
 }
 
 struct Number(u32);

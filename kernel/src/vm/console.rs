@@ -1,8 +1,11 @@
 //! A guest's console: what it writes, kept and shown line by line, and what is typed for it.
 
+use super::{Identity, Vm};
 use crate::log::output;
 use crate::log::view::{self, View};
-use base::{Duration, Instant};
+use crate::meeting::state::VmState;
+use crate::virt::VirtualCpu;
+use base::{Duration, Effects, Instant};
 use shell::{Backlog, End, Plain};
 
 /// Bytes of output kept: some 100 lines.
@@ -12,7 +15,7 @@ const LINE: usize = 512;
 /// Lines shown again when the guest gets the keyboard, besides those that have not been shown.
 const SHOWN_AGAIN: usize = 10;
 /// An unfinished line is shown when nothing has followed for so long: a prompt.
-const PATIENCE: Duration = Duration::from_millis(20);
+const PROMPT_DELAY: Duration = Duration::from_millis(20);
 /// A guest that executes must have exited so often since, too: otherwise it may only have been kept waiting.
 const EXITS: u64 = 4;
 /// Bytes taken from the guest's UART at a time.
@@ -37,6 +40,8 @@ pub struct Console {
     typed: heapless::Deque<u8, TYPED>,
     /// Typed bytes that found no room.
     typed_lost: u64,
+    /// The guest has written output that has not been taken.
+    due: bool,
 }
 
 impl Console {
@@ -52,11 +57,22 @@ impl Console {
             lost_told: 0,
             typed: heapless::Deque::new(),
             typed_lost: 0,
+            due: false,
         }
     }
 
+    /// Notes that the guest has written output.
+    pub fn note_output(&mut self) {
+        self.due = true;
+    }
+
+    /// True while there is output to take or to show.
+    fn is_due(&self) -> bool {
+        self.due || self.view_changed()
+    }
+
     /// True when what is shown has changed since [`show_all`](Self::show_all) was called.
-    pub fn view_changed(&self) -> bool {
+    fn view_changed(&self) -> bool {
         self.view != view::current()
     }
 
@@ -102,7 +118,7 @@ impl Console {
             return Some(self.last);
         }
         let waits = self.view.shows(guest) && self.kept.waiting() > 0 && !self.settled;
-        waits.then(|| self.last + PATIENCE)
+        waits.then(|| self.last + PROMPT_DELAY)
     }
 
     /// Output that was lost before it was shown: it waited for this guest to be shown until newer output took
@@ -172,5 +188,50 @@ impl Console {
             self.kept.shown(length);
         }
         true
+    }
+}
+
+impl<V: VirtualCpu> Vm<V> {
+    /// Shows an unfinished line that has waited long enough.
+    pub(super) fn advance_console(&mut self, now: Instant) {
+        let Identity { number, name, .. } = &self.identity;
+        if self.console.next_deadline(*number).is_some_and(|due| due <= now) {
+            let exits = (self.state() == VmState::Running).then(|| self.vcpu.statistics.exits());
+            self.console.advance(*number, name, now, exits);
+        }
+    }
+
+    /// Takes the guest's output from its UART and shows it.
+    pub(super) fn show_console(&mut self, now: Instant) {
+        if !self.console.is_due() {
+            return;
+        }
+        let (pc, mut changed) = (&mut self.pc, Effects::empty());
+        let time = (now, self.vcpu.statistics.exits());
+        let Identity { number, name, .. } = &self.identity;
+        let shown = self.console.show_all(*number, name, time, |bytes| {
+            let (count, effects) = pc.take_console(bytes);
+            changed |= effects;
+            count
+        });
+        self.console.due = !shown;
+        self.effects |= changed;
+    }
+
+    /// Takes a byte typed at the guest's console.
+    pub(super) fn give_console(&mut self, byte: u8, now: Instant) {
+        self.console.type_byte(byte);
+        self.pass_typed(now);
+    }
+
+    /// Passes typed bytes to the guest's UART as far as it has room.
+    pub(super) fn pass_typed(&mut self, now: Instant) {
+        let (pc, mut changed) = (&mut self.pc, Effects::empty());
+        self.console.pass_typed(|byte| {
+            let (taken, effects) = pc.give_console(byte, now);
+            changed |= effects;
+            taken
+        });
+        self.apply(changed);
     }
 }

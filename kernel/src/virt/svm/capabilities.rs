@@ -1,6 +1,6 @@
 //! What this processor's SVM can do, and what is missing of what Weir needs [APM2 15.4; APM3 E.4.9].
 
-use crate::hardware::cpu;
+use crate::processor::cpu;
 use crate::virt::VirtError;
 use core::fmt;
 
@@ -29,7 +29,7 @@ mod feature {
 
 /// The capabilities, read once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capabilities {
+pub struct VirtCapabilities {
     /// Address-space identifiers, the host's 0 included.
     pub asids: u32,
     /// An exit tells where the next instruction begins.
@@ -60,7 +60,7 @@ fn is_tcg() -> bool {
     hypervisor && [leaf.ebx, leaf.ecx, leaf.edx].map(u32::to_le_bytes).as_flattened() == b"TCGTCGTCGTCG"
 }
 
-impl Capabilities {
+impl VirtCapabilities {
     /// Reads what the processor offers.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl Capabilities {
     }
 }
 
-impl fmt::Display for Capabilities {
+impl fmt::Display for VirtCapabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -131,14 +131,14 @@ mod tests {
     #[test]
     fn features_are_read_from_their_bits() {
         // QEMU's TCG, and Bochs' ryzen.
-        let tcg = Capabilities::from_leaf(16, 1, EDX_1G).unwrap();
+        let tcg = VirtCapabilities::from_leaf(16, 1, EDX_1G).unwrap();
         assert_eq!((tcg.asids, tcg.next_rip, tcg.flush_by_asid, tcg.one_gib), (16, false, false, true));
-        let ryzen = Capabilities::from_leaf(0x8000, 0x44f, EDX_1G).unwrap();
+        let ryzen = VirtCapabilities::from_leaf(0x8000, 0x44f, EDX_1G).unwrap();
         assert!(ryzen.next_rip && ryzen.flush_by_asid && !ryzen.decode_assists && !ryzen.clean_bits);
     }
 
     #[test]
     fn without_nested_paging_the_remedy_is_named() {
-        assert!(matches!(Capabilities::from_leaf(16, 8, 0), Err(VirtError::Missing { .. })));
+        assert!(matches!(VirtCapabilities::from_leaf(16, 8, 0), Err(VirtError::Missing { .. })));
     }
 }

@@ -2,7 +2,7 @@
 //! parts of it: each access is one volatile access of the field's width.
 
 use super::fields::{CLEAN, Field, INSTRUCTION_BYTES, ReadWrite};
-use crate::memory::{FRAME, FrameError, Frames, physical};
+use crate::memory::{PAGE, PageFrameError, PageFrames, physical};
 use crate::virt::InstructionBytes;
 use base::HostPhysical;
 
@@ -15,14 +15,14 @@ pub struct Vmcb {
 
 impl Vmcb {
     /// A VMCB of zeros.
-    pub fn new(frames: &mut Frames) -> Result<Self, FrameError> {
-        Ok(Self { region: frames.allocate(FRAME, FRAME)?, changed: u32::MAX })
+    pub fn new(frames: &mut PageFrames) -> Result<Self, PageFrameError> {
+        Ok(Self { region: frames.allocate(PAGE, PAGE)?, changed: u32::MAX })
     }
 
     /// Makes it a VMCB of zeros again.
     pub fn clear(&mut self) {
         // SAFETY: the region is a frame of its own, and its guest does not run.
-        unsafe { self.pointer::<u8>(0).write_bytes(0, FRAME as usize) }
+        unsafe { self.pointer::<u8>(0).write_bytes(0, PAGE as usize) }
         self.mark_changed();
     }
 

@@ -1,11 +1,11 @@
 //! What Weir intercepts, and why; and the permission maps.
 
 use super::msrs;
-use crate::hardware::cpu;
-use crate::memory::{FRAME, FrameError, Frames};
-use crate::virt::held_msrs::held;
-use crate::virt::permissions;
-use crate::vm::cpuid::Offer;
+use crate::memory::{PAGE, PageFrameError, PageFrames};
+use crate::processor::cpu;
+use crate::virt::intercept_maps;
+use crate::virt::offer::Offer;
+use crate::virt::state::held_msrs::held;
 use base::HostPhysical;
 
 /// Accesses to control registers: reads in bits 15:0, writes in bits 31:16 [APM2 B.1].
@@ -129,14 +129,14 @@ pub fn offer() -> Offer {
 }
 
 /// I/O permissions map, three frames: every port exits [APM2 15.10.1].
-pub fn io_permissions(frames: &mut Frames) -> Result<HostPhysical, FrameError> {
-    permissions::allocate(frames, 3 * FRAME, |_| {})
+pub fn io_permissions(frames: &mut PageFrames) -> Result<HostPhysical, PageFrameError> {
+    intercept_maps::allocate(frames, 3 * PAGE, |_| {})
 }
 
 /// MSR permissions map: every MSR exits, but those that the guest reaches itself. Two bits each, the read's and
 /// the write's; 2 KiB for each range of MSRs [APM2 15.11].
-pub fn msr_permissions(frames: &mut Frames) -> Result<HostPhysical, FrameError> {
-    permissions::allocate(frames, 2 * FRAME, |bits| {
+pub fn msr_permissions(frames: &mut PageFrames) -> Result<HostPhysical, PageFrameError> {
+    intercept_maps::allocate(frames, 2 * PAGE, |bits| {
         for msr in held().filter(|msr| msrs::direct(msr)) {
             let (start, index) =
                 if msr.index >= 0xc000_0000 { (0x800, msr.index & 0x1fff) } else { (0, msr.index) };

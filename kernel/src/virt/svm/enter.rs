@@ -1,6 +1,6 @@
 //! The world switch itself.
 
-use crate::virt::Registers;
+use crate::virt::GeneralRegisters;
 
 /// Enters the guest of the VMCB at `guest` with these registers (RAX and RSP are the VMCB's), and returns when
 /// it has exited. `host` is the VMCB that Weir's own segments and system-call MSRs were saved in.
@@ -13,7 +13,7 @@ use crate::virt::Registers;
 /// Both must be VMCBs of this processor, and the guest's must confine the guest.
 #[cfg(not(test))]
 #[unsafe(naked)]
-pub unsafe extern "C" fn enter(registers: *mut Registers, guest: u64, host: u64) {
+pub unsafe extern "C" fn enter(registers: *mut GeneralRegisters, guest: u64, host: u64) {
     core::arch::naked_asm!(
         "push rbp; push rbx; push r12; push r13; push r14; push r15; push rdx; push rdi",
         "mov rax, rsi",
@@ -67,4 +67,4 @@ pub unsafe extern "C" fn enter(registers: *mut Registers, guest: u64, host: u64)
 /// # Safety
 /// None needed; the signature is that of the target.
 #[cfg(test)]
-pub unsafe extern "C" fn enter(_: *mut Registers, _: u64, _: u64) {}
+pub unsafe extern "C" fn enter(_: *mut GeneralRegisters, _: u64, _: u64) {}

@@ -8,9 +8,9 @@ use super::controls::instruction;
 use super::exit::{Raw, injection, interrupted_event, parse};
 use super::fields::*;
 use super::vcpu::Vcpu;
-use crate::hardware::cpu;
-use crate::virt::control_registers::{RFLAGS_IF, RFLAGS_TF};
-use crate::virt::{Entry, Event, Exit, VirtualCpu};
+use crate::processor::cpu;
+use crate::virt::state::control_registers::{RFLAGS_IF, RFLAGS_TF};
+use crate::virt::{Exit, InjectedEvent, VirtualCpu, VmEntry};
 
 /// V_INTR_MASKING: the guest's RFLAGS.IF is for its virtual interrupts, not for the machine's [APM2 15.21.1].
 pub(super) const INTERRUPTS_MASKED: u32 = 1 << 24;
@@ -25,7 +25,7 @@ const EXIT_INTR: u64 = 0x60;
 const EXIT_IRET: u64 = 0x74;
 
 /// #DB.
-pub(super) const DEBUG_EXCEPTION: Event = Event::Exception { vector: 1, error: None };
+pub(super) const DEBUG_EXCEPTION: InjectedEvent = InjectedEvent::Exception { vector: 1, error: None };
 
 /// A single step over an instruction after which the guest can take an NMI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) struct Step {
 
 impl Vcpu {
     /// Virtual interrupt and intercepts for what is to come in, or for the moment when it could.
-    pub(super) fn open_windows(&mut self, entry: &Entry) {
+    pub(super) fn open_windows(&mut self, entry: &VmEntry) {
         let (interrupt, vector, window) = match self.held {
             Some(vector) => (V_IRQ | V_PRIORITY, vector, 0),
             None if entry.interrupt_window => (V_IRQ | V_PRIORITY, 0, instruction::VINTR),
@@ -62,8 +62,8 @@ impl Vcpu {
         }
     }
 
-    pub(super) fn inject(&mut self, event: Event) {
-        self.nmi_blocked |= event == Event::Nmi;
+    pub(super) fn inject(&mut self, event: InjectedEvent) {
+        self.nmi_blocked |= event == InjectedEvent::Nmi;
         self.vmcb.write(EVENT_INJECTION, injection(event));
     }
 
@@ -101,10 +101,10 @@ impl Vcpu {
         self.virtual_interrupt.0 = virtual_interrupt;
         match interrupted_event(self.vmcb.read(EXIT_INTERRUPT_INFO)) {
             None => {}
-            Some(Event::Interrupt(vector)) => self.held = Some(vector),
+            Some(InjectedEvent::Interrupt(vector)) => self.held = Some(vector),
             event => {
                 // Delivery of an NMI begins again, and blocks NMIs itself.
-                self.nmi_blocked &= event != Some(Event::Nmi);
+                self.nmi_blocked &= event != Some(InjectedEvent::Nmi);
                 self.interrupted = event;
             }
         }
@@ -112,18 +112,19 @@ impl Vcpu {
 
     /// What to deliver now by EVENTINJ: an event whose delivery was interrupted, unless an exception comes before
     /// it; and the trap of a single-stepping guest after an emulated instruction.
-    pub(super) fn next_event(&mut self, inject: Option<Event>) -> Option<Event> {
-        if let Some(Event::Interrupt(vector)) = inject {
+    pub(super) fn next_event(&mut self, inject: Option<InjectedEvent>) -> Option<InjectedEvent> {
+        if let Some(InjectedEvent::Interrupt(vector)) = inject {
             self.held = Some(vector);
         }
-        let event =
-            inject.filter(|event| !matches!(event, Event::Interrupt(_))).or_else(|| self.interrupted.take());
+        let event = inject
+            .filter(|event| !matches!(event, InjectedEvent::Interrupt(_)))
+            .or_else(|| self.interrupted.take());
         if event.is_none() && core::mem::take(&mut self.stepped) {
             self.vmcb.write(GUEST_DR6, self.vmcb.read(GUEST_DR6) | DR6_BS);
             return Some(DEBUG_EXCEPTION);
         }
         if event.is_none() && !self.operation.capabilities.repeats_injection && self.accepts_interrupts() {
-            return self.held.take().map(Event::Interrupt);
+            return self.held.take().map(InjectedEvent::Interrupt);
         }
         event
     }

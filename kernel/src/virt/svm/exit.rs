@@ -1,6 +1,6 @@
 //! From the raw exit fields to an [`Exit`]: a pure function.
 
-use crate::virt::exit::{ControlOperation, Event, Exit, MemoryAccess, PortAccess, StringOperand};
+use crate::virt::exit::{ControlOperation, Exit, InjectedEvent, MemoryAccess, PortAccess, StringOperand};
 use base::{GuestPhysical, Width};
 
 /// The fields of an exit, as the VMCB has them.
@@ -121,35 +121,35 @@ const FIRST_INTERRUPT: u8 = 32;
 
 /// The event whose delivery the exit interrupted, to be delivered again [APM2 15.7.2]. INT n, INT3 and INTO are
 /// not: the guest's instruction pointer is still at them, and executes them again.
-pub fn interrupted_event(information: u64) -> Option<Event> {
+pub fn interrupted_event(information: u64) -> Option<InjectedEvent> {
     if information & VALID == 0 {
         return None;
     }
     let vector = information as u8;
     match information >> 8 & 7 {
-        0 => Some(Event::Interrupt(vector)),
-        2 => Some(Event::Nmi),
+        0 => Some(InjectedEvent::Interrupt(vector)),
+        2 => Some(InjectedEvent::Nmi),
         // QEMU's TCG gives external interrupts as exceptions; no exception has such a vector.
-        3 if vector >= FIRST_INTERRUPT => Some(Event::Interrupt(vector)),
+        3 if vector >= FIRST_INTERRUPT => Some(InjectedEvent::Interrupt(vector)),
         3 if vector == BREAKPOINT || vector == OVERFLOW => None,
         3 => {
             let has_error = information & ERROR_CODE_VALID != 0;
-            Some(Event::Exception { vector, error: has_error.then_some((information >> 32) as u32) })
+            Some(InjectedEvent::Exception { vector, error: has_error.then_some((information >> 32) as u32) })
         }
         _ => None,
     }
 }
 
 /// EVENTINJ [APM2 15.20].
-pub fn injection(event: Event) -> u64 {
+pub fn injection(event: InjectedEvent) -> u64 {
     match event {
-        Event::Interrupt(vector) => VALID | u64::from(vector),
-        Event::Nmi => VALID | 2 << 8 | 2,
-        Event::Exception { vector, error } => {
+        InjectedEvent::Interrupt(vector) => VALID | u64::from(vector),
+        InjectedEvent::Nmi => VALID | 2 << 8 | 2,
+        InjectedEvent::Exception { vector, error } => {
             let code = error.map_or(0, |error| ERROR_CODE_VALID | u64::from(error) << 32);
             VALID | 3 << 8 | code | u64::from(vector)
         }
-        Event::Software { vector, .. } => VALID | 4 << 8 | u64::from(vector),
+        InjectedEvent::Software { vector, .. } => VALID | 4 << 8 | u64::from(vector),
     }
 }
 
@@ -214,10 +214,10 @@ mod tests {
     #[test]
     fn an_interrupted_event_is_injected_as_it_was() {
         for event in [
-            Event::Interrupt(0x41),
-            Event::Nmi,
-            Event::Exception { vector: 14, error: Some(2) },
-            Event::Exception { vector: 6, error: None },
+            InjectedEvent::Interrupt(0x41),
+            InjectedEvent::Nmi,
+            InjectedEvent::Exception { vector: 14, error: Some(2) },
+            InjectedEvent::Exception { vector: 6, error: None },
         ] {
             assert_eq!(interrupted_event(injection(event)), Some(event));
         }
@@ -227,6 +227,6 @@ mod tests {
     fn instructions_that_raise_their_event_are_executed_again() {
         assert_eq!(interrupted_event(VALID | 4 << 8 | 0x80), None);
         assert_eq!(interrupted_event(VALID | 3 << 8 | 3), None);
-        assert_eq!(interrupted_event(VALID | 3 << 8 | 0x31), Some(Event::Interrupt(0x31)));
+        assert_eq!(interrupted_event(VALID | 3 << 8 | 0x31), Some(InjectedEvent::Interrupt(0x31)));
     }
 }

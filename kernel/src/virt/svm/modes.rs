@@ -3,7 +3,8 @@
 use super::controls::control_register;
 use super::fields::*;
 use super::vcpu::Vcpu;
-use crate::virt::control_registers::*;
+use crate::virt::VirtualCpu;
+use crate::virt::state::control_registers::*;
 
 /// The guest runs with SVM on, and does not see it [APM2 15.5.1].
 pub(super) const EFER_SVME: u64 = 1 << 12;
@@ -22,10 +23,6 @@ impl Vcpu {
         self.cr4_shadow = wanted;
         // Without CR4.MCE a machine check would shut the processor down [APM2 9.2], Weir included.
         self.vmcb.write(GUEST_CR4, wanted | CR4_MCE);
-    }
-
-    pub(super) fn cr0(&self) -> u64 {
-        self.vmcb.read(GUEST_CR0) | self.cr0_shadow
     }
 
     pub(super) fn efer(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! Where a guest's MSRs are while it runs.
 
 use super::fields::{Field, ReadWrite, SAVED_MSRS};
-use crate::virt::held_msrs::{Switched, held};
+use crate::virt::state::held_msrs::{Switched, held};
 use platform::msr::processor::{Home, ProcessorMsr};
 
 pub use platform::msr::{IA32_EFER, IA32_PAT, IA32_TIME_STAMP_COUNTER};

@@ -1,10 +1,10 @@
 //! SVM operation of this processor.
 
-use super::capabilities::Capabilities;
+use super::capabilities::VirtCapabilities;
 use super::control_structure::Vmcb;
-use crate::hardware::cores::{self, PerCore, per_core};
-use crate::hardware::cpu;
-use crate::memory::{FRAME, Frames};
+use crate::memory::{PAGE, PageFrames};
+use crate::processor::cores::{self, PerCore, per_core};
+use crate::processor::cpu;
 use crate::virt::VirtError;
 use base::HostPhysical;
 use core::arch::asm;
@@ -17,7 +17,7 @@ const VM_HSAVE_PA: u32 = 0xc001_0117;
 #[derive(Clone)]
 pub struct Operation {
     /// What it can do.
-    pub capabilities: Capabilities,
+    pub capabilities: VirtCapabilities,
     /// Traps every port: shared by all guests.
     pub io_permissions: HostPhysical,
     /// Which MSRs trap: shared by all guests.
@@ -32,9 +32,9 @@ static OPERATION: PerCore<Once<Operation>> = per_core!(Once::new());
 ///
 /// # Errors
 /// When a feature is missing.
-pub fn enter(frames: &mut Frames) -> Result<(), VirtError> {
-    let capabilities = Capabilities::read()?;
-    let save_area = frames.allocate(FRAME, FRAME)?;
+pub fn enter(frames: &mut PageFrames) -> Result<(), VirtError> {
+    let capabilities = VirtCapabilities::read()?;
+    let save_area = frames.allocate(PAGE, PAGE)?;
     // SAFETY: the processor has SVM and it is not disabled; the save area is a frame of its own [APM2 15.30.4].
     unsafe {
         Efer::update(|efer| efer.insert(EferFlags::SECURE_VIRTUAL_MACHINE_ENABLE));
@@ -49,7 +49,7 @@ pub fn enter(frames: &mut Frames) -> Result<(), VirtError> {
         OPERATION.here().call_once(|| Operation { host, ..boot.clone() });
         return Ok(());
     }
-    crate::vm::cpuid::decide(super::controls::offer());
+    crate::virt::offer::decide(super::controls::offer());
     let io_permissions = super::controls::io_permissions(frames)?;
     let msr_permissions = super::controls::msr_permissions(frames)?;
     log::info!("SVM on: {capabilities}, physical addresses {} bits", cpu::cpuid(0x8000_0008, 0).eax & 0xff);

@@ -7,16 +7,20 @@ use super::events::Step;
 use super::fields::*;
 use super::msrs;
 use super::operation::{self, Operation};
-use crate::hardware::{cpu, interrupt_controllers};
-use crate::memory::Frames;
-use crate::virt::control_registers::*;
-use crate::virt::extended::ExtendedState;
-use crate::virt::held_msrs::Switched;
-use crate::virt::registers::{RAX, RSP, SegmentState};
+use crate::hardware::interrupt::local_apic;
+use crate::memory::PageFrames;
+use crate::processor::cpu;
+use crate::virt::state::control_registers::*;
+use crate::virt::state::extended::ExtendedState;
+use crate::virt::state::held_msrs::Switched;
+use crate::virt::state::registers::{RAX, RSP, SegmentState};
+use crate::virt::state::unsaved;
 use crate::virt::{
-    Entry, Event, Exit, InstructionBytes, Paging, Registers, Segment, VirtError, VirtualCpu, unsaved,
+    Exit, GeneralRegisters, InjectedEvent, InstructionBytes, Paging, SegmentRegister, VirtError, VirtualCpu,
+    VmEntry,
 };
 use core::fmt;
+use mmio::CpuMode;
 use nested_paging::{NestedPages, Npt, PageSize};
 use platform::boot::EntryState;
 
@@ -32,7 +36,7 @@ const FLUSH_GUEST: u32 = 3;
 /// A VMCB with the state around it.
 pub struct Vcpu {
     pub(super) vmcb: Vmcb,
-    pub(super) registers: Registers,
+    pub(super) registers: GeneralRegisters,
     pub(super) operation: &'static Operation,
     pub(super) controls: Controls,
     nested_cr3: u64,
@@ -44,7 +48,7 @@ pub struct Vcpu {
     /// CD and NW of CR0 as the guest wrote them.
     pub(super) cr0_shadow: u64,
     /// Delivery was interrupted by the last exit: comes before anything else.
-    pub(super) interrupted: Option<Event>,
+    pub(super) interrupted: Option<InjectedEvent>,
     /// An external interrupt that the processor delivers when the guest can take it.
     pub(super) held: Option<u8>,
     /// Virtual interrupt fields as they are in the VMCB.
@@ -67,11 +71,16 @@ pub struct Vcpu {
 impl VirtualCpu for Vcpu {
     type Tables = Npt;
 
-    fn enter_operation(frames: &mut Frames) -> Result<(), VirtError> {
+    fn enter_operation(frames: &mut PageFrames) -> Result<(), VirtError> {
         operation::enter(frames)
     }
 
-    fn new(frames: &mut Frames, number: u16, nested: &NestedPages<Npt>, cr4: u64) -> Result<Self, VirtError> {
+    fn new(
+        frames: &mut PageFrames,
+        number: u16,
+        nested: &NestedPages<Npt>,
+        cr4: u64,
+    ) -> Result<Self, VirtError> {
         let operation = operation::current()?;
         // Identifier 0 is Weir's own.
         let asid = u32::from(number) + 1;
@@ -80,7 +89,7 @@ impl VirtualCpu for Vcpu {
         }
         let mut vcpu = Self {
             vmcb: Vmcb::new(frames)?,
-            registers: Registers::default(),
+            registers: GeneralRegisters::default(),
             operation,
             controls: Controls::new(controls::offer()),
             nested_cr3: nested.ncr3(),
@@ -106,7 +115,7 @@ impl VirtualCpu for Vcpu {
 
     fn reset(&mut self) {
         self.vmcb.clear();
-        self.registers = Registers::default();
+        self.registers = GeneralRegisters::default();
         (self.cr4_shadow, self.cr0_shadow) = (0, 0);
         (self.interrupted, self.held, self.virtual_interrupt) = (None, None, (0, 0));
         self.windows = 0;
@@ -147,7 +156,7 @@ impl VirtualCpu for Vcpu {
         self.unsaved.save();
     }
 
-    fn enter(&mut self, entry: Entry) -> Exit {
+    fn enter(&mut self, entry: VmEntry) -> Exit {
         let event = self.next_event(entry.inject);
         self.open_windows(&entry);
         if let Some(event) = event {
@@ -161,7 +170,7 @@ impl VirtualCpu for Vcpu {
         self.vmcb.write(TLB_CONTROL, flush);
         self.vmcb.mark_clean();
         // There is no timer for guests: the machine's interrupts.
-        interrupt_controllers::wake_by(cpu::rdtsc().saturating_add(entry.ticks));
+        local_apic::wake_by(cpu::rdtsc().saturating_add(entry.ticks));
         // SAFETY: Weir's own state was saved by `operation::enter`, and the intercepts confine the guest to its
         // nested tables, to emulated ports and to the MSRs of the map.
         unsafe { enter(&raw mut self.registers, self.vmcb.address().0, self.operation.host.0) };
@@ -204,23 +213,25 @@ impl VirtualCpu for Vcpu {
     }
 
     fn paging(&self) -> Paging {
-        let attributes = self.vmcb.read(GUEST_SEGMENTS[Segment::Cs as usize].attributes);
-        Paging {
-            cr0: self.cr0(),
-            cr3: self.vmcb.read(GUEST_CR3),
-            cr4: self.cr4(),
-            efer: self.efer(),
-            code_64: attributes & ATTRIBUTE_L != 0,
-            code_32: attributes & ATTRIBUTE_D != 0,
-        }
+        Paging { cr0: self.cr0(), cr3: self.vmcb.read(GUEST_CR3), cr4: self.cr4(), efer: self.efer() }
     }
 
-    fn segment(&self, which: Segment) -> SegmentState {
+    fn code_mode(&self) -> CpuMode {
+        let attributes = self.vmcb.read(GUEST_SEGMENTS[SegmentRegister::Cs as usize].attributes);
+        let long = self.efer() & EFER_LMA != 0;
+        CpuMode::new(long, attributes & ATTRIBUTE_L != 0, attributes & ATTRIBUTE_D != 0)
+    }
+
+    fn is_user(&self) -> bool {
+        self.vmcb.read(GUEST_CPL) == 3
+    }
+
+    fn segment(&self, which: SegmentRegister) -> SegmentState {
         let fields = GUEST_SEGMENTS[which as usize];
         let attributes = self.vmcb.read(fields.attributes);
         // Bits 11:8 stand four higher in the layout that both vendors share here.
         let mut rights = u32::from(attributes & 0xff) | u32::from(attributes & 0xf00) << 4;
-        if which == Segment::Ss {
+        if which == SegmentRegister::Ss {
             // SYSRET leaves the DPL of SS alone: the VMCB has the privilege level by itself [APM2 15.5.1].
             rights = rights & !(3 << 5) | u32::from(self.vmcb.read(GUEST_CPL) & 3) << 5;
         }
@@ -305,6 +316,10 @@ impl VirtualCpu for Vcpu {
 
     fn xcr0(&self) -> u64 {
         self.extended.xcr0()
+    }
+
+    fn cr0(&self) -> u64 {
+        self.vmcb.read(GUEST_CR0) | self.cr0_shadow
     }
 
     fn cr4(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! What this processor's VMX can do, and what is missing of what Weir needs [SDM3D A].
 
-use crate::hardware::cpu;
+use crate::processor::cpu;
 use crate::virt::VirtError;
 
 const IA32_FEATURE_CONTROL: u32 = 0x3a;
@@ -65,7 +65,7 @@ impl Allowed {
 
 /// The capabilities, read once.
 #[derive(Clone, Copy, Debug)]
-pub struct Capabilities {
+pub struct VirtCapabilities {
     /// Revision identifier of VMXON and VMCS regions.
     pub revision: u32,
     /// Pin-based controls.
@@ -93,7 +93,7 @@ pub fn present() -> bool {
     cpu::cpuid(1, 0).ecx & CPUID_1_ECX_VMX != 0
 }
 
-impl Capabilities {
+impl VirtCapabilities {
     /// Reads what the processor offers, and unlocks VMXON where firmware has left that open.
     ///
     /// # Errors

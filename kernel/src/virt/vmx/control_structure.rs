@@ -1,8 +1,8 @@
 //! A virtual-machine control structure and the instructions that reach it.
 
 use super::fields::{Field, INSTRUCTION_ERROR, ReadWrite};
-use crate::hardware::cores::{PerCore, per_core};
-use crate::memory::{FRAME, FrameError, Frames, physical};
+use crate::memory::{PAGE, PageFrameError, PageFrames, physical};
+use crate::processor::cores::{PerCore, per_core};
 use crate::virt::VirtError;
 use base::HostPhysical;
 use core::arch::asm;
@@ -42,7 +42,7 @@ pub struct Vmcs {
 
 impl Vmcs {
     /// A cleared VMCS with this revision identifier.
-    pub fn new(frames: &mut Frames, revision: u32) -> Result<Self, VirtError> {
+    pub fn new(frames: &mut PageFrames, revision: u32) -> Result<Self, VirtError> {
         let mut vmcs = Self { region: region(frames, revision)? };
         vmcs.clear()?;
         Ok(vmcs)
@@ -96,8 +96,8 @@ impl Vmcs {
 }
 
 /// A frame that begins with the revision identifier: a VMCS or VMXON region [SDM3C 25.2, 25.11.5].
-pub fn region(frames: &mut Frames, revision: u32) -> Result<HostPhysical, FrameError> {
-    let region = frames.allocate(FRAME, FRAME)?;
+pub fn region(frames: &mut PageFrames, revision: u32) -> Result<HostPhysical, PageFrameError> {
+    let region = frames.allocate(PAGE, PAGE)?;
     // SAFETY: the frame was just handed out.
     unsafe { physical::pointer(region).cast::<u32>().write_volatile(revision) };
     Ok(region)

@@ -1,10 +1,10 @@
 //! Which controls Weir sets, and why: execution, exit and entry controls, and the bitmaps.
 
-use super::capabilities::Capabilities;
-use crate::memory::{FRAME, FrameError, Frames};
-use crate::virt::held_msrs::held;
-use crate::virt::{VirtError, permissions};
-use crate::vm::cpuid::Offer;
+use super::capabilities::VirtCapabilities;
+use crate::memory::{PAGE, PageFrameError, PageFrames};
+use crate::virt::offer::Offer;
+use crate::virt::state::held_msrs::held;
+use crate::virt::{VirtError, intercept_maps};
 use base::HostPhysical;
 
 /// Pin-based [SDM3C 25.6.1].
@@ -120,7 +120,7 @@ impl Controls {
     ///
     /// # Errors
     /// [`VirtError::Control`] when something Weir cannot do without is missing.
-    pub fn new(capabilities: &Capabilities) -> Result<Self, VirtError> {
+    pub fn new(capabilities: &VirtCapabilities) -> Result<Self, VirtError> {
         let pin =
             pin::EXTERNAL_INTERRUPT_EXITING | pin::NMI_EXITING | pin::VIRTUAL_NMIS | pin::PREEMPTION_TIMER;
         let primary = primary::TSC_OFFSETTING
@@ -165,13 +165,13 @@ pub fn offer(controls: u32) -> Offer {
 }
 
 /// Bitmaps A and B, two frames: every port exits.
-pub fn io_permissions(frames: &mut Frames) -> Result<HostPhysical, FrameError> {
-    permissions::allocate(frames, 2 * FRAME, |_| {})
+pub fn io_permissions(frames: &mut PageFrames) -> Result<HostPhysical, PageFrameError> {
+    intercept_maps::allocate(frames, 2 * PAGE, |_| {})
 }
 
 /// MSR bitmaps [SDM3C 25.6.9]: every MSR exits, but those that the processor holds for the guest.
-pub fn msr_permissions(frames: &mut Frames) -> Result<HostPhysical, FrameError> {
-    permissions::allocate(frames, FRAME, |bits| {
+pub fn msr_permissions(frames: &mut PageFrames) -> Result<HostPhysical, PageFrameError> {
+    intercept_maps::allocate(frames, PAGE, |bits| {
         for msr in held() {
             // Reads of low MSRs, reads of high ones, then writes of both, 1 KiB each.
             let (half, index) =

@@ -1,6 +1,6 @@
 //! The world switch itself.
 
-use crate::virt::Registers;
+use crate::virt::GeneralRegisters;
 
 /// Whether the VMCS has been entered since it was last cleared.
 #[repr(u8)]
@@ -19,7 +19,7 @@ pub enum Launch {
 /// The current VMCS must describe this processor's host state, and its controls must confine the guest.
 #[cfg(not(test))]
 #[unsafe(naked)]
-pub unsafe extern "C" fn enter(registers: *mut Registers, launch: Launch) -> u64 {
+pub unsafe extern "C" fn enter(registers: *mut GeneralRegisters, launch: Launch) -> u64 {
     // HOST_RSP and HOST_RIP are set here, where they are known. The kernel has no extended state to save.
     core::arch::naked_asm!(
         "push rbp; push rbx; push r12; push r13; push r14; push r15; push rdi",
@@ -83,6 +83,6 @@ pub unsafe extern "C" fn enter(registers: *mut Registers, launch: Launch) -> u64
 /// # Safety
 /// None needed; the signature is that of the target.
 #[cfg(test)]
-pub unsafe extern "C" fn enter(_: *mut Registers, _: Launch) -> u64 {
+pub unsafe extern "C" fn enter(_: *mut GeneralRegisters, _: Launch) -> u64 {
     1
 }

@@ -4,9 +4,10 @@ use super::controls::primary;
 use super::exit::{Raw, injection, interrupted_event, parse};
 use super::fields::*;
 use super::vcpu::Vcpu;
-use crate::hardware::interrupts;
-use crate::virt::control_registers::RFLAGS_IF;
-use crate::virt::{Entry, Event, Exit, VirtualCpu, unsaved};
+use crate::hardware::interrupt::pending;
+use crate::virt::state::control_registers::RFLAGS_IF;
+use crate::virt::state::unsaved;
+use crate::virt::{Exit, InjectedEvent, VirtualCpu, VmEntry};
 
 /// Interruptibility [SDM3C 25.4.2].
 const BLOCKING_BY_STI: u32 = 1 << 0;
@@ -23,7 +24,7 @@ const IO_STRING: u64 = 1 << 4;
 const NMI_UNBLOCKED: u64 = 1 << 12;
 
 impl Vcpu {
-    pub(super) fn open_windows(&mut self, entry: &Entry) {
+    pub(super) fn open_windows(&mut self, entry: &VmEntry) {
         let interrupt = if entry.interrupt_window { primary::INTERRUPT_WINDOW } else { 0 };
         let nmi = if entry.nmi_window { primary::NMI_WINDOW } else { 0 };
         if self.windows != interrupt | nmi {
@@ -32,7 +33,7 @@ impl Vcpu {
         }
     }
 
-    pub(super) fn inject(&mut self, event: Event) {
+    pub(super) fn inject(&mut self, event: InjectedEvent) {
         let (information, error, length) = injection(event);
         self.vmcs.write(ENTRY_EXCEPTION_ERROR_CODE, error);
         self.vmcs.write(ENTRY_INSTRUCTION_LENGTH, length);
@@ -45,14 +46,14 @@ impl Vcpu {
         let mut raw = Raw { reason, ..Raw::default() };
         match reason & 0xffff {
             BASIC_EXTERNAL_INTERRUPT => {
-                interrupts::note(self.vmcs.read(EXIT_INTERRUPTION_INFORMATION) as u8);
+                pending::note(self.vmcs.read(EXIT_INTERRUPTION_INFORMATION) as u8);
             }
             BASIC_EXCEPTION_OR_NMI => {
                 raw.interruption = self.vmcs.read(EXIT_INTERRUPTION_INFORMATION);
                 raw.error = self.vmcs.read(EXIT_INTERRUPTION_ERROR_CODE);
                 raw.qualification = self.vmcs.read(EXIT_QUALIFICATION) as u64;
                 if raw.interruption >> 8 & 7 == INTERRUPTION_NMI {
-                    interrupts::note_nmi();
+                    pending::note_nmi();
                 }
                 self.note_debug_exception(&raw);
             }
@@ -84,7 +85,7 @@ impl Vcpu {
             let (error, length) =
                 (self.vmcs.read(IDT_VECTORING_ERROR_CODE), self.vmcs.read(EXIT_INSTRUCTION_LENGTH));
             self.interrupted = interrupted_event(information, error, length);
-            if self.interrupted == Some(Event::Nmi) {
+            if self.interrupted == Some(InjectedEvent::Nmi) {
                 // Delivery begins again, and blocks NMIs itself [SDM3C 28.2.4].
                 let state = self.vmcs.read(GUEST_INTERRUPTIBILITY);
                 self.vmcs.write(GUEST_INTERRUPTIBILITY, state & !BLOCKING_BY_NMI);
@@ -94,10 +95,10 @@ impl Vcpu {
 
     /// What to deliver now: an event whose delivery was interrupted, unless an exception comes before it or
     /// the guest cannot take it.
-    pub(super) fn next_event(&mut self, inject: Option<Event>) -> Option<Event> {
+    pub(super) fn next_event(&mut self, inject: Option<InjectedEvent>) -> Option<InjectedEvent> {
         match (self.interrupted, inject) {
             (None, event) | (Some(_), event @ Some(_)) => event,
-            (Some(Event::Interrupt(_)), None) if !self.accepts_interrupts() => None,
+            (Some(InjectedEvent::Interrupt(_)), None) if !self.accepts_interrupts() => None,
             (Some(_), None) => self.interrupted.take(),
         }
     }

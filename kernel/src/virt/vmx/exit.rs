@@ -1,6 +1,6 @@
 //! From the raw exit fields to an [`Exit`]: a pure function.
 
-use crate::virt::exit::{ControlOperation, Event, Exit, MemoryAccess, PortAccess, StringOperand};
+use crate::virt::exit::{ControlOperation, Exit, InjectedEvent, MemoryAccess, PortAccess, StringOperand};
 use base::{GuestPhysical, Width};
 
 /// The fields of an exit, as VMREAD gave them.
@@ -115,29 +115,31 @@ fn violation(raw: &Raw) -> Exit {
 }
 
 /// The event whose delivery the exit interrupted, to be delivered again [SDM3C 28.2.4].
-pub fn interrupted_event(information: u32, error: u32, length: u32) -> Option<Event> {
+pub fn interrupted_event(information: u32, error: u32, length: u32) -> Option<InjectedEvent> {
     if information & VALID == 0 {
         return None;
     }
     let vector = information as u8;
     Some(match information >> 8 & 7 {
-        0 => Event::Interrupt(vector),
-        2 => Event::Nmi,
-        3 => Event::Exception { vector, error: (information & ERROR_CODE_VALID != 0).then_some(error) },
-        kind => Event::Software { vector, kind: kind as u8, length: length as u8 },
+        0 => InjectedEvent::Interrupt(vector),
+        2 => InjectedEvent::Nmi,
+        3 => {
+            InjectedEvent::Exception { vector, error: (information & ERROR_CODE_VALID != 0).then_some(error) }
+        }
+        kind => InjectedEvent::Software { vector, kind: kind as u8, length: length as u8 },
     })
 }
 
 /// VM-entry interruption information, error code and instruction length [SDM3C 25.8.3].
-pub fn injection(event: Event) -> (u32, u32, u32) {
+pub fn injection(event: InjectedEvent) -> (u32, u32, u32) {
     match event {
-        Event::Interrupt(vector) => (VALID | u32::from(vector), 0, 0),
-        Event::Nmi => (VALID | 2 << 8 | 2, 0, 0),
-        Event::Exception { vector, error } => {
+        InjectedEvent::Interrupt(vector) => (VALID | u32::from(vector), 0, 0),
+        InjectedEvent::Nmi => (VALID | 2 << 8 | 2, 0, 0),
+        InjectedEvent::Exception { vector, error } => {
             let code = if error.is_some() { ERROR_CODE_VALID } else { 0 };
             (VALID | 3 << 8 | code | u32::from(vector), error.unwrap_or(0), 0)
         }
-        Event::Software { vector, kind, length } => {
+        InjectedEvent::Software { vector, kind, length } => {
             (VALID | u32::from(kind) << 8 | u32::from(vector), 0, length.into())
         }
     }
@@ -187,11 +189,11 @@ mod tests {
     #[test]
     fn an_interrupted_event_is_injected_as_it_was() {
         for event in [
-            Event::Interrupt(0x41),
-            Event::Nmi,
-            Event::Exception { vector: 14, error: Some(2) },
-            Event::Exception { vector: 6, error: None },
-            Event::Software { vector: 0x80, kind: 4, length: 2 },
+            InjectedEvent::Interrupt(0x41),
+            InjectedEvent::Nmi,
+            InjectedEvent::Exception { vector: 14, error: Some(2) },
+            InjectedEvent::Exception { vector: 6, error: None },
+            InjectedEvent::Software { vector: 0x80, kind: 4, length: 2 },
         ] {
             let (information, error, length) = injection(event);
             assert_eq!(interrupted_event(information, error, length), Some(event));

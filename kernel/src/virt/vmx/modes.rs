@@ -5,7 +5,7 @@ use super::fields::*;
 use super::operation;
 use super::vcpu::Vcpu;
 use crate::virt::VirtualCpu;
-use crate::virt::control_registers::*;
+use crate::virt::state::control_registers::*;
 
 pub(super) const CR4_VMXE: u64 = 1 << 13;
 
@@ -28,10 +28,6 @@ impl Vcpu {
         // Without CR4.MCE a machine check would shut the processor down [SDM3B 16.7], Weir included.
         let hardware = wanted | self.operation.capabilities.cr4_fixed | CR4_MCE;
         self.vmcs.write(GUEST_CR4, hardware as usize);
-    }
-
-    pub(super) fn cr0(&self) -> u64 {
-        guest_view(self.vmcs.read(GUEST_CR0), self.vmcs.read(CR0_SHADOW), self.vmcs.read(CR0_MASK))
     }
 
     pub(super) fn efer(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! Where a guest's MSRs are while it runs.
 
-use crate::virt::held_msrs::{Switched, held};
+use crate::virt::state::held_msrs::{Switched, held};
 use platform::msr::processor::Home;
 
 pub use platform::msr::{IA32_EFER, IA32_PAT};

@@ -1,9 +1,9 @@
 //! VMX operation of this processor: VMXON, and invalidation of cached translations.
 
-use super::capabilities::Capabilities;
+use super::capabilities::VirtCapabilities;
 use super::control_structure::{check, region};
-use crate::hardware::cpu;
-use crate::memory::Frames;
+use crate::memory::PageFrames;
+use crate::processor::cpu;
 use crate::virt::VirtError;
 use base::HostPhysical;
 use core::arch::asm;
@@ -13,7 +13,7 @@ use x86_64::registers::control::{Cr0, Cr4, Cr4Flags};
 /// A processor in VMX operation.
 pub struct Operation {
     /// What it can do.
-    pub capabilities: Capabilities,
+    pub capabilities: VirtCapabilities,
     /// Traps every port: shared by all guests.
     pub io_permissions: HostPhysical,
     /// Which MSRs trap: shared by all guests.
@@ -27,8 +27,8 @@ static OPERATION: Once<Operation> = Once::new();
 ///
 /// # Errors
 /// When a feature is missing or VMXON fails.
-pub fn enter(frames: &mut Frames) -> Result<(), VirtError> {
-    let capabilities = Capabilities::read()?;
+pub fn enter(frames: &mut PageFrames) -> Result<(), VirtError> {
+    let capabilities = VirtCapabilities::read()?;
     let vmxon = region(frames, capabilities.revision)?;
     // SAFETY: only adds bits that VMX operation demands [SDM3C 24.8]: NE and VMXE; the kernel uses no x87.
     unsafe {
@@ -48,7 +48,7 @@ pub fn enter(frames: &mut Frames) -> Result<(), VirtError> {
         return Ok(());
     }
     let secondary = super::controls::Controls::new(&capabilities)?.secondary;
-    crate::vm::cpuid::decide(super::controls::offer(secondary));
+    crate::virt::offer::decide(super::controls::offer(secondary));
     let io_permissions = super::controls::io_permissions(frames)?;
     let msr_permissions = super::controls::msr_permissions(frames)?;
     OPERATION.call_once(|| Operation { capabilities, io_permissions, msr_permissions });

@@ -8,18 +8,23 @@ use super::modes::guest_view;
 use super::msrs;
 use super::operation::{self, Operation};
 use super::setup::SEGMENTS;
-use crate::memory::Frames;
-use crate::virt::control_registers::*;
-use crate::virt::extended::ExtendedState;
-use crate::virt::held_msrs::Switched;
-use crate::virt::registers::{RSP, SegmentState};
+use crate::memory::PageFrames;
+use crate::virt::state::control_registers::*;
+use crate::virt::state::extended::ExtendedState;
+use crate::virt::state::held_msrs::Switched;
+use crate::virt::state::registers::{RSP, SegmentState};
+use crate::virt::state::unsaved;
 use crate::virt::{
-    Entry, Event, Exit, InstructionBytes, Paging, Registers, Segment, VirtError, VirtualCpu, unsaved,
+    Exit, GeneralRegisters, InjectedEvent, InstructionBytes, Paging, SegmentRegister, VirtError, VirtualCpu,
+    VmEntry,
 };
 use core::fmt;
+use mmio::CpuMode;
 use nested_paging::{Ept, NestedPages, PageSize};
 use platform::boot::EntryState;
 
+/// Descriptor privilege level.
+const RIGHTS_DPL: u32 = 3 << 5;
 const RIGHTS_L: u32 = 1 << 13;
 const RIGHTS_D: u32 = 1 << 14;
 /// Interruptibility [SDM3C 25.4.2].
@@ -32,7 +37,7 @@ const PENDING_BS: usize = 1 << 14;
 /// A VMCS with the state around it.
 pub struct Vcpu {
     pub(super) vmcs: Vmcs,
-    pub(super) registers: Registers,
+    pub(super) registers: GeneralRegisters,
     pub(super) launch: Launch,
     pub(super) operation: &'static Operation,
     pub(super) controls: Controls,
@@ -41,7 +46,7 @@ pub struct Vcpu {
     /// CR4 bits that the guest may not set: those that its CPUID does not offer.
     pub(super) cr4_reserved: u64,
     /// Delivery was interrupted by the last exit: comes before anything else.
-    pub(super) interrupted: Option<Event>,
+    pub(super) interrupted: Option<InjectedEvent>,
     pub(super) windows: u32,
     pub(super) msrs: Switched,
     pub(super) extended: ExtendedState,
@@ -62,17 +67,22 @@ impl Vcpu {
 impl VirtualCpu for Vcpu {
     type Tables = nested_paging::Ept;
 
-    fn enter_operation(frames: &mut Frames) -> Result<(), VirtError> {
+    fn enter_operation(frames: &mut PageFrames) -> Result<(), VirtError> {
         operation::enter(frames)
     }
 
-    fn new(frames: &mut Frames, number: u16, nested: &NestedPages<Ept>, cr4: u64) -> Result<Self, VirtError> {
+    fn new(
+        frames: &mut PageFrames,
+        number: u16,
+        nested: &NestedPages<Ept>,
+        cr4: u64,
+    ) -> Result<Self, VirtError> {
         let operation = operation::current()?;
         let controls = Controls::new(&operation.capabilities)?;
         let vmcs = Vmcs::new(frames, operation.capabilities.revision)?;
         let mut vcpu = Self {
             vmcs,
-            registers: Registers::default(),
+            registers: GeneralRegisters::default(),
             launch: Launch::First,
             operation,
             controls,
@@ -91,7 +101,7 @@ impl VirtualCpu for Vcpu {
     }
 
     fn reset(&mut self) {
-        self.registers = Registers::default();
+        self.registers = GeneralRegisters::default();
         self.interrupted = None;
         self.windows = 0;
         self.msrs = msrs::switched();
@@ -133,7 +143,7 @@ impl VirtualCpu for Vcpu {
         self.unsaved.save();
     }
 
-    fn enter(&mut self, entry: Entry) -> Exit {
+    fn enter(&mut self, entry: VmEntry) -> Exit {
         self.open_windows(&entry);
         if let Some(event) = self.next_event(entry.inject) {
             self.inject(event);
@@ -187,18 +197,20 @@ impl VirtualCpu for Vcpu {
     }
 
     fn paging(&self) -> Paging {
-        let rights = self.vmcs.read(GUEST_CS_RIGHTS);
-        Paging {
-            cr0: self.cr0(),
-            cr3: self.vmcs.read(GUEST_CR3) as u64,
-            cr4: self.cr4(),
-            efer: self.efer(),
-            code_64: rights & RIGHTS_L != 0,
-            code_32: rights & RIGHTS_D != 0,
-        }
+        let cr3 = self.vmcs.read(GUEST_CR3) as u64;
+        Paging { cr0: self.cr0(), cr3, cr4: self.cr4(), efer: self.efer() }
     }
 
-    fn segment(&self, which: Segment) -> SegmentState {
+    fn code_mode(&self) -> CpuMode {
+        let rights = self.vmcs.read(GUEST_CS_RIGHTS);
+        CpuMode::new(self.efer() & EFER_LMA != 0, rights & RIGHTS_L != 0, rights & RIGHTS_D != 0)
+    }
+
+    fn is_user(&self) -> bool {
+        self.vmcs.read(GUEST_SS_RIGHTS) & RIGHTS_DPL == RIGHTS_DPL
+    }
+
+    fn segment(&self, which: SegmentRegister) -> SegmentState {
         let (selector, limit, rights, base) = SEGMENTS[which as usize];
         SegmentState {
             selector: self.vmcs.read(selector),
@@ -276,6 +288,10 @@ impl VirtualCpu for Vcpu {
 
     fn xcr0(&self) -> u64 {
         self.extended.xcr0()
+    }
+
+    fn cr0(&self) -> u64 {
+        guest_view(self.vmcs.read(GUEST_CR0), self.vmcs.read(CR0_SHADOW), self.vmcs.read(CR0_MASK))
     }
 
     fn cr4(&self) -> u64 {

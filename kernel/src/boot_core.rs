@@ -1,0 +1,112 @@
+//! What the boot core does besides running guests: the serial line, the shell, and the end of Weir.
+
+use crate::hardware::interrupt::{local_apic, pending, vectors};
+use crate::log::{output, serial, view};
+use crate::meeting::directory;
+use crate::meeting::ending::{self, End};
+use crate::net::Network;
+use crate::processor::{clock, cores};
+use crate::scheduler::{Duties, Scheduler};
+use crate::shell::{Shell, ShellInput};
+use crate::usage;
+use crate::virt::VirtualCpu;
+use crate::vm::Vm;
+use alloc::vec::Vec;
+use base::{Duration, Instant};
+
+/// How long the boot core waits for the others to end.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The boot core's duties.
+struct BootCore {
+    network: &'static Network,
+    shell: Shell,
+    /// How the operator wants Weir to end.
+    end: Option<End>,
+}
+
+impl<V: VirtualCpu> Duties<V> for BootCore {
+    /// Takes typed bytes when the serial port has interrupted. The port is polled as well: its interrupt is an edge, and
+    /// a lost one would not come again. In Bochs 2.7 with several processors the boot core's interrupt stays pending
+    /// while a guest on it spins.
+    fn attend(&mut self, vms: &mut [Vm<V>], now: Instant, poll: bool) {
+        let polled = poll && serial::waiting();
+        if pending::take(vectors::SERIAL_VECTOR) || polled {
+            self.take_input(vms, now);
+        }
+    }
+
+    /// Draws the prompt again. Not while output waits: the prompt would be drawn again and again.
+    fn output_idle(&self) {
+        self.shell.refresh();
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some()
+    }
+}
+
+impl BootCore {
+    fn take_input<V: VirtualCpu>(&mut self, vms: &mut [Vm<V>], now: Instant) {
+        let before = view::current();
+        while let Some(byte) = serial::receive() {
+            match self.shell.typed(byte) {
+                ShellInput::Guest(guest, byte) => directory::type_byte(guest, byte),
+                ShellInput::Command(command) => {
+                    let mut answer = |vm| await_answer(vms, vm, now);
+                    self.end = self.shell.execute(command, self.network, now, &mut answer).or(self.end);
+                }
+                ShellInput::Done => {}
+            }
+        }
+        if view::current() != before {
+            // Their guests' consoles are shown now, or no longer.
+            (cores::BOOT_CORE + 1..cores::count()).for_each(local_apic::wake);
+        }
+    }
+}
+
+/// Waits until a request to a VM is done: by this core, if the VM is here, else by its own.
+fn await_answer<V: VirtualCpu>(vms: &mut [Vm<V>], number: usize, now: Instant) {
+    match vms.iter_mut().find(|here| here.number() == number) {
+        Some(here) => here.attend(now),
+        None => directory::await_answer(number, now),
+    }
+}
+
+/// Runs the boot core's guests until every guest has ended for good, or the operator ends Weir.
+pub fn run<V: VirtualCpu>(vms: Vec<Vm<V>>, network: &'static Network, shell: Shell) -> End {
+    let mut scheduler = Scheduler::new(vms, network, BootCore { network, shell, end: None });
+    let end = loop {
+        if let Some(end) = scheduler.duties().end {
+            break end;
+        }
+        if directory::all_ended() {
+            break End::AllStopped;
+        }
+        scheduler.turn();
+    };
+    // What follows must find room.
+    output::flush();
+    scheduler.log_statistics();
+    end_others();
+    network.log_statistics();
+    usage::log_statistics();
+    match end {
+        End::AllStopped => log::info!("all guests stopped, powering off"),
+        End::PowerOff => log::info!("powering off (operator request)"),
+        End::Reboot => log::info!("resetting (operator request)"),
+    }
+    end
+}
+
+/// Ends the other cores, which log what their guests have cost.
+fn end_others() {
+    ending::begin();
+    let others = cores::count() - 1;
+    (1..=others).for_each(local_apic::wake);
+    let until = clock::now() + END_TIMEOUT;
+    while ending::followed() < others && clock::now() < until {
+        output::pump();
+    }
+}

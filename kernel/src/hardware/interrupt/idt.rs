@@ -1,0 +1,142 @@
+//! The IDT and the 256 entry points behind it. An exception in Weir's own code is fatal; an interrupt only leaves a
+//! note, which the main loop takes.
+
+use super::pending;
+use super::vectors::FIRST_INTERRUPT;
+use crate::processor::{cpu, descriptors};
+use spin::Once;
+use x86_64::VirtAddr;
+use x86_64::registers::control::{Cr4, Cr4Flags};
+use x86_64::structures::idt::InterruptDescriptorTable;
+
+const NMI: u64 = 2;
+
+/// What the entry code leaves on the stack.
+#[repr(C)]
+#[derive(Clone, Debug)]
+pub struct InterruptFrame {
+    /// r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax.
+    pub general: [u64; 15],
+    /// Which exception or interrupt.
+    pub vector: u64,
+    /// Its error code, or zero.
+    pub error: u64,
+    /// Where it struck.
+    pub rip: u64,
+    /// Code segment there.
+    pub cs: u64,
+    /// Flags there.
+    pub rflags: u64,
+    /// Stack pointer there.
+    pub rsp: u64,
+    /// Stack segment there.
+    pub ss: u64,
+}
+
+static IDT: Once<InterruptDescriptorTable> = Once::new();
+/// Reports an exception in Weir's own code.
+static REPORT: Once<ExceptionReport> = Once::new();
+
+/// A report of an exception in Weir's own code, which ends Weir.
+pub type ExceptionReport = fn(&InterruptFrame) -> !;
+
+/// Sets what an exception in Weir's own code leads to. Comes before [`load`].
+pub fn report_exceptions_with(report: ExceptionReport) {
+    REPORT.call_once(|| report);
+}
+
+#[cfg(not(test))]
+core::arch::global_asm!(
+    // 256 entries of 16 bytes: an error code where the processor pushes none [SDM3A 7.15], the vector, on.
+    ".align 16",
+    ".globl weir_interrupt_entries",
+    "weir_interrupt_entries:",
+    ".set vector, 0",
+    ".rept 256",
+    "  .align 16",
+    "  .if vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30",
+    "  .else",
+    "  push 0",
+    "  .endif",
+    "  push vector",
+    "  jmp weir_interrupt_common",
+    "  .set vector, vector + 1",
+    ".endr",
+    "weir_interrupt_common:",
+    "  push rax; push rbx; push rcx; push rdx; push rsi; push rdi; push rbp",
+    "  push r8; push r9; push r10; push r11; push r12; push r13; push r14; push r15",
+    "  cld",
+    "  mov rdi, rsp",
+    "  mov rbp, rsp",
+    "  and rsp, -16",
+    "  call {handler}",
+    "  mov rsp, rbp",
+    "  pop r15; pop r14; pop r13; pop r12; pop r11; pop r10; pop r9; pop r8",
+    "  pop rbp; pop rdi; pop rsi; pop rdx; pop rcx; pop rbx; pop rax",
+    "  add rsp, 16",
+    "  iretq",
+    handler = sym handle,
+);
+
+#[cfg(not(test))]
+unsafe extern "C" {
+    static weir_interrupt_entries: [[u8; 16]; 256];
+}
+
+/// Loads the IDT on this processor.
+#[cfg(not(test))]
+pub fn load() {
+    let idt = IDT.call_once(|| {
+        let mut idt = InterruptDescriptorTable::new();
+        let entry = |vector: usize| {
+            // SAFETY: only the address of the entry is taken.
+            VirtAddr::from_ptr(unsafe { &raw const weir_interrupt_entries[vector] })
+        };
+        // SAFETY: every entry saves what it uses and ends in IRETQ; the stacks exist in the TSS.
+        unsafe {
+            idt.divide_error.set_handler_addr(entry(0));
+            idt.debug.set_handler_addr(entry(1));
+            idt.non_maskable_interrupt
+                .set_handler_addr(entry(2))
+                .set_stack_index(descriptors::NMI_STACK.into());
+            idt.breakpoint.set_handler_addr(entry(3));
+            idt.overflow.set_handler_addr(entry(4));
+            idt.bound_range_exceeded.set_handler_addr(entry(5));
+            idt.invalid_opcode.set_handler_addr(entry(6));
+            idt.device_not_available.set_handler_addr(entry(7));
+            idt.double_fault
+                .set_handler_addr(entry(8))
+                .set_stack_index(descriptors::DOUBLE_FAULT_STACK.into());
+            idt.invalid_tss.set_handler_addr(entry(10));
+            idt.segment_not_present.set_handler_addr(entry(11));
+            idt.stack_segment_fault.set_handler_addr(entry(12));
+            idt.general_protection_fault.set_handler_addr(entry(13));
+            idt.page_fault.set_handler_addr(entry(14));
+            idt.x87_floating_point.set_handler_addr(entry(16));
+            idt.alignment_check.set_handler_addr(entry(17));
+            idt.machine_check
+                .set_handler_addr(entry(18))
+                .set_stack_index(descriptors::MACHINE_CHECK_STACK.into());
+            idt.simd_floating_point.set_handler_addr(entry(19));
+            for vector in FIRST_INTERRUPT..=255 {
+                idt[vector].set_handler_addr(entry(vector.into()));
+            }
+        }
+        idt
+    });
+    idt.load();
+    // SAFETY: machine checks now come to their gate instead of shutting the processor down.
+    unsafe { Cr4::update(|cr4| cr4.insert(Cr4Flags::MACHINE_CHECK_EXCEPTION)) }
+}
+
+#[cfg_attr(test, expect(dead_code, reason = "called by the entry code, which is the target's"))]
+extern "C" fn handle(frame: &InterruptFrame) {
+    match frame.vector {
+        NMI => pending::note_nmi(),
+        vector if vector < u64::from(FIRST_INTERRUPT) => match REPORT.get() {
+            Some(report) => report(frame),
+            None => cpu::halt_forever(),
+        },
+        vector => pending::note(vector as u8),
+    }
+}

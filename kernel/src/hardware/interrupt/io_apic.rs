@@ -1,0 +1,120 @@
+//! The machine's IO-APICs [82093AA].
+//!
+//! A level-triggered line stays asserted until the driver of its device has handled the cause, long after the end of
+//! interrupt at the local APIC. The IO-APIC would send the interrupt again at once, and the processor would take it
+//! again and again without executing anything else. So the line is masked from its interrupt until a driver has found
+//! the causes at its device, or for a while if no device on the line has any.
+
+use crate::hardware::acpi::MachineInfo;
+use crate::hardware::interrupt::local_apic;
+use crate::memory::PageFrames;
+use crate::memory::window::{self, RegisterWindow, WindowError};
+use config::MAX_NICS;
+use spin::Mutex;
+
+const MASKED: u32 = 1 << 16;
+const LEVEL: u32 = 1 << 15;
+const LOW: u32 = 1 << 13;
+const VERSION: u32 = 1;
+/// Low and high half of the redirection entry of input 0; each input has two registers.
+const ENTRY: u32 = 0x10;
+const DESTINATION: u32 = 0x11;
+
+/// All of them. Interrupt handlers take this lock as well: interrupts are off wherever it is held, as everywhere in
+/// Weir but where it waits for them.
+static IO_APICS: Mutex<IoApics> =
+    Mutex::new(IoApics { apics: heapless::Vec::new(), lines: heapless::Vec::new() });
+
+struct IoApics {
+    apics: heapless::Vec<MappedIoApic, 8>,
+    lines: heapless::Vec<InterruptRoute, MAX_NICS>,
+}
+
+struct MappedIoApic {
+    registers: RegisterWindow,
+    first: u32,
+    count: u32,
+}
+
+/// A level-triggered input in use.
+struct InterruptRoute {
+    vector: u8,
+    apic: RegisterWindow,
+    input: u32,
+    entry: u32,
+    masked: bool,
+}
+
+/// Index and data registers [82093AA 3.1].
+fn write(registers: &mut RegisterWindow, register: u32, value: u32) {
+    registers.write(0x00, register);
+    registers.write(0x10, value);
+}
+
+/// Maps the IO-APICs and masks every input.
+///
+/// # Errors
+/// When their registers cannot be mapped.
+pub fn init(machine: &MachineInfo, frames: &mut PageFrames) -> Result<(), WindowError> {
+    let mut all = IO_APICS.lock();
+    for apic in &machine.io_apics {
+        let mut registers = window::map(frames, apic.address, 0x20)?;
+        registers.write(0x00, VERSION);
+        let count = (registers.read(0x10) >> 16 & 0xff) + 1;
+        for input in 0..count {
+            write(&mut registers, ENTRY + 2 * input, MASKED);
+        }
+        // As many as the list it comes from.
+        let _ = all.apics.push(MappedIoApic { registers, first: apic.gsi_base, count });
+    }
+    Ok(())
+}
+
+/// Has `vector` raised on this processor by an ISA interrupt, with the MADT's overrides.
+pub fn route_isa(machine: &MachineInfo, isa: u8, vector: u8) -> bool {
+    let wired = machine.overrides.iter().find(|o| o.isa == isa);
+    let (gsi, flags) = wired.map_or((isa.into(), 0), |o| (o.gsi, o.flags));
+    route(gsi, vector, flags & 0b1100 == 0b1100, flags & 0b11 == 0b11)
+}
+
+/// Has `vector` raised by the PCI interrupt that firmware wired to `line`: level and active low, unless
+/// the MADT says otherwise of the ISA interrupt of that number.
+pub fn route_pci(machine: &MachineInfo, line: u8, vector: u8) -> bool {
+    let wired = machine.overrides.iter().find(|o| u32::from(o.isa) == u32::from(line));
+    let (gsi, flags) = wired.map_or((line.into(), 0b1111), |o| (o.gsi, o.flags));
+    route(gsi, vector, flags & 0b1100 != 0b0100, flags & 0b11 != 0b01)
+}
+
+fn route(gsi: u32, vector: u8, level: bool, low: bool) -> bool {
+    let IoApics { apics, lines } = &mut *IO_APICS.lock();
+    let Some(apic) = apics.iter_mut().find(|apic| gsi >= apic.first && gsi - apic.first < apic.count) else {
+        return false;
+    };
+    let input = gsi - apic.first;
+    let entry = u32::from(vector) | if low { LOW } else { 0 } | if level { LEVEL } else { 0 };
+    let line = InterruptRoute { vector, apic: apic.registers, input, entry, masked: false };
+    if level && lines.push(line).is_err() {
+        return false;
+    }
+    write(&mut apic.registers, DESTINATION + 2 * input, local_apic::id() << 24);
+    write(&mut apic.registers, ENTRY + 2 * input, entry);
+    true
+}
+
+/// Masks the line that has raised `vector`, if it is level-triggered. Comes before the end of the interrupt.
+pub fn mask(vector: u8) {
+    set_masked(vector, true);
+}
+
+/// Unmasks the line of `vector`. If it is still asserted, it interrupts at once.
+pub fn unmask(vector: u8) {
+    set_masked(vector, false);
+}
+
+fn set_masked(vector: u8, masked: bool) {
+    let mut all = IO_APICS.lock();
+    if let Some(line) = all.lines.iter_mut().find(|line| line.vector == vector && line.masked != masked) {
+        line.masked = masked;
+        write(&mut line.apic, ENTRY + 2 * line.input, line.entry | if masked { MASKED } else { 0 });
+    }
+}

@@ -1,0 +1,232 @@
+//! The machine's own local APIC. The 8259s are masked for good.
+
+use crate::hardware::interrupt::vectors;
+use crate::memory::PageFrames;
+use crate::memory::window::{self, WindowError};
+use crate::processor::cores::{self, PerCore, per_core};
+use crate::processor::{clock, cpu};
+use base::HostPhysical;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use x86_64::instructions::port::Port;
+
+const IA32_APIC_BASE: u32 = 0x1b;
+const APIC_BASE_ENABLE: u64 = 1 << 11;
+const APIC_BASE_X2APIC: u64 = 1 << 10;
+const CPUID_1_ECX_X2APIC: u32 = 1 << 21;
+
+/// Local APIC registers by their MMIO offset [SDM3A 11.4.1]; in x2APIC mode the MSR is 0x800 + offset / 16.
+const ID: u32 = 0x020;
+const EOI: u32 = 0x0b0;
+const SPURIOUS: u32 = 0x0f0;
+const LVT_TIMER: u32 = 0x320;
+const LVT_LINT0: u32 = 0x350;
+const LVT_LINT1: u32 = 0x360;
+const TIMER_INITIAL: u32 = 0x380;
+const TIMER_CURRENT: u32 = 0x390;
+const TIMER_DIVIDE: u32 = 0x3e0;
+
+/// The interrupt command register; in x2APIC mode the low part's MSR is all of it.
+const COMMAND: u32 = 0x300;
+const COMMAND_HIGH: u32 = 0x310;
+const COMMAND_INIT: u32 = 5 << 8;
+const COMMAND_STARTUP: u32 = 6 << 8;
+const COMMAND_PENDING: u32 = 1 << 12;
+const COMMAND_ASSERT: u32 = 1 << 14;
+const COMMAND_OTHERS: u32 = 3 << 18;
+/// Nanoseconds until an interrupt command must have left.
+const SEND_PATIENCE: u64 = 1_000_000;
+
+const LVT_MASKED: u32 = 1 << 16;
+const LVT_NMI: u32 = 4 << 8;
+const SPURIOUS_ENABLE: u32 = 1 << 8;
+const DIVIDE_BY_1: u32 = 0b1011;
+
+static X2APIC: AtomicBool = AtomicBool::new(false);
+static XAPIC: spin::Once<usize> = spin::Once::new();
+static TIMER_HZ: spin::Once<u64> = spin::Once::new();
+
+fn read(register: u32) -> u32 {
+    if X2APIC.load(Ordering::Relaxed) {
+        return cpu::rdmsr(0x800 + register / 16) as u32;
+    }
+    let Some(&base) = XAPIC.get() else { return 0 };
+    // SAFETY: the local APIC's page, mapped uncached for good; a register is an aligned 32-bit access.
+    unsafe { ((base + register as usize) as *const u32).read_volatile() }
+}
+
+fn write(register: u32, value: u32) {
+    if X2APIC.load(Ordering::Relaxed) {
+        // SAFETY: only registers of the local APIC, none of which Rust code depends on.
+        unsafe { cpu::wrmsr(0x800 + register / 16, value.into()) }
+    } else if let Some(&base) = XAPIC.get() {
+        // SAFETY: as in `read`.
+        unsafe { ((base + register as usize) as *mut u32).write_volatile(value) }
+    }
+}
+
+/// Masks the 8259s, and switches the local APIC of the boot core on: x2APIC where there is one.
+///
+/// # Errors
+/// When its page cannot be mapped.
+pub fn init_local(frames: &mut PageFrames) -> Result<(), WindowError> {
+    let (mut primary, mut secondary) = (Port::<u8>::new(0x21), Port::<u8>::new(0xa1));
+    // SAFETY: the mask registers of the two 8259s; all their lines also go to the IO-APIC.
+    unsafe {
+        primary.write(0xff);
+        secondary.write(0xff);
+    }
+    let x2apic = cpu::cpuid(1, 0).ecx & CPUID_1_ECX_X2APIC != 0;
+    X2APIC.store(x2apic, Ordering::Relaxed);
+    if !x2apic {
+        let page = HostPhysical(cpu::rdmsr(IA32_APIC_BASE) & 0x000f_ffff_ffff_f000);
+        let mapped = window::map(frames, page, 4096)?;
+        XAPIC.call_once(|| mapped.address());
+    }
+    switch_on();
+    write(LVT_LINT1, LVT_NMI);
+    TIMER_HZ.call_once(measure_timer);
+    cores::note_running(cores::BOOT_CORE, id());
+    log::info!(
+        "local APIC {} in {} mode, timer {} Hz",
+        id(),
+        if x2apic { "x2APIC" } else { "xAPIC" },
+        timer_hz()
+    );
+    Ok(())
+}
+
+/// Switches the local APIC of this core on, in the mode that [`init_local`] chose.
+pub fn switch_on() {
+    let base = cpu::rdmsr(IA32_APIC_BASE);
+    let x2apic = X2APIC.load(Ordering::Relaxed);
+    let mode = if x2apic { APIC_BASE_ENABLE | APIC_BASE_X2APIC } else { APIC_BASE_ENABLE };
+    // SAFETY: enabling, then x2APIC from enabled, are legal transitions [SDM3A 11.12.5].
+    unsafe {
+        cpu::wrmsr(IA32_APIC_BASE, base | APIC_BASE_ENABLE);
+        cpu::wrmsr(IA32_APIC_BASE, base | mode);
+    }
+    write(SPURIOUS, SPURIOUS_ENABLE | u32::from(vectors::SPURIOUS_VECTOR));
+    write(LVT_LINT0, LVT_MASKED);
+    write(LVT_LINT1, LVT_MASKED);
+    write(TIMER_DIVIDE, DIVIDE_BY_1);
+    write(LVT_TIMER, vectors::TIMER_VECTOR.into());
+}
+
+/// Sends an interprocessor interrupt to the local APIC of this id. In xAPIC mode the last one must have left
+/// first, which takes microseconds [SDM3A 11.6.1]; one that does not leave in time is given up.
+fn send(destination: u32, command: u32) {
+    if X2APIC.load(Ordering::Relaxed) {
+        // SAFETY: the interrupt command register. The fence: a write of an MSR of the x2APIC does not wait for
+        // earlier stores [SDM3A 11.12.3], which the other core is to see.
+        unsafe {
+            core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags));
+            cpu::wrmsr(0x800 + COMMAND / 16, u64::from(destination) << 32 | u64::from(command));
+        }
+        return;
+    }
+    let start = cpu::rdtsc();
+    while read(COMMAND) & COMMAND_PENDING != 0 && cpu::rdtsc() - start < clock::ticks(SEND_PATIENCE) {}
+    write(COMMAND_HIGH, destination << 24);
+    write(COMMAND, command);
+}
+
+/// Has [`vectors::WAKE_VECTOR`] raised on another core.
+pub fn wake(core: usize) {
+    if let Some(id) = cores::local_apic_id(core) {
+        send(id, COMMAND_ASSERT | u32::from(vectors::WAKE_VECTOR));
+    }
+}
+
+/// Sends an NMI to all cores but this one.
+pub fn interrupt_others() {
+    send(0, COMMAND_OTHERS | COMMAND_ASSERT | LVT_NMI);
+}
+
+/// Puts the processor with this local APIC into the state in which it waits for [`send_startup`], whatever it
+/// was doing [SDM3A 9.4.4.1].
+pub fn send_init(id: u32) {
+    send(id, COMMAND_INIT | COMMAND_ASSERT);
+}
+
+/// Has a processor that [`send_init`] has reset start at `page`, below 1 MiB.
+pub fn send_startup(id: u32, page: HostPhysical) {
+    send(id, COMMAND_STARTUP | COMMAND_ASSERT | (page.0 >> 12) as u32 & 0xff);
+}
+
+/// Counts the timer for 10 ms of the calibrated TSC, or as long as it takes: an emulator's processor may be taken
+/// away meanwhile.
+fn measure_timer() -> u64 {
+    let ticks = clock::ticks(10_000_000);
+    write(TIMER_INITIAL, u32::MAX);
+    let (start, first) = sample_timer();
+    while cpu::rdtsc() - start < ticks {}
+    let (end, last) = sample_timer();
+    write(TIMER_INITIAL, 0);
+    (u128::from(first - last) * u128::from(clock::hz()) / u128::from(end - start)) as u64
+}
+
+/// The time-stamp counter and the timer at one moment: of several readings the one that took least.
+fn sample_timer() -> (u64, u32) {
+    let sample = |_| {
+        let before = cpu::rdtsc();
+        let count = read(TIMER_CURRENT);
+        (cpu::rdtsc() - before, before, count)
+    };
+    (0..8).map(sample).min().map_or((0, 0), |(_, tsc, count)| (tsc, count))
+}
+
+fn timer_hz() -> u64 {
+    TIMER_HZ.get().copied().unwrap_or(0)
+}
+
+/// The id of this processor's local APIC.
+pub fn id() -> u32 {
+    let id = read(ID);
+    if X2APIC.load(Ordering::Relaxed) { id } else { id >> 24 }
+}
+
+/// Ends the interrupt in service.
+pub fn end_of_interrupt() {
+    write(EOI, 0);
+}
+
+/// The value of the time-stamp counter at which this core's timer interrupts; zero when it does not.
+static WAKE: PerCore<AtomicU64> = per_core!(AtomicU64::new(0));
+/// A timer that is this early is early enough: setting it again would cost more than the interrupt.
+const EARLY_NANOS: u64 = 20_000;
+
+/// Has [`vectors::TIMER_VECTOR`] raised once when the time-stamp counter has passed `tsc`, or a little before,
+/// for what comes round and looks at the clock again.
+pub fn wake_by(tsc: u64) {
+    let (now, set) = (cpu::rdtsc(), WAKE.here().load(Ordering::Relaxed));
+    let early = clock::ticks(EARLY_NANOS);
+    if set > now && set <= tsc && tsc - set < early {
+        return;
+    }
+    WAKE.here().store(tsc, Ordering::Relaxed);
+    let nanos = u128::from(tsc.saturating_sub(now)) * 1_000_000_000 / u128::from(clock::hz().max(1));
+    start_timer(u64::try_from(nanos).unwrap_or(u64::MAX));
+}
+
+/// Has [`vectors::TIMER_VECTOR`] raised once in `nanos`, at the latest when the 32-bit counter ends.
+pub fn wake_in(nanos: u64) {
+    WAKE.here().store(0, Ordering::Relaxed);
+    start_timer(nanos);
+}
+
+/// The timer has interrupted. It may be ahead of the time-stamp counter it was set by, being the coarser clock: whoever
+/// took it for armed then would wait for ever.
+pub(super) fn timer_expired() {
+    WAKE.here().store(0, Ordering::Relaxed);
+}
+
+fn start_timer(nanos: u64) {
+    let count = u128::from(nanos) * u128::from(timer_hz()) / 1_000_000_000;
+    write(TIMER_INITIAL, u32::try_from(count).unwrap_or(u32::MAX).max(1));
+}
+
+/// Takes a [`wake_in`] back.
+pub fn cancel_wake() {
+    WAKE.here().store(0, Ordering::Relaxed);
+    write(TIMER_INITIAL, 0);
+}

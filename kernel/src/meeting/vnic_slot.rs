@@ -1,0 +1,174 @@
+//! A vNIC in its slot: the model with its place on the guest's bus.
+
+use crate::log::counts;
+use crate::memory::guest::GuestRam;
+use alloc::string::String;
+use base::{Effects, Instant, MacAddress, Port, Width};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use mmio::Narrow;
+use mmio::registers32::{self, Registers32};
+use spin::{Mutex, MutexGuard};
+use vnic::{Vnic, VnicConfig, VnicPort};
+
+/// One vNIC of a guest. The guest's core and whichever core moves frames reach the card, each for one access or
+/// one batch at a time.
+pub struct VnicSlot {
+    /// Its guest.
+    pub guest: usize,
+    /// Slot on the guest's PCI bus.
+    pub slot: u8,
+    /// Its address.
+    pub mac: MacAddress,
+    /// Name of the physical NIC that carries its frames.
+    pub uplink: Option<String>,
+    /// The guest's memory.
+    memory: GuestRam,
+    /// The guest is on, and lets the card reach its memory.
+    on: AtomicBool,
+    /// The switch that it is plugged into.
+    segment: AtomicUsize,
+    /// The card.
+    model: Mutex<Vnic>,
+}
+
+/// A window onto the card's registers during one access.
+struct VnicBar<'a> {
+    model: &'a mut Vnic,
+    now: Instant,
+    /// What the access has set in motion.
+    effects: Effects,
+}
+
+impl Registers32 for VnicBar<'_> {
+    fn read(&mut self, offset: u64) -> u32 {
+        let (value, effects) = self.model.read(offset as u32, self.now);
+        self.effects |= effects;
+        value
+    }
+
+    fn write(&mut self, offset: u64, value: u32) {
+        self.effects |= self.model.write(offset as u32, value, self.now);
+    }
+}
+
+/// The I/O window: IOADDR and IODATA [8254x 13.3].
+struct IoBar<'a>(VnicBar<'a>);
+
+impl Registers32 for IoBar<'_> {
+    fn read(&mut self, offset: u64) -> u32 {
+        let (value, effects) = self.0.model.io_read(offset as u32, self.0.now);
+        self.0.effects |= effects;
+        value
+    }
+
+    fn write(&mut self, offset: u64, value: u32) {
+        self.0.effects |= self.0.model.io_write(offset as u32, value, self.0.now);
+    }
+}
+
+impl VnicSlot {
+    /// The card of this number of a guest, off.
+    pub fn new(guest: usize, slot: u8, config: &config::Vnic, memory: GuestRam) -> Self {
+        Self {
+            guest,
+            slot,
+            mac: config.mac,
+            uplink: config.uplink.clone(),
+            memory,
+            on: AtomicBool::new(false),
+            segment: AtomicUsize::new(0),
+            model: Mutex::new(Vnic::new(VnicConfig::new(config.mac))),
+        }
+    }
+
+    /// The card, for one access.
+    pub fn model(&self) -> MutexGuard<'_, Vnic> {
+        self.model.lock()
+    }
+
+    /// The card as a port of a switch, for one batch.
+    pub fn with_port<R>(&self, work: impl FnOnce(&mut VnicPort<'_, GuestRam>) -> R) -> R {
+        work(&mut self.model.lock().port(&self.memory))
+    }
+
+    /// True when the guest is on and lets the card reach its memory.
+    pub fn is_on(&self) -> bool {
+        self.on.load(Ordering::Acquire)
+    }
+
+    /// Lets the card reach the guest's memory, or not.
+    pub fn set_on(&self, on: bool) {
+        self.on.store(on, Ordering::Release);
+    }
+
+    /// True when frames can go through it.
+    pub fn has_link(&self) -> bool {
+        self.is_on() && self.model.lock().link_up()
+    }
+
+    /// The switch that it is plugged into.
+    pub fn segment(&self) -> usize {
+        self.segment.load(Ordering::Relaxed)
+    }
+
+    /// Plugs it into a switch.
+    pub fn plug_into(&self, segment: usize) {
+        self.segment.store(segment, Ordering::Relaxed);
+    }
+
+    /// Reads at `offset` of the memory window.
+    pub fn memory_read(&self, offset: u64, width: Width, now: Instant) -> (u64, Effects) {
+        let mut model = self.model.lock();
+        let mut window = VnicBar { model: &mut model, now, effects: Effects::empty() };
+        let value = registers32::read(&mut window, offset, width);
+        (value, window.effects)
+    }
+
+    /// Writes at `offset` of the memory window. Registers of the 8254x must be written whole [8254x 13.2]; parts
+    /// are ignored.
+    pub fn memory_write(&self, offset: u64, width: Width, value: u64, now: Instant) -> Effects {
+        let mut model = self.model.lock();
+        let mut window = VnicBar { model: &mut model, now, effects: Effects::empty() };
+        registers32::write(&mut window, offset, width, value, Narrow::Ignore);
+        window.effects
+    }
+
+    /// IN at `offset` of the I/O window.
+    pub fn port_read(&self, offset: u32, width: Width, now: Instant) -> (u32, Effects) {
+        let mut model = self.model.lock();
+        let mut window = IoBar(VnicBar { model: &mut model, now, effects: Effects::empty() });
+        let value = registers32::read(&mut window, offset.into(), width);
+        (value as u32, window.0.effects)
+    }
+
+    /// OUT at `offset` of the I/O window. A part of IOADDR can be written, of IODATA only the whole.
+    pub fn port_write(&self, offset: u32, width: Width, value: u32, now: Instant) -> Effects {
+        let mut model = self.model.lock();
+        let mut window = IoBar(VnicBar { model: &mut model, now, effects: Effects::empty() });
+        let narrow = if offset < 4 { Narrow::Merge } else { Narrow::Ignore };
+        registers32::write(&mut window, offset.into(), width, value.into(), narrow);
+        window.0.effects
+    }
+
+    /// Takes up what a port operation or an access has set in motion: `effects`, and what the card has noted. Says
+    /// what the guest did wrong with it, once for each kind until it resets the card. Returns all effects, and
+    /// the level of the interrupt line.
+    pub fn settle(&self, effects: Effects, guest: &str, now: Instant) -> (Effects, bool) {
+        let mut model = self.model.lock();
+        let mut effects = effects | model.take_effects();
+        if effects.contains(Effects::RX_SPACE) {
+            // Frames that waited in the card's FIFO move on; the switch only sends when it has new ones.
+            model.port(&self.memory).send(&[], now);
+            effects |= model.take_effects();
+        }
+        while let Some(fault) = model.faults() {
+            log::warn!("{guest}: vnic {}: {fault}", self.mac);
+        }
+        (effects, model.interrupt_line())
+    }
+
+    /// Says what the card has done.
+    pub fn log_statistics(&self, guest: &str) {
+        log::info!("{guest}: vnic {}:{}", self.mac, counts(self.model.lock().counters().named()));
+    }
+}

@@ -1,0 +1,34 @@
+//! A guest's vNIC as a port of a switch.
+
+use crate::meeting::vnic_slot::VnicSlot;
+use base::{Batch, Capabilities, Instant, Port};
+
+/// A guest's vNIC as a port. It has no link while it may not master the bus or its VM is off.
+pub struct GuestPort<'a> {
+    /// The vNIC.
+    pub slot: &'a VnicSlot,
+    /// Frames went through it, so its guest's core has to look at the vNIC.
+    pub touched: bool,
+}
+
+impl Port for GuestPort<'_> {
+    fn capabilities(&self) -> Capabilities {
+        let capabilities = self.slot.with_port(|port| port.capabilities());
+        Capabilities { link_up: capabilities.link_up && self.slot.is_on(), ..capabilities }
+    }
+
+    fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
+        let sent = self.slot.with_port(|port| port.send(frames, now));
+        self.touched |= sent > 0;
+        sent
+    }
+
+    fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize {
+        if !self.slot.is_on() {
+            return 0;
+        }
+        let polled = self.slot.with_port(|port| port.poll(into, budget, now));
+        self.touched |= polled > 0;
+        polled
+    }
+}

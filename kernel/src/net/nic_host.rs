@@ -1,0 +1,95 @@
+//! What a NIC's driver needs of the machine: registers, DMA memory and a clock.
+
+use crate::hardware::dma::DmaMemory;
+use crate::memory::window::RegisterWindow;
+use crate::memory::{PageFrameError, PageFrames};
+use crate::processor::clock;
+use base::{HostPhysical, Instant};
+
+/// Memory for rings and buffers of one NIC: 256 buffers of 2 KiB each way, and the rings.
+const ARENA: usize = (1 << 20) + 64 * 1024;
+
+/// The machine as one NIC's driver sees it: DMA memory and a clock.
+pub struct NicArena {
+    /// Memory for rings and buffers.
+    arena: DmaMemory,
+    /// Bytes of it that have been handed out.
+    used: usize,
+}
+
+/// A part of the arena.
+pub struct DmaBuffer(DmaMemory);
+
+/// The registers of a NIC.
+pub struct NicWindow(RegisterWindow);
+
+impl NicWindow {
+    /// These registers.
+    pub fn new(window: RegisterWindow) -> Self {
+        Self(window)
+    }
+}
+
+impl NicArena {
+    /// An arena for one NIC.
+    ///
+    /// # Errors
+    /// When the machine's memory is used up.
+    pub fn new(frames: &mut PageFrames) -> Result<Self, PageFrameError> {
+        Ok(Self { arena: DmaMemory::allocate(frames, ARENA, 4096)?, used: 0 })
+    }
+}
+
+impl nic::Registers for NicWindow {
+    fn read(&mut self, offset: u32) -> u32 {
+        self.0.read(offset as usize)
+    }
+
+    fn write(&mut self, offset: u32, value: u32) {
+        self.0.write(offset as usize, value);
+    }
+}
+
+impl nic::Dma for DmaBuffer {
+    fn device_address(&self) -> HostPhysical {
+        self.0.device_address()
+    }
+
+    fn read(&self, offset: usize, into: &mut [u8]) {
+        self.0.read(offset, into);
+    }
+
+    fn write(&mut self, offset: usize, from: &[u8]) {
+        self.0.write(offset, from);
+    }
+
+    fn read_u64(&self, offset: usize) -> u64 {
+        let mut bytes = [0; 8];
+        self.0.read(offset, &mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    fn write_u64(&mut self, offset: usize, value: u64) {
+        self.0.write(offset, &value.to_le_bytes());
+    }
+}
+
+impl nic::Host for NicArena {
+    type Registers = NicWindow;
+    type Dma = DmaBuffer;
+
+    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<DmaBuffer> {
+        let start = self.used.next_multiple_of(alignment);
+        let memory = self.arena.part(start, bytes)?;
+        self.used = start + bytes;
+        Some(DmaBuffer(memory))
+    }
+
+    fn now(&mut self) -> Instant {
+        clock::now()
+    }
+
+    fn relax(&mut self) {
+        core::hint::spin_loop();
+    }
+}

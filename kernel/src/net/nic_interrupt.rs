@@ -1,0 +1,88 @@
+//! The way by which a physical NIC interrupts the boot core: MSI-X, else MSI, else its line, else none.
+
+use crate::hardware::acpi::MachineInfo;
+use crate::hardware::interrupt::io_apic;
+use crate::hardware::interrupt::messages::MsiMessage;
+use crate::hardware::pci::PciFunction;
+use crate::memory::PageFrames;
+use crate::memory::window::WindowError;
+use base::Duration;
+use core::fmt;
+use nic::{Family, InterruptMode};
+
+/// How often a NIC is polled for link, transmit hang and statistics, and for interrupt causes if it cannot interrupt.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How a NIC interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InterruptRoute {
+    /// It raises this vector by messages.
+    Messages(InterruptMode, u8),
+    /// Its line, which others may share, raises this vector.
+    Line { line: u8, vector: u8 },
+    /// It cannot, and is polled.
+    Polled,
+}
+
+impl InterruptRoute {
+    /// The vector that it raises.
+    pub fn vector(self) -> Option<u8> {
+        match self {
+            Self::Messages(_, vector) | Self::Line { vector, .. } => Some(vector),
+            Self::Polled => None,
+        }
+    }
+
+    /// Makes a NIC of this family send messages that raise `vector`; `None` if it has none to send.
+    ///
+    /// # Errors
+    /// When its table cannot be mapped.
+    pub fn by_messages(
+        frames: &mut PageFrames,
+        function: &PciFunction,
+        family: Family,
+        vector: u8,
+    ) -> Result<Option<Self>, WindowError> {
+        function.send_none();
+        let message = MsiMessage::to_this_processor(vector).filter(|_| family.has_messages());
+        let Some(message) = message else { return Ok(None) };
+        let mode = if function.send_msix(frames, message, nic::MSIX_ENTRIES as u64)? {
+            InterruptMode::Msix
+        } else if function.send_msi(message) {
+            InterruptMode::Msi
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(Self::Messages(mode, vector)))
+    }
+
+    /// Routes a NIC's interrupt line, with the vector of the line if one of `others` is on it already.
+    pub fn by_line(
+        machine: &MachineInfo,
+        function: &PciFunction,
+        others: impl Iterator<Item = Self>,
+        vector: u8,
+    ) -> Self {
+        let line = function.interrupt_line;
+        let mut shared =
+            others.filter(|other| matches!(other, Self::Line { line: theirs, .. } if *theirs == line));
+        if let Some(shared) = shared.next() {
+            return shared;
+        }
+        if io_apic::route_pci(machine, line, vector) {
+            return Self::Line { line, vector };
+        }
+        log::warn!("interrupt line {line} of NIC {function} leads to no IO-APIC");
+        Self::Polled
+    }
+}
+
+impl fmt::Display for InterruptRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Messages(mode, _) => write!(f, "{mode}"),
+            Self::Line { line, .. } => write!(f, "{} line {line}", InterruptMode::Intx),
+            Self::Polled => write!(f, "none, polled every {} ms", POLL_INTERVAL.as_millis()),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Statistics of the network for the operator.
+
+use crate::meeting::vnic_slot::VnicSlot;
+use crate::net::Network;
+use path::Counters;
+use shell::NicRow;
+
+impl Network {
+    /// A row for every physical NIC that carries frames.
+    pub fn for_each_nic(&self, mut say: impl FnMut(&NicRow<'_>)) {
+        for segment in &self.segments {
+            segment.with_traffic(|traffic| {
+                let Some(uplink) = &traffic.uplink else { return };
+                let (driver, card, link) =
+                    (uplink.nic.counters(), uplink.nic.statistics(), uplink.nic.link());
+                say(&NicRow {
+                    name: &uplink.name,
+                    address: &uplink.address,
+                    driver: uplink.nic.driver(),
+                    mac: &uplink.nic.mac(),
+                    speed: link.up.then(|| link.speed.megabits()),
+                    transmitted: driver.tx_queued,
+                    received: driver.rx_frames,
+                    drops: driver.dropped() + traffic.counters(0).map_or(0, dropped),
+                    errors: card.errors() + driver.transmit_hangs,
+                });
+            });
+        }
+    }
+
+    /// Every vNIC, in the order of the guests, with its number there.
+    pub fn vnics(&self) -> impl Iterator<Item = (usize, &VnicSlot)> {
+        self.vnics.iter().scan((usize::MAX, 0), |(guest, next), slot| {
+            (*guest, *next) = if *guest == slot.guest { (*guest, *next + 1) } else { (slot.guest, 0) };
+            Some((*next, &**slot))
+        })
+    }
+
+    /// What the switch has counted at the port of a vNIC.
+    pub fn with_port_counters(&self, vnic: &VnicSlot, look: impl FnOnce(&Counters)) {
+        let Some(segment) = self.segments.get(vnic.segment()) else { return };
+        segment.with_traffic(|traffic| {
+            let member = segment.members.iter().position(|member| member.mac == vnic.mac);
+            let port = member.map(|member| member + usize::from(traffic.uplink.is_some()));
+            if let Some(counters) = port.and_then(|port| traffic.counters(port)) {
+                look(counters);
+            }
+        });
+    }
+
+    /// Frames that the switch has dropped at the port of a vNIC, on arrival and on departure.
+    pub fn dropped_at(&self, vnic: &VnicSlot) -> u64 {
+        let mut count = 0;
+        self.with_port_counters(vnic, |counters| count = dropped(counters));
+        count
+    }
+}
+
+fn dropped(counters: &Counters) -> u64 {
+    counters.dropped_on_arrival() + counters.dropped_on_departure()
+}

@@ -1,0 +1,98 @@
+//! GDT and TSS: flat 64-bit segments, and stacks of their own for NMI, double fault and machine check,
+//! which may strike when the current stack cannot be trusted.
+
+use crate::processor::cores::{self, PerCore, per_core};
+use spin::Once;
+use x86_64::VirtAddr;
+use x86_64::instructions::segmentation::{CS, DS, ES, FS, GS, SS, Segment};
+use x86_64::instructions::tables::load_tss;
+use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
+use x86_64::structures::tss::TaskStateSegment;
+
+/// Interrupt-stack-table slots, counted from zero; a gate in the IDT counts from one.
+pub const NMI_STACK: u8 = 0;
+/// The double fault's.
+pub const DOUBLE_FAULT_STACK: u8 = 1;
+/// The machine check's.
+pub const MACHINE_CHECK_STACK: u8 = 2;
+
+/// Bytes of each of these stacks.
+const STACK: usize = 16 * 1024;
+/// How many there are.
+const STACKS: usize = 3;
+/// Bytes that [`load`] needs for the stacks of a core.
+pub const STACK_BYTES: u64 = (STACKS * STACK) as u64;
+
+#[repr(align(16))]
+struct Stack(#[expect(dead_code, reason = "used by the processor only")] [u8; STACK]);
+
+/// The boot core's: there is no memory to hand out yet when it needs them.
+static mut BOOT_STACKS: [Stack; STACKS] = [const { Stack([0; STACK]) }; STACKS];
+
+struct DescriptorTables {
+    gdt: GlobalDescriptorTable,
+    code: SegmentSelector,
+    data: SegmentSelector,
+    task: SegmentSelector,
+}
+
+static TASKS: PerCore<Once<TaskStateSegment>> = per_core!(Once::new());
+static TABLES: PerCore<Once<DescriptorTables>> = per_core!(Once::new());
+
+/// Where the boot core's stacks begin.
+pub fn boot_stacks() -> VirtAddr {
+    VirtAddr::from_ptr(&raw const BOOT_STACKS)
+}
+
+/// Loads the tables on this processor and makes it the core of this number, below the most there can be. Its
+/// stacks lie in [`STACK_BYTES`] from `stacks` on.
+pub fn load(core: usize, stacks: VirtAddr) {
+    let (Some(task), Some(tables)) = (TASKS.of(core), TABLES.of(core)) else { return };
+    let task = task.call_once(|| {
+        let mut task = TaskStateSegment::new();
+        let mut tops = task.interrupt_stack_table;
+        for (top, index) in tops.iter_mut().zip(1..=STACKS) {
+            *top = stacks + (index * STACK) as u64;
+        }
+        task.interrupt_stack_table = tops;
+        task
+    });
+    let tables = tables.call_once(|| {
+        let mut gdt = GlobalDescriptorTable::new();
+        let code = gdt.append(Descriptor::kernel_code_segment());
+        let data = gdt.append(Descriptor::kernel_data_segment());
+        let task = gdt.append(Descriptor::tss_segment(task));
+        DescriptorTables { gdt, code, data, task }
+    });
+    tables.gdt.load();
+    // SAFETY: the selectors name flat segments of the table just loaded, which lives for ever.
+    unsafe {
+        CS::set_reg(tables.code);
+        SS::set_reg(tables.data);
+        DS::set_reg(tables.data);
+        ES::set_reg(tables.data);
+        FS::set_reg(SegmentSelector::NULL);
+        GS::set_reg(SegmentSelector::NULL);
+        load_tss(tables.task);
+    }
+    cores::adopt(core);
+}
+
+/// The selectors and table bases that a return from a guest must bring back [SDM3C 28.5.2].
+pub struct HostSegments {
+    /// Code segment.
+    pub code: u16,
+    /// Data and stack segments.
+    pub data: u16,
+    /// Task register.
+    pub task: u16,
+    /// Linear address of the TSS.
+    pub task_base: u64,
+}
+
+/// What [`load`] loaded on this core; `None` before.
+pub fn host_segments() -> Option<HostSegments> {
+    let tables = TABLES.here().get()?;
+    let task_base = core::ptr::from_ref(TASKS.here().get()?) as u64;
+    Some(HostSegments { code: tables.code.0, data: tables.data.0, task: tables.task.0, task_base })
+}

@@ -1,0 +1,75 @@
+//! What answers at an address of the guest: memory, a vNIC, a device of the board, or nothing.
+
+use crate::virt::VirtualCpu;
+use crate::vm::Vm;
+use base::{GuestMemory, GuestPhysical, Instant, Width};
+
+impl<V: VirtualCpu> Vm<V> {
+    /// Reads memory or a device, not across a page.
+    pub(super) fn memory_read(&mut self, at: GuestPhysical, width: Width, now: Instant) -> u64 {
+        let mut bytes = [0; 8];
+        let part = &mut bytes[..width.bytes()];
+        if self.memory.read(at, part).is_ok() {
+            return u64::from_le_bytes(bytes);
+        }
+        if let Some((index, offset)) = self.find_nic_memory(at) {
+            let (value, effects) = self.nics.slots()[index].memory_read(offset.into(), width, now);
+            self.apply_nic(index, effects, now);
+            return value;
+        }
+        if let Some((value, effects)) = self.pc.mmio_read(self.vcpu.number, at, width, now) {
+            self.apply(effects);
+            return value;
+        }
+        self.statistics.unmapped += 1;
+        width.mask()
+    }
+
+    /// Writes memory or a device, not across a page.
+    pub(super) fn memory_write(&mut self, at: GuestPhysical, width: Width, value: u64, now: Instant) {
+        if self.memory.write(at, &value.to_le_bytes()[..width.bytes()]).is_ok() {
+            return;
+        }
+        if let Some((index, offset)) = self.find_nic_memory(at) {
+            let effects = self.nics.slots()[index].memory_write(offset.into(), width, value, now);
+            self.apply_nic(index, effects, now);
+        } else if let Some(effects) = self.pc.mmio_write(self.vcpu.number, at, width, value, now) {
+            self.apply(effects);
+        } else {
+            self.statistics.unmapped += 1;
+        }
+    }
+
+    /// IN.
+    pub(super) fn port_read(&mut self, port: u16, width: Width, now: Instant) -> u32 {
+        if let Some((index, offset)) = self.find_nic_port(port) {
+            let (value, effects) = self.nics.slots()[index].port_read(offset, width, now);
+            self.apply_nic(index, effects, now);
+            return value;
+        }
+        let (value, effects) = self.pc.port_read(port, width, now);
+        self.apply(effects);
+        value
+    }
+
+    /// OUT.
+    pub(super) fn port_write(&mut self, port: u16, width: Width, value: u32, now: Instant) {
+        let effects = if let Some((index, offset)) = self.find_nic_port(port) {
+            let effects = self.nics.slots()[index].port_write(offset, width, value, now);
+            return self.apply_nic(index, effects, now);
+        } else {
+            self.pc.port_write(port, width, value, now)
+        };
+        self.apply(effects);
+    }
+
+    fn find_nic_memory(&self, at: GuestPhysical) -> Option<(usize, u32)> {
+        let hit = self.pc.find_bar(at)?;
+        self.nics.find(hit.slot).map(|index| (index, hit.offset))
+    }
+
+    fn find_nic_port(&self, port: u16) -> Option<(usize, u32)> {
+        let hit = self.pc.find_port(port)?;
+        self.nics.find(hit.slot).map(|index| (index, hit.offset))
+    }
+}

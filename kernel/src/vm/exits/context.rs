@@ -1,0 +1,89 @@
+//! What an exit needs to know of the guest's processor: read once, at need, and handed down.
+
+use super::guest_paging::{self, PageWalkAccess};
+use crate::memory::guest::GuestRam;
+use crate::virt::{InstructionBytes, Paging, SegmentRegister, VirtualCpu};
+use crate::vm::Vm;
+use base::GuestMemory;
+use mmio::CpuMode;
+
+/// Longest instruction [SDM2A 2.3.11].
+pub const LONGEST: usize = 15;
+/// Bytes in a page of the guest.
+pub const PAGE: u64 = 4096;
+
+/// The state of the guest's processor at one exit. Each part is read when it is first asked for: a VMREAD costs, and
+/// most exits need one part only.
+#[derive(Default)]
+pub struct ExitContext {
+    mode: Option<CpuMode>,
+    user: Option<bool>,
+    paging: Option<Paging>,
+    code: Option<InstructionBytes>,
+}
+
+impl ExitContext {
+    /// How the processor reads the guest's code.
+    pub fn mode<V: VirtualCpu>(&mut self, cpu: &V) -> CpuMode {
+        *self.mode.get_or_insert_with(|| cpu.code_mode())
+    }
+
+    /// True if the guest runs with user privilege.
+    pub fn is_user<V: VirtualCpu>(&mut self, cpu: &V) -> bool {
+        *self.user.get_or_insert_with(|| cpu.is_user())
+    }
+
+    /// The guest's control registers, for a walk of its page tables.
+    pub fn paging<V: VirtualCpu>(&mut self, cpu: &V) -> &Paging {
+        self.paging.get_or_insert_with(|| cpu.paging())
+    }
+
+    /// Uses the instruction bytes that the processor has delivered with the exit, if it has.
+    pub fn take_code<V: VirtualCpu>(&mut self, cpu: &V) {
+        let delivered = cpu.instruction_bytes();
+        if !delivered.is_empty() {
+            self.code = Some(delivered);
+        }
+    }
+
+    /// The bytes at the instruction pointer, as many as can be read.
+    pub fn code<V: VirtualCpu>(&mut self, vm: &Vm<V>) -> &InstructionBytes {
+        if self.code.is_none() {
+            let fetched = self.fetch(&vm.memory, &vm.vcpu.cpu);
+            self.code = Some(fetched);
+        }
+        self.code.get_or_insert_default()
+    }
+
+    fn fetch<V: VirtualCpu>(&mut self, memory: &GuestRam, cpu: &V) -> InstructionBytes {
+        let rip = cpu.rip();
+        let linear = match self.mode(cpu) {
+            CpuMode::Bits64 => rip,
+            CpuMode::Bits16 | CpuMode::Bits32 => {
+                cpu.segment(SegmentRegister::Cs).base.wrapping_add(rip) & 0xffff_ffff
+            }
+        };
+        let paging = self.paging(cpu);
+        let in_page = (PAGE - linear % PAGE).min(LONGEST as u64) as usize;
+        let (mut bytes, mut known) = ([0; LONGEST], 0);
+        for (start, end) in [(0, in_page), (in_page, LONGEST)] {
+            if start == end {
+                break;
+            }
+            let start_linear = linear.wrapping_add(start as u64);
+            let at = guest_paging::translate(memory, paging, start_linear, PageWalkAccess::ALLOWED);
+            match at.map(|at| memory.read(at, &mut bytes[start..end])) {
+                Ok(Ok(())) => known = end,
+                _ => break,
+            }
+        }
+        bytes[..known].iter().copied().collect()
+    }
+}
+
+/// The bytes as a report shows them, padded with zeros.
+pub fn padded(code: &InstructionBytes) -> [u8; LONGEST] {
+    let mut bytes = [0; LONGEST];
+    bytes[..code.len()].copy_from_slice(code);
+    bytes
+}

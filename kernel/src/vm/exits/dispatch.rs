@@ -1,0 +1,114 @@
+//! What is done about each exit: one match, no default.
+
+use super::complete::complete;
+use super::context::ExitContext;
+use super::{control_access, device_access, history, port_access};
+use crate::virt::VirtualCpu;
+use crate::virt::exit::{Exit, GENERAL_PROTECTION, INVALID_OPCODE, InjectedEvent};
+use crate::virt::state::registers::{RAX, RCX, RDX};
+use crate::vm::Vm;
+use crate::vm::life::StopReason;
+use base::Instant;
+
+/// What comes after an exit.
+#[derive(Debug)]
+pub enum Action {
+    /// The guest runs on, or waits: its state says.
+    Continue,
+    /// The guest cannot run on.
+    Stop(StopReason),
+}
+
+/// Handles an exit. Never panics, whatever the guest did.
+pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Action {
+    vm.vcpu.statistics.count(&exit);
+    history::record(vm.identity.number, now, vm.vcpu.cpu.rip(), exit);
+    let mut context = ExitContext::default();
+    let context = &mut context;
+    let exit = match complete(vm, context, exit) {
+        Ok(exit) => exit,
+        Err(reason) => return Action::Stop(reason),
+    };
+    match exit {
+        Exit::HostInterrupt | Exit::Timer | Exit::InterruptWindow | Exit::NmiWindow => Action::Continue,
+        Exit::Memory { at, access, operand } => device_access::memory(vm, context, at, access, operand, now),
+        Exit::Port { access, length } => port_access::port(vm, context, &access, length, now),
+        Exit::ReadMsr { length } => {
+            match vm.read_msr(vm.vcpu.cpu.general(RCX) as u32, now) {
+                Some(value) => {
+                    vm.vcpu.cpu.set_general(RAX, value & 0xffff_ffff);
+                    vm.vcpu.cpu.set_general(RDX, value >> 32);
+                    advance(vm, context, length);
+                }
+                None => vm.vcpu.raise(GENERAL_PROTECTION),
+            }
+            Action::Continue
+        }
+        Exit::WriteMsr { length } => {
+            let index = vm.vcpu.cpu.general(RCX) as u32;
+            if vm.write_msr(index, edx_eax(vm), now) {
+                advance(vm, context, length)
+            } else {
+                vm.vcpu.raise(GENERAL_PROTECTION)
+            }
+            Action::Continue
+        }
+        Exit::Cpuid { length } => {
+            vm.cpuid();
+            advance(vm, context, length);
+            Action::Continue
+        }
+        Exit::Halt { length } => {
+            advance(vm, context, length);
+            vm.halt();
+            Action::Continue
+        }
+        Exit::Pause { length } | Exit::CacheFlush { length } => {
+            advance(vm, context, length);
+            Action::Continue
+        }
+        Exit::Control { register, operation, length } => {
+            if control_access::control(vm, register, operation) {
+                advance(vm, context, length)
+            } else {
+                vm.vcpu.raise(GENERAL_PROTECTION)
+            }
+            Action::Continue
+        }
+        Exit::SetXcr { length } => {
+            let value = edx_eax(vm);
+            // Only XCR0 exists, and only for CPL 0: SVM exits before the processor has checked that.
+            let user = context.is_user(&vm.vcpu.cpu);
+            if !user && vm.vcpu.cpu.general(RCX) as u32 == 0 && vm.vcpu.cpu.write_xcr0(value) {
+                advance(vm, context, length);
+            } else {
+                vm.vcpu.raise(GENERAL_PROTECTION);
+            }
+            Action::Continue
+        }
+        Exit::NotOffered => {
+            vm.vcpu.raise(INVALID_OPCODE);
+            Action::Continue
+        }
+        Exit::Exception { vector, error } => {
+            vm.vcpu.raise(InjectedEvent::Exception { vector, error });
+            Action::Continue
+        }
+        Exit::MachineCheck => Action::Stop(StopReason::MachineCheck),
+        Exit::TripleFault => Action::Stop(StopReason::TripleFault),
+        Exit::InvalidState { reason } => Action::Stop(StopReason::InvalidState { reason }),
+        Exit::Unexpected { reason, qualification } => {
+            Action::Stop(StopReason::UnexpectedExit { reason, qualification })
+        }
+    }
+}
+
+/// Steps over the instruction that exited.
+pub(super) fn advance<V: VirtualCpu>(vm: &mut Vm<V>, context: &mut ExitContext, length: u8) {
+    let mode = context.mode(&vm.vcpu.cpu);
+    vm.vcpu.advance(length, mode);
+}
+
+fn edx_eax<V: VirtualCpu>(vm: &Vm<V>) -> u64 {
+    vm.vcpu.cpu.general(RDX) << 32 | vm.vcpu.cpu.general(RAX) & 0xffff_ffff
+}

@@ -1,0 +1,16 @@
+//! What is done about each VM exit: one match, and behind it a file for each kind of instruction.
+
+mod bus;
+mod complete;
+pub mod context;
+mod control_access;
+mod cpuid;
+mod device_access;
+mod dispatch;
+mod guest_paging;
+pub mod history;
+mod msr;
+mod operand;
+mod port_access;
+
+pub use dispatch::{Action, dispatch};

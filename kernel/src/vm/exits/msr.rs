@@ -1,0 +1,52 @@
+//! RDMSR and WRMSR by the guest.
+
+use crate::processor::clock;
+use crate::virt::VirtualCpu;
+use crate::vm::Vm;
+use base::Instant;
+use platform::msr::{ReadMsr, WriteMsr};
+
+/// IA32_TSC_DEADLINE: the one register of the local APIC that speaks in ticks of the guest's TSC.
+const TSC_DEADLINE: u32 = 0x6e0;
+
+impl<V: VirtualCpu> Vm<V> {
+    /// RDMSR; `None` is #GP.
+    pub(super) fn read_msr(&mut self, index: u32, now: Instant) -> Option<u64> {
+        match self.vcpu.msrs.read(index) {
+            ReadMsr::Value(value) => Some(value),
+            ReadMsr::Processor => self.vcpu.cpu.read_msr(index),
+            ReadMsr::LocalApic => {
+                let value = self.pc.interrupts().read_msr(self.vcpu.number, index, now).ok()?;
+                let moved = index == TSC_DEADLINE && value != 0;
+                Some(if moved { value.wrapping_add(self.vcpu.tsc_moved) } else { value })
+            }
+            ReadMsr::Refuse => None,
+        }
+    }
+
+    /// WRMSR; false is #GP.
+    pub(super) fn write_msr(&mut self, index: u32, value: u64, now: Instant) -> bool {
+        let guest_tsc = clock::ticks_at(now).wrapping_add(self.vcpu.tsc_moved);
+        match self.vcpu.msrs.write(index, value, guest_tsc) {
+            WriteMsr::Done => true,
+            WriteMsr::MoveTsc(by) => {
+                self.vcpu.tsc_moved = self.vcpu.tsc_moved.wrapping_add(by);
+                self.vcpu.cpu.move_tsc(by);
+                true
+            }
+            WriteMsr::Processor => self.vcpu.cpu.write_msr(index, value),
+            WriteMsr::LocalApic => {
+                let moved = index == TSC_DEADLINE && value != 0;
+                let value = if moved { value.wrapping_sub(self.vcpu.tsc_moved).max(1) } else { value };
+                match self.pc.interrupts().write_msr(self.vcpu.number, index, value, now) {
+                    Ok(effects) => {
+                        self.apply(effects);
+                        true
+                    }
+                    Err(_) => false,
+                }
+            }
+            WriteMsr::Refuse => false,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Memory operands of an instruction, found before anything is read or written.
+
+use super::context::{ExitContext, PAGE};
+use super::guest_paging::{self, PageFault, PageWalkAccess};
+use crate::virt::VirtualCpu;
+use crate::vm::Vm;
+use base::{GuestPhysical, Instant, Width};
+
+/// The guest's tables do not allow an operand: the guest gets this page fault.
+pub struct OperandFault {
+    /// Linear address of the access, for CR2.
+    pub linear: u64,
+    /// Error code.
+    pub code: u32,
+}
+
+/// Where an operand lies: in one page, or at the end of one and the beginning of another.
+#[derive(Clone, Copy)]
+pub struct OperandSpan {
+    first: GuestPhysical,
+    /// Where the second page begins, and how many bytes are before it.
+    second: Option<(GuestPhysical, usize)>,
+    width: Width,
+}
+
+/// True if an operand at `linear` lies in one page.
+pub fn fits_page(linear: u64, width: Width) -> bool {
+    linear % PAGE + width.bytes() as u64 <= PAGE
+}
+
+impl OperandSpan {
+    /// Finds the operand at `linear`, which is to be written if `write`.
+    ///
+    /// # Errors
+    /// The page fault that the guest's own tables lead to.
+    pub fn find<V: VirtualCpu>(
+        vm: &Vm<V>,
+        context: &mut ExitContext,
+        linear: u64,
+        width: Width,
+        write: bool,
+    ) -> Result<Self, OperandFault> {
+        let user = context.is_user(&vm.vcpu.cpu);
+        let paging = context.paging(&vm.vcpu.cpu);
+        let find = |linear| {
+            guest_paging::translate(&vm.memory, paging, linear, PageWalkAccess { write, user })
+                .map_err(|PageFault(code)| OperandFault { linear, code })
+        };
+        let first = find(linear)?;
+        let second = if fits_page(linear, width) {
+            None
+        } else {
+            let before = PAGE - linear % PAGE;
+            Some((find(linear.wrapping_add(before))?, before as usize))
+        };
+        Ok(Self { first, second, width })
+    }
+
+    /// Where each byte is.
+    fn bytes(self, second: (GuestPhysical, usize)) -> impl Iterator<Item = GuestPhysical> {
+        let (next, before) = second;
+        (0..self.width.bytes()).map(move |index| {
+            let (base, offset) = if index < before { (self.first, index) } else { (next, index - before) };
+            GuestPhysical(base.0 + offset as u64)
+        })
+    }
+
+    /// Reads it: from memory or a device.
+    pub fn read<V: VirtualCpu>(self, vm: &mut Vm<V>, now: Instant) -> u64 {
+        match self.second {
+            None => vm.memory_read(self.first, self.width, now),
+            Some(second) => self
+                .bytes(second)
+                .enumerate()
+                .fold(0, |value, (index, at)| value | vm.memory_read(at, Width::Byte, now) << (8 * index)),
+        }
+    }
+
+    /// Writes it: to memory or a device.
+    pub fn write<V: VirtualCpu>(self, vm: &mut Vm<V>, value: u64, now: Instant) {
+        match self.second {
+            None => vm.memory_write(self.first, self.width, value, now),
+            Some(second) => self.bytes(second).enumerate().for_each(|(index, at)| {
+                vm.memory_write(at, Width::Byte, value >> (8 * index) & 0xff, now);
+            }),
+        }
+    }
+}

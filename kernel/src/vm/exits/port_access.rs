@@ -1,0 +1,88 @@
+//! IN, OUT, INS and OUTS by the guest.
+
+use super::context::ExitContext;
+use super::dispatch::{Action, advance};
+use super::operand::OperandSpan;
+use crate::virt::VirtualCpu;
+use crate::virt::exit::{PortAccess, StringOperand};
+use crate::virt::state::registers::{RAX, RCX, RDI, RSI};
+use crate::vm::Vm;
+use base::{Instant, Width};
+
+/// Replaces the part of `old` that an operand of this width names; 32-bit results clear the upper half
+/// [SDM1 3.4.1.1].
+fn merge(old: u64, new: u64, width: Width) -> u64 {
+    match width {
+        Width::Dword | Width::Qword => new & width.mask(),
+        Width::Byte | Width::Word => old & !width.mask() | new & width.mask(),
+    }
+}
+
+/// Completes IN, OUT, INS or OUTS.
+pub fn port<V: VirtualCpu>(
+    vm: &mut Vm<V>,
+    context: &mut ExitContext,
+    access: &PortAccess,
+    length: u8,
+    now: Instant,
+) -> Action {
+    if let Some(string) = access.string {
+        return string_port(vm, context, access, string, length, now);
+    }
+    if access.input {
+        let value = vm.port_read(access.port, access.width, now);
+        vm.vcpu.cpu.set_general(RAX, merge(vm.vcpu.cpu.general(RAX), value.into(), access.width));
+    } else {
+        let value = vm.vcpu.cpu.general(RAX) & access.width.mask();
+        vm.port_write(access.port, access.width, value as u32, now);
+    }
+    advance(vm, context, length);
+    Action::Continue
+}
+
+/// One element of INS or OUTS; a repeated one exits again for the next, and takes interrupts in between.
+fn string_port<V: VirtualCpu>(
+    vm: &mut Vm<V>,
+    context: &mut ExitContext,
+    access: &PortAccess,
+    string: StringOperand,
+    length: u8,
+    now: Instant,
+) -> Action {
+    const DIRECTION: u64 = 1 << 10;
+    let mask = string.address.mask();
+    let count = vm.vcpu.cpu.general(RCX) & mask;
+    if string.repeated && count == 0 {
+        advance(vm, context, length);
+        return Action::Continue;
+    }
+    let width = access.width;
+    // `complete` has filled the address in; without it there is nothing to access.
+    let Some(linear) = string.linear else { return Action::Continue };
+    let element = match OperandSpan::find(vm, context, linear, width, access.input) {
+        Ok(element) => element,
+        Err(fault) => {
+            vm.vcpu.raise_page_fault(fault.linear, fault.code);
+            return Action::Continue;
+        }
+    };
+    if access.input {
+        let value = vm.port_read(access.port, width, now);
+        element.write(vm, value.into(), now);
+    } else {
+        let value = element.read(vm, now);
+        vm.port_write(access.port, width, value as u32, now);
+    }
+    let step = width.bytes() as u64;
+    let step = if vm.vcpu.cpu.rflags() & DIRECTION != 0 { step.wrapping_neg() } else { step };
+    let index = if access.input { RDI } else { RSI };
+    let next = vm.vcpu.cpu.general(index).wrapping_add(step);
+    vm.vcpu.cpu.set_general(index, merge(vm.vcpu.cpu.general(index), next, string.address));
+    if string.repeated {
+        vm.vcpu.cpu.set_general(RCX, merge(vm.vcpu.cpu.general(RCX), count - 1, string.address));
+    }
+    if !string.repeated || count == 1 {
+        advance(vm, context, length);
+    }
+    Action::Continue
+}

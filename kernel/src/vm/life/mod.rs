@@ -1,0 +1,28 @@
+//! The life of a VM, as opposed to its machine: how it is built, started, stopped and started again.
+
+mod actions;
+mod build;
+mod start;
+mod stop_reason;
+
+pub use build::VmError;
+pub use stop_reason::StopReason;
+
+use crate::meeting::state::VmState;
+use base::Instant;
+use schedule::restart::{BackOff, Policy};
+use start::Images;
+
+/// Where a VM is in its life, and how it goes on.
+pub struct Life {
+    state: VmState,
+    images: Images,
+    policy: Policy,
+    back_off: BackOff,
+    /// When it was last started.
+    started: Instant,
+    /// When it is to start again.
+    pub(super) start_at: Option<Instant>,
+    /// Bytes of its memory that the start under way has cleared.
+    cleared: u64,
+}

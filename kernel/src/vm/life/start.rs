@@ -1,0 +1,78 @@
+//! Starting a guest, for the first time or again: memory cleared, images loaded, everything at reset.
+//!
+//! Clearing memory takes long. So the scheduler does a start in steps, in the guest's own turns, and charges them to the
+//! guest. No page frame is handed out: memory and nested tables stay, and so do the models of the vNICs. The heap gives
+//! a few KiB for firmware tables and gets them back at once.
+
+use super::StopReason;
+use crate::meeting::directory;
+use crate::meeting::state::VmState;
+use crate::memory::guest::GuestRam;
+use crate::virt::VirtualCpu;
+use crate::vm::Vm;
+use alloc::string::String;
+use base::{Effects, Instant};
+use platform::acpi::AcpiTables;
+use platform::boot::{BootImages, EntryState, LoadError};
+use platform::pc::{Pc, PcConfig};
+
+/// Memory cleared in one turn: a fraction of a slice.
+const STEP: u64 = 2 << 20;
+
+/// What a guest is loaded from. The images stay in the bundle, where the loader put them.
+pub struct Images {
+    pub(super) kernel: &'static [u8],
+    pub(super) initrd: &'static [u8],
+    pub(super) command_line: String,
+    pub(super) acpi: AcpiTables,
+    pub(super) board: PcConfig,
+}
+
+impl Images {
+    /// Puts the images into a guest's memory, which must be zero.
+    pub(super) fn load(&self, memory: &GuestRam) -> Result<EntryState, LoadError> {
+        let images = BootImages {
+            kernel: self.kernel,
+            initrd: self.initrd,
+            command_line: &self.command_line,
+            acpi: &self.acpi,
+        };
+        platform::boot::load(memory, self.board.memory_bytes, &images)
+    }
+}
+
+impl<V: VirtualCpu> Vm<V> {
+    /// Begins a start, which the guest's next turns carry out.
+    pub(in crate::vm) fn begin_start(&mut self) {
+        self.life.start_at = None;
+        self.life.cleared = 0;
+        self.console.forget_typed();
+        self.set_state(VmState::Starting);
+    }
+
+    /// One step of a start. The virtual processor must not be active.
+    pub fn start_step(&mut self, now: Instant) {
+        if let Some(next) = self.memory.clear(self.life.cleared, STEP) {
+            self.life.cleared = next;
+            return;
+        }
+        self.life.started = now;
+        match self.life.images.load(&self.memory) {
+            Ok(entry) => {
+                self.reset(&entry);
+                directory::count_start(self.identity.number);
+                self.set_state(VmState::Running);
+                log::info!("{}: started", self.identity.name);
+            }
+            Err(error) => self.stop(&StopReason::Images(error), now),
+        }
+    }
+
+    /// Brings everything but memory to its state after power-on.
+    fn reset(&mut self, entry: &EntryState) {
+        self.vcpu.reset(entry);
+        self.pc = Pc::new(&self.life.images.board);
+        self.nics.power_cycle();
+        self.effects = Effects::empty();
+    }
+}

@@ -1,0 +1,93 @@
+//! A guest's vNICs on its bus: which one answers, and what their effects lead to.
+
+use super::Vm;
+use crate::meeting::vnic_slot::VnicSlot;
+use crate::virt::VirtualCpu;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use base::{Effects, Instant};
+
+/// The vNICs of one guest.
+pub struct Nics {
+    /// In the order of their slots.
+    slots: Vec<Arc<VnicSlot>>,
+    /// Switches for which the guest has frames, or room for frames: a bit each.
+    kicks: u32,
+}
+
+impl Nics {
+    /// These vNICs, in the order of their slots.
+    pub(super) fn new(slots: Vec<Arc<VnicSlot>>) -> Self {
+        Self { slots, kicks: 0 }
+    }
+
+    /// The vNICs, in the order of their slots.
+    pub fn slots(&self) -> &[Arc<VnicSlot>] {
+        &self.slots
+    }
+
+    /// The place among them of the vNIC in this slot of the bus.
+    pub(super) fn find(&self, slot: u8) -> Option<usize> {
+        self.slots.iter().position(|known| known.slot == slot)
+    }
+
+    /// Puts every vNIC in its state after power-on.
+    pub(super) fn power_cycle(&self) {
+        self.slots.iter().for_each(|slot| slot.model().power_cycle());
+    }
+
+    /// The earliest deadline of any vNIC.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.slots.iter().filter_map(|slot| slot.model().next_deadline()).min()
+    }
+
+    /// Takes the switches that the guest has work for since the last call.
+    pub fn take_kicks(&mut self) -> u32 {
+        core::mem::take(&mut self.kicks)
+    }
+
+    /// True while [`take_kicks`](Self::take_kicks) would return some.
+    pub fn has_kicks(&self) -> bool {
+        self.kicks != 0
+    }
+}
+
+impl<V: VirtualCpu> Vm<V> {
+    /// Applies what an access to a vNIC, or its timer, has set in motion.
+    pub(super) fn apply_nic(&mut self, index: usize, effects: Effects, now: Instant) {
+        let slot = &self.nics.slots[index];
+        let (effects, line) = slot.settle(effects, &self.identity.name, now);
+        if effects.contains(Effects::IRQ_CHANGED) {
+            self.effects |= self.pc.set_function_interrupt(slot.slot, line);
+        }
+        if effects.intersects(Effects::TX_KICK | Effects::RX_SPACE) {
+            self.nics.kicks |= 1 << slot.segment();
+        }
+        self.effects |= effects;
+    }
+
+    /// Fires the vNICs' timers that are due.
+    pub(super) fn advance_nics(&mut self, now: Instant) {
+        for index in 0..self.nics.slots.len() {
+            let effects = self.nics.slots[index].model().advance(now);
+            self.apply_nic(index, effects, now);
+        }
+    }
+
+    /// Applies what frames have done to the vNICs.
+    pub(super) fn refresh_nics(&mut self, now: Instant) {
+        for index in 0..self.nics.slots.len() {
+            let effects = self.nics.slots[index].model().take_effects();
+            if !effects.is_empty() {
+                self.apply_nic(index, effects, now);
+            }
+        }
+    }
+
+    /// Allows each vNIC to reach guest memory, or not, as the VM's state and the vNIC's configuration space say.
+    pub(super) fn switch_nics(&self) {
+        for slot in &self.nics.slots {
+            slot.set_on(self.state().is_on() && self.pc.bus_master(slot.slot));
+        }
+    }
+}

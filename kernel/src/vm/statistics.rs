@@ -1,0 +1,140 @@
+//! What a guest has cost: exits by kind, interrupts, and time in Weir and in the guest.
+
+use super::Vm;
+use crate::log::output;
+use crate::meeting::directory;
+use crate::virt::VirtualCpu;
+use crate::virt::exit::{Exit, KINDS};
+use base::Duration;
+use core::fmt;
+
+/// Exits by kind.
+#[derive(Clone, Debug)]
+pub struct ExitCounts([(u64, &'static str); KINDS]);
+
+/// The exits of one virtual processor, and the time between them.
+pub struct ExitStatistics {
+    counts: ExitCounts,
+    /// Interrupts injected.
+    pub(super) injected: u64,
+    /// Ticks of the time-stamp counter between an exit and the next entry, without other guests' turns and idle time.
+    ticks_outside: u64,
+    /// Ticks between an entry and the exit.
+    ticks_inside: u64,
+    /// The time-stamp counter at the last entry, exit or start of a turn.
+    last_switch: u64,
+}
+
+/// What one guest has used and done, besides its exits.
+#[derive(Default)]
+pub struct Statistics {
+    /// Processor time that it, or Weir on its behalf, has used.
+    pub(super) run_time: Duration,
+    /// Accesses to addresses that are neither memory nor a device.
+    pub(super) unmapped: u64,
+}
+
+impl ExitStatistics {
+    /// Nothing counted yet.
+    pub(super) fn new() -> Self {
+        let counts = ExitCounts([(0, ""); KINDS]);
+        Self { counts, injected: 0, ticks_outside: 0, ticks_inside: 0, last_switch: 0 }
+    }
+
+    /// Counts an exit.
+    pub(super) fn count(&mut self, exit: &Exit) {
+        let (kind, name) = exit.kind();
+        let count = &mut self.counts.0[kind];
+        *count = (count.0 + 1, name);
+    }
+
+    /// Exits of all kinds.
+    pub(super) fn exits(&self) -> u64 {
+        self.counts.0.iter().map(|(count, _)| count).sum()
+    }
+
+    /// A turn of the guest begins at this value of the time-stamp counter.
+    pub fn note_turn(&mut self, tsc: u64) {
+        self.last_switch = tsc;
+    }
+
+    /// The guest is entered.
+    pub fn note_entry(&mut self, tsc: u64) {
+        self.ticks_outside += tsc.wrapping_sub(self.last_switch);
+        self.last_switch = tsc;
+    }
+
+    /// The guest has exited.
+    pub fn note_return(&mut self, tsc: u64) {
+        self.ticks_inside += tsc.wrapping_sub(self.last_switch);
+        self.last_switch = tsc;
+    }
+
+    /// Takes the ticks of the time-stamp counter that the guest itself has used since the last call.
+    pub fn take_ticks_inside(&mut self) -> u64 {
+        core::mem::take(&mut self.ticks_inside)
+    }
+
+    fn ticks_per_exit(&self) -> u64 {
+        self.ticks_outside / self.exits().max(1)
+    }
+}
+
+impl fmt::Display for ExitCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.iter().map(|(count, _)| count).sum::<u64>())?;
+        self.0
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .try_for_each(|(count, name)| write!(f, " {name} {count}"))
+    }
+}
+
+impl<V: VirtualCpu> Vm<V> {
+    /// Adds processor time that the guest, or Weir on its behalf, has used.
+    pub fn note_run(&mut self, ran: Duration) {
+        self.statistics.run_time += ran;
+    }
+
+    /// Lets other cores see what the guest has used.
+    pub fn publish_usage(&self) {
+        let nanos = self.statistics.run_time.as_nanos() as u64;
+        directory::publish_usage(self.identity.number, self.vcpu.statistics.exits(), nanos);
+    }
+
+    /// Passes every statistic to `say`, a line at a time.
+    pub(super) fn for_each_statistic(&self, mut say: impl FnMut(fmt::Arguments)) {
+        let exits = &self.vcpu.statistics;
+        say(format_args!("exits {}", exits.counts));
+        say(format_args!(
+            "interrupts injected {}, unmapped accesses {}, TSC ticks per exit in Weir {}",
+            exits.injected,
+            self.statistics.unmapped,
+            exits.ticks_per_exit()
+        ));
+        say(format_args!(
+            "console: bytes lost before they were shown {}, typed bytes lost {}",
+            self.console.lost(),
+            self.console.typed_lost() + directory::typed_lost(self.identity.number)
+        ));
+    }
+
+    /// Logs what the guest has cost.
+    pub fn log_statistics(&self) {
+        let (exits, run_time) = (&self.vcpu.statistics, self.statistics.run_time);
+        log::info!(
+            "{}: ran {}.{:03} s, exits {}, interrupts injected {}, unmapped accesses {}, TSC ticks per exit in Weir {}",
+            self.identity.name,
+            run_time.as_secs(),
+            run_time.subsec_millis(),
+            exits.counts,
+            exits.injected,
+            self.statistics.unmapped,
+            exits.ticks_per_exit()
+        );
+        for slot in self.nics.slots() {
+            slot.log_statistics(&self.identity.name);
+        }
+        output::pump();
+    }
+}

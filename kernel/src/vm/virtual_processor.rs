@@ -1,0 +1,70 @@
+//! What belongs to one virtual processor of a guest. A guest has one today; nothing here assumes it.
+
+use super::statistics::ExitStatistics;
+use crate::virt::exit::InjectedEvent;
+use crate::virt::{VirtualCpu, offer};
+use mmio::CpuMode;
+use platform::boot::EntryState;
+use platform::msr::Msrs;
+
+/// The number of a guest's first virtual processor, as the board counts them.
+pub const BOOT_VCPU: u8 = 0;
+
+/// One virtual processor.
+pub struct VirtualProcessor<V> {
+    /// Its number on the board.
+    pub number: u8,
+    /// Registers and control structure, in the vendor's form.
+    pub cpu: V,
+    pub(super) msrs: Msrs,
+    /// How far the guest has moved its time-stamp counter.
+    pub(super) tsc_moved: u64,
+    /// It has executed HLT, and no interrupt has come since.
+    pub(super) halted: bool,
+    /// An exception to deliver before the next instruction.
+    pub(super) fault: Option<InjectedEvent>,
+    /// What its exits have cost.
+    pub statistics: ExitStatistics,
+}
+
+impl<V: VirtualCpu> VirtualProcessor<V> {
+    /// The virtual processor of this number, as after reset.
+    pub(super) fn new(number: u8, cpu: V) -> Self {
+        Self {
+            number,
+            cpu,
+            msrs: Msrs::new(offer::policy(), offer::host_msrs()),
+            tsc_moved: 0,
+            halted: false,
+            fault: None,
+            statistics: ExitStatistics::new(),
+        }
+    }
+
+    /// Puts it where the boot protocol says, as after power-on. It must not be active.
+    pub(super) fn reset(&mut self, entry: &EntryState) {
+        self.cpu.reset();
+        self.cpu.set_boot_state(entry);
+        self.msrs = Msrs::new(offer::policy(), offer::host_msrs());
+        self.tsc_moved = 0;
+        self.halted = false;
+        self.fault = None;
+    }
+
+    /// Delivers an exception before the next instruction.
+    pub(super) fn raise(&mut self, event: InjectedEvent) {
+        self.fault = Some(event);
+    }
+
+    /// Delivers #PF for an address that the guest's own tables do not allow.
+    pub(super) fn raise_page_fault(&mut self, linear: u64, code: u32) {
+        self.cpu.set_cr2(linear);
+        self.raise(InjectedEvent::Exception { vector: 14, error: Some(code) });
+    }
+
+    /// Steps over an instruction of `length` bytes.
+    pub(super) fn advance(&mut self, length: u8, mode: CpuMode) {
+        let rip = self.cpu.rip().wrapping_add(length.into());
+        self.cpu.set_rip(mode.wrap_instruction_pointer(rip));
+    }
+}

@@ -86,6 +86,9 @@ fn subsystem(target: &str) -> &str {
     let mut parts = target.split("::");
     match (parts.next(), parts.next(), parts.next()) {
         (Some("weir"), Some("virt" | "hardware"), Some(part)) => part,
+        // What these do belongs to a part that a reader of the log knows better.
+        (Some("weir"), Some("meeting"), _) => "vm",
+        (Some("weir"), Some("boot_core"), _) => "boot",
         (Some("weir"), Some(part), _) => part,
         (Some(other), ..) => other,
         (None, ..) => "weir",
@@ -102,6 +105,8 @@ mod tests {
         assert_eq!(subsystem("weir::virt::vmx::vcpu"), "vmx");
         assert_eq!(subsystem("weir::hardware::pci"), "pci");
         assert_eq!(subsystem("weir::net::uplink"), "net");
+        assert_eq!(subsystem("weir::meeting::vnic_slot"), "vm");
+        assert_eq!(subsystem("weir::boot_core"), "boot");
         assert_eq!(subsystem("nic::e1000"), "nic");
     }
 }

@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Batch, Capabilities, Instant, Port};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use path::{Counters, MAX_PORTS, Path, PathError, PortConfig, PortId};
+use path::{MAX_PORTS, PathError, PortConfig, PortCounters, PortId, Switch};
 use spin::Mutex;
 
 /// Steps of a switch in one go.
@@ -43,7 +43,7 @@ pub struct Traffic {
     pub uplink: Option<Uplink>,
     /// Whether the vNICs have been told that they have a link; they begin with one.
     link: bool,
-    path: Box<Path>,
+    path: Box<Switch>,
     next_check: Instant,
 }
 
@@ -53,7 +53,7 @@ impl Segment {
         let guests = members.iter().map(|member| PortConfig::guest(member.mac));
         let ports: Vec<PortConfig> =
             uplink.as_ref().map(|_| PortConfig::uplink()).into_iter().chain(guests).collect();
-        let path = Box::new(Path::new(&ports, cpu::rdtsc())?);
+        let path = Box::new(Switch::new(&ports, cpu::rdtsc())?);
         Ok(Self {
             name: uplink.as_ref().map_or("local", |uplink| &uplink.name).into(),
             members,
@@ -194,7 +194,7 @@ impl Segment {
 
 impl Traffic {
     /// The counts of a port.
-    pub fn counters(&self, port: usize) -> Option<&Counters> {
+    pub fn counters(&self, port: usize) -> Option<&PortCounters> {
         self.path.counters(PortId::new(port)?)
     }
 

@@ -18,7 +18,7 @@ mod unsaved;
 mod vmx;
 
 pub use exit::{Event, Exit};
-pub use registers::{Paging, Registers, Segment};
+pub use registers::{Paging, Registers, SegmentRegister};
 
 use crate::memory::Frames;
 use core::fmt;
@@ -114,7 +114,7 @@ pub trait VirtualCpu: Sized + 'static {
     fn paging(&self) -> Paging;
 
     /// A segment register.
-    fn segment(&self, which: Segment) -> registers::SegmentState;
+    fn segment(&self, which: SegmentRegister) -> registers::SegmentState;
 
     /// True when an external interrupt can be delivered: RFLAGS.IF, and no shadow.
     fn interruptible(&self) -> bool;

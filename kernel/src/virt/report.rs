@@ -1,7 +1,7 @@
 //! Registers of a stopped guest, for the log.
 
 use super::VirtualCpu;
-use super::registers::Segment;
+use super::registers::SegmentRegister;
 use core::fmt;
 
 /// Writes the registers, and what the vendor's own state adds.
@@ -23,7 +23,9 @@ pub fn describe<V: VirtualCpu>(vcpu: &V, out: &mut dyn FnMut(fmt::Arguments)) {
         "cr0 {:08x} cr3 {:016x} cr4 {:08x} efer {:04x}",
         paging.cr0, paging.cr3, paging.cr4, paging.efer
     ));
-    for (name, which) in [("cs", Segment::Cs), ("ss", Segment::Ss), ("ds", Segment::Ds)] {
+    for (name, which) in
+        [("cs", SegmentRegister::Cs), ("ss", SegmentRegister::Ss), ("ds", SegmentRegister::Ds)]
+    {
         let s = vcpu.segment(which);
         out(format_args!(
             "{name} {:04x} base {:x} limit {:x} rights {:x}",

@@ -4,7 +4,7 @@ use super::walk::{Kind, PageFault};
 use super::{StopReason, Vm, walk};
 use crate::virt::dispatch::Action;
 use crate::virt::exit::MemoryAccess;
-use crate::virt::{Segment, VirtualCpu};
+use crate::virt::{SegmentRegister, VirtualCpu};
 use base::{GuestMemory, GuestPhysical, Instant, Width};
 use mmio::{CpuMode, Gpr, RegisterFile};
 
@@ -41,7 +41,7 @@ impl<V: VirtualCpu> RegisterFile for View<'_, V> {
         self.0.set_rflags(rflags);
     }
 
-    fn segment_base(&self, segment: Segment) -> u64 {
+    fn segment_base(&self, segment: SegmentRegister) -> u64 {
         self.0.segment(segment).base
     }
 }
@@ -128,7 +128,7 @@ pub fn code_mode<V: VirtualCpu>(vm: &Vm<V>) -> CpuMode {
 
 /// True when the guest runs with user privilege: the DPL of SS [SDM3C 25.4.1].
 pub fn is_user<V: VirtualCpu>(vm: &Vm<V>) -> bool {
-    vm.vcpu.segment(Segment::Ss).rights >> 5 & 3 == 3
+    vm.vcpu.segment(SegmentRegister::Ss).rights >> 5 & 3 == 3
 }
 
 fn fits_page(linear: u64, width: Width) -> bool {
@@ -197,7 +197,7 @@ pub fn fetch<'a, V: VirtualCpu>(vm: &Vm<V>, into: &'a mut [u8; LONGEST]) -> &'a 
     let linear = match code_mode(vm) {
         CpuMode::Bits64 => rip,
         CpuMode::Bits16 | CpuMode::Bits32 => {
-            vm.vcpu.segment(Segment::Cs).base.wrapping_add(rip) & 0xffff_ffff
+            vm.vcpu.segment(SegmentRegister::Cs).base.wrapping_add(rip) & 0xffff_ffff
         }
     };
     let paging = vm.vcpu.paging();

@@ -120,7 +120,7 @@ const fn segment(offset: usize) -> SegmentFields {
     }
 }
 
-/// In the order of [`Segment`](crate::virt::Segment).
+/// In the order of [`SegmentRegister`](crate::virt::SegmentRegister).
 pub const GUEST_SEGMENTS: [SegmentFields; 6] =
     [segment(0x400), segment(0x410), segment(0x420), segment(0x430), segment(0x440), segment(0x450)];
 /// LDTR.

@@ -7,7 +7,7 @@ use super::vcpu::Vcpu;
 use crate::hardware::clock;
 use crate::virt::control_registers::*;
 use crate::virt::registers::RSI;
-use crate::virt::{Registers, Segment};
+use crate::virt::{Registers, SegmentRegister};
 use platform::boot::EntryState;
 
 /// Segment attributes [APM2 15.5.1, 4.7]: type, S, DPL, P, AVL, L, D/B, G.
@@ -66,7 +66,7 @@ impl Vcpu {
         for which in [0, 2, 3, 4, 5] {
             self.set_segment(GUEST_SEGMENTS[which], state.data_selector, 0xffff_ffff, ATTRIBUTES_DATA);
         }
-        let code = GUEST_SEGMENTS[Segment::Cs as usize];
+        let code = GUEST_SEGMENTS[SegmentRegister::Cs as usize];
         self.set_segment(code, state.code_selector, 0xffff_ffff, ATTRIBUTES_CODE_64);
         self.vmcb.write(GUEST_GDTR_BASE, state.gdt_base);
         self.vmcb.write(GUEST_GDTR_LIMIT, state.gdt_limit.into());

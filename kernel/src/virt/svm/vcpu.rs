@@ -14,7 +14,7 @@ use crate::virt::extended::ExtendedState;
 use crate::virt::held_msrs::Switched;
 use crate::virt::registers::{RAX, RSP, SegmentState};
 use crate::virt::{
-    Entry, Event, Exit, InstructionBytes, Paging, Registers, Segment, VirtError, VirtualCpu, unsaved,
+    Entry, Event, Exit, InstructionBytes, Paging, Registers, SegmentRegister, VirtError, VirtualCpu, unsaved,
 };
 use core::fmt;
 use nested_paging::{NestedPages, Npt, PageSize};
@@ -204,7 +204,7 @@ impl VirtualCpu for Vcpu {
     }
 
     fn paging(&self) -> Paging {
-        let attributes = self.vmcb.read(GUEST_SEGMENTS[Segment::Cs as usize].attributes);
+        let attributes = self.vmcb.read(GUEST_SEGMENTS[SegmentRegister::Cs as usize].attributes);
         Paging {
             cr0: self.cr0(),
             cr3: self.vmcb.read(GUEST_CR3),
@@ -215,12 +215,12 @@ impl VirtualCpu for Vcpu {
         }
     }
 
-    fn segment(&self, which: Segment) -> SegmentState {
+    fn segment(&self, which: SegmentRegister) -> SegmentState {
         let fields = GUEST_SEGMENTS[which as usize];
         let attributes = self.vmcb.read(fields.attributes);
         // Bits 11:8 stand four higher in the layout that both vendors share here.
         let mut rights = u32::from(attributes & 0xff) | u32::from(attributes & 0xf00) << 4;
-        if which == Segment::Ss {
+        if which == SegmentRegister::Ss {
             // SYSRET leaves the DPL of SS alone: the VMCB has the privilege level by itself [APM2 15.5.1].
             rights = rights & !(3 << 5) | u32::from(self.vmcb.read(GUEST_CPL) & 3) << 5;
         }

@@ -8,7 +8,7 @@ use super::vcpu::Vcpu;
 use crate::hardware::{clock, cores, cpu, descriptors};
 use crate::virt::control_registers::*;
 use crate::virt::registers::RSI;
-use crate::virt::{Registers, Segment};
+use crate::virt::{Registers, SegmentRegister};
 use platform::boot::EntryState;
 use x86_64::registers::control::{Cr0, Cr3, Cr4};
 use x86_64::registers::model_specific::Efer;
@@ -22,7 +22,7 @@ const RIGHTS_UNUSABLE: u32 = 1 << 16;
 pub(super) type SegmentFields =
     (Field<u16, ReadWrite>, Field<u32, ReadWrite>, Field<u32, ReadWrite>, Field<usize, ReadWrite>);
 
-/// In the order of [`Segment`].
+/// In the order of [`SegmentRegister`].
 pub(super) const SEGMENTS: [SegmentFields; 6] = [
     (GUEST_ES_SELECTOR, GUEST_ES_LIMIT, GUEST_ES_RIGHTS, GUEST_ES_BASE),
     (GUEST_CS_SELECTOR, GUEST_CS_LIMIT, GUEST_CS_RIGHTS, GUEST_CS_BASE),
@@ -132,7 +132,7 @@ impl Vcpu {
         for which in [0, 2, 3, 4, 5] {
             self.set_segment(which, state.data_selector, 0xffff_ffff, RIGHTS_DATA);
         }
-        self.set_segment(Segment::Cs as usize, state.code_selector, 0xffff_ffff, RIGHTS_CODE_64);
+        self.set_segment(SegmentRegister::Cs as usize, state.code_selector, 0xffff_ffff, RIGHTS_CODE_64);
         self.vmcs.write(GUEST_GDTR_BASE, state.gdt_base as usize);
         self.vmcs.write(GUEST_GDTR_LIMIT, state.gdt_limit.into());
         self.vmcs.write(GUEST_CR3, state.cr3 as usize);

@@ -14,7 +14,7 @@ use crate::virt::extended::ExtendedState;
 use crate::virt::held_msrs::Switched;
 use crate::virt::registers::{RSP, SegmentState};
 use crate::virt::{
-    Entry, Event, Exit, InstructionBytes, Paging, Registers, Segment, VirtError, VirtualCpu, unsaved,
+    Entry, Event, Exit, InstructionBytes, Paging, Registers, SegmentRegister, VirtError, VirtualCpu, unsaved,
 };
 use core::fmt;
 use nested_paging::{Ept, NestedPages, PageSize};
@@ -198,7 +198,7 @@ impl VirtualCpu for Vcpu {
         }
     }
 
-    fn segment(&self, which: Segment) -> SegmentState {
+    fn segment(&self, which: SegmentRegister) -> SegmentState {
         let (selector, limit, rights, base) = SEGMENTS[which as usize];
         SegmentState {
             selector: self.vmcs.read(selector),

@@ -12,7 +12,7 @@ use crate::vm::{Vm, VmError, directory};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use config::{Bundle, System};
-use schedule::placement::{self, Wish};
+use schedule::placement::{self, PlacementRequest};
 use spin::Mutex;
 
 /// Why no guest can run. Each says what to do about it.
@@ -120,8 +120,11 @@ fn name_function(function: &pci::Function) {
 /// Makes the guests of the configuration, each with its core, and switches on those that start by themselves.
 fn make_guests<V: VirtualCpu>(frames: &mut Frames, bundle: &Bundle<'static>) -> Result<Vec<Vm<V>>, VmError> {
     let system: &System = bundle.system();
-    let wishes: Vec<Wish> =
-        system.vms.iter().map(|vm| Wish { core: vm.cpu.map(usize::from), shares: vm.shares }).collect();
+    let wishes: Vec<PlacementRequest> = system
+        .vms
+        .iter()
+        .map(|vm| PlacementRequest { core: vm.cpu.map(usize::from), shares: vm.shares })
+        .collect();
     placement::place(&wishes, cores::count(), |number, place| {
         let config = &system.vms[number];
         if let Some(missing) = place.missing {

@@ -29,7 +29,7 @@ use directory::Request;
 pub use lifecycle::State;
 use memory::GuestRam;
 use platform::pc::Pc;
-use schedule::restart::{BackOff, Policy};
+use schedule::restart::{BackOff, RestartPolicy};
 pub use setup::VmError;
 use start::Images;
 pub use stop_reason::StopReason;
@@ -51,7 +51,7 @@ pub struct Vm<V: VirtualCpu> {
     /// It has executed HLT, and no interrupt has come since.
     halted: bool,
     images: Images,
-    policy: Policy,
+    policy: RestartPolicy,
     back_off: BackOff,
     /// When it was last started.
     started: Instant,

@@ -17,6 +17,8 @@ pub const CAPACITY: usize = SETS * WAYS;
 pub const GUEST_QUOTA: usize = 64;
 
 const SETS: usize = 128;
+const SET_MASK: u64 = SETS as u64 - 1;
+const _: () = assert!(SETS.is_power_of_two());
 const WAYS: usize = 8;
 
 /// The result of learning a source address.
@@ -138,7 +140,7 @@ impl MacTable {
             hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             hash ^= hash >> 32;
         }
-        (hash % SETS as u64) as usize * WAYS
+        (hash & SET_MASK) as usize * WAYS
     }
 }
 

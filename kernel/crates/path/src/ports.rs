@@ -3,7 +3,10 @@
 use core::fmt;
 
 /// Maximum number of ports of a switch.
-pub const MAX_PORTS: usize = 16;
+pub const MAX_PORTS: usize = PORTS as usize;
+
+/// The same, as a bound for port numbers.
+const PORTS: u8 = 16;
 
 /// Number of a port: its index in the list that the switch was built from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +32,7 @@ impl fmt::Display for PortId {
     }
 }
 
-/// A set of ports.
+/// A set of ports, one bit for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct PortSet(u16);
 
@@ -40,7 +43,7 @@ impl PortSet {
     /// The first `count` ports.
     #[must_use]
     pub fn first(count: usize) -> Self {
-        Self(u16::MAX.checked_shr((MAX_PORTS - count.min(MAX_PORTS)) as u32).unwrap_or(0))
+        Self(if count < MAX_PORTS { (1 << count) - 1 } else { u16::MAX })
     }
 
     /// This set plus `port`.
@@ -87,7 +90,7 @@ impl PortSet {
 
     /// The ports in the set, in ascending order.
     pub fn iter(self) -> impl Iterator<Item = PortId> {
-        (0..MAX_PORTS as u8).map(PortId).filter(move |port| self.contains(*port))
+        (0..PORTS).map(PortId).filter(move |port| self.contains(*port))
     }
 }
 

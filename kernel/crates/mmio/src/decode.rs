@@ -81,11 +81,11 @@ enum Operands {
     RegisterMemory(RegisterPart),
 }
 
-/// In which direction data moves between the instruction and its memory operand.
-enum MemoryDirection {
-    In,
-    Out,
-    Both,
+/// Whether the instruction reads its memory operand, writes it, or both.
+enum OperandUse {
+    Read,
+    Write,
+    ReadWrite,
 }
 
 /// An instruction with the processor state that its operands depend on.
@@ -100,7 +100,7 @@ impl<R: RegisterFile> DecodedInstruction<'_, R> {
     fn access(&self) -> Option<TrappedAccess> {
         let width = Width::from_bytes(self.instruction.memory_size().size())?;
         let operands = self.operands()?;
-        let (operation, direction) =
+        let (operation, operand_use) =
             self.bit(&operands, width).or_else(|| self.operation(&operands, width))?;
         let operand = u32::from(matches!(operands, Operands::RegisterMemory(_)));
         let linear = self.linear(operand, self.bit_string_offset(&operands, width));
@@ -108,14 +108,14 @@ impl<R: RegisterFile> DecodedInstruction<'_, R> {
             mode: self.mode,
             length: length(self.instruction),
             width,
-            source: matches!(direction, MemoryDirection::In | MemoryDirection::Both).then_some(linear),
-            destination: matches!(direction, MemoryDirection::Out | MemoryDirection::Both).then_some(linear),
+            source: matches!(operand_use, OperandUse::Read | OperandUse::ReadWrite).then_some(linear),
+            destination: matches!(operand_use, OperandUse::Write | OperandUse::ReadWrite).then_some(linear),
             operation,
             string: None,
         })
     }
 
-    /// The kinds of its operands.
+    /// The kinds of the operands, or `None` when they are not of a supported kind.
     fn operands(&self) -> Option<Operands> {
         let instruction = self.instruction;
         match (instruction.op_count(), instruction.op0_kind(), instruction.op1_kind()) {
@@ -131,8 +131,8 @@ impl<R: RegisterFile> DecodedInstruction<'_, R> {
         }
     }
 
-    /// What the instruction does to its memory operand.
-    fn operation(&self, operands: &Operands, width: Width) -> Option<(DataOperation, MemoryDirection)> {
+    /// What the instruction does to its memory operand, or `None` when that is not emulated.
+    fn operation(&self, operands: &Operands, width: Width) -> Option<(DataOperation, OperandUse)> {
         let right = match *operands {
             Operands::MemoryRegister(part) => Some(part.read(self.registers)),
             Operands::MemoryImmediate(value) => Some(value & width.mask()),
@@ -141,48 +141,47 @@ impl<R: RegisterFile> DecodedInstruction<'_, R> {
         let mnemonic = self.instruction.mnemonic();
         if let Some((operation, keep)) = binary(mnemonic) {
             return match (operands, right) {
-                (Operands::RegisterMemory(left), _) => Some((
-                    DataOperation::RegisterBinary { operation, left: *left, keep },
-                    MemoryDirection::In,
-                )),
+                (Operands::RegisterMemory(left), _) => {
+                    Some((DataOperation::RegisterBinary { operation, left: *left, keep }, OperandUse::Read))
+                }
                 (_, Some(right)) => {
-                    let direction = if keep { MemoryDirection::Both } else { MemoryDirection::In };
-                    Some((DataOperation::Binary { operation, right }, direction))
+                    let operand_use = if keep { OperandUse::ReadWrite } else { OperandUse::Read };
+                    Some((DataOperation::Binary { operation, right }, operand_use))
                 }
                 _ => None,
             };
         }
         match (mnemonic, operands) {
             (Mnemonic::Mov | Mnemonic::Movzx, Operands::RegisterMemory(into)) => {
-                Some((DataOperation::Load { into: *into, signed: false }, MemoryDirection::In))
+                Some((DataOperation::Load { into: *into, signed: false }, OperandUse::Read))
             }
             (Mnemonic::Movsx | Mnemonic::Movsxd, Operands::RegisterMemory(into)) => {
-                Some((DataOperation::Load { into: *into, signed: true }, MemoryDirection::In))
+                Some((DataOperation::Load { into: *into, signed: true }, OperandUse::Read))
             }
-            (Mnemonic::Mov, _) => Some((DataOperation::Store { value: right? }, MemoryDirection::Out)),
+            (Mnemonic::Mov, _) => Some((DataOperation::Store { value: right? }, OperandUse::Write)),
             (Mnemonic::Xchg, Operands::MemoryRegister(with)) => {
-                Some((DataOperation::Exchange { with: *with }, MemoryDirection::Both))
+                Some((DataOperation::Exchange { with: *with }, OperandUse::ReadWrite))
             }
             (Mnemonic::Xadd, Operands::MemoryRegister(with)) => {
-                Some((DataOperation::ExchangeAdd { with: *with }, MemoryDirection::Both))
+                Some((DataOperation::ExchangeAdd { with: *with }, OperandUse::ReadWrite))
             }
             (Mnemonic::Cmpxchg, _) => {
-                Some((DataOperation::CompareExchange { replacement: right? }, MemoryDirection::Both))
+                Some((DataOperation::CompareExchange { replacement: right? }, OperandUse::ReadWrite))
             }
             (_, Operands::Memory) => {
-                unary(mnemonic).map(|unary| (DataOperation::Unary(unary), MemoryDirection::Both))
+                unary(mnemonic).map(|unary| (DataOperation::Unary(unary), OperandUse::ReadWrite))
             }
             _ => None,
         }
     }
 
     /// The operation of BT, BTS, BTR and BTC; `None` for other instructions.
-    fn bit(&self, operands: &Operands, width: Width) -> Option<(DataOperation, MemoryDirection)> {
-        let (operation, direction) = match self.instruction.mnemonic() {
-            Mnemonic::Bt => (Bit::Keep, MemoryDirection::In),
-            Mnemonic::Bts => (Bit::Set, MemoryDirection::Both),
-            Mnemonic::Btr => (Bit::Reset, MemoryDirection::Both),
-            Mnemonic::Btc => (Bit::Complement, MemoryDirection::Both),
+    fn bit(&self, operands: &Operands, width: Width) -> Option<(DataOperation, OperandUse)> {
+        let (operation, operand_use) = match self.instruction.mnemonic() {
+            Mnemonic::Bt => (Bit::Keep, OperandUse::Read),
+            Mnemonic::Bts => (Bit::Set, OperandUse::ReadWrite),
+            Mnemonic::Btr => (Bit::Reset, OperandUse::ReadWrite),
+            Mnemonic::Btc => (Bit::Complement, OperandUse::ReadWrite),
             _ => return None,
         };
         let offset = match *operands {
@@ -190,7 +189,10 @@ impl<R: RegisterFile> DecodedInstruction<'_, R> {
             Operands::MemoryImmediate(value) => value,
             Operands::Memory | Operands::RegisterMemory(_) => return None,
         };
-        Some((DataOperation::Bit { operation, mask: 1 << (offset % (8 * width.bytes() as u64)) }, direction))
+        Some((
+            DataOperation::Bit { operation, mask: 1 << (offset % (8 * width.bytes() as u64)) },
+            operand_use,
+        ))
     }
 
     /// Distance in bytes from the encoded address to the operand that holds the bit. A bit offset in a register

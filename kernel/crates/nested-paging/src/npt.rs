@@ -23,8 +23,8 @@ bitflags::bitflags! {
 pub enum Npt {}
 
 impl Format for Npt {
-    /// A present page can be read, the reset value of the `PAT` has neither WC nor WP, and the guest's `PAT` cannot
-    /// be overridden.
+    /// A present page can be read, the reset value of the `PAT` has neither WC nor WP, and the guest's `PAT`
+    /// cannot be overridden.
     fn supports(attributes: Attributes) -> bool {
         attributes.permissions.contains(Permissions::READ)
             && !attributes.ignore_guest_pat

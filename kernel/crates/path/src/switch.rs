@@ -1,4 +1,4 @@
-//! The switch: polls ports, delivers frames, holds back what a destination does not accept yet.
+//! The switch: polls ports, delivers frames, and keeps those that a destination does not accept yet.
 
 use crate::forwarder::{Decision, Forwarder};
 use crate::pending::PendingBatch;
@@ -36,8 +36,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// True when nothing moved. Another step does nothing, either, until a port has new frames or room, or
-    /// [`Switch::next_deadline`] is reached.
+    /// True when the step moved nothing. A further step moves nothing either, until a port has new frames or room,
+    /// its link changes, or [`Switch::next_deadline`] is reached.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.polled == 0 && self.delivered == 0 && self.dropped == 0

@@ -1,4 +1,4 @@
-//! Whatever happens at the ports, no frame is lost without being counted, duplicated, damaged or reordered.
+//! Whatever happens at the ports, no frame is duplicated, damaged, reordered, or lost without being counted.
 
 use base::{Instant, MacAddress, Port};
 use path::{PortConfig, PortId, Progress, Switch};

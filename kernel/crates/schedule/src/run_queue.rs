@@ -1,9 +1,9 @@
 //! Proportional sharing of one core by virtual time.
 //!
-//! The virtual time of a guest is the time that it has run, divided by its shares. The guest with the least virtual
-//! time has received the least of what it is due, and runs next. Since every nanosecond is charged, a guest that
-//! never sleeps gets exactly its share. A guest that slept is behind by all the time that it did not use. It keeps
-//! at most [`CREDIT`] of that: this lets it run at once when it wakes, and bounds for how long it can then delay
+//! The virtual time of a guest is the time that it has run, divided by its shares. The guest with the least
+//! virtual time has received the least of what it is due, and runs next. Since every nanosecond is charged, a guest that
+//! never sleeps gets its share and no more. A guest that slept is behind by all the time that it did not use. It
+//! keeps at most [`CREDIT`] of that: this lets it run at once when it wakes, and limits how long it can then delay
 //! the others.
 
 use base::Duration;
@@ -86,7 +86,7 @@ impl RunQueue {
 
     /// Changes the shares of a guest from now on.
     ///
-    /// The kernel does not call this yet. It is meant for the resource manager, which changes shares at run time.
+    /// The kernel does not call this yet. It is meant for changes of the configured shares at run time.
     pub fn set_shares(&mut self, guest: usize, shares: u32) {
         if let Some(entry) = self.guests.get_mut(guest) {
             entry.rate = rate(shares);

@@ -17,7 +17,7 @@ use crate::{boot_core, scheduler};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use config::{Bundle, System};
-use schedule::placement::{self, Wish};
+use schedule::placement::{self, PlacementRequest};
 use spin::Mutex;
 
 /// Why no guest can run. Each says what to do about it.
@@ -128,8 +128,11 @@ fn make_guests<V: VirtualCpu>(
     bundle: &Bundle<'static>,
 ) -> Result<Vec<Vm<V>>, VmError> {
     let system: &System = bundle.system();
-    let wishes: Vec<Wish> =
-        system.vms.iter().map(|vm| Wish { core: vm.cpu.map(usize::from), shares: vm.shares }).collect();
+    let wishes: Vec<PlacementRequest> = system
+        .vms
+        .iter()
+        .map(|vm| PlacementRequest { core: vm.cpu.map(usize::from), shares: vm.shares })
+        .collect();
     placement::place(&wishes, cores::count(), |number, place| {
         let config = &system.vms[number];
         if let Some(missing) = place.missing {

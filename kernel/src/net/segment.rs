@@ -14,7 +14,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Instant, Port};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use path::{Counters, MAX_PORTS, Path, PathError, PortConfig, PortId};
+use path::{MAX_PORTS, PathError, PortConfig, PortCounters, PortId, Switch};
 use spin::Mutex;
 
 /// Steps of a switch in one go.
@@ -46,7 +46,7 @@ pub struct Traffic {
     pub uplink: Option<Uplink>,
     /// Whether the vNICs have been told that they have a link; they begin with one.
     link: bool,
-    path: Box<Path>,
+    switch: Box<Switch>,
     next_poll: Instant,
 }
 
@@ -56,7 +56,7 @@ impl LanSegment {
         let guests = members.iter().map(|member| PortConfig::guest(member.mac));
         let ports: Vec<PortConfig> =
             uplink.as_ref().map(|_| PortConfig::uplink()).into_iter().chain(guests).collect();
-        let path = Box::new(Path::new(&ports, cpu::rdtsc())?);
+        let switch = Box::new(Switch::new(&ports, cpu::rdtsc())?);
         Ok(Self {
             name: uplink.as_ref().map_or("local", |uplink| &uplink.name).into(),
             members,
@@ -64,7 +64,7 @@ impl LanSegment {
             kicked: AtomicBool::new(true),
             interrupted: AtomicBool::new(false),
             deadline: AtomicU64::new(NEVER),
-            traffic: Mutex::new(Traffic { uplink, link: true, path, next_poll: Instant::ZERO }),
+            traffic: Mutex::new(Traffic { uplink, link: true, switch, next_poll: Instant::ZERO }),
         })
     }
 
@@ -154,7 +154,7 @@ impl LanSegment {
         for guest in &mut guests {
             let _ = ports.push(guest);
         }
-        let more = (0..STEPS).all(|_| !traffic.path.step(&mut ports, now).is_idle());
+        let more = (0..STEPS).all(|_| !traffic.switch.step(&mut ports, now).is_idle());
         drop(ports);
         for guest in guests.iter().filter(|guest| guest.touched && !directory::is_here(guest.slot.guest)) {
             directory::attract(guest.slot.guest);
@@ -197,13 +197,13 @@ impl LanSegment {
 
 impl Traffic {
     /// The counts of a port.
-    pub fn counters(&self, port: usize) -> Option<&Counters> {
-        self.path.counters(PortId::new(port)?)
+    pub fn counters(&self, port: usize) -> Option<&PortCounters> {
+        self.switch.counters(PortId::new(port)?)
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let poll = self.uplink.as_ref().map(|_| self.next_poll);
         let unmask = self.uplink.as_ref().and_then(Uplink::unmask_due);
-        self.path.next_deadline().into_iter().chain(poll).chain(unmask).min()
+        self.switch.next_deadline().into_iter().chain(poll).chain(unmask).min()
     }
 }

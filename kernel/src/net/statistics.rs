@@ -2,7 +2,7 @@
 
 use crate::meeting::vnic_slot::VnicSlot;
 use crate::net::Network;
-use path::Counters;
+use path::PortCounters;
 use shell::NicRow;
 
 impl Network {
@@ -37,7 +37,7 @@ impl Network {
     }
 
     /// What the switch has counted at the port of a vNIC.
-    pub fn with_port_counters(&self, vnic: &VnicSlot, look: impl FnOnce(&Counters)) {
+    pub fn with_port_counters(&self, vnic: &VnicSlot, look: impl FnOnce(&PortCounters)) {
         let Some(segment) = self.segments.get(vnic.segment()) else { return };
         segment.with_traffic(|traffic| {
             let member = segment.members.iter().position(|member| member.mac == vnic.mac);
@@ -56,6 +56,6 @@ impl Network {
     }
 }
 
-fn dropped(counters: &Counters) -> u64 {
+fn dropped(counters: &PortCounters) -> u64 {
     counters.dropped_on_arrival() + counters.dropped_on_departure()
 }

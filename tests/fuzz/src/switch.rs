@@ -2,7 +2,7 @@
 
 use crate::Input;
 use base::{Instant, MacAddress, Port};
-use path::{Attachment, Path, PortConfig, PortId};
+use path::{Attachment, PortConfig, PortId, Switch};
 use testkit::QueuePort;
 
 /// A port count, then frames, steps, and changes of room and link.
@@ -17,7 +17,7 @@ pub fn target(data: &[u8]) {
     let configs: Vec<_> = (0..count)
         .map(|n| if n < uplinks { PortConfig::uplink() } else { PortConfig::guest(mac(n as u8)) })
         .collect();
-    let mut path = Path::new(&configs, input.u64()).expect("the ports are valid");
+    let mut path = Switch::new(&configs, input.u64()).expect("the ports are valid");
     let mut ports: Vec<_> = (0..count).map(|_| QueuePort::new()).collect();
     let mut now = Instant::ZERO;
     let mut arrived = 0;
@@ -45,12 +45,12 @@ pub fn target(data: &[u8]) {
     check(&path, &ports, &configs, arrived);
 }
 
-fn step(path: &mut Path, ports: &mut [QueuePort], now: Instant) {
+fn step(path: &mut Switch, ports: &mut [QueuePort], now: Instant) {
     let mut list: Vec<&mut dyn Port> = ports.iter_mut().map(|port| port as &mut dyn Port).collect();
     path.step(&mut list, now);
 }
 
-fn check(path: &Path, ports: &[QueuePort], configs: &[PortConfig], arrived: usize) {
+fn check(path: &Switch, ports: &[QueuePort], configs: &[PortConfig], arrived: usize) {
     let ids = || (0..ports.len()).filter_map(PortId::new);
     assert!(ports.iter().all(|port| port.incoming.is_empty()));
     assert!(ids().all(|id| path.pending(id) == 0));

@@ -1,18 +1,35 @@
-//! A bounded run of frames that travel together.
+//! A batch of frames, the unit in which ports hand frames over.
 
 use alloc::boxed::Box;
 use alloc::vec;
 use core::ops::Range;
 
-/// Most frames a batch holds.
+/// Maximum number of frames in a batch.
 pub const MAX_FRAMES: usize = 64;
 
-/// Frames in order of arrival, stored back to back in memory that is allocated once.
+/// At most [`MAX_FRAMES`] frames in order of arrival, stored back to back in memory that is allocated once.
 ///
-/// A frame is an Ethernet frame from destination address to the end of its payload, without frame check
-/// sequence.
+/// A frame is an Ethernet frame from its destination address to the end of its payload, without the frame
+/// check sequence.
+///
+/// ```
+/// use base::Batch;
+///
+/// let mut batch = Batch::with_capacity(128);
+/// assert!(batch.push(&[0xff; 60]));
+/// // A device model writes the frame in place.
+/// assert!(batch.push_with(64, |bytes| {
+///     bytes.fill(0);
+///     true
+/// }));
+/// assert!(!batch.push(&[0xff; 60]), "124 of 128 bytes are used");
+///
+/// let lengths: Vec<usize> = batch.iter().map(|frame| frame.len()).collect();
+/// assert_eq!(lengths, [60, 64]);
+/// ```
 pub struct Batch {
     bytes: Box<[u8]>,
+    /// Where each frame ends in `bytes`; the next one begins there.
     ends: heapless::Vec<usize, MAX_FRAMES>,
 }
 
@@ -23,13 +40,13 @@ impl Batch {
         Self { bytes: vec![0; capacity].into_boxed_slice(), ends: heapless::Vec::new() }
     }
 
-    /// Number of frames held.
+    /// Number of frames.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// True when no frame is held.
+    /// True when the batch has no frame.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
@@ -41,8 +58,8 @@ impl Batch {
         !self.ends.is_full() && length <= self.bytes.len() - self.used()
     }
 
-    /// Appends a frame of `length` bytes that `fill` writes in place; returns false, without calling
-    /// `fill`, when it does not fit, and false when `fill` gives the frame up.
+    /// Appends a frame of `length` bytes, which `fill` writes in place. Returns false, and appends nothing,
+    /// when the frame does not fit (`fill` is not called then) or when `fill` returns false.
     pub fn push_with(&mut self, length: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> bool {
         if !self.fits(length) {
             return false;
@@ -70,15 +87,17 @@ impl Batch {
         (0..self.len()).filter_map(|index| self.get(index))
     }
 
-    /// Forgets all frames.
+    /// Removes all frames.
     pub fn clear(&mut self) {
         self.ends.clear();
     }
 
+    /// Bytes occupied by frames.
     fn used(&self) -> usize {
         self.ends.last().copied().unwrap_or(0)
     }
 
+    /// Where the frame at `index` is in `bytes`.
     fn range(&self, index: usize) -> Option<Range<usize>> {
         let end = *self.ends.get(index)?;
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
@@ -92,14 +111,14 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn frames_come_back_in_order_and_whole() {
+    fn frames_are_returned_in_order_and_unchanged() {
         let mut batch = Batch::with_capacity(16);
         assert!(batch.push(b"abc") && batch.push(b"") && batch.push(b"defg"));
         assert_eq!(batch.iter().collect::<Vec<_>>(), [&b"abc"[..], b"", b"defg"]);
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_and_changes_nothing() {
+    fn a_refused_frame_leaves_the_batch_unchanged() {
         let mut batch = Batch::with_capacity(4);
         assert!(batch.push(b"abc"));
         assert!(!batch.push(b"de"));
@@ -109,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn at_most_max_frames_are_held() {
+    fn a_batch_accepts_at_most_max_frames() {
         let mut batch = Batch::with_capacity(1024);
         assert_eq!((0..100).filter(|_| batch.push(b"x")).count(), MAX_FRAMES);
     }

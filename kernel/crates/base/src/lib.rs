@@ -1,7 +1,12 @@
-//! Vocabulary that every other crate shares: addresses, MAC addresses, time, guest memory, the effects
-//! a device model reports, and the port between frame sources and sinks.
+//! The types that all crates of Weir share.
 //!
-//! Nothing here touches hardware and nothing allocates after construction.
+//! * [`GuestPhysical`], [`HostPhysical`]: addresses of the two physical address spaces.
+//! * [`GuestMemory`]: access to a guest's memory, by copy.
+//! * [`Instant`], [`Duration`]: time, which every model receives as a parameter.
+//! * [`Width`], [`Effects`]: how wide an access to a device model is, and what it asks the caller to do next.
+//! * [`MacAddress`], [`Batch`], [`Port`]: Ethernet frames and the interface through which they travel.
+//!
+//! Nothing here touches hardware, and nothing allocates after construction.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -4,26 +4,39 @@ use core::fmt;
 use core::str::FromStr;
 
 /// A 48-bit Ethernet address, in transmission order [IEEE 802.3-2018 3.2.3].
+///
+/// ```
+/// use base::MacAddress;
+///
+/// let mac: MacAddress = "52:54:00:12:34:56".parse()?;
+/// assert!(!mac.is_multicast());
+/// assert_eq!(mac.to_string(), "52:54:00:12:34:56");
+///
+/// let frame = [&[0xff; 6][..], &mac.0, &[0x08, 0x06]].concat();
+/// assert_eq!(MacAddress::destination_of(&frame), Some(MacAddress::BROADCAST));
+/// assert_eq!(MacAddress::source_of(&frame), Some(mac));
+/// # Ok::<(), base::mac::InvalidMacAddress>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MacAddress(pub [u8; 6]);
 
 impl MacAddress {
-    /// The address every station accepts.
+    /// The broadcast address, which every station accepts.
     pub const BROADCAST: Self = Self([0xff; 6]);
 
-    /// True for group addresses, broadcast included: the I/G bit is set.
+    /// True for group addresses, including broadcast: the I/G bit is set.
     #[must_use]
     pub fn is_multicast(self) -> bool {
         self.0[0] & 1 == 1
     }
 
-    /// The destination of an Ethernet frame, or `None` when the frame is too short to have one.
+    /// The destination address of an Ethernet frame, or `None` when the frame is too short to have one.
     #[must_use]
     pub fn destination_of(frame: &[u8]) -> Option<Self> {
         frame.get(0..6)?.try_into().ok().map(Self)
     }
 
-    /// The source of an Ethernet frame, or `None` when the frame is too short to have one.
+    /// The source address of an Ethernet frame, or `None` when the frame is too short to have one.
     #[must_use]
     pub fn source_of(frame: &[u8]) -> Option<Self> {
         frame.get(6..12)?.try_into().ok().map(Self)

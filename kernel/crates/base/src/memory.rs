@@ -1,4 +1,4 @@
-//! Guest memory, reached by copy only: a guest or a device may change it at any moment, so no Rust
+//! Guest memory, which is accessed by copy only: a guest or a device may change it at any moment, so no Rust
 //! reference into it ever exists.
 
 use crate::GuestPhysical;
@@ -6,7 +6,7 @@ use crate::GuestPhysical;
 /// Why guest memory could not be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MemoryError {
-    /// Some of the range is not memory of this guest; nothing was copied.
+    /// At least part of the range is not memory of this guest. Nothing was copied.
     #[error("{length} bytes at guest address {at} are not memory of this guest")]
     Outside {
         /// Where the range begins.
@@ -20,18 +20,29 @@ pub enum MemoryError {
 ///
 /// Implementations check the whole range before they copy the first byte. A naturally aligned copy of
 /// 1, 2, 4 or 8 bytes is a single access, and copies become visible to other processors and to devices in
-/// the order they are made: descriptor write-back relies on both.
+/// program order: descriptor write-back relies on both.
+///
+/// ```
+/// use base::{GuestMemory, GuestPhysical, MemoryError};
+///
+/// /// The length field of a legacy transmit descriptor [8254x 3.3.3].
+/// fn length(memory: &impl GuestMemory, descriptor: GuestPhysical) -> Result<u16, MemoryError> {
+///     let mut bytes = [0; 16];
+///     memory.read(descriptor, &mut bytes)?;
+///     Ok(u16::from_le_bytes([bytes[8], bytes[9]]))
+/// }
+/// ```
 pub trait GuestMemory {
-    /// Copies out of guest memory.
+    /// Fills `into` from guest memory, beginning at `at`.
     ///
     /// # Errors
-    /// [`MemoryError::Outside`] when some of the range is not memory of this guest.
+    /// [`MemoryError::Outside`] when part of the range is not memory of this guest.
     fn read(&self, at: GuestPhysical, into: &mut [u8]) -> Result<(), MemoryError>;
 
-    /// Copies into guest memory.
+    /// Copies `from` to guest memory, beginning at `at`.
     ///
     /// # Errors
-    /// [`MemoryError::Outside`] when some of the range is not memory of this guest.
+    /// [`MemoryError::Outside`] when part of the range is not memory of this guest.
     fn write(&self, at: GuestPhysical, from: &[u8]) -> Result<(), MemoryError>;
 }
 

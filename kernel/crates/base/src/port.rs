@@ -1,28 +1,67 @@
-//! The one shape of everything that frames enter or leave by: vNIC, physical NIC, tap, fault injector.
+//! The interface of everything that sends and receives frames: vNIC, physical NIC, capture tap, fault injector.
 
 use crate::{Batch, Instant};
 
-/// What a port can carry.
+/// What a port can carry at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Longest frame the port accepts, in bytes, without frame check sequence.
+    /// Longest frame that the port accepts, in bytes, without the frame check sequence.
     pub max_frame: usize,
-    /// False while the port has no carrier: frames sent to it would be lost on the wire.
+    /// False while the port has no carrier: frames sent to it would be lost.
     pub link_up: bool,
 }
 
-/// A source and sink of frames. Frames are whole Ethernet frames without frame check sequence.
+/// A source and sink of frames: whole Ethernet frames without the frame check sequence.
+///
+/// ```
+/// use base::{Batch, Capabilities, Instant, Port};
+///
+/// /// A cable whose far end is plugged into its near end.
+/// struct Loopback {
+///     frames: Vec<Vec<u8>>,
+///     dropped: usize,
+/// }
+///
+/// impl Port for Loopback {
+///     fn capabilities(&self) -> Capabilities {
+///         Capabilities { max_frame: 1514, link_up: true }
+///     }
+///
+///     fn send(&mut self, frames: &[&[u8]], _now: Instant) -> usize {
+///         for frame in frames {
+///             if frame.len() <= self.capabilities().max_frame {
+///                 self.frames.push(frame.to_vec());
+///             } else {
+///                 self.dropped += 1;
+///             }
+///         }
+///         frames.len()
+///     }
+///
+///     fn poll(&mut self, into: &mut Batch, budget: usize, _now: Instant) -> usize {
+///         let fitting = self.frames.iter().take(budget).take_while(|frame| into.push(frame)).count();
+///         self.frames.drain(..fitting).count()
+///     }
+/// }
+///
+/// let mut port = Loopback { frames: Vec::new(), dropped: 0 };
+/// assert_eq!(port.send(&[&[1; 60], &[2; 9000], &[3; 60]], Instant::ZERO), 3);
+/// let mut batch = Batch::with_capacity(4096);
+/// assert_eq!(port.poll(&mut batch, 64, Instant::ZERO), 2);
+/// assert_eq!(port.dropped, 1);
+/// assert_eq!(batch.get(1), Some(&[3; 60][..]));
+/// ```
 pub trait Port {
-    /// What the port can carry now.
+    /// What the port can carry at the moment.
     fn capabilities(&self) -> Capabilities;
 
-    /// Offers `frames` in order and returns how many were accepted, always a prefix.
+    /// Offers `frames` in order and returns how many of them, from the first on, were accepted.
     ///
-    /// The rest stays with the caller: that is back-pressure. A frame the port can never carry (too
-    /// long, too short) is accepted and counted as dropped by the port, so that it cannot block the rest.
+    /// The caller keeps the rest: that is back-pressure. The port accepts a frame that it can never carry (too
+    /// long, too short) and counts it as dropped, so that it does not block the frames behind it.
     fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize;
 
-    /// Appends at most `budget` waiting frames to `into` and returns how many, stopping early when `into`
-    /// has no room for the next one.
+    /// Appends at most `budget` waiting frames to `into` and returns how many it appended. Stops early when
+    /// `into` has no room for the next frame.
     fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize;
 }

@@ -1,18 +1,29 @@
-//! Time as every model sees it: handed in, never read.
+//! Time. Models receive the current time as a parameter and never read a clock.
 
 use core::fmt;
 use core::ops::{Add, Sub};
 
-/// Nanoseconds between two instants.
+/// A span of time, with a resolution of one nanosecond.
 pub use core::time::Duration;
 
-/// Nanoseconds since Weir calibrated its clock. Only `kernel/src` makes these from a real clock; tests
-/// make them up.
+/// A point in time, in nanoseconds since Weir calibrated its clock. Only `kernel/src` reads a real clock; tests
+/// choose the time themselves.
+///
+/// ```
+/// use base::{Duration, Instant};
+///
+/// let sent = Instant(1_500_000_000);
+/// let deadline = sent + Duration::from_millis(20);
+/// assert!(deadline > sent);
+/// assert_eq!(deadline - sent, Duration::from_millis(20));
+/// assert_eq!(sent - deadline, Duration::ZERO, "differences saturate");
+/// assert_eq!(deadline.to_string(), "1.520000");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(pub u64);
 
 impl Instant {
-    /// The instant the clock started.
+    /// The moment at which the clock started.
     pub const ZERO: Self = Self(0);
 
     /// Nanoseconds since the clock started.
@@ -21,7 +32,7 @@ impl Instant {
         self.0
     }
 
-    /// Time since `earlier`; zero when `earlier` is later.
+    /// The time since `earlier`; zero when `earlier` is in fact later.
     #[must_use]
     pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -31,7 +42,7 @@ impl Instant {
 impl Add<Duration> for Instant {
     type Output = Self;
 
-    /// Saturates at the end of time, 584 years on.
+    /// Saturates after 584 years, at the largest value.
     fn add(self, by: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
     }
@@ -40,6 +51,7 @@ impl Add<Duration> for Instant {
 impl Sub for Instant {
     type Output = Duration;
 
+    /// As [`Instant::saturating_since`].
     fn sub(self, earlier: Self) -> Duration {
         self.saturating_since(earlier)
     }
@@ -52,7 +64,7 @@ impl fmt::Debug for Instant {
 }
 
 impl fmt::Display for Instant {
-    /// Seconds with microseconds, as log lines show it.
+    /// Seconds with six decimals, as in the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:06}", self.0 / 1_000_000_000, self.0 % 1_000_000_000 / 1000)
     }

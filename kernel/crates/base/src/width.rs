@@ -1,6 +1,15 @@
-//! Width of a bus access.
+//! The width of one access to memory, an I/O port or a device register.
 
-/// How many bytes one access on a bus moves.
+/// The width of one access.
+///
+/// ```
+/// use base::Width;
+///
+/// assert_eq!(Width::from_bytes(2), Some(Width::Word));
+/// assert_eq!(Width::Word.bytes(), 2);
+/// assert_eq!(Width::Word.mask(), 0xffff);
+/// assert_eq!(Width::from_bytes(3), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Width {
     /// 8 bits.
@@ -25,13 +34,13 @@ impl Width {
         }
     }
 
-    /// A mask of the bits an access of this width moves.
+    /// The low bits of a 64-bit value that an access of this width transfers.
     #[must_use]
     pub fn mask(self) -> u64 {
         u64::MAX >> (64 - 8 * self.bytes())
     }
 
-    /// The width that moves `bytes` bytes.
+    /// The width of an access of `bytes` bytes, or `None` when there is no such access.
     #[must_use]
     pub fn from_bytes(bytes: usize) -> Option<Self> {
         match bytes {

@@ -1,69 +1,88 @@
-//! What a trapped instruction does to memory, and completing it.
+//! What a trapped instruction reads and writes, and how it completes.
 
 use crate::alu::{Binary, Bit, DF, RF, Unary};
-use crate::register::Part;
+use crate::register::RegisterPart;
 use crate::{CpuMode, Gpr, RegisterFile};
 use base::Width;
 
-/// What one instruction, or one step of a repeated one, does to memory.
+/// The memory access of one instruction, or of one iteration of a repeated one.
 ///
-/// The caller translates [`Access::source`] and [`Access::destination`] with the guest's paging, so that
-/// nothing can fail later; reads the source, be it memory or a device; calls [`Access::complete`]; and
-/// writes what that returns to the destination. Where both are given and are equal (`or [x], 1`) they are
-/// the faulting access; where they differ (MOVS) at least one of them is.
+/// The caller first translates [`source`](Self::source) and [`destination`](Self::destination) with the guest's
+/// paging, so that no later step can fail. It then reads the source, which may be memory or a device, calls
+/// [`complete`](Self::complete), and writes the value that this returns to the destination. If both addresses
+/// are given and equal (`or [x], 1`), they are the address that trapped. If they differ (MOVS), at least one of
+/// them is.
+///
+/// ```
+/// use mmio::{CpuMode, Gpr, RegisterFile, decode};
+/// use testkit::Registers;
+///
+/// let mut registers = Registers::numbered();
+/// registers.set(Gpr::Rbx, 0xfebc_0000);
+/// // or dword [rbx], 1: reads a register of the device and writes it back.
+/// let access = decode(&[0x83, 0x0b, 0x01], CpuMode::Bits64, &registers)?;
+/// assert_eq!(access.source(), Some(0xfebc_0000));
+/// assert_eq!(access.destination(), Some(0xfebc_0000));
+///
+/// let before = registers.rip();
+/// let read = 0x80; // from the device
+/// assert_eq!(access.complete(read, &mut registers), Some(0x81));
+/// assert_eq!(registers.rip(), before + 3);
+/// # Ok::<(), mmio::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access {
+pub struct TrappedAccess {
     pub(crate) mode: CpuMode,
     pub(crate) length: u8,
     pub(crate) width: Width,
     pub(crate) source: Option<u64>,
     pub(crate) destination: Option<u64>,
-    pub(crate) action: Action,
+    pub(crate) operation: DataOperation,
     pub(crate) string: Option<StringStep>,
 }
 
-/// What is done with the value read, if any, to get the value to write, if any.
+/// How the value written, if any, is computed from the value read, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Neither: a repeated instruction with a count of zero.
+pub(crate) enum DataOperation {
+    /// Nothing is read or written: a repeated instruction with a count of zero.
     Nothing,
-    /// The value read goes to a register, which may be wider.
-    Load { into: Part, signed: bool },
-    /// The value was in a register or the instruction.
+    /// The value read is loaded into a register, which may be wider.
+    Load { into: RegisterPart, signed: bool },
+    /// A value from a register or from the instruction is written.
     Store { value: u64 },
-    /// The value read is written elsewhere.
+    /// The value read is written to the destination.
     Copy,
     /// Memory is the left operand.
     Binary { operation: Binary, right: u64 },
-    /// A register is the left operand, and receives the result if `keep`.
-    RegisterBinary { operation: Binary, left: Part, keep: bool },
+    /// A register is the left operand, and receives the result if `keep` is set.
+    RegisterBinary { operation: Binary, left: RegisterPart, keep: bool },
     /// Memory is the only operand.
     Unary(Unary),
     /// One bit of memory.
     Bit { operation: Bit, mask: u64 },
     /// XCHG.
-    Exchange { with: Part },
+    Exchange { with: RegisterPart },
     /// XADD.
-    ExchangeAdd { with: Part },
+    ExchangeAdd { with: RegisterPart },
     /// CMPXCHG.
     CompareExchange { replacement: u64 },
 }
 
-/// How a string instruction moves on [SDM1 7.3.9].
+/// How a string instruction advances its registers [SDM1 7.3.9].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StringStep {
-    /// The part of RSI, RDI and RCX that counts.
+    /// The part of RSI, RDI and RCX that is used.
     pub address_width: Width,
     /// RSI points to the source.
     pub uses_rsi: bool,
     /// RDI points to the destination.
     pub uses_rdi: bool,
-    /// RCX counts.
+    /// RCX counts the iterations.
     pub repeated: bool,
 }
 
-impl Access {
-    /// How many bytes are read, written, or both.
+impl TrappedAccess {
+    /// The width of the value read, written, or both.
     #[must_use]
     pub fn width(&self) -> Width {
         self.width
@@ -75,29 +94,30 @@ impl Access {
         usize::from(self.length)
     }
 
-    /// The linear address that is read, or `None` when nothing is.
+    /// The linear address that is read, or `None` when nothing is read.
     #[must_use]
     pub fn source(&self) -> Option<u64> {
         self.source
     }
 
-    /// The linear address that is written, or `None` when nothing is.
+    /// The linear address that is written, or `None` when nothing is written.
     #[must_use]
     pub fn destination(&self) -> Option<u64> {
         self.destination
     }
 
-    /// Changes the registers, flags and instruction pointer as the instruction does, given the value `read`
-    /// from the source (ignored when there is none), and returns the value to write to the destination.
+    /// Updates registers, flags and instruction pointer as the instruction does, and returns the value to write
+    /// to the destination. `read` is the value read from the source; it is ignored when there is no source.
     ///
-    /// A repeated instruction that has not finished keeps its instruction pointer: the guest executes it
-    /// again, and takes interrupts in between. What is not in the [`RegisterFile`] stays with the caller:
-    /// the interrupt shadow of STI and MOV SS ends, and a single-step trap may be due.
+    /// A repeated instruction that is not finished leaves the instruction pointer where it is: the guest
+    /// executes the instruction again, and can take interrupts between iterations. State that is not in the
+    /// [`RegisterFile`] is left to the caller: the interrupt shadow of STI and MOV SS ends, and a single-step
+    /// trap may be due.
     pub fn complete(&self, read: u64, registers: &mut impl RegisterFile) -> Option<u64> {
         let before = registers.rflags();
         let mut flags = before;
-        let written = self.act(read & self.width.mask(), &mut flags, registers);
-        let finished = self.string.is_none_or(|string| self.step(string, before, registers));
+        let written = self.operate(read & self.width.mask(), &mut flags, registers);
+        let finished = self.string.is_none_or(|string| self.advance(string, before, registers));
         if finished {
             let next = registers.rip().wrapping_add(u64::from(self.length));
             registers.set_rip(self.mode.wrap_instruction_pointer(next));
@@ -109,38 +129,39 @@ impl Access {
         self.destination.map(|_| written & self.width.mask())
     }
 
-    fn act(&self, read: u64, flags: &mut u64, registers: &mut impl RegisterFile) -> u64 {
+    /// Performs the operation on registers and `flags` and returns the value to write.
+    fn operate(&self, read: u64, flags: &mut u64, registers: &mut impl RegisterFile) -> u64 {
         let width = self.width;
-        match self.action {
-            Action::Nothing => 0,
-            Action::Load { into, signed } => {
+        match self.operation {
+            DataOperation::Nothing => 0,
+            DataOperation::Load { into, signed } => {
                 into.write(registers, if signed { sign_extend(width, read) } else { read });
                 0
             }
-            Action::Store { value } => value,
-            Action::Copy => read,
-            Action::Binary { operation, right } => operation.apply(width, read, right, flags),
-            Action::RegisterBinary { operation, left, keep } => {
+            DataOperation::Store { value } => value,
+            DataOperation::Copy => read,
+            DataOperation::Binary { operation, right } => operation.apply(width, read, right, flags),
+            DataOperation::RegisterBinary { operation, left, keep } => {
                 let result = operation.apply(width, left.read(registers), read, flags);
                 if keep {
                     left.write(registers, result);
                 }
                 0
             }
-            Action::Unary(operation) => operation.apply(width, read, flags),
-            Action::Bit { operation, mask } => operation.apply(read, mask, flags),
-            Action::Exchange { with } => {
+            DataOperation::Unary(operation) => operation.apply(width, read, flags),
+            DataOperation::Bit { operation, mask } => operation.apply(read, mask, flags),
+            DataOperation::Exchange { with } => {
                 let value = with.read(registers);
                 with.write(registers, read);
                 value
             }
-            Action::ExchangeAdd { with } => {
+            DataOperation::ExchangeAdd { with } => {
                 let sum = Binary::Add.apply(width, read, with.read(registers), flags);
                 with.write(registers, read);
                 sum
             }
-            Action::CompareExchange { replacement } => {
-                let accumulator = Part::low(Gpr::Rax, width);
+            DataOperation::CompareExchange { replacement } => {
+                let accumulator = RegisterPart::low(Gpr::Rax, width);
                 let expected = accumulator.read(registers);
                 Binary::Sub.apply(width, expected, read, flags);
                 if read == expected {
@@ -153,31 +174,31 @@ impl Access {
         }
     }
 
-    /// Moves the registers of a string instruction on; returns whether it has finished.
-    fn step(&self, string: StringStep, flags: u64, registers: &mut impl RegisterFile) -> bool {
-        if self.action == Action::Nothing {
+    /// Advances the registers of a string instruction; returns whether the instruction is finished.
+    fn advance(&self, string: StringStep, flags: u64, registers: &mut impl RegisterFile) -> bool {
+        if self.operation == DataOperation::Nothing {
             return true;
         }
         let bytes = self.width.bytes() as u64;
         let delta = if flags & DF == 0 { bytes } else { bytes.wrapping_neg() };
-        let mut advance = |register, delta| {
-            let part = Part::low(register, string.address_width);
+        let mut add = |register, delta| {
+            let part = RegisterPart::low(register, string.address_width);
             let value = part.read(registers).wrapping_add(delta) & string.address_width.mask();
             part.write(registers, value);
             value
         };
         if string.uses_rsi {
-            advance(Gpr::Rsi, delta);
+            add(Gpr::Rsi, delta);
         }
         if string.uses_rdi {
-            advance(Gpr::Rdi, delta);
+            add(Gpr::Rdi, delta);
         }
-        !string.repeated || advance(Gpr::Rcx, u64::MAX) == 0
+        !string.repeated || add(Gpr::Rcx, u64::MAX) == 0
     }
 }
 
-/// Extends the sign of the low `width` of `value` to 64 bits.
+/// Sign-extends the low `width` of `value` to 64 bits.
 pub(crate) fn sign_extend(width: Width, value: u64) -> u64 {
-    let unused = 64 - 8 * width.bytes() as u32;
-    ((value << unused) as i64 >> unused) as u64
+    let unused = 64 - 8 * width.bytes();
+    ((value << unused).cast_signed() >> unused).cast_unsigned()
 }

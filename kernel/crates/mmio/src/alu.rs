@@ -1,8 +1,8 @@
-//! Arithmetic on operands of 8 to 64 bits, with the flags the processor would set [SDM1 3.4.3.1], and of
-//! each instruction its page in [SDM2].
+//! Arithmetic on operands of 8 to 64 bits, with the status flags that the processor would set: in general
+//! [SDM1 3.4.3.1], for each instruction as its page in [SDM2] says.
 //!
-//! Where the manual leaves AF undefined (logic), it is cleared; BT and its kin leave the undefined flags
-//! alone.
+//! AF, which the manual leaves undefined after logical instructions, is cleared there. BT, BTS, BTR and BTC do
+//! not change the flags that are undefined after them.
 
 use base::Width;
 
@@ -16,7 +16,7 @@ pub(crate) const AF: u64 = 1 << 4;
 pub(crate) const ZF: u64 = 1 << 6;
 /// Sign.
 pub(crate) const SF: u64 = 1 << 7;
-/// Direction: string instructions go down.
+/// Direction: string instructions move to lower addresses.
 pub(crate) const DF: u64 = 1 << 10;
 /// Signed overflow.
 pub(crate) const OF: u64 = 1 << 11;
@@ -46,7 +46,7 @@ pub(crate) enum Unary {
     Neg,
 }
 
-/// What becomes of a bit after it was copied to CF.
+/// What BT, BTS, BTR and BTC do to a bit after copying it to CF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bit {
     Keep,
@@ -56,7 +56,7 @@ pub(crate) enum Bit {
 }
 
 impl Binary {
-    /// The result of `left` and `right`, both at most `width` wide; changes `flags`.
+    /// Returns the result for `left` and `right`, both at most `width` wide, and updates `flags`.
     pub fn apply(self, width: Width, left: u64, right: u64, flags: &mut u64) -> u64 {
         let carry = *flags & CF;
         match self {
@@ -72,7 +72,7 @@ impl Binary {
 }
 
 impl Unary {
-    /// The result of `value`, at most `width` wide; changes `flags`.
+    /// Returns the result for `value`, which is at most `width` wide, and updates `flags`.
     pub fn apply(self, width: Width, value: u64, flags: &mut u64) -> u64 {
         let carry = *flags & CF;
         match self {
@@ -93,7 +93,7 @@ impl Unary {
 }
 
 impl Bit {
-    /// Copies the bit of `value` that `mask` has set to CF and returns `value` after the operation.
+    /// Copies the bit of `value` that is set in `mask` to CF and returns `value` after the operation.
     pub fn apply(self, value: u64, mask: u64, flags: &mut u64) -> u64 {
         *flags = *flags & !CF | if value & mask != 0 { CF } else { 0 };
         match self {
@@ -134,13 +134,14 @@ fn logic(width: Width, result: u64, flags: &mut u64) -> u64 {
     result
 }
 
-/// `carries` has a bit set where a carry came in, of which bit 4 makes AF; the top bit of `overflow` makes OF.
+/// Sets the status flags for `result`. `carries` has a bit set for each position that received a carry; its bit 4
+/// determines AF. The top bit of `overflow`, at `width`, determines OF.
 fn set_status(width: Width, result: u64, carries: u64, carry: bool, overflow: u64, flags: &mut u64) {
     let sign = (width.mask() >> 1) + 1;
     let mut status = carries & AF;
     for (flag, condition) in [
         (CF, carry),
-        (PF, (result as u8).count_ones() & 1 == 0),
+        (PF, (result & 0xff).count_ones() & 1 == 0),
         (ZF, result == 0),
         (SF, result & sign != 0),
         (OF, overflow & sign != 0),
@@ -163,8 +164,8 @@ mod tests {
         if value >> (bits - 1) & 1 == 1 { value - (1 << bits) } else { value }
     }
 
-    /// The flags of an exact result: what the operands make without a bound on width, unsigned and signed,
-    /// and of their low 4 bits.
+    /// Result and flags computed from exact results: of the operands as unsigned and as signed numbers, without
+    /// a bound on width, and of their low 4 bits.
     fn reference(width: Width, unsigned: i128, signed_result: i128, low: i128) -> (u64, u64) {
         let bits = 8 * width.bytes();
         let result = unsigned.rem_euclid(1 << bits) as u64;
@@ -257,7 +258,7 @@ mod tests {
         }
 
         #[test]
-        fn a_bit_goes_to_carry_and_nothing_else_changes(value: u64, bit in 0_u32..64, before: u64) {
+        fn a_bit_is_copied_to_carry_and_no_other_flag_changes(value: u64, bit in 0_u32..64, before: u64) {
             let mask = 1 << bit;
             let carry = value >> bit & 1;
             let cases = [

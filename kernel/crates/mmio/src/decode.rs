@@ -1,33 +1,53 @@
-//! From instruction bytes to an [`Access`].
+//! Decodes the bytes of an instruction into a [`TrappedAccess`].
 
-use crate::access::{Action, StringStep, sign_extend};
+use crate::access::{DataOperation, StringStep, sign_extend};
 use crate::alu::{Binary, Bit, Unary};
-use crate::register::Part;
-use crate::{Access, CpuMode, DecodeError, Gpr, RegisterFile, Segment};
+use crate::register::RegisterPart;
+use crate::{CpuMode, DecodeError, Gpr, RegisterFile, SegmentRegister, TrappedAccess};
 use base::Width;
 use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
-/// Builds the decoder's tables, which are allocated once: call at boot, so that [`decode`] never allocates.
+/// Builds the decoder's tables, which are allocated once. Call it at boot, so that [`decode`] never allocates.
 pub fn prepare() {
     let _ = Decoder::new(64, &[], DecoderOptions::NONE);
 }
 
 /// Decodes the instruction at the beginning of `bytes`, which was fetched from the instruction pointer of
-/// `registers` and accessed memory that trapped.
+/// `registers` and made a memory access that trapped.
 ///
-/// `bytes` may go on behind the instruction, and may be short of the 15 that an instruction can have when
-/// the next page cannot be read.
+/// `bytes` may extend beyond the instruction. It may be shorter than 15 bytes, the longest instruction, when the
+/// next page cannot be read.
 ///
 /// # Errors
-/// [`DecodeError`] when there is no such instruction, or its access cannot be emulated.
-pub fn decode(bytes: &[u8], mode: CpuMode, registers: &impl RegisterFile) -> Result<Access, DecodeError> {
+/// [`DecodeError`] when the bytes are not an instruction, or its access cannot be emulated.
+///
+/// ```
+/// use base::Width;
+/// use mmio::{CpuMode, Gpr, RegisterFile, decode};
+/// use testkit::Registers;
+///
+/// let mut registers = Registers::numbered();
+/// registers.set(Gpr::Rax, 0xfebc_0000);
+/// registers.set(Gpr::Rcx, 0x1234_5678);
+/// // mov [rax+0x3818], ecx: writes register 0x3818 of a device.
+/// let access = decode(&[0x89, 0x88, 0x18, 0x38, 0, 0], CpuMode::Bits64, &registers)?;
+/// assert_eq!((access.width(), access.source()), (Width::Dword, None));
+/// assert_eq!(access.destination(), Some(0xfebc_3818));
+/// assert_eq!(access.complete(0, &mut registers), Some(0x1234_5678));
+/// # Ok::<(), mmio::DecodeError>(())
+/// ```
+pub fn decode(
+    bytes: &[u8],
+    mode: CpuMode,
+    registers: &impl RegisterFile,
+) -> Result<TrappedAccess, DecodeError> {
     let instruction = instruction(bytes, mode, registers.rip())?;
-    let context = Context { instruction: &instruction, mode, registers };
-    context.string().or_else(|| context.access()).ok_or(DecodeError::Unsupported(instruction.mnemonic()))
+    let decoded = DecodedInstruction { instruction: &instruction, mode, registers };
+    decoded.string().or_else(|| decoded.access()).ok_or(DecodeError::Unsupported(instruction.mnemonic()))
 }
 
-/// The instruction at the beginning of `bytes`, which stands at `rip`. AMD's encodings are taken where the
-/// vendors differ: LOCK MOV CR0 is CR8 there, and invalid, which the processor has seen before, on Intel's.
+/// The instruction at the beginning of `bytes`, located at `rip`. Where the vendors differ, AMD's encodings are
+/// used: LOCK MOV CR0 accesses CR8 there. On Intel processors it is invalid and faults before it can exit.
 pub(crate) fn instruction(bytes: &[u8], mode: CpuMode, rip: u64) -> Result<Instruction, DecodeError> {
     let mut decoder = Decoder::try_with_ip(mode.bits(), bytes, rip, DecoderOptions::AMD)
         .map_err(|_| DecodeError::Invalid)?;
@@ -39,14 +59,14 @@ pub(crate) fn instruction(bytes: &[u8], mode: CpuMode, rip: u64) -> Result<Instr
     }
 }
 
-/// The linear address of a string operand.
+/// The linear address of memory operand `operand` of a string instruction.
 pub(crate) fn string_linear(
     instruction: &Instruction,
     operand: u32,
     mode: CpuMode,
     registers: &impl RegisterFile,
 ) -> u64 {
-    Context { instruction, mode, registers }.linear(operand, 0)
+    DecodedInstruction { instruction, mode, registers }.linear(operand, 0)
 }
 
 /// The operands of an instruction with one explicit memory operand.
@@ -54,61 +74,65 @@ enum Operands {
     /// `neg [x]`
     Memory,
     /// `mov [x], ecx`
-    MemoryRegister(Part),
-    /// `mov [x], 5`, sign-extended as the encoding says.
+    MemoryRegister(RegisterPart),
+    /// `mov [x], 5`: the value is sign-extended as the encoding requires.
     MemoryImmediate(u64),
     /// `mov ecx, [x]`
-    RegisterMemory(Part),
+    RegisterMemory(RegisterPart),
 }
 
-/// Which ways data flows between the instruction and its memory operand.
-enum Flow {
-    In,
-    Out,
-    Both,
+/// Whether the instruction reads its memory operand, writes it, or both.
+enum OperandUse {
+    Read,
+    Write,
+    ReadWrite,
 }
 
-struct Context<'a, R> {
+/// An instruction with the processor state that its operands depend on.
+struct DecodedInstruction<'a, R> {
     instruction: &'a Instruction,
     mode: CpuMode,
     registers: &'a R,
 }
 
-impl<R: RegisterFile> Context<'_, R> {
+impl<R: RegisterFile> DecodedInstruction<'_, R> {
     /// The access of an instruction with one explicit memory operand.
-    fn access(&self) -> Option<Access> {
+    fn access(&self) -> Option<TrappedAccess> {
         let width = Width::from_bytes(self.instruction.memory_size().size())?;
         let operands = self.operands()?;
-        let (action, flow) = self.bit(&operands, width).or_else(|| self.action(&operands, width))?;
+        let (operation, operand_use) =
+            self.bit(&operands, width).or_else(|| self.operation(&operands, width))?;
         let operand = u32::from(matches!(operands, Operands::RegisterMemory(_)));
         let linear = self.linear(operand, self.bit_string_offset(&operands, width));
-        Some(Access {
+        Some(TrappedAccess {
             mode: self.mode,
-            length: self.length(),
+            length: length(self.instruction),
             width,
-            source: matches!(flow, Flow::In | Flow::Both).then_some(linear),
-            destination: matches!(flow, Flow::Out | Flow::Both).then_some(linear),
-            action,
+            source: matches!(operand_use, OperandUse::Read | OperandUse::ReadWrite).then_some(linear),
+            destination: matches!(operand_use, OperandUse::Write | OperandUse::ReadWrite).then_some(linear),
+            operation,
             string: None,
         })
     }
 
+    /// The kinds of the operands, or `None` when they are not of a supported kind.
     fn operands(&self) -> Option<Operands> {
         let instruction = self.instruction;
         match (instruction.op_count(), instruction.op0_kind(), instruction.op1_kind()) {
             (1, OpKind::Memory, _) => Some(Operands::Memory),
             (2, OpKind::Memory, OpKind::Register) => {
-                Part::of(instruction.op1_register()).map(Operands::MemoryRegister)
+                RegisterPart::of(instruction.op1_register()).map(Operands::MemoryRegister)
             }
             (2, OpKind::Register, OpKind::Memory) => {
-                Part::of(instruction.op0_register()).map(Operands::RegisterMemory)
+                RegisterPart::of(instruction.op0_register()).map(Operands::RegisterMemory)
             }
             (2, OpKind::Memory, _) => instruction.try_immediate(1).ok().map(Operands::MemoryImmediate),
             _ => None,
         }
     }
 
-    fn action(&self, operands: &Operands, width: Width) -> Option<(Action, Flow)> {
+    /// What the instruction does to its memory operand, or `None` when that is not emulated.
+    fn operation(&self, operands: &Operands, width: Width) -> Option<(DataOperation, OperandUse)> {
         let right = match *operands {
             Operands::MemoryRegister(part) => Some(part.read(self.registers)),
             Operands::MemoryImmediate(value) => Some(value & width.mask()),
@@ -118,42 +142,46 @@ impl<R: RegisterFile> Context<'_, R> {
         if let Some((operation, keep)) = binary(mnemonic) {
             return match (operands, right) {
                 (Operands::RegisterMemory(left), _) => {
-                    Some((Action::RegisterBinary { operation, left: *left, keep }, Flow::In))
+                    Some((DataOperation::RegisterBinary { operation, left: *left, keep }, OperandUse::Read))
                 }
                 (_, Some(right)) => {
-                    let flow = if keep { Flow::Both } else { Flow::In };
-                    Some((Action::Binary { operation, right }, flow))
+                    let operand_use = if keep { OperandUse::ReadWrite } else { OperandUse::Read };
+                    Some((DataOperation::Binary { operation, right }, operand_use))
                 }
                 _ => None,
             };
         }
         match (mnemonic, operands) {
             (Mnemonic::Mov | Mnemonic::Movzx, Operands::RegisterMemory(into)) => {
-                Some((Action::Load { into: *into, signed: false }, Flow::In))
+                Some((DataOperation::Load { into: *into, signed: false }, OperandUse::Read))
             }
             (Mnemonic::Movsx | Mnemonic::Movsxd, Operands::RegisterMemory(into)) => {
-                Some((Action::Load { into: *into, signed: true }, Flow::In))
+                Some((DataOperation::Load { into: *into, signed: true }, OperandUse::Read))
             }
-            (Mnemonic::Mov, _) => Some((Action::Store { value: right? }, Flow::Out)),
+            (Mnemonic::Mov, _) => Some((DataOperation::Store { value: right? }, OperandUse::Write)),
             (Mnemonic::Xchg, Operands::MemoryRegister(with)) => {
-                Some((Action::Exchange { with: *with }, Flow::Both))
+                Some((DataOperation::Exchange { with: *with }, OperandUse::ReadWrite))
             }
             (Mnemonic::Xadd, Operands::MemoryRegister(with)) => {
-                Some((Action::ExchangeAdd { with: *with }, Flow::Both))
+                Some((DataOperation::ExchangeAdd { with: *with }, OperandUse::ReadWrite))
             }
-            (Mnemonic::Cmpxchg, _) => Some((Action::CompareExchange { replacement: right? }, Flow::Both)),
-            (_, Operands::Memory) => unary(mnemonic).map(|unary| (Action::Unary(unary), Flow::Both)),
+            (Mnemonic::Cmpxchg, _) => {
+                Some((DataOperation::CompareExchange { replacement: right? }, OperandUse::ReadWrite))
+            }
+            (_, Operands::Memory) => {
+                unary(mnemonic).map(|unary| (DataOperation::Unary(unary), OperandUse::ReadWrite))
+            }
             _ => None,
         }
     }
 
-    /// BT, BTS, BTR and BTC.
-    fn bit(&self, operands: &Operands, width: Width) -> Option<(Action, Flow)> {
-        let (operation, flow) = match self.instruction.mnemonic() {
-            Mnemonic::Bt => (Bit::Keep, Flow::In),
-            Mnemonic::Bts => (Bit::Set, Flow::Both),
-            Mnemonic::Btr => (Bit::Reset, Flow::Both),
-            Mnemonic::Btc => (Bit::Complement, Flow::Both),
+    /// The operation of BT, BTS, BTR and BTC; `None` for other instructions.
+    fn bit(&self, operands: &Operands, width: Width) -> Option<(DataOperation, OperandUse)> {
+        let (operation, operand_use) = match self.instruction.mnemonic() {
+            Mnemonic::Bt => (Bit::Keep, OperandUse::Read),
+            Mnemonic::Bts => (Bit::Set, OperandUse::ReadWrite),
+            Mnemonic::Btr => (Bit::Reset, OperandUse::ReadWrite),
+            Mnemonic::Btc => (Bit::Complement, OperandUse::ReadWrite),
             _ => return None,
         };
         let offset = match *operands {
@@ -161,54 +189,58 @@ impl<R: RegisterFile> Context<'_, R> {
             Operands::MemoryImmediate(value) => value,
             Operands::Memory | Operands::RegisterMemory(_) => return None,
         };
-        Some((Action::Bit { operation, mask: 1 << (offset % (8 * width.bytes() as u64)) }, flow))
+        Some((
+            DataOperation::Bit { operation, mask: 1 << (offset % (8 * width.bytes() as u64)) },
+            operand_use,
+        ))
     }
 
-    /// A bit offset in a register is signed and reaches beyond the operand: how many bytes beyond, in whole
-    /// operands [SDM2A 3.1.1.9 "Bit(BitBase, BitOffset)"]. Zero for all other instructions.
+    /// Distance in bytes from the encoded address to the operand that holds the bit. A bit offset in a register
+    /// is signed and can select a bit outside of the operand; the distance is then a multiple of the operand's
+    /// size [SDM2A 3.1.1.9 "Bit(BitBase, BitOffset)"]. Zero for all other instructions.
     fn bit_string_offset(&self, operands: &Operands, width: Width) -> u64 {
         match (self.instruction.mnemonic(), operands) {
             (
                 Mnemonic::Bt | Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc,
                 Operands::MemoryRegister(part),
             ) => {
-                let offset = sign_extend(width, part.read(self.registers)) as i64;
-                let bytes = width.bytes() as i64;
-                (offset.div_euclid(8 * bytes) * bytes) as u64
+                let offset = sign_extend(width, part.read(self.registers)).cast_signed();
+                let bytes = (width.bytes() as u64).cast_signed();
+                (offset.div_euclid(8 * bytes) * bytes).cast_unsigned()
             }
             _ => 0,
         }
     }
 
-    /// MOVS, STOS and LODS.
-    fn string(&self) -> Option<Access> {
+    /// The access of MOVS, STOS and LODS; `None` for other instructions.
+    fn string(&self) -> Option<TrappedAccess> {
         let instruction = self.instruction;
         let stores = address_width(instruction.op0_kind());
         let loads = address_width(instruction.op1_kind());
         let address_width = stores.or(loads)?;
         let width = Width::from_bytes(instruction.memory_size().size())?;
-        let mut action = match instruction.mnemonic() {
-            Mnemonic::Movsb | Mnemonic::Movsw | Mnemonic::Movsd | Mnemonic::Movsq => Action::Copy,
+        let mut operation = match instruction.mnemonic() {
+            Mnemonic::Movsb | Mnemonic::Movsw | Mnemonic::Movsd | Mnemonic::Movsq => DataOperation::Copy,
             Mnemonic::Stosb | Mnemonic::Stosw | Mnemonic::Stosd | Mnemonic::Stosq => {
-                Action::Store { value: Part::low(Gpr::Rax, width).read(self.registers) }
+                DataOperation::Store { value: RegisterPart::low(Gpr::Rax, width).read(self.registers) }
             }
             Mnemonic::Lodsb | Mnemonic::Lodsw | Mnemonic::Lodsd | Mnemonic::Lodsq => {
-                Action::Load { into: Part::low(Gpr::Rax, width), signed: false }
+                DataOperation::Load { into: RegisterPart::low(Gpr::Rax, width), signed: false }
             }
             _ => return None,
         };
         let repeated = instruction.has_rep_prefix() || instruction.has_repne_prefix();
-        if repeated && Part::low(Gpr::Rcx, address_width).read(self.registers) == 0 {
-            action = Action::Nothing;
+        if repeated && RegisterPart::low(Gpr::Rcx, address_width).read(self.registers) == 0 {
+            operation = DataOperation::Nothing;
         }
-        let acts = action != Action::Nothing;
-        Some(Access {
+        let acts = operation != DataOperation::Nothing;
+        Some(TrappedAccess {
             mode: self.mode,
-            length: self.length(),
+            length: length(self.instruction),
             width,
             source: loads.filter(|_| acts).map(|_| self.linear(1, 0)),
             destination: stores.filter(|_| acts).map(|_| self.linear(0, 0)),
-            action,
+            operation,
             string: Some(StringStep {
                 address_width,
                 uses_rsi: loads.is_some(),
@@ -218,17 +250,17 @@ impl<R: RegisterFile> Context<'_, R> {
         })
     }
 
-    /// The linear address of memory operand `operand`, `beyond` bytes further on.
+    /// The linear address `beyond` bytes above memory operand `operand`.
     fn linear(&self, operand: u32, beyond: u64) -> u64 {
         let instruction = self.instruction;
         let kind = instruction.op_kind(operand);
-        // Segment bases count as zero here, so that `beyond` wraps within the segment. Every other register
-        // of an address is a general-purpose one, or the instruction pointer, which the decoder has added.
+        // Segment bases are taken as zero here, so that `beyond` wraps within the segment. All other registers
+        // in an address are general-purpose ones, or the instruction pointer, which the decoder has added.
         let offset = instruction
             .virtual_address(operand, 0, |register, _, _| {
                 Some(
                     Gpr::containing(register)
-                        .map_or(0, |gpr| Part::low(gpr, size_of(register)).read(self.registers)),
+                        .map_or(0, |gpr| RegisterPart::low(gpr, size_of(register)).read(self.registers)),
                 )
             })
             .unwrap_or(0);
@@ -241,16 +273,16 @@ impl<R: RegisterFile> Context<'_, R> {
         self.mode.wrap_linear(base.wrapping_add(offset.wrapping_add(beyond) & mask))
     }
 
-    /// In 64-bit mode the bases of all segments but FS and GS are zero [SDM1 3.3.4].
+    /// The base of a segment. In 64-bit mode, the bases of all segments but FS and GS are zero [SDM1 3.3.4].
     fn segment_base(&self, segment: Register) -> u64 {
         let segment = match segment {
-            Register::FS => Segment::Fs,
-            Register::GS => Segment::Gs,
+            Register::FS => SegmentRegister::Fs,
+            Register::GS => SegmentRegister::Gs,
             _ if self.mode == CpuMode::Bits64 => return 0,
-            Register::ES => Segment::Es,
-            Register::CS => Segment::Cs,
-            Register::SS => Segment::Ss,
-            _ => Segment::Ds,
+            Register::ES => SegmentRegister::Es,
+            Register::CS => SegmentRegister::Cs,
+            Register::SS => SegmentRegister::Ss,
+            _ => SegmentRegister::Ds,
         };
         self.registers.segment_base(segment)
     }
@@ -266,14 +298,15 @@ impl<R: RegisterFile> Context<'_, R> {
         let bytes = if register == Register::None { displacement } else { register.size() };
         Width::from_bytes(bytes).unwrap_or(Width::Qword)
     }
-
-    fn length(&self) -> u8 {
-        // At most 15.
-        self.instruction.len() as u8
-    }
 }
 
-/// Instructions with two operands, and whether the result is kept.
+/// The length of an instruction in bytes.
+#[expect(clippy::cast_possible_truncation, reason = "an instruction has at most 15 bytes")]
+pub(crate) fn length(instruction: &Instruction) -> u8 {
+    instruction.len() as u8
+}
+
+/// The operation of an instruction with two operands, and whether the result is kept.
 fn binary(mnemonic: Mnemonic) -> Option<(Binary, bool)> {
     Some(match mnemonic {
         Mnemonic::Add => (Binary::Add, true),
@@ -289,6 +322,7 @@ fn binary(mnemonic: Mnemonic) -> Option<(Binary, bool)> {
     })
 }
 
+/// The operation of an instruction with one operand.
 fn unary(mnemonic: Mnemonic) -> Option<Unary> {
     Some(match mnemonic {
         Mnemonic::Inc => Unary::Inc,
@@ -299,7 +333,7 @@ fn unary(mnemonic: Mnemonic) -> Option<Unary> {
     })
 }
 
-/// The address width of a string operand, or `None` when the operand is not one.
+/// The address width of a string operand, or `None` when the operand is of another kind.
 fn address_width(kind: OpKind) -> Option<Width> {
     Some(match kind {
         OpKind::MemorySegSI | OpKind::MemoryESDI => Width::Word,

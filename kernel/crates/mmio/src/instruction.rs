@@ -1,7 +1,7 @@
-//! Instructions that exit for another reason than a touch of memory, on processors that do not tell what they
-//! were: length, control-register access, operand of INS and OUTS.
+//! Instructions that exit for other reasons than a memory access, on processors that do not report enough about
+//! them: their length, the control-register access they make, the memory operand of INS and OUTS.
 
-use crate::decode::{instruction, string_linear};
+use crate::decode::{self, instruction, string_linear};
 use crate::{CpuMode, DecodeError, Gpr, RegisterFile};
 use iced_x86::{Mnemonic, Register};
 
@@ -31,20 +31,20 @@ pub enum ControlAccess {
 /// The length in bytes of the instruction at the beginning of `bytes`, at most 15.
 ///
 /// # Errors
-/// [`DecodeError`] when there is no such instruction.
+/// [`DecodeError`] when the bytes are not an instruction.
 pub fn length(bytes: &[u8], mode: CpuMode) -> Result<u8, DecodeError> {
-    // The usual encodings of what exits often, the same in all modes: HLT, RDMSR, WRMSR, CPUID.
+    // The usual encodings of frequent exits, which are the same in all modes: HLT, RDMSR, WRMSR, CPUID.
     match bytes {
         [0xf4, ..] => Ok(1),
         [0x0f, 0x30 | 0x32 | 0xa2, ..] => Ok(2),
-        _ => instruction(bytes, mode, 0).map(|instruction| instruction.len() as u8),
+        _ => instruction(bytes, mode, 0).map(|instruction| decode::length(&instruction)),
     }
 }
 
-/// The access to a control register that the instruction at the beginning of `bytes` makes.
+/// The control-register access of the instruction at the beginning of `bytes`.
 ///
 /// # Errors
-/// [`DecodeError`] when it makes none, or LMSW takes its value from memory.
+/// [`DecodeError`] when it makes none, or when it is LMSW with a memory operand.
 pub fn control(
     bytes: &[u8],
     mode: CpuMode,
@@ -57,7 +57,7 @@ pub fn control(
         Mnemonic::Clts => Ok(ControlAccess::ClearTaskSwitched),
         Mnemonic::Lmsw => {
             let from = Gpr::containing(first).ok_or(unsupported)?;
-            Ok(ControlAccess::LoadMachineStatus(registers.get(from) as u16))
+            Ok(ControlAccess::LoadMachineStatus((registers.get(from) & 0xffff) as u16))
         }
         Mnemonic::Mov => match (control_number(first), control_number(second)) {
             (Some(control), None) => {
@@ -74,7 +74,7 @@ pub fn control(
 /// The linear address of the memory operand of the INS or OUTS at the beginning of `bytes`.
 ///
 /// # Errors
-/// [`DecodeError`] when it is neither.
+/// [`DecodeError`] when it is neither INS nor OUTS.
 pub fn port_string(bytes: &[u8], mode: CpuMode, registers: &impl RegisterFile) -> Result<u64, DecodeError> {
     let instruction = instruction(bytes, mode, 0)?;
     let operand = match instruction.mnemonic() {
@@ -85,20 +85,21 @@ pub fn port_string(bytes: &[u8], mode: CpuMode, registers: &impl RegisterFile) -
     Ok(string_linear(&instruction, operand, mode, registers))
 }
 
+/// The number of a control register, or `None` when `register` is of another kind.
 fn control_number(register: Register) -> Option<u8> {
     let number = (register as usize).checked_sub(Register::CR0 as usize)?;
-    (number < 16).then_some(number as u8)
+    u8::try_from(number).ok().filter(|number| *number < 16)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Segment;
+    use crate::SegmentRegister;
     use CpuMode::{Bits16, Bits32, Bits64};
 
-    struct Registers;
+    struct FixedRegisters;
 
-    impl RegisterFile for Registers {
+    impl RegisterFile for FixedRegisters {
         fn get(&self, register: Gpr) -> u64 {
             0x1_0000 * (register.index() as u64 + 1) + 0x21
         }
@@ -111,7 +112,7 @@ mod tests {
             2
         }
         fn set_rflags(&mut self, _: u64) {}
-        fn segment_base(&self, segment: Segment) -> u64 {
+        fn segment_base(&self, segment: SegmentRegister) -> u64 {
             0x1000_0000 * (segment as u64 + 1)
         }
     }
@@ -135,32 +136,32 @@ mod tests {
     }
 
     #[test]
-    fn moves_to_and_from_control_registers_name_both() {
+    fn moves_to_and_from_control_registers_name_both_registers() {
         let write = ControlAccess::Write { control: 4, from: Gpr::Rbx };
-        assert_eq!(control(&[0x0f, 0x22, 0xe3], Bits64, &Registers), Ok(write));
+        assert_eq!(control(&[0x0f, 0x22, 0xe3], Bits64, &FixedRegisters), Ok(write));
         let read = ControlAccess::Read { control: 8, into: Gpr::R9 };
-        assert_eq!(control(&[0x45, 0x0f, 0x20, 0xc1], Bits64, &Registers), Ok(read));
+        assert_eq!(control(&[0x45, 0x0f, 0x20, 0xc1], Bits64, &FixedRegisters), Ok(read));
         // AMD's other encoding of CR8, for code outside 64-bit mode: LOCK MOV CR0 [APM3 MOV CRn].
         let write = ControlAccess::Write { control: 8, from: Gpr::Rax };
-        assert_eq!(control(&[0xf0, 0x0f, 0x22, 0xc0], Bits32, &Registers), Ok(write));
+        assert_eq!(control(&[0xf0, 0x0f, 0x22, 0xc0], Bits32, &FixedRegisters), Ok(write));
     }
 
     #[test]
-    fn clts_and_lmsw_are_told_from_moves() {
-        assert_eq!(control(&[0x0f, 0x06], Bits16, &Registers), Ok(ControlAccess::ClearTaskSwitched));
+    fn clts_and_lmsw_are_distinguished_from_moves() {
+        assert_eq!(control(&[0x0f, 0x06], Bits16, &FixedRegisters), Ok(ControlAccess::ClearTaskSwitched));
         let loaded = ControlAccess::LoadMachineStatus(0x21);
-        assert_eq!(control(&[0x0f, 0x01, 0xf2], Bits32, &Registers), Ok(loaded));
+        assert_eq!(control(&[0x0f, 0x01, 0xf2], Bits32, &FixedRegisters), Ok(loaded));
         let in_memory = Err(DecodeError::Unsupported(Mnemonic::Lmsw));
-        assert_eq!(control(&[0x0f, 0x01, 0x30], Bits32, &Registers), in_memory);
-        assert!(control(&[0x90], Bits32, &Registers).is_err());
+        assert_eq!(control(&[0x0f, 0x01, 0x30], Bits32, &FixedRegisters), in_memory);
+        assert!(control(&[0x90], Bits32, &FixedRegisters).is_err());
     }
 
     #[test]
-    fn operands_of_port_strings_are_found() {
-        assert_eq!(port_string(&[0x6c], Bits64, &Registers), Ok(0x8_0021), "INS: RDI");
-        assert_eq!(port_string(&[0xf3, 0x6e], Bits32, &Registers), Ok(0x4007_0021), "OUTS: DS:ESI");
-        assert_eq!(port_string(&[0x65, 0x6f], Bits64, &Registers), Ok(0x6007_0021), "OUTS: GS:RSI");
-        assert_eq!(port_string(&[0x6d], Bits16, &Registers), Ok(0x1000_0021), "INS: ES:DI");
-        assert!(port_string(&[0xa4], Bits64, &Registers).is_err());
+    fn memory_operands_of_ins_and_outs_are_found() {
+        assert_eq!(port_string(&[0x6c], Bits64, &FixedRegisters), Ok(0x8_0021), "INS: RDI");
+        assert_eq!(port_string(&[0xf3, 0x6e], Bits32, &FixedRegisters), Ok(0x4007_0021), "OUTS: DS:ESI");
+        assert_eq!(port_string(&[0x65, 0x6f], Bits64, &FixedRegisters), Ok(0x6007_0021), "OUTS: GS:RSI");
+        assert_eq!(port_string(&[0x6d], Bits16, &FixedRegisters), Ok(0x1000_0021), "INS: ES:DI");
+        assert!(port_string(&[0xa4], Bits64, &FixedRegisters).is_err());
     }
 }

@@ -1,9 +1,10 @@
-//! From the bytes of an instruction that touched a device to the device's registers, and back.
+//! Emulation of instructions that access device registers in memory (MMIO).
 //!
-//! [`decode`] reads the instruction (by library, `iced-x86`) and says what it reads and writes, as an
-//! [`Access`]; [`Access::complete`] does in the guest's registers what the processor would have done (by
-//! hand). [`registers32`] turns every width and alignment a guest can think of into the 32-bit accesses that
-//! device models see.
+//! [`decode`](fn@decode) decodes such an instruction with `iced-x86` and returns what it reads and writes as a
+//! [`TrappedAccess`]. [`TrappedAccess::complete`] then updates the guest's registers as the processor would have
+//! done; this part is written by hand. [`registers32`] converts accesses of any width and alignment into the
+//! aligned 32-bit accesses that device models expect. [`instruction`] decodes the few other instructions that
+//! exit without enough information about themselves.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -19,9 +20,9 @@ pub mod mode;
 pub mod register;
 pub mod registers32;
 
-pub use access::Access;
+pub use access::TrappedAccess;
 pub use decode::{decode, prepare};
 pub use error::DecodeError;
 pub use mode::CpuMode;
-pub use register::{Gpr, RegisterFile, Segment};
+pub use register::{Gpr, RegisterFile, SegmentRegister};
 pub use registers32::Narrow;

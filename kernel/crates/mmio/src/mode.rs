@@ -1,7 +1,15 @@
-//! How the processor reads code.
+//! The mode in which the processor decodes code.
 
-/// The operand and address size that code has without prefixes [SDM1 3.6]: set by `IA32_EFER.LMA` and the
-/// D and L bits of the code segment.
+/// The default operand and address size of code [SDM1 3.6], determined by `IA32_EFER.LMA` and the D and L bits of
+/// the code segment.
+///
+/// ```
+/// use mmio::CpuMode;
+///
+/// assert_eq!(CpuMode::new(true, true, false), CpuMode::Bits64);
+/// assert_eq!(CpuMode::new(true, false, true), CpuMode::Bits32, "compatibility mode");
+/// assert_eq!(CpuMode::Bits32.wrap_linear(0x1_0000_0010), 0x10);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CpuMode {
     /// Real mode, virtual-8086 mode, and protected or compatibility mode with CS.D clear.
@@ -13,7 +21,7 @@ pub enum CpuMode {
 }
 
 impl CpuMode {
-    /// The mode that the flags of the guest's code segment and long mode make.
+    /// The mode that follows from `IA32_EFER.LMA` and the L and D bits of the code segment.
     #[must_use]
     pub fn new(long_mode_active: bool, cs_l: bool, cs_d: bool) -> Self {
         match (long_mode_active && cs_l, cs_d) {
@@ -33,13 +41,13 @@ impl CpuMode {
         }
     }
 
-    /// The part of the instruction pointer that this mode has.
+    /// `rip` truncated to the width of the instruction pointer in this mode.
     #[must_use]
     pub fn wrap_instruction_pointer(self, rip: u64) -> u64 {
         rip & u64::MAX >> (64 - self.bits())
     }
 
-    /// The part of a linear address that this mode has: 32 bits outside 64-bit mode [SDM3A 3.3].
+    /// `linear` truncated to the width of linear addresses in this mode: 32 bits outside 64-bit mode [SDM3A 3.3].
     #[must_use]
     pub fn wrap_linear(self, linear: u64) -> u64 {
         if self == Self::Bits64 { linear } else { linear & 0xffff_ffff }

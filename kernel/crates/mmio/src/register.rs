@@ -1,4 +1,4 @@
-//! Registers by name, and the parts of them that instructions name.
+//! Registers of a virtual processor, and the parts of registers that instructions refer to.
 
 use base::Width;
 use iced_x86::Register;
@@ -27,7 +27,7 @@ pub enum Gpr {
 }
 
 impl Gpr {
-    /// All of them, in the order of their numbers.
+    /// All general-purpose registers, in the order of their numbers.
     pub const ALL: [Self; 16] = [
         Self::Rax,
         Self::Rcx,
@@ -53,7 +53,7 @@ impl Gpr {
         self as usize
     }
 
-    /// The whole register of which `register` is a part.
+    /// The register that `register` is part of, or `None` when it is not a general-purpose register.
     pub(crate) fn containing(register: Register) -> Option<Self> {
         let number = (register.full_register() as usize).checked_sub(Register::RAX as usize)?;
         Self::ALL.get(number).copied().filter(|_| register.is_gpr())
@@ -64,7 +64,7 @@ impl Gpr {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[allow(missing_docs)]
-pub enum Segment {
+pub enum SegmentRegister {
     Es,
     Cs,
     Ss,
@@ -73,46 +73,46 @@ pub enum Segment {
     Gs,
 }
 
-/// The registers of a virtual processor.
+/// Access to the registers of a virtual processor.
 pub trait RegisterFile {
     /// The value of a general-purpose register.
     fn get(&self, register: Gpr) -> u64;
 
-    /// Changes a general-purpose register.
+    /// Sets a general-purpose register.
     fn set(&mut self, register: Gpr, value: u64);
 
     /// The instruction pointer.
     fn rip(&self) -> u64;
 
-    /// Changes the instruction pointer.
+    /// Sets the instruction pointer.
     fn set_rip(&mut self, rip: u64);
 
     /// The flags.
     fn rflags(&self) -> u64;
 
-    /// Changes the flags.
+    /// Sets the flags.
     fn set_rflags(&mut self, rflags: u64);
 
-    /// The base address of a segment. In 64-bit mode only FS and GS are asked for.
-    fn segment_base(&self, segment: Segment) -> u64;
+    /// The base address of a segment. In 64-bit mode, only those of FS and GS are read.
+    fn segment_base(&self, segment: SegmentRegister) -> u64;
 }
 
-/// What an operand names of a general-purpose register: AL, AH, AX, EAX or RAX.
+/// The part of a general-purpose register that an operand refers to: AL, AH, AX, EAX or RAX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct RegisterPart {
     pub gpr: Gpr,
     pub width: Width,
-    /// Bits 15 to 8 instead of 7 to 0.
+    /// True for AH, CH, DH and BH: bits 15 to 8 instead of 7 to 0.
     pub high: bool,
 }
 
-impl Part {
+impl RegisterPart {
     /// The low `width` of a register.
     pub fn low(gpr: Gpr, width: Width) -> Self {
         Self { gpr, width, high: false }
     }
 
-    /// What `register` names, or `None` when it is not a general-purpose register.
+    /// The part that `register` stands for, or `None` when it is not a general-purpose register.
     pub fn of(register: Register) -> Option<Self> {
         Some(Self {
             gpr: Gpr::containing(register)?,
@@ -121,12 +121,14 @@ impl Part {
         })
     }
 
+    /// The value of this part.
     pub fn read(self, registers: &impl RegisterFile) -> u64 {
         let value = registers.get(self.gpr);
         (if self.high { value >> 8 } else { value }) & self.width.mask()
     }
 
-    /// A 32-bit write clears the upper half of the register; narrower ones leave the rest [SDM1 3.4.1.1].
+    /// Sets this part. A 32-bit write clears the upper half of the register; narrower writes leave the other bits
+    /// unchanged [SDM1 3.4.1.1].
     pub fn write(self, registers: &mut impl RegisterFile, value: u64) {
         let shift = if self.high { 8 } else { 0 };
         let mask = self.width.mask() << shift;

@@ -1,4 +1,4 @@
-//! Decoding allocates nothing once its tables are built.
+//! Decoding does not allocate once its tables are built.
 
 mod common;
 
@@ -8,21 +8,21 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::Registers;
 
-/// Bytes asked of the allocator so far.
+/// Bytes requested from the allocator so far.
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
-// SAFETY: every call is handed on to the system's allocator unchanged.
+// SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATED.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract, which is the same.
+        // SAFETY: the caller fulfils the contract, which is the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract, which is the same.
+        // SAFETY: the caller fulfils the contract, which is the same.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -30,7 +30,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// The only test of this file: the harness would allocate for another one meanwhile.
+// The only test in this file: for a second one, the harness would allocate at the same time.
 #[test]
 fn decoding_allocates_only_while_preparing() {
     let before = ALLOCATED.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What a guest can put before the decoder: anything.
+//! The decoder on arbitrary bytes and registers: a guest can present any.
 
 use mmio::{CpuMode, DecodeError, decode};
 use proptest::prelude::*;
@@ -11,8 +11,8 @@ fn registers() -> impl Strategy<Value = Registers> {
         .prop_map(|(gprs, rip, rflags, bases)| Registers { gprs, rip, rflags, bases })
 }
 
-/// Bytes that begin like an instruction more often than chance: prefixes, then one of the opcodes that are
-/// emulated, then anything.
+/// Bytes that resemble an instruction more often than random ones: prefixes, then an opcode, often an emulated
+/// one, then anything.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let prefix =
         prop::sample::select(&[0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x2e, 0x64, 0x65, 0x40, 0x48, 0x4f][..]);
@@ -32,7 +32,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     #[test]
-    fn no_bytes_and_registers_break_the_decoder(
+    fn arbitrary_bytes_and_registers_do_not_break_the_decoder(
         bytes in bytes(),
         registers in registers(),
         mode in prop::sample::select(&MODES[..]),
@@ -59,7 +59,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_behind_the_instruction_do_not_matter(
+    fn bytes_after_the_instruction_do_not_matter(
         bytes in bytes(),
         registers in registers(),
         mode in prop::sample::select(&MODES[..]),

@@ -1,23 +1,22 @@
-//! What instructions read and write, and what they leave in the registers. The bytes are assembled by hand
-//! after [SDM2].
+//! What instructions read, write, and leave in the registers. The bytes are assembled by hand from [SDM2].
 
 mod common;
 
 use base::Width;
 use common::{decode_hex, hex};
-use mmio::{CpuMode, DecodeError, Gpr, Segment, decode};
+use mmio::{CpuMode, DecodeError, Gpr, SegmentRegister, decode};
 use testkit::Registers;
 
 use CpuMode::{Bits16, Bits32, Bits64};
 
-/// Where the memory operand of most instructions here points.
+/// The address of the memory operand of most instructions here.
 const DEVICE: u64 = 0xfebc_0000;
 
 fn at_device() -> Registers {
     Registers::numbered().with(&[(Gpr::Rbx, DEVICE)])
 }
 
-/// Executes a load and returns all of the register it goes to.
+/// Executes a load and returns width, address and the whole destination register.
 fn load(text: &str, into: Gpr, read: u64) -> (Width, u64, u64) {
     let mut registers = at_device();
     let access = decode_hex(text, Bits64, &registers).unwrap();
@@ -27,7 +26,7 @@ fn load(text: &str, into: Gpr, read: u64) -> (Width, u64, u64) {
     (access.width(), access.source().unwrap(), registers.gprs[into.index()])
 }
 
-/// Executes a store and returns what it writes.
+/// Executes a store and returns width, address and value written.
 fn store(text: &str, mode: CpuMode, mut registers: Registers) -> (Width, u64, u64) {
     let before = registers.clone();
     let access = decode_hex(text, mode, &registers).unwrap();
@@ -39,7 +38,7 @@ fn store(text: &str, mode: CpuMode, mut registers: Registers) -> (Width, u64, u6
 }
 
 #[test]
-fn loads_extend_as_the_encoding_says() {
+fn loads_extend_as_the_encoding_requires() {
     use Width::{Byte, Dword, Qword, Word};
     let read = 0xfedc_ba98_8765_4381;
     let rax = 0x1111_2222_3333_4444;
@@ -68,7 +67,7 @@ fn loads_extend_as_the_encoding_says() {
 }
 
 #[test]
-fn rex_chooses_between_high_bytes_and_low_bytes() {
+fn rex_selects_low_bytes_instead_of_high_bytes() {
     // 8a /6 is DH without REX and SIL with it.
     assert_eq!(load("8a 33", Gpr::Rdx, 0xab), (Width::Byte, DEVICE, 0x0202_0202_0202_ab02));
     assert_eq!(load("40 8a 33", Gpr::Rsi, 0xab), (Width::Byte, DEVICE, 0x0606_0606_0606_06ab));
@@ -79,7 +78,7 @@ fn rex_chooses_between_high_bytes_and_low_bytes() {
 }
 
 #[test]
-fn stores_take_the_register_or_the_sign_extended_immediate() {
+fn stores_write_the_register_or_the_sign_extended_immediate() {
     use Width::{Byte, Dword, Qword, Word};
     for (text, width, expected) in [
         ("89 33", Dword, 0x0606_0606),                          // mov [rbx], esi
@@ -114,9 +113,9 @@ fn addresses_are_computed_in_every_mode() {
         (Gpr::Rsi, 0x2_0000_2004),
         (Gpr::Rbp, 0x8000),
     ]);
-    registers.bases[Segment::Ds as usize] = 0x10_0000;
-    registers.bases[Segment::Ss as usize] = 0x20_0000;
-    registers.bases[Segment::Gs as usize] = 0xffff_8000_0000_0000;
+    registers.bases[SegmentRegister::Ds as usize] = 0x10_0000;
+    registers.bases[SegmentRegister::Ss as usize] = 0x20_0000;
+    registers.bases[SegmentRegister::Gs as usize] = 0xffff_8000_0000_0000;
     for (text, mode, expected) in [
         ("8b 00", Bits64, 0),                                    // [rax]
         ("8b 44 73 10", Bits64, 0x5_0001_3018),                  // [rbx+rsi*2+0x10]
@@ -125,7 +124,7 @@ fn addresses_are_computed_in_every_mode() {
         ("8b 05 10 00 00 00", Bits64, 0x1016), // [rip+0x10], counted from the next instruction
         ("8b 04 25 00 00 bc fe", Bits64, 0xffff_ffff_febc_0000), // [sign-extended disp32]
         ("65 8b 03", Bits64, 0xffff_8001_0000_f000), // gs:[rbx]
-        ("3e 8b 03", Bits64, 0x1_0000_f000),   // ds: counts for nothing in 64-bit mode
+        ("3e 8b 03", Bits64, 0x1_0000_f000),   // ds: is ignored in 64-bit mode
         ("8b 03", Bits32, 0x10_f000),          // ds:[ebx]
         ("8b 45 00", Bits32, 0x20_8000),       // ss:[ebp]
         ("3e 8b 45 00", Bits32, 0x10_8000),    // ds:[ebp]
@@ -173,7 +172,7 @@ fn completing_an_instruction_clears_the_resume_flag() {
 }
 
 #[test]
-fn read_modify_write_reads_and_writes_the_same_place() {
+fn read_modify_write_reads_and_writes_the_same_address() {
     let read = 0x0f;
     for (text, expected) in [
         ("09 33", 0x0606_060f),      // or [rbx], esi
@@ -201,7 +200,7 @@ fn read_modify_write_reads_and_writes_the_same_place() {
 }
 
 #[test]
-fn comparisons_write_nothing_but_flags() {
+fn comparisons_change_only_flags() {
     for (text, read) in [
         ("39 33", 0x0606_0606),        // cmp [rbx], esi
         ("3b 33", 0x0606_0606),        // cmp esi, [rbx]
@@ -221,7 +220,7 @@ fn comparisons_write_nothing_but_flags() {
 }
 
 #[test]
-fn compare_exchange_writes_either_way() {
+fn compare_exchange_writes_whether_or_not_it_exchanges() {
     let before = at_device().with(&[(Gpr::Rax, 0xaaaa_aaaa_0000_0005)]);
     let access = decode_hex("f0 0f b1 33", Bits64, &before).unwrap(); // lock cmpxchg [rbx], esi
     let mut equal = before.clone();
@@ -233,7 +232,7 @@ fn compare_exchange_writes_either_way() {
 }
 
 #[test]
-fn a_bit_offset_in_a_register_reaches_beyond_the_operand() {
+fn a_bit_offset_in_a_register_can_select_a_bit_outside_the_operand() {
     for (offset, at, bit) in
         [(33_u64, DEVICE + 4, 1), (0_u64.wrapping_sub(1), DEVICE - 4, 31), (31, DEVICE, 31)]
     {
@@ -248,7 +247,7 @@ fn a_bit_offset_in_a_register_reaches_beyond_the_operand() {
 }
 
 #[test]
-fn string_moves_give_both_addresses_and_advance() {
+fn string_moves_have_two_addresses_and_advance_both() {
     let mut registers = Registers::numbered().with(&[(Gpr::Rsi, 0x2000), (Gpr::Rdi, DEVICE), (Gpr::Rcx, 2)]);
     for step in 0..2 {
         let access = decode_hex("f3 a5", Bits64, &registers).unwrap(); // rep movsd
@@ -261,7 +260,7 @@ fn string_moves_give_both_addresses_and_advance() {
 }
 
 #[test]
-fn string_instructions_go_down_when_the_direction_flag_is_set() {
+fn string_instructions_count_down_when_the_direction_flag_is_set() {
     let mut registers = Registers::numbered().with(&[(Gpr::Rsi, 0x2000), (Gpr::Rdi, DEVICE)]);
     registers.rflags |= 1 << 10;
     decode_hex("66 a5", Bits64, &registers).unwrap().complete(0, &mut registers); // movsw
@@ -290,13 +289,13 @@ fn string_addresses_use_their_segments_and_address_size() {
         (Gpr::Rdi, 0x2_0002_0010),
         (Gpr::Rcx, 0xffff_ffff_ffff_0001),
     ]);
-    registers.bases[Segment::Ds as usize] = 0x10_0000;
-    registers.bases[Segment::Es as usize] = 0x20_0000;
-    registers.bases[Segment::Fs as usize] = 0x30_0000;
+    registers.bases[SegmentRegister::Ds as usize] = 0x10_0000;
+    registers.bases[SegmentRegister::Es as usize] = 0x20_0000;
+    registers.bases[SegmentRegister::Fs as usize] = 0x30_0000;
     let access = decode_hex("f3 64 a5", Bits16, &registers).unwrap(); // rep movsw es:[di], fs:[si]
     assert_eq!((access.source(), access.destination()), (Some(0x30_fffe), Some(0x20_0010)));
     access.complete(0, &mut registers);
-    // SI wraps alone, CX counts alone.
+    // Only SI wraps, and only CX is decremented.
     assert_eq!(registers.gprs[Gpr::Rsi.index()], 0x1_0001_0000);
     assert_eq!(registers.gprs[Gpr::Rdi.index()], 0x2_0002_0012);
     assert_eq!(registers.gprs[Gpr::Rcx.index()], 0xffff_ffff_ffff_0000);
@@ -314,7 +313,7 @@ fn a_repeat_count_of_zero_does_nothing() {
 }
 
 #[test]
-fn what_is_not_emulated_says_what_it_is() {
+fn instructions_that_are_not_emulated_are_named_in_the_error() {
     for (text, name) in [
         ("0f 38 f0 03", "Movbe"),  // movbe eax, [rbx]
         ("0f c3 03", "Movnti"),    // movnti [rbx], eax
@@ -336,7 +335,7 @@ fn what_is_not_emulated_says_what_it_is() {
         ("ae", "Scasb"),           // scasb
         ("6c", "Insb"),            // insb
         ("6e", "Outsb"),           // outsb
-        ("8d 03", "Lea"),          // lea eax, [rbx], which accesses nothing
+        ("8d 03", "Lea"),          // lea eax, [rbx]: no memory access
         ("89 c3", "Mov"),          // mov ebx, eax
         ("90", "Nop"),
     ] {
@@ -348,17 +347,17 @@ fn what_is_not_emulated_says_what_it_is() {
 }
 
 #[test]
-fn bytes_that_end_early_and_bytes_that_are_no_instruction_differ() {
+fn truncated_and_invalid_bytes_are_different_errors() {
     let whole = hex("48 c7 83 00 01 00 00 78 56 34 12"); // mov qword [rbx+0x100], imm32
     for length in 0..whole.len() {
         assert_eq!(decode(&whole[..length], Bits64, &at_device()), Err(DecodeError::Truncated(length)));
     }
     assert!(decode(&whole, Bits64, &at_device()).is_ok());
-    // A locked load, push es, c7 /1, and vmovdqu [rbx], ymm0, whose encoding is not known here.
+    // A locked load, push es, c7 /1, and vmovdqu [rbx], ymm0, whose encoding is not supported.
     for text in ["f0 8b 03", "06 00", "c7 4b 00 00 00 00 00", "c5 fe 7f 03"] {
         assert_eq!(decode(&hex(text), Bits64, &at_device()), Err(DecodeError::Invalid), "{text}");
     }
-    // Sixteen bytes with prefixes are no instruction, however many there are.
+    // An instruction of more than 15 bytes is invalid, prefixes included.
     let long = [[0x66; 15].as_slice(), &hex("8b 03")].concat();
     assert_eq!(decode(&long, Bits64, &at_device()), Err(DecodeError::Invalid));
 }

@@ -1,5 +1,6 @@
-//! The outside witness: random instructions are executed by the processor that runs this test and by
-//! [`mmio::decode`] and `complete`, on the same registers and memory, and must leave the same behind.
+//! Comparison with a real processor: random instructions are executed by the processor that runs this test, and
+//! emulated with [`mmio::decode`] and `complete` on the same registers and memory. Both must leave the same
+//! registers and memory behind.
 //!
 //! Only 64-bit mode can be compared this way.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -16,14 +17,14 @@ use testkit::Registers;
 const STATUS: u64 = 0x8d5;
 const DF: u64 = 1 << 10;
 
-/// One page for code, one for what is loaded and stored, one for the memory that instructions access, all
-/// below 4 GiB so that 32-bit addresses reach them.
+/// One page for code, one for register values, one for the memory that instructions access. All are below 4 GiB,
+/// so that 32-bit addresses reach them.
 struct Processor {
     pages: *mut u8,
 }
 
 const PAGE: usize = 4096;
-/// Where in the page of memory the operands lie, with room for bit offsets and repetition on both sides.
+/// Offset of the operands in the memory page, with room for bit offsets and repetition on both sides.
 const TARGET: usize = PAGE / 2;
 
 impl Processor {
@@ -56,7 +57,7 @@ impl Processor {
         self.page(2)
     }
 
-    /// Executes one instruction that leaves RSP alone and accesses only the page of memory.
+    /// Executes one instruction, which does not use RSP and accesses only the memory page.
     fn execute(&mut self, instruction: &[u8], registers: &mut Registers) {
         let slots = self.address(1, 0);
         for (slot, value) in registers.gprs.iter().chain([&registers.rflags]).enumerate() {
@@ -64,8 +65,8 @@ impl Processor {
         }
         let code = around(instruction, slots);
         self.page(0)[..code.len()].copy_from_slice(&code);
-        // SAFETY: the page holds a function that preserves what the calling convention says, and the
-        // instruction in it accesses only the page of memory.
+        // SAFETY: the page holds a function that preserves the registers that the calling convention requires,
+        // and the instruction in it accesses only the memory page.
         let function: extern "sysv64" fn() = unsafe { core::mem::transmute(self.pages) };
         function();
         for slot in 0..17 {
@@ -81,7 +82,7 @@ impl Processor {
 
 impl Drop for Processor {
     fn drop(&mut self) {
-        // SAFETY: the mapping of `new`, which nothing refers to any more.
+        // SAFETY: the mapping made in `new`; nothing refers to it any more.
         unsafe { libc::munmap(self.pages.cast(), 3 * PAGE) };
     }
 }
@@ -102,7 +103,7 @@ fn around(instruction: &[u8], slots: u64) -> Vec<u8> {
         code.mov(register, qword_ptr(rax + 8 * slot)).unwrap();
     }
     code.db(instruction).unwrap();
-    // Neither XCHG nor MOV nor PUSH changes flags, and slot 0 has an address of its own.
+    // MOV, PUSH and POP do not change flags.
     code.push(rax).unwrap();
     code.mov(rax, slots).unwrap();
     code.pop(qword_ptr(rax)).unwrap();
@@ -119,7 +120,7 @@ fn around(instruction: &[u8], slots: u64) -> Vec<u8> {
     code.assemble(0).unwrap()
 }
 
-/// The same by emulation.
+/// Emulates the instruction, all iterations of a repeated one.
 fn emulate(instruction: &[u8], registers: &mut Registers, base: u64, memory: &mut [u8]) {
     let start = registers.rip;
     while registers.rip == start {
@@ -137,7 +138,7 @@ fn emulate(instruction: &[u8], registers: &mut Registers, base: u64, memory: &mu
     }
 }
 
-/// Opcodes of everything that is emulated, with the ModRM byte's middle field where that is part of it.
+/// Opcodes of all emulated instructions, with the middle field of ModRM where it is part of the opcode.
 fn opcodes() -> Vec<(Vec<u8>, Option<u8>)> {
     let mut opcodes = Vec::new();
     for group in 0..8 {
@@ -193,8 +194,8 @@ fn string_instruction() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(prefix, rex, opcode)| [prefix, rex.as_slice(), &[opcode]].concat())
 }
 
-/// Changes registers so that the memory operand of `instruction` lies at `target`; false when that cannot
-/// be done or the instruction would use the stack pointer.
+/// Sets registers so that the memory operand of `instruction` is at `target`. Returns false when that is not
+/// possible or the instruction would use the stack pointer.
 fn aim(instruction: &Instruction, registers: &mut Registers, target: u64) -> bool {
     let (base, index) = (instruction.memory_base(), instruction.memory_index());
     let number = |register: Register| register.full_register() as usize - Register::RAX as usize;
@@ -214,7 +215,7 @@ fn aim(instruction: &Instruction, registers: &mut Registers, target: u64) -> boo
         if [base, index].iter().any(|used| used.full_register() == register.full_register()) {
             return false;
         }
-        // As many bits on either side as the page has room for.
+        // Offsets within the page on both sides of the operand.
         let value = &mut registers.gprs[number(register)];
         *value = (*value % 8192).wrapping_sub(4096);
     }
@@ -228,7 +229,7 @@ fn is_bit_string(instruction: &Instruction) -> bool {
         && instruction.op1_kind() == OpKind::Register
 }
 
-/// The status flags that the manual defines after an instruction.
+/// The status flags that are defined after an instruction.
 fn defined(mnemonic: Mnemonic) -> u64 {
     match mnemonic {
         Mnemonic::And | Mnemonic::Or | Mnemonic::Xor | Mnemonic::Test => STATUS & !(1 << 4),
@@ -237,7 +238,7 @@ fn defined(mnemonic: Mnemonic) -> u64 {
     }
 }
 
-/// Registers of any value, with values now and then equal, small or extreme.
+/// Registers with arbitrary values, sometimes equal, small or extreme ones.
 fn registers() -> impl Strategy<Value = Registers> {
     let value = prop_oneof![
         4 => any::<u64>(),
@@ -252,14 +253,14 @@ fn registers() -> impl Strategy<Value = Registers> {
     })
 }
 
-/// Memory of any content.
+/// Memory with arbitrary content.
 fn memory() -> impl Strategy<Value = Vec<u8>> {
     any::<[u64; 4]>().prop_map(|seed| {
         (0..PAGE / 8).flat_map(|n| seed[n % 4].rotate_left(n as u32).to_le_bytes()).collect()
     })
 }
 
-/// A processor and what it has been compared on.
+/// The processor, with statistics of the comparison.
 struct Witness {
     processor: Processor,
     compared: usize,
@@ -271,7 +272,7 @@ impl Witness {
         RefCell::new(Self { processor: Processor::new(), compared: 0, kinds: BTreeSet::new() })
     }
 
-    /// Executes and emulates an instruction and compares what it leaves.
+    /// Executes and emulates an instruction and compares registers and memory afterwards.
     fn compare(
         &mut self,
         instruction: &Instruction,
@@ -300,7 +301,7 @@ impl Witness {
         Ok(())
     }
 
-    /// Fails when so few kinds of instruction were compared that the test says little.
+    /// Fails when fewer than `least_kinds` kinds of instruction were compared: the test would prove little.
     fn finish(self, least_kinds: usize) {
         println!("{} instructions of {} kinds compared", self.compared, self.kinds.len());
         assert!(self.kinds.len() >= least_kinds, "{:?}", self.kinds);

@@ -5,7 +5,7 @@ use base::HostPhysical;
 
 bitflags::bitflags! {
     /// Fields of an EPT entry [SDM3C 29.3.2, tables 29-1 to 29-7].
-    struct Entry: u64 {
+    struct EptEntry: u64 {
         const READ = 1 << 0;
         const WRITE = 1 << 1;
         const EXECUTE = 1 << 2;
@@ -23,16 +23,16 @@ const MEMORY_TYPE_SHIFT: u32 = 3;
 pub enum Ept {}
 
 impl Format for Ept {
-    /// A page that cannot be read is an EPT misconfiguration when it can be written, and when it can be
-    /// executed unless the processor has execute-only translations [SDM3C 29.3.3.1]: none is made.
+    /// A page that cannot be read is an EPT misconfiguration if it can be written. The same holds if it can be
+    /// executed, unless the processor supports execute-only translations [SDM3C 29.3.3.1]. Neither is used.
     fn supports(attributes: Attributes) -> bool {
         attributes.permissions.contains(Permissions::READ)
     }
 
     fn page(host: HostPhysical, size: PageSize, attributes: Attributes) -> u64 {
         let mut flags = permissions_to_flags(attributes.permissions);
-        flags.set(Entry::IGNORE_PAT, attributes.ignore_guest_pat);
-        flags.set(Entry::LARGE, size != PageSize::Size4KiB);
+        flags.set(EptEntry::IGNORE_PAT, attributes.ignore_guest_pat);
+        flags.set(EptEntry::LARGE, size != PageSize::Size4KiB);
         host.0 | flags.bits() | (attributes.memory_type as u64) << MEMORY_TYPE_SHIFT
     }
 
@@ -42,15 +42,15 @@ impl Format for Ept {
 
     /// An entry is present when any of bits 2 to 0 is set [SDM3C 29.3.2].
     fn is_present(entry: u64) -> bool {
-        Entry::from_bits_retain(entry).intersects(Entry::READ | Entry::WRITE | Entry::EXECUTE)
+        EptEntry::from_bits_retain(entry).intersects(EptEntry::READ | EptEntry::WRITE | EptEntry::EXECUTE)
     }
 
     fn attributes(entry: u64) -> Attributes {
-        let flags = Entry::from_bits_retain(entry);
+        let flags = EptEntry::from_bits_retain(entry);
         let mut permissions = Permissions::empty();
-        permissions.set(Permissions::READ, flags.contains(Entry::READ));
-        permissions.set(Permissions::WRITE, flags.contains(Entry::WRITE));
-        permissions.set(Permissions::EXECUTE, flags.contains(Entry::EXECUTE));
+        permissions.set(Permissions::READ, flags.contains(EptEntry::READ));
+        permissions.set(Permissions::WRITE, flags.contains(EptEntry::WRITE));
+        permissions.set(Permissions::EXECUTE, flags.contains(EptEntry::EXECUTE));
         Attributes {
             permissions,
             memory_type: match entry >> MEMORY_TYPE_SHIFT & 7 {
@@ -61,23 +61,24 @@ impl Format for Ept {
                 // 2, 3 and 7 are reserved and never written.
                 _ => MemoryType::Uncacheable,
             },
-            ignore_guest_pat: flags.contains(Entry::IGNORE_PAT),
+            ignore_guest_pat: flags.contains(EptEntry::IGNORE_PAT),
         }
     }
 }
 
-fn permissions_to_flags(permissions: Permissions) -> Entry {
-    let mut flags = Entry::empty();
-    flags.set(Entry::READ, permissions.contains(Permissions::READ));
-    flags.set(Entry::WRITE, permissions.contains(Permissions::WRITE));
-    flags.set(Entry::EXECUTE, permissions.contains(Permissions::EXECUTE));
+fn permissions_to_flags(permissions: Permissions) -> EptEntry {
+    let mut flags = EptEntry::empty();
+    flags.set(EptEntry::READ, permissions.contains(Permissions::READ));
+    flags.set(EptEntry::WRITE, permissions.contains(Permissions::WRITE));
+    flags.set(EptEntry::EXECUTE, permissions.contains(Permissions::EXECUTE));
     flags
 }
 
 impl NestedPages<Ept> {
-    /// The extended-page-table pointer for the VMCS [SDM3C 25.6.11]: tables are read through write-back
-    /// memory (6) and walked in four levels (3 in bits 5 to 3). `accessed_dirty` sets bit 6: the processor
-    /// then keeps accessed and dirty flags, when it can (`IA32_VMX_EPT_VPID_CAP` bit 21).
+    /// The extended-page-table pointer for the VMCS [SDM3C 25.6.11]: the tables are in write-back memory (6 in
+    /// bits 2 to 0) and have four levels (3 in bits 5 to 3). `accessed_dirty` sets bit 6: the processor then
+    /// maintains accessed and dirty flags. It must only be set if `IA32_VMX_EPT_VPID_CAP` bit 21 says that the
+    /// processor can.
     #[must_use]
     pub fn eptp(&self, accessed_dirty: bool) -> u64 {
         self.root().0 | u64::from(accessed_dirty) << 6 | 3 << 3 | MemoryType::WriteBack as u64

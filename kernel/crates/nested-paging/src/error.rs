@@ -6,10 +6,10 @@ use base::{GuestPhysical, HostPhysical};
 /// Why a table could not be built or changed. After an error every translation is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PagingError {
-    /// The memory for tables is used up.
+    /// No memory for tables is left.
     #[error("no memory is left for nested page tables")]
     OutOfTables,
-    /// The memory handed out a table that is not page-aligned or lies beyond the address width.
+    /// A table allocated from the table memory is not page-aligned or lies beyond the address width.
     #[error("a nested page table cannot lie at {0}")]
     BadTable(HostPhysical),
     /// The processor's physical address width is outside 32 to 52 bits.
@@ -26,16 +26,16 @@ pub enum PagingError {
     /// The host address is not a multiple of 4 KiB.
     #[error("host address {0} is not a multiple of 4 KiB")]
     UnalignedHost(HostPhysical),
-    /// The range leaves the 48 bits of guest-physical addresses that four levels translate.
-    #[error("{bytes:#x} bytes at guest address {guest} leave the 48-bit guest-physical address space")]
+    /// The range exceeds the 48-bit guest-physical address space that four levels translate.
+    #[error("{bytes:#x} bytes at guest address {guest} exceed the 48-bit guest-physical address space")]
     BeyondGuest {
         /// Where the range begins in the guest.
         guest: GuestPhysical,
         /// Its length.
         bytes: u64,
     },
-    /// The range leaves the physical addresses of this processor.
-    #[error("{bytes:#x} bytes at host address {host} leave the physical address space")]
+    /// The range exceeds the physical address space of this processor.
+    #[error("{bytes:#x} bytes at host address {host} exceed the physical address space")]
     BeyondHost {
         /// Where the range begins in the host.
         host: HostPhysical,
@@ -45,15 +45,15 @@ pub enum PagingError {
     /// The format has no encoding for these attributes.
     #[error("this processor's nested page tables cannot express {0:?}")]
     Unsupported(Attributes),
-    /// Some of the range is mapped already.
-    #[error("guest address {at} is mapped already, to {} as {:?}", .existing.host, .existing.attributes)]
+    /// Part of the range is already mapped.
+    #[error("guest address {at} is already mapped to {} as {:?}", .existing.host, .existing.attributes)]
     Overlap {
         /// The first address of the range that is mapped.
         at: GuestPhysical,
         /// What it is mapped to.
         existing: Mapping,
     },
-    /// Some of the range is not mapped.
+    /// Part of the range is not mapped.
     #[error("guest address {0} is not mapped")]
     NotMapped(GuestPhysical),
 }

@@ -1,34 +1,34 @@
-//! How an entry is written.
+//! The encoding of table entries.
 
 use crate::{Attributes, PageSize};
 use base::HostPhysical;
 
-/// The bits of an entry that may hold an address, in both formats: 51 to 12. What lies above the
-/// processor's address width is reserved; [`crate::NestedPages`] never asks for it.
+/// The bits of an entry that may hold an address, in both formats: 51 to 12. Bits above the processor's address
+/// width are reserved; [`crate::NestedPages`] never sets them.
 pub(crate) const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
-/// The encoding of table entries. Zero is an entry that maps nothing in every format.
+/// An encoding of table entries. In every encoding, zero is an entry that maps nothing.
 pub trait Format {
     /// True when a page can be mapped with `attributes`.
     fn supports(attributes: Attributes) -> bool;
 
-    /// An entry that maps a page of `size` at `host`, which is aligned to `size`; `attributes` are
-    /// supported.
+    /// An entry that maps a page of `size` at `host`. The caller ensures that `host` is aligned to `size` and that
+    /// `attributes` are supported.
     fn page(host: HostPhysical, size: PageSize, attributes: Attributes) -> u64;
 
-    /// An entry that refers to the table of the next level at `host`, and leaves every permission to it.
+    /// An entry that refers to the next-level table at `host` and restricts no permission.
     fn table(host: HostPhysical) -> u64;
 
     /// True when `entry` maps a page or refers to a table.
     fn is_present(entry: u64) -> bool;
 
-    /// The attributes of a page `entry`.
+    /// The attributes in an `entry` that maps a page.
     fn attributes(entry: u64) -> Attributes;
 
-    /// True when a present `entry` of a table whose entries can map pages of `size` does map one.
+    /// True when `entry` maps a page. It is present and belongs to a table whose entries can map pages of `size`.
     fn is_page(entry: u64, size: PageSize) -> bool {
-        // Bit 7 tells a large page from a table, in both formats [SDM3C 29.3.2] [APM2 5.3]; in the last
-        // level there are only pages.
+        // Bit 7 distinguishes a large page from a table in both formats [SDM3C 29.3.2] [APM2 5.3]; the last
+        // level has only pages.
         size == PageSize::Size4KiB || entry & (1 << 7) != 0
     }
 

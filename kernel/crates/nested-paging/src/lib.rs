@@ -1,9 +1,9 @@
 //! Tables that translate guest-physical to host-physical addresses, for both vendors.
 //!
 //! Intel's extended page tables [SDM3C 29.3] and AMD's nested page tables [APM2 15.25] are the same radix
-//! tree, four levels of 512 entries, and differ in how an entry is written. [`NestedPages`] is the tree,
-//! [`Format`] the writing, [`Ept`] and [`Npt`] the two ways of it. Table memory is behind [`TableMemory`],
-//! so that everything here runs, and is tested, on the host.
+//! tree, four levels of 512 entries; they differ in the encoding of an entry. [`NestedPages`] is the tree,
+//! [`Format`] an encoding, [`Ept`] and [`Npt`] are the two encodings. Tables are accessed through [`TableMemory`],
+//! so that everything here also runs, and is tested, on the host.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -13,8 +13,8 @@ pub mod error;
 pub mod format;
 pub mod memory;
 pub mod npt;
+pub mod page_size;
 pub mod pages;
-pub mod size;
 
 pub use attributes::{Attributes, MemoryType, Permissions};
 pub use ept::Ept;
@@ -22,5 +22,5 @@ pub use error::PagingError;
 pub use format::Format;
 pub use memory::TableMemory;
 pub use npt::Npt;
+pub use page_size::PageSize;
 pub use pages::{Mapping, NestedPages};
-pub use size::PageSize;

@@ -5,7 +5,7 @@ use base::HostPhysical;
 
 bitflags::bitflags! {
     /// Fields of a long-mode page-table entry [APM2 5.4].
-    struct Entry: u64 {
+    struct NptEntry: u64 {
         const PRESENT = 1 << 0;
         const WRITABLE = 1 << 1;
         const USER = 1 << 2;
@@ -23,8 +23,8 @@ bitflags::bitflags! {
 pub enum Npt {}
 
 impl Format for Npt {
-    /// What is present can be read, the reset value of the `PAT` has neither WC nor WP, and nothing
-    /// overrides the guest's `PAT`.
+    /// A present page can be read, the reset value of the `PAT` has neither WC nor WP, and the guest's `PAT`
+    /// cannot be overridden.
     fn supports(attributes: Attributes) -> bool {
         attributes.permissions.contains(Permissions::READ)
             && !attributes.ignore_guest_pat
@@ -35,40 +35,40 @@ impl Format for Npt {
     }
 
     fn page(host: HostPhysical, size: PageSize, attributes: Attributes) -> u64 {
-        // The processor makes every nested access a user access [APM2 15.25.5].
-        let mut flags = Entry::PRESENT | Entry::USER;
-        flags.set(Entry::WRITABLE, attributes.permissions.contains(Permissions::WRITE));
-        flags.set(Entry::NO_EXECUTE, !attributes.permissions.contains(Permissions::EXECUTE));
-        flags.set(Entry::LARGE, size != PageSize::Size4KiB);
+        // Every nested access is treated as a user access [APM2 15.25.5].
+        let mut flags = NptEntry::PRESENT | NptEntry::USER;
+        flags.set(NptEntry::WRITABLE, attributes.permissions.contains(Permissions::WRITE));
+        flags.set(NptEntry::NO_EXECUTE, !attributes.permissions.contains(Permissions::EXECUTE));
+        flags.set(NptEntry::LARGE, size != PageSize::Size4KiB);
         flags |= match attributes.memory_type {
-            MemoryType::WriteBack => Entry::empty(),
-            MemoryType::WriteThrough => Entry::WRITE_THROUGH,
-            // The other two are not supported; UC is the type that breaks nothing.
+            MemoryType::WriteBack => NptEntry::empty(),
+            MemoryType::WriteThrough => NptEntry::WRITE_THROUGH,
+            // WC and WP are not supported; UC is the type that is always safe.
             MemoryType::Uncacheable | MemoryType::WriteCombining | MemoryType::WriteProtected => {
-                Entry::CACHE_DISABLE | Entry::WRITE_THROUGH
+                NptEntry::CACHE_DISABLE | NptEntry::WRITE_THROUGH
             }
         };
         host.0 | flags.bits()
     }
 
     fn table(host: HostPhysical) -> u64 {
-        host.0 | (Entry::PRESENT | Entry::WRITABLE | Entry::USER).bits()
+        host.0 | (NptEntry::PRESENT | NptEntry::WRITABLE | NptEntry::USER).bits()
     }
 
     fn is_present(entry: u64) -> bool {
-        Entry::from_bits_retain(entry).contains(Entry::PRESENT)
+        NptEntry::from_bits_retain(entry).contains(NptEntry::PRESENT)
     }
 
     fn attributes(entry: u64) -> Attributes {
-        let flags = Entry::from_bits_retain(entry);
+        let flags = NptEntry::from_bits_retain(entry);
         let mut permissions = Permissions::READ;
-        permissions.set(Permissions::WRITE, flags.contains(Entry::WRITABLE));
-        permissions.set(Permissions::EXECUTE, !flags.contains(Entry::NO_EXECUTE));
+        permissions.set(Permissions::WRITE, flags.contains(NptEntry::WRITABLE));
+        permissions.set(Permissions::EXECUTE, !flags.contains(NptEntry::NO_EXECUTE));
         Attributes {
             permissions,
-            memory_type: if flags.contains(Entry::CACHE_DISABLE) {
+            memory_type: if flags.contains(NptEntry::CACHE_DISABLE) {
                 MemoryType::Uncacheable
-            } else if flags.contains(Entry::WRITE_THROUGH) {
+            } else if flags.contains(NptEntry::WRITE_THROUGH) {
                 MemoryType::WriteThrough
             } else {
                 MemoryType::WriteBack
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_reset_pat_cannot_say_is_not_supported() {
+    fn types_missing_from_the_reset_pat_are_not_supported() {
         for memory_type in [MemoryType::WriteCombining, MemoryType::WriteProtected] {
             assert!(!Npt::supports(Attributes { memory_type, ..Attributes::MEMORY }));
         }

@@ -1,23 +1,26 @@
-//! The tree: walking it, mapping, unmapping, changing attributes.
+//! The tree of tables: translating, mapping, unmapping, changing attributes.
 
 use crate::memory::ENTRIES;
-use crate::size::bytes_at;
+use crate::page_size::bytes_at;
 use crate::{Attributes, Format, PageSize, PagingError, TableMemory};
 use base::{GuestPhysical, HostPhysical};
 use core::marker::PhantomData;
 
-/// Levels of the tree; the root is a table of this level.
+/// Number of levels; the root is a table of this level.
 const LEVELS: u32 = 4;
+/// An index into a table has 9 bits.
+const INDEX_MASK: u64 = ENTRIES as u64 - 1;
 /// First guest-physical address that four levels do not translate.
 const GUEST_END: u64 = 1 << 48;
+/// Ranges are whole pages of this size.
 const PAGE: u64 = PageSize::Size4KiB.bytes();
 
-/// What a guest-physical address is translated to.
+/// The translation of a guest-physical address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mapping {
-    /// The host-physical address of that very byte.
+    /// The host-physical address of the same byte.
     pub host: HostPhysical,
-    /// The size of the page it lies in.
+    /// The size of the page that contains it.
     pub size: PageSize,
     /// The attributes of that page.
     pub attributes: Attributes,
@@ -25,11 +28,47 @@ pub struct Mapping {
 
 /// The translation of one guest's physical addresses, as a tree of tables in `F`'s encoding.
 ///
-/// Every change is a sequence of 64-bit writes, each of which leaves a tree in which an address translates
-/// as it did before or as it will after: the guest may run meanwhile. The processor caches translations:
-/// after [`NestedPages::unmap`] and [`NestedPages::protect`] the caller must invalidate them (INVEPT
-/// [SDM3C 29.4.3], a TLB flush by ASID [APM2 15.16]) before it relies on the change. Mapping what was not
-/// mapped needs no invalidation. Tables, once in the tree, stay there and are used again.
+/// Every change is a sequence of 64-bit writes. After each of them, every address translates as it did before
+/// the change or as it will after it, so the guest may run meanwhile. The processor caches translations: after
+/// [`NestedPages::unmap`] and [`NestedPages::protect`], the caller must invalidate them (INVEPT [SDM3C 29.4.3],
+/// a TLB flush by ASID [APM2 15.16]) before it relies on the change. Mapping an unmapped range needs no
+/// invalidation. A table that has become part of the tree stays in it and is reused.
+///
+/// ```
+/// use base::{GuestPhysical, HostPhysical};
+/// use nested_paging::{Attributes, Ept, NestedPages, PageSize, TableMemory};
+///
+/// /// Tables from address 0x10000 on.
+/// struct Tables(Vec<[u64; 512]>);
+///
+/// impl TableMemory for Tables {
+///     fn allocate(&mut self) -> Option<HostPhysical> {
+///         self.0.push([0; 512]);
+///         Some(HostPhysical(0xf000 + 0x1000 * self.0.len() as u64))
+///     }
+///     fn read(&self, table: HostPhysical, index: usize) -> u64 {
+///         self.0[(table.0 >> 12) as usize - 0x10][index]
+///     }
+///     fn write(&mut self, table: HostPhysical, index: usize, entry: u64) {
+///         self.0[(table.0 >> 12) as usize - 0x10][index] = entry;
+///     }
+/// }
+///
+/// let mut memory = Tables(Vec::new());
+/// let mut pages = NestedPages::<Ept>::new(&mut memory, 40)?;
+/// let (guest, host) = (GuestPhysical(0), HostPhysical(0x4000_0000));
+/// pages.map(&mut memory, guest, host, 64 << 20, Attributes::MEMORY, PageSize::Size2MiB)?;
+///
+/// let mapping = pages.translate(&memory, GuestPhysical(0x1234)).expect("mapped");
+/// assert_eq!((mapping.host, mapping.size), (HostPhysical(0x4000_1234), PageSize::Size2MiB));
+/// assert_eq!(pages.translate(&memory, GuestPhysical(64 << 20)), None);
+///
+/// // A hole of one page in a large page: the guest's accesses to it exit.
+/// pages.unmap(&mut memory, GuestPhysical(0x2000), 0x1000)?;
+/// assert_eq!(pages.translate(&memory, GuestPhysical(0x2000)), None);
+/// assert!(pages.translate(&memory, GuestPhysical(0x3000)).is_some());
+/// # Ok::<(), nested_paging::PagingError>(())
+/// ```
 #[derive(Debug)]
 pub struct NestedPages<F: Format> {
     root: HostPhysical,
@@ -38,7 +77,7 @@ pub struct NestedPages<F: Format> {
     format: PhantomData<F>,
 }
 
-/// The entry at which the walk for an address ends.
+/// The entry at which the walk for an address ends, and where it is.
 struct Slot {
     table: HostPhysical,
     level: u32,
@@ -60,13 +99,13 @@ impl<F: Format> NestedPages<F> {
         Ok(Self { root: new_table(memory, host_end)?, host_end, format: PhantomData })
     }
 
-    /// The table the walk begins at.
+    /// The address of the root table.
     #[must_use]
     pub fn root(&self) -> HostPhysical {
         self.root
     }
 
-    /// What `guest` is translated to, or `None` when an access to it leaves the guest.
+    /// The translation of `guest`, or `None` when an access to it would exit.
     #[must_use]
     pub fn translate(&self, memory: &impl TableMemory, guest: GuestPhysical) -> Option<Mapping> {
         if guest.0 >= GUEST_END {
@@ -81,11 +120,11 @@ impl<F: Format> NestedPages<F> {
         })
     }
 
-    /// Maps `bytes` bytes at `guest` to `host` in pages as large as alignment and `largest` permit.
+    /// Maps `bytes` bytes at `guest` to `host`, in the largest pages that alignment and `largest` permit.
     ///
     /// # Errors
-    /// A bad range, [`PagingError::Unsupported`], [`PagingError::Overlap`] when some of it is mapped,
-    /// [`PagingError::OutOfTables`]. Nothing is mapped then.
+    /// An invalid range, [`PagingError::Unsupported`], [`PagingError::Overlap`] when part of the range is already
+    /// mapped, [`PagingError::OutOfTables`]. On an error, nothing is mapped.
     pub fn map(
         &mut self,
         memory: &mut impl TableMemory,
@@ -116,11 +155,15 @@ impl<F: Format> NestedPages<F> {
         Ok(())
     }
 
-    /// Unmaps `bytes` bytes at `guest`, splitting large pages that reach out of the range. The caller
-    /// invalidates cached translations before the memory is put to another use.
+    /// Unmaps `bytes` bytes at `guest` and splits large pages that extend beyond the range. The caller must
+    /// invalidate cached translations before it uses the memory for another purpose.
+    ///
+    /// The kernel does not call this yet. It is meant for doorbell pages, which are mapped while their guest is
+    /// busy and unmapped when it is idle, so that accesses exit again.
     ///
     /// # Errors
-    /// A bad range, [`PagingError::NotMapped`], [`PagingError::OutOfTables`]. Nothing is unmapped then.
+    /// An invalid range, [`PagingError::NotMapped`], [`PagingError::OutOfTables`]. On an error, nothing is
+    /// unmapped.
     pub fn unmap(
         &mut self,
         memory: &mut impl TableMemory,
@@ -132,12 +175,15 @@ impl<F: Format> NestedPages<F> {
         Ok(())
     }
 
-    /// Gives `bytes` bytes at `guest` other attributes, splitting large pages that reach out of the range.
-    /// Accessed and dirty flags of the pages are lost. The caller invalidates cached translations.
+    /// Changes the attributes of `bytes` bytes at `guest` and splits large pages that extend beyond the range.
+    /// The accessed and dirty flags of the pages are lost. The caller must invalidate cached translations.
+    ///
+    /// The kernel does not call this yet. Like [`NestedPages::unmap`], it is meant for doorbell pages, which change
+    /// between accesses that exit and accesses that do not.
     ///
     /// # Errors
-    /// A bad range, [`PagingError::Unsupported`], [`PagingError::NotMapped`],
-    /// [`PagingError::OutOfTables`]. Nothing is changed then.
+    /// An invalid range, [`PagingError::Unsupported`], [`PagingError::NotMapped`],
+    /// [`PagingError::OutOfTables`]. On an error, nothing is changed.
     pub fn protect(
         &mut self,
         memory: &mut impl TableMemory,
@@ -155,7 +201,7 @@ impl<F: Format> NestedPages<F> {
         Ok(())
     }
 
-    /// Follows `guest`, below [`GUEST_END`], down to an entry that is not a table.
+    /// Walks the tree for `guest`, below [`GUEST_END`], down to an entry that does not refer to a table.
     fn walk(&self, memory: &impl TableMemory, guest: GuestPhysical) -> Slot {
         let mut table = self.root;
         let mut level = LEVELS;
@@ -170,7 +216,7 @@ impl<F: Format> NestedPages<F> {
         }
     }
 
-    /// Maps the largest page possible at `at`, which is not mapped; returns its size.
+    /// Maps the largest possible page at `at`, which is not mapped, and returns its size.
     fn map_page(
         &self,
         memory: &mut impl TableMemory,
@@ -196,8 +242,8 @@ impl<F: Format> NestedPages<F> {
         }
     }
 
-    /// Makes the pages of a range, all of which must be mapped, end where the range ends. Translations stay
-    /// as they are. Returns the end of the range.
+    /// Splits pages so that page boundaries coincide with both ends of a range, all of which must be mapped.
+    /// Translations do not change. Returns the end of the range.
     fn isolate(
         &self,
         memory: &mut impl TableMemory,
@@ -213,7 +259,7 @@ impl<F: Format> NestedPages<F> {
         Ok(end)
     }
 
-    /// Splits the page around `at` until `at` is where a page begins.
+    /// Splits the page that contains `at` until a page begins at `at`.
     fn split_at(&self, memory: &mut impl TableMemory, at: u64) -> Result<(), PagingError> {
         loop {
             let Slot { table, level, index, entry } = self.walk(memory, GuestPhysical(at));
@@ -227,20 +273,21 @@ impl<F: Format> NestedPages<F> {
             let start = page_address::<F>(entry, size).0;
             let attributes = F::attributes(entry);
             let pages = new_table(memory, self.host_end)?;
-            for (number, page) in (0..ENTRIES).zip((start..).step_by(smaller.bytes() as usize)) {
-                memory.write(pages, number, F::page(HostPhysical(page), smaller, attributes));
+            for number in 0..ENTRIES {
+                let page = HostPhysical(start + number as u64 * smaller.bytes());
+                memory.write(pages, number, F::page(page, smaller, attributes));
             }
-            // The new table is complete before the walk can reach it.
+            // The new table is complete before a walk can reach it.
             memory.write(table, index, F::table(pages));
         }
     }
 
-    /// Unmaps whole pages; what is not mapped stays so.
+    /// Unmaps whole pages. Unmapped parts of the range stay unmapped.
     fn clear(&self, memory: &mut impl TableMemory, start: u64, end: u64) {
         self.for_each_page(memory, start, end, |_, _| 0);
     }
 
-    /// Replaces the entry of every page in a range in which pages end where the range ends.
+    /// Replaces the entry of every page in a range whose ends are page boundaries.
     fn for_each_page(
         &self,
         memory: &mut impl TableMemory,
@@ -258,6 +305,7 @@ impl<F: Format> NestedPages<F> {
         }
     }
 
+    /// Checks that no part of a range is mapped.
     fn check_unmapped(&self, memory: &impl TableMemory, start: u64, end: u64) -> Result<(), PagingError> {
         let mut at = start;
         while at < end {
@@ -269,6 +317,7 @@ impl<F: Format> NestedPages<F> {
         Ok(())
     }
 
+    /// Checks that all of a range is mapped.
     fn check_mapped(&self, memory: &impl TableMemory, start: u64, end: u64) -> Result<(), PagingError> {
         let mut at = start;
         while at < end {
@@ -281,6 +330,7 @@ impl<F: Format> NestedPages<F> {
         Ok(())
     }
 
+    /// Checks that a host range is page-aligned and within the physical address space.
     fn check_host(&self, host: HostPhysical, bytes: u64) -> Result<(), PagingError> {
         if !host.is_aligned(PAGE) {
             return Err(PagingError::UnalignedHost(host));
@@ -292,7 +342,7 @@ impl<F: Format> NestedPages<F> {
     }
 }
 
-/// The end of a range of whole pages that four levels translate.
+/// The end of a range, after checking that it consists of whole pages and is within what four levels translate.
 fn range_end(guest: GuestPhysical, bytes: u64) -> Result<u64, PagingError> {
     if bytes == 0 || !guest.is_aligned(PAGE) || !bytes.is_multiple_of(PAGE) {
         return Err(PagingError::Unaligned { guest, bytes });
@@ -303,6 +353,7 @@ fn range_end(guest: GuestPhysical, bytes: u64) -> Result<u64, PagingError> {
     }
 }
 
+/// Allocates a table and checks its address.
 fn new_table(memory: &mut impl TableMemory, host_end: u64) -> Result<HostPhysical, PagingError> {
     let table = memory.allocate().ok_or(PagingError::OutOfTables)?;
     if table.is_aligned(PAGE) && table.0 < host_end { Ok(table) } else { Err(PagingError::BadTable(table)) }
@@ -312,17 +363,18 @@ fn refers_to_table<F: Format>(level: u32, entry: u64) -> bool {
     F::is_present(entry) && PageSize::at_level(level).is_none_or(|size| !F::is_page(entry, size))
 }
 
-/// Where the page begins that `entry` maps. Bits of a large page's entry below its alignment are not part
-/// of its address.
+/// The address of the page that `entry` maps. In the entry of a large page, bits below its alignment are not part
+/// of the address.
 fn page_address<F: Format>(entry: u64, size: PageSize) -> HostPhysical {
     HostPhysical(F::address(entry).0 & !(size.bytes() - 1))
 }
 
+/// The index of the entry for `guest` in a level-`level` table.
 fn index_at(level: u32, guest: u64) -> usize {
-    (guest / bytes_at(level)) as usize % ENTRIES
+    ((guest / bytes_at(level)) & INDEX_MASK) as usize
 }
 
-/// The first address after the part of the guest's addresses that one entry at `level` covers.
+/// The first address after the range that the entry for `at` in a level-`level` table covers.
 fn end_of_slot(level: u32, at: u64) -> u64 {
     (at | (bytes_at(level) - 1)) + 1
 }

@@ -1,4 +1,4 @@
-//! Random sequences of calls against a plain list of mapped ranges.
+//! Random sequences of calls, compared with a plain list of mapped ranges.
 
 mod common;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 const PAGE: u64 = 4096;
-/// Tables enough for most sequences, too few for some.
+/// Enough tables for most sequences, too few for some.
 const TABLES: usize = 24;
 const ADDRESS_BITS: u32 = 40;
 
@@ -20,7 +20,7 @@ enum Call {
     Protect { guest: u64, bytes: u64, attributes: Attributes },
 }
 
-/// Mapped ranges by their beginning: end, host address, attributes.
+/// Mapped ranges by start address: end, host address, attributes.
 #[derive(Clone, Debug, Default)]
 struct Model(BTreeMap<u64, (u64, u64, Attributes)>);
 
@@ -45,7 +45,7 @@ impl Model {
         true
     }
 
-    /// Cuts a range out and returns what was in it.
+    /// Removes a range and returns the mappings that were in it.
     fn cut(&mut self, start: u64, end: u64) -> Vec<(u64, u64, u64, Attributes)> {
         let all: Vec<_> = self.0.iter().map(|(from, (to, host, kind))| (*from, *to, *host, *kind)).collect();
         let mut inside = Vec::new();
@@ -66,7 +66,7 @@ impl Model {
         inside
     }
 
-    /// Whether the call is one that can succeed, and the ranges after it has.
+    /// The ranges after a call, or `None` when the call must fail.
     fn after(&self, call: Call) -> Option<Self> {
         let mut next = self.clone();
         match call {
@@ -95,7 +95,7 @@ impl Model {
     }
 }
 
-/// Page-aligned values whose low bits are often zero, so that large pages happen, below 8 GiB.
+/// Page-aligned values below 8 GiB whose low bits are often zero, so that large pages occur.
 fn aligned() -> impl Strategy<Value = u64> {
     prop_oneof![
         (0_u64..8).prop_map(|n| n << 30),
@@ -106,7 +106,7 @@ fn aligned() -> impl Strategy<Value = u64> {
 }
 
 fn attributes() -> impl Strategy<Value = Attributes> {
-    // What both formats can express.
+    // Those that both formats can express.
     (0_u8..4, prop_oneof![Just(MemoryType::WriteBack), Just(MemoryType::Uncacheable)]).prop_map(
         |(bits, memory_type)| Attributes {
             permissions: Permissions::from_bits_truncate(bits << 1) | Permissions::READ,
@@ -123,7 +123,7 @@ fn call() -> impl Strategy<Value = Call> {
     prop_oneof![
         (aligned(), aligned(), bytes.clone(), attributes(), size).prop_map(
             |(guest, host, bytes, attributes, largest)| {
-                // Small pages over a large range take more tables than there are: keep the range small.
+                // Small pages over a large range would need too many tables: keep the range small.
                 let bytes = if largest == PageSize::Size4KiB { bytes % (4 << 21) } else { bytes };
                 Call::Map { guest, host, bytes: bytes.max(PAGE), attributes, largest }
             }
@@ -149,7 +149,7 @@ fn apply<F: Format>(pages: &mut NestedPages<F>, memory: &mut FakeMemory, call: C
     }
 }
 
-/// What an address translates to, without the page size, which splitting may change.
+/// The translation of an address without the page size, which splitting may change.
 fn seen<F: Format>(pages: &NestedPages<F>, memory: &FakeMemory, at: u64) -> Option<(u64, Attributes)> {
     pages.translate(memory, GuestPhysical(at)).map(|mapping| (mapping.host.0, mapping.attributes))
 }
@@ -178,13 +178,13 @@ fn check<F: Format>(calls: Vec<Call>) -> Result<(), TestCaseError> {
         prop_assert!(succeeded == next.is_some() || full, "{call:?} gave {succeeded}");
         prop_assert!(!succeeded || next.is_some(), "{call:?} succeeded");
 
-        // Write by write, each address translates as before or as after.
+        // After each write, every address translates as before the call or as after it.
         let after = next.clone().unwrap_or_else(|| model.clone());
         let probes = probes(&model, &after);
         for at in memory.tables.keys() {
             replay.tables.entry(*at).or_insert_with(|| vec![0; 512]);
         }
-        // Writes are many where a large page is split: each is seen at a fifth of the probes.
+        // Splitting a large page makes many writes: each is checked at one fifth of the probes.
         for (table, index, entry) in memory.log.clone() {
             replay.tables.get_mut(&table.0).expect("an allocated table")[index] = entry;
             for at in probes.iter().skip(index % 5).step_by(5) {
@@ -204,7 +204,7 @@ fn check<F: Format>(calls: Vec<Call>) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// In every reachable table: no reserved bit is set. `reserved` says which are, by level and kind of entry.
+/// Checks that no reserved bit is set in any reachable table. `reserved` returns the reserved bits of an entry.
 fn check_reserved(memory: &FakeMemory, root: HostPhysical, reserved: fn(u32, u64) -> u64) {
     let mut waiting = vec![(root.0, 4)];
     while let Some((table, level)) = waiting.pop() {

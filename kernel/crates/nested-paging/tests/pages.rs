@@ -1,4 +1,4 @@
-//! What one call does to the tree.
+//! Single calls, and what they do to the tree.
 
 mod common;
 
@@ -36,7 +36,7 @@ fn size_at(pages: &NestedPages<Ept>, memory: &FakeMemory, guest: u64) -> Option<
 }
 
 #[test]
-fn pages_are_as_large_as_both_addresses_allow() {
+fn pages_are_the_largest_that_both_addresses_allow() {
     let (mut memory, mut pages) = tree(16);
     map(&mut pages, &mut memory, GIB - 2 * MIB - 4 * KIB, 3 * GIB - 2 * MIB - 4 * KIB, 2 * GIB).unwrap();
     assert_eq!(size_at(&pages, &memory, GIB - 2 * MIB - 1), Some(PageSize::Size4KiB));
@@ -45,7 +45,7 @@ fn pages_are_as_large_as_both_addresses_allow() {
     assert_eq!(size_at(&pages, &memory, 3 * GIB - 2 * MIB - 4 * KIB - 1), Some(PageSize::Size4KiB));
     assert_eq!(size_at(&pages, &memory, 3 * GIB - 2 * MIB - 4 * KIB), None);
 
-    // 2 MiB further on in the host only: 1 GiB pages are out, 2 MiB pages are in.
+    // Host addresses shifted by 2 MiB: 2 MiB pages are possible, 1 GiB pages are not.
     map(&mut pages, &mut memory, 4 * GIB, 6 * GIB + 2 * MIB, GIB).unwrap();
     assert_eq!(size_at(&pages, &memory, 4 * GIB), Some(PageSize::Size2MiB));
 }
@@ -85,7 +85,7 @@ fn overlap_names_the_first_mapped_address_and_changes_nothing() {
     let existing = pages.translate(&memory, GuestPhysical(2 * MIB)).unwrap();
     assert_eq!(error, PagingError::Overlap { at: GuestPhysical(2 * MIB), existing });
     assert_eq!(memory.log, []);
-    assert!(error.to_string().starts_with("guest address 0x200000 is mapped already, to 0x800000"));
+    assert!(error.to_string().starts_with("guest address 0x200000 is already mapped to 0x800000"));
 }
 
 #[test]
@@ -97,11 +97,11 @@ fn running_out_of_tables_undoes_what_was_mapped() {
     for at in [0, 2 * MIB, 4 * MIB] {
         assert_eq!(size_at(&pages, &memory, at), None);
     }
-    map(&mut pages, &mut memory, 0, 0, 4 * MIB).expect("the tables are used again");
+    map(&mut pages, &mut memory, 0, 0, 4 * MIB).expect("the tables are reused");
 }
 
 #[test]
-fn a_split_that_finds_no_table_changes_no_translation() {
+fn a_split_without_a_free_table_changes_no_translation() {
     let (mut memory, mut pages) = tree(3);
     map(&mut pages, &mut memory, 0, 0, GIB).unwrap();
     let before = pages.translate(&memory, GuestPhysical(MIB));
@@ -113,7 +113,7 @@ fn a_split_that_finds_no_table_changes_no_translation() {
 }
 
 #[test]
-fn a_hole_in_a_large_page_leaves_its_neighbours() {
+fn a_hole_in_a_large_page_leaves_neighbouring_pages_mapped() {
     let (mut memory, mut pages) = tree(16);
     map(&mut pages, &mut memory, 0, 0, 4 * GIB).unwrap();
     pages.unmap(&mut memory, GuestPhysical(0xfee0_0000), 4 * KIB).unwrap();
@@ -122,7 +122,7 @@ fn a_hole_in_a_large_page_leaves_its_neighbours() {
         let mapping = pages.translate(&memory, GuestPhysical(at)).unwrap();
         assert_eq!((mapping.host, mapping.attributes), (HostPhysical(at), Attributes::MEMORY));
     }
-    // 1 GiB into 2 MiB into 4 KiB: two tables beside the root and its level 3.
+    // 1 GiB split into 2 MiB and 4 KiB pages: two more tables than the root and the level-3 table.
     assert_eq!(memory.tables.len(), 4);
     assert_eq!(size_at(&pages, &memory, 0), Some(PageSize::Size1GiB));
 }
@@ -150,7 +150,7 @@ fn ranges_with_holes_are_not_unmapped_or_protected() {
 }
 
 #[test]
-fn bad_ranges_are_refused_with_their_values() {
+fn invalid_ranges_are_refused_with_their_values() {
     let (mut memory, mut pages) = tree(16);
     let mut refused = |guest, host, bytes| map(&mut pages, &mut memory, guest, host, bytes).unwrap_err();
     for (guest, bytes) in [(0, 0), (1, 4096), (0, 4095)] {
@@ -179,7 +179,7 @@ fn the_last_guest_page_can_be_mapped_and_unmapped() {
 }
 
 #[test]
-fn attributes_that_a_format_lacks_are_refused() {
+fn attributes_that_a_format_cannot_express_are_refused() {
     let mut memory = FakeMemory::with_limit(16);
     let mut pages = NestedPages::<Npt>::new(&mut memory, 48).unwrap();
     let combining = Attributes { memory_type: MemoryType::WriteCombining, ..Attributes::MEMORY };

@@ -8,7 +8,7 @@ mod support;
 use base::time::Duration;
 use base::{Instant, MacAddress, Port};
 use nic::{Duplex, Event, MAX_FRAME, Nic, Speed};
-use path::{Counters, Path, PortConfig, PortId, Progress, UPLINK_HOLD};
+use path::{PortConfig, PortCounters, PortId, Progress, Switch, UPLINK_HOLD};
 use proptest::prelude::*;
 use support::{Machine, poll, send};
 use testkit::VirtualClock;
@@ -44,7 +44,7 @@ struct World {
     clock: VirtualClock,
     guests: [Node; 2],
     physical: Node,
-    path: Path,
+    path: Switch,
 }
 
 impl World {
@@ -53,7 +53,7 @@ impl World {
         let ports = [PortConfig::guest(mac(0)), PortConfig::guest(mac(1)), PortConfig::uplink()];
         let guests = [Node::new(0, &clock), Node::new(1, &clock)];
         let physical = Node::new(200, &clock);
-        let mut world = Self { clock, guests, physical, path: Path::new(&ports, 1).unwrap() };
+        let mut world = Self { clock, guests, physical, path: Switch::new(&ports, 1).unwrap() };
         // The switch learns where the peer is.
         world.wire_sends(&[numbered(mac(0), mac(PEER), 0, 60)]);
         world.settle();
@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    fn counters(&self, port: usize) -> Counters {
+    fn counters(&self, port: usize) -> PortCounters {
         *self.path.counters(PortId::new(port).unwrap()).unwrap()
     }
 }

@@ -1,49 +1,49 @@
-//! What each port counts.
+//! Counters of one port.
 
-use crate::DropCause;
+use crate::forwarder::DropCause;
 
-/// Counts of one port since construction.
+/// What happened to the frames of one port since the switch was built.
 ///
-/// For each port, `rx_frames` = `forwarded` + the drops on arrival. Over all ports, the sum of `copies` =
-/// the sum of `tx_frames` and of the drops on departure + the copies still pending.
+/// For each port, `rx_frames` equals `forwarded` plus the drops on arrival. Over all ports, the sum of `copies`
+/// equals the sum of `tx_frames`, of the drops on departure, and of the copies still pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Counters {
+pub struct PortCounters {
     /// Frames polled from this port.
     pub rx_frames: u64,
     /// Bytes in them.
     pub rx_bytes: u64,
-    /// Frames of them that have at least one destination.
+    /// Of these, frames with at least one destination.
     pub forwarded: u64,
-    /// Copies those frames became: one for each destination.
+    /// Copies made of the forwarded frames: one for each destination.
     pub copies: u64,
     /// Dropped on arrival: shorter than an Ethernet header.
     pub runt: u64,
     /// Dropped on arrival: the source is a group address.
     pub group_source: u64,
-    /// Dropped on arrival: to a group address that bridges do not forward [IEEE 802.1Q-2018 8.6.3].
+    /// Dropped on arrival: the destination is a group address that bridges do not forward [IEEE 802.1Q-2018 8.6.3].
     pub reserved_group: u64,
     /// Dropped on arrival: the destination is on the port the frame came from.
     pub same_port: u64,
-    /// Dropped on arrival: no other port may get the frame.
+    /// Dropped on arrival: no other port may receive the frame.
     pub no_destination: u64,
     /// Copies this port accepted.
     pub tx_frames: u64,
     /// Bytes in them.
     pub tx_bytes: u64,
-    /// Copies for this port dropped: its link is down.
+    /// Copies for this port that were dropped because its link was down.
     pub link_down: u64,
-    /// Copies for this port dropped: it took none within the hold time.
+    /// Copies for this port that were dropped because it accepted none within the hold time.
     pub held_too_long: u64,
-    /// Frames from this port whose source belongs to another port's vNIC; forwarded, but not learned.
+    /// Frames from this port whose source is the address of another port's vNIC: forwarded, not learned.
     pub source_conflict: u64,
-    /// Frames from this port whose source was not learned for want of room or because the port's quota is
-    /// used up; forwarded.
+    /// Frames from this port whose source was not learned because its set was full or the port's quota used
+    /// up: forwarded.
     pub not_learned: u64,
     /// Addresses that moved to this port from another.
     pub moved: u64,
 }
 
-impl Counters {
+impl PortCounters {
     /// Frames from this port that were dropped on arrival.
     #[must_use]
     pub fn dropped_on_arrival(&self) -> u64 {
@@ -56,7 +56,7 @@ impl Counters {
         self.link_down + self.held_too_long
     }
 
-    /// All counts with their names, for the log.
+    /// All counters with their names, for the log.
     #[must_use]
     pub fn named(&self) -> [(&'static str, u64); 16] {
         [
@@ -79,6 +79,7 @@ impl Counters {
         ]
     }
 
+    /// Counts one frame dropped on arrival.
     pub(crate) fn count_drop(&mut self, cause: DropCause) {
         *match cause {
             DropCause::Runt => &mut self.runt,

@@ -1,16 +1,17 @@
-//! The frame switch between vNICs and physical NICs.
+//! The Ethernet switch between vNICs and physical NICs.
 //!
-//! [`Path`] moves frames between [`base::Port`]s: it polls each port into a batch of that port's own,
-//! asks the [`Switch`] where each frame goes, and offers the frames of one destination together. What a
-//! destination does not take stays pending, at most for the hold time of the port the frame came from;
-//! meanwhile that port is not polled, which is how back-pressure reaches the sender.
+//! A [`Switch`] moves frames between [`base::Port`]s. It polls each port into a batch that belongs to that
+//! port, decides where each frame goes, and offers all frames for one destination in one call. Frames that a
+//! destination does not accept stay pending, at most for the hold time of the port they came from. A port
+//! with pending frames is not polled: that is how back-pressure reaches the sender.
 //!
-//! What holds at any moment:
-//! * frames from one port to one other port leave in the order in which they came, each at most once;
-//! * a frame waits for one slow destination without delaying other destinations of the same batch;
-//! * every frame that was polled is delivered, pending, or counted under one cause in [`Counters`].
+//! Invariants:
+//! * frames from one port to another leave in the order in which they arrived, each at most once;
+//! * a frame that waits for a slow destination does not delay frames of the same batch for other destinations;
+//! * every frame that was polled is delivered, pending, or counted under exactly one cause in
+//!   [`PortCounters`].
 //!
-//! Nothing allocates after construction. No NIC and no VM is known here.
+//! Nothing allocates after construction. The crate knows no NIC and no VM, only ports.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -18,15 +19,14 @@ extern crate alloc;
 
 mod config;
 mod counters;
-mod path;
+mod forwarder;
+mod mac_table;
 mod pending;
 mod ports;
 mod switch;
-mod table;
 
 pub use config::{Attachment, GUEST_HOLD, PathError, PortConfig, UPLINK_HOLD};
-pub use counters::Counters;
-pub use path::{Path, Progress};
+pub use counters::PortCounters;
+pub use mac_table::{AGEING, CAPACITY, GUEST_QUOTA};
 pub use ports::{MAX_PORTS, PortId, PortSet};
-pub use switch::{DropCause, Switch, Verdict};
-pub use table::{AGEING, CAPACITY, GUEST_QUOTA};
+pub use switch::{Progress, Switch};

@@ -1,20 +1,23 @@
-//! The frames of one port that wait for their destinations.
+//! A batch of frames from one port, and the destinations that each frame still waits for.
 
 use crate::{PortId, PortSet};
 use base::batch::MAX_FRAMES;
 use base::{Batch, Instant};
 
-/// Room for [`MAX_FRAMES`] frames of 1518 bytes, or for a dozen jumbo frames.
+/// Capacity of a batch: [`MAX_FRAMES`] frames of 1518 bytes, or a dozen jumbo frames.
 const BYTES: usize = 128 * 1024;
 
-/// A batch that came from one port, with the destinations that have not taken their copy yet.
-pub(crate) struct Pending {
+/// A batch from one port, with the destinations that have not accepted their copies yet.
+pub(crate) struct PendingBatch {
     batch: Batch,
+    /// For each frame, the ports that still have to accept it.
     waiting: [PortSet; MAX_FRAMES],
+    /// When the batch was polled.
     since: Instant,
 }
 
-impl Pending {
+impl PendingBatch {
+    /// An empty batch.
     pub(crate) fn new() -> Self {
         Self {
             batch: Batch::with_capacity(BYTES),
@@ -23,17 +26,17 @@ impl Pending {
         }
     }
 
-    /// True when every copy has been taken or dropped.
+    /// True when every copy has been accepted or dropped.
     pub(crate) fn is_empty(&self) -> bool {
         self.batch.is_empty()
     }
 
-    /// When the batch came.
+    /// When the batch was polled.
     pub(crate) fn since(&self) -> Instant {
         self.since
     }
 
-    /// The batch to poll into, emptied; it counts as come at `now`.
+    /// Empties the batch and returns it, to poll into at `now`.
     pub(crate) fn begin(&mut self, now: Instant) -> &mut Batch {
         self.batch.clear();
         self.waiting = [PortSet::EMPTY; MAX_FRAMES];
@@ -41,25 +44,25 @@ impl Pending {
         &mut self.batch
     }
 
-    /// Frames in the batch, whether or not copies of them still wait.
+    /// The frame at `index`, whether or not copies of it are still pending.
     pub(crate) fn frame(&self, index: usize) -> Option<&[u8]> {
         self.batch.get(index)
     }
 
-    /// Says which ports are to get a copy of frame `index`.
+    /// Sets the ports that frame `index` is to be sent to.
     pub(crate) fn route(&mut self, index: usize, targets: PortSet) {
         if let Some(waiting) = self.waiting.get_mut(index) {
             *waiting = targets;
         }
     }
 
-    /// Where each frame of the batch still goes. This, and not all there could be, is what is gone through: a switch
-    /// comes by with nothing to move far more often than with a full batch.
+    /// The ports that each frame of the batch still waits for. Limited to the frames in the batch because most
+    /// steps find few frames or none: iterating over all [`MAX_FRAMES`] entries would cost more.
     fn waiting(&self) -> &[PortSet] {
         self.waiting.get(..self.batch.len()).unwrap_or(&self.waiting)
     }
 
-    /// Every port that some frame waits for.
+    /// All ports that frames wait for.
     pub(crate) fn targets(&self) -> PortSet {
         self.waiting().iter().fold(PortSet::EMPTY, |all, waiting| all.union(*waiting))
     }
@@ -72,7 +75,7 @@ impl Pending {
         self.waiting().iter().enumerate().filter_map(waits).collect()
     }
 
-    /// Takes the first `count` copies for `port` out.
+    /// Marks the first `count` copies for `port` as accepted or dropped.
     pub(crate) fn done(&mut self, port: PortId, count: usize) {
         let waiting = self.waiting.iter_mut().filter(|waiting| waiting.contains(port));
         for waiting in waiting.take(count) {
@@ -80,12 +83,12 @@ impl Pending {
         }
     }
 
-    /// Copies that still wait.
+    /// Number of pending copies.
     pub(crate) fn copies(&self) -> usize {
         self.waiting().iter().map(|waiting| waiting.len()).sum()
     }
 
-    /// Makes room for the next batch once no copy waits.
+    /// Empties the batch once no copy is pending.
     pub(crate) fn clear_if_done(&mut self) {
         if self.targets().is_empty() {
             self.batch.clear();

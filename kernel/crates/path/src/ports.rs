@@ -1,22 +1,25 @@
-//! Names of ports, and sets of them.
+//! Port numbers and sets of ports.
 
 use core::fmt;
 
-/// Most ports one switch has.
-pub const MAX_PORTS: usize = 16;
+/// Maximum number of ports of a switch.
+pub const MAX_PORTS: usize = PORTS as usize;
 
-/// A port of the switch: its place in the list the switch was built from.
+/// The same, as a bound for port numbers.
+const PORTS: u8 = 16;
+
+/// Number of a port: its index in the list that the switch was built from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortId(u8);
 
 impl PortId {
-    /// The port at `index`, or `None` when no switch has that many ports.
+    /// The port at `index`, or `None` when `index` is not below [`MAX_PORTS`].
     #[must_use]
     pub fn new(index: usize) -> Option<Self> {
         u8::try_from(index).ok().filter(|_| index < MAX_PORTS).map(Self)
     }
 
-    /// Its place in the list, below [`MAX_PORTS`].
+    /// The index, below [`MAX_PORTS`].
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0)
@@ -29,7 +32,7 @@ impl fmt::Display for PortId {
     }
 }
 
-/// A set of ports.
+/// A set of ports, one bit for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct PortSet(u16);
 
@@ -40,22 +43,22 @@ impl PortSet {
     /// The first `count` ports.
     #[must_use]
     pub fn first(count: usize) -> Self {
-        Self(u16::MAX.checked_shr((MAX_PORTS - count.min(MAX_PORTS)) as u32).unwrap_or(0))
+        Self(if count < MAX_PORTS { (1 << count) - 1 } else { u16::MAX })
     }
 
-    /// This set and `port`.
+    /// This set plus `port`.
     #[must_use]
     pub fn with(self, port: PortId) -> Self {
         Self(self.0 | 1 << port.0)
     }
 
-    /// This set except `port`.
+    /// This set without `port`.
     #[must_use]
     pub fn without(self, port: PortId) -> Self {
         Self(self.0 & !(1 << port.0))
     }
 
-    /// The ports that are in this set and not in `other`.
+    /// The ports in this set that are not in `other`.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
         Self(self.0 & !other.0)
@@ -87,7 +90,7 @@ impl PortSet {
 
     /// The ports in the set, in ascending order.
     pub fn iter(self) -> impl Iterator<Item = PortId> {
-        (0..MAX_PORTS as u8).map(PortId).filter(move |port| self.contains(*port))
+        (0..PORTS).map(PortId).filter(move |port| self.contains(*port))
     }
 }
 
@@ -96,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_ports_are_as_many_as_asked_for() {
+    fn first_returns_the_requested_number_of_ports() {
         for count in 0..=MAX_PORTS {
             assert_eq!(PortSet::first(count).len(), count);
             assert!(PortSet::first(count).iter().map(PortId::index).eq(0..count));
@@ -106,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_added_and_taken_out_one_by_one() {
+    fn ports_are_added_and_removed_one_by_one() {
         let port = PortId::new(15).unwrap();
         let set = PortSet::EMPTY.with(port);
         assert!(set.contains(port) && !set.is_empty());

@@ -1,260 +1,199 @@
-//! Where a frame goes: a learning switch after [IEEE 802.1Q-2018 8.6 to 8.8], without VLANs and without a
-//! spanning tree.
+//! The switch: polls ports, delivers frames, and keeps those that a destination does not accept yet.
 
-use crate::table::{Learned, MacTable};
-use crate::{Attachment, CAPACITY, Counters, GUEST_QUOTA, MAX_PORTS, PathError, PortConfig, PortId, PortSet};
-use base::{Instant, MacAddress};
+use crate::forwarder::{Decision, Forwarder};
+use crate::pending::PendingBatch;
+use crate::{PathError, PortConfig, PortCounters, PortId};
+use alloc::boxed::Box;
+use base::batch::MAX_FRAMES;
+use base::time::Duration;
+use base::{Instant, MacAddress, Port};
 
-/// Length of an Ethernet header: both addresses and the EtherType.
-const HEADER: usize = 14;
-
-/// Why a frame goes nowhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropCause {
-    /// Shorter than an Ethernet header.
-    Runt,
-    /// The source is a group address.
-    GroupSource,
-    /// The destination is one of 01-80-C2-00-00-00 to -0F, which bridges do not forward.
-    ReservedGroup,
-    /// The destination is on the port the frame came from.
-    SamePort,
-    /// No other port may get the frame.
-    NoDestination,
+/// Frames that arrived at one port and have not left yet.
+struct IngressQueue {
+    /// How long they wait for a destination that accepts no more.
+    hold: Duration,
+    pending: PendingBatch,
 }
 
-/// What to do with a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Give one copy to each of these ports, at least one and never the one it came from.
-    Forward(PortSet),
-    /// Count it and forget it.
-    Drop(DropCause),
+impl IngressQueue {
+    /// When the hold time of the pending frames ends.
+    fn deadline(&self) -> Option<Instant> {
+        (!self.pending.is_empty()).then(|| self.pending.since() + self.hold)
+    }
 }
 
-/// Knows which address is where.
+/// What one [`Switch::step`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Frames polled from ports.
+    pub polled: usize,
+    /// Copies accepted by ports.
+    pub delivered: usize,
+    /// Frames dropped on arrival and copies dropped on departure.
+    pub dropped: usize,
+    /// Copies that still wait for their destinations.
+    pub pending: usize,
+}
+
+impl Progress {
+    /// True when the step moved nothing. A further step moves nothing either, until a port has new frames or room,
+    /// its link changes, or [`Switch::next_deadline`] is reached.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.polled == 0 && self.delivered == 0 && self.dropped == 0
+    }
+}
+
+/// A learning Ethernet switch with one batch of pending frames for each port.
+///
+/// ```
+/// use base::{Instant, MacAddress, Port};
+/// use path::{PortConfig, PortId, Switch};
+/// use testkit::QueuePort;
+///
+/// let guest = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
+/// let mut switch = Switch::new(&[PortConfig::guest(guest), PortConfig::uplink()], 0x5eed)?;
+///
+/// // A broadcast from the guest leaves by the physical NIC.
+/// let mut frame = [0; 60];
+/// frame[..6].fill(0xff);
+/// frame[6..12].copy_from_slice(&guest.0);
+/// let (mut vnic, mut nic) = (QueuePort::new(), QueuePort::new());
+/// vnic.arrive(&frame);
+/// let progress = switch.step(&mut [&mut vnic as &mut dyn Port, &mut nic], Instant::ZERO);
+///
+/// assert_eq!((progress.polled, progress.delivered, progress.dropped), (1, 1, 0));
+/// assert_eq!(nic.take_sent(), [frame]);
+/// let counters = PortId::new(1).and_then(|port| switch.counters(port));
+/// assert_eq!(counters.map(|counters| counters.tx_frames), Some(1));
+/// # Ok::<(), path::PathError>(())
+/// ```
 pub struct Switch {
-    all: PortSet,
-    uplinks: PortSet,
-    own: heapless::Vec<Option<MacAddress>, MAX_PORTS>,
-    table: MacTable,
+    forwarder: Forwarder,
+    queues: Box<[IngressQueue]>,
+    counters: Box<[PortCounters]>,
+    /// The port that is served first in the next step.
+    first: usize,
 }
 
 impl Switch {
-    /// A switch with these ports. `seed` should differ from boot to boot: see [`crate::Path::new`].
+    /// A switch with these ports, numbered in this order from zero.
+    ///
+    /// `seed` decides how learned addresses spread over the table. Take it from something that a guest cannot
+    /// know, such as a time stamp at boot, so that no guest can choose addresses that collide.
     ///
     /// # Errors
     /// See [`PathError`].
     pub fn new(ports: &[PortConfig], seed: u64) -> Result<Self, PathError> {
-        let mut own = heapless::Vec::new();
-        let mut uplinks = PortSet::EMPTY;
-        for (index, port) in ports.iter().enumerate() {
-            let id = PortId::new(index).ok_or(PathError::TooManyPorts(ports.len()))?;
-            let mac = match port.attachment {
-                Attachment::Guest { mac } if mac.is_multicast() => return Err(PathError::GroupMac(mac)),
-                Attachment::Guest { mac } if own.contains(&Some(mac)) => {
-                    return Err(PathError::DuplicateMac(mac));
-                }
-                Attachment::Guest { mac } => Some(mac),
-                Attachment::Uplink => {
-                    uplinks = uplinks.with(id);
-                    None
-                }
-            };
-            own.push(mac).map_err(|_| PathError::TooManyPorts(ports.len()))?;
-        }
-        Ok(Self { all: PortSet::first(ports.len()), uplinks, own, table: MacTable::new(seed) })
+        let forwarder = Forwarder::new(ports, seed)?;
+        let queues =
+            ports.iter().map(|port| IngressQueue { hold: port.hold, pending: PendingBatch::new() }).collect();
+        let counters = ports.iter().map(|_| PortCounters::default()).collect();
+        Ok(Self { forwarder, queues, counters, first: 0 })
     }
 
-    /// Decides where `frame`, which came from `ingress`, goes, and learns its source; notes what it
-    /// learned in `counters`, those of `ingress`.
-    pub fn decide(
-        &mut self,
-        frame: &[u8],
-        ingress: PortId,
-        counters: &mut Counters,
-        now: Instant,
-    ) -> Verdict {
-        let header = (MacAddress::destination_of(frame), MacAddress::source_of(frame));
-        let (Some(destination), Some(source), true) = (header.0, header.1, frame.len() >= HEADER) else {
-            return Verdict::Drop(DropCause::Runt);
-        };
-        if source.is_multicast() {
-            return Verdict::Drop(DropCause::GroupSource);
+    /// Moves at most one batch from each port.
+    ///
+    /// `ports` are in the order given to [`new`](Self::new). Ports missing at the end of the list are treated
+    /// as ports whose link is down. The port that delivers first in one step is served last in the next, so
+    /// that senders share a destination that is nearly full.
+    pub fn step(&mut self, ports: &mut [&mut dyn Port], now: Instant) -> Progress {
+        let mut progress = Progress::default();
+        self.forwarder.age(now);
+        let count = self.queues.len();
+        let start = self.first;
+        for index in (start..count).chain(0..start) {
+            let Some(ingress) = PortId::new(index) else { continue };
+            let delivered = progress.delivered;
+            if self.queues[index].pending.is_empty() {
+                self.poll(ingress, ports, now, &mut progress);
+            }
+            self.deliver(ingress, ports, now, &mut progress);
+            progress.pending += self.queues[index].pending.copies();
+            if delivered == 0 && progress.delivered != 0 {
+                self.first = (index + 1) % count;
+            }
         }
-        self.learn(source, ingress, counters, now);
-        if is_reserved(destination) {
-            return Verdict::Drop(DropCause::ReservedGroup);
-        }
-        let known = match destination.is_multicast() {
-            true => None,
-            false => self.owner(destination).or_else(|| self.table.find(destination, now)),
-        };
-        let allowed = self.allowed_from(ingress);
-        let targets = match known {
-            Some(port) if port == ingress => return Verdict::Drop(DropCause::SamePort),
-            Some(port) if allowed.contains(port) => PortSet::EMPTY.with(port),
-            Some(_) => PortSet::EMPTY,
-            None => allowed,
-        };
-        match targets.is_empty() {
-            true => Verdict::Drop(DropCause::NoDestination),
-            false => Verdict::Forward(targets),
-        }
+        progress
     }
 
-    /// Forgets a few addresses that have not been seen for [`crate::AGEING`]. Cheap; call it often.
-    pub fn age(&mut self, now: Instant) {
-        self.table.sweep(now);
+    /// When [`step`](Self::step) must run again at the latest: the earliest end of a hold time.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.queues.iter().filter_map(|queue| queue.deadline()).min()
     }
 
-    /// The port where `mac` is: its vNIC's port, or the one where it was last seen.
+    /// The counters of a port.
+    #[must_use]
+    pub fn counters(&self, port: PortId) -> Option<&PortCounters> {
+        self.counters.get(port.index())
+    }
+
+    /// Copies of frames from `port` that wait for their destinations.
+    #[must_use]
+    pub fn pending(&self, port: PortId) -> usize {
+        self.queues.get(port.index()).map_or(0, |queue| queue.pending.copies())
+    }
+
+    /// The port where `mac` is: its vNIC's port, or the port where it was last seen as a source.
     #[must_use]
     pub fn find(&self, mac: MacAddress, now: Instant) -> Option<PortId> {
-        self.owner(mac).or_else(|| self.table.find(mac, now))
+        self.forwarder.find(mac, now)
     }
 
-    fn learn(&mut self, source: MacAddress, ingress: PortId, counters: &mut Counters, now: Instant) {
-        if let Some(owner) = self.owner(source) {
-            counters.source_conflict += u64::from(owner != ingress);
-            return;
-        }
-        let quota = if self.uplinks.contains(ingress) { CAPACITY } else { GUEST_QUOTA };
-        match self.table.learn(source, ingress, quota, now) {
-            Learned::Refreshed | Learned::New => {}
-            Learned::Moved => counters.moved += 1,
-            Learned::Refused => counters.not_learned += 1,
-        }
-    }
-
-    fn owner(&self, mac: MacAddress) -> Option<PortId> {
-        self.own.iter().position(|own| *own == Some(mac)).and_then(PortId::new)
-    }
-
-    fn allowed_from(&self, ingress: PortId) -> PortSet {
-        let others = self.all.without(ingress);
-        if self.uplinks.contains(ingress) { others.minus(self.uplinks) } else { others }
-    }
-}
-
-/// The reserved bridge group addresses [IEEE 802.1Q-2018 table 8-1].
-fn is_reserved(mac: MacAddress) -> bool {
-    mac.0[..5] == [0x01, 0x80, 0xc2, 0x00, 0x00] && mac.0[5] < 0x10
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use testkit::frame::{mac, numbered};
-
-    const NOW: Instant = Instant::ZERO;
-
-    /// Ports 0 and 1 are vNICs with addresses 0 and 1, ports 2 and 3 are uplinks.
-    struct Bench {
-        switch: Switch,
-        counters: Counters,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let vnics = [0, 1].map(|number| PortConfig::guest(mac(number)));
-            let ports = [vnics[0], vnics[1], PortConfig::uplink(), PortConfig::uplink()];
-            Self { switch: Switch::new(&ports, 1).unwrap(), counters: Counters::default() }
-        }
-
-        fn decide(&mut self, ingress: usize, source: MacAddress, destination: MacAddress) -> Verdict {
-            let frame = numbered(destination, source, 0, 60);
-            self.switch.decide(&frame, PortId::new(ingress).unwrap(), &mut self.counters, NOW)
+    /// Polls `ingress` into its empty batch and decides where the frames go.
+    fn poll(&mut self, ingress: PortId, ports: &mut [&mut dyn Port], now: Instant, progress: &mut Progress) {
+        let Some(port) = ports.get_mut(ingress.index()) else { return };
+        let pending = &mut self.queues[ingress.index()].pending;
+        let counters = &mut self.counters[ingress.index()];
+        port.poll(pending.begin(now), MAX_FRAMES, now);
+        for index in 0..MAX_FRAMES {
+            let Some(frame) = pending.frame(index) else { break };
+            progress.polled += 1;
+            counters.rx_frames += 1;
+            counters.rx_bytes += frame.len() as u64;
+            match self.forwarder.decide(frame, ingress, counters, now) {
+                Decision::Forward(targets) => {
+                    counters.forwarded += 1;
+                    counters.copies += targets.len() as u64;
+                    pending.route(index, targets);
+                }
+                Decision::Drop(cause) => {
+                    counters.count_drop(cause);
+                    progress.dropped += 1;
+                }
+            }
         }
     }
 
-    fn to<const N: usize>(ports: [usize; N]) -> Verdict {
-        Verdict::Forward(ports.iter().fold(PortSet::EMPTY, |set, port| set.with(PortId::new(*port).unwrap())))
-    }
+    /// Offers the pending frames of `ingress` to each destination and drops those whose hold time is over.
+    fn deliver(
+        &mut self,
+        ingress: PortId,
+        ports: &mut [&mut dyn Port],
+        now: Instant,
+        progress: &mut Progress,
+    ) {
+        let queue = &mut self.queues[ingress.index()];
+        let expired = queue.deadline().is_some_and(|deadline| now >= deadline);
+        for target in queue.pending.targets().iter() {
+            let frames = queue.pending.frames_for(target);
+            let offered = frames.len();
+            let port = ports.get_mut(target.index()).filter(|port| port.capabilities().link_up);
+            let link_up = port.is_some();
+            let accepted = port.map_or(0, |port| port.send(&frames, now).min(offered));
+            let bytes: usize = frames[..accepted].iter().map(|frame| frame.len()).sum();
+            drop(frames);
 
-    #[test]
-    fn unknown_and_group_destinations_are_flooded_but_not_back() {
-        let mut bench = Bench::new();
-        for destination in [mac(99), MacAddress::BROADCAST, MacAddress([1, 0, 0x5e, 0, 0, 1])] {
-            assert_eq!(bench.decide(0, mac(0), destination), to([1, 2, 3]));
+            let dropped = if link_up && !expired { 0 } else { offered - accepted };
+            queue.pending.done(target, accepted + dropped);
+            progress.delivered += accepted;
+            progress.dropped += dropped;
+            let counters = &mut self.counters[target.index()];
+            counters.tx_frames += accepted as u64;
+            counters.tx_bytes += bytes as u64;
+            *(if link_up { &mut counters.held_too_long } else { &mut counters.link_down }) += dropped as u64;
         }
-    }
-
-    #[test]
-    fn frames_never_cross_from_uplink_to_uplink() {
-        let mut bench = Bench::new();
-        assert_eq!(bench.decide(2, mac(50), MacAddress::BROADCAST), to([0, 1]));
-        assert_eq!(bench.decide(3, mac(51), mac(50)), Verdict::Drop(DropCause::NoDestination));
-    }
-
-    #[test]
-    fn learned_destinations_get_frames_alone_and_may_move() {
-        let mut bench = Bench::new();
-        bench.decide(2, mac(50), mac(0));
-        assert_eq!(bench.decide(0, mac(0), mac(50)), to([2]));
-        bench.decide(3, mac(50), mac(0));
-        assert_eq!(bench.decide(0, mac(0), mac(50)), to([3]));
-        assert_eq!(bench.counters.moved, 1);
-    }
-
-    #[test]
-    fn a_vnics_address_cannot_be_taken_by_sending_from_it() {
-        let mut bench = Bench::new();
-        for thief in [0, 2] {
-            bench.decide(thief, mac(1), MacAddress::BROADCAST);
-        }
-        assert_eq!(bench.counters.source_conflict, 2);
-        assert_eq!(bench.decide(2, mac(50), mac(1)), to([1]));
-    }
-
-    #[test]
-    fn frames_for_the_port_they_came_from_are_dropped() {
-        let mut bench = Bench::new();
-        bench.decide(2, mac(50), mac(0));
-        for (ingress, source, destination) in [(2, mac(51), mac(50)), (0, mac(0), mac(0))] {
-            assert_eq!(bench.decide(ingress, source, destination), Verdict::Drop(DropCause::SamePort));
-        }
-    }
-
-    #[test]
-    fn reserved_groups_and_group_sources_are_dropped() {
-        let mut bench = Bench::new();
-        let group = |last| MacAddress([0x01, 0x80, 0xc2, 0, 0, last]);
-        for last in [0, 1, 0x0e, 0x0f] {
-            assert_eq!(bench.decide(2, mac(9), group(last)), Verdict::Drop(DropCause::ReservedGroup));
-        }
-        assert_eq!(bench.decide(2, mac(9), group(0x10)), to([0, 1]));
-        assert_eq!(bench.decide(2, group(0x10), mac(0)), Verdict::Drop(DropCause::GroupSource));
-    }
-
-    #[test]
-    fn short_frames_are_dropped() {
-        let mut bench = Bench::new();
-        let frame = numbered(mac(1), mac(0), 0, 60);
-        let port = PortId::new(0).unwrap();
-        for length in 0..14 {
-            let verdict = bench.switch.decide(&frame[..length], port, &mut bench.counters, NOW);
-            assert_eq!(verdict, Verdict::Drop(DropCause::Runt), "{length}");
-        }
-        assert_eq!(bench.switch.decide(&frame[..14], port, &mut bench.counters, NOW), to([1]));
-    }
-
-    #[test]
-    fn a_lone_port_has_no_destination() {
-        let mut switch = Switch::new(&[PortConfig::uplink()], 1).unwrap();
-        let frame = numbered(mac(1), mac(0), 0, 60);
-        let verdict = switch.decide(&frame, PortId::new(0).unwrap(), &mut Counters::default(), NOW);
-        assert_eq!(verdict, Verdict::Drop(DropCause::NoDestination));
-    }
-
-    #[test]
-    fn impossible_lists_of_ports_are_refused() {
-        let guest = PortConfig::guest(mac(1));
-        let group = MacAddress::BROADCAST;
-        let error = |ports: &[PortConfig]| Switch::new(ports, 0).err();
-        assert_eq!(error(&[guest, guest]), Some(PathError::DuplicateMac(mac(1))));
-        assert_eq!(error(&[PortConfig::guest(group)]), Some(PathError::GroupMac(group)));
-        assert_eq!(error(&[PortConfig::uplink(); 17]), Some(PathError::TooManyPorts(17)));
-        assert_eq!(error(&[PortConfig::uplink(); 16]), None);
+        queue.pending.clear_if_done();
     }
 }

@@ -1,21 +1,23 @@
-//! The forwarding step between queue ports: back-pressure, hold times, link state.
+//! Back-pressure, hold times and link state, with queues as ports.
 
 use base::time::Duration;
 use base::{Instant, MacAddress, Port};
-use path::{AGEING, GUEST_HOLD, GUEST_QUOTA, Path, PortConfig, PortId, Progress, UPLINK_HOLD};
+use path::{
+    AGEING, GUEST_HOLD, GUEST_QUOTA, PortConfig, PortCounters, PortId, Progress, Switch, UPLINK_HOLD,
+};
 use testkit::QueuePort;
 use testkit::frame::{mac, number_of, numbered};
 
 /// Ports 0 and 1 are guests with addresses 0 and 1; port 2 is the uplink, with station 9 behind it.
 struct Bench {
-    path: Path,
+    switch: Switch,
     ports: [QueuePort; 3],
 }
 
 impl Bench {
     fn new() -> Self {
         let ports = [PortConfig::guest(mac(0)), PortConfig::guest(mac(1)), PortConfig::uplink()];
-        let mut bench = Self { path: Path::new(&ports, 1).unwrap(), ports: Default::default() };
+        let mut bench = Self { switch: Switch::new(&ports, 1).unwrap(), ports: Default::default() };
         bench.ports[2].arrive(&numbered(mac(0), mac(9), 0, 60));
         bench.step(0);
         bench.ports[0].take_sent();
@@ -31,15 +33,15 @@ impl Bench {
 
     fn step(&mut self, nanos: u64) -> Progress {
         let [a, b, c] = &mut self.ports;
-        self.path.step(&mut [a as &mut dyn Port, b, c], Instant(nanos))
+        self.switch.step(&mut [a as &mut dyn Port, b, c], Instant(nanos))
     }
 
     fn sent(&mut self, port: usize) -> Vec<u32> {
         self.ports[port].take_sent().iter().map(|frame| number_of(frame).unwrap()).collect()
     }
 
-    fn counters(&self, port: usize) -> path::Counters {
-        *self.path.counters(PortId::new(port).unwrap()).unwrap()
+    fn counters(&self, port: usize) -> PortCounters {
+        *self.switch.counters(PortId::new(port).unwrap()).unwrap()
     }
 }
 
@@ -48,7 +50,7 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 #[test]
-fn frames_of_one_destination_go_in_one_call() {
+fn frames_for_one_destination_are_sent_in_one_call() {
     let mut bench = Bench::new();
     bench.arrive(0, mac(9), 0..40);
     bench.step(0);
@@ -65,13 +67,13 @@ fn a_full_destination_stops_its_sender_instead_of_losing_frames() {
     let progress = bench.step(1);
     assert_eq!((progress.polled, progress.pending), (0, 54));
     assert_eq!(bench.ports[0].incoming.len(), 36);
-    assert_eq!(bench.path.next_deadline(), Some(Instant(nanos(GUEST_HOLD))));
+    assert_eq!(bench.switch.next_deadline(), Some(Instant(nanos(GUEST_HOLD))));
 
     bench.ports[1].space = usize::MAX;
     bench.step(2);
     bench.step(3);
     assert_eq!(bench.sent(1), (0..100).collect::<Vec<_>>());
-    assert_eq!(bench.path.next_deadline(), None);
+    assert_eq!(bench.switch.next_deadline(), None);
 }
 
 #[test]
@@ -85,7 +87,7 @@ fn a_slow_destination_does_not_delay_others_of_the_same_batch() {
 }
 
 #[test]
-fn held_frames_are_dropped_and_counted_when_their_time_is_over() {
+fn pending_frames_are_dropped_and_counted_when_their_hold_time_is_over() {
     for (ingress, hold) in [(0, GUEST_HOLD), (2, UPLINK_HOLD)] {
         let mut bench = Bench::new();
         bench.ports[1].space = 1;
@@ -94,12 +96,12 @@ fn held_frames_are_dropped_and_counted_when_their_time_is_over() {
         assert_eq!(bench.step(nanos(hold) - 1).dropped, 0);
         assert_eq!(bench.step(nanos(hold)).dropped, 2);
         assert_eq!(bench.counters(1).held_too_long, 2);
-        assert_eq!(bench.path.pending(PortId::new(ingress).unwrap()), 0);
+        assert_eq!(bench.switch.pending(PortId::new(ingress).unwrap()), 0);
     }
 }
 
 #[test]
-fn a_flooded_frame_reaches_each_port_once_though_one_is_slow() {
+fn a_flooded_frame_reaches_each_port_once_even_if_one_is_slow() {
     let mut bench = Bench::new();
     bench.ports[1].space = 0;
     bench.arrive(0, MacAddress::BROADCAST, 0..2);
@@ -123,17 +125,17 @@ fn frames_to_a_port_without_link_are_dropped_at_once() {
 }
 
 #[test]
-fn a_port_missing_from_the_list_counts_as_without_link() {
+fn a_port_missing_from_the_list_is_treated_as_without_link() {
     let mut bench = Bench::new();
     bench.arrive(0, mac(9), 0..1);
     let [a, b, _] = &mut bench.ports;
-    bench.path.step(&mut [a as &mut dyn Port, b], Instant(1));
+    bench.switch.step(&mut [a as &mut dyn Port, b], Instant(1));
     assert_eq!(bench.counters(2).link_down, 1);
-    assert!(bench.path.step(&mut [], Instant(2)).is_idle());
+    assert!(bench.switch.step(&mut [], Instant(2)).is_idle());
 }
 
 #[test]
-fn senders_take_turns_at_a_destination_with_little_room() {
+fn senders_share_a_destination_with_little_room() {
     let mut bench = Bench::new();
     bench.arrive(0, mac(9), 0..640);
     bench.arrive(1, mac(9), 1000..1640);
@@ -147,7 +149,7 @@ fn senders_take_turns_at_a_destination_with_little_room() {
 }
 
 #[test]
-fn a_guest_that_invents_addresses_fills_its_quota_until_they_are_stale() {
+fn a_guest_that_invents_addresses_uses_up_its_quota_until_they_are_stale() {
     let mut bench = Bench::new();
     let invent = |bench: &mut Bench, numbers: std::ops::Range<u32>, now: u64| {
         for number in numbers {
@@ -161,7 +163,7 @@ fn a_guest_that_invents_addresses_fills_its_quota_until_they_are_stale() {
     assert!((1..1000 - GUEST_QUOTA as u64).contains(&refused), "{refused}");
     let known = (0..1000u32).filter(|number| {
         let [.., a, b] = number.to_be_bytes();
-        bench.path.switch().find(MacAddress([2, 0, 0, 0, a, b]), Instant::ZERO).is_some()
+        bench.switch.find(MacAddress([2, 0, 0, 0, a, b]), Instant::ZERO).is_some()
     });
     assert_eq!(known.count(), GUEST_QUOTA);
 

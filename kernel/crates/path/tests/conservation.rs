@@ -1,7 +1,7 @@
-//! Whatever happens at the ports, no frame is lost without a counter, doubled, damaged or overtaken.
+//! Whatever happens at the ports, no frame is duplicated, damaged, reordered, or lost without being counted.
 
 use base::{Instant, MacAddress, Port};
-use path::{Path, PortConfig, PortId};
+use path::{PortConfig, PortId, Progress, Switch};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use testkit::QueuePort;
@@ -12,11 +12,11 @@ const PORTS: usize = 4;
 /// What happens between two steps.
 #[derive(Clone, Debug)]
 enum Event {
-    /// A burst of frames arrives at a port, for a station that may be anywhere, nowhere or everywhere.
+    /// A burst of frames arrives at a port, for a station that is known, unknown, or broadcast.
     Arrive { port: usize, destination: u8, count: u8, length: usize },
     /// A damaged frame arrives.
     Odd { port: usize, bytes: Vec<u8> },
-    /// A port has room for so many frames from now on.
+    /// A port accepts `space` more frames from now on.
     Space { port: usize, space: usize },
     /// A port's link changes.
     Link { port: usize, up: bool },
@@ -39,13 +39,13 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Stations 0 and 1 are the guests, 2 and 3 live behind the uplinks, 4 to 6 nowhere, 7 is broadcast.
+/// Stations 0 and 1 are the guests, 2 and 3 are behind the uplinks, 4 to 6 do not exist, 7 is broadcast.
 fn station(number: u8) -> MacAddress {
     if number == 7 { MacAddress::BROADCAST } else { mac(number) }
 }
 
 struct Bench {
-    path: Path,
+    switch: Switch,
     ports: [QueuePort; PORTS],
     now: u64,
     next: u32,
@@ -56,8 +56,8 @@ impl Bench {
     fn new() -> Self {
         let guests = [PortConfig::guest(mac(0)), PortConfig::guest(mac(1))];
         let ports = [guests[0], guests[1], PortConfig::uplink(), PortConfig::uplink()];
-        let path = Path::new(&ports, 1).unwrap();
-        Self { path, ports: Default::default(), now: 0, next: 0, ingress: HashMap::new() }
+        let switch = Switch::new(&ports, 1).unwrap();
+        Self { switch, ports: Default::default(), now: 0, next: 0, ingress: HashMap::new() }
     }
 
     fn apply(&mut self, event: Event) {
@@ -70,7 +70,7 @@ impl Bench {
                     self.next += 1;
                 }
             }
-            // A number that no other frame has: these may be delivered, but are not followed.
+            // These carry no number: they may be delivered, but their order is not checked.
             Event::Odd { port, bytes } => self.ports[port].arrive(&bytes),
             Event::Space { port, space } => self.ports[port].space = space,
             Event::Link { port, up } => self.ports[port].capabilities.link_up = up,
@@ -78,20 +78,20 @@ impl Bench {
         }
     }
 
-    fn step(&mut self) -> path::Progress {
+    fn step(&mut self) -> Progress {
         let [a, b, c, d] = &mut self.ports;
-        self.path.step(&mut [a as &mut dyn Port, b, c, d], Instant(self.now))
+        self.switch.step(&mut [a as &mut dyn Port, b, c, d], Instant(self.now))
     }
 
     fn check_conservation(&self) {
         let all: Vec<_> = (0..PORTS).map(|index| PortId::new(index).unwrap()).collect();
-        let of = |port: &PortId| *self.path.counters(*port).unwrap();
+        let of = |port: &PortId| *self.switch.counters(*port).unwrap();
         for counters in all.iter().map(of) {
             assert_eq!(counters.rx_frames, counters.forwarded + counters.dropped_on_arrival());
         }
         let copies: u64 = all.iter().map(|port| of(port).copies).sum();
         let gone: u64 = all.iter().map(|port| of(port).tx_frames + of(port).dropped_on_departure()).sum();
-        let pending: usize = all.iter().map(|port| self.path.pending(*port)).sum();
+        let pending: usize = all.iter().map(|port| self.switch.pending(*port)).sum();
         assert_eq!(copies, gone + pending as u64);
         for (port, queue) in all.iter().zip(&self.ports) {
             assert_eq!(of(port).tx_frames, queue.sent.len() as u64);
@@ -105,7 +105,7 @@ impl Bench {
             for number in queue.sent.iter().filter(|frame| frame.len() >= 60).map(|frame| number_of(frame)) {
                 let number = number.expect("a frame arrives undamaged");
                 let ingress = self.ingress[&number];
-                assert_ne!(ingress, egress, "a frame never goes back");
+                assert_ne!(ingress, egress, "a frame never returns to its ingress port");
                 let before = last.insert(ingress, number);
                 assert!(before.is_none_or(|before| before < number), "{before:?} before {number}");
             }
@@ -124,14 +124,14 @@ proptest! {
             bench.step();
             bench.check_conservation();
             bench.check_order();
-            if let Some(deadline) = bench.path.next_deadline() {
-                prop_assert!(deadline.as_nanos() > bench.now, "nothing is held beyond its deadline");
+            if let Some(deadline) = bench.switch.next_deadline() {
+                prop_assert!(deadline.as_nanos() > bench.now, "no frame is pending beyond its deadline");
             }
         }
     }
 
     #[test]
-    fn nothing_is_lost_when_every_port_takes_what_it_is_given(
+    fn no_frame_is_lost_when_every_port_accepts_all_it_is_offered(
         bursts in prop::collection::vec((0..2usize, 0u8..2, 1u8..90), 1..20),
     ) {
         let mut bench = Bench::new();

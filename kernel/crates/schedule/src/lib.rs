@@ -1,10 +1,10 @@
-//! Who runs where, when, and how often again: the decisions about guests' processor time, without a processor.
+//! Scheduling decisions: on which core a guest runs, when it runs, and whether it is restarted.
 //!
-//! * [`placement`]: which core a guest lives on.
+//! * [`placement`]: the core that each guest runs on.
 //! * [`RunQueue`]: which guest of a core runs next, and for how long, in proportion to shares.
 //! * [`restart`]: whether and when a guest that has ended is started again.
 //!
-//! Nothing allocates, and time is a parameter.
+//! Nothing here touches a processor, nothing allocates, and time is a parameter.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -12,4 +12,4 @@ pub mod placement;
 pub mod restart;
 mod run_queue;
 
-pub use run_queue::{CREDIT, Full, MAX_GUESTS, RunQueue, SLICE, STANDARD_SHARES};
+pub use run_queue::{CREDIT, MAX_GUESTS, QueueFull, RunQueue, SLICE, STANDARD_SHARES};

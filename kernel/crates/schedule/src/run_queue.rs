@@ -1,46 +1,69 @@
-//! Proportional shares of one core by virtual time.
+//! Proportional sharing of one core by virtual time.
 //!
-//! A guest's virtual time is the time it has run, divided by its shares: who has the least is furthest behind
-//! its due and runs next. As every nanosecond is charged, a guest that never sleeps gets its share and no
-//! more. A guest that slept is behind by all it did not use; it keeps at most [`CREDIT`] of that, which lets it
-//! in at once when it wakes, and bounds for how long it can then hold off the others.
+//! The virtual time of a guest is the time that it has run, divided by its shares. The guest with the least
+//! virtual time has received the least of what it is due, and runs next. Since every nanosecond is charged, a guest that
+//! never sleeps gets its share and no more. A guest that slept is behind by all the time that it did not use. It
+//! keeps at most [`CREDIT`] of that: this lets it run at once when it wakes, and limits how long it can then delay
+//! the others.
 
 use base::Duration;
 
-/// How long a guest runs while others want to, too.
+/// How long a guest runs while others are waiting.
 pub const SLICE: Duration = Duration::from_millis(2);
-/// How far, in virtual time, a guest that slept may be behind the others when it wakes.
+/// How far a guest that slept may be behind the others when it wakes, in virtual time.
 pub const CREDIT: Duration = Duration::from_millis(2);
-/// How far a woken guest must be behind the running one to take its place: below it a switch costs more than
-/// it gains.
+/// How far a woken guest must be behind the running one to preempt it. With less, a switch costs more than it
+/// gains.
 const ADVANTAGE: Duration = Duration::from_micros(250);
-/// The shares at which virtual time passes as fast as time.
+/// The number of shares at which virtual time passes as fast as real time.
 pub const STANDARD_SHARES: u32 = 1000;
-/// Most guests of a core: all of a host.
+/// Maximum number of guests of a core: all guests of the machine.
 pub const MAX_GUESTS: usize = 16;
 
-/// Rates are fixed-point numbers with so many fraction bits: charging needs no division.
+/// Rates are fixed-point numbers with this many fraction bits, so that charging needs no division.
 const FRACTION: u32 = 16;
 
-/// The queue has [`MAX_GUESTS`] already.
+/// The queue already has [`MAX_GUESTS`] guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub struct QueueFull;
 
+/// The scheduling state of one guest.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    /// Virtual nanoseconds for each nanosecond, with [`FRACTION`] bits.
+struct QueuedGuest {
+    /// Virtual nanoseconds per nanosecond, with [`FRACTION`] bits.
     rate: u64,
     /// Virtual nanoseconds used.
     used: u64,
     runnable: bool,
 }
 
-/// The guests of one core, by the numbers that [`RunQueue::add`] gave them.
+/// The guests of one core, identified by the numbers that [`RunQueue::add`] returns.
+///
+/// ```
+/// use base::Duration;
+/// use schedule::RunQueue;
+///
+/// let mut queue = RunQueue::new();
+/// let important = queue.add(2000)?;
+/// let other = queue.add(1000)?;
+/// assert_eq!(queue.next(), None, "guests sleep at first");
+/// queue.set_runnable(important, true);
+/// queue.set_runnable(other, true);
+///
+/// let mut slices = [0; 2];
+/// for _ in 0..300 {
+///     let guest = queue.next().expect("both are runnable");
+///     slices[guest] += 1;
+///     queue.charge(guest, Duration::from_millis(2));
+/// }
+/// assert_eq!(slices, [200, 100]);
+/// # Ok::<(), schedule::QueueFull>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct RunQueue {
-    entries: heapless::Vec<Entry, MAX_GUESTS>,
-    /// Virtual time of the core: never runs backwards, and no runnable guest was behind it by more than
-    /// [`CREDIT`] when it woke.
+    guests: heapless::Vec<QueuedGuest, MAX_GUESTS>,
+    /// Virtual time of the core. It never decreases, and no guest is behind it by more than [`CREDIT`] at the
+    /// moment when it wakes.
     clock: u64,
 }
 
@@ -48,77 +71,84 @@ impl RunQueue {
     /// A queue without guests.
     #[must_use]
     pub const fn new() -> Self {
-        Self { entries: heapless::Vec::new(), clock: 0 }
+        Self { guests: heapless::Vec::new(), clock: 0 }
     }
 
-    /// Adds a guest that sleeps, and returns its number: they count from zero. `shares` of zero count as one.
+    /// Adds a sleeping guest and returns its number; numbers count from zero. Zero `shares` are treated as one.
     ///
     /// # Errors
-    /// [`Full`].
-    pub fn add(&mut self, shares: u32) -> Result<usize, Full> {
-        let entry = Entry { rate: rate(shares), used: self.clock, runnable: false };
-        self.entries.push(entry).map_err(|_| Full)?;
-        Ok(self.entries.len() - 1)
+    /// [`QueueFull`] when there are already [`MAX_GUESTS`] guests.
+    pub fn add(&mut self, shares: u32) -> Result<usize, QueueFull> {
+        let guest = QueuedGuest { rate: rate(shares), used: self.clock, runnable: false };
+        self.guests.push(guest).map_err(|_| QueueFull)?;
+        Ok(self.guests.len() - 1)
     }
 
-    /// Gives a guest other shares, from now on.
+    /// Changes the shares of a guest from now on.
+    ///
+    /// The kernel does not call this yet. It is meant for changes of the configured shares at run time.
     pub fn set_shares(&mut self, guest: usize, shares: u32) {
-        if let Some(entry) = self.entries.get_mut(guest) {
+        if let Some(entry) = self.guests.get_mut(guest) {
             entry.rate = rate(shares);
         }
     }
 
-    /// Notes whether a guest has something to execute. Cheap when nothing changed: call it as often as is
-    /// convenient.
+    /// Sets whether a guest has something to execute. Cheap when nothing changed: call it as often as convenient.
     pub fn set_runnable(&mut self, guest: usize, runnable: bool) {
-        let Some(entry) = self.entries.get_mut(guest) else { return };
+        let Some(entry) = self.guests.get_mut(guest) else { return };
         if entry.runnable == runnable {
             return;
         }
         entry.runnable = runnable;
         if runnable {
-            entry.used = entry.used.max(self.clock.saturating_sub(CREDIT.as_nanos() as u64));
+            entry.used = entry.used.max(self.clock.saturating_sub(nanos(CREDIT)));
         }
     }
 
-    /// The runnable guest that is furthest behind; the first of those that are equal.
+    /// The runnable guest with the least virtual time, or the first of several.
     #[must_use]
     pub fn next(&self) -> Option<usize> {
-        let runnable = self.entries.iter().enumerate().filter(|(_, entry)| entry.runnable);
+        let runnable = self.guests.iter().enumerate().filter(|(_, entry)| entry.runnable);
         runnable.min_by_key(|(_, entry)| entry.used).map(|(guest, _)| guest)
     }
 
-    /// True when another guest is runnable.
+    /// True when a guest other than `guest` is runnable.
     #[must_use]
     pub fn contended(&self, guest: usize) -> bool {
         self.others(guest).next().is_some()
     }
 
-    /// True when another guest is so far behind that it should run now, whatever is left of the slice of the
-    /// running one.
+    /// True when another guest is so far behind that it should run now, even if the slice of the running one has
+    /// not ended.
     #[must_use]
     pub fn preempts(&self, running: usize) -> bool {
-        let Some(entry) = self.entries.get(running) else { return true };
-        let limit = entry.used.saturating_sub(ADVANTAGE.as_nanos() as u64);
+        let Some(entry) = self.guests.get(running) else { return true };
+        let limit = entry.used.saturating_sub(nanos(ADVANTAGE));
         self.others(running).any(|other| other.used < limit)
     }
 
-    /// Charges a guest for time that it, or Weir on its behalf, has used.
+    /// Charges a guest for time used by it, or by Weir on its behalf.
     pub fn charge(&mut self, guest: usize, ran: Duration) {
-        let Some(entry) = self.entries.get_mut(guest) else { return };
-        let nanos = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
-        entry.used = entry.used.saturating_add(nanos.saturating_mul(entry.rate) >> FRACTION);
+        let Some(entry) = self.guests.get_mut(guest) else { return };
+        entry.used = entry.used.saturating_add(nanos(ran).saturating_mul(entry.rate) >> FRACTION);
         let used = entry.used;
-        let least = self.entries.iter().filter(|entry| entry.runnable).map(|entry| entry.used).min();
+        let least = self.guests.iter().filter(|entry| entry.runnable).map(|entry| entry.used).min();
         self.clock = self.clock.max(least.unwrap_or(used));
     }
 
-    fn others(&self, guest: usize) -> impl Iterator<Item = &Entry> {
-        let entries = self.entries.iter().enumerate();
-        entries.filter(move |(other, entry)| *other != guest && entry.runnable).map(|(_, entry)| entry)
+    /// All runnable guests except `guest`.
+    fn others(&self, guest: usize) -> impl Iterator<Item = &QueuedGuest> {
+        let guests = self.guests.iter().enumerate();
+        guests.filter(move |(other, entry)| *other != guest && entry.runnable).map(|(_, entry)| entry)
     }
 }
 
+/// Virtual nanoseconds per nanosecond, with [`FRACTION`] bits.
 fn rate(shares: u32) -> u64 {
     (u64::from(STANDARD_SHARES) << FRACTION) / u64::from(shares.max(1))
+}
+
+/// Nanoseconds in `duration`, at most `u64::MAX`.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

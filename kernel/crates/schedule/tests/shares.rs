@@ -1,4 +1,4 @@
-//! A core with guests that spin, sleep and wake, in virtual time: shares hold, and nobody starves.
+//! A simulated core with guests that spin, sleep and wake: shares are kept, and no guest starves.
 
 use base::Duration;
 use proptest::prelude::*;
@@ -9,13 +9,13 @@ use schedule::{CREDIT, RunQueue, SLICE};
 enum Habit {
     /// Never sleeps.
     Spins,
-    /// Works for a while whenever it wakes, which is so often.
+    /// Wakes at a fixed interval and works for a while each time.
     Wakes { every: Duration, work: Duration },
 }
 
 struct Guest {
     habit: Habit,
-    /// Left of the work of the last wake-up.
+    /// Remaining work since the last wake-up.
     left: Duration,
     wakes_at: Duration,
     ran: Duration,
@@ -100,6 +100,7 @@ impl Core {
     }
 }
 
+/// The part of all time used that guest `number` has used.
 fn part(core: &Core, number: usize) -> f64 {
     let all: Duration = core.guests.iter().map(|guest| guest.ran).sum();
     core.guests[number].ran.as_secs_f64() / all.as_secs_f64()
@@ -121,7 +122,7 @@ fn spinning_guests_get_their_shares_within_five_percent() {
 fn a_guest_that_wakes_runs_at_once_beside_guests_that_spin() {
     let wakes = Habit::Wakes { every: Duration::from_millis(1), work: Duration::from_micros(60) };
     let mut core = Core::new(&[(1000, Habit::Spins), (1000, wakes), (1000, Habit::Spins)]);
-    // At the very start nobody is behind anybody.
+    // At the very start, no guest is behind another.
     core.guests[1].wakes_at = Duration::from_millis(20);
     core.run(Duration::from_secs(5));
     assert!(core.guests[1].latency <= STEP, "{:?}", core.guests[1].latency);
@@ -131,7 +132,7 @@ fn a_guest_that_wakes_runs_at_once_beside_guests_that_spin() {
 
 #[test]
 fn a_guest_that_always_wakes_again_gets_no_more_than_its_share() {
-    // It sleeps just long enough to be let in again, and wants nine tenths of the core.
+    // It sleeps just long enough to preempt the other again, and demands nine tenths of the core.
     let wakes = Habit::Wakes { every: Duration::from_micros(1000), work: Duration::from_micros(900) };
     let mut core = Core::new(&[(1000, wakes), (1000, Habit::Spins)]);
     core.run(Duration::from_secs(20));
@@ -151,7 +152,7 @@ fn a_long_sleep_buys_no_more_than_the_credit() {
 }
 
 #[test]
-fn changed_shares_hold_from_then_on() {
+fn changed_shares_take_effect_from_then_on() {
     let mut core = Core::new(&[(1000, Habit::Spins), (1000, Habit::Spins)]);
     core.run(Duration::from_secs(5));
     core.queue.set_shares(0, 4000);
@@ -164,9 +165,9 @@ fn changed_shares_hold_from_then_on() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
-    /// Whatever the others do, a guest that spins gets its share of the whole core at least.
+    /// Whatever the others do, a guest that spins gets at least its share of the core.
     #[test]
-    fn nobody_takes_a_spinning_guests_share(
+    fn no_guest_takes_the_share_of_a_spinning_one(
         shares in 10u32..=10_000,
         others in proptest::collection::vec((10u32..=10_000, 100u64..20_000, 1u64..10_000, any::<bool>()), 0..5),
     ) {
@@ -184,7 +185,7 @@ proptest! {
         core.run(length);
         let due = f64::from(shares) / f64::from(sum) * length.as_secs_f64();
         let got = core.guests[0].ran.as_secs_f64();
-        // One slice more or less counts where the whole due is a few slices.
+        // Where a guest is due only a few slices, one slice more or less matters.
         prop_assert!(got > due * 0.95 - 4.0 * SLICE.as_secs_f64(), "{got} of {due}");
     }
 }

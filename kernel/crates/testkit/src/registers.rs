@@ -1,6 +1,6 @@
 //! The registers of a virtual processor, as the instruction decoder asks for them.
 
-use mmio::{Gpr, RegisterFile, Segment};
+use mmio::{Gpr, RegisterFile, SegmentRegister};
 
 /// All registers, each settable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Registers {
     pub rip: u64,
     /// Flags.
     pub rflags: u64,
-    /// Base addresses of the segments, in the order of [`Segment`].
+    /// Base addresses of the segments, in the order of [`SegmentRegister`].
     pub bases: [u64; 6],
 }
 
@@ -62,7 +62,7 @@ impl RegisterFile for Registers {
         self.rflags = rflags;
     }
 
-    fn segment_base(&self, segment: Segment) -> u64 {
+    fn segment_base(&self, segment: SegmentRegister) -> u64 {
         self.bases[segment as usize]
     }
 }

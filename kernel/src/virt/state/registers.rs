@@ -1,6 +1,6 @@
 //! GeneralRegisters of a virtual processor by their architectural names.
 
-pub use mmio::Segment as SegmentRegister;
+pub use mmio::SegmentRegister;
 
 /// General-purpose registers, in the order of their numbers in instructions. The entry code of each vendor
 /// depends on this layout.

@@ -25,7 +25,7 @@ use platform::boot::LoadError;
 use platform::layout::MemoryLayout;
 use platform::pc::{Pc, PcConfig};
 use platform::pci::FIRST_NIC_SLOT;
-use schedule::restart::{BackOff, Policy};
+use schedule::restart::{BackOff, RestartPolicy};
 
 /// Guest memory is handed out at multiples of this, so that large pages can map it.
 const LARGE_PAGE: u64 = 2 << 20;
@@ -141,10 +141,10 @@ impl<V: VirtualCpu> Vm<V> {
     }
 }
 
-fn policy(restart: Restart) -> Policy {
+fn policy(restart: Restart) -> RestartPolicy {
     match restart {
-        Restart::Never => Policy::Never,
-        Restart::OnCrash => Policy::OnCrash,
+        Restart::Never => RestartPolicy::Never,
+        Restart::OnCrash => RestartPolicy::OnCrash,
     }
 }
 

@@ -10,14 +10,14 @@ pub use stop_reason::StopReason;
 
 use crate::meeting::state::VmState;
 use base::Instant;
-use schedule::restart::{BackOff, Policy};
+use schedule::restart::{BackOff, RestartPolicy};
 use start::Images;
 
 /// Where a VM is in its life, and how it goes on.
 pub struct Life {
     state: VmState,
     images: Images,
-    policy: Policy,
+    policy: RestartPolicy,
     back_off: BackOff,
     /// When it was last started.
     started: Instant,

@@ -1,10 +1,10 @@
-//! Table memory that records every write and can be replayed.
+//! Table memory that records every write, so that tests can replay them.
 
 use base::HostPhysical;
 use nested_paging::TableMemory;
 use std::collections::BTreeMap;
 
-/// Where the first table lies.
+/// Address of the first table.
 pub const FIRST_TABLE: u64 = 0x10_0000;
 
 /// Tables by address, and every write since the log was last cleared.

@@ -1,4 +1,4 @@
-//! The table of learned addresses: sets of a few slots, so that every look-up is bounded.
+//! The table of learned addresses. It is set-associative, so that every look-up is bounded.
 
 use crate::{MAX_PORTS, PortId};
 use alloc::boxed::Box;
@@ -9,67 +9,75 @@ use base::{Instant, MacAddress};
 /// How long an address stays known after it was last seen [IEEE 802.1Q-2018 8.8.3, recommended default].
 pub const AGEING: Duration = Duration::from_secs(300);
 
-/// Most addresses known at once.
+/// Maximum number of learned addresses.
 pub const CAPACITY: usize = SETS * WAYS;
 
-/// Most addresses learned from one guest: a guest that invents sources must not crowd out the wire's.
+/// Maximum number of addresses learned from one guest. A guest that invents source addresses must not displace
+/// those of the wire.
 pub const GUEST_QUOTA: usize = 64;
 
 const SETS: usize = 128;
+const SET_MASK: u64 = SETS as u64 - 1;
+const _: () = assert!(SETS.is_power_of_two());
 const WAYS: usize = 8;
 
-/// What became of a source address.
+/// The result of learning a source address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Learned {
-    /// It was known at this port.
+    /// It was already known at this port.
     Refreshed,
-    /// It is known from now on.
+    /// It was added.
     New,
-    /// It was known at another port.
+    /// It was known at another port and is now known at this one.
     Moved,
     /// There is no room for it.
     Refused,
 }
 
+/// An address and the port where it was last seen.
 #[derive(Clone, Copy)]
-struct Entry {
+struct LearnedAddress {
     mac: MacAddress,
     port: PortId,
+    /// When a frame last came from it.
     seen: Instant,
 }
 
-impl Entry {
+impl LearnedAddress {
     fn is_fresh(&self, now: Instant) -> bool {
         now.saturating_since(self.seen) <= AGEING
     }
 }
 
+/// Learned addresses in [`SETS`] sets of [`WAYS`] slots.
 pub(crate) struct MacTable {
-    slots: Box<[Option<Entry>]>,
+    slots: Box<[Option<LearnedAddress>]>,
+    /// Occupied slots of each port.
     used: [usize; MAX_PORTS],
     seed: u64,
+    /// The slot that [`MacTable::sweep`] checks next.
     sweep: usize,
 }
 
 impl MacTable {
-    /// An empty table. `seed` decides which addresses share a set: when it is secret, a guest cannot aim
-    /// at the set of an address it wants forgotten.
+    /// An empty table. `seed` decides which addresses share a set. As long as it is secret, a guest cannot
+    /// target the set of an address it wants removed.
     pub(crate) fn new(seed: u64) -> Self {
         Self { slots: vec![None; CAPACITY].into_boxed_slice(), used: [0; MAX_PORTS], seed, sweep: 0 }
     }
 
-    /// The port where `mac` was last seen, unless that is too long ago.
+    /// The port where `mac` was last seen, unless that is longer ago than [`AGEING`].
     pub(crate) fn find(&self, mac: MacAddress, now: Instant) -> Option<PortId> {
         let entry = self.set(mac).find(|entry| entry.mac == mac)?;
         entry.is_fresh(now).then_some(entry.port)
     }
 
-    /// Notes that `mac` is at `port`, which may have `quota` addresses.
+    /// Records that `mac` is at `port`, which may have at most `quota` addresses.
     ///
-    /// A full set takes a new address only in place of one that is stale or of the same port: no port can
-    /// make the switch forget what it learned elsewhere.
+    /// In a full set, a new address replaces only a stale one or one of the same port: no port can make the
+    /// switch forget what it learned at another.
     pub(crate) fn learn(&mut self, mac: MacAddress, port: PortId, quota: usize, now: Instant) -> Learned {
-        let new = Entry { mac, port, seen: now };
+        let new = LearnedAddress { mac, port, seen: now };
         let start = self.start(mac);
         let slots = &mut self.slots[start..start + WAYS];
         let under_quota = self.used[port.index()] < quota;
@@ -86,7 +94,8 @@ impl MacTable {
             *known = new;
             return Learned::Moved;
         }
-        let free = |slot: &&mut Option<Entry>| slot.as_ref().is_none_or(|entry| !entry.is_fresh(now));
+        let free =
+            |slot: &&mut Option<LearnedAddress>| slot.as_ref().is_none_or(|entry| !entry.is_fresh(now));
         let slot = match slots.iter_mut().find(free) {
             Some(slot) if under_quota => slot,
             _ => {
@@ -104,8 +113,8 @@ impl MacTable {
         Learned::New
     }
 
-    /// Looks at the next few slots and forgets what is stale, so that stale addresses do not count
-    /// against their port's quota for ever.
+    /// Checks the next few slots and removes stale addresses, so that these do not count against their port's
+    /// quota for ever.
     pub(crate) fn sweep(&mut self, now: Instant) {
         for _ in 0..WAYS {
             let slot = &mut self.slots[self.sweep];
@@ -116,20 +125,22 @@ impl MacTable {
         }
     }
 
-    fn set(&self, mac: MacAddress) -> impl Iterator<Item = &Entry> {
+    /// The occupied slots of the set that `mac` belongs to.
+    fn set(&self, mac: MacAddress) -> impl Iterator<Item = &LearnedAddress> {
         let start = self.start(mac);
         self.slots[start..start + WAYS].iter().flatten()
     }
 
+    /// Index of the first slot of the set that `mac` belongs to.
     fn start(&self, mac: MacAddress) -> usize {
         let [a, b, c, d, e, f] = mac.0;
         let mut hash = u64::from_be_bytes([0, 0, a, b, c, d, e, f]) ^ self.seed;
-        // Two rounds of multiply and fold: every bit of the address and the seed reaches the set number.
+        // Two rounds of multiply and fold: every bit of the address and of the seed affects the set number.
         for _ in 0..2 {
             hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             hash ^= hash >> 32;
         }
-        (hash % SETS as u64) as usize * WAYS
+        (hash & SET_MASK) as usize * WAYS
     }
 }
 
@@ -159,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_moves_with_its_last_frame() {
+    fn an_address_moves_to_the_port_of_its_last_frame() {
         let mut table = MacTable::new(1);
         table.learn(mac(1), port(0), 9, Instant::ZERO);
         assert_eq!(table.learn(mac(1), port(1), 9, Instant(5)), Learned::Moved);
@@ -167,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn one_port_cannot_make_the_switch_forget_anothers_addresses() {
+    fn one_port_cannot_displace_the_addresses_of_another() {
         let mut table = MacTable::new(7);
         for number in 0..100 {
             assert_eq!(table.learn(mac(number), port(0), CAPACITY, Instant::ZERO), Learned::New);
@@ -192,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn sweeping_gives_the_quota_of_stale_addresses_back() {
+    fn sweeping_returns_the_quota_of_stale_addresses() {
         let mut table = MacTable::new(7);
         for number in 0..50 {
             table.learn(mac(number), port(1), GUEST_QUOTA, Instant::ZERO);

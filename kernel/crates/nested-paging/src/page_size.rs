@@ -1,6 +1,6 @@
-//! Sizes of a page.
+//! Page sizes.
 
-/// How much one leaf entry maps. Ordered by size.
+/// The size of the page that a leaf entry maps. Ordered by size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PageSize {
     /// 4 KiB, in a level-1 table.
@@ -19,7 +19,7 @@ impl PageSize {
         bytes_at(self.level())
     }
 
-    /// The level of the tables whose entries map pages of this size, 1 to 3.
+    /// The level, 1 to 3, of the tables whose entries map pages of this size.
     pub(crate) const fn level(self) -> u32 {
         match self {
             Self::Size4KiB => 1,
@@ -28,7 +28,7 @@ impl PageSize {
         }
     }
 
-    /// The page that an entry of a level-`level` table can map.
+    /// The size of the page that an entry of a level-`level` table can map, or `None` at level 4.
     pub(crate) const fn at_level(level: u32) -> Option<Self> {
         match level {
             1 => Some(Self::Size4KiB),
@@ -39,7 +39,7 @@ impl PageSize {
     }
 }
 
-/// How many bytes of the guest's addresses one entry of a level-`level` table covers.
+/// Number of bytes of the guest-physical address space that one entry of a level-`level` table covers.
 pub(crate) const fn bytes_at(level: u32) -> u64 {
     1 << (12 + 9 * (level - 1))
 }

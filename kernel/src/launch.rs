@@ -1,5 +1,4 @@
-//! From a machine that is ready to guests that run: the other cores are started, guests are made and placed, and
-//! each core gets its own.
+//! From a machine that is ready to guests that run: starts the other cores, builds the VMs, and gives each core its own.
 
 use crate::hardware::acpi::MachineInfo;
 use crate::hardware::interrupt::local_apic;
@@ -20,7 +19,7 @@ use config::{Bundle, System};
 use schedule::placement::{self, PlacementRequest};
 use spin::Mutex;
 
-/// Why no guest can run. Each says what to do about it.
+/// Why no guest can run. Each message says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     /// The processor cannot host guests.
@@ -29,7 +28,7 @@ pub enum LaunchError {
     /// The network cannot be set up.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// A guest cannot be made.
+    /// A VM cannot be built.
     #[error(transparent)]
     Vm(#[from] VmError),
 }
@@ -38,19 +37,19 @@ pub enum LaunchError {
 pub struct Guests {
     /// Its memory.
     pub frames: PageFrames,
-    /// What its firmware says.
+    /// What its firmware describes.
     pub machine: MachineInfo,
     /// Configuration and images.
     pub bundle: Bundle<'static>,
 }
 
-/// What a core runs.
+/// What a core is given to run.
 struct Parcel<V: VirtualCpu> {
     vms: Vec<Vm<V>>,
     network: &'static Network,
 }
 
-/// What the boot core shares with those it starts.
+/// What the boot core shares with the cores that it starts.
 struct Shared<V: VirtualCpu> {
     frames: Mutex<PageFrames>,
     parcels: [Mutex<Option<Parcel<V>>>; cores::MAX_CORES],
@@ -72,7 +71,7 @@ impl virt::Task for Guests {
         );
         let frames = &mut shared.frames.lock();
         let system = self.bundle.system();
-        let vms = make_guests::<V>(frames, &self.bundle)?;
+        let vms = build_vms::<V>(frames, &self.bundle)?;
         let functions = pci::enumerate();
         functions.iter().for_each(name_function);
         let uplinks = discover::find_uplinks(frames, &self.machine, &functions, system);
@@ -94,7 +93,7 @@ impl virt::Task for Guests {
     }
 }
 
-/// Says who has the machine's memory.
+/// Logs how the machine's memory is used.
 fn log_memory(frames: &PageFrames, guests: u64, images: u64) {
     let (used, size) = heap::usage();
     log::info!(
@@ -122,8 +121,8 @@ fn name_function(function: &pci::PciFunction) {
     );
 }
 
-/// Makes the guests of the configuration, each with its core, and switches on those that start by themselves.
-fn make_guests<V: VirtualCpu>(
+/// Builds the VMs of the configuration, chooses a core for each, and switches on those with autostart.
+fn build_vms<V: VirtualCpu>(
     frames: &mut PageFrames,
     bundle: &Bundle<'static>,
 ) -> Result<Vec<Vm<V>>, VmError> {
@@ -136,7 +135,7 @@ fn make_guests<V: VirtualCpu>(
     placement::place(&wishes, cores::count(), |number, place| {
         let config = &system.vms[number];
         if let Some(missing) = place.missing {
-            log::warn!("{}: there is no core {missing}, it runs on core {}", config.name, place.core);
+            log::warn!("{}: core {missing} does not exist, using core {}", config.name, place.core);
         }
         directory::enter(number, config, place.core);
     });
@@ -151,7 +150,7 @@ fn make_guests<V: VirtualCpu>(
     Ok(vms)
 }
 
-/// Gives each core its guests, and returns those of this one.
+/// Gives each core its VMs, and returns those of this core.
 fn hand_out<V: VirtualCpu>(
     shared: &'static Shared<V>,
     vms: Vec<Vm<V>>,
@@ -172,12 +171,12 @@ fn hand_out<V: VirtualCpu>(
     mine
 }
 
-/// A core's way from its start to its guests.
+/// What a core other than the boot core runs from its start on.
 extern "C" fn enter_core<V: VirtualCpu>(core: usize, argument: *const ()) -> ! {
     startup::settle(core);
     extended::init();
-    // SAFETY: the boot core gave a reference to what it keeps for ever, of this very type. What is not `Send` in
-    // there, guests, is handed over whole: no other core keeps anything of it.
+    // SAFETY: the boot core passed a reference of this very type to a value that it keeps for ever. The VMs in it are not
+    // `Send`, but are handed over whole: no other core keeps any part of them.
     let shared: &'static Shared<V> = unsafe { &*argument.cast() };
     let entered = V::enter_operation(&mut shared.frames.lock());
     if let Err(error) = entered {

@@ -1,4 +1,5 @@
-//! The end of Weir itself: a broken invariant or an exception of our own. Says all that is known and stops.
+//! The end of Weir itself, by a broken invariant or an exception in its own code: reports everything that is known and
+//! halts.
 
 use crate::hardware::interrupt::idt::InterruptFrame;
 use crate::hardware::interrupt::local_apic;
@@ -7,22 +8,22 @@ use crate::processor::{clock, cpu, panicking};
 use crate::vm::exits::history;
 use core::fmt;
 
-/// How long other cores are given to stop.
+/// How long the other cores have to stop.
 const GRACE_NANOS: u64 = 1_000_000;
 
 const GENERAL: [&str; 15] =
     ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rbp", "rdi", "rsi", "rdx", "rcx", "rbx", "rax"];
 
-/// Place of RBP among them.
+/// Index of RBP among them.
 const RBP: usize = 8;
-/// Most calls in a backtrace.
+/// Maximum number of calls in a backtrace.
 const DEEPEST: usize = 32;
 /// Where Weir's own code begins: what the build script links it to.
 const KERNEL: u64 = 0xffff_ffff_8000_0000;
 
 macro_rules! say {
     ($($text:tt)*) => {
-        // Nobody else moves lines out of the machine any more. The screen has to wait for `finish`.
+        // No other core moves lines out of the machine any more. The screen has to wait for `finish`.
         {
             output::log_line(|out| line(out, "PANIC", "weir", &format_args!($($text)*)));
             output::flush_serial();
@@ -83,24 +84,24 @@ fn say_registers(general: &[u64; GENERAL.len()]) {
     say!("  cr2 {cr2:016x}  cr3 {:016x}", cr3.start_address().as_u64());
 }
 
-/// Stops the other cores and makes the log usable again, whoever held it.
+/// Stops the other cores and breaks the locks of the log.
 fn begin() {
     x86_64::instructions::interrupts::disable();
     if !panicking::claim() {
-        cpu::halt_forever(); // a panic while panicking: nothing more can be said
+        cpu::halt_forever(); // a panic while panicking: nothing more can be reported
     }
     local_apic::interrupt_others();
     // They need a moment to take the NMI: what they were writing is then whole or lost, but not mixed in.
     let start = cpu::rdtsc();
     while cpu::rdtsc() - start < clock::ticks(GRACE_NANOS) {}
-    // SAFETY: interrupts are off, the other cores have stopped, and this path never returns to whoever held the
-    // locks.
+    // SAFETY: interrupts are off, the other cores have stopped, and this path never returns to the code that held
+    // the locks.
     unsafe { output::break_locks() }
 }
 
 fn finish(at: Option<u64>, frame: u64) -> ! {
     say!("backtrace: addr2line -fipe weir.elf{}", Backtrace { at, frame });
-    // What matters most, in case that what follows fails.
+    // The most important part is out now, in case the rest fails.
     output::flush();
     say!("the end of the log:");
     tail::for_each_line(|text| say!("  {text}"));
@@ -111,7 +112,7 @@ fn finish(at: Option<u64>, frame: u64) -> ! {
     cpu::halt_forever()
 }
 
-/// Where Weir was, and the calls that led there, innermost first, as words of a command line.
+/// The address where Weir stopped and the calls that led there, innermost first, as words of a command line.
 struct Backtrace {
     /// The instruction that failed, where it is known.
     at: Option<u64>,

@@ -24,12 +24,12 @@ const FEED: Duration = Duration::from_millis(1);
 /// Minimum run before the next timer exit. Without it, a guest whose timer fires faster than one trip through Weir would
 /// never make progress.
 const SHORTEST_RUN: Duration = Duration::from_micros(20);
-/// How often frames are moved at once, if moving them makes room for more.
+/// Maximum number of rounds of moving frames, if each makes room for more.
 const ROUNDS: usize = 2;
 
 /// What a core does besides running guests.
 pub trait Duties<V: VirtualCpu> {
-    /// Handles what has come up; `poll` is true about once a millisecond, for what may not interrupt.
+    /// Handles events; `poll` is true about once a millisecond, for events whose interrupt may be lost.
     fn attend(&mut self, vms: &mut [Vm<V>], now: Instant, poll: bool);
 
     /// All output has left the machine.
@@ -54,7 +54,7 @@ impl<V: VirtualCpu> Duties<V> for GuestsOnly {
 
 /// Everything that runs on this core.
 pub struct Scheduler<V: VirtualCpu, D: Duties<V>> {
-    /// The VMs, under their numbers in `queue`.
+    /// The VMs, under their indices in `queue`.
     vms: Vec<Vm<V>>,
     queue: RunQueue,
     network: &'static Network,
@@ -124,7 +124,7 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
         self.duties.attend(&mut self.vms, now, feed);
         let nmis = pending::take_nmis();
         if nmis > 0 {
-            log::warn!("{nmis} NMIs from the machine: nothing here asks for any");
+            log::warn!("{nmis} NMIs from the machine: unexpected, ignored");
         }
         if feed {
             if !output::pump() {
@@ -167,11 +167,11 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
             now = clock::now();
             self.charge(index, now - charged);
             charged = now;
-            // Most exits change nothing that anybody waits for.
+            // Most exits change nothing that another part of Weir waits for.
             if !effects.is_empty() || exit == Exit::HostInterrupt || now >= self.due {
                 self.housekeeping(now);
                 now = clock::now();
-                // What a guest sets in motion is its own expense; what the clock and the wire bring is not.
+                // Work that a guest causes is charged to it; work that the clock and the wire cause is not.
                 if !effects.is_empty() {
                     self.charge(index, now - charged);
                 }
@@ -187,7 +187,7 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
         usage::add_guests(self.vms[index].vcpu.statistics.take_ticks_inside());
     }
 
-    /// Enters a guest for at most `length` and works on its exit.
+    /// Enters a guest for at most `length` and handles its exit.
     fn enter(&mut self, index: usize, length: Duration) -> (Exit, Effects) {
         let vm = &mut self.vms[index];
         let entry = vm.prepare_entry(clock::ticks(length.as_nanos() as u64));
@@ -201,7 +201,7 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
         (exit, vm.take_effects())
     }
 
-    /// One piece of a guest's start.
+    /// One step of a guest's start.
     fn start_step(&mut self, index: usize, now: Instant) {
         if self.active == Some(index) {
             self.vms[index].vcpu.cpu.deactivate();
@@ -226,7 +226,7 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
         self.vms[index].vcpu.cpu.activate();
     }
 
-    /// When something must be done even if no guest exits.
+    /// When [`housekeeping`](Self::housekeeping) must run even if no guest exits.
     fn deadline(&self, now: Instant) -> Instant {
         if self.vms.iter().any(|vm| vm.nics.has_kicks() || directory::has_attention(vm.number())) {
             return now;

@@ -1,24 +1,24 @@
-//! Breaks Weir on purpose, where the configuration asks for it, so that the report of its own end can be tested.
+//! Breaks Weir on purpose if the configuration says so, so that the report of its own end can be tested.
 //!
-//! Nothing but the configuration can ask, and nothing happens before the last guest has stopped.
+//! Only the configuration can trigger this, and only after the last guest has stopped.
 
 use config::SelfTest;
 use core::arch::asm;
 use spin::Once;
 
-/// What the exception leaves in R12, for the test to find among the registers.
+/// The value of R12 at the exception, which the test looks for in the report.
 const MARK: u64 = 0x5e1f_7e57_0000_0012;
 
 static WANTED: Once<SelfTest> = Once::new();
 
-/// Remembers what the configuration asks for.
+/// Keeps the setting of the configuration.
 pub fn prepare(wanted: Option<SelfTest>) {
     if let Some(wanted) = wanted {
         WANTED.call_once(|| wanted);
     }
 }
 
-/// Breaks Weir, if that is wanted.
+/// Breaks Weir, if the configuration says so.
 #[inline(never)]
 pub fn run() {
     match WANTED.get() {

@@ -1,35 +1,35 @@
-//! Where the machine's time goes, in ticks of the time-stamp counter: what comes before the first guest, guests,
-//! waiting, and Weir.
+//! Where the machine's time goes, in ticks of the time-stamp counter: before the first guest, in guests, idle, and in
+//! Weir.
 //!
-//! Counted in an emulator whose counter advances by one an instruction, these are the figures of `make bench`. Each
-//! core adds what it has at the end of a guest's turn, so that the exit path pays for nothing here.
+//! `make bench` reads them in an emulator whose counter advances by one per instruction. Each core adds its ticks at the
+//! end of a guest's turn, so this costs the exit path nothing.
 
 use crate::hardware::interrupt::pending;
 use crate::processor::{cores, cpu};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Weir's first instruction.
+/// The time-stamp counter at Weir's first instruction.
 static BEGAN: AtomicU64 = AtomicU64::new(0);
-/// The first turn of the first guest; zero before.
+/// The same at the first turn of the first guest; zero before.
 static FIRST_TURN: AtomicU64 = AtomicU64::new(0);
-/// In guests, on all cores.
+/// Ticks in guests, on all cores.
 static GUESTS: AtomicU64 = AtomicU64::new(0);
-/// Waiting for an interrupt, on all cores.
+/// Ticks of idle time, on all cores.
 static IDLE: AtomicU64 = AtomicU64::new(0);
 
-/// Weir begins.
+/// Notes that Weir begins.
 pub fn begin() {
     BEGAN.store(cpu::rdtsc(), Ordering::Relaxed);
 }
 
-/// A guest has its turn.
+/// Notes that a guest has its turn.
 pub fn note_turn() {
     if FIRST_TURN.load(Ordering::Relaxed) == 0 {
         FIRST_TURN.store(cpu::rdtsc(), Ordering::Relaxed);
     }
 }
 
-/// A guest has used so many ticks of its turn itself.
+/// Adds ticks that a guest has used itself.
 pub fn add_guests(ticks: u64) {
     GUESTS.fetch_add(ticks, Ordering::Relaxed);
 }
@@ -41,7 +41,7 @@ pub fn idle(wait: impl FnOnce()) {
     IDLE.fetch_add(cpu::rdtsc().wrapping_sub(from), Ordering::Relaxed);
 }
 
-/// Says how much it was so far, that of all cores together from the first guest on.
+/// Logs the ticks so far, from the first guest on those of all cores together.
 pub fn log_statistics() {
     let [began, first, guests, idle] =
         [&BEGAN, &FIRST_TURN, &GUESTS, &IDLE].map(|ticks| ticks.load(Ordering::Relaxed));

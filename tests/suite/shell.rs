@@ -121,7 +121,7 @@ fn consoles(test: &Test) -> Outcome {
     run.console.type_text("console net all\r")?;
     run.expect("weir| net (")?;
     run.expect("weir| net wrote ")?;
-    run.expect(" bytes more, which were not kept")?;
+    run.expect(" more bytes of output were not kept")?;
     run.expect("net| a datagram to port 5")?;
     // Typed twice, the escape key reaches the guest; after it, the keyboard is the same guest's.
     enter_shell(&mut run)?;

@@ -1,7 +1,7 @@
-//! What every core may know of every guest, and how any core asks for something at the core that runs it.
+//! What every core may know of every VM, and how any core sends a request to the core that runs it.
 //!
-//! A guest belongs to one core, which alone touches its virtual processor and its board. What others have for
-//! it lies here: whoever leaves something sets the guest's attention flag, which its core looks at in between.
+//! A VM belongs to one core, which alone touches its virtual processor and its board. Other cores leave requests and
+//! typed bytes here and set the VM's attention flag, which its core checks in its main loop.
 
 use crate::hardware::interrupt::local_apic;
 use crate::meeting::state::{ActionRefusal, VmState};
@@ -12,23 +12,23 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize
 use shell::VmAction;
 use spin::{Mutex, Once};
 
-/// Most guests.
+/// Maximum number of VMs.
 pub const MAX_VMS: usize = config::MAX_VMS;
 /// Bytes that can be typed ahead of a guest.
 const TYPED: usize = 256;
-/// How long somebody who asks waits until the guest's core has done it.
+/// How long a core waits for the answer to its request.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// What can be asked of a guest's core.
+/// A request to the core that runs a VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// A step in the guest's life.
+    /// An action of the operator: start, stop and so on.
     Change(VmAction),
     /// Its statistics, as lines of the shell.
     Statistics,
 }
 
-/// All requests: a number that is none of theirs means that nothing is asked for.
+/// All requests. A number that is not an index of this table means that there is no request.
 const REQUESTS: [Request; 6] = [
     Request::Change(VmAction::Start),
     Request::Change(VmAction::Pause),
@@ -43,7 +43,7 @@ struct GuestRecord {
     name: Once<String>,
     core: AtomicUsize,
     state: AtomicU8,
-    /// What somebody asks for, as its place in [`REQUESTS`].
+    /// The request, as an index of [`REQUESTS`].
     request: AtomicU8,
     attention: AtomicBool,
     typed: Mutex<heapless::Deque<u8, TYPED>>,
@@ -72,18 +72,18 @@ static RECORDS: [GuestRecord; MAX_VMS] = [const {
     }
 }; MAX_VMS];
 
-/// What is known of a guest without asking its core.
+/// What is known of a VM without asking its core.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary {
     /// Its name in the configuration.
     pub name: &'static str,
     /// The core that runs it.
     pub core: usize,
-    /// What it is doing.
+    /// Its state.
     pub state: VmState,
     /// Bytes of its memory.
     pub memory_bytes: u64,
-    /// Its vNICs.
+    /// Number of its vNICs.
     pub vnics: usize,
     /// Its exits, as of its last turn.
     pub exits: u64,
@@ -93,7 +93,7 @@ pub struct Summary {
     pub starts: u32,
 }
 
-/// Enters a guest. Its place among the guests is its number for ever.
+/// Enters a VM under its number, which is its place in the configuration.
 pub fn enter(vm: usize, config: &config::Vm, core: usize) {
     if let Some(record) = RECORDS.get(vm) {
         record.core.store(core, Ordering::Relaxed);
@@ -103,12 +103,12 @@ pub fn enter(vm: usize, config: &config::Vm, core: usize) {
     }
 }
 
-/// The guests, in the order of their numbers.
+/// All VMs, in the order of their numbers.
 pub fn all() -> impl Iterator<Item = Summary> {
     (0..MAX_VMS).map_while(summary)
 }
 
-/// What is known of a guest; `None` where there is none with this number.
+/// What is known of a VM; `None` if there is no VM with this number.
 pub fn summary(vm: usize) -> Option<Summary> {
     let record = RECORDS.get(vm)?;
     Some(Summary {
@@ -123,21 +123,21 @@ pub fn summary(vm: usize) -> Option<Summary> {
     })
 }
 
-/// True when every guest has ended by itself and none comes back.
+/// True when every guest has ended by itself and none will be restarted.
 pub fn all_ended() -> bool {
     all().all(|vm| vm.state == VmState::Ended)
 }
 
-/// Asks for a step in a guest's life. The guest's core does it in between, and says so in the log.
+/// Requests an action on a VM. The VM's core carries it out in its main loop and logs it.
 ///
 /// # Errors
-/// [`ActionRefusal`], when it makes no sense now.
+/// [`ActionRefusal`], if the action makes no sense in the VM's present state.
 pub fn change(vm: usize, action: VmAction) -> Result<(), ActionRefusal> {
     summary(vm).ok_or(ActionRefusal::NoSuchVm)?.state.check(action)?;
     ask(vm, Request::Change(action))
 }
 
-/// Asks for something at a guest's core.
+/// Sends a request to a VM's core.
 ///
 /// # Errors
 /// [`ActionRefusal::Busy`] or [`ActionRefusal::NoSuchVm`].
@@ -147,31 +147,31 @@ pub fn ask(vm: usize, request: Request) -> Result<(), ActionRefusal> {
     asked
         .compare_exchange(NONE, number, Ordering::AcqRel, Ordering::Relaxed)
         .map_err(|_| ActionRefusal::Busy)?;
-    attract(vm);
+    call_attention(vm);
     Ok(())
 }
 
-/// Waits until a guest's core has done what was asked, but not for long: what it does not do in time it does
-/// later.
+/// Waits until a VM's core has handled the request, or until [`ANSWER_TIMEOUT`] has passed. The core handles it in any
+/// case.
 pub fn await_answer(vm: usize, now: Instant) {
     while request(vm).is_some() && clock::now() < now + ANSWER_TIMEOUT {
         core::hint::spin_loop();
     }
 }
 
-/// Types a byte at a guest's console. Who types more than the guest takes up loses some, as on a line without
+/// Types a byte at a VM's console. If the guest does not take the bytes in time, some are lost, as on a line without
 /// flow control.
 pub fn type_byte(vm: usize, byte: u8) {
     if let Some(record) = RECORDS.get(vm) {
         if record.typed.lock().push_back(byte).is_err() {
             record.typed_lost.fetch_add(1, Ordering::Relaxed);
         }
-        attract(vm);
+        call_attention(vm);
     }
 }
 
-/// Has the guest's core look at what was left for it, also when it sleeps or executes a guest.
-pub fn attract(vm: usize) {
+/// Makes the VM's core check its requests, even if it is idle or executes a guest.
+pub fn call_attention(vm: usize) {
     let Some(record) = RECORDS.get(vm) else { return };
     let core = record.core.load(Ordering::Relaxed);
     if !record.attention.swap(true, Ordering::AcqRel) && core != cores::current() {
@@ -179,65 +179,65 @@ pub fn attract(vm: usize) {
     }
 }
 
-/// True when this core runs the guest.
+/// True if this core runs the VM.
 pub fn is_here(vm: usize) -> bool {
     RECORDS.get(vm).is_some_and(|record| record.core.load(Ordering::Relaxed) == cores::current())
 }
 
-/// For the guest's core: true when [`take_attention`] is.
+/// For the VM's core: what [`take_attention`] would return.
 pub fn has_attention(vm: usize) -> bool {
     RECORDS.get(vm).is_some_and(|record| record.attention.load(Ordering::Relaxed))
 }
 
-/// For the guest's core: true when something was left since the last call.
+/// For the VM's core: true if a request or a typed byte has been left since the last call.
 pub fn take_attention(vm: usize) -> bool {
     let Some(record) = RECORDS.get(vm) else { return false };
-    // A plain load first: this is asked at every turn, and nearly always answered no.
+    // A plain load first: this runs at every turn, and the answer is nearly always no.
     record.attention.load(Ordering::Relaxed) && record.attention.swap(false, Ordering::AcqRel)
 }
 
-/// For the guest's core: what is asked for. [`answered`] follows.
+/// For the VM's core: the pending request. A call of [`answered`] must follow.
 pub fn request(vm: usize) -> Option<Request> {
     let number = RECORDS.get(vm)?.request.load(Ordering::Acquire);
     REQUESTS.get(usize::from(number)).copied()
 }
 
-/// For the guest's core: the request is done.
+/// For the VM's core: the request has been handled.
 pub fn answered(vm: usize) {
     if let Some(record) = RECORDS.get(vm) {
         record.request.store(NONE, Ordering::Release);
     }
 }
 
-/// For the guest's core: the next typed byte.
+/// For the VM's core: the next typed byte.
 pub fn take_typed(vm: usize) -> Option<u8> {
     RECORDS.get(vm)?.typed.lock().pop_front()
 }
 
-/// Typed bytes that found no room here: the guest's core did not fetch those before in time.
+/// Typed bytes that found no room here, because the VM's core did not take earlier ones in time.
 pub fn typed_lost(vm: usize) -> u64 {
     RECORDS.get(vm).map_or(0, |record| record.typed_lost.load(Ordering::Relaxed))
 }
 
-/// For the guest's core: what the guest is doing now.
+/// For the VM's core: publishes the VM's state.
 pub fn publish(vm: usize, state: VmState) {
     if let Some(record) = RECORDS.get(vm) {
         record.state.store(state as u8, Ordering::Release);
-        // Whether all have ended is for the boot core to see.
+        // The boot core checks whether all have ended.
         if state == VmState::Ended && cores::current() != cores::BOOT_CORE {
             local_apic::wake(cores::BOOT_CORE);
         }
     }
 }
 
-/// For the guest's core: the guest has started.
+/// For the VM's core: the guest has started.
 pub fn count_start(vm: usize) {
     if let Some(record) = RECORDS.get(vm) {
         record.starts.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// For the guest's core: exits and processor time so far.
+/// For the VM's core: publishes exits and processor time so far.
 pub fn publish_usage(vm: usize, exits: u64, nanos: u64) {
     if let Some(record) = RECORDS.get(vm) {
         record.exits.store(exits, Ordering::Relaxed);

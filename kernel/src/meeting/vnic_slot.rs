@@ -10,28 +10,28 @@ use mmio::registers32::{self, Registers32};
 use spin::{Mutex, MutexGuard};
 use vnic::{Vnic, VnicConfig, VnicPort};
 
-/// One vNIC of a guest. The guest's core and whichever core moves frames reach the card, each for one access or
-/// one batch at a time.
+/// One vNIC of a guest. The guest's core locks the model for one register access, and the core that moves frames locks
+/// it for one batch.
 pub struct VnicSlot {
-    /// Its guest.
+    /// Number of its VM.
     pub guest: usize,
     /// Slot on the guest's PCI bus.
     pub slot: u8,
-    /// Its address.
+    /// Its MAC address.
     pub mac: MacAddress,
     /// Name of the physical NIC that carries its frames.
     pub uplink: Option<String>,
     /// The guest's memory.
     memory: GuestRam,
-    /// The guest is on, and lets the card reach its memory.
+    /// The VM is on, and its guest allows the vNIC to reach guest memory.
     on: AtomicBool,
     /// The switch that it is plugged into.
     segment: AtomicUsize,
-    /// The card.
+    /// The model.
     model: Mutex<Vnic>,
 }
 
-/// A window onto the card's registers during one access.
+/// The vNIC's memory BAR during one access.
 struct VnicBar<'a> {
     model: &'a mut Vnic,
     now: Instant,
@@ -51,7 +51,7 @@ impl Registers32 for VnicBar<'_> {
     }
 }
 
-/// The I/O window: IOADDR and IODATA [8254x 13.3].
+/// The vNIC's I/O BAR: IOADDR and IODATA [8254x 13.3].
 struct IoBar<'a>(VnicBar<'a>);
 
 impl Registers32 for IoBar<'_> {
@@ -67,7 +67,7 @@ impl Registers32 for IoBar<'_> {
 }
 
 impl VnicSlot {
-    /// The card of this number of a guest, off.
+    /// A vNIC of the VM of this number, in this slot of its bus, off.
     pub fn new(guest: usize, slot: u8, config: &config::Vnic, memory: GuestRam) -> Self {
         Self {
             guest,
@@ -81,22 +81,22 @@ impl VnicSlot {
         }
     }
 
-    /// The card, for one access.
+    /// The model, locked for one access.
     pub fn model(&self) -> MutexGuard<'_, Vnic> {
         self.model.lock()
     }
 
-    /// The card as a port of a switch, for one batch.
+    /// Uses the vNIC as a port of a switch, for one batch.
     pub fn with_port<R>(&self, work: impl FnOnce(&mut VnicPort<'_, GuestRam>) -> R) -> R {
         work(&mut self.model.lock().port(&self.memory))
     }
 
-    /// True when the guest is on and lets the card reach its memory.
+    /// True while the VM is on and its guest allows the vNIC to reach guest memory.
     pub fn is_on(&self) -> bool {
         self.on.load(Ordering::Acquire)
     }
 
-    /// Lets the card reach the guest's memory, or not.
+    /// Allows the vNIC to reach guest memory, or not.
     pub fn set_on(&self, on: bool) {
         self.on.store(on, Ordering::Release);
     }
@@ -116,7 +116,7 @@ impl VnicSlot {
         self.segment.store(segment, Ordering::Relaxed);
     }
 
-    /// Reads at `offset` of the memory window.
+    /// Reads at `offset` of the memory BAR.
     pub fn memory_read(&self, offset: u64, width: Width, now: Instant) -> (u64, Effects) {
         let mut model = self.model.lock();
         let mut window = VnicBar { model: &mut model, now, effects: Effects::empty() };
@@ -124,7 +124,7 @@ impl VnicSlot {
         (value, window.effects)
     }
 
-    /// Writes at `offset` of the memory window. Registers of the 8254x must be written whole [8254x 13.2]; parts
+    /// Writes at `offset` of the memory BAR. Registers of the 8254x must be written whole [8254x 13.2]; partial writes
     /// are ignored.
     pub fn memory_write(&self, offset: u64, width: Width, value: u64, now: Instant) -> Effects {
         let mut model = self.model.lock();
@@ -133,7 +133,7 @@ impl VnicSlot {
         window.effects
     }
 
-    /// IN at `offset` of the I/O window.
+    /// IN at `offset` of the I/O BAR.
     pub fn port_read(&self, offset: u32, width: Width, now: Instant) -> (u32, Effects) {
         let mut model = self.model.lock();
         let mut window = IoBar(VnicBar { model: &mut model, now, effects: Effects::empty() });
@@ -141,7 +141,7 @@ impl VnicSlot {
         (value as u32, window.0.effects)
     }
 
-    /// OUT at `offset` of the I/O window. A part of IOADDR can be written, of IODATA only the whole.
+    /// OUT at `offset` of the I/O BAR. IOADDR can be written in parts, IODATA only as a whole.
     pub fn port_write(&self, offset: u32, width: Width, value: u32, now: Instant) -> Effects {
         let mut model = self.model.lock();
         let mut window = IoBar(VnicBar { model: &mut model, now, effects: Effects::empty() });
@@ -150,14 +150,14 @@ impl VnicSlot {
         window.0.effects
     }
 
-    /// Takes up what a port operation or an access has set in motion: `effects`, and what the card has noted. Says
-    /// what the guest did wrong with it, once for each kind until it resets the card. Returns all effects, and
-    /// the level of the interrupt line.
+    /// Settles what a port operation or an access has set in motion: `effects`, and those that the model has noted. Logs
+    /// what the guest did wrong, once for each kind until it resets the vNIC. Returns all effects, and the level of the
+    /// interrupt line.
     pub fn settle(&self, effects: Effects, guest: &str, now: Instant) -> (Effects, bool) {
         let mut model = self.model.lock();
         let mut effects = effects | model.take_effects();
         if effects.contains(Effects::RX_SPACE) {
-            // Frames that waited in the card's FIFO move on; the switch only sends when it has new ones.
+            // Frames that waited in the vNIC's FIFO move on: the switch sends only when it has new ones.
             model.port(&self.memory).send(&[], now);
             effects |= model.take_effects();
         }
@@ -167,7 +167,7 @@ impl VnicSlot {
         (effects, model.interrupt_line())
     }
 
-    /// Says what the card has done.
+    /// Logs the vNIC's counters.
     pub fn log_statistics(&self, guest: &str) {
         log::info!("{guest}: vnic {}:{}", self.mac, counts(self.model.lock().counters().named()));
     }

@@ -55,7 +55,7 @@ pub fn id(function: &PciFunction) -> PciId {
     PciId { vendor: function.vendor, device: function.device }
 }
 
-/// True when a `[[nic]]` of the configuration means this card.
+/// True if a `[[nic]]` of the configuration matches this NIC.
 fn matches(nic: &config::Nic, function: &PciFunction) -> bool {
     let at = function.address;
     match nic.matches {

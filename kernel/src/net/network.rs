@@ -30,14 +30,14 @@ pub enum NetworkError {
 
 /// All switches and physical NICs.
 pub struct Network {
-    /// Those with a physical NIC first, in their order; the last has none.
+    /// Those with a physical NIC first, in the order of the NICs; the last has none.
     pub(super) segments: Vec<LanSegment>,
     /// All vNICs, in the order of their guests.
     pub(super) vnics: Vec<Arc<VnicSlot>>,
 }
 
 impl Network {
-    /// A network of these physical NICs, with the guests' vNICs plugged in.
+    /// Connects the guests' vNICs and these physical NICs.
     ///
     /// # Errors
     /// [`NetworkError`].
@@ -70,8 +70,8 @@ impl Network {
         Ok(Self { segments, vnics })
     }
 
-    /// Moves frames through the switches of `kicks`, a bit each, for which guests of this core have something; and,
-    /// on the boot core, through those for which it is time.
+    /// Moves frames through the switches that guests of this core have work for (`kicks`, a bit each), and, on the boot
+    /// core, through those whose deadline has come.
     pub fn service(&self, kicks: u32, now: Instant) {
         let home = cores::current() == cores::BOOT_CORE;
         if home {
@@ -95,7 +95,7 @@ impl Network {
         self.segments.iter().filter_map(|segment| segment.next_deadline(now)).min()
     }
 
-    /// Says what every port has carried and dropped.
+    /// Logs what every port has carried and dropped.
     pub fn log_statistics(&self) {
         self.segments.iter().for_each(LanSegment::log_uplink);
         self.segments.iter().for_each(LanSegment::log_ports);

@@ -1,4 +1,4 @@
-//! The way by which a physical NIC interrupts the boot core: MSI-X, else MSI, else its line, else none.
+//! How a physical NIC interrupts the boot core: by MSI-X, else MSI, else its line, else not at all.
 
 use crate::hardware::acpi::MachineInfo;
 use crate::hardware::interrupt::io_apic;
@@ -16,11 +16,11 @@ pub const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How a NIC interrupts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InterruptRoute {
-    /// It raises this vector by messages.
+    /// By messages, which raise this vector.
     Messages(InterruptMode, u8),
-    /// Its line, which others may share, raises this vector.
+    /// By its line, which other NICs may share and which raises this vector.
     Line { line: u8, vector: u8 },
-    /// It cannot, and is polled.
+    /// Not at all: it is polled.
     Polled,
 }
 

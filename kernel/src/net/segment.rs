@@ -1,4 +1,4 @@
-//! A switch with what is plugged into it, served by any core, one at a time.
+//! A switch with its ports, served by any core, one at a time.
 
 use super::guest_port::GuestPort;
 use super::nic_interrupt::POLL_INTERVAL;
@@ -17,34 +17,34 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use path::{MAX_PORTS, PathError, PortConfig, PortCounters, PortId, Switch};
 use spin::Mutex;
 
-/// Steps of a switch in one go.
+/// Steps of a switch under one lock.
 const STEPS: usize = 8;
-/// Goes in one service: with [`STEPS`] they bound the time away from the guests.
-const GOES: usize = 4;
+/// Times that one service takes the lock: with [`STEPS`] it bounds the time away from the guests.
+const LOCKS: usize = 4;
 /// No deadline.
 const NEVER: u64 = u64::MAX;
 
-/// A switch with what is plugged into it.
+/// A switch with its ports.
 pub struct LanSegment {
     /// Name of its physical NIC, or `local`.
     pub name: String,
-    /// The vNICs: ports behind that of the physical NIC where there is one, else from 0 on.
+    /// The vNICs. Their ports follow that of the physical NIC if there is one, and begin with 0 if not.
     pub members: Vec<Arc<VnicSlot>>,
     vector: Option<u8>,
-    /// There is something to do.
+    /// There is work to do.
     kicked: AtomicBool,
     /// The physical NIC has interrupted.
     interrupted: AtomicBool,
-    /// When something must be done at the latest, in nanoseconds.
+    /// When the switch must be served at the latest, in nanoseconds.
     deadline: AtomicU64,
     traffic: Mutex<Traffic>,
 }
 
-/// What only the core that serves the switch may touch.
+/// The part that only the core that serves the switch may touch.
 pub struct Traffic {
     /// The physical NIC.
     pub uplink: Option<Uplink>,
-    /// Whether the vNICs have been told that they have a link; they begin with one.
+    /// The link state that the vNICs were given last; they start with a link.
     link: bool,
     switch: Box<Switch>,
     next_poll: Instant,
@@ -68,13 +68,13 @@ impl LanSegment {
         })
     }
 
-    /// Leaves the note that there is something to do.
+    /// Sets the flag that says that there is work to do.
     pub fn kick(&self) {
         self.kicked.store(true, Ordering::SeqCst);
     }
 
-    /// Notes the interrupt of the physical NIC. For the boot core, at which it interrupts. Those that share a line
-    /// share a vector, and any of them may have raised it: each is asked.
+    /// Takes the interrupt of the physical NIC, on the boot core, where it arrives. NICs on a shared line share a vector,
+    /// and any of them may have raised it, so all of them are checked.
     pub fn take_interrupt(&self, all: &[Self]) {
         let Some(vector) = self.vector.filter(|vector| pending::take(*vector)) else { return };
         for segment in all.iter().filter(|segment| segment.vector == Some(vector)) {
@@ -83,12 +83,12 @@ impl LanSegment {
         }
     }
 
-    /// True when there is something to do.
+    /// True if there is work to do.
     pub fn wants_service(&self, now: Instant) -> bool {
         self.kicked.load(Ordering::Acquire) || self.deadline.load(Ordering::Acquire) <= now.as_nanos()
     }
 
-    /// When [`wants_service`](Self::wants_service) is true at the latest.
+    /// When [`wants_service`](Self::wants_service) becomes true at the latest.
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
         if self.kicked.load(Ordering::Acquire) {
             return Some(now);
@@ -97,17 +97,17 @@ impl LanSegment {
         (deadline != NEVER).then_some(Instant(deadline))
     }
 
-    /// Moves frames until nothing moves, or enough have. While another core serves the switch it does nothing:
-    /// that one sees the note before it goes. What is left over after enough is the boot core's.
+    /// Moves frames until nothing moves, or until the bound of one service is reached. If another core is serving the
+    /// switch this does nothing: that core sees the flag before it leaves. Work beyond the bound goes to the boot core.
     pub fn serve(&self) {
         let here = cores::current() == cores::BOOT_CORE;
         self.kick();
-        for _ in 0..GOES {
+        for _ in 0..LOCKS {
             let Some(mut traffic) = self.traffic.try_lock() else { return };
             self.kicked.store(false, Ordering::SeqCst);
-            let more = self.go(&mut traffic, clock::now());
+            let more = self.move_batches(&mut traffic, clock::now());
             let deadline = traffic.next_deadline().map_or(NEVER, Instant::as_nanos);
-            // Before the lock is given up: the next one to serve may set another.
+            // Before unlocking: the next core that serves may set another.
             let before = self.deadline.swap(deadline, Ordering::AcqRel);
             drop(traffic);
             if deadline < before && !here {
@@ -116,8 +116,8 @@ impl LanSegment {
             if more {
                 self.kick();
             }
-            // A note that was left while this core held the lock must not be overlooked: whoever left it has
-            // looked at the lock after writing it, and this looks at the note after giving up the lock.
+            // A flag that was set while this core held the lock must not be missed: the core that set it has tried the
+            // lock afterwards, and this core checks the flag after unlocking.
             fence(Ordering::SeqCst);
             if !self.kicked.load(Ordering::SeqCst) {
                 return;
@@ -128,8 +128,8 @@ impl LanSegment {
         }
     }
 
-    /// Moves batches through the switch; true when there is more than the bound allowed.
-    fn go(&self, traffic: &mut Traffic, now: Instant) -> bool {
+    /// Moves batches through the switch; true if there is more than the bound allows.
+    fn move_batches(&self, traffic: &mut Traffic, now: Instant) -> bool {
         if let Some(uplink) = &mut traffic.uplink {
             if self.interrupted.swap(false, Ordering::AcqRel) {
                 uplink.interrupt(now);
@@ -141,10 +141,10 @@ impl LanSegment {
             }
             let up = uplink.link_up();
             if core::mem::replace(&mut traffic.link, up) != up {
-                self.tell_link(up, now);
+                self.pass_link(up, now);
             }
         }
-        // No more members than ports: the switch was made from them.
+        // There are no more members than ports: the switch was made from them.
         let mut guests: heapless::Vec<GuestPort, MAX_PORTS> =
             self.members.iter().map(|slot| GuestPort { slot, touched: false }).take(MAX_PORTS).collect();
         let mut ports: heapless::Vec<&mut dyn Port, MAX_PORTS> = heapless::Vec::new();
@@ -157,33 +157,33 @@ impl LanSegment {
         let more = (0..STEPS).all(|_| !traffic.switch.step(&mut ports, now).is_idle());
         drop(ports);
         for guest in guests.iter().filter(|guest| guest.touched && !directory::is_here(guest.slot.guest)) {
-            directory::attract(guest.slot.guest);
+            directory::call_attention(guest.slot.guest);
         }
         more
     }
 
-    /// Gives the vNICs the link that their physical NIC has. Those without a physical NIC keep theirs.
-    fn tell_link(&self, up: bool, now: Instant) {
+    /// Passes the link state of the physical NIC on to the vNICs. Without a physical NIC they keep their link.
+    fn pass_link(&self, up: bool, now: Instant) {
         for member in &self.members {
             member.with_port(|port| port.set_link(up, now));
-            // This core looks at its own guests' cards after every service.
+            // This core checks its own guests' vNICs after every service.
             if !directory::is_here(member.guest) {
-                directory::attract(member.guest);
+                directory::call_attention(member.guest);
             }
         }
     }
 
-    /// Looks at the traffic; waits while another core serves the switch.
+    /// Passes the traffic to `look`; waits while another core serves the switch.
     pub fn with_traffic<R>(&self, look: impl FnOnce(&Traffic) -> R) -> R {
         look(&self.traffic.lock())
     }
 
-    /// Says what the physical NIC has done.
+    /// Logs the statistics of the physical NIC.
     pub fn log_uplink(&self) {
         self.with_traffic(|traffic| traffic.uplink.iter().for_each(Uplink::log_statistics));
     }
 
-    /// Says what the ports have carried and dropped.
+    /// Logs what the ports have carried and dropped.
     pub fn log_ports(&self) {
         self.with_traffic(|traffic| {
             let ports = self.members.len() + usize::from(traffic.uplink.is_some());
@@ -196,7 +196,7 @@ impl LanSegment {
 }
 
 impl Traffic {
-    /// The counts of a port.
+    /// The counters of a port.
     pub fn counters(&self, port: usize) -> Option<&PortCounters> {
         self.switch.counters(PortId::new(port)?)
     }

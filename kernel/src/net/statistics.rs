@@ -6,7 +6,7 @@ use path::PortCounters;
 use shell::NicRow;
 
 impl Network {
-    /// A row for every physical NIC that carries frames.
+    /// Passes a row for every physical NIC in use to `say`.
     pub fn for_each_nic(&self, mut say: impl FnMut(&NicRow<'_>)) {
         for segment in &self.segments {
             segment.with_traffic(|traffic| {
@@ -28,7 +28,7 @@ impl Network {
         }
     }
 
-    /// Every vNIC, in the order of the guests, with its number there.
+    /// Every vNIC, in the order of the VMs, with its number in its VM.
     pub fn vnics(&self) -> impl Iterator<Item = (usize, &VnicSlot)> {
         self.vnics.iter().scan((usize::MAX, 0), |(guest, next), slot| {
             (*guest, *next) = if *guest == slot.guest { (*guest, *next + 1) } else { (slot.guest, 0) };
@@ -36,7 +36,7 @@ impl Network {
         })
     }
 
-    /// What the switch has counted at the port of a vNIC.
+    /// Passes the counters of a vNIC's switch port to `look`.
     pub fn with_port_counters(&self, vnic: &VnicSlot, look: impl FnOnce(&PortCounters)) {
         let Some(segment) = self.segments.get(vnic.segment()) else { return };
         segment.with_traffic(|traffic| {
@@ -48,7 +48,7 @@ impl Network {
         });
     }
 
-    /// Frames that the switch has dropped at the port of a vNIC, on arrival and on departure.
+    /// Frames that the switch has dropped at a vNIC's port, on arrival and on departure.
     pub fn dropped_at(&self, vnic: &VnicSlot) -> u64 {
         let mut count = 0;
         self.with_port_counters(vnic, |counters| count = dropped(counters));

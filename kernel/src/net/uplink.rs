@@ -20,7 +20,7 @@ const STRAY_MASK: Duration = Duration::from_micros(100);
 /// Why a NIC cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UplinkError {
-    /// Its driver says so.
+    /// Its driver could not start it.
     #[error(transparent)]
     Nic(#[from] NicError),
     /// It has no registers in memory.
@@ -113,7 +113,7 @@ impl Uplink {
         }
     }
 
-    /// When [`unmask_line`](Self::unmask_line) has something to do.
+    /// When [`unmask_line`](Self::unmask_line) must run.
     pub fn unmask_due(&self) -> Option<Instant> {
         self.unmask_at
     }

@@ -1,5 +1,5 @@
-//! Weir's shell on the serial line: who has the keyboard, the line that is being typed, and what commands do.
-//! What of it needs no hardware is the crate `shell`.
+//! Weir's shell on the serial line: the owner of the keyboard, the line that is being typed, and the commands. The part
+//! that needs no hardware is the crate `shell`.
 
 mod execute;
 mod report;
@@ -12,14 +12,14 @@ use alloc::vec::Vec;
 
 pub use report::MachineSummary;
 
-/// What a typed byte comes to.
+/// What a typed byte leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShellInput {
     /// It is for this guest.
     Guest(usize, u8),
     /// It completes a command.
     Command(Command),
-    /// The shell has worked on it.
+    /// The shell has handled it.
     Done,
 }
 
@@ -27,9 +27,9 @@ pub enum ShellInput {
 pub struct Shell {
     keyboard: Keyboard,
     editor: Editor,
-    /// Names of the VMs, in their order.
+    /// Names of the VMs, in the order of their numbers.
     names: Vec<String>,
-    /// All guests are shown, whoever has the keyboard.
+    /// The consoles of all guests are shown, not only that of the guest that has the keyboard.
     all: bool,
     machine: MachineSummary,
 }
@@ -42,7 +42,7 @@ impl Shell {
         Self { keyboard: Keyboard::new(0), editor: Editor::new(), names, all: true, machine }
     }
 
-    /// Works on a typed byte.
+    /// Handles a typed byte.
     pub fn typed(&mut self, byte: u8) -> ShellInput {
         match self.keyboard.typed(byte) {
             Typed::Guest(guest) => ShellInput::Guest(guest, byte),
@@ -59,11 +59,11 @@ impl Shell {
         }
     }
 
-    /// Draws the prompt where another line has taken its place.
+    /// Draws the prompt again if another line has replaced it.
     pub fn refresh(&self) {
         if self.keyboard.holder() == Holder::Shell && !output::at_prompt() {
             output::prompt(|out, _| {
-                // Nothing here can fail but for want of room, which the output counts.
+                // This can only fail for lack of room, which the output counts.
                 let _ = self.editor.draw(out);
                 ((), true)
             });
@@ -97,7 +97,7 @@ impl Shell {
         ShellInput::Done
     }
 
-    /// The command that has been typed; what is no command is answered.
+    /// Parses the typed line. An error is answered here.
     fn understand(&self) -> Option<Command> {
         ::shell::parse(self.editor.text(), &self.names).unwrap_or_else(|mistake| {
             output::shell_line(format_args!("{mistake}"));
@@ -108,7 +108,7 @@ impl Shell {
     fn complete(&mut self) {
         let completion = ::shell::complete(self.editor.text(), &self.names);
         let mut text: heapless::String<{ ::shell::LINE }> = heapless::String::new();
-        // Words of the language and names are shorter than a line.
+        // Words of the command language and names are shorter than a line.
         let _ = text.push_str(completion.common);
         match completion.count {
             0 => return,
@@ -126,7 +126,7 @@ impl Shell {
         });
     }
 
-    /// Gives a guest the keyboard, and shows it alone or with the others.
+    /// Gives a guest the keyboard, and shows its console alone or with the others.
     fn give_keyboard(&mut self, guest: usize, others: Others) {
         match others {
             Others::AsBefore => {}

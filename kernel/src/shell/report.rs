@@ -1,4 +1,4 @@
-//! What the shell says about machine, VMs and network.
+//! What the shell reports about machine, VMs and network.
 
 use super::say::say;
 use crate::log::{counts, output, serial};
@@ -14,7 +14,7 @@ use base::Instant;
 pub struct MachineSummary {
     /// Bytes of memory that were usable at the start.
     pub memory: u64,
-    /// Bytes that nobody was given.
+    /// Bytes that were not handed out.
     pub memory_left: u64,
     /// Processors that the firmware names.
     pub processors: usize,
@@ -79,7 +79,7 @@ pub fn machine(machine: &MachineSummary, now: Instant) {
     }
 }
 
-/// What of `stats VM` is known without the VM's core.
+/// The part of `stats VM` that is known without the VM's core.
 pub fn vnic_statistics(network: &Network, vm: usize) {
     for (_, slot) in network.vnics().filter(|(_, slot)| slot.guest == vm) {
         say!("vnic {}:{}", slot.mac, counts(slot.model().counters().named()));

@@ -1,4 +1,4 @@
-//! A guest's console: what it writes, kept and shown line by line, and what is typed for it.
+//! A guest's console: its output, kept and shown line by line, and the bytes typed for it.
 
 use super::{Identity, Vm};
 use crate::log::output;
@@ -12,30 +12,30 @@ use shell::{Backlog, End, Plain};
 const KEPT: usize = 8192;
 /// Longest line shown in one piece.
 const LINE: usize = 512;
-/// Lines shown again when the guest gets the keyboard, besides those that have not been shown.
+/// Lines shown again when the guest gets the keyboard, in addition to those that have not been shown.
 const SHOWN_AGAIN: usize = 10;
-/// An unfinished line is shown when nothing has followed for so long: a prompt.
+/// After this time without further output an unfinished line is taken for a prompt and shown.
 const PROMPT_DELAY: Duration = Duration::from_millis(20);
-/// A guest that executes must have exited so often since, too: otherwise it may only have been kept waiting.
+/// A running guest must also have exited this often since: otherwise it may only have waited for its turn.
 const EXITS: u64 = 4;
 /// Bytes taken from the guest's UART at a time.
 const TAKEN: usize = 64;
 /// Bytes that can be typed ahead of the guest.
 const TYPED: usize = 256;
 
-/// One guest's console. Its output is always taken and kept; it is shown while the view includes the guest.
+/// One guest's console. Its output is always taken and kept, and shown while the view includes the guest.
 pub struct Console {
     kept: Backlog<KEPT>,
     /// When the last output came.
     last: Instant,
     /// How many exits the guest had made then.
     exits: u64,
-    /// What has not been shown cannot be before more comes.
+    /// Nothing more can be shown before more output comes.
     settled: bool,
-    /// What it was told last of what is shown.
+    /// The view that it has last followed.
     view: View,
     plain: Plain,
-    /// Output that was lost before it was shown, as far as the operator knows.
+    /// Lost output that the operator has been told about.
     lost_told: u64,
     typed: heapless::Deque<u8, TYPED>,
     /// Typed bytes that found no room.
@@ -71,14 +71,14 @@ impl Console {
         self.due || self.view_changed()
     }
 
-    /// True when what is shown has changed since [`show_all`](Self::show_all) was called.
+    /// True if the view has changed since the console followed it last.
     fn view_changed(&self) -> bool {
         self.view != view::current()
     }
 
-    /// Takes what `take` gives of the output of a guest that has made so many exits, and shows its whole lines if
-    /// they are to be shown; true when nothing is left to do. Output that the serial line has no room for stays with the guest, whose
-    /// UART fills up and makes it wait.
+    /// Takes the output that `take` delivers and shows its whole lines if the view includes the guest, which has exited
+    /// `exits` times. True if nothing is left to do. Output that the serial line has no room for stays with the guest,
+    /// whose UART fills up and makes it wait.
     pub fn show_all(
         &mut self,
         guest: usize,
@@ -101,7 +101,7 @@ impl Console {
         }
     }
 
-    /// Shows what has been waiting for its line end too long. `exits` is how many the guest has made if it executes.
+    /// Shows an unfinished line that has waited long enough. `exits` is the number of the guest's exits if it is running.
     pub fn advance(&mut self, guest: usize, name: &str, now: Instant, exits: Option<u64>) {
         self.follow_view(guest, name);
         if self.next_deadline(guest).is_some_and(|due| due <= now) {
@@ -112,7 +112,7 @@ impl Console {
         }
     }
 
-    /// When [`advance`](Self::advance) has something to do.
+    /// When [`advance`](Self::advance) must run.
     pub fn next_deadline(&self, guest: usize) -> Option<Instant> {
         if self.view_changed() {
             return Some(self.last);
@@ -121,13 +121,13 @@ impl Console {
         waits.then(|| self.last + PROMPT_DELAY)
     }
 
-    /// Output that was lost before it was shown: it waited for this guest to be shown until newer output took
-    /// its place.
+    /// Bytes of output that were lost before they were shown: newer output took their place while the guest was not
+    /// shown.
     pub fn lost(&self) -> u64 {
         self.kept.lost()
     }
 
-    /// Typed bytes that were lost: more than [`TYPED`] were typed ahead of the guest, or it ended before it took them.
+    /// Typed bytes that were lost: more than [`TYPED`] were typed ahead, or the guest ended before it took them.
     pub fn typed_lost(&self) -> u64 {
         self.typed_lost
     }
@@ -139,7 +139,7 @@ impl Console {
         }
     }
 
-    /// Drops what was typed for a guest that does not execute any more.
+    /// Drops what was typed for a guest that no longer runs.
     pub fn forget_typed(&mut self) {
         self.typed_lost += self.typed.len() as u64;
         self.typed.clear();
@@ -152,7 +152,7 @@ impl Console {
         }
     }
 
-    /// Takes note of a change of what is shown. A guest that gets the keyboard has its last lines shown again.
+    /// Follows a change of the view. If the guest gets the keyboard, its last lines are shown again.
     fn follow_view(&mut self, guest: usize, name: &str) {
         if !self.view_changed() {
             return;
@@ -164,13 +164,13 @@ impl Console {
         self.kept.skip_torn_line();
         if self.view.shows(guest) && self.lost_told < self.lost() {
             let lost = self.lost() - self.lost_told;
-            output::shell_line(format_args!("{name} wrote {lost} bytes more, which were not kept"));
+            output::shell_line(format_args!("{name}: {lost} more bytes of output were not kept"));
             self.lost_told = self.lost();
         }
     }
 
-    /// Shows what is kept and not shown yet, as far as there is room: whole lines, the unfinished one too if
-    /// `unfinished`. False when something is left that could be shown.
+    /// Shows kept output that has not been shown, as far as there is room: whole lines, and the unfinished one if
+    /// `unfinished`. False if something is left that could be shown.
     fn show(&mut self, guest: usize, name: &str, unfinished: bool) -> bool {
         let may_control = self.view.has_keyboard(guest);
         while let Some(piece) = self.kept.next(LINE) {

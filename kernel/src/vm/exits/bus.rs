@@ -1,4 +1,4 @@
-//! What answers at an address of the guest: memory, a vNIC, a device of the board, or nothing.
+//! The guest's bus: memory, vNICs and the devices of the board.
 
 use crate::virt::VirtualCpu;
 use crate::vm::Vm;
@@ -40,7 +40,7 @@ impl<V: VirtualCpu> Vm<V> {
         }
     }
 
-    /// IN.
+    /// Reads a port.
     pub(super) fn port_read(&mut self, port: u16, width: Width, now: Instant) -> u32 {
         if let Some((index, offset)) = self.find_nic_port(port) {
             let (value, effects) = self.nics.slots()[index].port_read(offset, width, now);
@@ -52,7 +52,7 @@ impl<V: VirtualCpu> Vm<V> {
         value
     }
 
-    /// OUT.
+    /// Writes a port.
     pub(super) fn port_write(&mut self, port: u16, width: Width, value: u32, now: Instant) {
         let effects = if let Some((index, offset)) = self.find_nic_port(port) {
             let effects = self.nics.slots()[index].port_write(offset, width, value, now);

@@ -14,7 +14,7 @@ use mmio::{DecodeError, RegisterFile};
 /// Completes an exit: adds what the processor has left out.
 ///
 /// # Errors
-/// The guest must stop: its instruction cannot be read again, or is another one now.
+/// The guest must stop: its instruction cannot be read again, or is a different one now.
 pub fn complete<V: VirtualCpu>(
     vm: &mut Vm<V>,
     context: &mut ExitContext,

@@ -1,4 +1,4 @@
-//! What is done about each exit: one match, no default.
+//! The one place where an exit is dispatched: one match, no default.
 
 use super::complete::complete;
 use super::context::ExitContext;
@@ -10,12 +10,12 @@ use crate::vm::Vm;
 use crate::vm::life::StopReason;
 use base::Instant;
 
-/// What comes after an exit.
+/// What follows an exit.
 #[derive(Debug)]
 pub enum Action {
-    /// The guest runs on, or waits: its state says.
+    /// The guest goes on, or waits if its state says so.
     Continue,
-    /// The guest cannot run on.
+    /// The guest cannot go on.
     Stop(StopReason),
 }
 

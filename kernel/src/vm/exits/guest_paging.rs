@@ -1,4 +1,4 @@
-//! Linear to guest-physical addresses, by the guest's own page tables [SDM3A 5].
+//! Translates linear to guest-physical addresses, by the guest's own page tables [SDM3A 5].
 
 use crate::virt::Paging;
 use base::{GuestMemory, GuestPhysical};
@@ -25,7 +25,7 @@ pub struct PageWalkAccess {
 }
 
 impl PageWalkAccess {
-    /// What the processor has done already and found allowed: nothing is left to check.
+    /// An access that the processor has already made and allowed: nothing is left to check.
     pub const ALLOWED: Self = Self { write: false, user: false };
 }
 
@@ -37,7 +37,7 @@ const FAULT_PRESENT: u32 = 1 << 0;
 const FAULT_WRITE: u32 = 1 << 1;
 const FAULT_USER: u32 = 1 << 2;
 
-/// Where `linear` lies in guest-physical memory.
+/// Translates `linear` to a guest-physical address.
 ///
 /// # Errors
 /// [`PageFault`] when it is not mapped, or not for this kind of access. Protection keys and SMAP are not
@@ -56,7 +56,7 @@ pub fn translate(
     if denied { Err(PageFault(fault | FAULT_PRESENT)) } else { Ok(at) }
 }
 
-/// The address, and the rights that all levels grant.
+/// The address, and the rights that all levels together grant.
 fn find(memory: &impl GuestMemory, paging: &Paging, linear: u64) -> Option<(GuestPhysical, u64)> {
     if paging.cr0 & CR0_PG == 0 {
         return Some((GuestPhysical(linear & 0xffff_ffff), USER | WRITABLE));

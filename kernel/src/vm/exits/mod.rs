@@ -1,4 +1,4 @@
-//! What is done about each VM exit: one match, and behind it a file for each kind of instruction.
+//! How VM exits are handled: one match in `dispatch.rs`, and behind it a file for each kind of instruction.
 
 mod bus;
 mod complete;

@@ -6,11 +6,11 @@ use crate::vm::Vm;
 use base::Instant;
 use platform::msr::{ReadMsr, WriteMsr};
 
-/// IA32_TSC_DEADLINE: the one register of the local APIC that speaks in ticks of the guest's TSC.
+/// IA32_TSC_DEADLINE: the one register of the local APIC that counts in ticks of the guest's TSC.
 const TSC_DEADLINE: u32 = 0x6e0;
 
 impl<V: VirtualCpu> Vm<V> {
-    /// RDMSR; `None` is #GP.
+    /// RDMSR; `None` means #GP.
     pub(super) fn read_msr(&mut self, index: u32, now: Instant) -> Option<u64> {
         match self.vcpu.msrs.read(index) {
             ReadMsr::Value(value) => Some(value),
@@ -24,7 +24,7 @@ impl<V: VirtualCpu> Vm<V> {
         }
     }
 
-    /// WRMSR; false is #GP.
+    /// WRMSR; false means #GP.
     pub(super) fn write_msr(&mut self, index: u32, value: u64, now: Instant) -> bool {
         let guest_tsc = clock::ticks_at(now).wrapping_add(self.vcpu.tsc_moved);
         match self.vcpu.msrs.write(index, value, guest_tsc) {

@@ -9,7 +9,7 @@ use crate::virt::state::registers::{RAX, RCX, RDI, RSI};
 use crate::vm::Vm;
 use base::{Instant, Width};
 
-/// Replaces the part of `old` that an operand of this width names; 32-bit results clear the upper half
+/// Replaces the part of `old` that an operand of this width covers; 32-bit results clear the upper half
 /// [SDM1 3.4.1.1].
 fn merge(old: u64, new: u64, width: Width) -> u64 {
     match width {
@@ -40,7 +40,7 @@ pub fn port<V: VirtualCpu>(
     Action::Continue
 }
 
-/// One element of INS or OUTS; a repeated one exits again for the next, and takes interrupts in between.
+/// One element of INS or OUTS. A repeated instruction exits again for the next one, and takes interrupts between them.
 fn string_port<V: VirtualCpu>(
     vm: &mut Vm<V>,
     context: &mut ExitContext,

@@ -1,4 +1,4 @@
-//! Making a guest from its configuration.
+//! Building a VM from its configuration.
 
 use super::Life;
 use super::start::Images;
@@ -30,10 +30,10 @@ use schedule::restart::{BackOff, RestartPolicy};
 /// Guest memory is handed out at multiples of this, so that large pages can map it.
 const LARGE_PAGE: u64 = 2 << 20;
 
-/// Why a guest cannot be made.
+/// Why a VM cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum VmError {
-    /// Its memory cannot be had.
+    /// There is not enough memory for it.
     #[error("guest {name}: {error}")]
     Memory {
         /// Which guest.
@@ -41,7 +41,7 @@ pub enum VmError {
         /// What is missing.
         error: PageFrameError,
     },
-    /// Its tables cannot be made.
+    /// Its nested page tables cannot be built.
     #[error("guest {name}: {error}")]
     Tables {
         /// Which guest.
@@ -49,7 +49,7 @@ pub enum VmError {
         /// What is wrong.
         error: PagingError,
     },
-    /// Its virtual processor cannot be made.
+    /// Its virtual processor cannot be created.
     #[error("guest {name}: {error}")]
     Processor {
         /// Which guest.
@@ -57,7 +57,7 @@ pub enum VmError {
         /// What is wrong.
         error: VirtError,
     },
-    /// Its images do not fit or are no images.
+    /// Its images do not fit, or are damaged.
     #[error("guest {name}: {error}")]
     Load {
         /// Which guest.
@@ -68,7 +68,7 @@ pub enum VmError {
 }
 
 impl<V: VirtualCpu> Vm<V> {
-    /// Makes a guest, loaded and ready for its first instruction.
+    /// Builds a VM with its images loaded, ready for its guest's first instruction.
     ///
     /// # Errors
     /// [`VmError`], with the guest's name.
@@ -99,7 +99,7 @@ impl<V: VirtualCpu> Vm<V> {
                 wall_clock_unix_seconds: rtc::unix_seconds(),
             },
         };
-        // Loaded once at boot in any case: what is wrong with the images is said now, not at a start later.
+        // Loaded once at boot in any case: errors in the images are reported now, not at a later start.
         let entry = images.load(&memory).map_err(|error| VmError::Load { name: name.clone(), error })?;
         cpu.set_boot_state(&entry);
         log::info!(
@@ -133,7 +133,7 @@ impl<V: VirtualCpu> Vm<V> {
         })
     }
 
-    /// Switches a guest on that is loaded and was never started.
+    /// Switches on a VM that is loaded and was never started.
     pub fn switch_on(&mut self, now: Instant) {
         self.life.started = now;
         directory::count_start(self.identity.number);
@@ -153,14 +153,14 @@ fn vnic_slots(guest: usize, config: &config::Vm, memory: &GuestRam) -> Vec<Arc<V
     slots.map(|(slot, vnic)| Arc::new(VnicSlot::new(guest, slot, vnic, memory.clone()))).collect()
 }
 
-/// One piece of the machine's memory for each range of the guest's.
+/// Allocates one piece of the machine's memory for each range of guest memory.
 fn guest_ram(frames: &mut PageFrames, bytes: u64) -> Result<GuestRam, PageFrameError> {
     let layout = MemoryLayout::new(bytes);
     let mut pieces = heapless::Vec::new();
     for range in layout.ram().into_iter().filter(|range| !range.is_empty()) {
         let length = range.end - range.start;
-        // Ranges above 1 MiB begin inside a large page of the guest's; the host's piece is laid so that
-        // their large pages meet.
+        // Ranges above 1 MiB begin inside a large page of the guest. The host's piece is placed so that both have the
+        // same offset in a large page.
         let skew = range.start % LARGE_PAGE;
         let host = frames.allocate(length + skew, if length < LARGE_PAGE { 4096 } else { LARGE_PAGE })?;
         let host = HostPhysical(host.0 + skew);

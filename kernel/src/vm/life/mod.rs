@@ -21,7 +21,7 @@ pub struct Life {
     back_off: BackOff,
     /// When it was last started.
     started: Instant,
-    /// When it is to start again.
+    /// When it starts again.
     pub(super) start_at: Option<Instant>,
     /// Bytes of its memory that the start under way has cleared.
     cleared: u64,

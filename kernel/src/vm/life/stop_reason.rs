@@ -10,13 +10,13 @@ use schedule::restart::Ending;
 /// Why a guest was stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StopReason {
-    /// It asked for it.
+    /// It powered itself off.
     #[error("powered off")]
     PowerOff,
-    /// Somebody cut its power.
+    /// The operator cut its power.
     #[error("stopped by the operator")]
     Operator,
-    /// It asked for a restart.
+    /// It reset itself.
     #[error("reset")]
     Reset,
     /// A fault while delivering a double fault.
@@ -25,7 +25,7 @@ pub enum StopReason {
     /// The machine reported a hardware error while this guest ran.
     #[error("machine check")]
     MachineCheck,
-    /// It executed, or had its page tables in, what is not memory.
+    /// It executed code, or had page tables, at an address that is not memory.
     #[error("{access:?} at {at}, which is not memory")]
     NotMemory {
         /// Where.
@@ -33,7 +33,7 @@ pub enum StopReason {
         /// How.
         access: MemoryAccess,
     },
-    /// It accessed a device by an instruction that is not emulated.
+    /// It accessed a device with an instruction that Weir does not emulate.
     #[error("access to {at}: {error}; instruction bytes {bytes:02x?}")]
     Instruction {
         /// Where.
@@ -57,7 +57,7 @@ pub enum StopReason {
         /// The vendor's details.
         qualification: u64,
     },
-    /// Its images, sound at boot, cannot be loaded again.
+    /// Its images could be loaded at boot, but not again.
     #[error("its images cannot be loaded: {0}")]
     Images(#[from] LoadError),
 }
@@ -72,7 +72,7 @@ impl From<PowerEvent> for StopReason {
 }
 
 impl StopReason {
-    /// How this counts when it is decided whether the guest is started again.
+    /// What this means for the decision whether the guest is restarted.
     #[must_use]
     pub fn ending(&self) -> Ending {
         match self {

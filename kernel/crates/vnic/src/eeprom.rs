@@ -80,8 +80,8 @@ impl Eeprom {
         (self.pins | granted | Eecd::EE_PRES).bits()
     }
 
-    /// Writes `EECD`, which drives the pins. The EEPROM samples `DI` and updates `DO` on a rising edge of `SK` while
-    /// `CS` is high [8254x 5.3].
+    /// Writes `EECD`, which drives the pins. The EEPROM samples `DI` and updates `DO` on a rising edge of `SK`
+    /// while `CS` is high [8254x 5.3].
     pub(crate) fn write_control(&mut self, value: u32) {
         let driven = Eecd::SK | Eecd::CS | Eecd::DI | Eecd::FWE_DIS | Eecd::FWE_EN | Eecd::EE_REQ;
         let before = self.pins;
@@ -244,27 +244,27 @@ mod tests {
     #[test]
     fn a_read_continues_with_the_next_words() {
         let mut eeprom = Eeprom::new(MAC);
-        let mut wire = MicrowirePins(&mut eeprom);
-        wire.select();
-        wire.send(microwire::READ, 3);
-        wire.send(0, 6);
-        assert_eq!([wire.read_word(), wire.read_word(), wire.read_word()], [0x5452, 0x1200, 0x5634]);
+        let mut pins = MicrowirePins(&mut eeprom);
+        pins.select();
+        pins.send(microwire::READ, 3);
+        pins.send(0, 6);
+        assert_eq!([pins.read_word(), pins.read_word(), pins.read_word()], [0x5452, 0x1200, 0x5634]);
     }
 
     #[test]
     fn writes_take_effect_only_while_enabled() {
         let mut eeprom = Eeprom::new(MAC);
-        let mut wire = MicrowirePins(&mut eeprom);
-        wire.write(5, 0x1234);
-        assert_eq!(wire.read(5), 0xffff);
-        wire.command(microwire::EXTENDED, 0b11_0000);
-        wire.write(5, 0x1234);
-        assert_eq!(wire.read(5), 0x1234);
-        wire.command(microwire::ERASE, 5);
-        assert_eq!(wire.read(5), 0xffff);
-        wire.command(microwire::EXTENDED, 0);
-        wire.write(5, 0x1234);
-        assert_eq!(wire.read(5), 0xffff);
+        let mut pins = MicrowirePins(&mut eeprom);
+        pins.write(5, 0x1234);
+        assert_eq!(pins.read(5), 0xffff);
+        pins.command(microwire::EXTENDED, 0b11_0000);
+        pins.write(5, 0x1234);
+        assert_eq!(pins.read(5), 0x1234);
+        pins.command(microwire::ERASE, 5);
+        assert_eq!(pins.read(5), 0xffff);
+        pins.command(microwire::EXTENDED, 0);
+        pins.write(5, 0x1234);
+        assert_eq!(pins.read(5), 0xffff);
     }
 
     proptest! {
@@ -275,7 +275,8 @@ mod tests {
                 eeprom.write_control(value);
                 prop_assert_eq!(eeprom.control() & Eecd::EE_PRES.bits(), Eecd::EE_PRES.bits());
             }
-            let sum = (0..64).fold(0u16, |sum, address| sum.wrapping_add(MicrowirePins(&mut eeprom).read(address)));
+            let mut pins = MicrowirePins(&mut eeprom);
+            let sum = (0..64).fold(0u16, |sum, address| sum.wrapping_add(pins.read(address)));
             // Only an enabled write can have changed a word, and random pins may have made one.
             prop_assert!(sum == layout::CHECKSUM_SUM || eeprom.write_enabled);
         }

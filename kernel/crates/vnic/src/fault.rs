@@ -11,7 +11,15 @@ pub enum RingKind {
     Transmit,
 }
 
-/// A fault of the guest's driver. Every occurrence is counted ([`crate::VnicCounters`]); each kind is reported once.
+/// A fault of the guest's driver. Every occurrence is counted ([`crate::VnicCounters`]); each kind is reported
+/// once.
+///
+/// ```
+/// use vnic::{GuestFault, RingKind};
+///
+/// let fault = GuestFault::TailBeyondRing { ring: RingKind::Transmit, tail: 300, descriptors: 256 };
+/// assert_eq!(fault.to_string(), "Transmit tail 300 is beyond the ring of 256 descriptors");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GuestFault {
     /// A descriptor is not in the guest's memory. The ring is stopped until the guest sets it up again.

@@ -132,8 +132,8 @@ impl VnicInterrupts {
         }
     }
 
-    /// Updates the line from causes, mask and throttling. Two assertions are at least `ITR` apart; once asserted, the
-    /// line stays asserted until the causes are cleared or masked.
+    /// Updates the line from causes, mask and throttling. Two assertions are at least `ITR` apart; once asserted,
+    /// the line stays asserted until the causes are cleared or masked.
     pub(crate) fn settle(&mut self, now: Instant) {
         if !self.pending() {
             self.asserted = false;

@@ -115,8 +115,8 @@ impl RingWindow {
         Self { first: 0, count: 0, bytes: [0; FETCH as usize * desc::SIZE] }
     }
 
-    /// The descriptor `by` after the head of `ring`, read together with the next ones; `None` when it is not in the
-    /// guest's memory.
+    /// The descriptor `by` after the head of `ring`, read together with the next ones; `None` when it is not in
+    /// the guest's memory.
     pub(crate) fn descriptor<M: GuestMemory>(
         &mut self,
         memory: &M,

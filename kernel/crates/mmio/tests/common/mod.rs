@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 use mmio::{Access, CpuMode, DecodeError, decode};
-use testkit::Registers;
+use testkit::FakeRegisters;
 
 /// The bytes of hexadecimal text.
 pub fn hex(text: &str) -> Vec<u8> {
@@ -12,7 +12,7 @@ pub fn hex(text: &str) -> Vec<u8> {
 }
 
 /// Decodes hexadecimal text and checks that the whole of it was the instruction.
-pub fn decode_hex(text: &str, mode: CpuMode, registers: &Registers) -> Result<Access, DecodeError> {
+pub fn decode_hex(text: &str, mode: CpuMode, registers: &FakeRegisters) -> Result<Access, DecodeError> {
     let bytes = hex(text);
     let access = decode(&bytes, mode, registers)?;
     assert_eq!(access.length(), bytes.len(), "{text}");

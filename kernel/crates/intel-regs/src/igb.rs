@@ -21,7 +21,7 @@ pub const EIAC: u32 = 0x152c;
 pub const EIAM: u32 = 0x1530;
 /// Extended Interrupt Cause Read [I210 8.8.3].
 pub const EICR: u32 = 0x1580;
-/// Interrupt Vector Allocation for the causes that belong to no queue, [`ivar`] [I210 8.8.16].
+/// Interrupt Vector Allocation for the causes that belong to no queue, [`mod@ivar`] [I210 8.8.16].
 pub const IVAR_MISC: u32 = 0x1740;
 /// Receive Long Packet Maximum Length: with `RCTL.LPE`, the longest frame in bytes, CRC included
 /// [I210 7.1.1.4].

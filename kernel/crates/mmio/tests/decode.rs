@@ -249,7 +249,8 @@ fn a_bit_offset_in_a_register_reaches_beyond_the_operand() {
 
 #[test]
 fn string_moves_give_both_addresses_and_advance() {
-    let mut registers = FakeRegisters::numbered().with(&[(Gpr::Rsi, 0x2000), (Gpr::Rdi, DEVICE), (Gpr::Rcx, 2)]);
+    let mut registers =
+        FakeRegisters::numbered().with(&[(Gpr::Rsi, 0x2000), (Gpr::Rdi, DEVICE), (Gpr::Rcx, 2)]);
     for step in 0..2 {
         let access = decode_hex("f3 a5", Bits64, &registers).unwrap(); // rep movsd
         assert_eq!(access.source(), Some(0x2000 + 4 * step));

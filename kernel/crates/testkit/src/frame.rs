@@ -205,7 +205,7 @@ pub fn number_of(frame: &[u8]) -> Option<u32> {
 }
 
 fn pattern(number: u32, at: usize) -> u8 {
-    ((number & 0xff) as u8).wrapping_mul(31).wrapping_add((at & 0xff) as u8) | 1
+    number.to_le_bytes()[0].wrapping_mul(31).wrapping_add(at.to_le_bytes()[0]) | 1
 }
 
 #[cfg(test)]

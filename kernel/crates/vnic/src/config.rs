@@ -3,6 +3,17 @@
 use base::MacAddress;
 
 /// The configuration of one vNIC.
+///
+/// ```
+/// use base::{Instant, MacAddress};
+/// use intel_regs::{Ctrl, Status, reg};
+/// use vnic::{Vnic, VnicModelConfig};
+///
+/// let mac = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
+/// let mut vnic = Vnic::new(VnicModelConfig { link_up: false, ..VnicModelConfig::new(mac) });
+/// let _ = vnic.write(reg::CTRL, Ctrl::SLU.bits(), Instant::ZERO);
+/// assert_eq!(vnic.read(reg::STATUS, Instant::ZERO).0 & Status::LU.bits(), 0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VnicModelConfig {
     /// The Ethernet address in its EEPROM.

@@ -1,6 +1,6 @@
 //! Counters for the operator, independent of the statistics registers, which the guest can clear.
 
-/// Frames carried, and frames dropped by reason. Counters never decrease.
+/// Frames accepted, frames sent, and frames dropped by reason. Counters never decrease.
 ///
 /// ```
 /// let counters = vnic::VnicCounters { received: 5, receive_runt: 2, receive_filtered: 9, ..Default::default() };
@@ -13,7 +13,7 @@ pub struct VnicCounters {
     pub received: u64,
     /// Bytes of those frames, without frame check sequence.
     pub received_bytes: u64,
-    /// Frames taken from the guest's transmit ring and handed on.
+    /// Frames taken from the guest's transmit ring and forwarded.
     pub transmitted: u64,
     /// Bytes of those frames, without frame check sequence.
     pub transmitted_bytes: u64,

@@ -143,7 +143,7 @@ impl VnicInterrupts {
         }
     }
 
-    /// The next time at which something changes by the passage of time alone.
+    /// The next time at which the state changes without another access or event.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let throttled = (self.pending() && !self.asserted).then_some(self.quiet_until);
         [throttled, self.receive.deadline(), self.transmit.deadline()].into_iter().flatten().min()

@@ -26,7 +26,7 @@ pub(crate) struct PacketDescriptor {
 }
 
 impl PacketDescriptor {
-    /// Extracts what is needed of a descriptor.
+    /// Extracts the needed fields of a descriptor.
     pub(crate) fn new(index: u32, descriptor: &TxDescriptor) -> Self {
         let empty = Self { index, address: 0, length: 0, report: None, delayed: false, reserved: false };
         let done = |status: u8| Some(status | TxStatus::DD.bits());

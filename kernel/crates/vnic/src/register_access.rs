@@ -1,4 +1,4 @@
-//! Register reads and writes that do more than load or store.
+//! Register accesses by offset, and the registers whose access does more than load or store.
 
 use crate::device::Vnic;
 use crate::fault::RingKind;

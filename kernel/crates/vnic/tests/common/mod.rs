@@ -122,7 +122,7 @@ impl Guest {
         None
     }
 
-    /// Returns every descriptor that the driver has consumed to the NIC.
+    /// Returns to the NIC every descriptor that the driver has consumed.
     pub fn recycle(&mut self) -> Effects {
         let ring = self.read(reg::RDLEN) / 16;
         let mut index = (self.read(reg::RDT) + 1) % ring;

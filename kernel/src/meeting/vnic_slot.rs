@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use mmio::Narrow;
 use mmio::registers32::{self, Registers32};
 use spin::{Mutex, MutexGuard};
-use vnic::{Vnic, VnicConfig, VnicPort};
+use vnic::{Vnic, VnicModelConfig, VnicPort};
 
 /// One vNIC of a guest. The guest's core locks the model for one register access, and the core that moves frames locks
 /// it for one batch.
@@ -77,7 +77,7 @@ impl VnicSlot {
             memory,
             on: AtomicBool::new(false),
             segment: AtomicUsize::new(0),
-            model: Mutex::new(Vnic::new(VnicConfig::new(config.mac))),
+            model: Mutex::new(Vnic::new(VnicModelConfig::new(config.mac))),
         }
     }
 

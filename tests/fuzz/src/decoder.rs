@@ -2,7 +2,7 @@
 
 use crate::Input;
 use mmio::{CpuMode, decode};
-use testkit::Registers;
+use testkit::FakeRegisters;
 
 /// One mode, a value that every register is made of, then instructions, each executed once.
 ///
@@ -13,7 +13,7 @@ pub fn target(data: &[u8]) {
     let mode = input.choose(&[CpuMode::Bits64, CpuMode::Bits32, CpuMode::Bits16]);
     let seed = input.u64();
     let value = |n: u32| seed.rotate_left(n * 7).wrapping_mul(u64::from(n) + 1);
-    let mut registers = Registers {
+    let mut registers = FakeRegisters {
         gprs: core::array::from_fn(|n| value(n as u32)),
         rip: value(16),
         rflags: value(17),

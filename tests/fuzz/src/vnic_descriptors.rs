@@ -5,7 +5,7 @@ use crate::vnic_registers::poll;
 use base::{Batch, Effects, Instant, Port};
 use intel_regs::{Ctrl, Rctl, Tctl, reg};
 use testkit::FakeMemory;
-use vnic::{Vnic, VnicConfig};
+use vnic::{Vnic, VnicModelConfig};
 
 const MEMORY: usize = 64 << 10;
 const TRANSMIT_RING: u32 = 0x1000;
@@ -24,7 +24,7 @@ const MAX_POLLS: usize = 32 * 1024 + 64;
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let memory = FakeMemory::new(MEMORY);
-    let mut card = Vnic::new(VnicConfig::new(testkit::frame::mac(1)));
+    let mut card = Vnic::new(VnicModelConfig::new(testkit::frame::mac(1)));
     let mut batch = Batch::with_capacity(64 << 10);
     let mut now = Instant::ZERO;
     set_up(&mut card, &mut input, now);

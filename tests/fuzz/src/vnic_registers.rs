@@ -6,7 +6,7 @@ use intel_regs::reg;
 use mmio::Narrow;
 use mmio::registers32::{self, Registers32};
 use testkit::FakeMemory;
-use vnic::{Vnic, VnicConfig};
+use vnic::{Vnic, VnicModelConfig};
 
 const MEMORY: usize = 64 << 10;
 const WIDTHS: [Width; 4] = [Width::Byte, Width::Word, Width::Dword, Width::Qword];
@@ -78,7 +78,7 @@ impl Registers32 for Window<'_> {
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let memory = FakeMemory::new(MEMORY);
-    let mut card = Vnic::new(VnicConfig::new(testkit::frame::mac(1)));
+    let mut card = Vnic::new(VnicModelConfig::new(testkit::frame::mac(1)));
     let mut batch = Batch::with_capacity(64 << 10);
     let mut now = Instant::ZERO;
     if input.u8() & 1 == 0 {
@@ -100,7 +100,11 @@ pub fn target(data: &[u8]) {
                 effects
             }
             12 => card.set_link(action & 0x10 != 0, now),
-            13 => card.note_missed(u32::from(action >> 4), now),
+            13 if action >> 4 == 0 => {
+                card.power_cycle();
+                // The caller of power_cycle samples the line itself.
+                Effects::IRQ_CHANGED
+            }
             14 => {
                 let frame = vec![action; 1 + usize::from(input.u16()) % 4096];
                 assert!(card.port(&memory).send(&[&frame, &frame[..1]], now) <= 2);

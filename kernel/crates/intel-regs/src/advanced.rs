@@ -10,21 +10,32 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct RxRead {
-    /// Where the packet buffer begins.
+    /// Address of the packet buffer.
     pub packet_address: U64,
-    /// Where the header buffer begins; bit 0 becomes `DD` and is written as 0.
+    /// Address of the header buffer; bit 0 becomes `DD` and is written as 0.
     pub header_address: U64,
 }
 
 /// Receive descriptor as hardware writes it back [I210 7.1.4.2.2].
+///
+/// ```
+/// use intel_regs::advanced::{ExtendedStatus, RxWriteBack};
+///
+/// let mut bytes = [0; 16];
+/// bytes[8] = 0b11;
+/// bytes[12..14].copy_from_slice(&60u16.to_le_bytes());
+/// let written = RxWriteBack::from_bytes(bytes);
+/// let status = ExtendedStatus::from_bits_truncate(written.status_and_error.get());
+/// assert_eq!((status, written.length.get()), (ExtendedStatus::DD | ExtendedStatus::EOP, 60));
+/// ```
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct RxWriteBack {
-    /// Packet type, header length, and whether the header was split off.
+    /// Packet type, header length, and whether the header was split from the payload.
     pub packet_information: U32,
     /// The RSS hash, or the fragment checksum.
     pub hash: U32,
-    /// [`ExtendedStatus`] in bits 19:0, [`ExtendedError`] in all of them.
+    /// [`ExtendedStatus`] in bits 19:0, [`ExtendedError`] in bits 31:20, both in place.
     pub status_and_error: U32,
     /// `PKT_LEN`: bytes written to the packet buffer.
     pub length: U16,
@@ -36,7 +47,7 @@ pub struct RxWriteBack {
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct TxAdvanced {
-    /// Where the buffer begins.
+    /// Address of the buffer.
     pub address: U64,
     /// `DTALEN` in bits 15:0, `DTYP` in bits 23:20, `DCMD` ([`crate::desc::TxCommand`]) in bits 31:24.
     pub command_and_length: U32,
@@ -65,7 +76,7 @@ bitflags! {
         const EOP = 1 << 1;
     }
 
-    /// Extended error of a received frame, where it stands beside the status [I210 7.1.4.2.2].
+    /// Extended error of a received frame, in the same word as the status [I210 7.1.4.2.2].
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     pub struct ExtendedError: u32 {
         /// TCP, UDP or SCTP checksum error.
@@ -84,7 +95,7 @@ impl RxWriteBack {
         zerocopy::transmute!(bytes)
     }
 
-    /// The descriptor as it stands in memory.
+    /// The descriptor's bytes in memory.
     #[must_use]
     pub fn to_bytes(self) -> [u8; SIZE] {
         zerocopy::transmute!(self)
@@ -92,7 +103,7 @@ impl RxWriteBack {
 }
 
 impl TxAdvanced {
-    /// The descriptor as it stands in memory.
+    /// The descriptor's bytes in memory.
     #[must_use]
     pub fn to_bytes(self) -> [u8; SIZE] {
         zerocopy::transmute!(self)
@@ -104,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_stand_where_the_manual_puts_them() {
+    fn fields_have_the_offsets_of_the_manual() {
         let written = RxWriteBack {
             status_and_error: U32::new(0x1122_3344),
             length: U16::new(0x5566),

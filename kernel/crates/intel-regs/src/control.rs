@@ -61,7 +61,7 @@ bitflags! {
         const FUNCTION_ID_HIGH = 1 << 3;
         /// Transmission is paused by flow control.
         const TXOFF = 1 << 4;
-        /// The card is in TBI or SerDes mode.
+        /// The controller is in TBI or SerDes mode.
         const TBIMODE = 1 << 5;
         /// Low bit of `SPEED`: 100 Mb/s.
         const SPEED_100 = 1 << 6;
@@ -164,7 +164,7 @@ impl Mdic {
     pub const ADDRESS_MASK: u32 = 0x1f;
 }
 
-/// Bits of Management Control, `MANC`, that drivers touch.
+/// Bits of Management Control, `MANC`, that drivers use.
 pub mod manc {
     /// Enable ARP request filtering.
     pub const ARP_EN: u32 = 1 << 13;
@@ -176,13 +176,13 @@ pub mod pba {
     pub const RXA_MASK: u32 = 0x7f;
     /// Position of `TXA`: transmit allocation, in KiB, read-only.
     pub const TXA_SHIFT: u32 = 16;
-    /// Size of the whole packet buffer, in KiB: `TXA` is this less `RXA`.
+    /// Size of the whole packet buffer, in KiB: `TXA` is this minus `RXA`.
     pub const TOTAL: u32 = 64;
     /// Receive allocation after reset, in KiB.
     pub const RXA_RESET: u32 = 48;
 }
 
-/// IEEE 802.3 flow control: the values drivers write [8254x 13.4.8 to 13.4.10].
+/// IEEE 802.3 flow control: the values that drivers write [8254x 13.4.8 to 13.4.10].
 pub mod flow_control {
     /// `FCAL` for the PAUSE multicast address 01:80:C2:00:00:01.
     pub const FCAL: u32 = 0x00c2_8001;

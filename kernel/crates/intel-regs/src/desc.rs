@@ -14,14 +14,23 @@ pub const RX_WRITE_BACK_OFFSET: u64 = 8;
 pub const RX_STATUS_OFFSET: u64 = 12;
 
 /// Receive descriptor, `RDESC` [8254x 3.2.3, table 3-1].
+///
+/// ```
+/// use intel_regs::desc::{RxDescriptor, RxStatus};
+///
+/// let posted = RxDescriptor { address: 0x10_0000.into(), ..Default::default() };
+/// let mut bytes = posted.to_bytes();
+/// bytes[12] |= (RxStatus::DD | RxStatus::EOP).bits();
+/// assert_eq!(RxDescriptor::from_bytes(bytes).status, 0b11);
+/// ```
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct RxDescriptor {
-    /// Where the buffer begins.
+    /// Address of the buffer.
     pub address: U64,
     /// Bytes written to the buffer.
     pub length: U16,
-    /// Packet checksum from `RXCSUM.PCSS` on.
+    /// Packet checksum, starting at `RXCSUM.PCSS`.
     pub checksum: U16,
     /// [`RxStatus`].
     pub status: u8,
@@ -35,11 +44,11 @@ pub struct RxDescriptor {
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct TxLegacy {
-    /// Where the buffer begins.
+    /// Address of the buffer.
     pub address: U64,
     /// Bytes in the buffer.
     pub length: U16,
-    /// `CSO`: where the checksum is put, with [`TxCommand::IC`].
+    /// `CSO`: where the checksum is stored, with [`TxCommand::IC`].
     pub checksum_offset: u8,
     /// [`TxCommand`].
     pub command: u8,
@@ -71,7 +80,7 @@ pub struct TxContext {
     pub command_and_length: U32,
     /// [`TxStatus`], in bits 3:0.
     pub status: u8,
-    /// `HDRLEN`: bytes of header repeated in every segment.
+    /// `HDRLEN`: bytes of header, repeated in every segment.
     pub header_length: u8,
     /// `MSS`: bytes of payload in each segment but the last.
     pub maximum_segment_size: U16,
@@ -81,13 +90,13 @@ pub struct TxContext {
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct TxData {
-    /// Where the buffer begins.
+    /// Address of the buffer.
     pub address: U64,
     /// `DTALEN` in bits 19:0, `DTYP` in bits 23:20, `DCMD` ([`TxCommand`]) in bits 31:24.
     pub command_and_length: U32,
     /// [`TxStatus`], in bits 3:0.
     pub status: u8,
-    /// [`TxOptions`]; counts in the first data descriptor of a packet.
+    /// [`TxOptions`]; valid in the first data descriptor of a packet.
     pub options: u8,
     /// VLAN tag control information to insert, with [`TxCommand::VLE`].
     pub special: U16,
@@ -111,7 +120,17 @@ pub const DTYP_DATA: u32 = 1;
 /// Position of `TUCMD` and `DCMD` in `command_and_length`.
 pub const COMMAND_SHIFT: u32 = 24;
 
-/// What kind of transmit descriptor 16 bytes are.
+/// A transmit descriptor of any kind.
+///
+/// ```
+/// use intel_regs::desc::{TxCommand, TxData, TxDescriptor, TxOptions};
+///
+/// let data = TxData { address: 0x4000.into(), options: TxOptions::TXSM.bits(), ..Default::default() }
+///     .with_command(TxCommand::EOP | TxCommand::RS, 1514);
+/// let TxDescriptor::Data(parsed) = TxDescriptor::parse(data.to_bytes()) else { panic!("a data descriptor") };
+/// assert_eq!((parsed.address.get(), parsed.length()), (0x4000, 1514));
+/// assert!(parsed.command().contains(TxCommand::DEXT | TxCommand::EOP));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum TxDescriptor {
     /// `DEXT` clear.
@@ -120,12 +139,12 @@ pub enum TxDescriptor {
     Context(TxContext),
     /// `DEXT` set, `DTYP` 0001b.
     Data(TxData),
-    /// `DEXT` set and a reserved `DTYP`, which is carried.
+    /// `DEXT` set and this reserved `DTYP`.
     Reserved(u8),
 }
 
 impl TxDescriptor {
-    /// Tells the kinds apart by `DEXT` and `DTYP` [8254x 3.3.2].
+    /// Parses a descriptor, whose kind `DEXT` and `DTYP` determine [8254x 3.3.2].
     #[must_use]
     pub fn parse(bytes: [u8; SIZE]) -> Self {
         let legacy: TxLegacy = zerocopy::transmute!(bytes);
@@ -136,7 +155,7 @@ impl TxDescriptor {
         match (data.command_and_length.get() >> DTYP_SHIFT) & DTYP_MASK {
             DTYP_CONTEXT => Self::Context(zerocopy::transmute!(bytes)),
             DTYP_DATA => Self::Data(data),
-            other => Self::Reserved(other as u8),
+            other => Self::Reserved(other.to_le_bytes()[0]),
         }
     }
 }
@@ -148,7 +167,7 @@ impl RxDescriptor {
         zerocopy::transmute!(bytes)
     }
 
-    /// The descriptor as it stands in memory.
+    /// The descriptor's bytes in memory.
     #[must_use]
     pub fn to_bytes(self) -> [u8; SIZE] {
         zerocopy::transmute!(self)
@@ -156,7 +175,7 @@ impl RxDescriptor {
 }
 
 impl TxLegacy {
-    /// The descriptor as it stands in memory.
+    /// The descriptor's bytes in memory.
     #[must_use]
     pub fn to_bytes(self) -> [u8; SIZE] {
         zerocopy::transmute!(self)
@@ -184,7 +203,7 @@ impl TxContext {
         self
     }
 
-    /// The descriptor as it stands in memory.
+    /// The descriptor's bytes in memory.
     #[must_use]
     pub fn to_bytes(self) -> [u8; SIZE] {
         zerocopy::transmute!(self)
@@ -212,7 +231,7 @@ impl TxData {
         self
     }
 
-    /// The descriptor as it stands in memory.
+    /// The descriptor's bytes in memory.
     #[must_use]
     pub fn to_bytes(self) -> [u8; SIZE] {
         zerocopy::transmute!(self)
@@ -235,7 +254,7 @@ bitflags! {
         const TCPCS = 1 << 5;
         /// The IP checksum was calculated.
         const IPCS = 1 << 6;
-        /// Passed in-exact filter: software must check the destination.
+        /// Passed in-exact filter: software must check the destination address.
         const PIF = 1 << 7;
     }
 
@@ -273,7 +292,7 @@ bitflags! {
         const RS = 1 << 3;
         /// Report packet sent; reserved on the 82540EM.
         const RPS = 1 << 4;
-        /// Extension: the descriptor is not a legacy one.
+        /// Extension: the descriptor is not a legacy descriptor.
         const DEXT = 1 << 5;
         /// VLAN packet enable.
         const VLE = 1 << 6;
@@ -324,7 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kinds_of_transmit_descriptor_are_told_apart() {
+    fn the_kinds_of_transmit_descriptor_are_distinguished() {
         let legacy = TxLegacy { command: TxCommand::EOP.bits(), ..Default::default() };
         assert!(matches!(TxDescriptor::parse(legacy.to_bytes()), TxDescriptor::Legacy(_)));
         let context = TxContext::default().with_command(TxContextCommand::TCP, 7);
@@ -341,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_stand_where_the_manual_puts_them() {
+    fn fields_have_the_offsets_of_the_manual() {
         let descriptor = RxDescriptor {
             length: U16::new(0x1122),
             checksum: U16::new(0x3344),

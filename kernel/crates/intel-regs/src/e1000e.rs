@@ -1,15 +1,15 @@
-//! What the 82574 has beside the registers of the 8254x.
+//! Registers and fields that the 82574 adds to those of the 8254x.
 //!
 //! Source: Intel, *82574 GbE Controller Family Datasheet*, cited as `[82574 section]`.
 
 use crate::queue::{ReceiveQueue, TransmitQueue};
 use bitflags::bitflags;
 
-/// Extended Interrupt Auto Clear: the causes that a message of MSI-X clears by itself [82574 10.2.4.7].
+/// Extended Interrupt Auto Clear: the causes that an MSI-X message clears automatically [82574 10.2.4.7].
 pub const EIAC: u32 = 0x00dc;
 /// Interrupt Acknowledge Auto-Mask [82574 10.2.4.8].
 pub const IAM: u32 = 0x00e0;
-/// Interrupt Vector Allocation: which entry of the MSI-X table each cause uses, [`ivar`] [82574 10.2.4.9].
+/// Interrupt Vector Allocation: the MSI-X table entry that each cause uses, [`ivar`] [82574 10.2.4.9].
 pub const IVAR: u32 = 0x00e4;
 /// Extended Configuration Control, [`ExtcnfCtrl`] [82574 10.2.2].
 pub const EXTCNF_CTRL: u32 = 0x0f00;
@@ -34,7 +34,7 @@ pub const fn transmit_queue(queue: u32) -> TransmitQueue {
 
 bitflags! {
     /// The causes in `ICR`, `ICS`, `IMS` and `IMC` that the 82574 adds to [`crate::Interrupt`]
-    /// [82574 10.2.4.1]. Only these are sent as messages of MSI-X.
+    /// [82574 10.2.4.1]. Only these are sent as MSI-X messages.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     pub struct QueueInterrupt: u32 {
         /// Receive queue 0.
@@ -45,31 +45,31 @@ bitflags! {
         const TXQ0 = 1 << 22;
         /// Transmit queue 1.
         const TXQ1 = 1 << 23;
-        /// One of the causes that belong to no queue: link, overrun, management.
+        /// A cause that belongs to no queue: link, overrun, management.
         const OTHER = 1 << 24;
     }
 
     /// Extended Configuration Control, `EXTCNF_CTRL` [82574 10.2.2].
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     pub struct ExtcnfCtrl: u32 {
-        /// Software owns the MDI bus. It is granted when it reads as set.
+        /// Software owns the MDI bus: granted when the bit reads as set.
         const MDIO_SW_OWNERSHIP = 1 << 5;
     }
 }
 
 /// Fields of `IVAR` [82574 10.2.4.9].
 pub mod ivar {
-    /// Position of the entry of receive queue 0.
+    /// Position of the entry for receive queue 0.
     pub const RXQ0_SHIFT: u32 = 0;
-    /// Position of the entry of transmit queue 0.
+    /// Position of the entry for transmit queue 0.
     pub const TXQ0_SHIFT: u32 = 8;
-    /// Position of the entry of the other causes.
+    /// Position of the entry for the other causes.
     pub const OTHER_SHIFT: u32 = 16;
-    /// The entry beside it counts.
+    /// The entry next to this bit is valid.
     pub const VALID: u32 = 1 << 3;
-    /// A cause of a transmit queue is raised by every write-back.
+    /// Every write-back raises the transmit queue's cause.
     pub const EVERY_WRITE_BACK: u32 = 1 << 31;
 }
 
-/// `TXDCTL.COUNT_DESC`: the manual wants it set [82574 10.2.6].
+/// `TXDCTL.COUNT_DESC`: the manual requires it to be set [82574 10.2.6].
 pub const TXDCTL_COUNT_DESC: u32 = 1 << 22;

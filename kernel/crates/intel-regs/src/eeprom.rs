@@ -2,7 +2,7 @@
 
 /// Words that the checksum covers, itself included [8254x 5.6].
 pub const WORDS: usize = 64;
-/// What all [`WORDS`] words add up to, modulo 2^16 [8254x 5.6].
+/// The sum of all [`WORDS`] words, modulo 2^16 [8254x 5.6].
 pub const CHECKSUM_SUM: u16 = 0xbaba;
 
 /// Ethernet address, octets 0 and 1, first octet in the low byte; octets 2 to 5 follow in the next two
@@ -36,8 +36,8 @@ pub const CHECKSUM: usize = 0x3f;
 /// Signature, bits 15:14 = 01b of [`INITIALIZATION_CONTROL_1`]: the EEPROM is valid [8254x 5.6].
 pub const SIGNATURE_VALID: u16 = 0x4000;
 
-/// Microwire opcodes, sent most significant bit first after the chip select rises, and followed by the
-/// word address; the leading bit is the start bit [8254x 5.3].
+/// Microwire opcodes. They are sent most significant bit first after the chip select rises, followed by the word
+/// address; the leading bit is the start bit [8254x 5.3].
 pub mod microwire {
     /// Bits in an opcode, start bit included.
     pub const OPCODE_BITS: u32 = 3;
@@ -49,11 +49,20 @@ pub mod microwire {
     pub const WRITE: u16 = 0b101;
     /// Erase a word.
     pub const ERASE: u16 = 0b111;
-    /// The commands that the two highest address bits select: write enable is `11`, disable is `00`.
+    /// A command that the two highest address bits select: write enable is `11`, write disable is `00`.
     pub const EXTENDED: u16 = 0b100;
 }
 
-/// The checksum word that makes `words`, all but the checksum, add up to [`CHECKSUM_SUM`].
+/// The checksum word for `words`, of which the checksum word itself is ignored: with it, they add up to
+/// [`CHECKSUM_SUM`].
+///
+/// ```
+/// use intel_regs::eeprom::{CHECKSUM, CHECKSUM_SUM, WORDS, checksum};
+///
+/// let mut words = [0xffff; WORDS];
+/// words[CHECKSUM] = checksum(&words);
+/// assert_eq!(words.iter().fold(0u16, |sum, word| sum.wrapping_add(*word)), CHECKSUM_SUM);
+/// ```
 #[must_use]
 pub fn checksum(words: &[u16]) -> u16 {
     let sum = words.iter().take(CHECKSUM).fold(0u16, |sum, word| sum.wrapping_add(*word));

@@ -1,8 +1,8 @@
-//! What the 82576 and its kin, I210 and I350, have beside the registers of the 8254x.
+//! Registers and fields that the 82576 and its relatives, I210 and I350, add to those of the 8254x.
 //!
 //! Sources: Intel, *82576 Gigabit Ethernet Controller Datasheet*, *I210 Datasheet*, *I350 Datasheet*. Where
-//! the three agree the I210's section is cited, as `[I210 section]`. They have ICR, IMS, IMC and others twice:
-//! at places of their own, and where the 8254x has them; QEMU's model of the 82576 knows only the latter.
+//! the three agree, the I210's section is cited, as `[I210 section]`. These controllers have ICR, IMS, IMC and
+//! others at two offsets: new ones, and those of the 8254x. QEMU's model of the 82576 implements only the latter.
 
 use crate::queue::{ReceiveQueue, TransmitQueue};
 use bitflags::bitflags;
@@ -15,13 +15,13 @@ pub const EICS: u32 = 0x1520;
 pub const EIMS: u32 = 0x1524;
 /// Extended Interrupt Mask Clear [I210 8.8.6].
 pub const EIMC: u32 = 0x1528;
-/// Extended Interrupt Auto Clear: the causes that a message of MSI-X clears by itself [I210 8.8.7].
+/// Extended Interrupt Auto Clear: the causes that an MSI-X message clears automatically [I210 8.8.7].
 pub const EIAC: u32 = 0x152c;
 /// Extended Interrupt Auto Mask [I210 8.8.8].
 pub const EIAM: u32 = 0x1530;
 /// Extended Interrupt Cause Read [I210 8.8.3].
 pub const EICR: u32 = 0x1580;
-/// Interrupt Vector Allocation of the causes that belong to no queue, [`ivar`] [I210 8.8.16].
+/// Interrupt Vector Allocation for the causes that belong to no queue, [`mod@ivar`] [I210 8.8.16].
 pub const IVAR_MISC: u32 = 0x1740;
 /// Receive Long Packet Maximum Length: with `RCTL.LPE`, the longest frame in bytes, CRC included
 /// [I210 7.1.1.4].
@@ -37,7 +37,7 @@ pub const fn eitr(vector: u32) -> u32 {
     0x1680 + 4 * vector
 }
 
-/// Interrupt Vector Allocation register `index`: of queues `2 * index` and the next on I210, of queues
+/// Interrupt Vector Allocation register `index`: for queues `2 * index` and `2 * index + 1` on I210, for queues
 /// `index` and `index + 8` on 82576 [I210 8.8.15].
 #[must_use]
 pub const fn ivar(index: u32) -> u32 {
@@ -50,7 +50,7 @@ pub const fn receive_queue(queue: u32) -> ReceiveQueue {
     ReceiveQueue::at(0xc000 + 0x40 * queue)
 }
 
-/// Transmit queue `queue`, as many as receive queues [I210 8.12].
+/// Transmit queue `queue`; there are as many transmit as receive queues [I210 8.12].
 #[must_use]
 pub const fn transmit_queue(queue: u32) -> TransmitQueue {
     TransmitQueue::at(0xe000 + 0x40 * queue)
@@ -67,13 +67,13 @@ bitflags! {
     /// General Purpose Interrupt Enable, `GPIE` [I210 8.8.17].
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     pub struct Gpie: u32 {
-        /// Every read of `ICR` clears it.
+        /// Every read of `ICR` clears the register.
         const NSICR = 1 << 0;
-        /// Causes are sent as messages of several MSI-X entries, as `IVAR` says.
+        /// Causes are sent as messages of several MSI-X entries, selected by `IVAR`.
         const MULTIPLE_MSIX = 1 << 4;
         /// Extended interrupt auto mask enable.
         const EIAME = 1 << 30;
-        /// The pending bits of MSI-X are kept.
+        /// The MSI-X pending bits are kept.
         const PBA_SUPPORT = 1 << 31;
     }
 
@@ -81,29 +81,29 @@ bitflags! {
     /// stands for an entry of the MSI-X table [I210 8.8.3].
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     pub struct ExtendedInterrupt: u32 {
-        /// A cause of `ICR` that `IMS` lets through.
+        /// A cause in `ICR` that `IMS` enables.
         const OTHER = 1 << 31;
     }
 
     /// Software Semaphore, `SWSM` [I210 8.7.1].
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     pub struct Swsm: u32 {
-        /// Software/software semaphore: set by reading.
+        /// Software/software semaphore: a read sets it.
         const SMBI = 1 << 0;
-        /// Software/firmware semaphore: taken when it reads as set after having been written so.
+        /// Software/firmware semaphore: acquired when it reads as set after software set it.
         const SWESMBI = 1 << 1;
     }
 }
 
 /// Fields of `IVAR` and `IVAR_MISC` [I210 8.8.15, 8.8.16].
 pub mod ivar {
-    /// Position, in `IVAR` 0, of the entry of receive queue 0.
+    /// Position, in `IVAR` 0, of the entry for receive queue 0.
     pub const RXQ0_SHIFT: u32 = 0;
-    /// Position, in `IVAR` 0, of the entry of transmit queue 0.
+    /// Position, in `IVAR` 0, of the entry for transmit queue 0.
     pub const TXQ0_SHIFT: u32 = 8;
-    /// Position, in `IVAR_MISC`, of the entry of the other causes.
+    /// Position, in `IVAR_MISC`, of the entry for the other causes.
     pub const OTHER_SHIFT: u32 = 8;
-    /// The entry beside it counts.
+    /// The entry next to this bit is valid.
     pub const VALID: u32 = 1 << 7;
 }
 
@@ -113,16 +113,17 @@ pub mod srrctl {
     pub const BSIZEPACKET_MASK: u32 = 0x7f;
     /// `DESCTYPE` 001b: advanced descriptor, one buffer.
     pub const DESCTYPE_ONE_BUFFER: u32 = 1 << 25;
-    /// `Drop_En`: a frame that finds no descriptor is dropped instead of blocking the receive FIFO.
+    /// `Drop_En`: a frame without a free descriptor is dropped instead of blocking the receive FIFO.
     pub const DROP_EN: u32 = 1 << 31;
 }
 
-/// `RXDCTL.ENABLE` and `TXDCTL.ENABLE`: the queue works once it reads as set [I210 8.10.9, 4.5.9, 4.5.10].
+/// `RXDCTL.ENABLE` and `TXDCTL.ENABLE`: the queue is enabled once the bit reads as set
+/// [I210 8.10.9, 4.5.9, 4.5.10].
 pub const DCTL_ENABLE: u32 = 1 << 25;
 
 /// Bits of `SW_FW_SYNC` [I210 8.7.3].
 pub mod sw_fw_sync {
-    /// Software has the PHY of the port with this `LAN ID`.
+    /// Software owns the PHY of the port with this `LAN ID`.
     #[must_use]
     pub const fn software_phy(lan_id: u32) -> u32 {
         match lan_id & 3 {
@@ -133,7 +134,7 @@ pub mod sw_fw_sync {
         }
     }
 
-    /// Firmware has the PHY of the port with this `LAN ID`.
+    /// Firmware owns the PHY of the port with this `LAN ID`.
     #[must_use]
     pub const fn firmware_phy(lan_id: u32) -> u32 {
         software_phy(lan_id) << 16
@@ -145,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interval_that_is_too_long_becomes_the_longest() {
+    fn a_too_long_interval_is_clamped() {
         assert_eq!((eitr_interval(50), eitr_interval(u32::MAX)), (200, 0x7ffc));
     }
 }

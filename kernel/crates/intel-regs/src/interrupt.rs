@@ -2,6 +2,13 @@
 
 bitflags::bitflags! {
     /// Interrupt causes [8254x 13.4.17, table 13-63].
+    ///
+    /// ```
+    /// use intel_regs::Interrupt;
+    ///
+    /// let causes = Interrupt::from_bits_retain(0x84);
+    /// assert_eq!(causes, Interrupt::RXT0 | Interrupt::LSC);
+    /// ```
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     pub struct Interrupt: u32 {
         /// Transmit descriptor written back.
@@ -36,7 +43,7 @@ bitflags::bitflags! {
 }
 
 impl Interrupt {
-    /// Every bit a write to `ICS`, `IMS` or `IMC` can reach, reserved ones among them: stock drivers test
-    /// their interrupt with reserved causes too.
+    /// The writable bits of `ICS`, `IMS` and `IMC`. They include reserved bits, since stock drivers test their
+    /// interrupt with reserved causes too.
     pub const WRITABLE: u32 = 0x0001_ffff;
 }

@@ -1,13 +1,13 @@
-//! Registers, descriptors, EEPROM and PHY of Intel's gigabit cards, under their datasheet names.
+//! Registers, descriptors, EEPROM and PHY of Intel's gigabit NICs, under their datasheet names.
 //!
-//! What the 82540EM has stands in modules named after what it is for; later families keep most of it where
-//! it was, and [`pcie`], [`e1000e`], [`igb`] and [`advanced`] hold what they add.
+//! The definitions for the 82540EM are in modules named after their function. Later families keep most of them;
+//! their additions are in [`pcie`], [`e1000e`], [`igb`] and [`advanced`].
 //!
-//! Shared by the model that guests drive and by the drivers of physical cards, so that one definition is
-//! checked from both sides. Constants, flag sets and layouts only: no access and no behaviour.
+//! The model that guests drive and the drivers of physical NICs share this crate, so that both sides check each
+//! definition. It has constants, flag sets and layouts only: no access and no behaviour.
 //!
 //! Source: Intel, *PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual*, order
-//! number 317453, cited as `[8254x section]`; the added modules name theirs.
+//! number 317453, cited as `[8254x section]`; the modules of later families name their own sources.
 #![no_std]
 #![forbid(unsafe_code)]
 

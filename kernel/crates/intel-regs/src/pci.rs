@@ -2,7 +2,7 @@
 
 /// Vendor identifier of Intel.
 pub const VENDOR_INTEL: u16 = 0x8086;
-/// Device identifier of the 82540EM, the copper desktop card [8254x 5.2].
+/// Device identifier of the 82540EM, the copper desktop adapter [8254x 5.2].
 pub const DEVICE_82540EM: u16 = 0x100e;
 /// Subsystem identifier of the PRO/1000 MT desktop adapter.
 pub const SUBSYSTEM_PRO_1000_MT: u16 = 0x001e;

@@ -1,7 +1,14 @@
-//! The registers of one queue. Every family keeps them in the same order; what differs is where the order
-//! starts, and which of the registers there are.
+//! The registers of one queue. All families have them in the same order; they differ in the first offset and in
+//! which of the registers exist.
 
 /// Registers of a receive queue, as offsets in the memory-mapped window.
+///
+/// ```
+/// use intel_regs::{igb, queue::ReceiveQueue, reg};
+///
+/// assert_eq!(ReceiveQueue::at(reg::RDBAL).rdt(), reg::RDT);
+/// assert_eq!(igb::receive_queue(1).rdt(), 0xc058);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReceiveQueue(u32);
 
@@ -109,7 +116,7 @@ mod tests {
     use crate::{e1000e, igb, reg};
 
     #[test]
-    fn the_order_of_a_queue_is_the_one_of_the_register_table() {
+    fn queue_registers_have_the_order_of_the_register_table() {
         let (receive, transmit) = (ReceiveQueue::at(reg::RDBAL), TransmitQueue::at(reg::TDBAL));
         assert_eq!(
             [receive.rdbah(), receive.rdlen(), receive.rdh(), receive.rdt(), receive.rxdctl()],
@@ -122,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn queues_follow_each_other_where_the_manuals_put_them() {
+    fn queues_have_the_offsets_of_the_manuals() {
         assert_eq!((e1000e::receive_queue(1).rdt(), e1000e::transmit_queue(1).tdt()), (0x2918, 0x3918));
         assert_eq!((igb::receive_queue(0).srrctl(), igb::receive_queue(3).rdt()), (0xc00c, 0xc0d8));
         assert_eq!((igb::transmit_queue(0).tdt(), igb::transmit_queue(15).txdctl()), (0xe018, 0xe3e8));

@@ -4,6 +4,14 @@ use bitflags::bitflags;
 
 bitflags! {
     /// Receive Control, `RCTL` [8254x 13.4.22, table 13-67].
+    ///
+    /// ```
+    /// use intel_regs::Rctl;
+    ///
+    /// let control = Rctl::for_buffer_size(4096).unwrap() | Rctl::EN | Rctl::BAM;
+    /// assert_eq!(control.bits(), 0x0203_8002);
+    /// assert_eq!(control.buffer_size(), Some(4096));
+    /// ```
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     pub struct Rctl: u32 {
         /// Receiver enable.
@@ -44,13 +52,13 @@ bitflags! {
         const DPF = 1 << 22;
         /// Pass MAC control frames.
         const PMCF = 1 << 23;
-        /// Buffer size extension: `BSIZE` counts 16 times as much.
+        /// Buffer size extension: `BSIZE` is multiplied by 16.
         const BSEX = 1 << 25;
         /// Strip the Ethernet CRC of incoming frames.
         const SECRC = 1 << 26;
     }
 
-    /// The bits of Receive Address High beside the address [8254x 13.5.3, table 13-91].
+    /// The bits of Receive Address High other than the address [8254x 13.5.3, table 13-91].
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     pub struct Rah: u32 {
         /// Address select 01b: compare with the source address; low bit of `AS`.
@@ -90,7 +98,7 @@ impl Rctl {
         }
     }
 
-    /// `BSIZE` and `BSEX` for buffers of `bytes` bytes; `None` when the card has no such size.
+    /// `BSIZE` and `BSEX` for buffers of `bytes` bytes; `None` for a size that the controller lacks.
     #[must_use]
     pub const fn for_buffer_size(bytes: u32) -> Option<Self> {
         let bits = match bytes {
@@ -106,8 +114,8 @@ impl Rctl {
         Some(Self::from_bits_retain(bits))
     }
 
-    /// What the ring's length is divided by to give the free descriptors at which `RXDMT0` is raised, from
-    /// `RDMTS`; `None` for the reserved combination [8254x 13.4.22].
+    /// The divisor from `RDMTS`: `RXDMT0` is raised when the free descriptors are the ring's length divided by it.
+    /// `None` for the reserved combination [8254x 13.4.22].
     #[must_use]
     pub const fn minimum_threshold_divisor(self) -> Option<u32> {
         match (self.bits() >> 8) & 3 {
@@ -118,8 +126,8 @@ impl Rctl {
         }
     }
 
-    /// The lowest bit of the 48-bit destination, first octet lowest, that takes part in the multicast
-    /// hash, from `MO`: 36, 35, 34 or 32 [8254x 13.4.22, 13.5.1].
+    /// The lowest bit of the 48-bit destination address (first octet lowest) that is part of the multicast hash,
+    /// from `MO`: 36, 35, 34 or 32 [8254x 13.4.22, 13.5.1].
     #[must_use]
     pub const fn multicast_offset(self) -> u32 {
         match (self.bits() >> 12) & 3 {
@@ -162,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn multicast_offset_selects_the_bits_of_the_manual() {
+    fn multicast_offset_is_that_of_the_manual() {
         assert_eq!(Rctl::empty().multicast_offset(), 36);
         assert_eq!((Rctl::MO_LOW | Rctl::MO_HIGH).multicast_offset(), 32);
     }

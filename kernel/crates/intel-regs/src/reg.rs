@@ -38,9 +38,9 @@ pub const IMC: u32 = 0x00d8;
 pub const RCTL: u32 = 0x0100;
 /// Flow Control Transmit Timer Value [8254x 13.4.12].
 pub const FCTTV: u32 = 0x0170;
-/// Transmit Configuration Word, for cards with an internal SerDes [8254x 13.4.13].
+/// Transmit Configuration Word, for controllers with an internal SerDes [8254x 13.4.13].
 pub const TXCW: u32 = 0x0178;
-/// Receive Configuration Word, for cards with an internal SerDes [8254x 13.4.14].
+/// Receive Configuration Word, for controllers with an internal SerDes [8254x 13.4.14].
 pub const RXCW: u32 = 0x0180;
 /// Transmit Control [8254x 13.4.33].
 pub const TCTL: u32 = 0x0400;
@@ -176,6 +176,13 @@ pub const PBM: u32 = 0x1_0000;
 
 /// Receive Address Low of `entry`: the first four octets of the address, first octet in bits 7:0
 /// [8254x 13.5.2].
+///
+/// ```
+/// use intel_regs::reg;
+///
+/// assert_eq!(reg::ral(0), reg::RAL);
+/// assert_eq!(reg::ral(15), 0x5478);
+/// ```
 #[must_use]
 pub const fn ral(entry: u32) -> u32 {
     RAL + 8 * (entry % RAR_COUNT)
@@ -205,10 +212,10 @@ pub const ITR_UNIT_NS: u64 = 256;
 pub const DELAY_UNIT_NS: u64 = 1024;
 /// `RDLEN` and `TDLEN` are multiples of this many bytes [8254x 13.4.27, 13.4.38].
 pub const RING_LENGTH_ALIGNMENT: u32 = 128;
-/// The bits of `RDLEN` and `TDLEN` that count [8254x 13.4.27, 13.4.38].
+/// The significant bits of `RDLEN` and `TDLEN` [8254x 13.4.27, 13.4.38].
 pub const RING_LENGTH_MASK: u32 = 0x000f_ff80;
 
-/// `RDTR.FPD`: flush partial descriptor block; ends the delay now and reads as 0 [8254x 13.4.30].
+/// `RDTR.FPD`: flush partial descriptor block; ends the delay at once and reads as 0 [8254x 13.4.30].
 pub const RDTR_FPD: u32 = 1 << 31;
 
 /// Fields of `RXDCTL` and `TXDCTL` [8254x 13.4.43, 13.4.46].
@@ -221,7 +228,7 @@ pub mod dctl {
     pub const WTHRESH_SHIFT: u32 = 16;
     /// Mask of each threshold, before the shift.
     pub const THRESHOLD_MASK: u32 = 0x3f;
-    /// `GRAN`: thresholds count descriptors instead of cache lines.
+    /// `GRAN`: thresholds are in descriptors instead of cache lines.
     pub const GRAN: u32 = 1 << 24;
     /// `TXDCTL.LWTHRESH`: the low threshold of `TXD_LOW`, in units of eight descriptors.
     pub const LWTHRESH_SHIFT: u32 = 25;
@@ -229,7 +236,7 @@ pub mod dctl {
     pub const LWTHRESH_MASK: u32 = 0x7f;
 }
 
-/// Fields of `TIPG` and the values for a copper card [8254x 13.4.34].
+/// Fields of `TIPG` and the values for copper [8254x 13.4.34].
 pub mod tipg {
     /// `IPGT`, back-to-back gap.
     pub const IPGT_SHIFT: u32 = 0;
@@ -237,7 +244,7 @@ pub mod tipg {
     pub const IPGR1_SHIFT: u32 = 10;
     /// `IPGR2`, the whole gap after a deferral.
     pub const IPGR2_SHIFT: u32 = 20;
-    /// `IPGT` 10, `IPGR1` 8, `IPGR2` 6: the gaps IEEE 802.3 asks for on a copper link [8254x 13.4.34].
+    /// `IPGT` 10, `IPGR1` 8, `IPGR2` 6: the gaps that IEEE 802.3 requires on a copper link [8254x 13.4.34].
     pub const COPPER: u32 = (10 << IPGT_SHIFT) | (8 << IPGR1_SHIFT) | (6 << IPGR2_SHIFT);
 }
 
@@ -253,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_beyond_a_table_stays_inside_it() {
+    fn an_index_beyond_a_table_wraps() {
         assert_eq!(ral(RAR_COUNT), RAL);
         assert_eq!(mta(u32::MAX), mta(MTA_COUNT - 1));
     }

@@ -1,7 +1,7 @@
 //! Offsets of the statistics registers, in bytes [8254x 13.7].
 //!
-//! All are cleared by reading and stick at their maximum. Of a 64-bit pair the low half is read first;
-//! reading the high half clears both.
+//! Reading clears them, and they stick at their maximum. The low half of a 64-bit pair is read first; reading the
+//! high half clears both.
 
 /// CRC Error Count.
 pub const CRCERRS: u32 = 0x4000;

@@ -24,11 +24,11 @@ impl Tctl {
     pub const COLD_SHIFT: u32 = 12;
     /// Mask of `COLD`, in place.
     pub const COLD_MASK: u32 = 0x3ff << Self::COLD_SHIFT;
-    /// `CT` as the manual recommends it.
+    /// `CT` recommended by the manual.
     pub const CT_RECOMMENDED: u32 = 0x0f << Self::CT_SHIFT;
-    /// `COLD` as the manual recommends it for full duplex.
+    /// `COLD` recommended by the manual for full duplex.
     pub const COLD_FULL_DUPLEX: u32 = 0x40 << Self::COLD_SHIFT;
 }
 
-/// Most bytes a single transmit descriptor may carry [8254x 3.3.3].
+/// Maximum number of bytes in one transmit descriptor [8254x 3.3.3].
 pub const MAX_DESCRIPTOR_LENGTH: usize = 16288;

@@ -15,9 +15,9 @@ use base::Width;
 ///
 /// ```
 /// use mmio::{CpuMode, Gpr, RegisterFile, decode};
-/// use testkit::Registers;
+/// use testkit::FakeRegisters;
 ///
-/// let mut registers = Registers::numbered();
+/// let mut registers = FakeRegisters::numbered();
 /// registers.set(Gpr::Rbx, 0xfebc_0000);
 /// // or dword [rbx], 1: reads a register of the device and writes it back.
 /// let access = decode(&[0x83, 0x0b, 0x01], CpuMode::Bits64, &registers)?;

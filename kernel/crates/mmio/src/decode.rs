@@ -24,9 +24,9 @@ pub fn prepare() {
 /// ```
 /// use base::Width;
 /// use mmio::{CpuMode, Gpr, RegisterFile, decode};
-/// use testkit::Registers;
+/// use testkit::FakeRegisters;
 ///
-/// let mut registers = Registers::numbered();
+/// let mut registers = FakeRegisters::numbered();
 /// registers.set(Gpr::Rax, 0xfebc_0000);
 /// registers.set(Gpr::Rcx, 0x1234_5678);
 /// // mov [rax+0x3818], ecx: writes register 0x3818 of a device.

@@ -6,7 +6,7 @@ use common::hex;
 use mmio::{CpuMode, decode, prepare};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use testkit::Registers;
+use testkit::FakeRegisters;
 
 /// Bytes requested from the allocator so far.
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
@@ -41,7 +41,7 @@ fn decoding_allocates_only_while_preparing() {
     assert!(prepared - before < 128 << 10);
 
     let instructions: Vec<_> = ["8b 03", "c7 03 01 00 00 00", "f3 a5", "0f 29 03", "0f"].map(hex).into();
-    let mut registers = Registers::numbered();
+    let mut registers = FakeRegisters::numbered();
     let before = ALLOCATED.load(Ordering::Relaxed);
     for bytes in &instructions {
         for mode in [CpuMode::Bits16, CpuMode::Bits32, CpuMode::Bits64] {

@@ -2,13 +2,13 @@
 
 use mmio::{CpuMode, DecodeError, decode};
 use proptest::prelude::*;
-use testkit::Registers;
+use testkit::FakeRegisters;
 
 const MODES: [CpuMode; 3] = [CpuMode::Bits16, CpuMode::Bits32, CpuMode::Bits64];
 
-fn registers() -> impl Strategy<Value = Registers> {
+fn registers() -> impl Strategy<Value = FakeRegisters> {
     (any::<[u64; 16]>(), any::<u64>(), any::<u64>(), any::<[u64; 6]>())
-        .prop_map(|(gprs, rip, rflags, bases)| Registers { gprs, rip, rflags, bases })
+        .prop_map(|(gprs, rip, rflags, bases)| FakeRegisters { gprs, rip, rflags, bases })
 }
 
 /// Bytes that resemble an instruction more often than random ones: prefixes, then an opcode, often an emulated

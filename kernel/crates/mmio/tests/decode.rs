@@ -5,15 +5,15 @@ mod common;
 use base::Width;
 use common::{decode_hex, hex};
 use mmio::{CpuMode, DecodeError, Gpr, SegmentRegister, decode};
-use testkit::Registers;
+use testkit::FakeRegisters;
 
 use CpuMode::{Bits16, Bits32, Bits64};
 
 /// The address of the memory operand of most instructions here.
 const DEVICE: u64 = 0xfebc_0000;
 
-fn at_device() -> Registers {
-    Registers::numbered().with(&[(Gpr::Rbx, DEVICE)])
+fn at_device() -> FakeRegisters {
+    FakeRegisters::numbered().with(&[(Gpr::Rbx, DEVICE)])
 }
 
 /// Executes a load and returns width, address and the whole destination register.
@@ -27,13 +27,13 @@ fn load(text: &str, into: Gpr, read: u64) -> (Width, u64, u64) {
 }
 
 /// Executes a store and returns width, address and value written.
-fn store(text: &str, mode: CpuMode, mut registers: Registers) -> (Width, u64, u64) {
+fn store(text: &str, mode: CpuMode, mut registers: FakeRegisters) -> (Width, u64, u64) {
     let before = registers.clone();
     let access = decode_hex(text, mode, &registers).unwrap();
     assert_eq!(access.source(), None, "{text}");
     let written = access.complete(u64::MAX, &mut registers).unwrap();
     let rip = before.rip + access.length() as u64;
-    assert_eq!(registers, Registers { rip, ..before }, "{text}");
+    assert_eq!(registers, FakeRegisters { rip, ..before }, "{text}");
     (access.width(), access.destination().unwrap(), written)
 }
 
@@ -108,7 +108,7 @@ fn moffs_forms_use_the_accumulator() {
 
 #[test]
 fn addresses_are_computed_in_every_mode() {
-    let mut registers = Registers::numbered().with(&[
+    let mut registers = FakeRegisters::numbered().with(&[
         (Gpr::Rbx, 0x1_0000_f000),
         (Gpr::Rsi, 0x2_0000_2004),
         (Gpr::Rbp, 0x8000),
@@ -242,13 +242,14 @@ fn a_bit_offset_in_a_register_can_select_a_bit_outside_the_operand() {
         assert_eq!(access.complete(0, &mut registers.clone()), Some(1 << bit));
     }
     // 16-bit addresses wrap at 64 KiB: bts [bx], si with bx = 0 and bit -1.
-    let registers = Registers::numbered().with(&[(Gpr::Rbx, 0), (Gpr::Rsi, 0xffff)]);
+    let registers = FakeRegisters::numbered().with(&[(Gpr::Rbx, 0), (Gpr::Rsi, 0xffff)]);
     assert_eq!(decode_hex("0f ab 37", Bits16, &registers).unwrap().destination(), Some(0xfffe));
 }
 
 #[test]
 fn string_moves_have_two_addresses_and_advance_both() {
-    let mut registers = Registers::numbered().with(&[(Gpr::Rsi, 0x2000), (Gpr::Rdi, DEVICE), (Gpr::Rcx, 2)]);
+    let mut registers =
+        FakeRegisters::numbered().with(&[(Gpr::Rsi, 0x2000), (Gpr::Rdi, DEVICE), (Gpr::Rcx, 2)]);
     for step in 0..2 {
         let access = decode_hex("f3 a5", Bits64, &registers).unwrap(); // rep movsd
         assert_eq!(access.source(), Some(0x2000 + 4 * step));
@@ -261,7 +262,7 @@ fn string_moves_have_two_addresses_and_advance_both() {
 
 #[test]
 fn string_instructions_count_down_when_the_direction_flag_is_set() {
-    let mut registers = Registers::numbered().with(&[(Gpr::Rsi, 0x2000), (Gpr::Rdi, DEVICE)]);
+    let mut registers = FakeRegisters::numbered().with(&[(Gpr::Rsi, 0x2000), (Gpr::Rdi, DEVICE)]);
     registers.rflags |= 1 << 10;
     decode_hex("66 a5", Bits64, &registers).unwrap().complete(0, &mut registers); // movsw
     assert_eq!(registers.gprs[Gpr::Rsi.index()], 0x1ffe);
@@ -284,7 +285,7 @@ fn stos_and_lods_use_one_address() {
 
 #[test]
 fn string_addresses_use_their_segments_and_address_size() {
-    let mut registers = Registers::numbered().with(&[
+    let mut registers = FakeRegisters::numbered().with(&[
         (Gpr::Rsi, 0x1_0001_fffe),
         (Gpr::Rdi, 0x2_0002_0010),
         (Gpr::Rcx, 0xffff_ffff_ffff_0001),
@@ -304,12 +305,12 @@ fn string_addresses_use_their_segments_and_address_size() {
 
 #[test]
 fn a_repeat_count_of_zero_does_nothing() {
-    let mut registers = Registers::numbered().with(&[(Gpr::Rcx, 0)]);
+    let mut registers = FakeRegisters::numbered().with(&[(Gpr::Rcx, 0)]);
     let before = registers.clone();
     let access = decode_hex("f3 a4", Bits64, &registers).unwrap();
     assert_eq!((access.source(), access.destination()), (None, None));
     assert_eq!(access.complete(0, &mut registers), None);
-    assert_eq!(registers, Registers { rip: 0x1002, ..before });
+    assert_eq!(registers, FakeRegisters { rip: 0x1002, ..before });
 }
 
 #[test]

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use testkit::Registers;
+use testkit::FakeRegisters;
 
 /// CF, PF, AF, ZF, SF and OF.
 const STATUS: u64 = 0x8d5;
@@ -58,7 +58,7 @@ impl Processor {
     }
 
     /// Executes one instruction, which does not use RSP and accesses only the memory page.
-    fn execute(&mut self, instruction: &[u8], registers: &mut Registers) {
+    fn execute(&mut self, instruction: &[u8], registers: &mut FakeRegisters) {
         let slots = self.address(1, 0);
         for (slot, value) in registers.gprs.iter().chain([&registers.rflags]).enumerate() {
             self.page(1)[8 * slot..8 * slot + 8].copy_from_slice(&value.to_le_bytes());
@@ -121,7 +121,7 @@ fn around(instruction: &[u8], slots: u64) -> Vec<u8> {
 }
 
 /// Emulates the instruction, all iterations of a repeated one.
-fn emulate(instruction: &[u8], registers: &mut Registers, base: u64, memory: &mut [u8]) {
+fn emulate(instruction: &[u8], registers: &mut FakeRegisters, base: u64, memory: &mut [u8]) {
     let start = registers.rip;
     while registers.rip == start {
         let access = decode(instruction, CpuMode::Bits64, registers).expect("a supported instruction");
@@ -196,7 +196,7 @@ fn string_instruction() -> impl Strategy<Value = Vec<u8>> {
 
 /// Sets registers so that the memory operand of `instruction` is at `target`. Returns false when that is not
 /// possible or the instruction would use the stack pointer.
-fn aim(instruction: &Instruction, registers: &mut Registers, target: u64) -> bool {
+fn aim(instruction: &Instruction, registers: &mut FakeRegisters, target: u64) -> bool {
     let (base, index) = (instruction.memory_base(), instruction.memory_index());
     let number = |register: Register| register.full_register() as usize - Register::RAX as usize;
     let names_stack = (0..instruction.op_count())
@@ -238,14 +238,14 @@ fn defined(mnemonic: Mnemonic) -> u64 {
     }
 }
 
-/// Registers with arbitrary values, sometimes equal, small or extreme ones.
-fn registers() -> impl Strategy<Value = Registers> {
+/// FakeRegisters with arbitrary values, sometimes equal, small or extreme ones.
+fn registers() -> impl Strategy<Value = FakeRegisters> {
     let value = prop_oneof![
         4 => any::<u64>(),
         1 => (0_u64..4).prop_map(|n| n.wrapping_sub(2)),
         1 => (0_u64..3).prop_map(|n| 0x7fff_ffff_7fff_7f7f_u64.wrapping_add(n)),
     ];
-    (prop::collection::vec(value, 16), any::<u64>()).prop_map(|(values, flags)| Registers {
+    (prop::collection::vec(value, 16), any::<u64>()).prop_map(|(values, flags)| FakeRegisters {
         gprs: values.try_into().unwrap(),
         rip: 0x1000,
         rflags: flags & (STATUS | DF) | 0x202,
@@ -277,7 +277,7 @@ impl Witness {
         &mut self,
         instruction: &Instruction,
         bytes: &[u8],
-        before: &Registers,
+        before: &FakeRegisters,
         memory: &[u8],
     ) -> Result<(), TestCaseError> {
         let base = self.processor.address(2, 0);

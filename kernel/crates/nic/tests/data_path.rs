@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use support::{Machine, poll, send};
 use testkit::VirtualClock;
 use testkit::frame::{Station, checksums_are_right, mac, number_of, numbered, padded, tcp, udp};
-use vnic::{Vnic, VnicConfig};
+use vnic::{Vnic, VnicModelConfig};
 
 /// The station behind the wire.
 const PEER: u8 = 9;
@@ -28,7 +28,7 @@ struct Node {
 
 impl Node {
     fn new(number: u8, clock: &VirtualClock) -> Self {
-        let machine = Machine::with_clock(Vnic::new(VnicConfig::new(mac(number))), clock.clone());
+        let machine = Machine::with_clock(Vnic::new(VnicModelConfig::new(mac(number))), clock.clone());
         let driver = machine.start().expect("the driver starts the model");
         Self { machine, driver }
     }

@@ -1,10 +1,20 @@
-//! A clock that stands still until the test moves it.
+//! A clock that only the test advances.
 
 use alloc::rc::Rc;
 use base::{Instant, time::Duration};
 use core::cell::Cell;
 
-/// A clock shared by all its clones.
+/// A clock whose time all its clones share.
+///
+/// ```
+/// use base::{Instant, time::Duration};
+/// use testkit::VirtualClock;
+///
+/// let clock = VirtualClock::new();
+/// let driver_clock = clock.clone();
+/// clock.advance(Duration::from_micros(50));
+/// assert_eq!(driver_clock.now(), Instant(50_000));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct VirtualClock {
     nanos: Rc<Cell<u64>>,
@@ -17,13 +27,13 @@ impl VirtualClock {
         Self::default()
     }
 
-    /// The time it shows.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> Instant {
         Instant(self.nanos.get())
     }
 
-    /// Moves the clock on and returns the new time.
+    /// Advances the clock and returns the new time.
     pub fn advance(&self, by: Duration) -> Instant {
         let now = self.now() + by;
         self.nanos.set(now.as_nanos());

@@ -1,4 +1,4 @@
-//! Builders of Ethernet frames with correct checksums, and their check.
+//! Builds Ethernet frames with correct checksums, and verifies them.
 
 use alloc::vec::Vec;
 use base::MacAddress;
@@ -19,7 +19,18 @@ pub const PROTOCOL_TCP: u8 = 6;
 /// IPv4 protocol number of UDP.
 pub const PROTOCOL_UDP: u8 = 17;
 
-/// One end of a conversation.
+/// One end of a connection.
+///
+/// ```
+/// use testkit::frame::{Station, checksums_are_right, udp};
+///
+/// let (client, server) = (Station::number(1), Station::number(2));
+/// let mut frame = udp(&client, &server, b"hello");
+/// assert_eq!(frame[..6], server.mac.0);
+/// assert!(checksums_are_right(&frame));
+/// frame[45] ^= 1;
+/// assert!(!checksums_are_right(&frame));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Station {
     /// Its Ethernet address.
@@ -55,10 +66,10 @@ pub fn checksum(bytes: &[u8]) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    !(sum as u16)
+    !((sum & 0xffff) as u16)
 }
 
-/// An Ethernet frame around `payload`, without padding and without frame check sequence.
+/// An Ethernet frame with this `payload`, without padding and frame check sequence.
 #[must_use]
 pub fn ethernet(destination: MacAddress, source: MacAddress, ethertype: u16, payload: &[u8]) -> Vec<u8> {
     [&destination.0[..], &source.0, &ethertype.to_be_bytes(), payload].concat()
@@ -70,7 +81,7 @@ pub fn tagged(frame: &[u8], tag_control: u16) -> Vec<u8> {
     [&frame[..12], &[0x81, 0x00], &tag_control.to_be_bytes(), &frame[12..]].concat()
 }
 
-/// `frame` padded with zeros to the 60 bytes that Ethernet asks for.
+/// `frame` padded with zeros to Ethernet's minimum of 60 bytes.
 #[must_use]
 pub fn padded(mut frame: Vec<u8>) -> Vec<u8> {
     if frame.len() < 60 {
@@ -79,14 +90,14 @@ pub fn padded(mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-/// A broadcast ARP request of `source` for `target`.
+/// A broadcast ARP request from `source` for `target`.
 #[must_use]
 pub fn arp_request(source: &Station, target: Ipv4) -> Vec<u8> {
     let body = arp(1, source, MacAddress::default(), target);
     ethernet(MacAddress::BROADCAST, source.mac, ETHERTYPE_ARP, &body)
 }
 
-/// The ARP reply of `source` to `target`.
+/// The ARP reply from `source` to `target`.
 #[must_use]
 pub fn arp_reply(source: &Station, target: &Station) -> Vec<u8> {
     ethernet(target.mac, source.mac, ETHERTYPE_ARP, &arp(2, source, target.mac, target.ip))
@@ -151,8 +162,8 @@ pub fn transport_checksum(source: Ipv4, destination: Ipv4, protocol: u8, segment
     checksum(&pseudo)
 }
 
-/// True when the IPv4 header checksum of `frame` and that of the UDP, TCP or ICMP message in it are right.
-/// Frames that are not IPv4 are not.
+/// True when the IPv4 header checksum of `frame` and the checksum of the UDP, TCP or ICMP message in it are
+/// correct; false for a frame that is not IPv4.
 #[must_use]
 pub fn checksums_are_right(frame: &[u8]) -> bool {
     if frame.len() < 34 || frame[12..14] != ETHERTYPE_IPV4.to_be_bytes() {
@@ -184,7 +195,7 @@ pub fn numbered(destination: MacAddress, source: MacAddress, number: u32, length
 
 /// The number in a frame that [`numbered`] built, or `None` when a byte of its pattern is wrong.
 ///
-/// Zeros at the end, as padding leaves them, are accepted on frames of 60 bytes.
+/// In a frame of 60 bytes, zeros at the end are accepted as padding.
 #[must_use]
 pub fn number_of(frame: &[u8]) -> Option<u32> {
     let number = u32::from_be_bytes(frame.get(14..18)?.try_into().ok()?);
@@ -194,7 +205,7 @@ pub fn number_of(frame: &[u8]) -> Option<u32> {
 }
 
 fn pattern(number: u32, at: usize) -> u8 {
-    (number as u8).wrapping_mul(31).wrapping_add(at as u8) | 1
+    number.to_le_bytes()[0].wrapping_mul(31).wrapping_add(at.to_le_bytes()[0]) | 1
 }
 
 #[cfg(test)]
@@ -220,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn numbered_frames_know_their_number_and_notice_damage() {
+    fn numbered_frames_reveal_their_number_and_any_damage() {
         let mut frame = numbered(mac(1), mac(2), 77, 1514);
         assert_eq!((frame.len(), number_of(&frame)), (1514, Some(77)));
         frame[1000] ^= 1;

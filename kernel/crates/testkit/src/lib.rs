@@ -1,5 +1,5 @@
-//! Fakes for tests on the host: memory, a clock, frames, ports and processor registers. Only tests depend on this crate, so it
-//! allocates and panics freely.
+//! Fakes for tests on the host: memory, a clock, frames, ports and processor registers. Only tests depend on this
+//! crate, so it allocates and panics freely.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,6 @@ pub mod port;
 pub mod registers;
 
 pub use clock::VirtualClock;
-pub use memory::{Access, FakeMemory};
+pub use memory::{FakeMemory, RecordedAccess};
 pub use port::QueuePort;
-pub use registers::Registers;
+pub use registers::FakeRegisters;

@@ -1,4 +1,4 @@
-//! Memory of a guest, or memory a device reaches by DMA, that lives in a vector.
+//! Guest memory, or DMA memory of a device, kept in a vector.
 
 use alloc::rc::Rc;
 use alloc::vec;
@@ -7,10 +7,10 @@ use base::{GuestMemory, GuestPhysical, MemoryError};
 use core::cell::RefCell;
 use core::ops::Range;
 
-/// One copy into or out of a [`FakeMemory`].
+/// One recorded copy into or out of a [`FakeMemory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access {
-    /// Where it began.
+pub struct RecordedAccess {
+    /// Its first address.
     pub at: u64,
     /// Its length in bytes.
     pub length: usize,
@@ -18,31 +18,44 @@ pub struct Access {
     pub write: bool,
 }
 
-struct Inner {
+struct SharedMemory {
     base: u64,
     bytes: RefCell<Vec<u8>>,
-    recording: RefCell<Option<Vec<Access>>>,
+    recording: RefCell<Option<Vec<RecordedAccess>>>,
 }
 
-/// A run of memory at a base address. Clones share the same bytes, so that a driver and a device model
-/// can meet in it.
+/// Contiguous memory at a base address. Clones share the same bytes, so that a driver and a device model can
+/// communicate through it.
+///
+/// ```
+/// use base::{GuestMemory, GuestPhysical};
+/// use testkit::{FakeMemory, RecordedAccess};
+///
+/// let memory = FakeMemory::at(0x1000, 64);
+/// let device = memory.clone();
+/// device.record();
+/// memory.write_u32(0x1004, 0x1234_5678);
+/// assert_eq!(device.bytes(0x1004, 2), [0x78, 0x56]);
+/// assert_eq!(device.recorded()[0], RecordedAccess { at: 0x1004, length: 4, write: true });
+/// assert!(memory.read(GuestPhysical(0xfff), &mut [0]).is_err());
+/// ```
 #[derive(Clone)]
 pub struct FakeMemory {
-    inner: Rc<Inner>,
+    inner: Rc<SharedMemory>,
 }
 
 impl FakeMemory {
-    /// `length` zero bytes from address 0 on.
+    /// `length` zero bytes starting at address 0.
     #[must_use]
     pub fn new(length: usize) -> Self {
         Self::at(0, length)
     }
 
-    /// `length` zero bytes from address `base` on.
+    /// `length` zero bytes starting at address `base`.
     #[must_use]
     pub fn at(base: u64, length: usize) -> Self {
         let bytes = RefCell::new(vec![0; length]);
-        Self { inner: Rc::new(Inner { base, bytes, recording: RefCell::new(None) }) }
+        Self { inner: Rc::new(SharedMemory { base, bytes, recording: RefCell::new(None) }) }
     }
 
     /// The first address.
@@ -57,18 +70,21 @@ impl FakeMemory {
         self.inner.bytes.borrow().len()
     }
 
-    /// Starts, or starts again, to record every access.
+    /// Starts recording every access, or restarts with an empty record.
     pub fn record(&self) {
         *self.inner.recording.borrow_mut() = Some(Vec::new());
     }
 
     /// Stops recording and returns the accesses since [`record`](Self::record), oldest first.
     #[must_use]
-    pub fn recorded(&self) -> Vec<Access> {
+    pub fn recorded(&self) -> Vec<RecordedAccess> {
         self.inner.recording.borrow_mut().take().unwrap_or_default()
     }
 
-    /// Copies out `N` bytes; panics outside the memory.
+    /// Copies out `N` bytes.
+    ///
+    /// # Panics
+    /// When the range is outside the memory.
     #[must_use]
     pub fn get<const N: usize>(&self, at: u64) -> [u8; N] {
         let mut bytes = [0; N];
@@ -76,7 +92,10 @@ impl FakeMemory {
         bytes
     }
 
-    /// Copies out `length` bytes; panics outside the memory.
+    /// Copies out `length` bytes.
+    ///
+    /// # Panics
+    /// When the range is outside the memory.
     #[must_use]
     pub fn bytes(&self, at: u64, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
@@ -84,7 +103,10 @@ impl FakeMemory {
         bytes
     }
 
-    /// Copies in `bytes`; panics outside the memory.
+    /// Copies in `bytes`.
+    ///
+    /// # Panics
+    /// When the range is outside the memory.
     pub fn put(&self, at: u64, bytes: &[u8]) {
         self.write(GuestPhysical(at), bytes).expect("test writes inside the memory");
     }
@@ -139,7 +161,7 @@ impl FakeMemory {
         let start = usize::try_from(start).map_err(|_| outside)?;
         let end = start.checked_add(length).filter(|end| *end <= self.length()).ok_or(outside)?;
         if let Some(accesses) = self.inner.recording.borrow_mut().as_mut() {
-            accesses.push(Access { at, length, write });
+            accesses.push(RecordedAccess { at, length, write });
         }
         Ok(start..end)
     }
@@ -180,8 +202,8 @@ mod tests {
         memory.record();
         memory.write_u32(4, 0x1234_5678);
         assert_eq!(other.read_u16(6), 0x1234);
-        let write = Access { at: 4, length: 4, write: true };
-        assert_eq!(other.recorded(), [write, Access { at: 6, length: 2, write: false }]);
+        let write = RecordedAccess { at: 4, length: 4, write: true };
+        assert_eq!(other.recorded(), [write, RecordedAccess { at: 6, length: 2, write: false }]);
         assert_eq!(memory.recorded(), []);
     }
 }

@@ -1,21 +1,36 @@
-//! A port whose two directions are queues in memory.
+//! A port backed by queues in memory, one for each direction.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use base::{Batch, Capabilities, Instant, Port};
 
-/// A port that gives what the test queued and keeps what it was sent.
+/// A port that returns the frames that a test queued and keeps the frames sent to it.
+///
+/// ```
+/// use base::{Batch, Instant, Port};
+/// use testkit::QueuePort;
+///
+/// let mut port = QueuePort::with_space(1);
+/// port.arrive(b"from the wire");
+/// let mut batch = Batch::with_capacity(64);
+/// assert_eq!(port.poll(&mut batch, 8, Instant::ZERO), 1);
+/// assert_eq!(batch.get(0), Some(&b"from the wire"[..]));
+/// // Only one of two frames is accepted: the port pushes back.
+/// assert_eq!(port.send(&[b"first", b"second"], Instant::ZERO), 1);
+/// assert_eq!(port.take_sent(), [b"first"]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct QueuePort {
-    /// Frames that [`Port::poll`] will hand out, oldest first.
+    /// Frames that [`Port::poll`] will return, oldest first.
     pub incoming: VecDeque<Vec<u8>>,
     /// Frames that [`Port::send`] accepted, oldest first.
     pub sent: Vec<Vec<u8>>,
-    /// How many frames more [`Port::send`] accepts before it pushes back; each accepted frame takes one.
+    /// How many more frames [`Port::send`] accepts before it pushes back. Accepted frames are subtracted, unless
+    /// it is `usize::MAX`.
     pub space: usize,
-    /// What [`Port::capabilities`] answers.
+    /// What [`Port::capabilities`] returns.
     pub capabilities: Capabilities,
-    /// How often [`Port::send`] was called.
+    /// Number of calls of [`Port::send`].
     pub send_calls: usize,
 }
 
@@ -49,7 +64,7 @@ impl QueuePort {
         self.incoming.push_back(frame.to_vec());
     }
 
-    /// Takes the frames sent so far.
+    /// Removes and returns the frames sent so far.
     pub fn take_sent(&mut self) -> Vec<Vec<u8>> {
         core::mem::take(&mut self.sent)
     }

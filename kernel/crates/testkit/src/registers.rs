@@ -1,10 +1,20 @@
-//! The registers of a virtual processor, as the instruction decoder asks for them.
+//! The registers of a virtual processor, as the instruction decoder accesses them.
 
 use mmio::{Gpr, RegisterFile, SegmentRegister};
 
-/// All registers, each settable.
+/// All registers as public fields.
+///
+/// ```
+/// use mmio::{Gpr, RegisterFile};
+/// use testkit::FakeRegisters;
+///
+/// let mut registers = FakeRegisters::numbered().with(&[(Gpr::Rbx, 0x1000)]);
+/// assert_eq!(registers.get(Gpr::Rcx), 0x0101_0101_0101_0101);
+/// registers.set(Gpr::Rcx, registers.get(Gpr::Rbx) + 4);
+/// assert_eq!(registers.gprs[1], 0x1004);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registers {
+pub struct FakeRegisters {
     /// General-purpose registers in the order of their numbers in instructions.
     pub gprs: [u64; 16],
     /// Instruction pointer.
@@ -15,8 +25,8 @@ pub struct Registers {
     pub bases: [u64; 6],
 }
 
-impl Registers {
-    /// Register n holds n in every byte; all segments begin at zero.
+impl FakeRegisters {
+    /// Registers in which number n holds n in every byte, and all segment bases are zero.
     #[must_use]
     pub fn numbered() -> Self {
         Self {
@@ -27,7 +37,7 @@ impl Registers {
         }
     }
 
-    /// The same with other values in some registers.
+    /// Replaces the values of some registers.
     #[must_use]
     pub fn with(mut self, values: &[(Gpr, u64)]) -> Self {
         for (register, value) in values {
@@ -37,7 +47,7 @@ impl Registers {
     }
 }
 
-impl RegisterFile for Registers {
+impl RegisterFile for FakeRegisters {
     fn get(&self, register: Gpr) -> u64 {
         self.gprs[register.index()]
     }

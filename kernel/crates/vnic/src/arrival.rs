@@ -1,14 +1,14 @@
-//! A frame on its way into the guest's buffers, with what its last descriptor will say about it.
+//! A received frame on its way into the guest's buffers, with the contents of its last descriptor.
 
-use crate::checksum;
+use crate::internet_checksum;
 use intel_regs::desc::{self, RxDescriptor, RxErrors, RxStatus};
 
-/// What the hardware writes into a receive descriptor beside the address.
+/// The fields of a receive descriptor that hardware writes: all but the address.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WriteBack {
-    /// Bytes in the buffer; of a frame that has not been delivered, bytes in the frame.
+    /// Bytes in the buffer; until the frame is delivered, bytes in the frame.
     pub(crate) length: u16,
-    /// Packet checksum.
+    /// TransmitPacket checksum.
     pub(crate) checksum: u16,
     /// Status.
     pub(crate) status: RxStatus,
@@ -18,8 +18,8 @@ pub(crate) struct WriteBack {
     pub(crate) special: u16,
 }
 
-/// Bytes of a [`WriteBack`] as it stands in a descriptor.
-pub(crate) const WRITE_BACK_SIZE: usize = desc::SIZE - desc::RX_WRITE_BACK_OFFSET as usize;
+/// Bytes of a [`WriteBack`] in a descriptor.
+pub(crate) const WRITE_BACK_SIZE: usize = desc::SIZE - core::mem::offset_of!(RxDescriptor, length);
 
 impl WriteBack {
     /// The second half of the descriptor.
@@ -50,16 +50,16 @@ impl WriteBack {
     }
 }
 
-/// A frame in up to three pieces, as it will stand in the guest's buffers.
+/// A frame in up to three pieces, as it will appear in the guest's buffers.
 pub(crate) struct Arrival<'a> {
     /// The pieces, in order; any may be empty.
     pub(crate) parts: [&'a [u8]; 3],
-    /// What the last descriptor will say; `length` is that of the whole frame.
+    /// The contents of the last descriptor; `length` is that of the whole frame.
     pub(crate) write_back: WriteBack,
 }
 
 impl<'a> Arrival<'a> {
-    /// A frame in pieces, about which nothing is known yet.
+    /// A frame in pieces, with only its length in the write-back.
     pub(crate) fn new(parts: [&'a [u8]; 3]) -> Self {
         let length = parts.iter().map(|part| part.len()).sum::<usize>();
         let length = u16::try_from(length).unwrap_or(u16::MAX);
@@ -71,8 +71,8 @@ impl<'a> Arrival<'a> {
         usize::from(self.write_back.length)
     }
 
-    /// Hands `length` bytes from `offset` on to `take`, piece by piece, each with its place after `offset`;
-    /// stops and returns false when `take` does.
+    /// Passes `length` bytes, starting at `offset`, to `take` piece by piece, each with its distance from
+    /// `offset`. Stops and returns false when `take` returns false.
     pub(crate) fn range(
         &self,
         offset: usize,
@@ -93,13 +93,13 @@ impl<'a> Arrival<'a> {
         true
     }
 
-    /// The packet checksum: one's complement sum from byte `start` on [8254x 3.2.9].
+    /// The packet checksum: the one's complement sum of all bytes starting at `start` [8254x 3.2.9].
     pub(crate) fn packet_checksum(&self, start: usize) -> u16 {
         let mut total = 0;
         self.range(start, self.length(), |place, piece| {
-            let sum = checksum::sum(piece);
-            // A piece that begins at an odd place has its bytes in the other half of the words.
-            total = checksum::add(total, if place % 2 == 0 { sum } else { sum.swap_bytes() });
+            let sum = internet_checksum::sum(piece);
+            // In a piece that begins at an odd offset, the two bytes of each word are swapped.
+            total = internet_checksum::add(total, if place % 2 == 0 { sum } else { sum.swap_bytes() });
             true
         });
         total
@@ -132,7 +132,8 @@ mod tests {
             let expected: Vec<u8> = bytes.iter().copied().skip(offset).take(length).collect();
             prop_assert_eq!(out, expected);
             let start = offset.min(bytes.len());
-            prop_assert_eq!(arrival.packet_checksum(offset) % 0xffff, checksum::sum(&bytes[start..]) % 0xffff);
+            let sum = internet_checksum::sum(&bytes[start..]);
+            prop_assert_eq!(arrival.packet_checksum(offset) % 0xffff, sum % 0xffff);
         }
     }
 

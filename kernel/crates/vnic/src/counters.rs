@@ -1,42 +1,47 @@
-//! What the model counts for the operator, apart from the registers that the guest can clear.
+//! Counters for the operator, independent of the statistics registers, which the guest can clear.
 
-/// Every frame, and every reason for which one was not carried. Counts never go down.
+/// Frames accepted, frames sent, and frames dropped by reason. Counters never decrease.
+///
+/// ```
+/// let counters = vnic::VnicCounters { received: 5, receive_runt: 2, receive_filtered: 9, ..Default::default() };
+/// assert_eq!(counters.dropped(), 2);
+/// assert!(counters.named().contains(&("receive_filtered", 9)));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct VnicCounters {
     /// Frames accepted for the guest: in its receive ring or in the receive FIFO.
     pub received: u64,
     /// Bytes of those frames, without frame check sequence.
     pub received_bytes: u64,
-    /// Frames taken from the guest's transmit ring and handed on.
+    /// Frames taken from the guest's transmit ring and forwarded.
     pub transmitted: u64,
     /// Bytes of those frames, without frame check sequence.
     pub transmitted_bytes: u64,
-    /// Frames the guest sent to itself in loopback mode.
+    /// Frames that the guest sent to itself in loopback mode.
     pub looped_back: u64,
 
     /// Arrivals dropped: the guest has not enabled its receiver.
     pub receive_disabled: u64,
     /// Arrivals dropped: the link is down.
     pub receive_link_down: u64,
-    /// Arrivals dropped: the guest is in loopback mode, its receiver is not on the wire.
+    /// Arrivals dropped: in loopback mode the guest's receiver is disconnected from the wire.
     pub receive_in_loopback: u64,
-    /// Arrivals that the guest's address and VLAN filters turned away.
+    /// Arrivals that the guest's address and VLAN filters rejected.
     pub receive_filtered: u64,
     /// Arrivals dropped: longer than the guest allows.
     pub receive_oversized: u64,
     /// Arrivals dropped: shorter than an Ethernet header.
     pub receive_runt: u64,
-    /// Arrivals dropped: MAC control frames that the guest does not ask for.
+    /// Arrivals dropped: MAC control frames that the guest did not ask for.
     pub receive_flow_control: u64,
     /// Arrivals dropped: the receive ring is stopped after a fault of the guest.
     pub receive_ring_stopped: u64,
-    /// Frames lost from the receive FIFO when the guest reset its card.
+    /// Frames lost from the receive FIFO when the guest reset its NIC.
     pub receive_lost_in_reset: u64,
-    /// Arrivals that a caller gave up for lack of room, as told to [`crate::Vnic::note_missed`], and
-    /// looped-back frames that found no room.
+    /// Looped-back frames dropped for lack of room; frames from the wire wait at their sender instead.
     pub receive_missed: u64,
 
-    /// Packets not sent: longer than the card or its caller can carry.
+    /// Packets not sent: longer than the NIC or its caller can carry.
     pub transmit_oversized: u64,
     /// Packets not sent: shorter than an Ethernet header.
     pub transmit_runt: u64,
@@ -44,31 +49,31 @@ pub struct Counters {
     pub transmit_too_many_descriptors: u64,
     /// Packets not sent: the frame check sequence that the guest supplied is wrong.
     pub transmit_bad_fcs: u64,
-    /// Packets not sent: the TCP segmentation context makes no sense.
+    /// Packets not sent: the TCP segmentation context is invalid.
     pub transmit_bad_segmentation: u64,
     /// Packets not sent: a buffer is not in the guest's memory.
     pub transmit_buffer_outside_memory: u64,
-    /// Packets given up half-sent: the guest reset its card or moved its ring.
+    /// Packets abandoned half-sent: the guest reset its NIC or moved its ring.
     pub transmit_abandoned: u64,
-    /// Transmit descriptors of a reserved type, which carry nothing.
+    /// Transmit descriptors of a reserved type, which carry no data.
     pub transmit_reserved_descriptor: u64,
 
-    /// Times a ring was stopped: a descriptor is not in the guest's memory.
+    /// Times a ring was stopped because a descriptor is not in the guest's memory.
     pub descriptor_outside_memory: u64,
-    /// Times the receive ring was stopped: a buffer is not in the guest's memory.
+    /// Times the receive ring was stopped because a buffer is not in the guest's memory.
     pub receive_buffer_outside_memory: u64,
     /// Tail writes that point beyond their ring.
     pub tail_beyond_ring: u64,
-    /// Accesses to offsets at which the card has no register.
+    /// Accesses to offsets without a register.
     pub unknown_register: u64,
 }
 
-/// How many counts there are: one that [`Counters::named`] forgets does not compile.
-const COUNTS: usize = size_of::<Counters>() / size_of::<u64>();
+/// The number of counters: [`VnicCounters::named`] does not compile when it omits one.
+const COUNTS: usize = size_of::<VnicCounters>() / size_of::<u64>();
 
-impl Counters {
-    /// Frames that were not carried, in both directions and for all reasons. Those that the guest does not listen
-    /// to are not among them.
+impl VnicCounters {
+    /// Frames dropped, in both directions and for all reasons. Frames that the guest's filters rejected are not
+    /// included.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         let received = self.receive_disabled
@@ -90,7 +95,7 @@ impl Counters {
         received + transmitted
     }
 
-    /// All counts with their names, for the log.
+    /// All counters with their names, for the log.
     #[must_use]
     pub fn named(&self) -> [(&'static str, u64); COUNTS] {
         [

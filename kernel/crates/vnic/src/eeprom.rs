@@ -4,34 +4,34 @@ use base::MacAddress;
 use intel_regs::eeprom::{self as layout, microwire};
 use intel_regs::{Eecd, Eerd, pci};
 
-/// What the serial part is doing. Bits are counted in the order in which they are shifted.
+/// The state of the serial protocol. Bits are counted in the order in which they are shifted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// The start bit has not come.
+enum MicrowireState {
+    /// Waiting for the start bit.
     Idle,
-    /// Opcode and address are coming in, start bit included.
+    /// Shifting in opcode and address, start bit included.
     Command { bits: u32, shift: u16 },
-    /// Words are going out from `address` on; `bits` of the current one have.
+    /// Shifting out words, starting at `address`; `bits` of the current word are out.
     Output { address: usize, bits: u32 },
-    /// The word for `address` is coming in.
+    /// Shifting in the word for `address`.
     Input { address: usize, bits: u32, shift: u16 },
-    /// The command is done; the chip select must fall.
+    /// The command is complete; the chip select must fall.
     Done,
 }
 
 /// Bits of a command: opcode with its start bit, and address.
 const COMMAND_BITS: u32 = microwire::OPCODE_BITS + microwire::ADDRESS_BITS;
 
-/// The EEPROM of one card.
+/// The EEPROM of one vNIC.
 pub(crate) struct Eeprom {
     words: [u16; layout::WORDS],
-    state: State,
+    state: MicrowireState,
     write_enabled: bool,
     pins: Eecd,
 }
 
 impl Eeprom {
-    /// An EEPROM as a desktop adapter with this address has it, with a good checksum.
+    /// The EEPROM of a desktop adapter with this address, with a valid checksum.
     pub(crate) fn new(mac: MacAddress) -> Self {
         let mut words = [0xffff; layout::WORDS];
         let [a, b, c, d, e, f] = mac.0;
@@ -44,16 +44,16 @@ impl Eeprom {
         words[layout::SUBSYSTEM_VENDOR_ID] = pci::VENDOR_INTEL;
         words[layout::DEVICE_ID] = pci::DEVICE_82540EM;
         words[layout::VENDOR_ID] = pci::VENDOR_INTEL;
-        // No flow control by default: no pause frame crosses a virtual wire. No wake-up either.
+        // No flow control by default, since no PAUSE frame crosses a virtual wire, and no wake-up.
         words[layout::INITIALIZATION_CONTROL_2] = 0;
         words[layout::INITIALIZATION_CONTROL_3] = 0;
         words[layout::CHECKSUM] = layout::checksum(&words);
-        Self { words, state: State::Idle, write_enabled: false, pins: Eecd::DO }
+        Self { words, state: MicrowireState::Idle, write_enabled: false, pins: Eecd::DO }
     }
 
-    /// Power off and on: the words stay, as in any EEPROM.
+    /// Powers the EEPROM off and on. The words persist, as in any EEPROM.
     pub(crate) fn power_cycle(&mut self) {
-        *self = Self { words: self.words, state: State::Idle, write_enabled: false, pins: Eecd::DO };
+        *self = Self { words: self.words, state: MicrowireState::Idle, write_enabled: false, pins: Eecd::DO };
     }
 
     /// The Ethernet address that hardware loads into receive address 0 after reset.
@@ -63,7 +63,7 @@ impl Eeprom {
         MacAddress([a, b, c, d, e, f])
     }
 
-    /// What `EERD` reads as after `value` was written to it: reads complete at once [8254x 13.4.4].
+    /// The value of `EERD` after `value` was written to it: reads complete at once [8254x 13.4.4].
     pub(crate) fn read_by_register(&self, value: u32) -> u32 {
         let address = (value >> Eerd::ADDR_SHIFT) & 0xff;
         let kept = address << Eerd::ADDR_SHIFT;
@@ -74,21 +74,21 @@ impl Eeprom {
         u32::from(word) << Eerd::DATA_SHIFT | kept | Eerd::DONE.bits()
     }
 
-    /// What `EECD` reads as [8254x 13.4.3].
+    /// The value of `EECD` [8254x 13.4.3].
     pub(crate) fn control(&self) -> u32 {
         let granted = if self.pins.contains(Eecd::EE_REQ) { Eecd::EE_GNT } else { Eecd::empty() };
         (self.pins | granted | Eecd::EE_PRES).bits()
     }
 
-    /// A write to `EECD`: drives the pins. The part samples `DI` and moves `DO` when `SK` rises while `CS`
-    /// is high [8254x 5.3].
+    /// Writes `EECD`, which drives the pins. The EEPROM samples `DI` and updates `DO` on a rising edge of `SK`
+    /// while `CS` is high [8254x 5.3].
     pub(crate) fn write_control(&mut self, value: u32) {
         let driven = Eecd::SK | Eecd::CS | Eecd::DI | Eecd::FWE_DIS | Eecd::FWE_EN | Eecd::EE_REQ;
         let before = self.pins;
         self.pins = before & Eecd::DO | Eecd::from_bits_retain(value) & driven;
         if !self.pins.contains(Eecd::CS) {
-            self.state = State::Idle;
-            // Between commands the part shows that it is ready.
+            self.state = MicrowireState::Idle;
+            // Between commands, DO high means ready.
             self.pins.insert(Eecd::DO);
         } else if self.pins.contains(Eecd::SK) && !before.contains(Eecd::SK) {
             self.clock(self.pins.contains(Eecd::DI));
@@ -98,54 +98,54 @@ impl Eeprom {
     fn clock(&mut self, input: bool) {
         let bit = u16::from(input);
         self.state = match self.state {
-            State::Idle if input => State::Command { bits: 1, shift: 1 },
-            State::Idle => State::Idle,
-            State::Command { bits, shift } if bits + 1 < COMMAND_BITS => {
-                State::Command { bits: bits + 1, shift: shift << 1 | bit }
+            MicrowireState::Idle if input => MicrowireState::Command { bits: 1, shift: 1 },
+            MicrowireState::Idle => MicrowireState::Idle,
+            MicrowireState::Command { bits, shift } if bits + 1 < COMMAND_BITS => {
+                MicrowireState::Command { bits: bits + 1, shift: shift << 1 | bit }
             }
-            State::Command { shift, .. } => self.execute(shift << 1 | bit),
-            State::Output { address, bits } => {
+            MicrowireState::Command { shift, .. } => self.execute(shift << 1 | bit),
+            MicrowireState::Output { address, bits } => {
                 let word = self.words[address];
                 self.pins.set(Eecd::DO, word >> (15 - bits) & 1 == 1);
                 if bits < 15 {
-                    State::Output { address, bits: bits + 1 }
+                    MicrowireState::Output { address, bits: bits + 1 }
                 } else {
-                    State::Output { address: (address + 1) % layout::WORDS, bits: 0 }
+                    MicrowireState::Output { address: (address + 1) % layout::WORDS, bits: 0 }
                 }
             }
-            State::Input { address, bits, shift } if bits < 15 => {
-                State::Input { address, bits: bits + 1, shift: shift << 1 | bit }
+            MicrowireState::Input { address, bits, shift } if bits < 15 => {
+                MicrowireState::Input { address, bits: bits + 1, shift: shift << 1 | bit }
             }
-            State::Input { address, shift, .. } => {
+            MicrowireState::Input { address, shift, .. } => {
                 self.store(address, shift << 1 | bit);
-                State::Done
+                MicrowireState::Done
             }
-            State::Done => State::Done,
+            MicrowireState::Done => MicrowireState::Done,
         };
     }
 
-    fn execute(&mut self, command: u16) -> State {
+    fn execute(&mut self, command: u16) -> MicrowireState {
         let address = usize::from(command) % layout::WORDS;
         match command >> microwire::ADDRESS_BITS {
             microwire::READ => {
                 // A dummy 0 precedes the data.
                 self.pins.remove(Eecd::DO);
-                State::Output { address, bits: 0 }
+                MicrowireState::Output { address, bits: 0 }
             }
-            microwire::WRITE => State::Input { address, bits: 0, shift: 0 },
+            microwire::WRITE => MicrowireState::Input { address, bits: 0, shift: 0 },
             microwire::ERASE => {
                 self.store(address, 0xffff);
-                State::Done
+                MicrowireState::Done
             }
             _ => {
-                // The two highest address bits tell the extended commands apart.
+                // The two highest address bits select the extended command.
                 match address >> (microwire::ADDRESS_BITS - 2) {
                     0b11 => self.write_enabled = true,
                     0b00 => self.write_enabled = false,
-                    // Erase or write of the whole array, which no driver uses.
+                    // Erase or write of the whole array: no driver uses them.
                     _ => {}
                 }
-                State::Done
+                MicrowireState::Done
             }
         }
     }
@@ -165,10 +165,10 @@ mod tests {
 
     const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
 
-    /// Drives the pins the way a driver does.
-    struct Wire<'a>(&'a mut Eeprom);
+    /// Drives the pins as a driver does.
+    struct MicrowirePins<'a>(&'a mut Eeprom);
 
-    impl Wire<'_> {
+    impl MicrowirePins<'_> {
         fn select(&mut self) {
             self.0.write_control((Eecd::EE_REQ).bits());
             assert!(Eecd::from_bits_retain(self.0.control()).contains(Eecd::EE_GNT));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_read_the_same_words_and_they_add_up() {
+    fn both_interfaces_read_the_same_words_with_a_valid_checksum() {
         let mut eeprom = Eeprom::new(MAC);
         let by_register: alloc::vec::Vec<u16> = (0..64)
             .map(|address| {
@@ -234,48 +234,50 @@ mod tests {
                 (value >> Eerd::DATA_SHIFT) as u16
             })
             .collect();
-        let by_pins: alloc::vec::Vec<u16> = (0..64).map(|address| Wire(&mut eeprom).read(address)).collect();
+        let by_pins: alloc::vec::Vec<u16> =
+            (0..64).map(|address| MicrowirePins(&mut eeprom).read(address)).collect();
         assert_eq!(by_register, by_pins);
         assert_eq!(by_pins.iter().fold(0u16, |sum, word| sum.wrapping_add(*word)), layout::CHECKSUM_SUM);
         assert_eq!(by_pins[0..3], [0x5452, 0x1200, 0x5634]);
     }
 
     #[test]
-    fn a_read_goes_on_to_the_next_words() {
+    fn a_read_continues_with_the_next_words() {
         let mut eeprom = Eeprom::new(MAC);
-        let mut wire = Wire(&mut eeprom);
-        wire.select();
-        wire.send(microwire::READ, 3);
-        wire.send(0, 6);
-        assert_eq!([wire.read_word(), wire.read_word(), wire.read_word()], [0x5452, 0x1200, 0x5634]);
+        let mut pins = MicrowirePins(&mut eeprom);
+        pins.select();
+        pins.send(microwire::READ, 3);
+        pins.send(0, 6);
+        assert_eq!([pins.read_word(), pins.read_word(), pins.read_word()], [0x5452, 0x1200, 0x5634]);
     }
 
     #[test]
-    fn writes_count_only_while_enabled() {
+    fn writes_take_effect_only_while_enabled() {
         let mut eeprom = Eeprom::new(MAC);
-        let mut wire = Wire(&mut eeprom);
-        wire.write(5, 0x1234);
-        assert_eq!(wire.read(5), 0xffff);
-        wire.command(microwire::EXTENDED, 0b11_0000);
-        wire.write(5, 0x1234);
-        assert_eq!(wire.read(5), 0x1234);
-        wire.command(microwire::ERASE, 5);
-        assert_eq!(wire.read(5), 0xffff);
-        wire.command(microwire::EXTENDED, 0);
-        wire.write(5, 0x1234);
-        assert_eq!(wire.read(5), 0xffff);
+        let mut pins = MicrowirePins(&mut eeprom);
+        pins.write(5, 0x1234);
+        assert_eq!(pins.read(5), 0xffff);
+        pins.command(microwire::EXTENDED, 0b11_0000);
+        pins.write(5, 0x1234);
+        assert_eq!(pins.read(5), 0x1234);
+        pins.command(microwire::ERASE, 5);
+        assert_eq!(pins.read(5), 0xffff);
+        pins.command(microwire::EXTENDED, 0);
+        pins.write(5, 0x1234);
+        assert_eq!(pins.read(5), 0xffff);
     }
 
     proptest! {
         #[test]
-        fn any_wiggling_of_the_pins_is_survived(writes in proptest::collection::vec(any::<u32>(), 0..2000)) {
+        fn any_sequence_of_pin_changes_is_survived(writes in proptest::collection::vec(any::<u32>(), 0..2000)) {
             let mut eeprom = Eeprom::new(MAC);
             for value in writes {
                 eeprom.write_control(value);
                 prop_assert_eq!(eeprom.control() & Eecd::EE_PRES.bits(), Eecd::EE_PRES.bits());
             }
-            let sum = (0..64).fold(0u16, |sum, address| sum.wrapping_add(Wire(&mut eeprom).read(address)));
-            // Nothing but an enabled write can have changed a word, and random pins may have done that.
+            let mut pins = MicrowirePins(&mut eeprom);
+            let sum = (0..64).fold(0u16, |sum, address| sum.wrapping_add(pins.read(address)));
+            // Only an enabled write can have changed a word, and random pins may have made one.
             prop_assert!(sum == layout::CHECKSUM_SUM || eeprom.write_enabled);
         }
     }

@@ -1,8 +1,8 @@
-//! What a guest did that its card cannot do, for the log.
+//! Faults of a guest's driver, for the log.
 
 use base::GuestPhysical;
 
-/// Which of the two descriptor rings.
+/// One of the two descriptor rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RingKind {
     /// The receive ring, `RDBAL` and so on.
@@ -11,10 +11,18 @@ pub enum RingKind {
     Transmit,
 }
 
-/// A fault of the guest's driver. Counted always ([`crate::Counters`]); reported once per kind.
+/// A fault of the guest's driver. Every occurrence is counted ([`crate::VnicCounters`]); each kind is reported
+/// once.
+///
+/// ```
+/// use vnic::{GuestFault, RingKind};
+///
+/// let fault = GuestFault::TailBeyondRing { ring: RingKind::Transmit, tail: 300, descriptors: 256 };
+/// assert_eq!(fault.to_string(), "Transmit tail 300 is beyond the ring of 256 descriptors");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GuestFault {
-    /// A descriptor is not in the guest's memory. The ring is stopped until the guest sets it up anew.
+    /// A descriptor is not in the guest's memory. The ring is stopped until the guest sets it up again.
     #[error("{ring:?} descriptor {index} at guest address {at} is not memory of this guest; ring stopped")]
     DescriptorOutsideMemory {
         /// The ring.
@@ -24,34 +32,34 @@ pub enum GuestFault {
         /// The descriptor's address.
         at: GuestPhysical,
     },
-    /// A buffer is not in the guest's memory. On receive the ring is stopped until the guest sets it up
-    /// anew; on transmit the packet is dropped.
+    /// A buffer is not in the guest's memory. On receive the ring is stopped until the guest sets it up again; on
+    /// transmit the packet is dropped.
     #[error("{ring:?} buffer of {length} bytes at guest address {at} is not memory of this guest")]
     BufferOutsideMemory {
         /// The ring.
         ring: RingKind,
         /// The buffer's address.
         at: GuestPhysical,
-        /// The length that was to be copied, in bytes.
+        /// The length of the attempted copy, in bytes.
         length: u32,
     },
-    /// A tail register points beyond its ring. The ring stands still until the guest writes a valid one.
+    /// A tail register points beyond its ring. The ring is idle until the guest writes a valid tail.
     #[error("{ring:?} tail {tail} is beyond the ring of {descriptors} descriptors")]
     TailBeyondRing {
         /// The ring.
         ring: RingKind,
-        /// What the guest wrote.
+        /// The tail that the guest wrote.
         tail: u32,
         /// The ring's length, in descriptors.
         descriptors: u32,
     },
-    /// A packet is longer than the card can send. It is dropped.
-    #[error("transmit packet of {length} bytes is longer than the card can send")]
+    /// A packet is longer than the NIC can send. It is dropped.
+    #[error("transmit packet of {length} bytes is longer than the NIC can send")]
     PacketTooLong {
         /// Its length, in bytes.
         length: u32,
     },
-    /// A packet has more descriptors than the model follows. It is dropped.
+    /// A packet has more descriptors than the model follows, or than its ring holds. It is dropped.
     #[error("transmit packet has more than {limit} descriptors, or more than its ring")]
     TooManyDescriptors {
         /// The limit.
@@ -70,7 +78,7 @@ pub enum GuestFault {
 }
 
 impl GuestFault {
-    /// One bit per kind and ring: each is reported once.
+    /// One bit per kind and ring, since each is reported once.
     fn bit(&self) -> u16 {
         let (kind, ring) = match self {
             Self::DescriptorOutsideMemory { ring, .. } => (0, *ring),
@@ -84,10 +92,10 @@ impl GuestFault {
     }
 }
 
-/// Kinds of fault, per ring where it matters: the most that can wait at once.
+/// Number of bits that [`GuestFault::bit`] uses: the most faults that can be pending.
 const KINDS: usize = 9;
 
-/// Faults that wait to be reported.
+/// Faults pending to be reported.
 #[derive(Default)]
 pub(crate) struct Faults {
     seen: u16,
@@ -95,22 +103,16 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Notes a fault, unless one of its kind was noted before.
+    /// Records a fault, unless one of its kind was recorded before.
     pub(crate) fn note(&mut self, fault: GuestFault) {
         if self.seen & fault.bit() == 0 && self.waiting.push_back(fault).is_ok() {
             self.seen |= fault.bit();
         }
     }
 
-    /// The oldest fault not yet taken.
+    /// Removes and returns the oldest pending fault.
     pub(crate) fn take(&mut self) -> Option<GuestFault> {
         self.waiting.pop_front()
-    }
-
-    /// Lets every kind be reported once more.
-    pub(crate) fn rearm(&mut self) {
-        self.seen = 0;
-        self.waiting.clear();
     }
 }
 
@@ -119,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_reported_once_per_ring_until_rearmed() {
+    fn each_kind_is_reported_once_per_ring() {
         let mut faults = Faults::default();
         let transmit = GuestFault::TailBeyondRing { ring: RingKind::Transmit, tail: 9, descriptors: 8 };
         let receive = GuestFault::TailBeyondRing { ring: RingKind::Receive, tail: 9, descriptors: 8 };
@@ -130,8 +132,5 @@ mod tests {
         assert_eq!((faults.take(), faults.take(), faults.take()), (Some(transmit), Some(receive), None));
         faults.note(transmit);
         assert_eq!(faults.take(), None);
-        faults.rearm();
-        faults.note(transmit);
-        assert_eq!(faults.take(), Some(transmit));
     }
 }

@@ -1,18 +1,17 @@
-//! The receive FIFO: frames that wait for descriptors, in memory allocated once.
+//! The receive FIFO: frames waiting for descriptors, in memory allocated once.
 
 use crate::arrival::{Arrival, WRITE_BACK_SIZE, WriteBack};
 use alloc::boxed::Box;
 use alloc::vec;
 
-/// Size of the FIFO, in bytes: what the card's packet buffer gives to receive after reset [8254x 13.4.16].
-/// It stays so whatever the guest writes to `PBA`: the split with transmit is the card's problem only.
+/// Size of the FIFO, in bytes: the share of the packet buffer that receive has after reset [8254x 13.4.16]. It is
+/// independent of `PBA`: the split between receive and transmit matters to hardware only.
 const SIZE: usize = 48 * 1024;
 
 const _: () = assert!(SIZE >= 2 * (intel_regs::receive::MAX_LONG_FRAME + WRITE_BACK_SIZE));
 
-/// Frames back to back around the end of one buffer, each behind its write-back, whose length is that of
-/// the frame.
-pub(crate) struct Fifo {
+/// Frames back to back in a circular buffer, each preceded by its write-back, which holds its length.
+pub(crate) struct ReceiveFifo {
     bytes: Box<[u8]>,
     start: usize,
     used: usize,
@@ -20,28 +19,28 @@ pub(crate) struct Fifo {
     delivered: usize,
 }
 
-impl Fifo {
+impl ReceiveFifo {
     /// An empty FIFO.
     pub(crate) fn new() -> Self {
         Self { bytes: vec![0; SIZE].into_boxed_slice(), start: 0, used: 0, frames: 0, delivered: 0 }
     }
 
-    /// True when no frame waits.
+    /// True when the FIFO holds no frame.
     pub(crate) fn is_empty(&self) -> bool {
         self.frames == 0
     }
 
-    /// Frames that wait.
+    /// Frames in the FIFO.
     pub(crate) fn frames(&self) -> usize {
         self.frames
     }
 
-    /// True when a frame of `length` bytes has room.
+    /// True when there is room for a frame of `length` bytes.
     pub(crate) fn fits(&self, length: usize) -> bool {
         length + WRITE_BACK_SIZE <= SIZE - self.used
     }
 
-    /// Appends a frame; returns false when it has no room.
+    /// Appends a frame; returns false when there is no room for it.
     pub(crate) fn push(&mut self, arrival: &Arrival) -> bool {
         if !self.fits(arrival.length()) {
             return false;
@@ -54,7 +53,7 @@ impl Fifo {
         true
     }
 
-    /// The oldest frame, and how many of its bytes have been delivered.
+    /// The oldest frame and the number of its bytes already delivered.
     pub(crate) fn front(&self) -> Option<(Arrival<'_>, usize)> {
         if self.is_empty() {
             return None;
@@ -70,7 +69,7 @@ impl Fifo {
         Some((Arrival { parts, write_back }, self.delivered))
     }
 
-    /// Notes how many bytes of the oldest frame have been delivered; at its length it leaves.
+    /// Records how many bytes of the oldest frame are delivered, and removes it when that is all of them.
     pub(crate) fn set_delivered(&mut self, delivered: usize) {
         let Some(length) = self.front().map(|(arrival, _)| arrival.length()) else { return };
         if delivered < length {
@@ -83,12 +82,12 @@ impl Fifo {
         }
     }
 
-    /// Forgets all frames.
+    /// Removes all frames.
     pub(crate) fn clear(&mut self) {
         (self.start, self.used, self.frames, self.delivered) = (0, 0, 0, 0);
     }
 
-    /// Appends bytes that fit.
+    /// Appends bytes; there must be room.
     fn append(&mut self, bytes: &[u8]) {
         let at = (self.start + self.used) % SIZE;
         let (before_end, after) = bytes.split_at(bytes.len().min(SIZE - at));
@@ -105,14 +104,14 @@ mod tests {
     use alloc::vec::Vec;
     use proptest::prelude::*;
 
-    fn front(fifo: &Fifo) -> Option<Vec<u8>> {
+    fn front(fifo: &ReceiveFifo) -> Option<Vec<u8>> {
         fifo.front().map(|(arrival, _)| arrival.parts.concat())
     }
 
     proptest! {
         #[test]
-        fn frames_come_out_as_they_went_in(steps in proptest::collection::vec(any::<(bool, u16)>(), 0..200)) {
-            let mut fifo = Fifo::new();
+        fn frames_come_out_unchanged_and_in_order(steps in proptest::collection::vec(any::<(bool, u16)>(), 0..200)) {
+            let mut fifo = ReceiveFifo::new();
             let mut model: VecDeque<Vec<u8>> = VecDeque::new();
             for (number, (push, length)) in steps.into_iter().enumerate() {
                 if push {
@@ -134,8 +133,8 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_leaves_when_all_of_it_is_delivered() {
-        let mut fifo = Fifo::new();
+    fn a_frame_is_removed_when_all_of_it_is_delivered() {
+        let mut fifo = ReceiveFifo::new();
         fifo.push(&Arrival::new([b"abcdef", b"", b""]));
         fifo.set_delivered(4);
         assert_eq!(fifo.front().map(|(_, delivered)| delivered), Some(4));

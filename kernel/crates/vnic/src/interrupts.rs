@@ -3,8 +3,8 @@
 use base::{Duration, Instant};
 use intel_regs::{Interrupt, reg};
 
-/// A delayed cause: a timer that each event starts anew, and one that the first event starts, which bounds
-/// the delay [8254x 3.2.7.1, 13.4.31, 13.4.44].
+/// A delayed cause: one timer that every event restarts, and one that the first event starts and that bounds the
+/// delay [8254x 3.2.7.1, 13.4.31, 13.4.44].
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct DelayTimer {
     packet: Option<Instant>,
@@ -12,7 +12,7 @@ pub(crate) struct DelayTimer {
 }
 
 impl DelayTimer {
-    /// Notes an event: `packet` and `absolute` are the register values, 0 for no absolute bound.
+    /// Records an event. `packet` and `absolute` are the register values; an `absolute` of 0 means no bound.
     pub(crate) fn start(&mut self, now: Instant, packet: u32, absolute: u32) {
         self.packet = Some(now + delay(packet));
         if absolute != 0 && self.absolute.is_none() {
@@ -25,7 +25,7 @@ impl DelayTimer {
         *self = Self::default();
     }
 
-    /// True while an event waits.
+    /// True while an event is delayed.
     pub(crate) fn is_running(&self) -> bool {
         self.packet.is_some()
     }
@@ -34,7 +34,7 @@ impl DelayTimer {
         self.packet.into_iter().chain(self.absolute).min()
     }
 
-    /// Stops both timers and returns true when either has run out.
+    /// If either timer has expired, stops both and returns true.
     fn expire(&mut self, now: Instant) -> bool {
         let due = self.deadline().is_some_and(|deadline| deadline <= now);
         if due {
@@ -48,9 +48,9 @@ fn delay(units: u32) -> Duration {
     Duration::from_nanos(u64::from(units) * reg::DELAY_UNIT_NS)
 }
 
-/// The interrupt logic of one card.
+/// The interrupt logic of one vNIC.
 #[derive(Default)]
-pub(crate) struct Interrupts {
+pub(crate) struct VnicInterrupts {
     causes: u32,
     mask: u32,
     interval: u32,
@@ -62,18 +62,18 @@ pub(crate) struct Interrupts {
     pub(crate) transmit: DelayTimer,
 }
 
-impl Interrupts {
-    /// Sets causes, as hardware and `ICS` do.
+impl VnicInterrupts {
+    /// Sets causes, as hardware does.
     pub(crate) fn raise(&mut self, causes: Interrupt) {
         self.causes |= causes.bits();
     }
 
-    /// Sets causes by number, as `ICS` does.
+    /// Writes `ICS`: sets causes by their bits.
     pub(crate) fn force(&mut self, causes: u32) {
         self.causes |= causes & Interrupt::WRITABLE;
     }
 
-    /// Reads `ICR`, which clears it.
+    /// Reads and clears `ICR`.
     pub(crate) fn read_causes(&mut self) -> u32 {
         core::mem::take(&mut self.causes)
     }
@@ -103,7 +103,7 @@ impl Interrupts {
         self.interval
     }
 
-    /// Writes `ITR`. A shorter interval counts at once.
+    /// Writes `ITR`. A shorter interval takes effect at once.
     pub(crate) fn set_throttle(&mut self, interval: u32, now: Instant) {
         self.interval = interval & 0xffff;
         self.quiet_until = self.quiet_until.min(now + self.gap());
@@ -113,7 +113,7 @@ impl Interrupts {
         Duration::from_nanos(u64::from(self.interval) * reg::ITR_UNIT_NS)
     }
 
-    /// Level of the interrupt line.
+    /// The level of the interrupt line.
     pub(crate) fn line(&self) -> bool {
         self.asserted
     }
@@ -122,7 +122,7 @@ impl Interrupts {
         self.causes & self.mask != 0
     }
 
-    /// Turns delay timers that have run out into causes.
+    /// Raises the causes whose delay timers have expired.
     pub(crate) fn expire(&mut self, now: Instant) {
         if self.receive.expire(now) {
             self.raise(Interrupt::RXT0);
@@ -132,8 +132,8 @@ impl Interrupts {
         }
     }
 
-    /// Brings the line to where causes, mask and throttling want it. Two assertions are at least `ITR`
-    /// apart; once asserted, the line stays until the causes are read or masked.
+    /// Updates the line from causes, mask and throttling. Two assertions are at least `ITR` apart; once asserted,
+    /// the line stays asserted until the causes are cleared or masked.
     pub(crate) fn settle(&mut self, now: Instant) {
         if !self.pending() {
             self.asserted = false;
@@ -143,7 +143,7 @@ impl Interrupts {
         }
     }
 
-    /// When time alone will change something next.
+    /// The next time at which the state changes without another access or event.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let throttled = (self.pending() && !self.asserted).then_some(self.quiet_until);
         [throttled, self.receive.deadline(), self.transmit.deadline()].into_iter().flatten().min()
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_masked_cause_is_kept_but_does_not_assert() {
-        let mut interrupts = Interrupts::default();
+        let mut interrupts = VnicInterrupts::default();
         interrupts.raise(Interrupt::LSC);
         interrupts.settle(at(0));
         assert!(!interrupts.line());
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn assertions_are_an_interval_apart() {
-        let mut interrupts = Interrupts::default();
+        let mut interrupts = VnicInterrupts::default();
         interrupts.enable(u32::MAX);
         interrupts.set_throttle(100, at(0));
         interrupts.raise(Interrupt::RXT0);
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_line_that_stayed_asserted_does_not_prolong_the_interval() {
-        let mut interrupts = Interrupts::default();
+        let mut interrupts = VnicInterrupts::default();
         interrupts.enable(u32::MAX);
         interrupts.set_throttle(10, at(0));
         interrupts.raise(Interrupt::RXT0);
@@ -206,8 +206,8 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_throttle_counts_at_once() {
-        let mut interrupts = Interrupts::default();
+    fn a_shorter_throttle_takes_effect_at_once() {
+        let mut interrupts = VnicInterrupts::default();
         interrupts.enable(u32::MAX);
         interrupts.set_throttle(0xffff, at(0));
         interrupts.raise(Interrupt::RXT0);
@@ -221,8 +221,8 @@ mod tests {
     }
 
     #[test]
-    fn packet_timer_starts_anew_and_absolute_timer_bounds_it() {
-        let mut interrupts = Interrupts::default();
+    fn packet_timer_restarts_and_absolute_timer_bounds_it() {
+        let mut interrupts = VnicInterrupts::default();
         interrupts.receive.start(at(0), 10, 15);
         assert_eq!(interrupts.next_deadline(), Some(at(10 * 1024)));
         interrupts.receive.start(at(9 * 1024), 10, 15);

@@ -1,8 +1,8 @@
 //! The Intel 82540EM as a guest sees it: a pure model of its registers, EEPROM, PHY, rings and interrupts.
 //!
-//! The model is single-owner (`&mut`), holds no lock, clock or callback, and allocates only when it is made.
-//! The bus brings it register accesses ([`Vnic::read`], [`Vnic::write`]), the frame path meets it as a
-//! [`base::Port`] ([`Vnic::port`]), and what must happen next is returned as [`base::Effects`].
+//! The model has a single owner (`&mut`), holds no lock, clock or callback, and allocates only at construction.
+//! The bus passes register accesses to [`Vnic::read`] and [`Vnic::write`], the frame path uses it as a
+//! [`base::Port`] ([`Vnic::port`]), and what the caller must do next is returned as [`base::Effects`].
 //!
 //! Source: Intel 8254x Software Developer's Manual, order number 317453, cited as `[8254x section]`.
 #![no_std]
@@ -11,28 +11,33 @@
 extern crate alloc;
 
 mod arrival;
-mod card;
-mod checksum;
+mod config;
+mod controller;
 mod counters;
-mod crc;
 mod device;
 mod eeprom;
+mod ethernet;
 mod fault;
 mod fifo;
 mod filter;
-mod inspect;
+mod internet_checksum;
 mod interrupts;
+mod narrow;
 mod packet;
 mod phy;
 mod port;
 mod receive;
+mod receive_checksum;
+mod register_access;
 mod registers;
 mod ring;
-mod segment;
+mod segmentation;
 mod statistics;
 mod transmit;
+mod transmit_checksum;
 
-pub use counters::Counters;
-pub use device::{Vnic, VnicConfig};
+pub use config::VnicModelConfig;
+pub use counters::VnicCounters;
+pub use device::Vnic;
 pub use fault::{GuestFault, RingKind};
 pub use port::VnicPort;

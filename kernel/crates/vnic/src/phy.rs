@@ -1,10 +1,10 @@
-//! The internal PHY: its registers and the link it makes [8254x 13.4.7, table 13-11; IEEE 802.3-2018 22].
+//! The internal PHY: its registers and its link [8254x 13.4.7, table 13-11; IEEE 802.3-2018 22].
 
 use intel_regs::phy::{self, Ability, Estatus, Gcon, Gstatus, Pctrl, Psstat, Pstatus};
 
-/// Speed of a link.
+/// The speed of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speed {
+pub(crate) enum PhySpeed {
     /// 10 Mb/s.
     Ten,
     /// 100 Mb/s.
@@ -13,20 +13,20 @@ pub(crate) enum Speed {
     Thousand,
 }
 
-/// What the two ends of a link agreed on.
+/// The result of negotiation between the two ends of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Link {
+pub(crate) struct PhyLink {
     /// Speed.
-    pub(crate) speed: Speed,
+    pub(crate) speed: PhySpeed,
     /// Full duplex.
     pub(crate) full_duplex: bool,
 }
 
-/// The PHY of one card. Its link partner can do everything, and negotiation takes no time.
+/// The PHY of one vNIC. Its link partner supports every mode, and negotiation takes no time.
 pub(crate) struct Phy {
     registers: [u16; 32],
     cable: bool,
-    /// `PSTATUS.LINK_STATUS` shows a lost link until it is read.
+    /// The link was lost since `PSTATUS` was last read: `LINK_STATUS` latches low.
     link_lost: bool,
 }
 
@@ -38,7 +38,7 @@ impl Phy {
         phy
     }
 
-    /// Hardware or software reset: registers take their defaults and negotiation starts again.
+    /// Resets the PHY, as hardware or software does: registers get their defaults and negotiation restarts.
     pub(crate) fn reset(&mut self) {
         self.registers = [0; 32];
         let control = Pctrl::AUTO_NEGOTIATION_ENABLE | Pctrl::FULL_DUPLEX | Pctrl::SPEED_1000;
@@ -46,25 +46,25 @@ impl Phy {
         self.registers[phy::ANA as usize] =
             (Ability::all() & !(Ability::ACKNOWLEDGE | Ability::NEXT_PAGE)).bits();
         self.registers[phy::GCON as usize] = (Gcon::FULL_1000 | Gcon::HALF_1000).bits();
-        // Automatic crossover, as the manual gives the default.
+        // Automatic crossover, the default in the manual.
         self.registers[phy::PSCON as usize] = 0x0068;
         self.registers[phy::EPSCON1 as usize] = 0x0d60;
         self.link_lost = true;
     }
 
-    /// Plugs the cable in or out.
+    /// Plugs or unplugs the cable.
     pub(crate) fn set_cable(&mut self, connected: bool) {
         self.link_lost |= self.cable && !connected;
         self.cable = connected;
     }
 
-    /// Digital loopback, in which the PHY returns what the MAC sends.
+    /// True in digital loopback, in which the PHY returns what the MAC sends.
     pub(crate) fn loopback(&self) -> bool {
         self.control().contains(Pctrl::LOOPBACK)
     }
 
     /// The link, when there is one.
-    pub(crate) fn link(&self) -> Option<Link> {
+    pub(crate) fn link(&self) -> Option<PhyLink> {
         let control = self.control();
         if !self.cable || control.intersects(Pctrl::POWER_DOWN | Pctrl::ISOLATE) {
             return None;
@@ -73,29 +73,29 @@ impl Phy {
             return self.negotiated();
         }
         let speed = if control.contains(Pctrl::SPEED_1000) {
-            Speed::Thousand
+            PhySpeed::Thousand
         } else if control.contains(Pctrl::SPEED_100) {
-            Speed::Hundred
+            PhySpeed::Hundred
         } else {
-            Speed::Ten
+            PhySpeed::Ten
         };
-        Some(Link { speed, full_duplex: control.contains(Pctrl::FULL_DUPLEX) })
+        Some(PhyLink { speed, full_duplex: control.contains(Pctrl::FULL_DUPLEX) })
     }
 
-    /// The best of what is advertised [IEEE 802.3-2018 28B.3].
-    fn negotiated(&self) -> Option<Link> {
+    /// The best advertised mode [IEEE 802.3-2018 28B.3].
+    fn negotiated(&self) -> Option<PhyLink> {
         let gigabit = Gcon::from_bits_retain(self.registers[phy::GCON as usize]);
         let ability = Ability::from_bits_retain(self.registers[phy::ANA as usize]);
         [
-            (gigabit.contains(Gcon::FULL_1000), Speed::Thousand, true),
-            (gigabit.contains(Gcon::HALF_1000), Speed::Thousand, false),
-            (ability.contains(Ability::FULL_100), Speed::Hundred, true),
-            (ability.contains(Ability::HALF_100), Speed::Hundred, false),
-            (ability.contains(Ability::FULL_10), Speed::Ten, true),
-            (ability.contains(Ability::HALF_10), Speed::Ten, false),
+            (gigabit.contains(Gcon::FULL_1000), PhySpeed::Thousand, true),
+            (gigabit.contains(Gcon::HALF_1000), PhySpeed::Thousand, false),
+            (ability.contains(Ability::FULL_100), PhySpeed::Hundred, true),
+            (ability.contains(Ability::HALF_100), PhySpeed::Hundred, false),
+            (ability.contains(Ability::FULL_10), PhySpeed::Ten, true),
+            (ability.contains(Ability::HALF_10), PhySpeed::Ten, false),
         ]
         .into_iter()
-        .find_map(|(able, speed, full_duplex)| able.then_some(Link { speed, full_duplex }))
+        .find_map(|(able, speed, full_duplex)| able.then_some(PhyLink { speed, full_duplex }))
     }
 
     /// Reads register `number`, 0 to 31.
@@ -117,7 +117,7 @@ impl Phy {
         }
     }
 
-    /// Writes register `number`, 0 to 31. Returns true when the link was brought up anew.
+    /// Writes register `number`, 0 to 31. Returns true when the write restarted the negotiation.
     pub(crate) fn write(&mut self, number: u32, value: u16) -> bool {
         match number {
             phy::PCTRL => {
@@ -162,7 +162,7 @@ impl Phy {
         status
     }
 
-    /// The link partner does all speeds and no flow control.
+    /// The link partner supports all speeds and no flow control.
     fn partner(&self) -> Ability {
         Ability::all() & !(Ability::PAUSE | Ability::ASYMMETRIC_PAUSE | Ability::NEXT_PAGE)
     }
@@ -178,8 +178,8 @@ impl Phy {
         let Some(link) = self.link() else { return Psstat::empty() };
         let mut status = Psstat::LINK | Psstat::RESOLVED;
         status.set(Psstat::FULL_DUPLEX, link.full_duplex);
-        status.set(Psstat::SPEED_100, link.speed == Speed::Hundred);
-        status.set(Psstat::SPEED_1000, link.speed == Speed::Thousand);
+        status.set(Psstat::SPEED_100, link.speed == PhySpeed::Hundred);
+        status.set(Psstat::SPEED_1000, link.speed == PhySpeed::Thousand);
         status
     }
 }
@@ -188,7 +188,7 @@ impl Phy {
 mod tests {
     use super::*;
 
-    const GIGABIT: Option<Link> = Some(Link { speed: Speed::Thousand, full_duplex: true });
+    const GIGABIT: Option<PhyLink> = Some(PhyLink { speed: PhySpeed::Thousand, full_duplex: true });
 
     #[test]
     fn link_comes_up_at_a_gigabit_by_default() {
@@ -211,18 +211,18 @@ mod tests {
     fn advertising_less_negotiates_less() {
         let mut phy = Phy::new(true);
         phy.write(phy::GCON, 0);
-        assert_eq!(phy.link(), Some(Link { speed: Speed::Hundred, full_duplex: true }));
+        assert_eq!(phy.link(), Some(PhyLink { speed: PhySpeed::Hundred, full_duplex: true }));
         phy.write(phy::ANA, (Ability::HALF_10 | Ability::SELECTOR_802_3).bits());
-        assert_eq!(phy.link(), Some(Link { speed: Speed::Ten, full_duplex: false }));
+        assert_eq!(phy.link(), Some(PhyLink { speed: PhySpeed::Ten, full_duplex: false }));
         phy.write(phy::ANA, 0);
         assert_eq!(phy.link(), None);
     }
 
     #[test]
-    fn forced_speed_is_taken() {
+    fn forced_speed_is_used() {
         let mut phy = Phy::new(true);
         phy.write(phy::PCTRL, (Pctrl::SPEED_100 | Pctrl::FULL_DUPLEX).bits());
-        assert_eq!(phy.link(), Some(Link { speed: Speed::Hundred, full_duplex: true }));
+        assert_eq!(phy.link(), Some(PhyLink { speed: PhySpeed::Hundred, full_duplex: true }));
     }
 
     #[test]

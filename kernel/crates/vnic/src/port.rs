@@ -1,25 +1,52 @@
-//! The card as a port of the frame path.
+//! The vNIC as a port of the frame path.
 
-use crate::card::Card;
+use crate::controller::Controller;
 use crate::device::Vnic;
 use crate::fault::RingKind;
-use crate::fifo::Fifo;
-use crate::receive::{self, Origin};
-use crate::ring::Window;
+use crate::fifo::ReceiveFifo;
+use crate::receive::{self, FrameOrigin};
+use crate::ring::RingWindow;
 use crate::transmit::Emitted;
 use base::{Batch, Capabilities, Effects, GuestMemory, Instant, Port};
 use intel_regs::{Interrupt, stats};
 
-/// Most transmit descriptors looked at in one poll: bounds the time that a guest can take with descriptors
-/// that carry nothing.
+/// Maximum number of transmit descriptors examined in one poll. It bounds the time that a guest can consume with
+/// descriptors that carry no data.
 const MAX_DESCRIPTORS_PER_POLL: u32 = 4096;
 
-/// A card together with its guest's memory.
+/// A vNIC together with its guest's memory.
 ///
-/// Call [`Port::send`] for frames to the guest, with an empty slice too when [`Effects::RX_SPACE`] told that
-/// held frames can move on; call [`Port::poll`] for frames from the guest after [`Effects::TX_KICK`]. What
-/// these set in motion is then in [`Vnic::take_effects`]: [`Effects::TX_KICK`] among it means that a poll
+/// Call [`Port::send`] for frames to the guest, and with an empty slice after [`Effects::RX_SPACE`], when waiting
+/// frames can move on. Call [`Port::poll`] for frames from the guest after [`Effects::TX_KICK`]. Afterwards
+/// [`Vnic::take_effects`] returns the effects of these calls; [`Effects::TX_KICK`] among them means that a poll
 /// ended with work left.
+///
+/// ```
+/// use base::{Effects, Instant, MacAddress, Port};
+/// use intel_regs::{Ctrl, Interrupt, Rctl, reg};
+/// use testkit::{FakeMemory, frame};
+/// use vnic::{Vnic, VnicModelConfig};
+///
+/// // A guest with one ring of 8 receive descriptors at 0x1000 and its first buffer at 0x4000.
+/// let (now, memory) = (Instant::ZERO, FakeMemory::new(0x8000));
+/// memory.write_u64(0x1000, 0x4000);
+/// let mut vnic = Vnic::new(VnicModelConfig::new(frame::mac(1)));
+/// for (register, value) in [
+///     (reg::CTRL, Ctrl::SLU.bits()),
+///     (reg::RDBAL, 0x1000),
+///     (reg::RDLEN, 8 * 16),
+///     (reg::RDT, 7),
+///     (reg::IMS, Interrupt::RXT0.bits()),
+///     (reg::RCTL, (Rctl::EN | Rctl::SECRC).bits()),
+/// ] {
+///     let _ = vnic.write(register, value, now);
+/// }
+///
+/// let frame = frame::numbered(frame::mac(1), frame::mac(2), 7, 100);
+/// assert_eq!(vnic.port(&memory).send(&[&frame], now), 1);
+/// assert_eq!(memory.bytes(0x4000, 100), frame);
+/// assert!(vnic.take_effects().contains(Effects::IRQ_CHANGED));
+/// ```
 pub struct VnicPort<'a, M: GuestMemory> {
     vnic: &'a mut Vnic,
     memory: &'a M,
@@ -30,56 +57,59 @@ impl<'a, M: GuestMemory> VnicPort<'a, M> {
         Self { vnic, memory }
     }
 
-    /// Plugs the cable in or out, as [`Vnic::set_link`] does.
+    /// Plugs or unplugs the cable, as [`Vnic::set_link`] does.
     pub fn set_link(&mut self, up: bool, now: Instant) {
         let changes = self.vnic.set_link(up, now);
         self.vnic.effects |= changes;
     }
 
-    /// Runs the transmit side; returns frames appended, and whether work is left for another call.
+    /// Runs the transmit side. Returns the number of frames appended, and whether work is left for another call.
     fn transmit(&mut self, into: &mut Batch, budget: usize, now: Instant) -> (usize, bool) {
-        let Vnic { card, fifo, transmit, turnaround, .. } = &mut *self.vnic;
-        let loopback = card.loopback();
-        let (mut window, mut fuel) = (Window::new(), MAX_DESCRIPTORS_PER_POLL);
+        let Vnic { controller, fifo, transmit, turnaround, .. } = &mut *self.vnic;
+        let loopback = controller.loopback();
+        let (mut window, mut fuel) = (RingWindow::new(), MAX_DESCRIPTORS_PER_POLL);
         let (mut appended, mut handled) = (0, 0);
         while handled < budget {
-            if card.transmit_stopped || !card.enabled(RingKind::Transmit) || !(loopback || card.link_up()) {
+            if controller.transmit_stopped
+                || !controller.enabled(RingKind::Transmit)
+                || !(loopback || controller.link_up())
+            {
                 return (appended, false);
             }
-            if !transmit.is_loaded() && !transmit.load(card, self.memory, &mut window, &mut fuel, now) {
+            if !transmit.is_loaded() && !transmit.load(controller, self.memory, &mut window, &mut fuel, now) {
                 return (appended, fuel == 0);
             }
             let target = if loopback { &mut *turnaround } else { &mut *into };
-            match transmit.emit(card, self.memory, target) {
-                Emitted::Frame if loopback => turn_around(card, fifo, turnaround, self.memory, now),
+            match transmit.emit(controller, self.memory, target) {
+                Emitted::Frame if loopback => turn_around(controller, fifo, turnaround, self.memory, now),
                 Emitted::Frame => appended += 1,
                 Emitted::Full => return (appended, true),
                 Emitted::Dropped => {}
             }
             handled += 1;
             if transmit.is_sent() {
-                transmit.complete(card, self.memory, now);
+                transmit.complete(controller, self.memory, now);
             }
         }
-        (appended, transmit.is_loaded() || card.ring(RingKind::Transmit).available() != 0)
+        (appended, transmit.is_loaded() || controller.ring(RingKind::Transmit).available() != 0)
     }
 }
 
-/// Brings frames from the transmitter to the receiver. What finds no room there is lost, as on the card.
+/// Passes frames from the transmitter to the receiver. Those without room there are lost, as in hardware.
 fn turn_around<M: GuestMemory>(
-    card: &mut Card,
-    fifo: &mut Fifo,
+    controller: &mut Controller,
+    fifo: &mut ReceiveFifo,
     frames: &mut Batch,
     memory: &M,
     now: Instant,
 ) {
-    let mut window = Window::new();
+    let mut window = RingWindow::new();
     for frame in frames.iter() {
-        card.counters.looped_back += 1;
-        if !receive::offer(card, fifo, memory, &mut window, frame, Origin::Loopback, now) {
-            card.counters.receive_missed += 1;
-            card.registers.count(stats::MPC, 1);
-            card.interrupts.raise(Interrupt::RXO);
+        controller.counters.looped_back += 1;
+        if !receive::offer(controller, fifo, memory, &mut window, frame, FrameOrigin::Loopback, now) {
+            controller.counters.receive_missed += 1;
+            controller.registers.count(stats::MPC, 1);
+            controller.interrupts.raise(Interrupt::RXO);
         }
     }
     frames.clear();
@@ -87,19 +117,22 @@ fn turn_around<M: GuestMemory>(
 
 impl<M: GuestMemory> Port for VnicPort<'_, M> {
     fn capabilities(&self) -> Capabilities {
-        let card = &self.vnic.card;
-        Capabilities { max_frame: receive::longest(card.receive_control()), link_up: card.link_up() }
+        let controller = &self.vnic.controller;
+        Capabilities {
+            max_frame: receive::longest(controller.receive_control()),
+            link_up: controller.link_up(),
+        }
     }
 
     fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
         let before = self.vnic.observe();
-        let Vnic { card, fifo, .. } = &mut *self.vnic;
-        let mut window = Window::new();
-        receive::drain(card, fifo, self.memory, &mut window, now);
+        let Vnic { controller, fifo, .. } = &mut *self.vnic;
+        let mut window = RingWindow::new();
+        receive::drain(controller, fifo, self.memory, &mut window, now);
         let accepted = frames
             .iter()
             .take_while(|frame| {
-                receive::offer(card, fifo, self.memory, &mut window, frame, Origin::Wire, now)
+                receive::offer(controller, fifo, self.memory, &mut window, frame, FrameOrigin::Wire, now)
             })
             .count();
         let changes = self.vnic.changes(&before, now);

@@ -1,14 +1,14 @@
 //! The register file: which registers exist, what they hold after reset and which bits a guest can write.
 //!
-//! Registers whose access does more than load or store are handled in [`crate::device`]; their entry here
-//! gives them a place to hold their bits.
+//! Registers whose access does more than load or store are handled in [`crate::register_access`]; their entry
+//! here is storage for their bits.
 
 use alloc::boxed::Box;
 use alloc::vec;
 use intel_regs::{Ctrl, Rah, pci, reg, stats};
 
-/// A run of registers that behave alike.
-struct Run {
+/// A range of registers with the same behaviour.
+struct RegisterRange {
     first: u32,
     count: u32,
     stride: u32,
@@ -16,17 +16,17 @@ struct Run {
     reset: u32,
 }
 
-const fn one(offset: u32, writable: u32, reset: u32) -> Run {
-    Run { first: offset, count: 1, stride: 4, writable, reset }
+const fn one(offset: u32, writable: u32, reset: u32) -> RegisterRange {
+    RegisterRange { first: offset, count: 1, stride: 4, writable, reset }
 }
 
-const fn table(first: u32, count: u32, stride: u32, writable: u32) -> Run {
-    Run { first, count, stride, writable, reset: 0 }
+const fn table(first: u32, count: u32, stride: u32, writable: u32) -> RegisterRange {
+    RegisterRange { first, count, stride, writable, reset: 0 }
 }
 
-/// All registers with their writable bits and reset values [8254x 13.4 to 13.8]. A register whose reset
-/// value the manual leaves open, or to the EEPROM, is 0 unless a driver may expect otherwise.
-const MAP: &[Run] = &[
+/// All registers with their writable bits and reset values [8254x 13.4 to 13.8]. A reset value that the manual
+/// leaves open, or to the EEPROM, is 0 unless a driver may expect otherwise.
+const MAP: &[RegisterRange] = &[
     one(reg::CTRL, Ctrl::all().bits() & !Ctrl::RST.bits(), Ctrl::FD.bits() | Ctrl::SPEED_1000.bits()),
     one(reg::STATUS, 0, 0),
     one(reg::EECD, 0, 0),
@@ -91,7 +91,7 @@ const MAP: &[Run] = &[
     table(reg::VFTA, reg::VFTA_COUNT, 4, !0),
     one(reg::WUC, 0x0000_000b, 0),
     one(reg::WUFC, 0x000f_80ff, 0),
-    // Bits are set by wake-up events, of which the model has none, and cleared by writing 1.
+    // Wake-up events, which the model lacks, set bits here; writing 1 clears them.
     one(reg::WUS, 0, 0),
     one(reg::MANC, !0, 0),
     one(reg::IPAV, 0x0001_000f, 0),
@@ -104,7 +104,7 @@ const MAP: &[Run] = &[
     table(reg::FFVT, reg::FLEXIBLE_FILTER_COUNT, 8, !0),
 ];
 
-/// Registers in [`MAP`].
+/// Number of registers in [`MAP`].
 const COUNT: usize = {
     let mut count = 0;
     let mut run = 0;
@@ -131,19 +131,23 @@ const WORDS: usize = {
 
 const _: () = assert!(WORDS * 4 <= pci::MMIO_SIZE as usize);
 
-/// In [`SLOTS`]: there is no register at the offset.
+/// In [`RegisterLayout::slots`]: no register at this offset.
 const NONE: u16 = u16::MAX;
 
-struct Layout {
+const _: () = assert!(COUNT < NONE as usize);
+
+/// [`MAP`] as tables for constant-time access.
+struct RegisterLayout {
+    /// The index of each word's register in the other tables, or [`NONE`].
     slots: [u16; WORDS],
     writable: [u32; COUNT],
     reset: [u32; COUNT],
 }
 
-static LAYOUT: Layout = layout();
+static LAYOUT: RegisterLayout = layout();
 
-const fn layout() -> Layout {
-    let mut layout = Layout { slots: [NONE; WORDS], writable: [0; COUNT], reset: [0; COUNT] };
+const fn layout() -> RegisterLayout {
+    let mut layout = RegisterLayout { slots: [NONE; WORDS], writable: [0; COUNT], reset: [0; COUNT] };
     let mut slot = 0;
     let mut run = 0;
     while run < MAP.len() {
@@ -151,7 +155,7 @@ const fn layout() -> Layout {
         while index < MAP[run].count {
             let word = ((MAP[run].first + index * MAP[run].stride) / 4) as usize;
             assert!(layout.slots[word] == NONE, "two registers at one offset");
-            layout.slots[word] = slot as u16;
+            layout.slots[word] = slot_number(slot);
             layout.writable[slot] = MAP[run].writable;
             layout.reset[slot] = MAP[run].reset;
             slot += 1;
@@ -162,17 +166,22 @@ const fn layout() -> Layout {
     layout
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "COUNT is less than NONE, as asserted above")]
+const fn slot_number(slot: usize) -> u16 {
+    slot as u16
+}
+
 fn slot(offset: u32) -> Option<usize> {
     let slot = *LAYOUT.slots.get(offset as usize / 4)?;
     (slot != NONE).then_some(usize::from(slot))
 }
 
-/// The bits that the registers hold.
-pub(crate) struct Registers {
+/// The values of all registers.
+pub(crate) struct VnicRegisters {
     values: Box<[u32]>,
 }
 
-impl Registers {
+impl VnicRegisters {
     /// Registers after reset.
     pub(crate) fn new() -> Self {
         let mut registers = Self { values: vec![0; COUNT].into_boxed_slice() };
@@ -180,17 +189,17 @@ impl Registers {
         registers
     }
 
-    /// Brings every register to its reset value.
+    /// Sets every register to its reset value.
     pub(crate) fn reset(&mut self) {
         self.values.copy_from_slice(&LAYOUT.reset);
     }
 
-    /// True when the card has a register at `offset`.
+    /// True when there is a register at `offset`.
     pub(crate) fn exists(offset: u32) -> bool {
         slot(offset).is_some()
     }
 
-    /// What the register holds; 0 where there is none.
+    /// The value of a register; 0 where there is none.
     pub(crate) fn get(&self, offset: u32) -> u32 {
         slot(offset).map_or(0, |slot| self.values[slot])
     }
@@ -217,7 +226,7 @@ mod tests {
 
     #[test]
     fn read_only_bits_keep_their_value() {
-        let mut registers = Registers::new();
+        let mut registers = VnicRegisters::new();
         for offset in (0..pci::MMIO_SIZE).step_by(4) {
             let before = registers.get(offset);
             registers.write(offset, !before);
@@ -229,11 +238,11 @@ mod tests {
 
     #[test]
     fn reset_restores_every_register() {
-        let mut registers = Registers::new();
+        let mut registers = VnicRegisters::new();
         for offset in (0..pci::MMIO_SIZE).step_by(4) {
             registers.set(offset, 0x1234_5678);
         }
         registers.reset();
-        assert_eq!(registers.values, Registers::new().values);
+        assert_eq!(registers.values, VnicRegisters::new().values);
     }
 }

@@ -1,11 +1,12 @@
 //! Descriptor rings in guest memory.
 
 use crate::fault::RingKind;
-use crate::registers::Registers;
+use crate::narrow::low_u32;
+use crate::registers::VnicRegisters;
 use base::{GuestMemory, GuestPhysical};
 use intel_regs::{desc, reg};
 
-/// Descriptors fetched at a time.
+/// Maximum number of descriptors in one fetch.
 const FETCH: u32 = 16;
 
 /// Offsets of the registers of a ring.
@@ -18,7 +19,7 @@ pub(crate) struct RingRegisters {
 }
 
 impl RingKind {
-    /// Where the ring's registers are.
+    /// The offsets of the ring's registers.
     pub(crate) fn registers(self) -> RingRegisters {
         match self {
             Self::Receive => RingRegisters {
@@ -39,39 +40,39 @@ impl RingKind {
     }
 }
 
-/// A ring as its registers describe it: hardware owns the descriptors from head up to, but not including,
-/// tail [8254x 3.2.6, 3.4].
+/// A ring as its registers describe it. Hardware owns the descriptors from head (inclusive) to tail (exclusive)
+/// [8254x 3.2.6, 3.4].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ring {
+pub(crate) struct DescriptorRing {
     kind: RingKind,
     base: u64,
     /// Length, in descriptors.
     pub(crate) length: u32,
-    /// The next descriptor of hardware.
+    /// The first descriptor that hardware owns.
     pub(crate) head: u32,
-    /// The first descriptor of software.
+    /// The first descriptor that software owns.
     pub(crate) tail: u32,
 }
 
-impl Ring {
+impl DescriptorRing {
     /// The ring as the guest set it up.
-    pub(crate) fn new(kind: RingKind, registers: &Registers) -> Self {
+    pub(crate) fn new(kind: RingKind, registers: &VnicRegisters) -> Self {
         let at = kind.registers();
         Self {
             kind,
             base: u64::from(registers.get(at.base_high)) << 32 | u64::from(registers.get(at.base_low)),
-            length: registers.get(at.length) / desc::SIZE as u32,
+            length: registers.get(at.length) / low_u32(desc::SIZE),
             head: registers.get(at.head),
             tail: registers.get(at.tail),
         }
     }
 
-    /// True when the tail points at no descriptor. A ring without descriptors has no wrong tail.
+    /// True when the tail points beyond the ring. An empty ring has no invalid tail.
     pub(crate) fn tail_is_beyond(&self) -> bool {
         self.length != 0 && self.tail >= self.length
     }
 
-    /// Descriptors that hardware owns; none while head or tail is beyond the ring.
+    /// Descriptors that hardware owns; 0 while head or tail is beyond the ring.
     pub(crate) fn available(&self) -> u32 {
         if self.head >= self.length || self.tail >= self.length {
             0
@@ -82,44 +83,44 @@ impl Ring {
         }
     }
 
-    /// The index `by` descriptors after the head; `by` is at most [`Ring::available`].
+    /// The index of the descriptor `by` after the head; `by` is at most [`DescriptorRing::available`].
     pub(crate) fn index(&self, by: u32) -> u32 {
         let index = self.head + by;
         if index >= self.length { index - self.length } else { index }
     }
 
-    /// Moves the head on, in the registers too.
-    pub(crate) fn advance(&mut self, by: u32, registers: &mut Registers) {
+    /// Advances the head, in the register too.
+    pub(crate) fn advance(&mut self, by: u32, registers: &mut VnicRegisters) {
         self.head = self.index(by);
         registers.set(self.kind.registers().head, self.head);
     }
 
-    /// Where descriptor `index` is. Wraps at the end of the address space, where no guest has memory.
+    /// The address of descriptor `index`. Wraps at the end of the address space, where no guest has memory.
     pub(crate) fn address(&self, index: u32) -> GuestPhysical {
         GuestPhysical(self.base.wrapping_add(u64::from(index) * desc::SIZE as u64))
     }
 }
 
-/// Descriptors read ahead, for the length of one call: within one no index is visited twice, since the
+/// A window of descriptors read ahead, valid during one call. Within a call no index is visited twice, since the
 /// guest cannot move the tail meanwhile.
-pub(crate) struct Window {
+pub(crate) struct RingWindow {
     first: u32,
     count: u32,
     bytes: [u8; FETCH as usize * desc::SIZE],
 }
 
-impl Window {
-    /// Nothing read yet.
+impl RingWindow {
+    /// An empty window.
     pub(crate) fn new() -> Self {
         Self { first: 0, count: 0, bytes: [0; FETCH as usize * desc::SIZE] }
     }
 
-    /// The descriptor `by` after the head of `ring`, read with those that follow it; `None` when it is not
-    /// in the guest's memory.
+    /// The descriptor `by` after the head of `ring`, read together with the next ones; `None` when it is not in
+    /// the guest's memory.
     pub(crate) fn descriptor<M: GuestMemory>(
         &mut self,
         memory: &M,
-        ring: &Ring,
+        ring: &DescriptorRing,
         by: u32,
     ) -> Option<[u8; desc::SIZE]> {
         let index = ring.index(by);
@@ -130,10 +131,16 @@ impl Window {
         self.bytes.get(start..start + desc::SIZE)?.try_into().ok()
     }
 
-    fn fetch<M: GuestMemory>(&mut self, memory: &M, ring: &Ring, index: u32, owned: u32) -> Option<()> {
+    fn fetch<M: GuestMemory>(
+        &mut self,
+        memory: &M,
+        ring: &DescriptorRing,
+        index: u32,
+        owned: u32,
+    ) -> Option<()> {
         let most = FETCH.min(owned).min(ring.length - index).max(1);
         self.count = 0;
-        // Where the run ends outside the guest's memory, the first descriptor alone may still be inside.
+        // When part of the run is outside the guest's memory, the first descriptor may still be inside.
         for count in [most, 1] {
             let bytes = self.bytes.get_mut(..count as usize * desc::SIZE)?;
             if memory.read(ring.address(index), bytes).is_ok() {
@@ -150,16 +157,16 @@ mod tests {
     use super::*;
     use testkit::FakeMemory;
 
-    fn ring(length: u32, head: u32, tail: u32) -> Ring {
-        let mut registers = Registers::new();
+    fn ring(length: u32, head: u32, tail: u32) -> DescriptorRing {
+        let mut registers = VnicRegisters::new();
         registers.set(reg::TDLEN, length * 16);
         registers.set(reg::TDH, head);
         registers.set(reg::TDT, tail);
-        Ring::new(RingKind::Transmit, &registers)
+        DescriptorRing::new(RingKind::Transmit, &registers)
     }
 
     #[test]
-    fn available_counts_around_the_end() {
+    fn available_wraps_at_the_end() {
         assert_eq!(ring(8, 2, 5).available(), 3);
         assert_eq!(ring(8, 5, 2).available(), 5);
         assert_eq!(ring(8, 3, 3).available(), 0);
@@ -175,7 +182,7 @@ mod tests {
             memory.write(GuestPhysical(u64::from(index) * 16), &[index; 16]).unwrap();
         }
         let ring = ring(24, 20, 19);
-        let mut window = Window::new();
+        let mut window = RingWindow::new();
         for by in 0..ring.available() {
             let expected = (20 + by) % 24;
             assert_eq!(window.descriptor(&memory, &ring, by), Some([expected as u8; 16]), "{by}");
@@ -183,10 +190,10 @@ mod tests {
     }
 
     #[test]
-    fn window_gives_what_is_inside_memory_and_no_more() {
+    fn window_returns_only_descriptors_inside_memory() {
         let memory = FakeMemory::new(32);
         let ring = ring(8, 0, 7);
-        let mut window = Window::new();
+        let mut window = RingWindow::new();
         assert!(window.descriptor(&memory, &ring, 0).is_some());
         assert!(window.descriptor(&memory, &ring, 1).is_some());
         assert!(window.descriptor(&memory, &ring, 2).is_none());

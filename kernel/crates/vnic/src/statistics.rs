@@ -1,10 +1,10 @@
 //! The statistics registers: cleared by reading, stuck at their maximum [8254x 13.7].
 
-use crate::registers::Registers;
+use crate::registers::VnicRegisters;
 use base::MacAddress;
 use intel_regs::{receive, stats};
 
-impl Registers {
+impl VnicRegisters {
     /// Adds to a 32-bit statistics register.
     pub(crate) fn count(&mut self, offset: u32, by: u32) {
         self.set(offset, self.get(offset).saturating_add(by));
@@ -14,7 +14,7 @@ impl Registers {
     fn count_long(&mut self, low: u32, by: usize) {
         let value = u64::from(self.get(low)) | u64::from(self.get(low + 4)) << 32;
         let value = value.saturating_add(by as u64);
-        self.set(low, value as u32);
+        self.set(low, (value & 0xffff_ffff) as u32);
         self.set(low + 4, (value >> 32) as u32);
     }
 
@@ -33,7 +33,7 @@ impl Registers {
         value
     }
 
-    /// Counts a good frame for the guest, `length` bytes with its frame check sequence.
+    /// Counts a good frame received, of `length` bytes with its frame check sequence.
     pub(crate) fn count_received(&mut self, frame: &[u8], length: usize) {
         self.count(stats::TPR, 1);
         self.count_long(stats::TORL, length);
@@ -54,7 +54,7 @@ impl Registers {
         self.count(stats::ROC, 1);
     }
 
-    /// Counts a frame of the guest, as it went out.
+    /// Counts a frame transmitted, given as it went out.
     pub(crate) fn count_transmitted(&mut self, frame: &[u8]) {
         let length = frame.len() + 4;
         self.count(stats::TPT, 1);
@@ -70,7 +70,7 @@ impl Registers {
     }
 }
 
-/// The register that counts frames of `length` bytes, of the six from `first` on.
+/// The register that counts frames of `length` bytes, one of the six starting at `first`.
 fn size_class(first: u32, length: usize) -> u32 {
     let class = match length {
         0..=receive::MIN_FRAME => 0,
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn counters_stick_at_their_maximum() {
-        let mut registers = Registers::new();
+        let mut registers = VnicRegisters::new();
         registers.set(stats::GPTC, u32::MAX);
         registers.set(stats::GOTCL, u32::MAX);
         registers.set(stats::GOTCH, u32::MAX);

@@ -1,99 +1,99 @@
-//! The transmit side: from descriptors to frames, and back to descriptors done [8254x 3.3 to 3.6].
+//! The transmit side: from descriptors to frames, and back to descriptors marked done [8254x 3.3 to 3.6].
 
-use crate::card::Card;
-use crate::crc::FrameCheck;
+use crate::controller::Controller;
+use crate::ethernet::{FCS, HEADER, MIN_LENGTH, TAG, frame_check, insert_tag};
 use crate::fault::{GuestFault, RingKind};
-use crate::packet::{Entry, MAX_DESCRIPTORS, Packet, Refusal};
-use crate::receive::{FCS, HEADER, MIN_LENGTH, TAG};
-use crate::ring::{Ring, Window};
-use crate::segment::Segment;
+use crate::narrow::{low_u32, saturating_u32};
+use crate::packet::{MAX_DESCRIPTORS, PacketDescriptor, TransmitDrop, TransmitPacket};
+use crate::ring::{DescriptorRing, RingWindow};
+use crate::segmentation::SegmentPosition;
 use base::{Batch, GuestMemory, Instant};
 use intel_regs::desc::{self, TxCommand, TxContext, TxDescriptor};
 use intel_regs::{Ctrl, Interrupt, Tctl, reg, stats, transmit};
 
-/// Longest frame the card sends, without tag and frame check sequence.
+/// The longest frame that the NIC sends, without tag and frame check sequence.
 const LONGEST: usize = transmit::MAX_DESCRIPTOR_LENGTH;
 
-/// What [`Transmit::emit`] did.
+/// The result of [`Transmitter::emit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Emitted {
-    /// Appended a frame.
+    /// A frame was appended.
     Frame,
-    /// Found no room for the next frame.
+    /// There is no room for the next frame.
     Full,
-    /// Gave the packet up.
+    /// The packet was dropped.
     Dropped,
 }
 
-/// The transmit side of one card.
-pub(crate) struct Transmit {
+/// The transmit side of one vNIC.
+pub(crate) struct Transmitter {
     context: TxContext,
-    packet: Packet,
-    /// `packet` is whole and not yet all sent.
+    packet: TransmitPacket,
+    /// `packet` is complete and not yet entirely sent.
     loaded: bool,
-    /// Frames and bytes of payload of `packet` that have been sent.
-    sent: Segment,
-    /// Descriptors are skipped up to the end of a packet that was given up.
+    /// Frames and payload bytes of `packet` already sent.
+    sent: SegmentPosition,
+    /// Descriptors are skipped up to the end of a dropped packet.
     discarding: bool,
 }
 
-const START: Segment = Segment { number: 0, offset: 0, last: false };
+const START: SegmentPosition = SegmentPosition { number: 0, offset: 0, last: false };
 
-impl Transmit {
-    /// Nothing to send.
+impl Transmitter {
+    /// A transmitter with nothing to send.
     pub(crate) fn new() -> Self {
         let context = TxContext::default();
-        Self { context, packet: Packet::new(), loaded: false, sent: START, discarding: false }
+        Self { context, packet: TransmitPacket::new(), loaded: false, sent: START, discarding: false }
     }
 
-    /// Gives up what is half-sent: the ring it came from is no more.
-    pub(crate) fn abandon(&mut self, card: &mut Card) {
-        card.counters.transmit_abandoned += u64::from(self.loaded);
-        card.transmit_stopped = false;
+    /// Abandons a half-sent packet: its ring has changed.
+    pub(crate) fn abandon(&mut self, controller: &mut Controller) {
+        controller.counters.transmit_abandoned += u64::from(self.loaded);
+        controller.transmit_stopped = false;
         (self.loaded, self.discarding) = (false, false);
     }
 
-    /// Forgets everything, as reset does.
-    pub(crate) fn reset(&mut self, card: &mut Card) {
-        self.abandon(card);
+    /// Resets the transmit side.
+    pub(crate) fn reset(&mut self, controller: &mut Controller) {
+        self.abandon(controller);
         self.context = TxContext::default();
     }
 
-    /// True while a packet is half-sent.
+    /// True while a packet is loaded and not yet entirely sent.
     pub(crate) fn is_loaded(&self) -> bool {
         self.loaded
     }
 
-    /// Takes descriptors up to the end of the next packet. Returns false when there is none yet. `fuel`
-    /// bounds the descriptors looked at.
+    /// Loads the descriptors of the next packet. Returns false when no packet is complete yet. `fuel` bounds the
+    /// number of descriptors examined.
     pub(crate) fn load<M: GuestMemory>(
         &mut self,
-        card: &mut Card,
+        controller: &mut Controller,
         memory: &M,
-        window: &mut Window,
+        window: &mut RingWindow,
         fuel: &mut u32,
         now: Instant,
     ) -> bool {
         self.packet.clear();
         self.sent = START;
-        let mut ring = card.ring(RingKind::Transmit);
+        let mut ring = controller.ring(RingKind::Transmit);
         let mut seen = 0;
-        while seen < ring.available() && *fuel > 0 && !card.transmit_stopped {
+        while seen < ring.available() && *fuel > 0 && !controller.transmit_stopped {
             *fuel -= 1;
             let Some(bytes) = window.descriptor(memory, &ring, seen) else {
                 let index = ring.index(seen);
                 let at = ring.address(index);
                 let fault = GuestFault::DescriptorOutsideMemory { ring: RingKind::Transmit, index, at };
-                card.stop(RingKind::Transmit, fault);
+                controller.stop(RingKind::Transmit, fault);
                 return false;
             };
             let descriptor = TxDescriptor::parse(bytes);
             if let TxDescriptor::Context(context) = descriptor {
                 self.context = context;
             }
-            if self.passes_by(&descriptor) {
-                let entry = Entry::new(ring.head, &descriptor);
-                finish(card, memory, &mut ring, &[entry], now);
+            if self.skips(&descriptor) {
+                let skipped = PacketDescriptor::new(ring.head, &descriptor);
+                finish(controller, memory, &mut ring, &[skipped], now);
                 continue;
             }
             seen += 1;
@@ -101,23 +101,23 @@ impl Transmit {
                 self.loaded = true;
                 return true;
             }
-            // Nothing but the end of the packet could follow, and there is no place for it.
+            // Only the end of the packet could follow, and there is no room for it.
             if self.packet.is_full() || seen + 1 == ring.length {
-                self.give_up(card, memory, &mut ring, now);
+                self.drop_endless(controller, memory, &mut ring, now);
                 seen = 0;
             }
         }
         false
     }
 
-    /// True for a descriptor that is done as soon as it is seen: a context or a reserved one between
-    /// packets, and the rest of a packet that was given up.
-    fn passes_by(&mut self, descriptor: &TxDescriptor) -> bool {
+    /// True for a descriptor that is done as soon as it is seen: a context or reserved descriptor between packets,
+    /// and the rest of a dropped packet.
+    fn skips(&mut self, descriptor: &TxDescriptor) -> bool {
         let command = match descriptor {
             TxDescriptor::Legacy(legacy) => TxCommand::from_bits_retain(legacy.command),
             TxDescriptor::Data(data) => data.command(),
             TxDescriptor::Context(_) | TxDescriptor::Reserved(_) => {
-                return self.discarding || self.packet.entries.is_empty();
+                return self.discarding || self.packet.descriptors.is_empty();
             }
         };
         let skipped = self.discarding;
@@ -125,26 +125,37 @@ impl Transmit {
         skipped
     }
 
-    /// Drops a packet that goes on for longer than can be followed, with the descriptors still to come.
-    fn give_up<M: GuestMemory>(&mut self, card: &mut Card, memory: &M, ring: &mut Ring, now: Instant) {
-        card.counters.transmit_too_many_descriptors += 1;
-        card.faults.note(GuestFault::TooManyDescriptors { limit: MAX_DESCRIPTORS as u32 });
-        finish(card, memory, ring, &self.packet.entries, now);
+    /// Drops a packet with too many descriptors, including those still to come.
+    fn drop_endless<M: GuestMemory>(
+        &mut self,
+        controller: &mut Controller,
+        memory: &M,
+        ring: &mut DescriptorRing,
+        now: Instant,
+    ) {
+        controller.counters.transmit_too_many_descriptors += 1;
+        controller.faults.note(GuestFault::TooManyDescriptors { limit: saturating_u32(MAX_DESCRIPTORS) });
+        finish(controller, memory, ring, &self.packet.descriptors, now);
         self.packet.clear();
         self.discarding = true;
     }
 
     /// Appends the next frame of the loaded packet to `into`.
-    pub(crate) fn emit<M: GuestMemory>(&mut self, card: &mut Card, memory: &M, into: &mut Batch) -> Emitted {
-        let plan = match self.plan(card) {
+    pub(crate) fn emit<M: GuestMemory>(
+        &mut self,
+        controller: &mut Controller,
+        memory: &M,
+        into: &mut Batch,
+    ) -> Emitted {
+        let plan = match self.plan(controller) {
             Ok(plan) => plan,
-            Err(refusal) => return self.refuse(card, refusal),
+            Err(reason) => return self.drop_packet(controller, reason),
         };
         if !into.fits(plan.length) {
-            // A caller that cannot carry the frame even alone must not block the ring.
+            // A frame that the caller cannot carry even alone must not block the ring.
             let length = plan.length;
             return if into.is_empty() {
-                self.refuse(card, Refusal::Oversized { length })
+                self.drop_packet(controller, TransmitDrop::Oversized { length })
             } else {
                 Emitted::Full
             };
@@ -154,43 +165,46 @@ impl Transmit {
             result = self.build(memory, &plan, bytes);
             result.is_ok()
         });
-        if let Err(refusal) = result {
-            return self.refuse(card, refusal);
+        if let Err(reason) = result {
+            return self.drop_packet(controller, reason);
         }
         if let Some(frame) = into.get(into.len() - 1) {
-            card.registers.count_transmitted(frame);
-            card.counters.transmitted += 1;
-            card.counters.transmitted_bytes += frame.len() as u64;
+            controller.registers.count_transmitted(frame);
+            controller.counters.transmitted += 1;
+            controller.counters.transmitted_bytes += frame.len() as u64;
         }
         if self.sent.number == 0 && self.packet.segmentation.is_some() {
-            card.registers.count(stats::TSCTC, 1);
+            controller.registers.count(stats::TSCTC, 1);
         }
-        self.sent =
-            Segment { number: self.sent.number + 1, offset: plan.offset + plan.payload, last: plan.last };
+        self.sent = SegmentPosition {
+            number: self.sent.number + 1,
+            offset: plan.offset + plan.payload,
+            last: plan.last,
+        };
         Emitted::Frame
     }
 
-    /// True when every frame of the loaded packet has been sent, or it was given up.
+    /// True when every frame of the loaded packet has been sent or dropped.
     pub(crate) fn is_sent(&self) -> bool {
         self.sent.last
     }
 
     /// Marks the descriptors of the loaded packet done.
-    pub(crate) fn complete<M: GuestMemory>(&mut self, card: &mut Card, memory: &M, now: Instant) {
-        let mut ring = card.ring(RingKind::Transmit);
-        finish(card, memory, &mut ring, &self.packet.entries, now);
+    pub(crate) fn complete<M: GuestMemory>(&mut self, controller: &mut Controller, memory: &M, now: Instant) {
+        let mut ring = controller.ring(RingKind::Transmit);
+        finish(controller, memory, &mut ring, &self.packet.descriptors, now);
         self.loaded = false;
     }
 
-    /// Decides on the shape of the next frame.
-    fn plan(&self, card: &Card) -> Result<Plan, Refusal> {
+    /// Plans the next frame.
+    fn plan(&self, controller: &Controller) -> Result<FramePlan, TransmitDrop> {
         let packet = &self.packet;
         let (header, payload, last) = match &packet.segmentation {
             None => (0, packet.length.saturating_sub(if packet.insert_fcs { 0 } else { FCS }), true),
             Some(cut) => {
                 if cut.mss == 0 || cut.header == 0 || cut.header > packet.length {
                     let length = packet.length;
-                    return Err(Refusal::BadSegmentation { mss: cut.mss, header: cut.header, length });
+                    return Err(TransmitDrop::BadSegmentation { mss: cut.mss, header: cut.header, length });
                 }
                 let payload = cut.mss.min(cut.payload - self.sent.offset);
                 (cut.header, payload, self.sent.offset + payload == cut.payload)
@@ -198,40 +212,43 @@ impl Transmit {
         };
         let body = header + payload;
         if body < HEADER {
-            return Err(Refusal::Runt);
+            return Err(TransmitDrop::Runt);
         }
         if body > LONGEST {
-            return Err(Refusal::Oversized { length: body });
+            return Err(TransmitDrop::Oversized { length: body });
         }
-        let tag = packet.tag.filter(|_| card.control().contains(Ctrl::VME));
+        let tag = packet.tag.filter(|_| controller.control().contains(Ctrl::VME));
         let tagged = body + if tag.is_some() { TAG } else { 0 };
         let padded =
-            if card.transmit_control().contains(Tctl::PSP) { tagged.max(MIN_LENGTH) } else { tagged };
-        let tag = tag.map(|tag| (card.registers.get(reg::VET) as u16, tag));
-        Ok(Plan { header, offset: self.sent.offset, payload, last, tag, length: padded })
+            if controller.transmit_control().contains(Tctl::PSP) { tagged.max(MIN_LENGTH) } else { tagged };
+        let tag = tag.map(|tag| ((controller.registers.get(reg::VET) & 0xffff) as u16, tag));
+        Ok(FramePlan { header, offset: self.sent.offset, payload, last, tag, length: padded })
     }
 
-    /// Writes a frame into `bytes`, which are as long as planned.
-    fn build<M: GuestMemory>(&self, memory: &M, plan: &Plan, bytes: &mut [u8]) -> Result<(), Refusal> {
+    /// Writes a frame into `bytes`, whose length is the planned one.
+    fn build<M: GuestMemory>(
+        &self,
+        memory: &M,
+        plan: &FramePlan,
+        bytes: &mut [u8],
+    ) -> Result<(), TransmitDrop> {
         let packet = &self.packet;
         let body = plan.header + plan.payload;
         let (frame, padding) = bytes.split_at_mut(body);
         padding.fill(0);
         let (header, payload) = frame.split_at_mut(plan.header);
-        packet.gather(memory, 0, header).map_err(Refusal::Outside)?;
-        packet.gather(memory, plan.header + plan.offset, payload).map_err(Refusal::Outside)?;
+        packet.gather(memory, 0, header).map_err(TransmitDrop::Outside)?;
+        packet.gather(memory, plan.header + plan.offset, payload).map_err(TransmitDrop::Outside)?;
         if let Some(cut) = &packet.segmentation {
-            let segment = Segment { last: plan.last, ..self.sent };
+            let segment = SegmentPosition { last: plan.last, ..self.sent };
             cut.update(frame, segment, packet.checksums.has_transport());
         }
         packet.checksums.apply(frame);
         if !packet.insert_fcs {
             let mut supplied = [0; FCS];
-            packet.gather(memory, body, &mut supplied).map_err(Refusal::Outside)?;
-            let mut check = FrameCheck::new();
-            check.update(frame);
-            if check.finish() != supplied {
-                return Err(Refusal::BadFrameCheck);
+            packet.gather(memory, body, &mut supplied).map_err(TransmitDrop::Outside)?;
+            if frame_check([frame]) != supplied {
+                return Err(TransmitDrop::BadFrameCheck);
             }
         }
         if let Some((ethertype, tag)) = plan.tag {
@@ -240,23 +257,24 @@ impl Transmit {
         Ok(())
     }
 
-    fn refuse(&mut self, card: &mut Card, refusal: Refusal) -> Emitted {
-        match refusal {
-            Refusal::Runt => card.counters.transmit_runt += 1,
-            Refusal::BadFrameCheck => card.counters.transmit_bad_fcs += 1,
-            Refusal::Oversized { length } => {
-                card.counters.transmit_oversized += 1;
-                card.faults.note(GuestFault::PacketTooLong { length: length as u32 });
+    /// Counts a dropped packet, and reports it where the guest's driver is at fault.
+    fn drop_packet(&mut self, controller: &mut Controller, reason: TransmitDrop) -> Emitted {
+        match reason {
+            TransmitDrop::Runt => controller.counters.transmit_runt += 1,
+            TransmitDrop::BadFrameCheck => controller.counters.transmit_bad_fcs += 1,
+            TransmitDrop::Oversized { length } => {
+                controller.counters.transmit_oversized += 1;
+                controller.faults.note(GuestFault::PacketTooLong { length: saturating_u32(length) });
             }
-            Refusal::BadSegmentation { mss, header, length } => {
-                card.counters.transmit_bad_segmentation += 1;
-                card.registers.count(stats::TSCTFC, 1);
-                let (mss, header, length) = (mss as u32, header as u32, length as u32);
-                card.faults.note(GuestFault::BadSegmentation { mss, header, length });
+            TransmitDrop::BadSegmentation { mss, header, length } => {
+                controller.counters.transmit_bad_segmentation += 1;
+                controller.registers.count(stats::TSCTFC, 1);
+                let [mss, header, length] = [mss, header, length].map(saturating_u32);
+                controller.faults.note(GuestFault::BadSegmentation { mss, header, length });
             }
-            Refusal::Outside(fault) => {
-                card.counters.transmit_buffer_outside_memory += 1;
-                card.faults.note(fault);
+            TransmitDrop::Outside(fault) => {
+                controller.counters.transmit_buffer_outside_memory += 1;
+                controller.faults.note(fault);
             }
         }
         self.sent.last = true;
@@ -264,59 +282,59 @@ impl Transmit {
     }
 }
 
-/// The shape of one frame.
-struct Plan {
-    /// Bytes of header, taken from the start of the packet.
+/// The plan of one frame.
+struct FramePlan {
+    /// Bytes of header, copied from the start of the packet.
     header: usize,
-    /// Where the payload begins behind the header of the packet.
+    /// Offset of the payload after the packet's header.
     offset: usize,
     /// Bytes of payload.
     payload: usize,
     /// It is the packet's last frame.
     last: bool,
-    /// EtherType and control information of the tag to insert.
+    /// EtherType and tag control information of the tag to insert.
     tag: Option<(u16, u16)>,
-    /// Bytes of the frame, with tag and padding.
+    /// Bytes of the frame, including tag and padding.
     length: usize,
 }
 
-/// Moves what follows the addresses of a frame of `length` bytes back and puts a tag there.
-fn insert_tag(bytes: &mut [u8], length: usize, ethertype: u16, tag: u16) {
-    bytes.copy_within(HEADER - 2..length, HEADER - 2 + TAG);
-    bytes[HEADER - 2..HEADER].copy_from_slice(&ethertype.to_be_bytes());
-    bytes[HEADER..HEADER + 2].copy_from_slice(&tag.to_be_bytes());
-}
-
-/// Marks the descriptors at the head of the ring done, moves the head behind them and raises causes.
-fn finish<M: GuestMemory>(card: &mut Card, memory: &M, ring: &mut Ring, entries: &[Entry], now: Instant) {
-    for entry in entries {
-        card.counters.transmit_reserved_descriptor += u64::from(entry.reserved);
-        let Some(status) = entry.report else { continue };
-        let at = ring.address(entry.index);
+/// Marks the descriptors at the head of the ring done, advances the head past them and raises causes.
+fn finish<M: GuestMemory>(
+    controller: &mut Controller,
+    memory: &M,
+    ring: &mut DescriptorRing,
+    descriptors: &[PacketDescriptor],
+    now: Instant,
+) {
+    for descriptor in descriptors {
+        controller.counters.transmit_reserved_descriptor += u64::from(descriptor.reserved);
+        let Some(status) = descriptor.report else { continue };
+        let at = ring.address(descriptor.index);
         let written = at.checked_add(desc::TX_STATUS_OFFSET).and_then(|at| memory.write(at, &[status]).ok());
         if written.is_none() {
-            let index = entry.index;
-            card.stop(
+            let index = descriptor.index;
+            controller.stop(
                 RingKind::Transmit,
                 GuestFault::DescriptorOutsideMemory { ring: RingKind::Transmit, index, at },
             );
             return;
         }
-        let delay = card.registers.get(reg::TIDV);
-        if entry.delayed && delay != 0 {
-            card.interrupts.transmit.start(now, delay, card.registers.get(reg::TADV));
+        let delay = controller.registers.get(reg::TIDV);
+        if descriptor.delayed && delay != 0 {
+            controller.interrupts.transmit.start(now, delay, controller.registers.get(reg::TADV));
         } else {
-            card.interrupts.raise(Interrupt::TXDW);
+            controller.interrupts.raise(Interrupt::TXDW);
         }
     }
     let before = ring.available();
-    ring.advance(entries.len() as u32, &mut card.registers);
+    ring.advance(low_u32(descriptors.len()), &mut controller.registers);
     let after = ring.available();
     if after == 0 {
-        card.interrupts.raise(Interrupt::TXQE);
+        controller.interrupts.raise(Interrupt::TXQE);
     }
-    let low = 8 * (card.registers.get(reg::TXDCTL) >> reg::dctl::LWTHRESH_SHIFT & reg::dctl::LWTHRESH_MASK);
+    let low =
+        8 * (controller.registers.get(reg::TXDCTL) >> reg::dctl::LWTHRESH_SHIFT & reg::dctl::LWTHRESH_MASK);
     if low != 0 && before > low && after <= low {
-        card.interrupts.raise(Interrupt::TXD_LOW);
+        controller.interrupts.raise(Interrupt::TXD_LOW);
     }
 }

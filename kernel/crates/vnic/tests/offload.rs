@@ -1,4 +1,4 @@
-//! Checksum insertion and TCP segmentation, against packets built the plain way.
+//! Checksum insertion and TCP segmentation, compared with packets built in software.
 
 mod common;
 
@@ -14,7 +14,7 @@ const IXSM: u8 = 1;
 const TXSM: u8 = 2;
 const ETHERNET: usize = 14;
 
-/// The protocols that can be cut, as a driver describes them.
+/// The protocols that can be segmented, as a driver describes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Ipv4Tcp,
@@ -43,7 +43,7 @@ impl Kind {
         ETHERNET + self.ip_header() + if self == Self::Ipv4Udp { 6 } else { 16 }
     }
 
-    /// An IPv6 header has no checksum to insert.
+    /// `POPTS`; an IPv6 header has no checksum to insert.
     fn options(self) -> u8 {
         if self == Self::Ipv6Tcp { TXSM } else { IXSM | TXSM }
     }
@@ -72,7 +72,7 @@ impl Kind {
         !frame::checksum(&[addresses, &[0, self.protocol()], &(length as u16).to_be_bytes()].concat())
     }
 
-    /// Headers as a driver hands them over for segmentation, with FIN and PSH set.
+    /// A packet as a driver submits it for segmentation, with FIN and PSH set.
     fn prototype(self, payload: &[u8]) -> Vec<u8> {
         let (a, b) = (Station::number(1), Station::number(2));
         let mut frame = match self {
@@ -98,7 +98,7 @@ impl Kind {
         frame
     }
 
-    /// What must be on the wire for the segment `number` that carries `piece` from `offset` on.
+    /// The expected frame of segment `number`, whose payload `piece` starts at `offset`.
     fn expected(self, prototype: &[u8], number: usize, offset: usize, piece: &[u8], last: bool) -> Vec<u8> {
         let mut frame = [&prototype[..self.header()], piece].concat();
         let transport = ETHERNET + self.ip_header();
@@ -136,7 +136,7 @@ fn payload(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index * 31 + index / 251) as u8).collect()
 }
 
-/// Queues a packet for segmentation, cut into buffers of `buffer` bytes.
+/// Queues a packet for segmentation, in buffers of `buffer` bytes.
 fn queue_segmented(guest: &mut Guest, kind: Kind, prototype: &[u8], mss: u16, buffer: usize) {
     guest.queue_context(kind.context(prototype.len() - kind.header(), mss));
     let command = TxCommand::IFCS | TxCommand::TSE;
@@ -167,7 +167,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn segments_are_what_a_plain_sender_would_send(
+    fn segments_equal_those_of_a_software_sender(
         kind in kinds(),
         length in 1usize..40_000,
         mss in 500u16..9000,
@@ -206,7 +206,7 @@ proptest! {
 }
 
 #[test]
-fn a_64_kib_send_survives_polls_that_take_one_frame_each() {
+fn a_64_kib_send_survives_polls_of_one_frame_each() {
     let mut guest = Guest::new();
     let prototype = Kind::Ipv4Tcp.prototype(&payload(64_000));
     queue_segmented(&mut guest, Kind::Ipv4Tcp, &prototype, 1460, 4096);
@@ -262,7 +262,7 @@ fn a_context_stays_until_the_next_one() {
 }
 
 #[test]
-fn payload_length_of_the_context_bounds_what_is_sent() {
+fn payload_length_of_the_context_bounds_the_data_sent() {
     let mut guest = Guest::new();
     let prototype = Kind::Ipv4Tcp.prototype(&payload(3000));
     guest.queue_context(Kind::Ipv4Tcp.context(2000, 1460));
@@ -273,7 +273,7 @@ fn payload_length_of_the_context_bounds_what_is_sent() {
 }
 
 #[test]
-fn segmentation_that_makes_no_sense_is_dropped_and_reported() {
+fn invalid_segmentation_is_dropped_and_reported() {
     let mut guest = Guest::new();
     for (mss, header) in [(0, 54), (1460, 0), (1460, 255)] {
         let mut context = Kind::Ipv4Tcp.context(100, mss);

@@ -1,4 +1,4 @@
-//! Registers, EEPROM and PHY in the order in which stock drivers use and test them.
+//! Registers, EEPROM and PHY, in the order in which stock drivers use and test them.
 
 mod common;
 
@@ -42,7 +42,7 @@ impl Guest {
 }
 
 #[test]
-fn the_eeprom_holds_address_and_identity_with_a_good_checksum() {
+fn the_eeprom_holds_address_and_identity_with_a_valid_checksum() {
     let mut guest = Guest::bare();
     let words: Vec<u16> = (0..64).map(|word| guest.eeprom(word)).collect();
     assert_eq!(words.iter().fold(0u16, |sum, word| sum.wrapping_add(*word)), 0xbaba);
@@ -51,14 +51,14 @@ fn the_eeprom_holds_address_and_identity_with_a_good_checksum() {
 }
 
 #[test]
-fn receive_address_0_comes_from_the_eeprom_and_comes_back_after_reset() {
+fn receive_address_0_is_loaded_from_the_eeprom_at_power_on_and_reset() {
     let mut guest = Guest::bare();
     let loaded = (guest.read(reg::ral(0)), guest.read(reg::rah(0)));
     assert_eq!(loaded, (0x0000_5452, 0x0100 | Rah::AV.bits()));
-    for way in 0..2 {
+    for kind in 0..2 {
         guest.set(reg::RAL, 0x1234_5678);
         guest.set(reg::RAH, 0);
-        match way {
+        match kind {
             0 => guest.set(reg::CTRL, Ctrl::RST.bits()),
             _ => guest.set(reg::CTRL_EXT, CtrlExt::EE_RST.bits()),
         }
@@ -67,7 +67,7 @@ fn receive_address_0_comes_from_the_eeprom_and_comes_back_after_reset() {
 }
 
 #[test]
-fn the_phy_is_found_and_reports_its_link() {
+fn the_phy_identifies_itself_and_reports_its_link() {
     let mut guest = Guest::bare();
     assert_eq!((guest.phy_read(phy::PID), guest.phy_read(phy::EPID) & 0xfff0), (0x0141, 0x0c20));
     guest.set(reg::CTRL, Ctrl::SLU.bits());
@@ -98,13 +98,13 @@ fn the_mac_sees_the_link_only_with_set_link_up() {
 }
 
 #[test]
-fn the_operator_changes_the_link_and_the_guest_is_interrupted() {
+fn a_link_change_by_the_operator_interrupts_the_guest() {
     let mut guest = Guest::new();
     let now = guest.now;
     assert!(guest.nic.set_link(false, now).contains(Effects::IRQ_CHANGED));
     assert_eq!(guest.read(reg::ICR), Interrupt::LSC.bits());
     assert_eq!(guest.read(reg::STATUS) & Status::LU.bits(), 0);
-    assert!(guest.nic.set_link(false, now).is_empty(), "nothing changes twice");
+    assert!(guest.nic.set_link(false, now).is_empty(), "a repeated call changes nothing");
     assert!(guest.nic.set_link(true, now).contains(Effects::IRQ_CHANGED));
     assert_eq!(guest.read(reg::ICR), Interrupt::LSC.bits());
 }
@@ -161,7 +161,7 @@ fn the_packet_buffer_split_adds_up() {
 }
 
 #[test]
-fn offsets_without_register_read_zero_and_are_counted() {
+fn offsets_without_a_register_read_as_zero_and_are_counted() {
     let mut guest = Guest::bare();
     guest.set(0x0004, 1);
     assert_eq!(guest.read(0x0004), 0);
@@ -170,7 +170,8 @@ fn offsets_without_register_read_zero_and_are_counted() {
     assert_eq!(guest.nic.counters().unknown_register, 4);
 }
 
-/// The register test of `ethtool -t`, as stock drivers do it: which bits must hold what was written.
+/// The register test of `ethtool -t`, as stock drivers run it: the masks are the bits that must hold what was
+/// written.
 #[test]
 fn the_register_test_of_stock_drivers_passes() {
     let mut guest = Guest::bare();
@@ -236,7 +237,7 @@ fn the_interrupt_test_of_stock_drivers_passes() {
     }
 }
 
-/// The loopback test of `ethtool -t` puts the PHY into loopback; a test of the MAC uses `RCTL.LBM`.
+/// The loopback test of `ethtool -t` uses PHY loopback; a test of the MAC uses `RCTL.LBM`.
 #[test]
 fn frames_return_in_both_loopback_modes_and_do_not_leave() {
     for phy_loopback in [true, false] {
@@ -289,7 +290,7 @@ fn writing_ones_to_icr_clears_those_causes() {
 }
 
 #[test]
-fn power_off_and_on_brings_every_register_back_and_keeps_the_cable() {
+fn power_cycle_resets_every_register_and_keeps_the_cable() {
     for up in [true, false] {
         let mut guest = Guest::new();
         let _ = guest.nic.set_link(up, guest.now);

@@ -1,4 +1,4 @@
-//! Nothing a guest or the wire can do panics, hangs, or leaves the guest's memory.
+//! No action of a guest or the wire causes a panic, a hang, or an access outside the guest's memory.
 
 mod common;
 
@@ -6,9 +6,9 @@ use base::{Batch, Instant, Port};
 use common::*;
 use intel_regs::{Ctrl, Rctl, Tctl, pci, reg};
 use proptest::prelude::*;
-use vnic::{Vnic, VnicConfig};
+use vnic::{Vnic, VnicModelConfig};
 
-/// Registers that set things in motion, so that random accesses hit them often.
+/// Registers with side effects, which random accesses should hit often.
 const BUSY: [u32; 24] = [
     reg::CTRL,
     reg::EECD,
@@ -52,7 +52,7 @@ fn offset() -> impl Strategy<Value = u32> {
     prop_oneof![3 => (0..BUSY.len()).prop_map(|index| BUSY[index]), 1 => 0..pci::MMIO_SIZE + 64, 1 => any::<u32>()]
 }
 
-/// Values that look like addresses, indices and lengths, or like nothing.
+/// Values that look like addresses, indices and lengths, and arbitrary ones.
 fn value() -> impl Strategy<Value = u32> {
     prop_oneof![any::<u32>(), 0u32..256, (0u32..64).prop_map(|index| index * 128), Just(u32::MAX)]
 }
@@ -74,7 +74,7 @@ fn run(guest: &mut Guest, step: &Step) {
     let now = guest.now;
     match step {
         Step::Read(offset) => drop(guest.read(*offset)),
-        // A reset each time CTRL is hit would end every experiment early.
+        // A reset at every write of CTRL would end every experiment early.
         Step::Write(reg::CTRL, value) if value % 8 != 0 => guest.set(reg::CTRL, value & !Ctrl::RST.bits()),
         Step::Write(offset, value) => guest.set(*offset, *value),
         Step::Io(offset, value) => {
@@ -125,7 +125,7 @@ proptest! {
             for (index, byte) in descriptor.iter_mut().enumerate() {
                 *byte = byte.wrapping_mul(slot as u8 | 1).rotate_left(index as u32).wrapping_add(slot as u8);
             }
-            // Most buffers in memory, some not.
+            // Most buffers are in memory, some are not.
             if slot % 8 != 0 {
                 descriptor[3..8].fill(0);
             }
@@ -162,7 +162,7 @@ fn every_register_survives_extreme_values() {
 }
 
 #[test]
-fn a_ring_of_contexts_cannot_hold_a_poll_for_long() {
+fn a_ring_of_contexts_cannot_prolong_a_poll() {
     let mut guest = Guest::bare();
     guest.set(reg::CTRL, Ctrl::SLU.bits());
     guest.set(reg::TDLEN, 0x000f_ff80);
@@ -185,8 +185,8 @@ fn a_ring_of_contexts_cannot_hold_a_poll_for_long() {
 }
 
 #[test]
-fn the_card_starts_without_link_when_told() {
-    let mut nic = Vnic::new(VnicConfig { link_up: false, ..VnicConfig::new(MAC) });
+fn the_nic_starts_without_link_when_so_configured() {
+    let mut nic = Vnic::new(VnicModelConfig { link_up: false, ..VnicModelConfig::new(MAC) });
     let _ = nic.write(reg::CTRL, Ctrl::SLU.bits(), Instant::ZERO);
     assert_eq!(nic.read(reg::STATUS, Instant::ZERO).0 & 2, 0);
 }

@@ -1,12 +1,11 @@
-//! Transmission: descriptors, write-back, interrupts, faults of the guest.
+//! Transmission: descriptors, write-back, interrupts.
 
 mod common;
 
 use base::{Batch, Effects, Port};
 use common::*;
-use intel_regs::desc::{TxCommand, TxContext, TxContextCommand, TxData, TxLegacy};
+use intel_regs::desc::{TxCommand, TxContext, TxContextCommand, TxLegacy};
 use intel_regs::{Ctrl, Interrupt, Tctl, reg, stats};
-use vnic::{GuestFault, RingKind};
 
 const SIMPLE: TxCommand = TxCommand::EOP.union(TxCommand::IFCS);
 const REPORTED: TxCommand = SIMPLE.union(TxCommand::RS);
@@ -36,7 +35,7 @@ fn without_report_status_nothing_is_written_back() {
 }
 
 #[test]
-fn a_packet_may_be_spread_over_descriptors() {
+fn a_packet_may_span_several_descriptors() {
     let mut guest = Guest::new();
     let frame = frame_to(PEER, 1514);
     guest.queue_legacy(&frame[..14], TxCommand::IFCS);
@@ -72,7 +71,7 @@ fn the_ring_wraps() {
 }
 
 #[test]
-fn a_full_ring_goes_out_in_order_whatever_the_budget() {
+fn a_full_ring_goes_out_in_order_with_any_budget() {
     for budget in [1, 7, 64] {
         let mut guest = Guest::new();
         let frames: Vec<_> =
@@ -86,7 +85,7 @@ fn a_full_ring_goes_out_in_order_whatever_the_budget() {
 }
 
 #[test]
-fn short_frames_are_padded_only_when_asked() {
+fn short_frames_are_padded_only_on_request() {
     let mut guest = Guest::new();
     let sent = guest.transmit(&frame_to(PEER, 30));
     assert_eq!(sent[0].len(), 60);
@@ -96,7 +95,7 @@ fn short_frames_are_padded_only_when_asked() {
 }
 
 #[test]
-fn padding_does_not_leak_what_the_batch_held_before() {
+fn padding_does_not_leak_earlier_batch_contents() {
     let mut guest = Guest::new();
     guest.queue_legacy(&frame_to(PEER, 30), SIMPLE);
     let _ = guest.kick();
@@ -108,9 +107,9 @@ fn padding_does_not_leak_what_the_batch_held_before() {
 }
 
 #[test]
-fn a_supplied_frame_check_sequence_is_checked_and_taken_off() {
+fn a_supplied_frame_check_sequence_is_verified_and_removed() {
     let mut guest = Guest::new();
-    // The card appends the check sequence on receive, where a test checks it from outside.
+    // On receive the NIC appends the check sequence, which another test verifies.
     guest.set(reg::RCTL, intel_regs::Rctl::EN.bits() | intel_regs::Rctl::BAM.bits());
     let frame = frame_to(MAC, 80);
     guest.send(&[&frame]);
@@ -133,7 +132,7 @@ fn legacy_checksum_is_inserted() {
     let (a, b) = (testkit::frame::Station::number(1), testkit::frame::Station::number(2));
     let good = testkit::frame::udp(&a, &b, b"some payload to sum up, odd length");
     let mut frame = good.clone();
-    // Put the sum of the pseudo header where the checksum goes.
+    // The checksum field holds the sum of the pseudo header.
     let segment = good.len() - 34;
     let pseudo = [&good[26..34], &[0, 17], &(segment as u16).to_be_bytes()].concat();
     frame[40..42].copy_from_slice(&(!testkit::frame::checksum(&pseudo)).to_be_bytes());
@@ -174,7 +173,7 @@ fn checksum_offsets_beyond_the_frame_change_nothing() {
 }
 
 #[test]
-fn tags_are_inserted_when_the_card_is_in_vlan_mode() {
+fn tags_are_inserted_in_vlan_mode() {
     let mut guest = Guest::new();
     let frame = frame_to(PEER, 100);
     let descriptor = |guest: &mut Guest| TxLegacy {
@@ -225,7 +224,7 @@ fn delayed_completion_interrupts_after_the_packet_timer() {
 }
 
 #[test]
-fn completions_that_keep_coming_are_reported_by_the_absolute_timer() {
+fn continuous_completions_are_reported_by_the_absolute_timer() {
     let mut guest = Guest::new();
     guest.set(reg::TIDV, 8);
     guest.set(reg::TADV, 20);
@@ -256,7 +255,7 @@ fn low_threshold_is_reported_when_crossed() {
 }
 
 #[test]
-fn nothing_is_sent_while_disabled_or_without_link_and_all_of_it_later() {
+fn frames_wait_while_transmission_is_disabled_or_the_link_is_down() {
     let mut guest = Guest::new();
     guest.set(reg::TCTL, 0);
     let frame = frame_to(PEER, 60);
@@ -272,74 +271,7 @@ fn nothing_is_sent_while_disabled_or_without_link_and_all_of_it_later() {
 }
 
 #[test]
-fn tail_beyond_ring_is_ignored_and_reported_once() {
-    let mut guest = Guest::new();
-    for _ in 0..3 {
-        assert!(!guest.write(reg::TDT, RING).contains(Effects::TX_KICK));
-        assert!(guest.poll_all(64).is_empty());
-    }
-    let fault = GuestFault::TailBeyondRing { ring: RingKind::Transmit, tail: RING, descriptors: RING };
-    assert_eq!((guest.nic.faults(), guest.nic.faults()), (Some(fault), None));
-    assert_eq!(guest.nic.counters().tail_beyond_ring, 3);
-    let frame = frame_to(PEER, 60);
-    assert_eq!(guest.transmit(&frame), [frame], "a good tail goes on");
-}
-
-#[test]
-fn a_descriptor_outside_memory_stops_the_ring_until_it_is_set_up_anew() {
-    let mut guest = Guest::new();
-    guest.set(reg::TDBAL, MEMORY as u32);
-    let _ = guest.kick();
-    guest.set(reg::TDT, 1);
-    assert!(guest.poll_all(64).is_empty());
-    assert!(matches!(
-        guest.nic.faults(),
-        Some(GuestFault::DescriptorOutsideMemory { ring: RingKind::Transmit, index: 0, .. })
-    ));
-    assert_eq!(guest.read(reg::TDH), 0);
-    guest.set(reg::TDT, 0);
-    guest.set(reg::TDBAL, TX_RING as u32);
-    let frame = frame_to(PEER, 60);
-    assert_eq!(guest.transmit(&frame), [frame]);
-}
-
-#[test]
-fn a_buffer_outside_memory_loses_only_its_packet() {
-    let mut guest = Guest::new();
-    for address in [MEMORY as u64 - 10, u64::MAX - 5, 1 << 40] {
-        let descriptor = TxLegacy {
-            address: address.into(),
-            length: 60.into(),
-            command: REPORTED.bits(),
-            ..Default::default()
-        };
-        guest.queue(descriptor.to_bytes());
-    }
-    let frame = frame_to(PEER, 60);
-    assert_eq!(guest.transmit(&frame), [frame]);
-    assert_eq!(guest.nic.counters().transmit_buffer_outside_memory, 3);
-    assert!(matches!(guest.nic.faults(), Some(GuestFault::BufferOutsideMemory { .. })));
-    assert_eq!(guest.nic.faults(), None);
-    assert_eq!(guest.tx_status(0), DD);
-}
-
-#[test]
-fn packets_too_short_or_too_long_are_dropped_and_counted() {
-    let mut guest = Guest::new();
-    guest.queue_legacy(&[], REPORTED);
-    guest.queue_legacy(&[0; 13], REPORTED);
-    guest.queue_data(&vec![0; 16289], REPORTED, 0);
-    let frame = frame_to(PEER, 16288);
-    guest.queue_data(&frame, REPORTED, 0);
-    let _ = guest.kick();
-    assert_eq!(guest.poll_all(64), [frame]);
-    assert_eq!(guest.nic.counters().transmit_runt, 2);
-    assert_eq!(guest.nic.counters().transmit_oversized, 1);
-    assert_eq!(guest.nic.faults(), Some(GuestFault::PacketTooLong { length: 16289 }));
-}
-
-#[test]
-fn a_frame_that_the_caller_can_never_carry_does_not_block_the_ring() {
+fn a_frame_too_long_for_the_caller_does_not_block_the_ring() {
     let mut guest = Guest::new();
     guest.queue_legacy(&frame_to(PEER, 1000), SIMPLE);
     let small = frame_to(PEER, 60);
@@ -352,45 +284,7 @@ fn a_frame_that_the_caller_can_never_carry_does_not_block_the_ring() {
 }
 
 #[test]
-fn a_packet_of_too_many_descriptors_is_skipped_to_its_end() {
-    let mut guest = Guest::with(intel_regs::Rctl::empty(), 512);
-    for _ in 0..300 {
-        guest.queue_legacy(b"x", TxCommand::IFCS | TxCommand::RS);
-    }
-    guest.queue_legacy(b"x", REPORTED);
-    let frame = frame_to(PEER, 60);
-    assert_eq!(guest.transmit(&frame), [frame]);
-    assert_eq!(guest.nic.counters().transmit_too_many_descriptors, 1);
-    assert!((0..302).all(|index| guest.tx_status(index) == DD));
-}
-
-#[test]
-fn a_ring_full_of_one_endless_packet_does_not_block() {
-    let mut guest = Guest::with(intel_regs::Rctl::empty(), 8);
-    for _ in 0..7 {
-        guest.queue_legacy(b"x", TxCommand::IFCS);
-    }
-    let _ = guest.kick();
-    assert!(guest.poll_all(64).is_empty());
-    assert_eq!(guest.read(reg::TDH), 7);
-    guest.queue_legacy(b"x", SIMPLE);
-    let frame = frame_to(PEER, 60);
-    assert_eq!(guest.transmit(&frame), [frame]);
-}
-
-#[test]
-fn reserved_descriptor_types_carry_nothing() {
-    let mut guest = Guest::new();
-    let mut reserved = TxData::default().with_command(REPORTED, 60).to_bytes();
-    reserved[10] |= 0x30;
-    guest.queue(reserved);
-    let frame = frame_to(PEER, 60);
-    assert_eq!(guest.transmit(&frame), [frame]);
-    assert_eq!(guest.nic.counters().transmit_reserved_descriptor, 1);
-}
-
-#[test]
-fn reset_in_the_middle_gives_the_packet_up_and_counts_it() {
+fn reset_during_a_packet_abandons_and_counts_it() {
     let mut guest = Guest::new();
     guest.queue_legacy(&frame_to(PEER, 1000), REPORTED);
     let _ = guest.kick();
@@ -405,7 +299,7 @@ fn reset_in_the_middle_gives_the_packet_up_and_counts_it() {
 }
 
 #[test]
-fn statistics_count_what_went_out() {
+fn statistics_count_transmitted_frames() {
     let mut guest = Guest::new();
     guest.transmit(&frame_to(PEER, 60));
     guest.transmit(&frame_to(base::MacAddress::BROADCAST, 100));

@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 use mmio::{CpuMode, DecodeError, TrappedAccess, decode};
-use testkit::Registers;
+use testkit::FakeRegisters;
 
 /// The bytes of hexadecimal text.
 pub fn hex(text: &str) -> Vec<u8> {
@@ -12,7 +12,11 @@ pub fn hex(text: &str) -> Vec<u8> {
 }
 
 /// Decodes hexadecimal text and checks that the instruction is as long as the text.
-pub fn decode_hex(text: &str, mode: CpuMode, registers: &Registers) -> Result<TrappedAccess, DecodeError> {
+pub fn decode_hex(
+    text: &str,
+    mode: CpuMode,
+    registers: &FakeRegisters,
+) -> Result<TrappedAccess, DecodeError> {
     let bytes = hex(text);
     let access = decode(&bytes, mode, registers)?;
     assert_eq!(access.length(), bytes.len(), "{text}");

@@ -1,11 +1,11 @@
-//! A guest driver in miniature, for tests of the model from outside.
+//! A minimal guest driver, for tests of the model through its public interface.
 #![allow(dead_code, missing_docs, reason = "each test file uses a part of it")]
 
 use base::{Batch, Effects, Instant, MacAddress, Port};
 use intel_regs::desc::{RxDescriptor, TxCommand, TxContext, TxData, TxLegacy};
 use intel_regs::{Ctrl, Rctl, Tctl, reg};
 use testkit::FakeMemory;
-use vnic::{Vnic, VnicConfig};
+use vnic::{Vnic, VnicModelConfig};
 
 pub const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
 pub const PEER: MacAddress = MacAddress([0x52, 0x54, 0, 0, 0, 2]);
@@ -17,7 +17,7 @@ pub const TX_BUFFERS: u64 = 0x20_0000;
 pub const RING: u32 = 64;
 pub const DD: u8 = 1;
 
-/// A card, its guest's memory and the time.
+/// A vNIC, its guest's memory and the time.
 pub struct Guest {
     pub nic: Vnic,
     pub memory: FakeMemory,
@@ -29,10 +29,10 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// A guest whose card was just switched on.
+    /// A guest whose vNIC was just powered on.
     pub fn bare() -> Self {
         Self {
-            nic: Vnic::new(VnicConfig::new(MAC)),
+            nic: Vnic::new(VnicModelConfig::new(MAC)),
             memory: FakeMemory::new(MEMORY),
             now: Instant(1_000_000),
             rx_buffer: 2048,
@@ -42,7 +42,7 @@ impl Guest {
         }
     }
 
-    /// A guest with link, rings and both units enabled; frames are received with broadcast, unpadded.
+    /// A guest with link, rings, and both units enabled; it accepts broadcasts and has the check sequence stripped.
     pub fn new() -> Self {
         Self::with(Rctl::BAM | Rctl::SECRC, RING)
     }
@@ -102,7 +102,7 @@ impl Guest {
         self.nic.port(&self.memory).send(frames, self.now)
     }
 
-    /// Takes the next frame out of the ring, as a driver does, without recycling its descriptors.
+    /// Consumes the next frame in the ring, as a driver does, without recycling its descriptors.
     pub fn receive(&mut self) -> Option<(Vec<u8>, RxDescriptor)> {
         let ring = self.read(reg::RDLEN) / 16;
         let mut frame = Vec::new();
@@ -122,7 +122,7 @@ impl Guest {
         None
     }
 
-    /// Gives every descriptor the driver has taken back to the card.
+    /// Returns to the NIC every descriptor that the driver has consumed.
     pub fn recycle(&mut self) -> Effects {
         let ring = self.read(reg::RDLEN) / 16;
         let mut index = (self.read(reg::RDT) + 1) % ring;
@@ -146,7 +146,7 @@ impl Guest {
         address
     }
 
-    /// Queues a descriptor without telling the card; returns its index.
+    /// Queues a descriptor without notifying the NIC; returns its index.
     pub fn queue(&mut self, descriptor: [u8; 16]) -> u32 {
         let index = self.tx_next;
         self.memory.put(TX_RING + u64::from(index) * 16, &descriptor);
@@ -175,13 +175,13 @@ impl Guest {
         self.queue(context.to_bytes())
     }
 
-    /// Tells the card how far the ring is filled.
+    /// Notifies the NIC of the queued descriptors by writing the tail.
     pub fn kick(&mut self) -> Effects {
         let tail = self.tx_next;
         self.write(reg::TDT, tail)
     }
 
-    /// Fetches everything the card has to send, in batches of `budget` frames.
+    /// Fetches all frames that the NIC has to send, in batches of `budget` frames.
     pub fn poll_all(&mut self, budget: usize) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
         let mut batch = Batch::with_capacity(64 * 1024);
@@ -193,10 +193,10 @@ impl Guest {
                 return frames;
             }
         }
-        panic!("the card never ran out of work");
+        panic!("the NIC never ran out of work");
     }
 
-    /// Sends one frame with a legacy descriptor and returns what came out.
+    /// Sends one frame with a legacy descriptor and returns the frames that came out.
     pub fn transmit(&mut self, frame: &[u8]) -> Vec<Vec<u8>> {
         self.queue_legacy(frame, TxCommand::EOP | TxCommand::IFCS | TxCommand::RS);
         let _ = self.kick();

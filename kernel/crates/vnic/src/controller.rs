@@ -1,29 +1,29 @@
-//! What the receive and the transmit side share: registers, interrupts, PHY, counters.
+//! The state that the receive and the transmit side share: registers, interrupts, PHY, counters.
 
-use crate::counters::Counters;
+use crate::counters::VnicCounters;
 use crate::fault::{Faults, GuestFault, RingKind};
-use crate::interrupts::Interrupts;
-use crate::phy::{Phy, Speed};
-use crate::registers::Registers;
-use crate::ring::Ring;
+use crate::interrupts::VnicInterrupts;
+use crate::phy::{Phy, PhySpeed};
+use crate::registers::VnicRegisters;
+use crate::ring::DescriptorRing;
 use intel_regs::{Ctrl, Interrupt, Rctl, Status, Tctl, reg};
 
-/// The state of the card apart from frames in flight.
-pub(crate) struct Card {
-    pub(crate) registers: Registers,
-    pub(crate) interrupts: Interrupts,
+/// The state of a vNIC except frames in flight.
+pub(crate) struct Controller {
+    pub(crate) registers: VnicRegisters,
+    pub(crate) interrupts: VnicInterrupts,
     pub(crate) phy: Phy,
-    pub(crate) counters: Counters,
+    pub(crate) counters: VnicCounters,
     pub(crate) faults: Faults,
-    /// The receive ring stands still after a fault.
+    /// The receive ring is stopped after a fault.
     pub(crate) receive_stopped: bool,
-    /// The transmit ring stands still after a fault.
+    /// The transmit ring is stopped after a fault.
     pub(crate) transmit_stopped: bool,
-    /// Frame check sequences handed to the guest are calculated; otherwise they are zero.
+    /// Frame check sequences passed to the guest are calculated; otherwise they are zero.
     pub(crate) compute_fcs: bool,
 }
 
-impl Card {
+impl Controller {
     /// `CTRL`.
     pub(crate) fn control(&self) -> Ctrl {
         Ctrl::from_bits_retain(self.registers.get(reg::CTRL))
@@ -51,8 +51,8 @@ impl Card {
     }
 
     /// The ring as the guest set it up.
-    pub(crate) fn ring(&self, kind: RingKind) -> Ring {
-        Ring::new(kind, &self.registers)
+    pub(crate) fn ring(&self, kind: RingKind) -> DescriptorRing {
+        DescriptorRing::new(kind, &self.registers)
     }
 
     /// True when the ring's unit is enabled.
@@ -63,8 +63,8 @@ impl Card {
         }
     }
 
-    /// Brings `STATUS` to what the PHY says, as far as `CTRL.SLU` lets the MAC see it [8254x 8.6.2.1].
-    /// `again` tells that the link went down and came back in between. Returns true when the link came up.
+    /// Updates `STATUS` from the PHY, whose link the MAC sees only with `CTRL.SLU` [8254x 8.6.2.1]. `again` means
+    /// that the link went down and came back since the last update. Returns true when the link came up.
     pub(crate) fn update_link(&mut self, again: bool) -> bool {
         let control = self.control();
         let was_up = self.link_up();
@@ -76,14 +76,14 @@ impl Card {
             let forced = control.contains(Ctrl::FRCSPD);
             let full =
                 if control.contains(Ctrl::FRCDPLX) { control.contains(Ctrl::FD) } else { link.full_duplex };
-            let hundred = link.speed == Speed::Hundred;
-            let thousand = link.speed == Speed::Thousand;
+            let hundred = link.speed == PhySpeed::Hundred;
+            let thousand = link.speed == PhySpeed::Thousand;
             status.set(Status::FD, full);
             status.set(Status::SPEED_100, if forced { control.contains(Ctrl::SPEED_100) } else { hundred });
             status
                 .set(Status::SPEED_1000, if forced { control.contains(Ctrl::SPEED_1000) } else { thousand });
         } else {
-            // Without a link the card shows its defaults.
+            // Without a link, STATUS shows its defaults.
             status |= Status::FD | Status::SPEED_1000;
         }
         self.registers.set(reg::STATUS, status.bits());
@@ -94,7 +94,7 @@ impl Card {
         is_up && (!was_up || again)
     }
 
-    /// Stops a ring after `fault`, until the guest sets it up anew.
+    /// Stops a ring after `fault`, until the guest sets it up again.
     pub(crate) fn stop(&mut self, kind: RingKind, fault: GuestFault) {
         match kind {
             RingKind::Receive => self.receive_stopped = true,
@@ -108,7 +108,7 @@ impl Card {
         self.faults.note(fault);
     }
 
-    /// True when the guest's tail is good; otherwise counts and notes the fault.
+    /// True when the guest's tail is valid; otherwise counts and records the fault.
     pub(crate) fn check_tail(&mut self, kind: RingKind) -> bool {
         let ring = self.ring(kind);
         if !ring.tail_is_beyond() {

@@ -1,6 +1,7 @@
-//! Checks the checksums of arriving frames, as far as the guest asked for it [8254x 3.2.9].
+//! Verification of the checksums in arriving frames, as requested by the guest [8254x 3.2.9].
 
-use crate::checksum;
+use crate::ethernet::word;
+use crate::internet_checksum;
 use intel_regs::Rxcsum;
 use intel_regs::desc::{RxErrors, RxStatus};
 
@@ -13,9 +14,9 @@ const LAST_LENGTH: u16 = 1500;
 /// The LLC and SNAP header of encapsulated Ethernet II [RFC 1042].
 const SNAP: [u8; 6] = [0xaa, 0xaa, 0x03, 0, 0, 0];
 
-/// What to put into `STATUS` and `ERRORS` about the checksums of `frame`, whose type field, behind any tag,
-/// is at `type_offset`. When nothing was checked the guest is told to ignore the indication.
-pub(crate) fn checksums(frame: &[u8], type_offset: usize, control: Rxcsum) -> (RxStatus, RxErrors) {
+/// Verifies the checksums of `frame`, whose type field, after any tag, is at `type_offset`, and returns `STATUS`
+/// and `ERRORS` of the descriptor. When nothing was verified, they tell the guest to ignore the indication.
+pub(crate) fn check(frame: &[u8], type_offset: usize, control: Rxcsum) -> (RxStatus, RxErrors) {
     let unchecked = (RxStatus::IXSM, RxErrors::empty());
     if !control.intersects(Rxcsum::IPOFL | Rxcsum::TUOFL) {
         return unchecked;
@@ -28,12 +29,7 @@ pub(crate) fn checksums(frame: &[u8], type_offset: usize, control: Rxcsum) -> (R
     if status.is_empty() { unchecked } else { (status, errors) }
 }
 
-/// The big-endian word at `offset`.
-pub(crate) fn word(bytes: &[u8], offset: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(bytes.get(offset..offset + 2)?.try_into().ok()?))
-}
-
-/// The type and payload of an Ethernet II or SNAP frame.
+/// The EtherType and payload of an Ethernet II or SNAP frame.
 fn payload(frame: &[u8], type_offset: usize) -> Option<(u16, &[u8])> {
     let ethertype = word(frame, type_offset)?;
     let rest = frame.get(type_offset + 2..)?;
@@ -59,9 +55,9 @@ fn ipv4(packet: &[u8], control: Rxcsum) -> (RxStatus, RxErrors) {
     };
     if control.contains(Rxcsum::IPOFL) {
         result.0 |= RxStatus::IPCS;
-        result.1.set(RxErrors::IPE, checksum::sum(header) != 0xffff);
+        result.1.set(RxErrors::IPE, internet_checksum::sum(header) != 0xffff);
     }
-    // A fragment has no whole TCP or UDP checksum: More Fragments, or an offset.
+    // A fragment (More Fragments or a non-zero offset) has no complete TCP or UDP checksum.
     let fragment = word(header, 6).unwrap_or(0) & 0x3fff != 0;
     if !fragment && control.contains(Rxcsum::TUOFL) {
         transport(&mut result, header[9], &header[12..20], payload);
@@ -81,23 +77,23 @@ fn ipv6(packet: &[u8], control: Rxcsum) -> (RxStatus, RxErrors) {
     result
 }
 
-/// Checks a TCP or UDP segment; `addresses` are both of them, as the pseudo header has them.
+/// Verifies a TCP or UDP segment; `addresses` are source and destination, as in the pseudo header.
 fn transport(result: &mut (RxStatus, RxErrors), protocol: u8, addresses: &[u8], segment: &[u8]) {
     let shortest = match protocol {
         PROTOCOL_TCP => 20,
         PROTOCOL_UDP => 8,
         _ => return,
     };
-    // UDP with checksum 0 has none [RFC 768].
+    // In UDP, 0 stands for no checksum [RFC 768].
     if segment.len() < shortest || protocol == PROTOCOL_UDP && word(segment, 6) == Some(0) {
         return;
     }
-    let pseudo = checksum::add(
-        checksum::sum(addresses),
-        checksum::add(u16::from(protocol), checksum::length_word(segment.len())),
+    let pseudo = internet_checksum::add(
+        internet_checksum::sum(addresses),
+        internet_checksum::add(u16::from(protocol), internet_checksum::length_word(segment.len())),
     );
     result.0 |= RxStatus::TCPCS;
-    result.1.set(RxErrors::TCPE, checksum::add(pseudo, checksum::sum(segment)) != 0xffff);
+    result.1.set(RxErrors::TCPE, internet_checksum::add(pseudo, internet_checksum::sum(segment)) != 0xffff);
 }
 
 #[cfg(test)]
@@ -109,8 +105,8 @@ mod tests {
 
     const ALL: Rxcsum = Rxcsum::IPOFL.union(Rxcsum::TUOFL).union(Rxcsum::IPV6OFL);
 
-    fn check(frame: &[u8]) -> (RxStatus, RxErrors) {
-        checksums(frame, 12, ALL)
+    fn check_all(frame: &[u8]) -> (RxStatus, RxErrors) {
+        check(frame, 12, ALL)
     }
 
     fn stations() -> (Station, Station) {
@@ -138,37 +134,37 @@ mod tests {
     }
 
     #[test]
-    fn good_frames_pass_and_any_flipped_bit_is_seen() {
+    fn good_frames_pass_and_a_flipped_bit_is_detected() {
         let (a, b) = stations();
         for good in [frame::tcp(&a, &b, 7, b"hello world"), frame::udp(&a, &b, b"odd"), ipv6_udp(b"six")] {
-            let (status, errors) = check(&good);
+            let (status, errors) = check_all(&good);
             assert!(status.contains(RxStatus::TCPCS) && errors.is_empty());
             let mut bad = good.clone();
             let last = bad.len() - 1;
             bad[last] ^= 1;
-            assert_eq!(check(&bad).1, RxErrors::TCPE);
+            assert_eq!(check_all(&bad).1, RxErrors::TCPE);
         }
         let mut bad = frame::udp(&a, &b, b"x");
         bad[14 + 8] ^= 1;
-        assert_eq!(check(&bad).1, RxErrors::IPE);
+        assert_eq!(check_all(&bad).1, RxErrors::IPE);
     }
 
     #[test]
-    fn padding_behind_the_packet_does_not_count() {
+    fn padding_after_the_packet_is_ignored() {
         let (a, b) = stations();
         let mut padded = frame::udp(&a, &b, b"x");
         padded.resize(60, 0xee);
-        assert_eq!(check(&padded), (RxStatus::IPCS | RxStatus::TCPCS, RxErrors::empty()));
+        assert_eq!(check_all(&padded), (RxStatus::IPCS | RxStatus::TCPCS, RxErrors::empty()));
     }
 
     #[test]
-    fn what_was_not_checked_is_to_be_ignored() {
+    fn the_guest_ignores_what_was_not_verified() {
         let (a, b) = stations();
         let frame = frame::udp(&a, &b, b"x");
-        assert_eq!(checksums(&frame, 12, Rxcsum::empty()).0, RxStatus::IXSM);
-        assert_eq!(checksums(&frame, 12, Rxcsum::IPOFL).0, RxStatus::IPCS);
-        assert_eq!(checksums(&frame, 12, Rxcsum::TUOFL).0, RxStatus::TCPCS);
-        assert_eq!(check(&frame::arp_request(&a, b.ip)).0, RxStatus::IXSM);
+        assert_eq!(check(&frame, 12, Rxcsum::empty()).0, RxStatus::IXSM);
+        assert_eq!(check(&frame, 12, Rxcsum::IPOFL).0, RxStatus::IPCS);
+        assert_eq!(check(&frame, 12, Rxcsum::TUOFL).0, RxStatus::TCPCS);
+        assert_eq!(check_all(&frame::arp_request(&a, b.ip)).0, RxStatus::IXSM);
     }
 
     #[test]
@@ -176,21 +172,21 @@ mod tests {
         let (a, b) = stations();
         let mut without = frame::udp(&a, &b, b"x");
         without[14 + 20 + 6..][..2].fill(0);
-        assert_eq!(check(&without), (RxStatus::IPCS, RxErrors::empty()));
+        assert_eq!(check_all(&without), (RxStatus::IPCS, RxErrors::empty()));
         let mut fragment = frame::tcp(&a, &b, 1, b"data");
         fragment[14 + 6] |= 0x20;
-        assert_eq!(check(&fragment).0, RxStatus::IPCS);
+        assert_eq!(check_all(&fragment).0, RxStatus::IPCS);
     }
 
     #[test]
-    fn snap_frames_are_checked_too() {
+    fn snap_frames_are_verified_too() {
         let (a, b) = stations();
         let plain = frame::udp(&a, &b, b"snap");
         let mut snap = Vec::from(&plain[..12]);
         snap.extend(((plain.len() - 12 + 6) as u16).to_be_bytes());
         snap.extend(SNAP);
         snap.extend(&plain[12..]);
-        assert_eq!(check(&snap), (RxStatus::IPCS | RxStatus::TCPCS, RxErrors::empty()));
+        assert_eq!(check_all(&snap), (RxStatus::IPCS | RxStatus::TCPCS, RxErrors::empty()));
     }
 
     proptest! {
@@ -207,7 +203,7 @@ mod tests {
             if let Some(version) = frame.get_mut(14) {
                 *version = if ethertype == 0 { 0x40 | *version & 0xf } else { 0x60 | *version & 0xf };
             }
-            let (status, _) = check(&frame);
+            let (status, _) = check_all(&frame);
             prop_assert!(!status.is_empty());
         }
     }

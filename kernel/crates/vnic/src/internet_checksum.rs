@@ -1,9 +1,9 @@
 //! The Internet checksum: 16-bit one's complement sums [RFC 1071].
 
-/// One's complement sum of `bytes` as big-endian 16-bit words, an odd last byte padded with zero.
+/// The one's complement sum of `bytes` as big-endian 16-bit words; an odd last byte is padded with zero.
 pub(crate) fn sum(bytes: &[u8]) -> u16 {
-    // The sum does not depend on byte order but for a final swap [RFC 1071 2.B], so words are added as they
-    // stand in memory, eight bytes at a time.
+    // Byte order affects the sum only by a final swap [RFC 1071 2.B], so words are added in native order, eight
+    // bytes at a time.
     let (words, rest) = bytes.as_chunks::<8>();
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
@@ -12,13 +12,13 @@ pub(crate) fn sum(bytes: &[u8]) -> u16 {
     fold(total).swap_bytes()
 }
 
-/// One's complement sum of two words.
+/// The one's complement sum of two words.
 pub(crate) fn add(a: u16, b: u16) -> u16 {
     let (total, carry) = a.overflowing_add(b);
     total + u16::from(carry)
 }
 
-/// A length as a word of the pseudo header.
+/// A length as it enters the sum of a pseudo header.
 pub(crate) fn length_word(length: usize) -> u16 {
     fold(length as u64)
 }
@@ -32,7 +32,7 @@ fn fold(mut total: u64) -> u16 {
     while total > 0xffff {
         total = (total >> 16) + (total & 0xffff);
     }
-    total as u16
+    (total & 0xffff) as u16
 }
 
 #[cfg(test)]
@@ -47,7 +47,7 @@ mod tests {
             total += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
             total = (total & 0xffff) + (total >> 16);
         }
-        total as u16
+        (total & 0xffff) as u16
     }
 
     proptest! {

@@ -130,7 +130,7 @@ fn id(function: &Function) -> PciId {
 }
 
 /// True when a `[[nic]]` of the configuration means this card.
-pub fn matches(nic: &config::Nic, function: &Function) -> bool {
+pub fn matches(nic: &config::NicConfig, function: &Function) -> bool {
     let at = function.address;
     match nic.matches {
         NicMatch::Any => has_driver(function),

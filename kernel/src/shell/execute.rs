@@ -5,7 +5,7 @@ use crate::log::{output, tail};
 use crate::scheduler::{End, Scheduler};
 use crate::virt::VirtualCpu;
 use crate::vm::directory::{self, Request};
-use ::shell::{Command, Others, VmAction};
+use ::shell::{Others, ShellCommand, VmAction};
 use base::Instant;
 
 macro_rules! say {
@@ -18,23 +18,23 @@ impl Shell {
     /// Does what the operator asks for, and answers. When it ends Weir, returns how.
     pub fn execute<V: VirtualCpu>(
         &mut self,
-        command: Command,
+        command: ShellCommand,
         scheduler: &mut Scheduler<V>,
         now: Instant,
     ) -> Option<End> {
         let mut end = None;
         match command {
-            Command::Help => help(),
-            Command::VmList => report::vms(self.keyboard.guest()),
-            Command::Vm { action, vm } => change(scheduler, action, vm, now),
-            Command::Console { vm, others } => self.console(vm, others),
-            Command::NetNics => report::nics(scheduler.network()),
-            Command::NetVms => report::vnics(scheduler.network()),
-            Command::Stats { vm: None } => report::machine(&self.machine, now),
-            Command::Stats { vm: Some(vm) } => figures(scheduler, vm, now),
-            Command::Log => tail::for_each_line(|line| say!("{line}")),
-            Command::Reboot => end = Some(End::Reboot),
-            Command::PowerOff => end = Some(End::PowerOff),
+            ShellCommand::Help => help(),
+            ShellCommand::VmList => report::vms(self.keyboard.guest()),
+            ShellCommand::Vm { action, vm } => change(scheduler, action, vm, now),
+            ShellCommand::Console { vm, others } => self.console(vm, others),
+            ShellCommand::NetNics => report::nics(scheduler.network()),
+            ShellCommand::NetVms => report::vnics(scheduler.network()),
+            ShellCommand::Stats { vm: None } => report::machine(&self.machine, now),
+            ShellCommand::Stats { vm: Some(vm) } => figures(scheduler, vm, now),
+            ShellCommand::Log => tail::for_each_line(|line| say!("{line}")),
+            ShellCommand::Reboot => end = Some(End::Reboot),
+            ShellCommand::PowerOff => end = Some(End::PowerOff),
         }
         if end.is_none() {
             self.refresh();

@@ -5,7 +5,7 @@ mod execute;
 mod report;
 
 use crate::log::{output, view};
-use ::shell::{Command, Editor, Event, Holder, Keyboard, Others, Typed};
+use ::shell::{Editor, EditorEvent, Holder, Keyboard, Others, ShellCommand, Typed};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -17,7 +17,7 @@ pub enum Input {
     /// It is for this guest.
     Guest(usize, u8),
     /// It completes a command.
-    Command(Command),
+    Command(ShellCommand),
     /// The shell has worked on it.
     Done,
 }
@@ -76,15 +76,15 @@ impl Shell {
                 let _ = editor.draw(out);
             }
             // As in `refresh`.
-            let event = editor.typed(byte, out).unwrap_or(Event::Edited);
-            (event, matches!(event, Event::Edited | Event::Complete))
+            let event = editor.typed(byte, out).unwrap_or(EditorEvent::Edited);
+            (event, matches!(event, EditorEvent::Edited | EditorEvent::Complete))
         });
         match event {
-            Event::Edited => {}
-            Event::Complete => self.complete(),
-            Event::GivenUp => self.refresh(),
-            Event::Leave => self.give_keyboard(self.keyboard.guest(), Others::AsBefore),
-            Event::Line => {
+            EditorEvent::Edited => {}
+            EditorEvent::Complete => self.complete(),
+            EditorEvent::GivenUp => self.refresh(),
+            EditorEvent::Leave => self.give_keyboard(self.keyboard.guest(), Others::AsBefore),
+            EditorEvent::Line => {
                 let command = self.understand();
                 self.editor.clear();
                 match command {
@@ -97,7 +97,7 @@ impl Shell {
     }
 
     /// The command that has been typed; what is no command is answered.
-    fn understand(&self) -> Option<Command> {
+    fn understand(&self) -> Option<ShellCommand> {
         ::shell::parse(self.editor.text(), &self.names).unwrap_or_else(|mistake| {
             output::shell_line(format_args!("{mistake}"));
             None

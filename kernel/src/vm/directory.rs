@@ -93,7 +93,7 @@ pub struct Summary {
 }
 
 /// Enters a guest. Its place among the guests is its number for ever.
-pub fn enter(vm: usize, config: &config::Vm, core: usize) {
+pub fn enter(vm: usize, config: &config::VmConfig, core: usize) {
     if let Some(record) = RECORDS.get(vm) {
         record.core.store(core, Ordering::Relaxed);
         record.memory_bytes.store(config.memory_bytes, Ordering::Relaxed);

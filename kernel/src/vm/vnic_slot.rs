@@ -68,7 +68,7 @@ impl Registers32 for IoWindow<'_> {
 
 impl VnicSlot {
     /// The card of this number of a guest, off.
-    pub fn new(guest: usize, slot: u8, config: &config::Vnic, memory: GuestRam) -> Self {
+    pub fn new(guest: usize, slot: u8, config: &config::VnicConfig, memory: GuestRam) -> Self {
         Self {
             guest,
             slot,

@@ -1,5 +1,5 @@
-//! Weir as one EFI application: the UEFI stage, with the kernel and the bundle as two more sections. Firmware then loads
-//! everything at once, from wherever it loads applications.
+//! Weir as one EFI application: the UEFI stage, with the kernel and the bundle as two more sections. Firmware then
+//! loads everything at once, from wherever it loads applications.
 
 use anyhow::{Context, Result, ensure};
 use object::pe::{IMAGE_SCN_CNT_INITIALIZED_DATA, IMAGE_SCN_MEM_READ, ImageNtHeaders64, ImageSectionHeader};

@@ -1,8 +1,8 @@
 //! The disk image for BIOS, made by the `bootloader` crate, whose file system is replaced.
 //!
-//! For every cluster of a file, the crate's second stage reads 16 KiB from the disk and also the file-allocation table.
-//! With the small clusters that the crate formats, it reads each byte many times, and BIOS disk access is slow. Besides,
-//! it supports only file systems whose number of sectors fits in 16 bits.
+//! For every cluster of a file, the crate's second stage reads 16 KiB from the disk and also the file-allocation
+//! table. With the small clusters that the crate formats, it reads each byte many times, and BIOS disk access is
+//! slow. Besides, it supports only file systems whose number of sectors fits in 16 bits.
 
 use anyhow::{Context, Result, ensure};
 use bootloader::BiosBoot;
@@ -16,7 +16,7 @@ use std::path::Path;
 /// The number of bytes that the second stage reads at a time.
 const CLUSTER: u32 = 16 * 1024;
 /// Sector size of the disk, and of file systems that would otherwise have too many sectors.
-const SECTOR: usize = 512;
+const SECTOR: u16 = 512;
 const LARGE_SECTOR: u16 = 4096;
 const MOST_SECTORS: usize = 0xffff;
 /// The second entry of the partition table: first sector and number of sectors.
@@ -25,8 +25,8 @@ const SECTORS: Range<usize> = 0x1da..0x1de;
 
 /// Writes a disk image with this kernel and this RAM disk.
 pub fn write(kernel: &Path, ramdisk: &Path, image: &Path) -> Result<()> {
-    // The loader reports errors on the screen only: the serial line is Weir's. It logs nothing else, since drawing is
-    // slow.
+    // The loader reports errors on the screen only: the serial line is Weir's. It logs nothing else, since drawing
+    // is slow.
     let mut loader = BootConfig::default();
     loader.log_level = LevelFilter::Warn;
     loader.frame_buffer_logging = true;
@@ -35,12 +35,12 @@ pub fn write(kernel: &Path, ramdisk: &Path, image: &Path) -> Result<()> {
     boot.set_boot_config(&loader).set_ramdisk(ramdisk);
     boot.create_disk_image(image)?;
     let mut disk = fs::read(image)?;
-    let start = field(&disk, START)? * SECTOR;
+    let start = field(&disk, START)? * usize::from(SECTOR);
     let volume =
         remake(disk.get_mut(start..).context("the partition begins beyond the end of the disk image")?)?;
     disk.truncate(start);
     disk.extend(&volume);
-    let sectors = u32::try_from(volume.len() / SECTOR)?;
+    let sectors = u32::try_from(volume.len() / usize::from(SECTOR))?;
     disk[SECTORS].copy_from_slice(&sectors.to_le_bytes());
     Ok(fs::write(image, disk)?)
 }
@@ -66,7 +66,8 @@ fn remake(old: &mut [u8]) -> Result<Vec<u8>> {
     let data: usize = files.iter().map(|(_, bytes)| bytes.len().next_multiple_of(cluster)).sum();
     // Room for reserved sectors, two tables of at most two bytes per cluster, the root directory, and rounding.
     let size = (data + data / cluster * 4 + 8 * cluster).next_multiple_of(cluster);
-    let sector = if size / SECTOR <= MOST_SECTORS { SECTOR as u16 } else { LARGE_SECTOR };
+    let fits = size / usize::from(SECTOR) <= MOST_SECTORS;
+    let sector = if fits { SECTOR } else { LARGE_SECTOR };
     ensure!(
         size / usize::from(sector) <= MOST_SECTORS,
         "kernel and guests take {} MiB, but the BIOS loader can read at most 255 MiB: use a UEFI image",

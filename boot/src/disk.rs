@@ -1,5 +1,5 @@
-//! The disk image for UEFI: a GPT with one EFI system partition, which contains one application under the default name
-//! that firmware looks for on removable media [UEFI 2.10 3.5.1.1].
+//! The disk image for UEFI: a GPT with one EFI system partition, which contains one application under the default
+//! name that firmware looks for on removable media [UEFI 2.10 3.5.1.1].
 
 use anyhow::{Context, Result};
 use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};

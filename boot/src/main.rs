@@ -1,5 +1,5 @@
-//! `boot`: checks a configuration, and makes boot images from kernel, configuration and guest images: a disk image for
-//! BIOS, a disk image for UEFI, a folder for PXE.
+//! `boot`: checks a configuration, and makes boot images from kernel, configuration and guest images: a disk image
+//! for BIOS, a disk image for UEFI, a folder for PXE.
 
 mod application;
 mod bios;

@@ -1,5 +1,6 @@
-//! The parts of this application, in the memory that firmware loaded it to: sections of a PE image [PE format, section
-//! table]. They are found without a crate for object files: those need an allocator, which this stage does not have.
+//! The parts of this application, in the memory that firmware loaded it to: sections of a PE image [PE format,
+//! section table]. They are found without a crate for object files: those need an allocator, which this stage does
+//! not have.
 
 use core::fmt;
 use uefi::boot;
@@ -39,8 +40,12 @@ pub enum ImageError {
 impl fmt::Display for ImageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotLoaded(error) => write!(f, "the firmware does not report where it loaded this application: {error}"),
-            Self::NoSection(name) => write!(f, "this application contains no {name}: make it with `boot image`"),
+            Self::NotLoaded(error) => {
+                write!(f, "the firmware does not report where it loaded this application: {error}")
+            }
+            Self::NoSection(name) => {
+                write!(f, "this application contains no {name}: make it with `boot image`")
+            }
         }
     }
 }
@@ -50,6 +55,7 @@ pub fn parts() -> Result<Parts, ImageError> {
     let loaded =
         boot::open_protocol_exclusive::<LoadedImage>(boot::image_handle()).map_err(ImageError::NotLoaded)?;
     let (base, bytes) = loaded.info();
+    #[expect(clippy::cast_possible_truncation, reason = "usize has 64 bits on UEFI for x86-64")]
     // SAFETY: firmware loaded this image there; its headers and the sections read here are never written, and the
     // kernel keeps their memory.
     let image = unsafe { core::slice::from_raw_parts(base.cast::<u8>(), bytes as usize) };

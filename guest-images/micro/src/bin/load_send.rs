@@ -1,5 +1,6 @@
-//! Sends `frames=` frames of `bytes=` to station `to=`, `burst=` of them at a time: each burst is one write of the tail.
-//! With `wait=1` it begins when a first frame has come; `pause=` ticks of the time-stamp counter lie between bursts.
+//! Sends `frames=` frames of `bytes=` bytes to the load test's guest number `to=`, `burst=` frames with each write
+//! of the tail. With `wait=1` it starts after receiving a first frame; between bursts it waits `pause=` ticks of
+//! the time-stamp counter.
 #![no_std]
 #![no_main]
 

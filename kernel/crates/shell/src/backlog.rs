@@ -85,8 +85,8 @@ impl<const N: usize> Backlog<N> {
         self.lost
     }
 
-    /// Adds a byte. In a full backlog it replaces the oldest byte, which counts as lost if it has not been shown. A
-    /// run of carriage returns is kept as one.
+    /// Adds a byte. In a full backlog it replaces the oldest byte, which counts as lost if it has not been shown.
+    /// A run of carriage returns is kept as one.
     pub fn push(&mut self, byte: u8) {
         if byte == b'\r' && self.waiting() > 0 && self.at(self.waiting() - 1) == b'\r' {
             return;
@@ -112,8 +112,8 @@ impl<const N: usize> Backlog<N> {
         }
     }
 
-    /// The next output to show: up to the end of its line, to a carriage return or to the last byte written; at most
-    /// `longest` bytes of text.
+    /// The next output to show: up to the end of its line, to a carriage return or to the last byte written; at
+    /// most `longest` bytes of text.
     #[must_use]
     pub fn next(&self, longest: usize) -> Option<OutputChunk<'_>> {
         let waiting = self.waiting();
@@ -138,12 +138,12 @@ impl<const N: usize> Backlog<N> {
         self.torn = false;
     }
 
-    /// Goes back so that the last `lines` lines are shown again, as far as they are kept; an unfinished line counts.
-    /// Output that has not been shown is never skipped.
+    /// Goes back so that the last `lines` lines are shown again, as far as they are kept; an unfinished line
+    /// counts. Output that has not been shown is never skipped.
     pub fn rewind(&mut self, lines: usize) {
         let kept = self.written.min(N as u64);
-        // The positions where lines begin, last first. The first byte kept is known to begin a line only while nothing
-        // has been overwritten.
+        // The positions where lines begin, last first. The first byte kept is known to begin a line only while
+        // nothing has been overwritten.
         let begins = (self.written - kept..self.written).rev().filter(|&at| match at.checked_sub(1) {
             Some(before) => at > self.written - kept && self.ring[self.index(before)] == b'\n',
             None => true,

@@ -1,6 +1,7 @@
 //! Routes typed bytes to a guest or to the shell.
 
-/// The key that switches from a guest's console to the shell: Ctrl-^, which most terminals send for Ctrl-6 as well.
+/// The key that switches from a guest's console to the shell: Ctrl-^, which most terminals send for Ctrl-6 as
+/// well.
 ///
 /// It is the usual escape key on the consoles of network equipment. Unlike Ctrl-A, Ctrl-B or Ctrl-], it is not
 /// intercepted by terminal programs between the operator and Weir.

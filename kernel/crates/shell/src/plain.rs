@@ -27,8 +27,8 @@ pub struct Plain(FilterState);
 impl Plain {
     /// Filters a byte: returns the byte to show, or `None` if it is removed.
     ///
-    /// Tabs are kept. Bytes 80h to 9Fh are control characters on a terminal that does not use UTF-8: each is replaced
-    /// by a question mark, even within a UTF-8 character.
+    /// Tabs are kept. Bytes 80h to 9Fh are control characters on a terminal that does not use UTF-8: each is
+    /// replaced by a question mark, even within a UTF-8 character.
     pub fn filter(&mut self, byte: u8) -> Option<u8> {
         let (state, shown) = match (self.0, byte) {
             (_, 0x1b) => (FilterState::Escape, None),

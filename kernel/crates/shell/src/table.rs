@@ -152,7 +152,8 @@ pub struct VnicRow<'a> {
     pub transmitted: u64,
     /// Frames that its guest received.
     pub received: u64,
-    /// Frames dropped, in both directions and for all reasons, except those that the guest's receive filters exclude.
+    /// Frames dropped, in both directions and for all reasons, except those that the guest's receive filters
+    /// exclude.
     pub drops: u64,
 }
 

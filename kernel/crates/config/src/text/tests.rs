@@ -1,7 +1,8 @@
 use super::*;
 use crate::{FileId, HostConfig, LogLevel, MAX_VMS, NicMatch, Restart, SelfTest};
 
-/// Reads a configuration in a folder with a file `k`, which has the magic number of an ELF kernel, and a file `text`.
+/// Reads a configuration in a folder with a file `k`, which has the magic number of an ELF kernel, and a file
+/// `text`.
 fn read_text(text: &str) -> Result<LoadedConfig, Vec<String>> {
     let folder = std::env::temp_dir().join(format!(
         "weir-config-{}-{:?}",

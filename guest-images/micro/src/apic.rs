@@ -64,6 +64,7 @@ fn msr(register: Register) -> u32 {
 
 /// Reads a register in the APIC's current mode.
 #[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "these x2APIC registers have 32 bits")]
 pub fn read(register: Register) -> u32 {
     if X2APIC.load(Relaxed) {
         processor::read_msr(msr(register)) as u32

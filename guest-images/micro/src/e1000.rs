@@ -67,8 +67,8 @@ pub const MAX_FRAME: usize = 1514;
 
 const RX_DESCRIPTORS: u32 = 128;
 const TX_DESCRIPTORS: u32 = 64;
-const DESCRIPTOR: u64 = 16;
-const BUFFER: u64 = 2048;
+const DESCRIPTOR: u32 = 16;
+const BUFFER: u32 = 2048;
 
 const CTRL_SLU: u32 = 1 << 6;
 const CTRL_ASDE: u32 = 1 << 5;
@@ -108,12 +108,17 @@ impl<const BYTES: usize> Dma<BYTES> {
     fn address(&'static self) -> u64 {
         self.0.get() as u64
     }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the guests are loaded below 4 GiB")]
+    fn address_low(&'static self) -> u32 {
+        self.address() as u32
+    }
 }
 
-static RX_RING: Dma<{ (RX_DESCRIPTORS as u64 * DESCRIPTOR) as usize }> = Dma::new();
-static TX_RING: Dma<{ (TX_DESCRIPTORS as u64 * DESCRIPTOR) as usize }> = Dma::new();
-static RX_BUFFERS: Dma<{ (RX_DESCRIPTORS as u64 * BUFFER) as usize }> = Dma::new();
-static TX_BUFFERS: Dma<{ (TX_DESCRIPTORS as u64 * BUFFER) as usize }> = Dma::new();
+static RX_RING: Dma<{ (RX_DESCRIPTORS * DESCRIPTOR) as usize }> = Dma::new();
+static TX_RING: Dma<{ (TX_DESCRIPTORS * DESCRIPTOR) as usize }> = Dma::new();
+static RX_BUFFERS: Dma<{ (RX_DESCRIPTORS * BUFFER) as usize }> = Dma::new();
+static TX_BUFFERS: Dma<{ (TX_DESCRIPTORS * BUFFER) as usize }> = Dma::new();
 
 /// Register window of the NIC whose interrupts are handled, for the interrupt hook.
 static WINDOW_OF_HOOK: AtomicU64 = AtomicU64::new(0);
@@ -215,14 +220,14 @@ impl Nic {
     }
 
     fn start_receive(&mut self) {
-        for index in 0..u64::from(RX_DESCRIPTORS) {
-            let descriptor = RX_RING.address() + index * DESCRIPTOR;
-            mmio::write_qword(descriptor, RX_BUFFERS.address() + index * BUFFER);
+        for index in 0..RX_DESCRIPTORS {
+            let descriptor = RX_RING.address() + u64::from(index * DESCRIPTOR);
+            mmio::write_qword(descriptor, RX_BUFFERS.address() + u64::from(index * BUFFER));
             mmio::write_qword(descriptor + 8, 0);
         }
-        self.write(RDBAL, RX_RING.address() as u32);
+        self.write(RDBAL, RX_RING.address_low());
         self.write(RDBAH, 0);
-        self.write(RDLEN, RX_DESCRIPTORS * DESCRIPTOR as u32);
+        self.write(RDLEN, RX_DESCRIPTORS * DESCRIPTOR);
         self.write(RDH, 0);
         self.rx_next = 0;
         self.write(RCTL, RCTL_RUN);
@@ -230,9 +235,9 @@ impl Nic {
     }
 
     fn start_transmit(&mut self) {
-        self.write(TDBAL, TX_RING.address() as u32);
+        self.write(TDBAL, TX_RING.address_low());
         self.write(TDBAH, 0);
-        self.write(TDLEN, TX_DESCRIPTORS * DESCRIPTOR as u32);
+        self.write(TDLEN, TX_DESCRIPTORS * DESCRIPTOR);
         self.write(TDH, 0);
         self.write(TDT, 0);
         (self.tx_next, self.tx_oldest) = (0, 0);
@@ -283,7 +288,7 @@ impl Nic {
     /// Writes the transmit descriptor at the tail for a buffer at any address. The NIC sees it when the tail is
     /// advanced.
     pub fn queue_from(&mut self, buffer: u64, length: u16) {
-        let descriptor = TX_RING.address() + u64::from(self.tx_next) * DESCRIPTOR;
+        let descriptor = TX_RING.address() + u64::from(self.tx_next * DESCRIPTOR);
         mmio::write_qword(descriptor, buffer);
         mmio::write_qword(descriptor + 8, u64::from(length) | u64::from(TX_COMMAND) << 24);
         self.tx_next = (self.tx_next + 1) % TX_DESCRIPTORS;
@@ -296,14 +301,14 @@ impl Nic {
 
     /// Points the receive descriptor that the NIC uses next to a buffer at any address.
     pub fn receive_to(&mut self, buffer: u64) {
-        let head = u64::from(self.read(RDH) % RX_DESCRIPTORS);
-        mmio::write_qword(RX_RING.address() + head * DESCRIPTOR, buffer);
+        let head = self.read(RDH) % RX_DESCRIPTORS;
+        mmio::write_qword(RX_RING.address() + u64::from(head * DESCRIPTOR), buffer);
     }
 
     /// Reclaims the completed transmit descriptors, and returns the number of free ones.
     pub fn tx_room(&mut self) -> u32 {
         while self.tx_oldest != self.tx_next {
-            let descriptor = TX_RING.address() + u64::from(self.tx_oldest) * DESCRIPTOR;
+            let descriptor = TX_RING.address() + u64::from(self.tx_oldest * DESCRIPTOR);
             if mmio::read_byte(descriptor + 12) & DD == 0 {
                 break;
             }
@@ -321,12 +326,13 @@ impl Nic {
 
     /// Queues a copy of a frame; false when the ring is full or the frame too long.
     pub fn send(&mut self, frame: &[u8]) -> bool {
+        let Ok(length) = u16::try_from(frame.len()) else { return false };
         if frame.len() > MAX_FRAME || self.tx_room() == 0 {
             return false;
         }
-        let buffer = TX_BUFFERS.address() + u64::from(self.tx_next) * BUFFER;
+        let buffer = TX_BUFFERS.address() + u64::from(self.tx_next * BUFFER);
         mmio::write_bytes(buffer, frame);
-        self.send_from(buffer, frame.len() as u16);
+        self.send_from(buffer, length);
         true
     }
 
@@ -335,13 +341,13 @@ impl Nic {
     /// A frame that does not fit in one descriptor, or in `into`, is skipped.
     pub fn receive(&mut self, into: &mut [u8]) -> Option<usize> {
         loop {
-            let descriptor = RX_RING.address() + u64::from(self.rx_next) * DESCRIPTOR;
+            let descriptor = RX_RING.address() + u64::from(self.rx_next * DESCRIPTOR);
             let status = mmio::read_byte(descriptor + 12);
             if status & DD == 0 {
                 return None;
             }
             let length = usize::from(mmio::read_word(descriptor + 8));
-            let buffer = RX_BUFFERS.address() + u64::from(self.rx_next) * BUFFER;
+            let buffer = RX_BUFFERS.address() + u64::from(self.rx_next * BUFFER);
             let whole = status & EOP != 0 && mmio::read_byte(descriptor + 13) == 0;
             let room = into.get_mut(..length).filter(|_| whole);
             let taken = room.map(|room| mmio::read_bytes(buffer, room)).is_some();

@@ -6,7 +6,7 @@ const ETHERTYPE: u16 = 0x88b5;
 /// MAC address of the micro-guest with this number in a load test.
 #[must_use]
 pub fn station(number: u32) -> [u8; 6] {
-    [0x52, 0x54, 0, 0, 1, number as u8]
+    [0x52, 0x54, 0, 0, 1, number.to_le_bytes()[0]]
 }
 
 /// Writes the Ethernet header of a frame; the rest stays unchanged.

@@ -175,7 +175,7 @@ pub fn write_udp(into: &mut [u8; 1514], ends: Ends, ports: (u16, u16), payload: 
     write_ipv4(into, ends, UDP, length);
     into[34..36].copy_from_slice(&ports.0.to_be_bytes());
     into[36..38].copy_from_slice(&ports.1.to_be_bytes());
-    into[38..40].copy_from_slice(&(length as u16).to_be_bytes());
+    into[38..40].copy_from_slice(&length_field(length));
     into[40..42].copy_from_slice(&[0, 0]);
     into[42..34 + length].copy_from_slice(payload);
     // A checksum of zero is sent as all ones, since zero means that there is no checksum [RFC 768].
@@ -189,7 +189,7 @@ pub fn write_udp(into: &mut [u8; 1514], ends: Ends, ports: (u16, u16), payload: 
 
 fn write_ipv4(into: &mut [u8; 1514], ends: Ends, protocol: u8, payload: usize) {
     ethernet(into, ends.to.0, ends.from.0, IPV4);
-    let [high, low] = ((IPV4_HEADER + payload) as u16).to_be_bytes();
+    let [high, low] = length_field(IPV4_HEADER + payload);
     into[14..26].copy_from_slice(&[0x45, 0, high, low, 0, 0, 0x40, 0, 64, protocol, 0, 0]);
     into[26..30].copy_from_slice(&ends.from.1.0);
     into[30..34].copy_from_slice(&ends.to.1.0);
@@ -214,12 +214,13 @@ fn pseudo_header(ends: Ends, protocol: u8, length: usize) -> [u8; 12] {
     header[..4].copy_from_slice(&ends.from.1.0);
     header[4..8].copy_from_slice(&ends.to.1.0);
     header[9] = protocol;
-    header[10..].copy_from_slice(&(length as u16).to_be_bytes());
+    header[10..].copy_from_slice(&length_field(length));
     header
 }
 
 /// The Internet checksum of concatenated parts, of which only the last may have an odd length. It is zero over
 /// data that includes its own checksum.
+#[expect(clippy::cast_possible_truncation, reason = "the sum is folded to 16 bits")]
 fn sum(parts: &[&[u8]]) -> u16 {
     let total: u32 = parts
         .iter()
@@ -228,6 +229,12 @@ fn sum(parts: &[&[u8]]) -> u16 {
         .sum();
     let folded = (total & 0xffff) + (total >> 16);
     !((folded & 0xffff) + (folded >> 16)) as u16
+}
+
+/// A length as a 16-bit field in network byte order; frames are shorter than 64 KiB.
+pub(crate) fn length_field(length: usize) -> [u8; 2] {
+    let [.., high, low] = length.to_be_bytes();
+    [high, low]
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u16> {

@@ -3,6 +3,8 @@
 //! A payload consists of its number (32 bits), its length (16 bits) twice, and a pattern that depends on the
 //! number and the position.
 
+use crate::net::length_field;
+
 /// UDP port of both ends.
 pub const PORT: u16 = 5000;
 /// Number of the datagram that ends the run; the 32 bits at offset 8 hold the number of datagrams before it.
@@ -31,15 +33,15 @@ pub fn length_of(number: u32) -> usize {
 }
 
 fn pattern(number: u32, at: usize) -> u8 {
-    (number as usize).wrapping_add(at.wrapping_mul(7)) as u8
+    (number as usize).wrapping_add(at.wrapping_mul(7)).to_le_bytes()[0]
 }
 
 /// Writes the payload with this number and returns its length.
 pub fn write(into: &mut [u8; 1472], number: u32) -> usize {
     let length = if number == LAST { 12 } else { length_of(number) };
     into[..4].copy_from_slice(&number.to_be_bytes());
-    into[4..6].copy_from_slice(&(length as u16).to_be_bytes());
-    into[6..8].copy_from_slice(&(length as u16).to_be_bytes());
+    into[4..6].copy_from_slice(&length_field(length));
+    into[6..8].copy_from_slice(&length_field(length));
     for (at, byte) in into.iter_mut().enumerate().take(length).skip(HEADER) {
         *byte = pattern(number, at);
     }
@@ -89,10 +91,10 @@ impl Sequence {
         if number == LAST {
             return Err(Fault::End { count: number_at(payload, 8).ok_or(Fault::Damaged)? });
         }
-        let length = payload.len() as u16;
+        let length = length_field(payload.len());
         let whole = payload.len() == length_of(number)
-            && payload[4..6] == length.to_be_bytes()
-            && payload[6..8] == length.to_be_bytes()
+            && payload[4..6] == length
+            && payload[6..8] == length
             && (HEADER..payload.len()).all(|at| payload[at] == pattern(number, at));
         if !whole {
             return Err(Fault::Damaged);

@@ -40,7 +40,7 @@ impl Function {
     /// The interrupt line that firmware wrote [PCI 3.0 6.2.4].
     #[must_use]
     pub fn interrupt_line(self) -> u8 {
-        self.read(0x3c) as u8
+        self.read(0x3c).to_le_bytes()[0]
     }
 }
 

@@ -1,4 +1,4 @@
-//! The two 8259A interrupt controllers and the 8254 timer [8259A], [8254].
+//! The two 8259A interrupt controllers and the 8254 timer [8259A ICW1 to ICW4], [8254 mode 2].
 
 use crate::ports;
 

@@ -22,11 +22,19 @@ pub fn read_msr(number: u32) -> u64 {
 
 /// Writes a model-specific register.
 pub fn write_msr(number: u32, value: u64) {
+    let (low, high) = halves(value);
     // SAFETY: the guests write only registers of the local APIC and of the extended state.
     unsafe {
-        asm!("wrmsr", in("ecx") number, in("eax") value as u32, in("edx") (value >> 32) as u32,
+        asm!("wrmsr", in("ecx") number, in("eax") low, in("edx") high,
              options(nostack, preserves_flags));
     }
+}
+
+/// The lower and the upper half of a value, as in `EAX` and `EDX`.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "each half has 32 bits")]
+pub fn halves(value: u64) -> (u32, u32) {
+    (value as u32, (value >> 32) as u32)
 }
 
 /// Reads the time-stamp counter after all earlier loads.
@@ -105,9 +113,10 @@ pub fn write_cr8(value: u64) {
 
 /// Sets extended control register 0, the mask of the enabled state components [SDM1 13.3].
 pub fn set_xcr0(mask: u64) {
+    let (low, high) = halves(mask);
     // SAFETY: the guests enable only state components that CPUID leaf 0DH lists.
     unsafe {
-        asm!("xsetbv", in("ecx") 0, in("eax") mask as u32, in("edx") (mask >> 32) as u32,
+        asm!("xsetbv", in("ecx") 0, in("eax") low, in("edx") high,
              options(nostack, preserves_flags));
     }
 }

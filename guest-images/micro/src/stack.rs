@@ -184,7 +184,7 @@ impl Host {
             })
             .is_some()
         });
-        answered.count() as u16
+        answered.map(|_| 1).sum()
     }
 
     /// Processes frames for at most `ticks` timer ticks, until one is wanted.

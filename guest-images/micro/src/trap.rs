@@ -183,7 +183,7 @@ pub fn start() {}
 #[unsafe(no_mangle)]
 extern "C" fn micro_trap(frame: &mut Frame) {
     if frame.vector >= FIRST_INTERRUPT {
-        interrupt(frame.vector as u8);
+        interrupt(frame.vector.to_le_bytes()[0]);
         return;
     }
     let cr2: u64;

@@ -33,8 +33,9 @@ fn main(boot: &Boot) -> Verdict {
 
     for base in outside {
         for (low, high, tail) in [(TDBAL, TDBAH, TDT), (RDBAL, RDBAH, RDT)] {
-            host.nic.write(low, base as u32);
-            host.nic.write(high, (base >> 32) as u32);
+            let (base_low, base_high) = processor::halves(base);
+            host.nic.write(low, base_low);
+            host.nic.write(high, base_high);
             host.nic.write(tail, 7);
             processor::sleep();
         }

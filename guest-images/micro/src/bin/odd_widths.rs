@@ -20,6 +20,7 @@ fn read_all_widths(at: u64) {
     let _ = mmio::read_qword(at);
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "each width writes the lower part of the value")]
 fn write_all_widths(at: u64, value: u64) {
     mmio::write_byte(at, value as u8);
     mmio::write_word(at, value as u16);

@@ -163,7 +163,7 @@ impl Nic {
         Ok(nic)
     }
 
-    /// Resets the card and sets it up [8254x 14.3 to 14.5]; its interrupts stay masked.
+    /// Resets the NIC and sets it up [8254x 14.3 to 14.5]; its interrupts stay masked.
     ///
     /// # Errors
     /// After a `FAIL` line: a wait timed out, or the EEPROM's checksum is wrong.

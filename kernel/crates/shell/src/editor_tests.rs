@@ -135,7 +135,7 @@ fn the_prompt_is_drawn_with_the_line() {
 
 proptest! {
     #[test]
-    fn the_terminal_shows_the_line_whatever_is_typed(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn the_terminal_shows_the_line_for_any_input(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let (mut editor, mut terminal) = (Editor::new(), Terminal::default());
         type_all(&mut editor, &mut terminal, &bytes);
         prop_assert_eq!(editor.text(), terminal.text());

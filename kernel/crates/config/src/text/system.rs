@@ -263,7 +263,7 @@ impl Reader<'_, '_> {
         if field.value.len() > MAX_COMMAND_LINE {
             field.wrong(
                 self.report,
-                format!("{} bytes are too long: expected {COMMAND_LINE}", field.value.len()),
+                format!("too long ({} bytes): expected {COMMAND_LINE}", field.value.len()),
             );
         }
         if let Some(control) = field.value.chars().find(|c| c.is_control()) {

@@ -211,7 +211,7 @@ fn a_command_line_has_a_maximum_length() {
     assert_errors(
         &with(2048),
         &[
-            "weir.toml:5: vm[0].cmdline: 2048 bytes are too long: expected the kernel's command line, at most 2047",
+            "weir.toml:5: vm[0].cmdline: too long (2048 bytes): expected the kernel's command line, at most 2047",
         ],
     );
 }

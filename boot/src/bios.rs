@@ -1,4 +1,4 @@
-//! The disk image for BIOS, made by the `bootloader` crate, whose file system is replaced.
+//! The disk image for BIOS: made by the `bootloader` crate, then given another file system.
 //!
 //! For every cluster of a file, the crate's second stage reads 16 KiB from the disk and also the file-allocation
 //! table. With the small clusters that the crate formats, it reads each byte many times, and BIOS disk access is

@@ -1,6 +1,6 @@
 #!/bin/sh
-# debian-mirror.sh: prints the URL of a mirror of Debian, WEIR_DEBIAN_MIRROR or the one that this machine's apt uses;
-# nothing where neither is known.
+# debian-mirror.sh: prints the URL of a Debian mirror: WEIR_DEBIAN_MIRROR, or the mirror that this machine's apt
+# uses. Prints nothing if neither is known.
 set -eu
 
 if [ -n "${WEIR_DEBIAN_MIRROR:-}" ]; then

@@ -1,11 +1,10 @@
 #!/bin/sh
 # debian-package.sh SUITE FOLDER PACKAGE...: fetches packages of a Debian suite and extracts them into FOLDER.
-# A PACKAGE may name its version as apt does, rust-src=1.95.0*, stand for those that it depends on,
-# depends:linux-image-amd64, or come with what it needs and this machine has not installed: closure:qemu-system-x86.
+# A PACKAGE may have a version in apt's syntax (rust-src=1.95.0*), stand for its direct dependencies
+# (depends:linux-image-amd64), or include the dependencies that are not installed here (closure:qemu-system-x86).
 #
-# apt does it with sources, lists and cache of its own under the target folder, so neither root nor a change
-# of the machine's configuration is needed. What was fetched before is not fetched again: FOLDER/.fetched
-# names the packages that are in it.
+# apt runs with its own sources, lists and cache under the target folder, so neither root nor a change of the
+# machine's configuration is needed. FOLDER/.fetched lists the packages in FOLDER: they are not fetched again.
 set -eu
 
 fail() {
@@ -29,15 +28,15 @@ mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 state=$folder/.apt
 mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
-# Nothing counts as installed, unless what is installed here need not be fetched.
+# apt sees no package as installed, except for a closure, which omits the packages that are installed here.
 status=$state/status
 : >"$status"
 case "$*" in
 *closure:*) status=/var/lib/dpkg/status ;;
 esac
 uri=$(sh "$here/debian-mirror.sh")
-[ -n "$uri" ] || fail "this machine's apt knows no mirror of Debian: set WEIR_DEBIAN_MIRROR to the URL of one"
-# Backports stand on the suite that they are for.
+[ -n "$uri" ] || fail "this machine's apt has no Debian mirror: set WEIR_DEBIAN_MIRROR to the URL of one"
+# A backports suite needs the suite that it extends.
 for part in "$suite" "${suite%-backports}"; do
     echo "deb [arch=amd64 signed-by=$keyring] $uri $part main"
 done | sort -u >"$state/sources.list"
@@ -69,7 +68,7 @@ if [ -s "$state/packages" ]; then
     (cd "$state" && apt apt-get download $(cat packages)) || fail "cannot fetch $(cat "$state/packages")"
 fi
 if [ -s "$state/closures" ]; then
-    # Nothing is installed, so nothing need be locked, and no root is needed.
+    # Nothing is installed, so neither a lock nor root is needed.
     apt apt-get install --download-only --no-install-recommends -y -o Debug::NoLocking=true -t "$suite" \
         $(cat "$state/closures") >/dev/null || fail "cannot fetch $(cat "$state/closures")"
     mv "$state"/cache/archives/*.deb "$state"

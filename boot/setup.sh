@@ -1,12 +1,11 @@
 #!/bin/sh
-# setup.sh: puts in place what building and running Weir takes, and says nothing when it is all there.
+# setup.sh: installs everything that building and running Weir needs; prints nothing if it is already there.
 #
-# From apt: the host's linker, the emulators, iproute2 for the tests' networks, cpio for the guest's initramfs and xz
-# for its kernel. QEMU comes from the distribution where that knows the card igb, else from Debian's backports, into
-# the target folder.
-# From rustup: the toolchain that rust-toolchain.toml pins, with the standard library's source and the llvm
-# tools. Where rustup cannot fetch these two, they come from Debian's packages of the same version. apt's
-# sources stay as they are.
+# From apt: the host's linker, the emulators, iproute2 for the tests' networks, cpio for the guest's initramfs and
+# xz for its kernel. QEMU comes from the distribution if that version supports the NIC igb, else from Debian's
+# backports, into the target folder.
+# From rustup: the toolchain that rust-toolchain.toml pins, with the standard library's source and the llvm tools. If
+# rustup cannot fetch these two, they come from Debian's packages of the same version. apt's sources are not changed.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -27,9 +26,9 @@ missing() {
     done
 }
 
-# Installs packages where that is allowed, and otherwise says how.
+# Installs packages if permitted, and otherwise prints the command that does.
 need() {
-    command -v dpkg-query >/dev/null || fail "needs Debian 12, Debian 13 or Ubuntu: there is no dpkg here"
+    command -v dpkg-query >/dev/null || fail "Debian 12, Debian 13 or Ubuntu is needed: dpkg was not found"
     packages=$(missing "$@")
     [ -n "$packages" ] || return 0
     install="apt-get install -y --no-install-recommends$packages"
@@ -38,13 +37,13 @@ need() {
     elif sudo -n true 2>/dev/null; then
         run="sudo -n"
     else
-        echo "setup: these packages are missing; install them and start again:" >&2
+        echo "setup: packages are missing; install them and run this again:" >&2
         echo "    sudo $install" >&2
         exit 1
     fi
     echo "Installing$packages"
     export DEBIAN_FRONTEND=noninteractive
-    # The lists of a fresh machine may be old or absent: the second try brings them up to date.
+    # On a fresh machine the package lists may be old or absent: the second try updates them.
     # shellcheck disable=SC2086
     $run $install >/dev/null 2>&1 || { $run apt-get -qq update && $run $install >/dev/null; } ||
         fail "apt could not install$packages"
@@ -54,7 +53,7 @@ need gcc libc6-dev bochs bochs-sdl bochsbios vgabios iproute2 util-linux cpio xz
 
 # --- QEMU ---------------------------------------------------------------------------------------------------
 
-# target/qemu/run starts a QEMU that knows the card igb (8.0 or newer); beside it lies the firmware for UEFI.
+# target/qemu/run starts a QEMU that supports the NIC igb (8.0 or newer); the firmware for UEFI is next to it.
 qemu=$(dirname "$setup")/qemu
 
 have_qemu() {
@@ -62,14 +61,14 @@ have_qemu() {
         "$qemu/run" -device help 2>/dev/null | grep -q '"igb"'
 }
 
-# Version that apt would install, or has.
+# The version that apt would install, or has installed.
 candidate() {
     apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: //p'
 }
 
 if ! have_qemu; then
     mkdir -p "$qemu"
-    # Above, packages were installed at least once, so apt has its lists.
+    # Packages were installed above at least once, so apt has its lists.
     version_here=$(candidate qemu-system-x86)
     if dpkg --compare-versions "${version_here:-0}" ge 1:8.0; then
         need qemu-system-x86 ovmf seabios ipxe-qemu
@@ -79,11 +78,13 @@ if ! have_qemu; then
     else
         . /etc/os-release
         [ "${ID:-}" = debian ] && [ -n "${VERSION_CODENAME:-}" ] ||
-            fail "QEMU ${version_here:-is unknown to apt and so} is too old here: Debian 12 or 13 or Ubuntu 24.04 is needed"
-        # A library that this machine had then may be gone: what does not run is fetched again.
+            fail "apt has no QEMU 8.0 or newer (candidate: ${version_here:-none}):" \
+                "Debian 12 or 13 or Ubuntu 24.04 is needed"
+        # A library of this machine that an earlier QEMU used may be gone: a QEMU that does not run is fetched
+        # again.
         rm -rf "$qemu/root"
         sh "$root/boot/debian-package.sh" "$VERSION_CODENAME-backports" "$qemu/root" closure:qemu-system-x86 \
-            closure:ovmf closure:seabios closure:ipxe-qemu || fail "no QEMU from Debian's backports"
+            closure:ovmf closure:seabios closure:ipxe-qemu || fail "cannot fetch QEMU from Debian's backports"
         files=root/usr
         cat >"$qemu/run" <<'END'
 #!/bin/sh
@@ -97,15 +98,15 @@ END
     chmod 755 "$qemu/run"
     ln -sf "$files/share/OVMF/OVMF_CODE_4M.fd" "$qemu/OVMF_CODE.fd"
     ln -sf "$files/share/OVMF/OVMF_VARS_4M.fd" "$qemu/OVMF_VARS.fd"
-    have_qemu || fail "QEMU does not run, or knows no igb: try $qemu/run -device help"
+    have_qemu || fail "QEMU does not run or does not support igb: try $qemu/run -device help"
 fi
 
 # --- Toolchain --------------------------------------------------------------------------------------------
 
 command -v cargo >/dev/null || fail "cargo is missing: install rustup (https://rustup.rs)"
 
-# Make's own calls name the toolchain in this way as well: rustup then takes it as it is, and does not
-# insist on the components that came from Debian.
+# The Makefile selects the toolchain in the same way: rustup then uses it as it is, and does not insist on
+# components that came from Debian.
 export RUSTUP_TOOLCHAIN="${RUSTUP_TOOLCHAIN:-$version}"
 
 if command -v rustup >/dev/null && ! RUSTUP_AUTO_INSTALL=0 rustc --version >/dev/null 2>&1; then
@@ -126,8 +127,8 @@ have_source() { [ -r "$library/src/rust/library/Cargo.lock" ]; }
 have_tools() { [ -x "$tools/llvm-objcopy" ] && [ -x "$tools/llvm-objdump" ]; }
 have_lints() { cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; }
 
-# Three minutes are generous where there is a network, and where there is none rustup fails at once. Whether
-# it did is seen by what is there afterwards.
+# With a network three minutes are generous, and without one rustup fails at once. Its exit status is ignored: the
+# callers check whether the component is there.
 add_component() {
     if command -v rustup >/dev/null; then timeout 180 rustup --quiet component add "$@" >/dev/null 2>&1 || true; fi
 }
@@ -146,7 +147,7 @@ if ! have_source; then
         mv "$setup/rust-src/usr/src/rustc-$version/library" "$library/src/rust/"
         rm -rf "$setup/rust-src"
     fi
-    have_source || fail "the source of the standard library did not arrive in $library/src/rust"
+    have_source || fail "the source of the standard library is missing in $library/src/rust"
 fi
 
 if ! have_tools; then
@@ -157,5 +158,5 @@ if ! have_tools; then
             ln -sf "$(command -v "$tool")" "$tools/$tool"
         done
     fi
-    have_tools || fail "llvm-objcopy and llvm-objdump did not arrive in $tools"
+    have_tools || fail "llvm-objcopy and llvm-objdump are missing in $tools"
 fi

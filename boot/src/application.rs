@@ -1,123 +1,93 @@
-//! Weir as one EFI application: the UEFI stage with kernel and bundle as two more sections. Firmware then loads
-//! all of it at once, from wherever it loads applications.
+//! Weir as one EFI application: the UEFI stage, with the kernel and the bundle as two more sections. Firmware then
+//! loads everything at once, from wherever it loads applications.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use object::pe::{IMAGE_SCN_CNT_INITIALIZED_DATA, IMAGE_SCN_MEM_READ, ImageNtHeaders64, ImageSectionHeader};
+use object::read::pe::PeFile64;
+use object::{LittleEndian as LE, U16, U32, pod};
+use std::mem::{offset_of, size_of};
 
-/// Where the PE header's offset stands in a DOS header [PE format].
-const PE_OFFSET: usize = 0x3c;
-const SIGNATURE: &[u8] = b"PE\0\0";
-/// Fields of the COFF header, counted from the signature before it.
-const SECTION_COUNT: usize = 6;
-const OPTIONAL_HEADER_BYTES: usize = 20;
-const OPTIONAL_HEADER: usize = 24;
-/// Fields of the optional header.
-const SECTION_ALIGNMENT: usize = 32;
-const FILE_ALIGNMENT: usize = 36;
-const IMAGE_BYTES: usize = 56;
-const HEADER_BYTES: usize = 60;
-/// An entry of the section table.
-const SECTION_BYTES: usize = 40;
-/// Initialized data that may be read.
-const CHARACTERISTICS: u32 = 0x4000_0040;
+const TOO_LARGE: &str = "the guests' images are too large: a UEFI application must be smaller than 4 GiB";
 
-/// Makes the application of the UEFI stage's own file.
-pub fn make(stage: Vec<u8>, kernel: &[u8], bundle: &[u8]) -> Result<Vec<u8>> {
-    let mut image = Image::parse(stage).context("the UEFI stage is no PE file")?;
-    image.add(*b".kernel\0", kernel)?;
-    image.add(*b".bundle\0", bundle)?;
-    Ok(image.file)
+/// Makes the application from the UEFI stage's file.
+pub fn make(mut stage: Vec<u8>, kernel: &[u8], bundle: &[u8]) -> Result<Vec<u8>> {
+    add_section(&mut stage, *b".kernel\0", kernel)?;
+    add_section(&mut stage, *b".bundle\0", bundle)?;
+    Ok(stage)
 }
 
-/// A PE file whose headers were found sound.
-struct Image {
-    file: Vec<u8>,
-    /// Where the signature is.
-    pe: usize,
-}
+/// Appends a section to a PE file [PE format, section table]: after all others, in the file and in memory.
+fn add_section(file: &mut Vec<u8>, name: [u8; 8], content: &[u8]) -> Result<()> {
+    let pe = PeFile64::parse(&**file).context("the UEFI stage is not a PE file")?;
+    let (headers_at, mut headers) = (pe.dos_header().nt_headers_offset() as usize, *pe.nt_headers());
+    let (coff, optional) = (&mut headers.file_header, &mut headers.optional_header);
+    let (alignment, file_alignment) = (optional.section_alignment.get(LE), optional.file_alignment.get(LE));
+    ensure!(alignment.is_power_of_two(), "its section alignment is not a power of two");
+    ensure!(file_alignment.is_power_of_two(), "its file alignment is not a power of two");
 
-impl Image {
-    fn parse(file: Vec<u8>) -> Result<Self> {
-        ensure!(file.starts_with(b"MZ"), "it does not begin as one");
-        let pe = u32_at(&file, PE_OFFSET)? as usize;
-        ensure!(file.get(pe..).is_some_and(|rest| rest.starts_with(SIGNATURE)), "it has no PE header");
-        let image = Self { file, pe };
-        for field in [SECTION_ALIGNMENT, FILE_ALIGNMENT] {
-            ensure!(image.header(field)?.is_power_of_two(), "its alignments are no powers of two");
-        }
-        ensure!(image.file.len() >= image.header(HEADER_BYTES)? as usize, "it breaks off in its headers");
-        Ok(image)
-    }
+    let table = headers_at
+        + offset_of!(ImageNtHeaders64, optional_header)
+        + usize::from(coff.size_of_optional_header.get(LE));
+    let count = coff.number_of_sections.get(LE);
+    let entry = table + usize::from(count) * size_of::<ImageSectionHeader>();
+    let entry = entry..entry + size_of::<ImageSectionHeader>();
+    let headers_end = optional.size_of_headers.get(LE) as usize;
+    ensure!(headers_end <= file.len(), "it is truncated in its headers");
+    ensure!(entry.end <= headers_end, "its section table has no room for another section");
 
-    /// A field of the optional header.
-    fn header(&self, field: usize) -> Result<u32> {
-        u32_at(&self.file, self.pe + OPTIONAL_HEADER + field)
-    }
+    let address = optional.size_of_image.get(LE).checked_next_multiple_of(alignment).context(TOO_LARGE)?;
+    let bytes = u32::try_from(content.len()).context(TOO_LARGE)?;
+    let end = address.checked_add(bytes).and_then(|end| end.checked_next_multiple_of(alignment));
+    coff.number_of_sections = U16::new(LE, count + 1);
+    optional.size_of_image = U32::new(LE, end.context(TOO_LARGE)?);
 
-    /// Adds a section behind all others, in the file and in memory.
-    fn add(&mut self, name: [u8; 8], content: &[u8]) -> Result<()> {
-        let (file_alignment, alignment) = (self.header(FILE_ALIGNMENT)?, self.header(SECTION_ALIGNMENT)?);
-        let address = self.header(IMAGE_BYTES)?.next_multiple_of(alignment);
-        let too_large = "a UEFI application has less than 4 GiB: the guests' images are too large for one";
-        let bytes = u32::try_from(content.len()).context(too_large)?;
-        let end = address.checked_add(bytes).and_then(|end| end.checked_next_multiple_of(alignment));
-        let end = end.context(too_large)?;
-
-        self.pad(file_alignment as usize);
-        let start = u32::try_from(self.file.len()).context(too_large)?;
-        self.file.extend_from_slice(content);
-        self.pad(file_alignment as usize);
-        let padded = u32::try_from(self.file.len()).context(too_large)? - start;
-
-        let count = u16_at(&self.file, self.pe + SECTION_COUNT)?;
-        let table =
-            self.pe + OPTIONAL_HEADER + usize::from(u16_at(&self.file, self.pe + OPTIONAL_HEADER_BYTES)?);
-        let entry = table + usize::from(count) * SECTION_BYTES;
-        if entry + SECTION_BYTES > self.header(HEADER_BYTES)? as usize {
-            bail!("its section table has no room for another section");
-        }
-        let fields = [bytes, address, padded, start, 0, 0, 0, CHARACTERISTICS];
-        self.put(entry, &name);
-        self.put(entry + name.len(), &fields.map(u32::to_le_bytes).concat());
-        self.put(self.pe + SECTION_COUNT, &(count + 1).to_le_bytes());
-        self.put(self.pe + OPTIONAL_HEADER + IMAGE_BYTES, &end.to_le_bytes());
-        Ok(())
-    }
-
-    fn pad(&mut self, alignment: usize) {
-        self.file.resize(self.file.len().next_multiple_of(alignment), 0);
-    }
-
-    fn put(&mut self, at: usize, bytes: &[u8]) {
-        self.file[at..at + bytes.len()].copy_from_slice(bytes);
-    }
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Result<u16> {
-    let field = bytes.get(at..at + 2).context("it breaks off in its headers")?;
-    Ok(u16::from_le_bytes(field.try_into()?))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Result<u32> {
-    let field = bytes.get(at..at + 4).context("it breaks off in its headers")?;
-    Ok(u32::from_le_bytes(field.try_into()?))
+    let pad = |file: &mut Vec<u8>| file.resize(file.len().next_multiple_of(file_alignment as usize), 0);
+    pad(file);
+    let start = u32::try_from(file.len()).context(TOO_LARGE)?;
+    file.extend_from_slice(content);
+    pad(file);
+    let end = u32::try_from(file.len()).context(TOO_LARGE)?;
+    let section = ImageSectionHeader {
+        name,
+        virtual_size: U32::new(LE, bytes),
+        virtual_address: U32::new(LE, address),
+        size_of_raw_data: U32::new(LE, end - start),
+        pointer_to_raw_data: U32::new(LE, start),
+        characteristics: U32::new(LE, IMAGE_SCN_CNT_INITIALIZED_DATA | IMAGE_SCN_MEM_READ),
+        ..Default::default()
+    };
+    file[entry].copy_from_slice(pod::bytes_of(&section));
+    file[headers_at..][..size_of_val(&headers)].copy_from_slice(pod::bytes_of(&headers));
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Offsets in the test's file, written down independently of `object` [PE format].
     const PE: usize = 0x40;
-    const TABLE: usize = PE + OPTIONAL_HEADER + 240;
+    const SECTION_COUNT: usize = PE + 6;
+    const OPTIONAL_HEADER_BYTES: usize = PE + 20;
+    const MAGIC: usize = PE + 24;
+    const SECTION_ALIGNMENT: usize = PE + 56;
+    const FILE_ALIGNMENT: usize = PE + 60;
+    const IMAGE_BYTES: usize = PE + 80;
+    const HEADER_BYTES: usize = PE + 84;
+    const TABLE: usize = PE + 24 + 240;
+    const SECTION_BYTES: usize = 40;
 
     /// A PE file without code: headers with room for `sections`, one section of 512 bytes.
     fn stage(sections: usize) -> Vec<u8> {
         let headers = TABLE + sections * SECTION_BYTES;
-        let mut image = Image { file: vec![0; headers.next_multiple_of(512) + 512], pe: PE };
-        image.put(0, b"MZ");
-        image.put(PE_OFFSET, &(PE as u32).to_le_bytes());
-        image.put(PE, SIGNATURE);
-        image.put(PE + SECTION_COUNT, &1u16.to_le_bytes());
-        image.put(PE + OPTIONAL_HEADER_BYTES, &240u16.to_le_bytes());
+        let mut file = vec![0; headers.next_multiple_of(512) + 512];
+        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, b"MZ");
+        put(0x3c, &(PE as u32).to_le_bytes());
+        put(PE, b"PE\0\0");
+        put(SECTION_COUNT, &1u16.to_le_bytes());
+        put(OPTIONAL_HEADER_BYTES, &240u16.to_le_bytes());
+        put(MAGIC, &0x20bu16.to_le_bytes());
         let fields = [
             (SECTION_ALIGNMENT, 4096),
             (FILE_ALIGNMENT, 512),
@@ -125,25 +95,34 @@ mod tests {
             (HEADER_BYTES, headers as u32),
         ];
         for (field, value) in fields {
-            image.put(PE + OPTIONAL_HEADER + field, &u32::to_le_bytes(value));
+            put(field, &u32::to_le_bytes(value));
         }
-        image.file
+        file
+    }
+
+    fn u32_at(bytes: &[u8], at: usize) -> u32 {
+        u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
     }
 
     fn section(file: &[u8], index: usize) -> (&[u8], u32, &[u8]) {
         let entry = &file[TABLE + index * SECTION_BYTES..][..SECTION_BYTES];
-        let field = |at| u32_at(entry, at).unwrap();
+        let field = |at| u32_at(entry, at);
         (&entry[..8], field(12), &file[field(20) as usize..][..field(8) as usize])
     }
 
     #[test]
-    fn kernel_and_bundle_are_sections_behind_the_others() {
+    fn kernel_and_bundle_are_appended_as_sections() {
         let file = make(stage(3), &[1; 5000], &[2; 100]).unwrap();
         assert_eq!(section(&file, 1), (&b".kernel\0"[..], 0x2000, &[1; 5000][..]));
         assert_eq!(section(&file, 2), (&b".bundle\0"[..], 0x4000, &[2; 100][..]));
-        assert_eq!(u16_at(&file, PE + SECTION_COUNT).unwrap(), 3);
-        assert_eq!(u32_at(&file, PE + OPTIONAL_HEADER + IMAGE_BYTES).unwrap(), 0x5000);
+        assert_eq!(file[SECTION_COUNT..][..2], 3u16.to_le_bytes());
+        assert_eq!(u32_at(&file, IMAGE_BYTES), 0x5000);
         assert!(file.len().is_multiple_of(512));
+        // Nothing else in the headers has changed.
+        let (before, changed) = (stage(3), [SECTION_COUNT..SECTION_COUNT + 2, IMAGE_BYTES..IMAGE_BYTES + 4]);
+        for at in (0..TABLE + SECTION_BYTES).filter(|at| !changed.iter().any(|field| field.contains(at))) {
+            assert_eq!(file[at], before[at], "{at:#x}");
+        }
     }
 
     #[test]
@@ -153,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pe_file_is_refused() {
+    fn an_invalid_pe_file_is_refused() {
         let whole = stage(3);
         for length in 0..TABLE + 3 * SECTION_BYTES {
             assert!(make(whole[..length].to_vec(), &[1], &[2]).is_err(), "{length}");

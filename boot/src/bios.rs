@@ -1,8 +1,8 @@
-//! A disk that a BIOS starts from, made by the `bootloader` crate, with its file system made anew.
+//! The disk image for BIOS: made by the `bootloader` crate, then given another file system.
 //!
-//! The crate's second stage reads 16 KiB from the disk for every cluster of a file, and the file-allocation table for
-//! every one as well. In the small clusters that the crate formats with it reads each byte many times over, which BIOSes
-//! are slow at. And of file systems it understands only those that count their sectors in 16 bits.
+//! For every cluster of a file, the crate's second stage reads 16 KiB from the disk and also the file-allocation
+//! table. With the small clusters that the crate formats, it reads each byte many times, and BIOS disk access is
+//! slow. Besides, it supports only file systems whose number of sectors fits in 16 bits.
 
 use anyhow::{Context, Result, ensure};
 use bootloader::BiosBoot;
@@ -13,19 +13,20 @@ use std::io::{Cursor, Read, Write};
 use std::ops::Range;
 use std::path::Path;
 
-/// What the second stage reads at a time.
+/// The number of bytes that the second stage reads at a time.
 const CLUSTER: u32 = 16 * 1024;
-/// Sectors of the disk, and those that larger file systems count in.
-const SECTOR: usize = 512;
+/// Sector size of the disk, and of file systems that would otherwise have too many sectors.
+const SECTOR: u16 = 512;
 const LARGE_SECTOR: u16 = 4096;
 const MOST_SECTORS: usize = 0xffff;
 /// The second entry of the partition table: first sector and number of sectors.
 const START: Range<usize> = 0x1d6..0x1da;
 const SECTORS: Range<usize> = 0x1da..0x1de;
 
-/// Writes the image of a disk with this kernel and this ramdisk.
+/// Writes a disk image with this kernel and this RAM disk.
 pub fn write(kernel: &Path, ramdisk: &Path, image: &Path) -> Result<()> {
-    // The loader says what goes wrong, on the screen: the serial line is Weir's, and drawing takes long.
+    // The loader reports errors on the screen only: the serial line is Weir's. It logs nothing else, since drawing
+    // is slow.
     let mut loader = BootConfig::default();
     loader.log_level = LevelFilter::Warn;
     loader.frame_buffer_logging = true;
@@ -34,21 +35,22 @@ pub fn write(kernel: &Path, ramdisk: &Path, image: &Path) -> Result<()> {
     boot.set_boot_config(&loader).set_ramdisk(ramdisk);
     boot.create_disk_image(image)?;
     let mut disk = fs::read(image)?;
-    let start = field(&disk, START)? * SECTOR;
-    let volume = remake(disk.get_mut(start..).context("its partition begins behind its end")?)?;
+    let start = field(&disk, START)? * usize::from(SECTOR);
+    let volume =
+        remake(disk.get_mut(start..).context("the partition begins beyond the end of the disk image")?)?;
     disk.truncate(start);
     disk.extend(&volume);
-    let sectors = u32::try_from(volume.len() / SECTOR)?;
+    let sectors = u32::try_from(volume.len() / usize::from(SECTOR))?;
     disk[SECTORS].copy_from_slice(&sectors.to_le_bytes());
     Ok(fs::write(image, disk)?)
 }
 
 fn field(disk: &[u8], at: Range<usize>) -> Result<usize> {
-    let bytes = disk.get(at).context("it has no partition table")?;
+    let bytes = disk.get(at).context("the disk image has no partition table")?;
     Ok(u32::from_le_bytes(bytes.try_into()?) as usize)
 }
 
-/// The same files in a file system that suits the loader.
+/// Copies the files into a new file system that suits the loader.
 fn remake(old: &mut [u8]) -> Result<Vec<u8>> {
     let old = FileSystem::new(Cursor::new(old), FsOptions::new())?;
     let mut files = Vec::new();
@@ -62,12 +64,13 @@ fn remake(old: &mut [u8]) -> Result<Vec<u8>> {
     }
     let cluster = CLUSTER as usize;
     let data: usize = files.iter().map(|(_, bytes)| bytes.len().next_multiple_of(cluster)).sum();
-    // Reserved sectors, two tables of two bytes a cluster at most, the root directory, rounding.
+    // Room for reserved sectors, two tables of at most two bytes per cluster, the root directory, and rounding.
     let size = (data + data / cluster * 4 + 8 * cluster).next_multiple_of(cluster);
-    let sector = if size / SECTOR <= MOST_SECTORS { SECTOR as u16 } else { LARGE_SECTOR };
+    let fits = size / usize::from(SECTOR) <= MOST_SECTORS;
+    let sector = if fits { SECTOR } else { LARGE_SECTOR };
     ensure!(
         size / usize::from(sector) <= MOST_SECTORS,
-        "kernel and guests take {} MiB: the loader for BIOSes cannot read more than 255, UEFI can",
+        "kernel and guests take {} MiB, but the BIOS loader can read at most 255 MiB: use a UEFI image",
         size >> 20
     );
     let mut volume = Cursor::new(vec![0; size]);
@@ -88,7 +91,8 @@ fn remake(old: &mut [u8]) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// Remakes a file system with one file of so many bytes; its sectors' size and their number in 16 bits.
+    /// Remakes a file system with one file of this many bytes, and returns the size of its sectors and the 16-bit
+    /// number of them.
     fn remade(bytes: usize) -> (usize, usize) {
         let content: Vec<u8> = (0..bytes).map(|index| (index / 7) as u8).collect();
         let mut old = vec![0; bytes + bytes / 64 + (1 << 20)];
@@ -109,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn sectors_are_counted_in_16_bits_whatever_the_size() {
+    fn the_number_of_sectors_fits_in_16_bits_for_any_size() {
         assert_eq!(remade(100_000).0, 512);
         assert_eq!(remade(31 << 20).0, 512);
         assert_eq!(remade(33 << 20).0, 4096);

@@ -1,105 +1,105 @@
-//! Images to start a machine from. For a BIOS by the `bootloader` crate, with the guests as its ramdisk; for UEFI
-//! one application with everything in it.
+//! Boot images. A BIOS image is made by the `bootloader` crate, with the bundle as its RAM disk; for UEFI, one
+//! application contains everything.
 
 use crate::{application, bios, disk, guest_kernel};
 use anyhow::{Context, Result, ensure};
-use config::text::Configuration;
+use config::text::LoadedConfig;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What to make, of what.
-pub struct Request {
+/// The images to make, and the files to make them from.
+pub struct ImageRequest {
     /// The kernel as cargo built it.
     pub kernel: PathBuf,
-    /// The UEFI stage as cargo built it; BIOS images do without.
+    /// The UEFI stage as cargo built it; not needed for BIOS images.
     pub stage: Option<PathBuf>,
-    /// The folder for everything.
+    /// The folder for the images.
     pub out: PathBuf,
-    /// Which images.
-    pub kinds: Kinds,
+    /// The images to make.
+    pub kinds: ImageKinds,
 }
 
-/// Which images to make.
+/// The kinds of images to make.
 #[derive(Clone, Copy, Default)]
-pub struct Kinds {
-    /// A disk that a BIOS starts from.
+pub struct ImageKinds {
+    /// A disk image for BIOS.
     pub bios: bool,
-    /// A disk that UEFI starts from.
+    /// A disk image for UEFI.
     pub uefi: bool,
     /// A folder for a TFTP server.
     pub pxe: bool,
 }
 
-impl Kinds {
-    /// All, where none was asked for.
+impl ImageKinds {
+    /// All kinds if none was requested.
     pub fn or_all(self) -> Self {
         if self.bios || self.uefi || self.pxe { self } else { Self { bios: true, uefi: true, pxe: true } }
     }
 }
 
 /// Makes the images.
-pub fn make(configuration: &Configuration, request: &Request) -> Result<()> {
+pub fn make(configuration: &LoadedConfig, request: &ImageRequest) -> Result<()> {
     let out = &request.out;
-    fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
+    fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     let (kernel, bundle) = (out.join("kernel"), out.join("bundle"));
     strip(&request.kernel, &kernel)?;
-    fs::copy(&request.kernel, out.join("weir.elf")).context("the kernel cannot be copied")?;
+    fs::copy(&request.kernel, out.join("weir.elf")).context("cannot copy the kernel")?;
     write_bundle(configuration, &bundle)?;
 
     if request.kinds.bios {
         let image = out.join("weir-bios.img");
-        bios::write(&kernel, &bundle, &image).context("the BIOS image cannot be made")?;
-        say(&image)?;
+        bios::write(&kernel, &bundle, &image).context("cannot make the BIOS image")?;
+        report(&image)?;
     }
     if request.kinds.uefi || request.kinds.pxe {
-        let stage = request.stage.as_ref().context("--stage is missing: the UEFI stage's EFI file")?;
+        let stage = request.stage.as_ref().context("--stage is missing: the EFI file of the UEFI stage")?;
         let application = application::make(read(stage)?, &read(&kernel)?, &read(&bundle)?)?;
         if request.kinds.uefi {
             let image = out.join("weir-uefi.img");
-            disk::write(&application, &image).context("the UEFI image cannot be made")?;
-            say(&image)?;
+            disk::write(&application, &image).context("cannot make the UEFI image")?;
+            report(&image)?;
         }
         if request.kinds.pxe {
             let folder = out.join("pxe");
-            fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+            fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
             let file = folder.join("weir.efi");
-            fs::write(&file, &application)
-                .with_context(|| format!("{} cannot be written", file.display()))?;
-            say(&file)?;
+            fs::write(&file, &application).with_context(|| format!("cannot write {}", file.display()))?;
+            report(&file)?;
         }
     }
     for part in [kernel, bundle] {
-        fs::remove_file(&part).with_context(|| format!("{} cannot be removed", part.display()))?;
+        fs::remove_file(&part).with_context(|| format!("cannot remove {}", part.display()))?;
     }
     Ok(())
 }
 
-fn say(image: &Path) -> Result<()> {
+/// Prints an image's name and size.
+fn report(image: &Path) -> Result<()> {
     println!("{} {} KiB", image.display(), fs::metadata(image)?.len() >> 10);
     Ok(())
 }
 
 fn read(file: &PathBuf) -> Result<Vec<u8>> {
-    fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
+    fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// Symbols stay behind: the loader would read them through the BIOS, sector by sector.
+/// Copies the kernel without its symbols, which the loader would read through the BIOS, sector by sector.
 fn strip(from: &Path, to: &Path) -> Result<()> {
     let status = Command::new("strip").arg("--strip-all").arg("-o").arg(to).arg(from).status();
-    let status = status.context("strip cannot be run: it is in Debian's package binutils")?;
+    let status = status.context("cannot run strip (Debian package binutils)")?;
     ensure!(status.success(), "strip {} failed", from.display());
     Ok(())
 }
 
-fn write_bundle(configuration: &Configuration, to: &Path) -> Result<()> {
+fn write_bundle(configuration: &LoadedConfig, to: &Path) -> Result<()> {
     let system = &configuration.system;
     let mut files = configuration.files.iter().map(read).collect::<Result<Vec<_>>>()?;
     for (index, file) in files.iter_mut().enumerate() {
-        // An initrd is the guest's own business, whatever it looks like.
+        // An initrd belongs to the guest: it stays unchanged even if it looks like an ELF file.
         if system.vms.iter().all(|vm| vm.initrd.is_none_or(|initrd| initrd.0 as usize != index)) {
             *file = guest_kernel::compact(std::mem::take(file));
         }
     }
-    fs::write(to, config::bundle::pack(system, &files)?).context("the bundle cannot be written")
+    fs::write(to, config::bundle::pack(system, &files)?).context("cannot write the bundle")
 }

@@ -1,5 +1,5 @@
-//! `boot`: checks a configuration, and turns kernel, configuration and guest images into something that a
-//! machine starts from: a BIOS disk image, a UEFI disk image, a folder for PXE.
+//! `boot`: checks a configuration, and makes boot images from kernel, configuration and guest images: a disk image
+//! for BIOS, a disk image for UEFI, a folder for PXE.
 
 mod application;
 mod bios;
@@ -8,30 +8,31 @@ mod guest_kernel;
 mod image;
 
 use anyhow::{Context, Result, bail};
-use config::text::Configuration;
+use config::text::LoadedConfig;
+use image::{ImageKinds, ImageRequest};
 use lexopt::prelude::*;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const HELP: &str = "\
 boot check FILE
-    Says everything that is wrong with a configuration file.
+    Checks a configuration file and reports every error in it.
 
 boot image FILE --kernel ELF [--stage EFI] --out FOLDER [--bios] [--uefi] [--pxe]
-    Puts into FOLDER:
-      weir-bios.img   a disk that a BIOS starts from         (--bios)
-      weir-uefi.img   a disk that UEFI starts from           (--uefi)
-      pxe/weir.efi    all of it in one file: what UEFI PXE,
-                      UEFI HTTP boot and iPXE start          (--pxe)
+    Makes boot images in FOLDER:
+      weir-bios.img   disk image for BIOS                    (--bios)
+      weir-uefi.img   disk image for UEFI                    (--uefi)
+      pxe/weir.efi    everything in one file, for UEFI PXE,
+                      UEFI HTTP boot and iPXE                (--pxe)
       weir.elf        the kernel with its symbols, for addr2line
-    Without --bios, --uefi and --pxe all three are made; the last two need the UEFI stage.
+    Without --bios, --uefi and --pxe all three are made. --uefi and --pxe need --stage, the UEFI stage.
 ";
 
-/// What the command line asks for.
-enum Command {
+/// A parsed command line.
+enum BootCommand {
     Help,
     Check(PathBuf),
-    Image(PathBuf, image::Request),
+    Image(PathBuf, ImageRequest),
 }
 
 fn main() -> ExitCode {
@@ -44,31 +45,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: BootCommand) -> Result<()> {
     match command {
-        Command::Help => print!("{HELP}"),
-        Command::Check(file) => {
+        BootCommand::Help => print!("{HELP}"),
+        BootCommand::Check(file) => {
             let system = configuration(&file)?.system;
-            println!(
-                "{}: {} guests, {} physical NICs: no mistakes",
-                file.display(),
-                system.vms.len(),
-                system.nics.len()
-            );
+            let (guests, nics) = (count(system.vms.len(), "guest"), count(system.nics.len(), "NIC"));
+            println!("{}: configuration OK: {guests}, {nics}", file.display());
         }
-        Command::Image(file, request) => image::make(&configuration(&file)?, &request)?,
+        BootCommand::Image(file, request) => image::make(&configuration(&file)?, &request)?,
     }
     Ok(())
 }
 
-fn arguments() -> Result<Command> {
+fn arguments() -> Result<BootCommand> {
     let mut parser = lexopt::Parser::from_env();
     let (mut words, mut kernel, mut out) = (Vec::new(), None, None);
     let mut stage = None;
-    let mut kinds = image::Kinds::default();
+    let mut kinds = ImageKinds::default();
     while let Some(argument) = parser.next()? {
         match argument {
-            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('h') | Long("help") => return Ok(BootCommand::Help),
             Long("kernel") => kernel = Some(PathBuf::from(parser.value()?)),
             Long("stage") => stage = Some(PathBuf::from(parser.value()?)),
             Long("out") => out = Some(PathBuf::from(parser.value()?)),
@@ -80,22 +77,27 @@ fn arguments() -> Result<Command> {
         }
     }
     match words.as_slice() {
-        [] => Ok(Command::Help),
-        [verb, file] if verb.as_os_str() == "check" => Ok(Command::Check(file.clone())),
+        [] => Ok(BootCommand::Help),
+        [verb, file] if verb.as_os_str() == "check" => Ok(BootCommand::Check(file.clone())),
         [verb, file] if verb.as_os_str() == "image" => {
             let kernel = kernel.context("--kernel is missing: the kernel's ELF file")?;
             let out = out.context("--out is missing: the folder for the images")?;
-            Ok(Command::Image(file.clone(), image::Request { kernel, stage, out, kinds: kinds.or_all() }))
+            Ok(BootCommand::Image(file.clone(), ImageRequest { kernel, stage, out, kinds: kinds.or_all() }))
         }
-        _ => bail!("that is not understood; boot --help lists what is"),
+        _ => bail!("invalid arguments, see boot --help"),
     }
 }
 
-/// Reads a configuration; all its mistakes are printed.
-fn configuration(file: &Path) -> Result<Configuration> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    config::text::read(file, &text).map_err(|mistakes| {
-        mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
-        anyhow::anyhow!("{}: {} mistakes", file.display(), mistakes.len())
+/// Reads a configuration, and prints every error in it.
+fn configuration(file: &Path) -> Result<LoadedConfig> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    config::text::read(file, &text).map_err(|errors| {
+        errors.iter().for_each(|error| eprintln!("{error}"));
+        anyhow::anyhow!("{}: {}", file.display(), count(errors.len(), "error"))
     })
+}
+
+/// A number with its noun: `1 guest`, `2 guests`.
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,4 +1,4 @@
-//! The tool as its users see it: arguments in, files and messages out.
+//! The tool from its users' point of view: arguments in, files and messages out.
 
 use config::{Bundle, FileId};
 use std::fs;
@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 const GUEST: &str = "[[vm]]\nname = \"a\"\nmemory = 64\nkernel = \"guest\"\n";
 
-/// A folder of its own for each test, with a guest's kernel and a configuration.
+/// Makes a folder for one test, with a guest's kernel and a configuration.
 fn folder(test: &str, configuration: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
     let _ = fs::remove_dir_all(&folder);
@@ -28,10 +28,11 @@ fn stage() -> Vec<u8> {
     put(0, b"MZ");
     put(0x3c, &0x40u32.to_le_bytes());
     put(0x40, b"PE\0\0");
-    // Sections, and bytes of the optional header.
+    // Number of sections, size of the optional header, and its magic number.
     put(0x46, &0u16.to_le_bytes());
     put(0x54, &240u16.to_le_bytes());
-    // Alignments in memory and file; bytes of image and headers.
+    put(0x58, &0x20bu16.to_le_bytes());
+    // Alignments in memory and in the file; sizes of the image and of the headers.
     for (at, value) in [(0x78, 4096u32), (0x7c, 512), (0x90, 4096), (0x94, 1024)] {
         put(at, &value.to_le_bytes());
     }
@@ -43,29 +44,29 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn a_sound_configuration_is_said_to_have_no_mistakes() {
+fn a_valid_configuration_is_reported_as_ok() {
     let output = boot(&folder("sound", GUEST), &["check", "weir.toml"]);
     assert!(output.status.success(), "{}", said(&output));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("no mistakes"));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "weir.toml: configuration OK: 1 guest, 0 NICs\n");
 }
 
 #[test]
-fn every_mistake_stands_on_a_line_of_its_own() {
+fn every_error_is_printed_on_its_own_line() {
     let wrong = GUEST.replace("64", "63").replace("guest", "gone");
-    let output = boot(&folder("mistakes", &wrong), &["check", "weir.toml"]);
+    let output = boot(&folder("errors", &wrong), &["check", "weir.toml"]);
     assert!(!output.status.success());
     let said = said(&output);
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines.len(), 3, "{said}");
     assert!(lines[0].starts_with("weir.toml:3: vm[0].memory: "), "{said}");
     assert!(lines[1].starts_with("weir.toml:4: vm[0].kernel: "), "{said}");
-    assert_eq!(lines[2], "boot: weir.toml: 2 mistakes");
+    assert_eq!(lines[2], "boot: weir.toml: 2 errors");
 }
 
 #[test]
-fn all_images_are_made_and_carry_the_guest() {
+fn all_images_are_made_and_contain_the_guest() {
     let folder = folder("images", GUEST);
-    // Any executable will do as the kernel: nothing runs it here.
+    // Any executable serves as the kernel, since nothing runs it here.
     let kernel = env!("CARGO_BIN_EXE_boot");
     fs::write(folder.join("stage.efi"), stage()).unwrap();
     let arguments = ["image", "weir.toml", "--kernel", kernel, "--stage", "stage.efi", "--out", "out"];
@@ -84,11 +85,11 @@ fn all_images_are_made_and_carry_the_guest() {
     assert_eq!(bundle.file(FileId(0)), b"\x7fELF guest");
     let application = fs::metadata(folder.join("out/pxe/weir.efi")).unwrap().len();
     let whole = fs::metadata(folder.join("out/weir.elf")).unwrap().len();
-    assert!(application < whole, "the symbols stay behind: {application} {whole}");
+    assert!(application < whole, "the symbols are stripped: {application} {whole}");
 }
 
 #[test]
-fn only_the_images_asked_for_are_made() {
+fn only_the_requested_images_are_made() {
     let folder = folder("bios", GUEST);
     let kernel = env!("CARGO_BIN_EXE_boot");
     let output = boot(&folder, &["image", "weir.toml", "--kernel", kernel, "--out", "out", "--bios"]);
@@ -100,7 +101,7 @@ fn only_the_images_asked_for_are_made() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_and_invalid_arguments_are_reported() {
     let folder = folder("missing", GUEST);
     for (arguments, expected) in [
         (&["image", "weir.toml", "--out", "out"][..], "--kernel is missing"),
@@ -110,7 +111,7 @@ fn what_is_missing_is_named() {
             &["image", "weir.toml", "--kernel", env!("CARGO_BIN_EXE_boot"), "--out", "out"],
             "--stage is missing",
         ),
-        (&["check", "nowhere"], "nowhere cannot be read"),
+        (&["check", "nowhere"], "cannot read nowhere"),
         (&["inspect", "weir.toml"], "boot --help"),
         (&["check", "weir.toml", "--loud"], "--loud"),
     ] {
@@ -121,15 +122,15 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn the_examples_have_no_mistakes_but_images_that_are_not_built() {
+fn the_examples_have_no_errors_except_images_that_are_not_built() {
     for example in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).unwrap() {
         let path = example.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
-        let Err(mistakes) = config::text::read(&path, &text) else { continue };
-        for mistake in mistakes {
+        let Err(errors) = config::text::read(&path, &text) else { continue };
+        for error in errors {
             assert!(
-                mistake.message.contains("target/guest/linux") && mistake.message.contains("cannot be read"),
-                "{mistake}"
+                error.message.contains("target/guest/linux") && error.message.contains("cannot read"),
+                "{error}"
             );
         }
     }

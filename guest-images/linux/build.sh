@@ -1,11 +1,11 @@
 #!/bin/sh
-# Builds the Linux guest from Debian's packages: vmlinuz as it is, the same kernel unpacked as vmlinux, and an
-# initramfs of busybox-static and the kernel package's own modules.
+# Builds the Linux guest from Debian's packages: the kernel as vmlinuz and unpacked as vmlinux, and an initramfs
+# with busybox-static and modules from the kernel package.
 #
 #   build.sh FOLDER [PROGRAM ...]     puts vmlinuz, vmlinux and initrd.cpio into FOLDER, the programs into its /bin
 #
-# The packages are Debian 12's whatever this machine runs. What was fetched once stays in FOLDER/packages;
-# remove it to have a newer kernel. No root is needed.
+# The packages are Debian 12's, independent of this machine's distribution. They are kept in FOLDER/packages;
+# remove that folder to fetch a newer kernel. Root is not needed.
 set -eu
 
 out=${1:?usage: build.sh FOLDER [PROGRAM ...]}
@@ -16,8 +16,8 @@ out=$(cd "$out" && pwd)
 packages=$out/packages
 root=$out/root
 
-# Paths below the package's lib/modules/VERSION/kernel. They lie flat in /modules; init loads e1000, and VLANs
-# are there to be tried: 8021q after the others.
+# Paths below the package's lib/modules/VERSION/kernel. The modules are copied flat into /modules. init loads
+# e1000; the others are for VLANs, and 8021q must be loaded last.
 modules="
     drivers/net/ethernet/intel/e1000/e1000.ko
     net/llc/llc.ko
@@ -30,12 +30,13 @@ modules="
 sh "$here/../../boot/debian-package.sh" bookworm "$packages" depends:linux-image-amd64 busybox-static
 cp "$packages"/boot/vmlinuz-* "$out/vmlinuz"
 
-# A field of its setup header [Linux boot protocol]: offset and bytes.
+# Prints a field of the kernel's setup header [Linux boot protocol], given its offset and size in bytes.
 header() {
     od -An -v -j "$1" -N "$2" -t "u$2" "$out/vmlinuz" | tr -d ' '
 }
 
-# Unpacking takes more instructions than all the rest of a boot. Debian packs with xz; behind the stream is its length.
+# Unpacking the kernel takes more instructions than all the rest of a boot. Debian's kernels are packed with xz;
+# the length of the unpacked kernel follows the stream.
 start=$((($(header 497 1) + 1) * 512 + $(header 584 4)))
 tail -c "+$((start + 1))" "$out/vmlinuz" | head -c "$(($(header 588 4) - 4))" | xz -dc >"$out/vmlinux.new"
 mv "$out/vmlinux.new" "$out/vmlinux"
@@ -55,7 +56,7 @@ for program in "$@"; do
 done
 chmod 755 "$root/init" "$root"/bin/*
 
-# Not compressed, since an emulator copies faster than it unpacks. Order, owners and times are fixed: the
+# Not compressed, since an emulator copies faster than it unpacks. Order, owners and times are fixed, so that the
 # same input gives the same bytes.
 find "$root" -exec touch -h -d @0 {} +
 (cd "$root" && find . | LC_ALL=C sort | cpio --quiet --create --format=newc --owner=0:0 --reproducible) >"$out/initrd.cpio.new"

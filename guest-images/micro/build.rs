@@ -1,4 +1,4 @@
-//! Gives the linker the memory layout of a guest; on the host nothing is linked by it.
+//! Passes the guests' linker script to the linker; builds for the host do not use it.
 
 fn main() {
     println!("cargo:rerun-if-changed=guest.ld");
@@ -6,7 +6,7 @@ fn main() {
         let folder = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
         println!("cargo:rustc-link-arg-bins=-T{folder}/guest.ld");
         println!("cargo:rustc-link-arg-bins=--no-rosegment");
-        // A guest is loaded by a BIOS in an emulator: every kilobyte of symbols costs time.
+        // A BIOS in an emulator loads the guest: every kilobyte of symbols costs time.
         println!("cargo:rustc-link-arg-bins=--strip-all");
     }
 }

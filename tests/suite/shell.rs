@@ -163,11 +163,11 @@ fn mistakes(test: &Test) -> Outcome {
     command(
         &mut run,
         "shutdown",
-        "there is no \"shutdown\" here: allowed are help, vm, console, net, stats, log, reboot, poweroff\r\n",
+        "unknown word \"shutdown\": expected help, vm, console, net, stats, log, reboot, poweroff\r\n",
     )?;
-    command(&mut run, "vm stop rihgt", "there is no \"rihgt\" here: allowed are left, right\r\n")?;
-    command(&mut run, "net", "\"net\" needs one more word: nics, vms\r\n")?;
-    command(&mut run, "help", "vm restart VM   cut its power and boot it\r\n")?;
+    command(&mut run, "vm stop rihgt", "unknown word \"rihgt\": expected left, right\r\n")?;
+    command(&mut run, "net", "\"net\" is incomplete: expected nics, vms\r\n")?;
+    command(&mut run, "help", "vm restart VM   power a VM off and boot it again\r\n")?;
     command(&mut run, "log", "[")?;
     // Tab completes, backspace and Ctrl-U erase, Ctrl-C gives up, an arrow recalls.
     run.console.type_text("con\tl\t\r")?;

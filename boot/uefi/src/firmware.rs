@@ -1,4 +1,4 @@
-//! What the kernel wants to know from the firmware: screen and ACPI tables.
+//! Firmware information for the kernel: the screen and the ACPI tables.
 
 use bootloader_api::info::{FrameBufferInfo, PixelFormat};
 use bootloader_x86_64_common::RawFrameBufferInfo;
@@ -7,12 +7,12 @@ use uefi::proto::console::gop::{self, GraphicsOutput};
 use uefi::table::cfg::ConfigTableEntry;
 use x86_64::PhysAddr;
 
-/// The screen in the mode that it is in. None where the firmware has none, or one without memory for its pixels:
-/// such a machine has its log on the serial port.
+/// The screen in its current mode. `None` if the firmware has no screen, or one without a linear framebuffer: such
+/// a machine has its log on the serial port only.
 pub fn framebuffer() -> Option<RawFrameBufferInfo> {
     let handle = boot::get_handle_for_protocol::<GraphicsOutput>().ok()?;
     let params = OpenProtocolParams { handle, agent: boot::image_handle(), controller: None };
-    // SAFETY: the firmware's console goes on using the screen, and no mode is changed under it.
+    // SAFETY: the firmware's console continues to use the screen, and this program does not change its mode.
     let mut screen =
         unsafe { boot::open_protocol::<GraphicsOutput>(params, OpenProtocolAttributes::GetProtocol) }.ok()?;
     let mode = screen.current_mode_info();
@@ -34,7 +34,7 @@ pub fn framebuffer() -> Option<RawFrameBufferInfo> {
     Some(RawFrameBufferInfo { addr: PhysAddr::new(memory.as_mut_ptr() as u64), info })
 }
 
-/// Where the root of the ACPI tables is: of version 2 if there is one, since it knows addresses above 4 GiB.
+/// The address of the ACPI root pointer: of version 2 if there is one, since that supports addresses above 4 GiB.
 pub fn rsdp() -> Option<PhysAddr> {
     uefi::system::with_config_table(|entries| {
         let find = |guid| entries.iter().find(|entry| entry.guid == guid);

@@ -1,4 +1,6 @@
-//! The parts of this file, as firmware has loaded it: sections of a PE image [PE format, section table].
+//! The parts of this application, in the memory that firmware loaded it to: sections of a PE image [PE format,
+//! section table]. They are found without a crate for object files: those need an allocator, which this stage does
+//! not have.
 
 use core::fmt;
 use uefi::boot;
@@ -8,47 +10,53 @@ use uefi::proto::loaded_image::LoadedImage;
 const KERNEL: &[u8; 8] = b".kernel\0";
 const BUNDLE: &[u8; 8] = b".bundle\0";
 
-/// Where the PE header's offset stands in a DOS header.
+/// Offset of the PE header's offset in a DOS header.
 const PE_OFFSET: usize = 0x3c;
-/// Fields of the COFF header, counted from the signature before it.
+/// Offsets of fields of the COFF header, counted from the signature before it.
 const SECTION_COUNT: usize = 6;
 const OPTIONAL_HEADER_BYTES: usize = 20;
 const OPTIONAL_HEADER: usize = 24;
-/// An entry of the section table: name, bytes in memory, offset in memory, and what matters in files only.
+/// Size of an entry of the section table: name, size in memory, offset in memory, and fields that matter only in
+/// files.
 const SECTION_BYTES: usize = 40;
 
-/// What travels in this file.
+/// The files that this application contains.
 pub struct Parts {
-    /// Weir, an ELF file.
+    /// The kernel, an ELF file.
     pub kernel: &'static [u8],
-    /// Configuration and guests.
+    /// Configuration and guests' images.
     pub bundle: &'static [u8],
 }
 
-/// Why there is nothing to start.
+/// Why there is no kernel to start.
 #[derive(Debug)]
 pub enum ImageError {
-    /// Firmware does not tell where it has loaded this file.
+    /// Firmware does not report where it loaded this application.
     NotLoaded(uefi::Error),
-    /// The boot tool has not added this section.
+    /// This section is missing: the boot tool adds it.
     NoSection(&'static str),
 }
 
 impl fmt::Display for ImageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotLoaded(error) => write!(f, "the firmware does not say where this file is: {error}"),
-            Self::NoSection(name) => write!(f, "this file has no {name}: `boot image` makes one that has"),
+            Self::NotLoaded(error) => {
+                write!(f, "the firmware does not report where it loaded this application: {error}")
+            }
+            Self::NoSection(name) => {
+                write!(f, "this application contains no {name}: make it with `boot image`")
+            }
         }
     }
 }
 
-/// Finds them.
+/// Finds the kernel and the bundle.
 pub fn parts() -> Result<Parts, ImageError> {
     let loaded =
         boot::open_protocol_exclusive::<LoadedImage>(boot::image_handle()).map_err(ImageError::NotLoaded)?;
     let (base, bytes) = loaded.info();
-    // SAFETY: firmware has loaded this image there; nobody writes its headers and the sections read here, and the
+    #[expect(clippy::cast_possible_truncation, reason = "usize has 64 bits on UEFI for x86-64")]
+    // SAFETY: firmware loaded this image there; its headers and the sections read here are never written, and the
     // kernel keeps their memory.
     let image = unsafe { core::slice::from_raw_parts(base.cast::<u8>(), bytes as usize) };
     Ok(Parts {

@@ -1,8 +1,9 @@
-//! Weir as one EFI application: this file with two more sections, the kernel and the bundle, which the boot tool
-//! adds. Firmware brings all of it into memory at once, whether from a disk, by PXE, by HTTP boot or through
-//! iPXE; so nothing has to be found or fetched here, and no boot path needs code of its own.
+//! Weir as one EFI application: this program with two more sections, the kernel and the bundle, which the boot
+//! tool adds. Firmware loads everything at once, whether from a disk, by PXE, by HTTP boot or through iPXE.
+//! Therefore nothing has to be found or fetched here, and no boot path needs its own code.
 //!
-//! What follows ExitBootServices is the `bootloader` crate's: the kernel cannot tell this stage from the BIOS one.
+//! After ExitBootServices the `bootloader` crate takes over: the kernel cannot distinguish this stage from the
+//! BIOS one.
 #![no_std]
 #![no_main]
 
@@ -16,7 +17,7 @@ use bootloader_x86_64_common::{Kernel, SystemInfo, load_and_switch_to_kernel};
 use uefi::Status;
 use uefi::mem::memory_map::{MemoryMap, MemoryMapMut};
 
-/// Starts the kernel that travels in this file. Comes back only when there is none.
+/// Starts the kernel that this application contains. Returns only if there is none.
 #[uefi::entry]
 fn main() -> Status {
     let parts = match image::parts() {
@@ -35,7 +36,7 @@ fn main() -> Status {
         ramdisk_len: parts.bundle.len() as u64,
     };
 
-    // SAFETY: nothing that boot services own is in use from here on: `parts` is this image, the rest are numbers.
+    // SAFETY: nothing that boot services own is used from here on: `parts` is in this image, the rest are numbers.
     let mut map = unsafe { uefi::boot::exit_boot_services(None) };
     map.sort();
     let mut frames = LegacyFrameAllocator::new(map.entries().copied().map(memory::Region));
@@ -43,7 +44,7 @@ fn main() -> Status {
     load_and_switch_to_kernel(kernel, BootConfig::default(), frames, tables, system)
 }
 
-/// Where the loader's own checks end. Once boot services are gone nothing can be said, and nothing is.
+/// Reached by failed checks of the loader. After ExitBootServices nothing can be printed any more.
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
     uefi::println!("Weir: {info}");

@@ -1,4 +1,4 @@
-//! The firmware's memory map in the loader's terms, and the page tables that the kernel starts on.
+//! Translates the firmware's memory map for the loader, and makes the page tables that the kernel starts with.
 
 use bootloader_api::info::MemoryRegionKind;
 use bootloader_x86_64_common::legacy_memory_region::{LegacyFrameAllocator, LegacyMemoryRegion};
@@ -30,8 +30,8 @@ impl LegacyMemoryRegion for Region {
         }
     }
 
-    /// Boot services are gone, and this stage soon is [UEFI 2.10 7.2, table 7.10]. The kernel and the bundle in
-    /// this image are kept by the loader's common part.
+    /// Includes the memory of boot services, which have ended, and of this stage, which ends soon [UEFI 2.10 7.2,
+    /// table 7.10]. The loader's common part reserves the kernel and the bundle in this image.
     fn usable_after_bootloader_exit(&self) -> bool {
         matches!(
             self.0.ty,
@@ -44,8 +44,8 @@ impl LegacyMemoryRegion for Region {
     }
 }
 
-/// Tables for this stage, which replace the firmware's, and empty ones for the kernel. All memory is mapped where
-/// it is, as it was under boot services [UEFI 2.10 2.3.4].
+/// Makes page tables for this stage, which replace the firmware's, and empty ones for the kernel. All memory is
+/// identity-mapped, as under boot services [UEFI 2.10 2.3.4].
 pub fn page_tables<I>(
     frames: &mut LegacyFrameAllocator<I, Region>,
     screen: Option<&RawFrameBufferInfo>,
@@ -56,9 +56,9 @@ where
     let end = frames.max_phys_addr().as_u64();
     let (own_frame, own) = new_table(frames);
     let (firmware_frame, _) = Cr3::read();
-    // SAFETY: the table that is in use, in memory that is mapped where it is, and nobody else runs.
+    // SAFETY: this is the active table, in identity-mapped memory, and no other processor runs.
     let firmware = unsafe { &*(firmware_frame.start_address().as_u64() as *const PageTable) };
-    // The firmware's root may be read-only; what is below it is not written.
+    // The firmware's root table may be read-only; the tables below it are shared and not written.
     let mut keep = |start: u64, end: u64| {
         let (first, last) = (VirtAddr::new(start).p4_index(), VirtAddr::new(end - 1).p4_index());
         for index in usize::from(first)..=usize::from(last) {
@@ -70,10 +70,10 @@ where
         let start = screen.addr.as_u64();
         keep(start, start + screen.info.byte_len as u64);
     }
-    // SAFETY: it maps this code and all memory as the firmware's did.
+    // SAFETY: it maps this code and all memory as the firmware's tables did.
     unsafe { Cr3::write(own_frame, Cr3Flags::empty()) };
     let (kernel_level_4_frame, kernel) = new_table(frames);
-    // SAFETY: both are root tables of their own, and all memory is mapped where it is: at offset 0.
+    // SAFETY: the two root tables are distinct, and all memory is identity-mapped: the offset is 0.
     unsafe {
         PageTables {
             bootloader: OffsetPageTable::new(own, VirtAddr::zero()),
@@ -87,9 +87,9 @@ fn new_table<I>(frames: &mut LegacyFrameAllocator<I, Region>) -> (PhysFrame, &'s
 where
     I: ExactSizeIterator<Item = Region> + Clone,
 {
-    let frame = frames.allocate_frame().expect("a machine that has loaded this has a frame left");
+    let frame = frames.allocate_frame().expect("a machine that could load this application has a free frame");
     let table = frame.start_address().as_u64() as *mut PageTable;
-    // SAFETY: the frame was free, is mapped where it is, and is handed out once.
+    // SAFETY: the frame was free, is identity-mapped, and is allocated only once.
     unsafe {
         table.write(PageTable::new());
         (frame, &mut *table)

@@ -1,17 +1,17 @@
-//! As much of ACPI as power-off takes: root pointer, FADT, and the `_S5_` object in the DSDT.
+//! The part of ACPI that power-off needs: root pointer, FADT, and the `_S5_` object in the DSDT.
 
 use crate::{mmio, ports};
 
-/// Most entries of a root table that are looked at.
+/// Maximum number of entries of a root table that are examined.
 const MAX_TABLES: u32 = 64;
-/// Most bytes of a DSDT that are looked at.
+/// Maximum number of bytes of a DSDT that are examined.
 const MAX_DSDT: u32 = 1 << 20;
-/// Reads of PM1a_CNT until power-off counts as failed.
-const PATIENCE: u32 = 100_000;
+/// Timeout of the power-off, in reads of PM1a_CNT.
+const POWER_OFF_TIMEOUT: u32 = 100_000;
 /// PM1_CNT: sleep enable [ACPI 6.5 4.8.3.2.1].
 const SLP_EN: u16 = 1 << 13;
 
-/// Finds the root pointer: the one given, or by its signature in the BIOS area [ACPI 6.5 5.2.5.1].
+/// Finds the root pointer: the given one, or else by its signature in the BIOS area [ACPI 6.5 5.2.5.1].
 #[must_use]
 pub fn root_pointer(given: u64) -> Option<u64> {
     if given != 0 {
@@ -20,7 +20,7 @@ pub fn root_pointer(given: u64) -> Option<u64> {
     (0xe_0000..0x10_0000).step_by(16).find(|&address| signature::<8>(address) == *b"RSD PTR ")
 }
 
-/// The port of PM1a_CNT, by which a guest powers the machine off.
+/// The port of PM1a_CNT, through which a guest powers the machine off.
 #[must_use]
 pub fn power_port(rsdp: Option<u64>) -> Option<u16> {
     // FADT: PM1a_CNT_BLK at 64 [ACPI 6.5 table 5.9].
@@ -28,10 +28,10 @@ pub fn power_port(rsdp: Option<u64>) -> Option<u16> {
     u16::try_from(port).ok().filter(|&port| port != 0)
 }
 
-/// Enters S5. Returns only when that did not work, with the reason.
+/// Enters S5. Returns only if that failed.
 ///
 /// # Errors
-/// What was missing.
+/// The reason of the failure.
 pub fn power_off(rsdp: Option<u64>) -> Result<(), &'static str> {
     let rsdp = rsdp.ok_or("no root pointer")?;
     let fadt = table(rsdp, b"FACP").ok_or("no FADT")?;
@@ -39,8 +39,8 @@ pub fn power_off(rsdp: Option<u64>) -> Result<(), &'static str> {
     // FADT: DSDT at 40.
     let sleep_type = s5_sleep_type(mmio::read_dword(fadt + 40).into()).ok_or("no _S5_ object")?;
     ports::write_word(port, u16::from(sleep_type & 7) << 10 | SLP_EN);
-    // An emulator may need a moment to notice.
-    for _ in 0..PATIENCE {
+    // An emulator may need some time to react.
+    for _ in 0..POWER_OFF_TIMEOUT {
         let _ = ports::read_word(port);
     }
     Err("PM1a_CNT took SLP_EN without effect")
@@ -52,7 +52,7 @@ fn signature<const LENGTH: usize>(address: u64) -> [u8; LENGTH] {
     bytes
 }
 
-/// Looks a table up in the XSDT, or in the RSDT where there is none.
+/// Finds a table in the XSDT, or in the RSDT if there is no XSDT.
 fn table(rsdp: u64, name: &[u8; 4]) -> Option<u64> {
     let xsdt = if mmio::read_byte(rsdp + 15) >= 2 { mmio::read_qword(rsdp + 24) } else { 0 };
     let (root, width) = if xsdt != 0 { (xsdt, 8) } else { (mmio::read_dword(rsdp + 16).into(), 4) };
@@ -65,7 +65,7 @@ fn table(rsdp: u64, name: &[u8; 4]) -> Option<u64> {
         .find(|&address| signature::<4>(address) == *name)
 }
 
-/// The first element of the package `_S5_`: NameOp or not, name, PackageOp, length, count, value
+/// Reads the first element of the package `_S5_`, which is encoded as name, PackageOp, length, count and values
 /// [ACPI 6.5 20.2.5.4].
 fn s5_sleep_type(dsdt: u64) -> Option<u8> {
     let length = mmio::read_dword(dsdt + 4).min(MAX_DSDT);
@@ -79,7 +79,7 @@ fn parse_s5(bytes: &[u8; 9]) -> Option<u8> {
     if bytes[0] != PACKAGE {
         return None;
     }
-    // Bits 7:6 of the first length byte say how many more follow; then comes the number of elements.
+    // Bits 7:6 of the first length byte give the number of further length bytes; the number of elements follows.
     let element = 3 + usize::from(bytes[1] >> 6);
     match *bytes.get(element)? {
         BYTE_PREFIX => bytes.get(element + 1).copied(),
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sleep_type_is_read_from_both_forms_of_number() {
+    fn the_sleep_type_is_read_from_both_encodings_of_a_number() {
         assert_eq!(parse_s5(&[0x12, 6, 4, 0x0a, 5, 0x0a, 5, 0, 0]), Some(5));
         assert_eq!(parse_s5(&[0x12, 6, 4, 0, 0, 0, 0, 0, 0]), Some(0));
         assert_eq!(parse_s5(&[0x12, 0x46, 0, 4, 0x0a, 7, 0, 0, 0]), Some(7));

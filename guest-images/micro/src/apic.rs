@@ -1,4 +1,4 @@
-//! The local APIC, through memory (xAPIC) and through registers (x2APIC) [SDM3A 11].
+//! The local APIC, through memory (xAPIC) and through MSRs (x2APIC) [SDM3A 11].
 
 use crate::{mmio, processor};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -7,7 +7,7 @@ const IA32_APIC_BASE: u32 = 0x1b;
 const IA32_TSC_DEADLINE: u32 = 0x6e0;
 /// IA32_APIC_BASE: x2APIC mode.
 const EXTD: u64 = 1 << 10;
-/// IA32_APIC_BASE: enabled at all.
+/// IA32_APIC_BASE: global enable.
 const EN: u64 = 1 << 11;
 const X2APIC_MSRS: u32 = 0x800;
 const DEFAULT_BASE: u64 = 0xfee0_0000;
@@ -44,13 +44,13 @@ pub enum Register {
     SelfIpi = 0x3f0,
 }
 
-/// Modes of the local APIC's timer, as they stand in the LVT [SDM3A 11.5.1].
+/// Modes of the local APIC's timer, as encoded in the LVT [SDM3A 11.5.1].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum TimerMode {
     /// Counts down once.
     OneShot = 0 << 17,
-    /// Starts again at each end.
+    /// Restarts whenever the count reaches zero.
     Periodic = 1 << 17,
     /// Fires when the time-stamp counter reaches IA32_TSC_DEADLINE.
     Deadline = 2 << 17,
@@ -62,8 +62,9 @@ fn msr(register: Register) -> u32 {
     X2APIC_MSRS + (register as u32 >> 4)
 }
 
-/// Reads a register in the mode the APIC is in.
+/// Reads a register in the APIC's current mode.
 #[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "these x2APIC registers have 32 bits")]
 pub fn read(register: Register) -> u32 {
     if X2APIC.load(Relaxed) {
         processor::read_msr(msr(register)) as u32
@@ -72,7 +73,7 @@ pub fn read(register: Register) -> u32 {
     }
 }
 
-/// Writes a register in the mode the APIC is in.
+/// Writes a register in the APIC's current mode.
 pub fn write(register: Register, value: u32) {
     if X2APIC.load(Relaxed) {
         processor::write_msr(msr(register), value.into());
@@ -81,7 +82,7 @@ pub fn write(register: Register, value: u32) {
     }
 }
 
-/// Enables the APIC with the 8259s passed through LINT0 ("virtual wire") [MP 1.4 3.6.2.2].
+/// Enables the APIC, with the interrupts of the 8259s passed through LINT0 ("virtual wire") [MP 1.4 3.6.2.2].
 pub fn start() {
     processor::write_msr(IA32_APIC_BASE, processor::read_msr(IA32_APIC_BASE) | EN);
     write(Register::TaskPriority, 0);
@@ -102,7 +103,7 @@ pub fn has_deadline() -> bool {
     processor::cpuid(1, 0).ecx & 1 << 24 != 0
 }
 
-/// Changes to x2APIC mode.
+/// Switches to x2APIC mode.
 pub fn use_x2apic() {
     processor::write_msr(IA32_APIC_BASE, processor::read_msr(IA32_APIC_BASE) | EN | EXTD);
     X2APIC.store(true, Relaxed);
@@ -113,7 +114,7 @@ pub fn end_of_interrupt() {
     write(Register::EndOfInterrupt, 0);
 }
 
-/// Starts the timer with divide-by-16 and this initial count. In deadline mode, see [`set_deadline`].
+/// Starts the timer with divide-by-16 and this initial count. For deadline mode, see [`set_deadline`].
 pub fn start_timer(vector: u8, mode: TimerMode, count: u32) {
     write(Register::LvtTimer, mode as u32 | u32::from(vector));
     write(Register::Divide, 0b0011);
@@ -129,18 +130,18 @@ pub fn stop_timer() {
 /// Arms the timer in deadline mode.
 pub fn set_deadline(vector: u8, time_stamp: u64) {
     write(Register::LvtTimer, TimerMode::Deadline as u32 | u32::from(vector));
-    // In xAPIC mode the two writes need an order between them [SDM3A 11.5.4.1].
+    // In xAPIC mode software must order the two writes [SDM3A 11.5.4.1].
     core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
     processor::write_msr(IA32_TSC_DEADLINE, time_stamp);
 }
 
-/// What IA32_TSC_DEADLINE reads: zero when the timer is not armed.
+/// Reads IA32_TSC_DEADLINE: zero when the timer is not armed.
 #[must_use]
 pub fn deadline() -> u64 {
     processor::read_msr(IA32_TSC_DEADLINE)
 }
 
-/// Sends an interrupt to this processor itself, by the destination shorthand.
+/// Sends an interrupt to this processor itself, with the destination shorthand "self".
 pub fn interrupt_self(vector: u8) {
     write(Register::CommandLow, 0b01 << 18 | 1 << 14 | u32::from(vector));
 }

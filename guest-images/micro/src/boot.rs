@@ -1,8 +1,8 @@
 //! From the first instruction to `main`.
 //!
-//! Two ways in. Weir uses the 64-bit Linux boot protocol [Linux boot protocol, 64-bit]: long mode, the first 4 GiB
-//! identity-mapped, `RSI` at `boot_params`. A plain QEMU uses PVH: 32-bit protected mode without paging, `EBX` at
-//! `hvm_start_info` [PVH, x86/HVM direct boot ABI].
+//! There are two entry points. Weir uses the 64-bit Linux boot protocol [Linux boot protocol, 64-bit]: long mode,
+//! the first 4 GiB identity-mapped, `RSI` pointing to `boot_params`. Plain QEMU uses PVH: 32-bit protected mode
+//! without paging, `EBX` pointing to `hvm_start_info` [PVH, x86/HVM direct boot ABI].
 
 use crate::command_line::CommandLine;
 use crate::{Verdict, acpi, console, line, mmio, processor, trap};
@@ -27,7 +27,7 @@ core::arch::global_asm!(
     .section .rodata.boot, "a"
     .balign 8
     gdt:
-    .quad 0, 0                      # selectors 0x10 and 0x18, as the Linux boot protocol has them
+    .quad 0, 0                      # selectors 0x10 and 0x18, as in the Linux boot protocol
     .quad 0x00af9b000000ffff        # 64-bit code
     .quad 0x00cf93000000ffff        # data
     gdt_pointer:
@@ -104,15 +104,15 @@ core::arch::global_asm!(
     options(att_syntax)
 );
 
-/// Protocol number that the entry code passes for PVH; the Linux boot protocol is 0.
+/// Protocol number that the entry code passes for PVH; 0 is the Linux boot protocol.
 const PVH: u64 = 1;
 
-/// Most usable memory ranges that are looked at.
+/// Maximum number of memory ranges that are examined.
 const MAX_RANGES: u64 = 128;
-/// A usable range, in the E820 map and in PVH's map alike.
+/// Type of a usable range, the same in the E820 map and in PVH's map.
 const USABLE: u32 = 1;
 
-/// What the machine told the guest at its start.
+/// Boot information that the guest was started with.
 pub struct Boot {
     /// The guest's command line.
     pub command_line: CommandLine,
@@ -152,7 +152,7 @@ impl Boot {
     }
 }
 
-/// End of the highest usable range below 4 GiB, of ranges given as start, length, type.
+/// Returns the end of the highest usable range below 4 GiB; ranges are given as start, length and type.
 fn memory_end(ranges: impl Iterator<Item = (u64, u64, u32)>) -> u64 {
     ranges
         .filter(|&(_, _, kind)| kind == USABLE)
@@ -162,7 +162,7 @@ fn memory_end(ranges: impl Iterator<Item = (u64, u64, u32)>) -> u64 {
         .unwrap_or(0)
 }
 
-/// Runs `main`, prints the verdict, and powers the machine off. Called by [`crate::guest!`] only.
+/// Runs `main`, prints the verdict, and powers the machine off. Called only by [`crate::guest!`].
 pub fn run(name: &'static str, protocol: u64, info: u64, main: fn(&Boot) -> Verdict) -> ! {
     console::start();
     trap::start();
@@ -178,7 +178,7 @@ pub fn run(name: &'static str, protocol: u64, info: u64, main: fn(&Boot) -> Verd
     stop(boot.rsdp)
 }
 
-/// Powers the machine off, and waits for ever where that does not work.
+/// Powers the machine off, and halts for ever if that fails.
 pub fn stop(rsdp: Option<u64>) -> ! {
     console::drain();
     if let Err(reason) = acpi::power_off(rsdp) {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_wraps_is_no_memory() {
+    fn a_range_that_wraps_around_is_ignored() {
         assert_eq!(memory_end([(u64::MAX, 2, 1)].into_iter()), 0);
     }
 }

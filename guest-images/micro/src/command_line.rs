@@ -1,16 +1,16 @@
-//! The guest's command line: words, most of them `key=value`.
+//! The guest's command line: words, most of the form `key=value`.
 
 use crate::mmio;
 use crate::net::Ipv4;
 
-/// A copy of the command line, cut at 255 bytes.
+/// A copy of the command line, truncated to 255 bytes.
 pub struct CommandLine {
     bytes: [u8; 255],
     length: usize,
 }
 
 impl CommandLine {
-    /// Copies the text that ends with a zero byte; none at address zero.
+    /// Copies a zero-terminated text; at address zero there is none.
     #[must_use]
     pub fn read(address: u64) -> Self {
         let mut bytes = [0; 255];
@@ -25,7 +25,7 @@ impl CommandLine {
         Self { bytes, length }
     }
 
-    /// The whole text; empty when it is not UTF-8.
+    /// The whole text; empty if it is not valid UTF-8.
     #[must_use]
     pub fn text(&self) -> &str {
         core::str::from_utf8(&self.bytes[..self.length]).unwrap_or("")
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_address_is_none() {
+    fn a_malformed_address_is_ignored() {
         assert_eq!(of("ip=10.0.5").address("ip"), None);
         assert_eq!(of("ip=10.0.5.2.3").address("ip"), None);
         assert_eq!(of("ip=10.0.5.256").address("ip"), None);

@@ -14,7 +14,7 @@ const LINE_STATUS: u16 = DATA + 5;
 const DR: u8 = 1 << 0;
 /// LSR bit 5, transmitter holding register empty.
 const THRE: u8 = 1 << 5;
-/// LSR bit 6, transmitter empty: the last bit has left.
+/// LSR bit 6, transmitter empty: the last bit has been sent.
 const TEMT: u8 = 1 << 6;
 
 /// Sets 115200 baud, eight bits, no parity, no interrupts.
@@ -28,18 +28,18 @@ pub fn start() {
     ports::write_byte(MODEM_CONTROL, 0x03);
 }
 
-/// Waits until everything written has left the line.
+/// Waits until everything written has been sent.
 pub fn drain() {
     while ports::read_byte(LINE_STATUS) & TEMT == 0 {}
 }
 
-/// The next typed byte, if there is one.
+/// Reads the next typed byte, if there is one.
 #[must_use]
 pub fn key() -> Option<u8> {
     (ports::read_byte(LINE_STATUS) & DR != 0).then(|| ports::read_byte(DATA))
 }
 
-/// Waits until somebody types: a guest with `start=key` on its command line begins then.
+/// Waits for a typed byte: a guest with `start=key` on its command line starts only then.
 pub fn wait_for_key() {
     while key().is_none() {}
 }
@@ -66,7 +66,7 @@ macro_rules! line {
     }};
 }
 
-/// Prints a `FAIL` line and gives up, unless the condition holds.
+/// Prints a `FAIL` line and returns an error if the condition does not hold.
 #[macro_export]
 macro_rules! ensure {
     ($condition:expr, $($text:tt)*) => {

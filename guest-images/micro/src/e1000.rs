@@ -67,8 +67,8 @@ pub const MAX_FRAME: usize = 1514;
 
 const RX_DESCRIPTORS: u32 = 128;
 const TX_DESCRIPTORS: u32 = 64;
-const DESCRIPTOR: u64 = 16;
-const BUFFER: u64 = 2048;
+const DESCRIPTOR: u32 = 16;
+const BUFFER: u32 = 2048;
 
 const CTRL_SLU: u32 = 1 << 6;
 const CTRL_ASDE: u32 = 1 << 5;
@@ -88,16 +88,16 @@ const DD: u8 = 1 << 0;
 /// Receive status, end of packet.
 const EOP: u8 = 1 << 1;
 
-/// Vector of the card's interrupts where they come through the I/O APIC.
+/// Vector of the NIC's interrupts if they arrive through the I/O APIC.
 const VECTOR: u8 = 0x60;
-/// Waits that the driver does on the device: this many reads.
-const PATIENCE: u32 = 100_000;
-/// So many times that until the link is up.
-const LINK_PATIENCE: u32 = 20;
+/// Timeout of the driver's waits on the device, in register reads.
+const WAIT_TIMEOUT: u32 = 100_000;
+/// Timeout until the link is up, in multiples of [`WAIT_TIMEOUT`].
+const LINK_TIMEOUT: u32 = 20;
 
 #[repr(C, align(4096))]
 struct Dma<const BYTES: usize>(UnsafeCell<[u8; BYTES]>);
-// SAFETY: reached by address only, through `mmio`, on the only processor and by the device.
+// SAFETY: accessed only by address through `mmio`, on the only processor, and by the device.
 unsafe impl<const BYTES: usize> Sync for Dma<BYTES> {}
 
 impl<const BYTES: usize> Dma<BYTES> {
@@ -108,21 +108,26 @@ impl<const BYTES: usize> Dma<BYTES> {
     fn address(&'static self) -> u64 {
         self.0.get() as u64
     }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the guests are loaded below 4 GiB")]
+    fn address_low(&'static self) -> u32 {
+        self.address() as u32
+    }
 }
 
-static RX_RING: Dma<{ (RX_DESCRIPTORS as u64 * DESCRIPTOR) as usize }> = Dma::new();
-static TX_RING: Dma<{ (TX_DESCRIPTORS as u64 * DESCRIPTOR) as usize }> = Dma::new();
-static RX_BUFFERS: Dma<{ (RX_DESCRIPTORS as u64 * BUFFER) as usize }> = Dma::new();
-static TX_BUFFERS: Dma<{ (TX_DESCRIPTORS as u64 * BUFFER) as usize }> = Dma::new();
+static RX_RING: Dma<{ (RX_DESCRIPTORS * DESCRIPTOR) as usize }> = Dma::new();
+static TX_RING: Dma<{ (TX_DESCRIPTORS * DESCRIPTOR) as usize }> = Dma::new();
+static RX_BUFFERS: Dma<{ (RX_DESCRIPTORS * BUFFER) as usize }> = Dma::new();
+static TX_BUFFERS: Dma<{ (TX_DESCRIPTORS * BUFFER) as usize }> = Dma::new();
 
-/// Window of the card whose interrupts are taken, for the interrupt hook.
+/// Register window of the NIC whose interrupts are handled, for the interrupt hook.
 static WINDOW_OF_HOOK: AtomicU64 = AtomicU64::new(0);
 static CAUSES_SEEN: AtomicU32 = AtomicU32::new(0);
 
-/// The card.
+/// The NIC with its rings.
 pub struct Nic {
     window: u64,
-    /// Its address, from the EEPROM.
+    /// Its MAC address, from the EEPROM.
     pub mac: [u8; 6],
     rx_next: u32,
     tx_next: u32,
@@ -134,7 +139,7 @@ impl Nic {
     /// Finds the first 82540EM and enables it on the bus, without touching its registers.
     ///
     /// # Errors
-    /// After a `FAIL` line: there is none, or its BAR 0 lies nowhere.
+    /// After a `FAIL` line: there is none, or its BAR 0 is not set.
     pub fn find() -> Result<(Self, pci::Function), Failed> {
         let found = pci::find(0x8086, 0x100e).next();
         ensure!(found.is_some(), "no 82540EM on the PCI bus");
@@ -145,7 +150,7 @@ impl Nic {
         Ok((Self { window, mac: [0; 6], rx_next: 0, tx_next: 0, tx_oldest: 0, give_back: 1 }, function))
     }
 
-    /// Finds the card, initialises it and has its interrupts taken. The interrupt controllers must run.
+    /// Finds the NIC, initialises it and enables its interrupts. The interrupt controllers must be running.
     ///
     /// # Errors
     /// After a `FAIL` line.
@@ -158,10 +163,10 @@ impl Nic {
         Ok(nic)
     }
 
-    /// Resets the card and sets it up [8254x 14.3 to 14.5]; its interrupts stay masked.
+    /// Resets the NIC and sets it up [8254x 14.3 to 14.5]; its interrupts stay masked.
     ///
     /// # Errors
-    /// After a `FAIL` line: a wait was too long, or the EEPROM's checksum is wrong.
+    /// After a `FAIL` line: a wait timed out, or the EEPROM's checksum is wrong.
     pub fn initialise(&mut self) -> Result<(), Failed> {
         self.write(IMC, u32::MAX);
         self.write(CTRL, self.read(CTRL) | CTRL_RST);
@@ -169,8 +174,8 @@ impl Nic {
         self.write(IMC, u32::MAX);
         let _ = self.read(ICR);
         self.write(CTRL, self.read(CTRL) | CTRL_SLU | CTRL_ASDE);
-        // The machine's own card may negotiate for half a second first.
-        let up = (0..LINK_PATIENCE).any(|_| self.settles(STATUS, STATUS_LU, STATUS_LU));
+        // Without Weir, the machine's NIC may need half a second for auto-negotiation.
+        let up = (0..LINK_TIMEOUT).any(|_| self.settles(STATUS, STATUS_LU, STATUS_LU));
         ensure!(up, "STATUS.LU does not come up");
         self.read_mac()?;
         let [a, b, c, d, e, f] = self.mac;
@@ -185,13 +190,13 @@ impl Nic {
     }
 
     fn settles(&self, register: u64, mask: u32, value: u32) -> bool {
-        (0..PATIENCE).any(|_| {
+        (0..WAIT_TIMEOUT).any(|_| {
             processor::relax();
             self.read(register) & mask == value
         })
     }
 
-    /// Reads all 64 words of the EEPROM; they add up to 0xBABA [8254x 5.6.35].
+    /// Reads all 64 words of the EEPROM, whose sum must be 0xBABA [8254x 5.6.35].
     fn read_mac(&mut self) -> Result<(), Failed> {
         let mut sum = 0_u16;
         for index in 0..64 {
@@ -207,7 +212,7 @@ impl Nic {
         Ok(())
     }
 
-    /// One EEPROM word through EERD [8254x 13.4.4].
+    /// Reads an EEPROM word through EERD [8254x 13.4.4].
     #[must_use]
     pub fn eeprom(&self, word: u8) -> Option<u16> {
         self.write(EERD, u32::from(word) << 8 | 1);
@@ -215,14 +220,14 @@ impl Nic {
     }
 
     fn start_receive(&mut self) {
-        for index in 0..u64::from(RX_DESCRIPTORS) {
-            let descriptor = RX_RING.address() + index * DESCRIPTOR;
-            mmio::write_qword(descriptor, RX_BUFFERS.address() + index * BUFFER);
+        for index in 0..RX_DESCRIPTORS {
+            let descriptor = RX_RING.address() + u64::from(index * DESCRIPTOR);
+            mmio::write_qword(descriptor, RX_BUFFERS.address() + u64::from(index * BUFFER));
             mmio::write_qword(descriptor + 8, 0);
         }
-        self.write(RDBAL, RX_RING.address() as u32);
+        self.write(RDBAL, RX_RING.address_low());
         self.write(RDBAH, 0);
-        self.write(RDLEN, RX_DESCRIPTORS * DESCRIPTOR as u32);
+        self.write(RDLEN, RX_DESCRIPTORS * DESCRIPTOR);
         self.write(RDH, 0);
         self.rx_next = 0;
         self.write(RCTL, RCTL_RUN);
@@ -230,9 +235,9 @@ impl Nic {
     }
 
     fn start_transmit(&mut self) {
-        self.write(TDBAL, TX_RING.address() as u32);
+        self.write(TDBAL, TX_RING.address_low());
         self.write(TDBAH, 0);
-        self.write(TDLEN, TX_DESCRIPTORS * DESCRIPTOR as u32);
+        self.write(TDLEN, TX_DESCRIPTORS * DESCRIPTOR);
         self.write(TDH, 0);
         self.write(TDT, 0);
         (self.tx_next, self.tx_oldest) = (0, 0);
@@ -269,40 +274,41 @@ impl Nic {
         RX_DESCRIPTORS
     }
 
-    /// Gives receive descriptors back so many at a time, a divisor of the ring's length.
+    /// Sets the number of receive descriptors that are returned at a time, a divisor of the ring's length.
     pub fn give_back_every(&mut self, descriptors: u32) {
         self.give_back = descriptors.max(1);
     }
 
-    /// Writes the transmit descriptor at the tail for a buffer anywhere, and moves the tail.
+    /// Writes the transmit descriptor at the tail for a buffer at any address, and advances the tail.
     pub fn send_from(&mut self, buffer: u64, length: u16) {
         self.queue_from(buffer, length);
         self.move_tail();
     }
 
-    /// Writes the transmit descriptor at the tail for a buffer anywhere. The card learns of it with the tail.
+    /// Writes the transmit descriptor at the tail for a buffer at any address. The NIC sees it when the tail is
+    /// advanced.
     pub fn queue_from(&mut self, buffer: u64, length: u16) {
-        let descriptor = TX_RING.address() + u64::from(self.tx_next) * DESCRIPTOR;
+        let descriptor = TX_RING.address() + u64::from(self.tx_next * DESCRIPTOR);
         mmio::write_qword(descriptor, buffer);
         mmio::write_qword(descriptor + 8, u64::from(length) | u64::from(TX_COMMAND) << 24);
         self.tx_next = (self.tx_next + 1) % TX_DESCRIPTORS;
     }
 
-    /// Moves the tail of the transmit ring behind what is queued.
+    /// Advances the tail of the transmit ring beyond all queued descriptors.
     pub fn move_tail(&self) {
         self.write(TDT, self.tx_next);
     }
 
-    /// Points the receive descriptor that the card will use next at a buffer anywhere.
+    /// Points the receive descriptor that the NIC uses next to a buffer at any address.
     pub fn receive_to(&mut self, buffer: u64) {
-        let head = u64::from(self.read(RDH) % RX_DESCRIPTORS);
-        mmio::write_qword(RX_RING.address() + head * DESCRIPTOR, buffer);
+        let head = self.read(RDH) % RX_DESCRIPTORS;
+        mmio::write_qword(RX_RING.address() + u64::from(head * DESCRIPTOR), buffer);
     }
 
-    /// Transmit descriptors that are free after taking back those that are done.
+    /// Reclaims the completed transmit descriptors, and returns the number of free ones.
     pub fn tx_room(&mut self) -> u32 {
         while self.tx_oldest != self.tx_next {
-            let descriptor = TX_RING.address() + u64::from(self.tx_oldest) * DESCRIPTOR;
+            let descriptor = TX_RING.address() + u64::from(self.tx_oldest * DESCRIPTOR);
             if mmio::read_byte(descriptor + 12) & DD == 0 {
                 break;
             }
@@ -311,7 +317,8 @@ impl Nic {
         TX_DESCRIPTORS - 1 - (TX_DESCRIPTORS + self.tx_next - self.tx_oldest) % TX_DESCRIPTORS
     }
 
-    /// Keeps a copy of a frame to be queued from its address again and again, until [`send`](Self::send) is used.
+    /// Stores a copy of a frame, and returns its address. It can be queued repeatedly, until [`send`](Self::send)
+    /// is called.
     pub fn keep(&mut self, frame: &[u8; MAX_FRAME]) -> u64 {
         mmio::write_bytes(TX_BUFFERS.address(), frame);
         TX_BUFFERS.address()
@@ -319,27 +326,28 @@ impl Nic {
 
     /// Queues a copy of a frame; false when the ring is full or the frame too long.
     pub fn send(&mut self, frame: &[u8]) -> bool {
+        let Ok(length) = u16::try_from(frame.len()) else { return false };
         if frame.len() > MAX_FRAME || self.tx_room() == 0 {
             return false;
         }
-        let buffer = TX_BUFFERS.address() + u64::from(self.tx_next) * BUFFER;
+        let buffer = TX_BUFFERS.address() + u64::from(self.tx_next * BUFFER);
         mmio::write_bytes(buffer, frame);
-        self.send_from(buffer, frame.len() as u16);
+        self.send_from(buffer, length);
         true
     }
 
-    /// Copies the next received frame out and gives its descriptor back; its length, or nothing.
+    /// Copies the next received frame out, returns its descriptor to the NIC, and returns the frame's length.
     ///
-    /// A frame that does not fit into one descriptor, or into `into`, is given back and skipped.
+    /// A frame that does not fit in one descriptor, or in `into`, is skipped.
     pub fn receive(&mut self, into: &mut [u8]) -> Option<usize> {
         loop {
-            let descriptor = RX_RING.address() + u64::from(self.rx_next) * DESCRIPTOR;
+            let descriptor = RX_RING.address() + u64::from(self.rx_next * DESCRIPTOR);
             let status = mmio::read_byte(descriptor + 12);
             if status & DD == 0 {
                 return None;
             }
             let length = usize::from(mmio::read_word(descriptor + 8));
-            let buffer = RX_BUFFERS.address() + u64::from(self.rx_next) * BUFFER;
+            let buffer = RX_BUFFERS.address() + u64::from(self.rx_next * BUFFER);
             let whole = status & EOP != 0 && mmio::read_byte(descriptor + 13) == 0;
             let room = into.get_mut(..length).filter(|_| whole);
             let taken = room.map(|room| mmio::read_bytes(buffer, room)).is_some();
@@ -357,8 +365,8 @@ impl Nic {
     }
 }
 
-/// Has the card's interrupts taken: through the 8259s where its line is one of theirs, and otherwise through the
-/// I/O APIC.
+/// Routes the NIC's interrupts: through the 8259s if the line is one of theirs, and otherwise through the I/O
+/// APIC.
 fn take_line(line: u8) {
     if line < 16 {
         trap::set_hook(pic::FIRST_VECTOR + line, take_interrupt);
@@ -370,7 +378,7 @@ fn take_line(line: u8) {
     }
 }
 
-/// The interrupt causes that the hook has read since the last call.
+/// Returns the interrupt causes that the hook has read since the last call.
 #[must_use]
 pub fn take_causes() -> u32 {
     CAUSES_SEEN.swap(0, Relaxed)

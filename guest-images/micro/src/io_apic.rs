@@ -1,12 +1,12 @@
-//! The I/O APIC, for interrupts that do not reach the 8259s [82093AA 3].
+//! The I/O APIC, for interrupts that are not connected to the 8259s [82093AA 3].
 
 use crate::{apic, mmio};
 
-/// Where every PC has its first one.
+/// Address of the first I/O APIC of every PC.
 const BASE: u64 = 0xfec0_0000;
 const INDEX: u64 = BASE;
 const DATA: u64 = BASE + 0x10;
-/// First of the redirection registers, two for each input.
+/// The first redirection register; each input has two.
 const REDIRECTION: u32 = 0x10;
 /// Level-triggered and active low, as PCI interrupts are.
 const LEVEL_LOW: u32 = 1 << 15 | 1 << 13;
@@ -16,7 +16,7 @@ fn write(register: u32, value: u32) {
     mmio::write_dword(DATA, value);
 }
 
-/// Sends an input's interrupts to this processor, which must be in xAPIC mode.
+/// Routes an input's interrupts to this processor, whose local APIC must be in xAPIC mode.
 pub fn route(input: u8, vector: u8) {
     let register = REDIRECTION + 2 * u32::from(input);
     write(register + 1, apic::read(apic::Register::Id) & 0xff00_0000);

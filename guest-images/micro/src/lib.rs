@@ -1,12 +1,12 @@
-//! What the micro-guests share: the entry, the console, traps, timers, PCI, a small e1000 driver, power-off.
+//! The micro-guests' library: entry code, console, traps, timers, PCI, a small e1000 driver, power-off.
 //!
-//! A micro-guest is one program that shows one behaviour. It prints `PASS name`, or `FAIL` and the reason, on
-//! COM1 and powers the machine off. Weir starts it by the 64-bit Linux boot protocol. The same file also starts
-//! on a plain QEMU (`qemu-system-x86_64 -kernel`, by its PVH note): what passes there and fails under Weir
-//! is Weir's fault.
+//! A micro-guest is a program that tests one behaviour. It prints `PASS name`, or `FAIL` with the reason, on COM1
+//! and powers the machine off. Weir starts it with the 64-bit Linux boot protocol. The same file also starts on
+//! plain QEMU (`qemu-system-x86_64 -kernel`, through its PVH note): a guest that passes there and fails under Weir
+//! has found an error of Weir.
 //!
-//! Register numbers stand here on purpose and are not taken from `intel-regs`: the guests are a witness that
-//! must not share a mistake with the model that they test.
+//! Register numbers are written down here on purpose and not taken from `intel-regs`: the guests are an
+//! independent witness that must not share an error with the model that they test.
 #![cfg_attr(target_os = "none", no_std)]
 
 pub mod acpi;
@@ -29,14 +29,14 @@ pub mod trap;
 
 pub use boot::Boot;
 
-/// A reason was printed as a `FAIL` line: there is nothing left to say.
+/// The guest has failed, and the reason has been printed in a `FAIL` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed;
 
-/// What a micro-guest's `main` returns.
+/// The return type of a micro-guest's `main`.
 pub type Verdict = Result<(), Failed>;
 
-/// Names the guest and its main function, which runs once with interrupts off.
+/// Defines the guest's name and its main function, which runs once, with interrupts disabled.
 #[macro_export]
 macro_rules! guest {
     ($name:literal, $main:path) => {

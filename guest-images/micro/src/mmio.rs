@@ -1,4 +1,4 @@
-//! Memory outside the program: device registers, firmware tables and addresses where nothing is.
+//! Access to memory outside the program: device registers, firmware tables and unmapped addresses.
 
 use core::arch::asm;
 
@@ -8,7 +8,7 @@ macro_rules! memory_access {
         #[must_use]
         pub fn $read(address: u64) -> $type {
             let value: $type;
-            // SAFETY: all of the first 4 GiB is mapped; callers name addresses outside this program.
+            // SAFETY: the first 4 GiB are mapped, and callers pass addresses outside this program.
             unsafe {
                 asm!(concat!("mov {value", $modifier, "}, [{address}]"), value = out($class) value,
                      address = in(reg) address, options(nostack, preserves_flags, readonly));
@@ -32,18 +32,18 @@ memory_access!(read_word, write_word, u16, reg, ":x", "16");
 memory_access!(read_dword, write_dword, u32, reg, ":e", "32");
 memory_access!(read_qword, write_qword, u64, reg, ":r", "64");
 
-/// Copies bytes out of memory that is not the program's.
+/// Copies bytes from memory outside the program.
 pub fn read_bytes(address: u64, into: &mut [u8]) {
-    // SAFETY: the instruction writes exactly `into`.
+    // SAFETY: the instruction writes exactly the bytes of `into`.
     unsafe {
         asm!("rep movsb", inout("rsi") address => _, inout("rdi") into.as_mut_ptr() => _,
              inout("rcx") into.len() => _, options(nostack, preserves_flags));
     }
 }
 
-/// Copies bytes into memory that is not the program's.
+/// Copies bytes to memory outside the program.
 pub fn write_bytes(address: u64, from: &[u8]) {
-    // SAFETY: callers name addresses outside what Rust knows of.
+    // SAFETY: callers pass addresses outside all memory that Rust manages.
     unsafe {
         asm!("rep movsb", inout("rsi") from.as_ptr() => _, inout("rdi") address => _,
              inout("rcx") from.len() => _, options(nostack, preserves_flags));

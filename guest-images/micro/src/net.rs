@@ -1,4 +1,4 @@
-//! Frames of Ethernet, ARP, IPv4, ICMP echo and UDP: read and written, nothing kept.
+//! Parses and writes frames with ARP, IPv4, ICMP echo and UDP; keeps no state.
 //!
 //! [RFC 826], [RFC 791], [RFC 792], [RFC 768], [RFC 1071].
 
@@ -13,9 +13,9 @@ impl core::fmt::Display for Ipv4 {
     }
 }
 
-/// An Ethernet address.
+/// A MAC address.
 pub type Mac = [u8; 6];
-/// The address of every station.
+/// The broadcast address.
 pub const BROADCAST: Mac = [0xff; 6];
 
 const ARP: u16 = 0x0806;
@@ -24,34 +24,34 @@ const ICMP: u8 = 1;
 const UDP: u8 = 17;
 const ETHERNET_HEADER: usize = 14;
 const IPV4_HEADER: usize = 20;
-/// Bytes in front of a UDP payload.
+/// Number of bytes before a UDP payload.
 pub const UDP_OVERHEAD: usize = ETHERNET_HEADER + IPV4_HEADER + 8;
-/// Shortest frame, without frame check sequence.
+/// Minimum length of a frame, without frame check sequence.
 pub const MIN_FRAME: usize = 60;
 
-/// Both ends of a packet, from the sender's view.
+/// Both ends of a packet, from the sender's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
-    /// Who sends.
+    /// The sender.
     pub from: (Mac, Ipv4),
-    /// Who is meant.
+    /// The recipient.
     pub to: (Mac, Ipv4),
 }
 
 impl Ends {
-    /// The way back.
+    /// The ends of an answer.
     #[must_use]
     pub fn swapped(self) -> Self {
         Self { from: self.to, to: self.from }
     }
 }
 
-/// What a frame carries.
+/// The content of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
-    /// "Who has `to`?" The hardware address of `to` is without meaning.
+    /// A request for the MAC address of `to`, whose MAC address here has no meaning.
     ArpRequest(Ends),
-    /// "I have `from`."
+    /// The answer with the MAC address of `from`.
     ArpReply(Ends),
     /// ICMP echo request or reply; the bytes are identifier, sequence number and data.
     Echo {
@@ -71,13 +71,13 @@ pub enum Packet<'a> {
         /// The payload.
         payload: &'a [u8],
     },
-    /// A frame that is none of these.
+    /// Any other frame.
     Other,
     /// A checksum or a length is wrong.
     Broken,
 }
 
-/// Reads a frame.
+/// Parses a frame.
 #[must_use]
 pub fn parse(frame: &[u8]) -> Packet<'_> {
     let Some((header, body)) = frame.split_at_checked(ETHERNET_HEADER) else { return Packet::Broken };
@@ -89,7 +89,7 @@ pub fn parse(frame: &[u8]) -> Packet<'_> {
 }
 
 fn parse_arp(body: &[u8]) -> Packet<'_> {
-    // Ethernet, IPv4, address lengths 6 and 4.
+    // Hardware type Ethernet, protocol type IPv4, address lengths 6 and 4.
     if body.get(..6) != Some(&[0, 1, 8, 0, 6, 4]) || body.len() < 28 {
         return Packet::Other;
     }
@@ -144,7 +144,7 @@ fn parse_udp(ends: Ends, datagram: &[u8]) -> Packet<'_> {
     Packet::Udp { ends, ports, payload: &datagram[8..] }
 }
 
-/// Writes an ARP request or reply and returns the frame's length. A request goes to all.
+/// Writes an ARP request or reply and returns the frame's length. A request is a broadcast.
 pub fn write_arp(into: &mut [u8; 1514], ends: Ends, reply: bool) -> usize {
     let target = if reply { ends.to.0 } else { BROADCAST };
     ethernet(into, target, ends.from.0, ARP);
@@ -175,10 +175,10 @@ pub fn write_udp(into: &mut [u8; 1514], ends: Ends, ports: (u16, u16), payload: 
     write_ipv4(into, ends, UDP, length);
     into[34..36].copy_from_slice(&ports.0.to_be_bytes());
     into[36..38].copy_from_slice(&ports.1.to_be_bytes());
-    into[38..40].copy_from_slice(&(length as u16).to_be_bytes());
+    into[38..40].copy_from_slice(&length_field(length));
     into[40..42].copy_from_slice(&[0, 0]);
     into[42..34 + length].copy_from_slice(payload);
-    // A checksum that comes out as zero is sent as all ones: zero means "none" [RFC 768].
+    // A checksum of zero is sent as all ones, since zero means that there is no checksum [RFC 768].
     let check = match sum(&[&pseudo_header(ends, UDP, length), &into[34..34 + length]]) {
         0 => 0xffff,
         check => check,
@@ -189,7 +189,7 @@ pub fn write_udp(into: &mut [u8; 1514], ends: Ends, ports: (u16, u16), payload: 
 
 fn write_ipv4(into: &mut [u8; 1514], ends: Ends, protocol: u8, payload: usize) {
     ethernet(into, ends.to.0, ends.from.0, IPV4);
-    let [high, low] = ((IPV4_HEADER + payload) as u16).to_be_bytes();
+    let [high, low] = length_field(IPV4_HEADER + payload);
     into[14..26].copy_from_slice(&[0x45, 0, high, low, 0, 0, 0x40, 0, 64, protocol, 0, 0]);
     into[26..30].copy_from_slice(&ends.from.1.0);
     into[30..34].copy_from_slice(&ends.to.1.0);
@@ -214,12 +214,13 @@ fn pseudo_header(ends: Ends, protocol: u8, length: usize) -> [u8; 12] {
     header[..4].copy_from_slice(&ends.from.1.0);
     header[4..8].copy_from_slice(&ends.to.1.0);
     header[9] = protocol;
-    header[10..].copy_from_slice(&(length as u16).to_be_bytes());
+    header[10..].copy_from_slice(&length_field(length));
     header
 }
 
-/// The Internet checksum of parts laid end to end; only the last may be of odd length. Zero over data that
-/// holds its own checksum.
+/// The Internet checksum of concatenated parts, of which only the last may have an odd length. It is zero over
+/// data that includes its own checksum.
+#[expect(clippy::cast_possible_truncation, reason = "the sum is folded to 16 bits")]
 fn sum(parts: &[&[u8]]) -> u16 {
     let total: u32 = parts
         .iter()
@@ -228,6 +229,12 @@ fn sum(parts: &[&[u8]]) -> u16 {
         .sum();
     let folded = (total & 0xffff) + (total >> 16);
     !((folded & 0xffff) + (folded >> 16)) as u16
+}
+
+/// A length as a 16-bit field in network byte order; frames are shorter than 64 KiB.
+pub(crate) fn length_field(length: usize) -> [u8; 2] {
+    let [.., high, low] = length.to_be_bytes();
+    [high, low]
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u16> {
@@ -252,7 +259,7 @@ mod tests {
     };
 
     #[test]
-    fn a_datagram_reads_as_it_was_written() {
+    fn a_written_datagram_is_parsed_back() {
         for length in [0, 1, 2, 17, 18, 19, 1471, 1472] {
             let payload: Vec<u8> = (0..length).map(|index| index as u8).collect();
             let mut frame = [0xee; 1514];
@@ -264,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wrong_bit_in_a_datagram_is_seen() {
+    fn one_wrong_bit_in_a_datagram_is_detected() {
         let mut frame = [0; 1514];
         let written = write_udp(&mut frame, ENDS, (7, 1000), b"0123456789 0123456789");
         for bit in 14 * 8..written * 8 {
@@ -276,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn echo_and_arp_read_as_they_were_written() {
+    fn written_echo_and_arp_frames_are_parsed_back() {
         let mut frame = [0; 1514];
         for reply in [false, true] {
             let written = write_echo(&mut frame, ENDS, reply, b"\x12\x34\x00\x01data");
@@ -292,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cut_of_a_frame_is_taken_for_a_whole_one() {
+    fn a_truncated_frame_is_not_taken_for_a_whole_one() {
         let mut frame = [0; 1514];
         let written = write_udp(&mut frame, ENDS, (7, 1000), &[1; 100]);
         for length in 0..written {

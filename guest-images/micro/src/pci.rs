@@ -1,4 +1,4 @@
-//! PCI configuration space by mechanism 1 [PCI 3.0 3.2.2.3.2].
+//! PCI configuration space, through configuration mechanism 1 [PCI 3.0 3.2.2.3.2].
 
 use crate::ports;
 
@@ -26,7 +26,7 @@ impl Function {
         ports::write_dword(DATA, value);
     }
 
-    /// Turns memory and I/O decoding and bus mastering on [PCI 3.0 6.2.2].
+    /// Enables memory and I/O decoding and bus mastering [PCI 3.0 6.2.2].
     pub fn enable(self) {
         self.write(0x04, self.read(0x04) & 0xffff | 0b111);
     }
@@ -37,14 +37,14 @@ impl Function {
         u64::from(self.read(0x10 + 4 * index) & !0xf)
     }
 
-    /// The interrupt line that firmware noted [PCI 3.0 6.2.4].
+    /// The interrupt line that firmware wrote [PCI 3.0 6.2.4].
     #[must_use]
     pub fn interrupt_line(self) -> u8 {
-        self.read(0x3c) as u8
+        self.read(0x3c).to_le_bytes()[0]
     }
 }
 
-/// The functions of bus 0 with these identifiers, in order.
+/// Finds the functions on bus 0 with these ids, in the order of their addresses.
 pub fn find(vendor: u16, device: u16) -> impl Iterator<Item = Function> {
     let wanted = u32::from(device) << 16 | u32::from(vendor);
     (0..32)

@@ -1,10 +1,10 @@
-//! The two 8259A interrupt controllers and the 8254 timer [8259A], [8254].
+//! The two 8259A interrupt controllers and the 8254 timer [8259A ICW1 to ICW4], [8254 mode 2].
 
 use crate::ports;
 
 const MASTER: u16 = 0x20;
 const SLAVE: u16 = 0xa0;
-/// Vector of interrupt line 0; the sixteen lines follow one another.
+/// Vector of interrupt line 0; the sixteen lines have consecutive vectors.
 pub const FIRST_VECTOR: u8 = 0x20;
 /// Line of the timer.
 pub const TIMER: u8 = 0;
@@ -26,19 +26,19 @@ pub fn start() {
     ports::write_byte(SLAVE + 1, 0xff);
 }
 
-/// Lets a line through.
+/// Unmasks a line.
 pub fn unmask(line: u8) {
     let (port, bit) = if line < 8 { (MASTER, line) } else { (SLAVE, line - 8) };
     ports::write_byte(port + 1, ports::read_byte(port + 1) & !(1 << bit));
 }
 
-/// Blocks a line.
+/// Masks a line.
 pub fn mask(line: u8) {
     let (port, bit) = if line < 8 { (MASTER, line) } else { (SLAVE, line - 8) };
     ports::write_byte(port + 1, ports::read_byte(port + 1) | 1 << bit);
 }
 
-/// Makes a line level-triggered, as PCI interrupts are: ELCR1 and ELCR2 of the chipset's south bridge.
+/// Makes a line level-triggered, as PCI interrupts are, in ELCR1 or ELCR2 of the chipset's south bridge.
 pub fn make_level(line: u8) {
     let port = 0x4d0 + u16::from(line / 8);
     ports::write_byte(port, ports::read_byte(port) | 1 << (line % 8));
@@ -50,7 +50,8 @@ pub fn is_mine(vector: u8) -> bool {
     (FIRST_VECTOR..FIRST_VECTOR + 16).contains(&vector)
 }
 
-/// Ends the interrupt of a vector. A spurious one on line 7 or 15 is not in service and takes no end.
+/// Signals the end of the interrupt with this vector. A spurious interrupt on line 7 or 15 is not in service and
+/// needs no end-of-interrupt.
 pub fn end(vector: u8) {
     let line = vector - FIRST_VECTOR;
     if line == 7 && !in_service(MASTER) {
@@ -67,7 +68,7 @@ fn in_service(port: u16) -> bool {
     ports::read_byte(port) & 0x80 != 0
 }
 
-/// Has the timer interrupt `hertz` times a second (19 to 1,193,182), for ever: channel 0, mode 2.
+/// Starts the timer with `hertz` interrupts a second (19 to 1,193,182), periodically: channel 0, mode 2.
 pub fn start_timer(hertz: u32) {
     let [low, high, ..] = (TIMER_HERTZ / hertz).to_le_bytes();
     ports::write_byte(0x43, 0x34);
@@ -76,7 +77,7 @@ pub fn start_timer(hertz: u32) {
     unmask(TIMER);
 }
 
-/// How often the timer has interrupted.
+/// The number of timer interrupts so far.
 #[must_use]
 pub fn ticks() -> u32 {
     crate::trap::count(FIRST_VECTOR + TIMER)

@@ -1,18 +1,18 @@
-//! A host on the network: answers ARP and ICMP echo, sends and receives UDP.
+//! A minimal network host: answers ARP and ICMP echo requests, sends and receives UDP datagrams.
 
 use crate::e1000::Nic;
 use crate::net::{self, Ends, Ipv4, Mac, Packet};
 use crate::{Boot, Failed, apic, ensure, line, pic, processor};
 
-/// Timer interrupts a second, which bound all waiting.
+/// Timer interrupts per second; they bound all waits.
 pub const HERTZ: u32 = 100;
 
-/// What the host has seen and done.
+/// Counters of the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Frames received, of all kinds.
+    /// Frames received, of any kind.
     pub received: u32,
-    /// Frames queued to the card.
+    /// Frames queued to the NIC.
     pub sent: u32,
     /// ARP requests answered.
     pub arp: u32,
@@ -24,7 +24,7 @@ pub struct Counters {
     pub broken: u32,
 }
 
-/// A datagram that was received; its payload is in [`Host::payload`].
+/// A received datagram; [`Host::payload`] returns its payload.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram {
     /// Both ends, from the sender's view.
@@ -34,7 +34,7 @@ pub struct Datagram {
     length: usize,
 }
 
-/// What one received frame meant to the program.
+/// The meaning of a received frame for the program.
 enum Event {
     Datagram(Datagram),
     Neighbour(Ipv4, Mac),
@@ -44,17 +44,17 @@ enum Event {
 
 /// The host.
 pub struct Host {
-    /// Its card.
+    /// Its NIC.
     pub nic: Nic,
-    /// Its address.
+    /// Its IPv4 address.
     pub ip: Ipv4,
-    /// What it has seen and done.
+    /// Its counters.
     pub counters: Counters,
     payload: [u8; net::UDP_OVERHEAD + 1514],
 }
 
 impl Host {
-    /// Starts interrupt controllers, timer and card. The command line gives `ip=`.
+    /// Starts the interrupt controllers, the timer and the NIC. The command line must contain `ip=`.
     ///
     /// # Errors
     /// After a `FAIL` line.
@@ -72,13 +72,13 @@ impl Host {
         Ok(host)
     }
 
-    /// The payload of the datagram that was received last.
+    /// Returns the payload of the datagram that was received last.
     #[must_use]
     pub fn payload(&self, datagram: Datagram) -> &[u8] {
         &self.payload[..datagram.length]
     }
 
-    /// Takes frames until one is a datagram; nothing when none is left.
+    /// Processes received frames up to the next datagram, or until none is left.
     pub fn poll(&mut self) -> Option<Datagram> {
         loop {
             if let Event::Datagram(datagram) = self.take()? {
@@ -87,7 +87,7 @@ impl Host {
         }
     }
 
-    /// Waits for a datagram for at most `ticks` of the timer.
+    /// Waits for a datagram for at most `ticks` timer ticks.
     pub fn wait(&mut self, ticks: u32) -> Option<Datagram> {
         let start = pic::ticks();
         loop {
@@ -101,7 +101,7 @@ impl Host {
         }
     }
 
-    /// Takes one frame; nothing when none is there.
+    /// Processes a received frame, if there is one.
     fn take(&mut self) -> Option<Event> {
         let mut frame = [0; 2048];
         let length = self.nic.receive(&mut frame)?;
@@ -136,7 +136,7 @@ impl Host {
         Some(event)
     }
 
-    /// Queues a frame, waiting for room in the ring; false when there is none for a second.
+    /// Queues a frame; waits for a free descriptor, and returns false if there is none for a second.
     pub fn send(&mut self, write: impl FnOnce(&mut [u8; 1514]) -> usize) -> bool {
         let mut frame = [0; 1514];
         let length = write(&mut frame);
@@ -157,7 +157,8 @@ impl Host {
         self.send(|into| net::write_udp(into, ends, ports, payload))
     }
 
-    /// Finds the hardware address of a neighbour by ARP, asking `tries` times, a second each.
+    /// Resolves a neighbour's MAC address by ARP; sends up to `tries` requests and waits one second for each
+    /// answer.
     pub fn resolve(&mut self, neighbour: Ipv4, tries: u32) -> Option<Mac> {
         let ends = Ends { from: (self.nic.mac, self.ip), to: ([0; 6], neighbour) };
         (0..tries).find_map(|_| {
@@ -169,7 +170,7 @@ impl Host {
         })
     }
 
-    /// Pings a neighbour `count` times, each try waiting a second; how many answers came.
+    /// Pings a neighbour `count` times, waiting one second for each answer; returns the number of answers.
     pub fn ping(&mut self, to: (Mac, Ipv4), count: u16) -> u16 {
         let ends = Ends { from: (self.nic.mac, self.ip), to };
         let answered = (0..count).filter(|&number| {
@@ -183,9 +184,10 @@ impl Host {
             })
             .is_some()
         });
-        answered.count() as u16
+        answered.map(|_| 1).sum()
     }
 
+    /// Processes frames for at most `ticks` timer ticks, until one is wanted.
     fn until<T>(&mut self, ticks: u32, wanted: impl Fn(Event) -> Option<T>) -> Option<T> {
         let start = pic::ticks();
         loop {

@@ -1,7 +1,8 @@
-//! Interrupts and exceptions: an IDT whose entries all lead to one Rust function.
+//! Interrupts and exceptions: an IDT whose entries all call one Rust function.
 //!
-//! An exception inside [`probe!`](crate::probe) is recorded and the program goes on after the probed
-//! instruction; any other exception is a `FAIL`. Interrupts are counted, given to their hook, and ended.
+//! An exception inside [`probe!`](crate::probe) is recorded, and the program continues after the probed
+//! instruction; any other exception is a `FAIL`. For an interrupt, its counter is incremented, its hook is called,
+//! and its end is signalled.
 
 use crate::{apic, boot, line, pic};
 use core::arch::asm;
@@ -9,9 +10,9 @@ use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-/// Vectors from here on are interrupts; those below are exceptions [SDM3A 6.3.1].
+/// First vector of the interrupts; lower vectors are exceptions [SDM3A 6.3.1].
 const FIRST_INTERRUPT: u64 = 32;
-/// Vector of the local APIC's spurious interrupts, which take no end-of-interrupt [SDM3A 11.9].
+/// Vector of the local APIC's spurious interrupts, which need no end-of-interrupt [SDM3A 11.9].
 pub const SPURIOUS: u8 = 0xff;
 
 #[cfg(target_os = "none")]
@@ -94,13 +95,14 @@ pub struct Trap {
     pub vector: u64,
     /// Its error code; zero where it has none.
     pub error: u64,
-    /// CR2 at that time, the faulting address of a #PF.
+    /// CR2 at that time: the faulting address of a #PF.
     pub cr2: u64,
-    /// The instruction that was interrupted.
+    /// Address of the instruction that raised it.
     pub rip: u64,
 }
 
-/// Where the program goes on after a trap in a probe; zero outside probes. Written by [`crate::probe!`].
+/// Address at which the program continues after an exception in a probe; zero outside probes. Written by
+/// [`crate::probe!`].
 #[doc(hidden)]
 pub static RESUME: AtomicU64 = AtomicU64::new(0);
 static TRAPPED: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
@@ -114,29 +116,29 @@ static RSDP: AtomicU64 = AtomicU64::new(0);
 #[repr(C, align(16))]
 struct Idt(UnsafeCell<[[u64; 2]; 256]>);
 #[cfg(target_os = "none")]
-// SAFETY: written once, before interrupts are on, on the only processor.
+// SAFETY: written once, before interrupts are enabled, on the only processor.
 unsafe impl Sync for Idt {}
 #[cfg(target_os = "none")]
 static IDT: Idt = Idt(UnsafeCell::new([[0; 2]; 256]));
 
-/// Remembers where power-off is described, for the end of a guest that fails.
+/// Stores the ACPI root pointer, which a guest that fails needs for its power-off.
 pub fn set_rsdp(rsdp: Option<u64>) {
     RSDP.store(rsdp.unwrap_or(0), Relaxed);
 }
 
-/// What [`set_rsdp`] was told.
+/// The address given to [`set_rsdp`].
 #[must_use]
 pub fn rsdp() -> Option<u64> {
     Some(RSDP.load(Relaxed)).filter(|&address| address != 0)
 }
 
-/// How often an interrupt vector was taken.
+/// The number of interrupts with this vector.
 #[must_use]
 pub fn count(vector: u8) -> u32 {
     COUNTS[usize::from(vector)].load(Relaxed)
 }
 
-/// Has `hook` called at each interrupt of this vector, before its end is signalled.
+/// Sets the hook that is called at each interrupt with this vector, before the end of the interrupt is signalled.
 pub fn set_hook(vector: u8, hook: fn()) {
     HOOKS[usize::from(vector)].store(hook as usize, Relaxed);
 }
@@ -149,7 +151,7 @@ pub unsafe fn load_idt(base: u64, limit: u16) {
     let mut pointer = [0; 10];
     pointer[..2].copy_from_slice(&limit.to_le_bytes());
     pointer[2..].copy_from_slice(&base.to_le_bytes());
-    // SAFETY: the caller answers for the table.
+    // SAFETY: the caller guarantees that the table is valid.
     unsafe { asm!("lidt [{}]", in(reg) pointer.as_ptr(), options(nostack, preserves_flags)) }
 }
 
@@ -173,7 +175,7 @@ pub fn start() {
     }
 }
 
-/// There is no table to load on the host.
+/// Does nothing: a build for the host has no table to load.
 #[cfg(not(target_os = "none"))]
 pub fn start() {}
 
@@ -181,7 +183,7 @@ pub fn start() {}
 #[unsafe(no_mangle)]
 extern "C" fn micro_trap(frame: &mut Frame) {
     if frame.vector >= FIRST_INTERRUPT {
-        interrupt(frame.vector as u8);
+        interrupt(frame.vector.to_le_bytes()[0]);
         return;
     }
     let cr2: u64;
@@ -202,7 +204,7 @@ fn interrupt(vector: u8) {
     COUNTS[usize::from(vector)].fetch_add(1, Relaxed);
     let hook = HOOKS[usize::from(vector)].load(Relaxed);
     if hook != 0 {
-        // SAFETY: only `set_hook` stores here, and it stores a `fn()`.
+        // SAFETY: only `set_hook` stores values here, and it stores a `fn()`.
         let hook: fn() = unsafe { core::mem::transmute(hook) };
         hook();
     }
@@ -213,13 +215,13 @@ fn interrupt(vector: u8) {
     }
 }
 
-/// Forgets the last trap; called by [`crate::probe!`] before the instruction.
+/// Clears the recorded exception; called by [`crate::probe!`] before the instruction.
 #[doc(hidden)]
 pub fn arm() {
     TRAPPED[0].store(NO_TRAP, Relaxed);
 }
 
-/// The trap since [`arm`]; called by [`crate::probe!`] after the instruction.
+/// Returns the exception since [`arm`]; called by [`crate::probe!`] after the instruction.
 #[doc(hidden)]
 #[must_use]
 pub fn taken() -> Option<Trap> {
@@ -228,13 +230,13 @@ pub fn taken() -> Option<Trap> {
     (vector != NO_TRAP).then_some(Trap { vector, error, cr2, rip })
 }
 
-/// Runs one instruction and gives the exception it raised, if it raised one: `probe!("ud2")`,
+/// Runs one instruction and returns the exception that it raised, if any: `probe!("ud2")`,
 /// `probe!("rdmsr", in("ecx") 7, out("eax") _, out("edx") _)`. Operands in braces must be named.
 #[macro_export]
 macro_rules! probe {
     ($instruction:literal $(, $($operands:tt)*)?) => {{
         $crate::trap::arm();
-        // SAFETY: a fault resumes behind the instruction with all registers as they were.
+        // SAFETY: after a fault the program continues behind the instruction, with all registers unchanged.
         unsafe {
             core::arch::asm!(
                 "lea {resume}, [rip + 2f]",

@@ -7,7 +7,7 @@
 
 use super::{framebuffer, serial};
 use core::fmt::{self, Write};
-use shell::End;
+use shell::LineEnd;
 use spin::Mutex;
 
 /// Bytes waiting for the UART.
@@ -148,7 +148,13 @@ pub fn at_prompt() -> bool {
 
 /// Queues console text of a guest, at most `length` bytes: the whole of it, or nothing and false when the
 /// queue has no room.
-pub fn console(guest: usize, name: &str, text: impl Iterator<Item = u8>, length: usize, end: End) -> bool {
+pub fn console(
+    guest: usize,
+    name: &str,
+    text: impl Iterator<Item = u8>,
+    length: usize,
+    end: LineEnd,
+) -> bool {
     let mut output = OUTPUT.lock();
     if output.waiting + length + 2 * name.len() + 16 > QUEUE - LOG_RESERVE {
         return false;
@@ -160,12 +166,12 @@ pub fn console(guest: usize, name: &str, text: impl Iterator<Item = u8>, length:
     }
     text.for_each(|byte| output.push(byte));
     match end {
-        End::Line => output.end_line(),
-        End::Return => {
+        LineEnd::Line => output.end_line(),
+        LineEnd::Return => {
             output.push(b'\r');
             output.prefix(name);
         }
-        End::Open => {}
+        LineEnd::Open => {}
     }
     true
 }

@@ -94,7 +94,7 @@ pub struct Summary {
 }
 
 /// Enters a VM under its number, which is its place in the configuration.
-pub fn enter(vm: usize, config: &config::Vm, core: usize) {
+pub fn enter(vm: usize, config: &config::VmConfig, core: usize) {
     if let Some(record) = RECORDS.get(vm) {
         record.core.store(core, Ordering::Relaxed);
         record.memory_bytes.store(config.memory_bytes, Ordering::Relaxed);

@@ -68,7 +68,7 @@ impl Registers32 for IoBar<'_> {
 
 impl VnicSlot {
     /// A vNIC of the VM of this number, in this slot of its bus, off.
-    pub fn new(guest: usize, slot: u8, config: &config::Vnic, memory: GuestRam) -> Self {
+    pub fn new(guest: usize, slot: u8, config: &config::VnicConfig, memory: GuestRam) -> Self {
         Self {
             guest,
             slot,

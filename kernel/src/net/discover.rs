@@ -56,7 +56,7 @@ pub fn id(function: &PciFunction) -> PciId {
 }
 
 /// True if a `[[nic]]` of the configuration matches this NIC.
-fn matches(nic: &config::Nic, function: &PciFunction) -> bool {
+fn matches(nic: &config::NicConfig, function: &PciFunction) -> bool {
     let at = function.address;
     match nic.matches {
         NicMatch::Any => has_driver(function),

@@ -6,7 +6,7 @@ use crate::log::tail;
 use crate::meeting::directory::{self, Request};
 use crate::meeting::ending::End;
 use crate::net::Network;
-use ::shell::{Command, Others, VmAction};
+use ::shell::{Others, ShellCommand, VmAction};
 use base::Instant;
 
 /// Waits until the core of a VM, which is named by its number, has handled a request.
@@ -16,24 +16,24 @@ impl Shell {
     /// Executes the operator's command, and answers. If it ends Weir, returns how.
     pub fn execute(
         &mut self,
-        command: Command,
+        command: ShellCommand,
         network: &Network,
         now: Instant,
         answer: Await<'_>,
     ) -> Option<End> {
         let mut end = None;
         match command {
-            Command::Help => help(),
-            Command::VmList => report::vms(self.keyboard.guest()),
-            Command::Vm { action, vm } => change(action, vm, answer),
-            Command::Console { vm, others } => self.console(vm, others),
-            Command::NetNics => report::nics(network),
-            Command::NetVms => report::vnics(network),
-            Command::Stats { vm: None } => report::machine(&self.machine, now),
-            Command::Stats { vm: Some(vm) } => statistics(network, vm, answer),
-            Command::Log => tail::for_each_line(|line| say!("{line}")),
-            Command::Reboot => end = Some(End::Reboot),
-            Command::PowerOff => end = Some(End::PowerOff),
+            ShellCommand::Help => help(),
+            ShellCommand::VmList => report::vms(self.keyboard.guest()),
+            ShellCommand::Vm { action, vm } => change(action, vm, answer),
+            ShellCommand::Console { vm, others } => self.console(vm, others),
+            ShellCommand::NetNics => report::nics(network),
+            ShellCommand::NetVms => report::vnics(network),
+            ShellCommand::Stats { vm: None } => report::machine(&self.machine, now),
+            ShellCommand::Stats { vm: Some(vm) } => statistics(network, vm, answer),
+            ShellCommand::Log => tail::for_each_line(|line| say!("{line}")),
+            ShellCommand::Reboot => end = Some(End::Reboot),
+            ShellCommand::PowerOff => end = Some(End::PowerOff),
         }
         if end.is_none() {
             self.refresh();

@@ -6,7 +6,7 @@ mod report;
 mod say;
 
 use crate::log::{output, view};
-use ::shell::{Command, Editor, Event, Holder, Keyboard, Others, Typed};
+use ::shell::{Editor, EditorEvent, Holder, Keyboard, Others, ShellCommand, Typed};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -18,7 +18,7 @@ pub enum ShellInput {
     /// It is for this guest.
     Guest(usize, u8),
     /// It completes a command.
-    Command(Command),
+    Command(ShellCommand),
     /// The shell has handled it.
     Done,
 }
@@ -77,15 +77,15 @@ impl Shell {
                 let _ = editor.draw(out);
             }
             // As in `refresh`.
-            let event = editor.typed(byte, out).unwrap_or(Event::Edited);
-            (event, matches!(event, Event::Edited | Event::Complete))
+            let event = editor.typed(byte, out).unwrap_or(EditorEvent::Edited);
+            (event, matches!(event, EditorEvent::Edited | EditorEvent::Complete))
         });
         match event {
-            Event::Edited => {}
-            Event::Complete => self.complete(),
-            Event::GivenUp => self.refresh(),
-            Event::Leave => self.give_keyboard(self.keyboard.guest(), Others::AsBefore),
-            Event::Line => {
+            EditorEvent::Edited => {}
+            EditorEvent::Complete => self.complete(),
+            EditorEvent::GivenUp => self.refresh(),
+            EditorEvent::Leave => self.give_keyboard(self.keyboard.guest(), Others::AsBefore),
+            EditorEvent::Line => {
                 let command = self.understand();
                 self.editor.clear();
                 match command {
@@ -98,7 +98,7 @@ impl Shell {
     }
 
     /// Parses the typed line. An error is answered here.
-    fn understand(&self) -> Option<Command> {
+    fn understand(&self) -> Option<ShellCommand> {
         ::shell::parse(self.editor.text(), &self.names).unwrap_or_else(|mistake| {
             output::shell_line(format_args!("{mistake}"));
             None

@@ -6,7 +6,7 @@ use crate::log::view::{self, View};
 use crate::meeting::state::VmState;
 use crate::virt::VirtualCpu;
 use base::{Duration, Effects, Instant};
-use shell::{Backlog, End, Plain};
+use shell::{Backlog, LineEnd, Plain};
 
 /// Bytes of output kept: some 100 lines.
 const KEPT: usize = 8192;
@@ -174,7 +174,7 @@ impl Console {
     fn show(&mut self, guest: usize, name: &str, unfinished: bool) -> bool {
         let may_control = self.view.has_keyboard(guest);
         while let Some(piece) = self.kept.next(LINE) {
-            if piece.end == End::Open && piece.length < LINE && !unfinished {
+            if piece.end == LineEnd::Open && piece.length < LINE && !unfinished {
                 return true;
             }
             let mut plain = self.plain;

@@ -2,7 +2,10 @@
 
 use crate::Input;
 use base::MacAddress;
-use config::{Bundle, BundleError, FileId, Host, LogLevel, Model, Nic, NicMatch, System, Vm, Vnic};
+use config::{
+    Bundle, BundleError, FileId, HostConfig, LogLevel, NicConfig, NicMatch, System, VmConfig, VnicConfig,
+    VnicModel,
+};
 
 /// Where the bundle's header says its length and checksum.
 const LENGTH: usize = 16;
@@ -47,12 +50,12 @@ fn parse(bytes: &[u8]) {
 
 /// A configuration with one of everything.
 fn system() -> System {
-    let vnic = Vnic {
-        model: Model::I82540em,
+    let vnic = VnicConfig {
+        model: VnicModel::I82540em,
         mac: MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]),
         uplink: Some("wire".into()),
     };
-    let vm = Vm {
+    let vm = VmConfig {
         name: "guest".into(),
         memory_bytes: 64 << 20,
         kernel: FileId(0),
@@ -64,9 +67,9 @@ fn system() -> System {
         autostart: true,
         vnics: vec![vnic],
     };
-    let nic = |name: &str, matches| Nic { name: name.into(), matches };
+    let nic = |name: &str, matches| NicConfig { name: name.into(), matches };
     System {
-        host: Host { log_level: LogLevel::Info, self_test: None },
+        host: HostConfig { log_level: LogLevel::Info, self_test: None },
         nics: vec![
             nic("wire", NicMatch::Any),
             nic("second", NicMatch::Address { bus: 0, device: 3, function: 0 }),

@@ -1,5 +1,5 @@
-//! CPUID shows a hypervisor and hides VMX and SVM; instructions and registers that are hidden fault as on a processor
-//! without them.
+//! Tests that CPUID reports a hypervisor and hides VMX and SVM, and that the hidden instructions and registers
+//! fault as on a processor without them.
 #![no_std]
 #![no_main]
 
@@ -10,7 +10,7 @@ micro::guest!("cpuid_msr", main);
 
 const UNDEFINED_OPCODE: u64 = 6;
 const GENERAL_PROTECTION: u64 = 13;
-/// In no Intel manual, and not in the ranges of hypervisors.
+/// Not defined in any Intel manual, and outside the ranges that hypervisors use.
 const UNKNOWN_MSR: u32 = 0x1234_5678;
 const IA32_VMX_BASIC: u32 = 0x480;
 const VM_HSAVE_PA: u32 = 0xc001_0117;
@@ -53,7 +53,7 @@ fn main(_: &Boot) -> Verdict {
     let trap = probe!("wrmsr", in("ecx") IA32_EFER, in("eax") efer | EFER_SVME, in("edx") 0);
     ensure!(trap.is_some_and(|trap| trap.vector == GENERAL_PROTECTION), "setting EFER.SVME: {trap:?}");
 
-    // Each vendor's own instructions: what the other's processors make of them is not Weir's to say.
+    // Only the instructions of the processor's vendor: Weir does not decide how this processor treats the others.
     let traps = if &vendor() == b"GenuineIntel" {
         let mut region = 0_u64;
         [
@@ -69,7 +69,7 @@ fn main(_: &Boot) -> Verdict {
     Ok(())
 }
 
-/// The processor's maker, twelve letters.
+/// The processor's vendor string, twelve letters.
 fn vendor() -> [u8; 12] {
     let leaf = cpuid(0, 0);
     let mut name = [0; 12];

@@ -1,5 +1,4 @@
-//! Gives its card rings and buffers that are not memory of this guest, and needs the card to work again after
-//! a reset.
+//! Gives its NIC rings and buffers outside the guest's memory, and checks that the NIC works again after a reset.
 #![no_std]
 #![no_main]
 
@@ -14,7 +13,7 @@ fn main(boot: &Boot) -> Verdict {
     let peer = boot.command_line.address("peer");
     ensure!(peer.is_some(), "the command line has no peer=a.b.c.d");
     let peer = peer.unwrap_or_default();
-    // Beyond memory, across its end, the local APIC, the card itself, the end of the address space.
+    // Beyond the end of memory, across it, the local APIC, the NIC itself, the end of the address space.
     let outside = [
         boot.memory_end + 0x10_0000,
         boot.memory_end - 8,
@@ -26,7 +25,7 @@ fn main(boot: &Boot) -> Verdict {
     for buffer in outside {
         host.nic.send_from(buffer, 1514);
         host.nic.receive_to(buffer);
-        // The answer, if the question still leaves, goes to that receive buffer.
+        // If the request is still sent, its answer is received into that buffer.
         let _ = host.resolve(peer, 1);
         host.nic.initialise()?;
     }
@@ -34,8 +33,9 @@ fn main(boot: &Boot) -> Verdict {
 
     for base in outside {
         for (low, high, tail) in [(TDBAL, TDBAH, TDT), (RDBAL, RDBAH, RDT)] {
-            host.nic.write(low, base as u32);
-            host.nic.write(high, (base >> 32) as u32);
+            let (base_low, base_high) = processor::halves(base);
+            host.nic.write(low, base_low);
+            host.nic.write(high, base_high);
             host.nic.write(tail, 7);
             processor::sleep();
         }

@@ -1,4 +1,4 @@
-//! The guest's own exceptions reach its own handlers, once each, with the right error codes, also while
+//! Tests that the guest's exceptions reach its own handlers exactly once, with the right error codes, even while
 //! interrupts arrive.
 #![no_std]
 #![no_main]
@@ -12,15 +12,15 @@ const BREAKPOINT: u64 = 3;
 const UNDEFINED_OPCODE: u64 = 6;
 const GENERAL_PROTECTION: u64 = 13;
 const PAGE_FAULT: u64 = 14;
-/// Canonical, and beyond the 4 GiB that are mapped.
+/// A canonical address beyond the 4 GiB that are mapped.
 const NOT_MAPPED: u64 = 0x7f00_1234_5678;
 const NOT_CANONICAL: u64 = 0x8000_0000_0000_0000;
-/// Timer interrupts a second. Where the machine executes few instructions a second, as Bochs does, more of them would
-/// leave the guest no time between two.
+/// Timer interrupts per second. On a slow machine such as Bochs, a higher rate would leave the guest no time
+/// between two interrupts.
 const HERTZ: u32 = 500;
-/// How often the exceptions come at least, …
+/// Minimum number of rounds with exceptions, …
 const LEAST_ROUNDS: u32 = 20_000;
-/// … and how many timer interrupts at least come in between.
+/// … and minimum number of timer interrupts during them.
 const LEAST_TICKS: u32 = 16;
 /// Page-fault error code, a write [SDM3A 4.7].
 const WRITE: u64 = 1 << 1;
@@ -57,7 +57,7 @@ fn main(_: &Boot) -> Verdict {
     let (mut rounds, mut caught) = (0, 0);
     while rounds < LEAST_ROUNDS || pic::ticks() < LEAST_TICKS {
         rounds += 1;
-        // SAFETY: handlers keep all registers.
+        // SAFETY: handlers preserve all registers.
         unsafe { core::arch::asm!("sti") };
         caught += u32::from(probe!("ud2").is_some_and(|trap| trap.vector == UNDEFINED_OPCODE));
         caught += u32::from(

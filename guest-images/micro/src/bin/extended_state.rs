@@ -1,5 +1,5 @@
-//! SSE and AVX registers keep their contents across exits and while another guest runs. Two guests with
-//! different `pattern=` beside one another show that they do not share them.
+//! Tests that SSE and AVX registers keep their contents across exits and while another guest runs. Two guests with
+//! different values of `pattern=` show that they do not share these registers.
 #![no_std]
 #![no_main]
 
@@ -13,15 +13,16 @@ const CR4_OSXMMEXCPT: u64 = 1 << 10;
 const CR4_OSXSAVE: u64 = 1 << 18;
 /// x87, SSE and AVX state [SDM1 13.3].
 const STATE: u64 = 0b111;
-/// Exits in one round.
+/// Exits per round.
 const EXITS: u64 = 50;
 
 type Registers = [u64; 64];
 
-/// Loads all YMM registers and MXCSR, causes exits, and stores them again.
+/// Loads all YMM registers and MXCSR, causes exits, and stores the registers again.
 fn across_exits(from: &Registers, into: &mut Registers, mxcsr: u32) -> u32 {
     let mut seen = mxcsr;
-    // SAFETY: the compiler uses no vector registers for this target, and the memory is named.
+    // SAFETY: the compiler uses no vector registers for this target, and the operands name all memory that is
+    // used.
     unsafe {
         asm!(
             "ldmxcsr [{mxcsr}]",
@@ -79,7 +80,7 @@ fn main(boot: &Boot) -> Verdict {
             *value = pattern.rotate_left(index) ^ round;
         }
         // All exceptions masked, and a rounding mode that differs from round to round.
-        let mxcsr = 0x1f80 | ((pattern ^ round) as u32 & 3) << 13;
+        let mxcsr = 0x1f80 | (processor::halves(pattern ^ round).0 & 3) << 13;
         let mut after = [0; 64];
         let seen = across_exits(&before, &mut after, mxcsr);
         ensure!(before == after, "round {round}: registers changed: {before:x?} became {after:x?}");

@@ -1,4 +1,4 @@
-//! Starts, reads what it was given, says so, and powers off.
+//! Starts, prints its command line, checks the boot information, and powers off.
 #![no_std]
 #![no_main]
 

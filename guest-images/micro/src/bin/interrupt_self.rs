@@ -1,4 +1,5 @@
-//! Interrupts of a processor to itself, by memory and by register: the change to x2APIC mode keeps the APIC.
+//! Tests interrupts that a processor sends to itself, in xAPIC and in x2APIC mode, and that the local APIC keeps
+//! its state when the mode changes.
 #![no_std]
 #![no_main]
 
@@ -21,7 +22,7 @@ fn main(_: &Boot) -> Verdict {
     processor::take_interrupts();
     ensure!(trap::count(FIRST) == 1, "xAPIC: {} interrupts", trap::count(FIRST));
 
-    // The task priority holds lower vectors back [SDM3A 11.8.3.1].
+    // The task priority blocks lower vectors [SDM3A 11.8.3.1].
     apic::write(Register::TaskPriority, 0x60);
     apic::interrupt_self(FIRST);
     apic::interrupt_self(SECOND);

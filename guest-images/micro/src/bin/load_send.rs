@@ -1,5 +1,6 @@
-//! Sends `frames=` frames of `bytes=` to station `to=`, `burst=` of them at a time: each burst is one write of the tail.
-//! With `wait=1` it begins when a first frame has come; `pause=` ticks of the time-stamp counter lie between bursts.
+//! Sends `frames=` frames of `bytes=` bytes to the load test's guest number `to=`, `burst=` frames with each write
+//! of the tail. With `wait=1` it starts after receiving a first frame; between bursts it waits `pause=` ticks of
+//! the time-stamp counter.
 #![no_std]
 #![no_main]
 
@@ -11,7 +12,9 @@ micro::guest!("load_send", main);
 fn main(boot: &Boot) -> Verdict {
     let number = |key, otherwise| boot.command_line.number(key, otherwise);
     let (frames, burst, bytes) = (number("frames", 1000), number("burst", 1), number("bytes", 60));
-    ensure!((14..=MAX_FRAME as u32).contains(&bytes), "bytes={bytes} is no length of a frame");
+    let length = u16::try_from(bytes).ok().filter(|&length| (14..=MAX_FRAME).contains(&length.into()));
+    ensure!(length.is_some(), "bytes={bytes} is not a valid length of a frame");
+    let length = length.unwrap_or_default();
     pic::start();
     apic::start();
     let mut nic = Nic::start()?;
@@ -30,7 +33,7 @@ fn main(boot: &Boot) -> Verdict {
             processor::take_interrupts();
         }
         for _ in 0..size {
-            nic.queue_from(buffer, bytes as u16);
+            nic.queue_from(buffer, length);
         }
         nic.move_tail();
         sent += size;

@@ -1,5 +1,5 @@
-//! Takes `frames=` frames of a load, says that it is there until the first one comes, and gives descriptors back `burst=`
-//! at a time.
+//! Receives `frames=` frames of a load test. It announces itself until the first one arrives, and returns
+//! descriptors to the NIC `burst=` at a time.
 #![no_std]
 #![no_main]
 
@@ -8,7 +8,7 @@ use micro::{Boot, Verdict, apic, line, load, pic, processor};
 
 micro::guest!("load_take", main);
 
-/// Between two announcements, in ticks of the time-stamp counter.
+/// Time between two announcements, in ticks of the time-stamp counter.
 const PAUSE: u64 = 1_000_000;
 
 fn main(boot: &Boot) -> Verdict {

@@ -1,4 +1,5 @@
-//! Sends numbered datagrams of mixed sizes to `peer=`, as fast as it may or every `gap=` hundredths of a second, and ends when the peer says that it has seen the last.
+//! Sends `count=` numbered datagrams of mixed sizes to `peer=`, as fast as the window `window=` allows or one
+//! every `gap=` hundredths of a second, and ends when the peer has acknowledged the last one.
 #![no_std]
 #![no_main]
 
@@ -8,8 +9,8 @@ use micro::{Boot, Verdict, ensure, line, pic};
 
 micro::guest!("nic_blast", main);
 
-/// Seconds without any acknowledgement after which the guest gives up.
-const PATIENCE: u32 = 60;
+/// Timeout for an acknowledgement, in seconds.
+const ANSWER_TIMEOUT: u32 = 60;
 
 fn main(boot: &Boot) -> Verdict {
     let mut host = Host::start(boot)?;
@@ -17,12 +18,12 @@ fn main(boot: &Boot) -> Verdict {
     ensure!(peer.is_some(), "the command line has no peer=a.b.c.d");
     let peer = peer.unwrap_or_default();
     let count = boot.command_line.number("count", 1000);
-    // Most datagrams on their way at a time; without acknowledgements where it is zero.
+    // Maximum number of unacknowledged datagrams; with zero, acknowledgements are not needed.
     let window = boot.command_line.number("window", 32);
     ensure!(window == 0 || window >= ACKNOWLEDGED, "window={window}: one in {ACKNOWLEDGED} is acknowledged");
-    // Ticks of the timer between two datagrams at least.
+    // Minimum number of timer ticks between two datagrams.
     let gap = boot.command_line.number("gap", 0);
-    let mac = host.resolve(peer, PATIENCE);
+    let mac = host.resolve(peer, ANSWER_TIMEOUT);
     ensure!(mac.is_some(), "{peer} does not answer");
     let to = (mac.unwrap_or_default(), peer);
 
@@ -30,7 +31,7 @@ fn main(boot: &Boot) -> Verdict {
     let mut acknowledged = 0;
     for number in 0..count {
         while window != 0 && number - acknowledged >= window {
-            let answer = host.wait(PATIENCE * HERTZ);
+            let answer = host.wait(ANSWER_TIMEOUT * HERTZ);
             ensure!(answer.is_some(), "no acknowledgement after {acknowledged}");
             acknowledged =
                 answer.and_then(|answer| acknowledgement(host.payload(answer))).unwrap_or(acknowledged);
@@ -48,7 +49,7 @@ fn main(boot: &Boot) -> Verdict {
         }
     }
 
-    for _ in 0..PATIENCE {
+    for _ in 0..ANSWER_TIMEOUT {
         let length = write(&mut payload, LAST);
         payload[8..12].copy_from_slice(&count.to_be_bytes());
         host.send_datagram(to, (PORT, PORT), &payload[..length]);

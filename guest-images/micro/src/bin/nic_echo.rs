@@ -1,5 +1,5 @@
-//! A host that answers: ARP, ping, and datagrams to port 7, which go back as they came [RFC 862]. A datagram to
-//! port 9 is a request: `counters` prints them, `stop` ends the guest.
+//! A host that answers ARP and ping, and echoes datagrams to port 7 [RFC 862]. A datagram to port 9 is a command:
+//! `counters` prints the counters, `stop` ends the guest.
 #![no_std]
 #![no_main]
 

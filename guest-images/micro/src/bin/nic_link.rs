@@ -1,5 +1,5 @@
-//! Says when its card interrupts because the link has changed: `LINK up` or `LINK down`, and the time-stamp counter. A
-//! typed `m` is answered with `MARK` and that counter; `q` ends the guest.
+//! Reports each link-change interrupt of its NIC: `LINK up` or `LINK down`, and the time-stamp counter. A typed
+//! `m` is answered with `MARK` and the time-stamp counter; `q` ends the guest.
 #![no_std]
 #![no_main]
 
@@ -9,7 +9,7 @@ use micro::{Boot, Verdict, apic, line, pic, processor};
 
 micro::guest!("nic_link", main);
 
-/// How often typed bytes are looked for.
+/// Rate at which typed bytes are polled.
 const HERTZ: u32 = 200;
 /// ICR: link status change.
 const LSC: u32 = 1 << 2;

@@ -1,4 +1,5 @@
-//! Takes the numbered datagrams of `nic_blast` or of the wire's peer: each once, whole, in order.
+//! Receives the numbered datagrams of `nic_blast` or of the test's host, and checks that each one arrives once,
+//! undamaged and in order.
 #![no_std]
 #![no_main]
 
@@ -8,9 +9,9 @@ use micro::{Boot, Verdict, ensure, line};
 
 micro::guest!("nic_sink", main);
 
-/// Seconds of silence after which the guest gives up.
-const PATIENCE: u32 = 120;
-/// Faults that are printed; all are counted.
+/// Timeout for the next datagram, in seconds.
+const SILENCE_TIMEOUT: u32 = 120;
+/// Number of faults that are printed; all are counted.
 const FAULTS_SHOWN: u32 = 8;
 
 fn main(boot: &Boot) -> Verdict {
@@ -18,7 +19,7 @@ fn main(boot: &Boot) -> Verdict {
     let mut sequence = Sequence::default();
     let mut faults = 0;
     loop {
-        let datagram = host.wait(PATIENCE * HERTZ);
+        let datagram = host.wait(SILENCE_TIMEOUT * HERTZ);
         ensure!(datagram.is_some(), "silence after {} datagrams", sequence.next());
         let Some(datagram) = datagram.filter(|datagram| datagram.ports.1 == PORT) else { continue };
         let back = datagram.ends.swapped();

@@ -1,5 +1,5 @@
-//! Reads and writes all of the card's window in all widths, aligned and not, and needs the card to work again
-//! after a reset.
+//! Reads and writes the whole register window of its NIC in all widths, aligned and unaligned, and checks that the
+//! NIC works again after a reset.
 #![no_std]
 #![no_main]
 
@@ -20,6 +20,7 @@ fn read_all_widths(at: u64) {
     let _ = mmio::read_qword(at);
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "each width writes the lower part of the value")]
 fn write_all_widths(at: u64, value: u64) {
     mmio::write_byte(at, value as u8);
     mmio::write_word(at, value as u16);
@@ -39,14 +40,14 @@ fn main(boot: &Boot) -> Verdict {
         read_all_widths(window + offset);
     }
     line!("read");
-    // Each dword aligned, and each fourth one also at its odd bytes.
+    // Every dword at its aligned address, and every fourth one also at its other bytes.
     for offset in (0..REGISTERS_END).filter(|offset| offset % 4 == 0 || offset % 16 < 4) {
         for value in PATTERNS {
             write_all_widths(window + offset, value);
         }
     }
     line!("written");
-    // Across page borders, and up to the last byte that each width can reach.
+    // Across page boundaries, and up to the last address of each width.
     for border in (0x1000..WINDOW).step_by(0x1000) {
         for offset in border - 8..border + 8 {
             read_all_widths(window + offset);

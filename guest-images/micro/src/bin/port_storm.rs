@@ -1,5 +1,5 @@
-//! Reads and writes ports in all widths, all of those that a PC's devices may be at and some of each stretch of the
-//! others, and string instructions besides, and still runs.
+//! Reads and writes I/O ports in all widths and with string instructions: every port where a PC has devices, and a
+//! sample of the others. It passes if it is still running afterwards.
 #![no_std]
 #![no_main]
 
@@ -7,14 +7,15 @@ use micro::{Boot, Verdict, acpi, console, ensure, line, ports};
 
 micro::guest!("port_storm", main);
 
-/// Keyboard controller, fast reset, reset control: writing there asks for a reset.
+/// Keyboard controller, fast reset, reset control: a write may request a reset.
 const RESETS: [u16; 3] = [0x64, 0x92, 0xcf9];
-/// Below it every port is tried. Of a guest's PC only PCI functions are above, each with a run of 64 ports.
+/// Every port below this one is tried. Above it, a guest's PC has only PCI functions, with 64 consecutive ports
+/// each.
 const ALL_BELOW: u16 = 0x1000;
-/// From there on every seventh.
+/// From there on, every seventh port is tried.
 const STEP: usize = 7;
-/// In no PC.
-const NOBODY: u16 = 0x1fe8;
+/// A port without a device in any PC.
+const UNUSED: u16 = 0x1fe8;
 
 fn tried() -> impl Iterator<Item = u16> {
     (0..ALL_BELOW).chain((ALL_BELOW..=u16::MAX).step_by(STEP))
@@ -22,7 +23,7 @@ fn tried() -> impl Iterator<Item = u16> {
 
 fn main(boot: &Boot) -> Verdict {
     let power = acpi::power_port(boot.rsdp);
-    ensure!(power.is_some(), "no power-off port to spare");
+    ensure!(power.is_some(), "no power-off port to leave out");
     let power = power.unwrap_or(0);
     let asks_for_the_end = |port: u16| {
         RESETS
@@ -31,11 +32,11 @@ fn main(boot: &Boot) -> Verdict {
             .any(|&spared| (port..=port.saturating_add(3)).contains(&spared) || port == spared + 1)
     };
 
-    let read = (ports::read_byte(NOBODY), ports::read_word(NOBODY), ports::read_dword(NOBODY));
-    ensure!(read == (u8::MAX, u16::MAX, u32::MAX), "port {NOBODY:#x} reads {read:x?}");
+    let read = (ports::read_byte(UNUSED), ports::read_word(UNUSED), ports::read_dword(UNUSED));
+    ensure!(read == (u8::MAX, u16::MAX, u32::MAX), "port {UNUSED:#x} reads {read:x?}");
     let mut bytes = [0; 16];
-    ports::read_string(NOBODY, &mut bytes);
-    ensure!(bytes == [0xff; 16], "REP INSB from port {NOBODY:#x} reads {bytes:x?}");
+    ports::read_string(UNUSED, &mut bytes);
+    ensure!(bytes == [0xff; 16], "REP INSB from port {UNUSED:#x} reads {bytes:x?}");
 
     for port in tried() {
         let _ = (ports::read_byte(port), ports::read_word(port), ports::read_dword(port));

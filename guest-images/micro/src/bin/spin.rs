@@ -1,5 +1,6 @@
-//! Never sleeps: counts for `seconds=` of its time-stamp counter with interrupts off, or, with `for=ever`, until it
-//! is stopped from outside, and says every second how far it has come. With `interrupts=on` it takes interrupts meanwhile.
+//! A busy loop: counts for `seconds=` seconds of its time-stamp counter with interrupts disabled. With `for=ever`
+//! it runs until it is stopped from outside, and prints the number of seconds every second. With `interrupts=on`
+//! it handles interrupts meanwhile.
 #![no_std]
 #![no_main]
 
@@ -8,10 +9,10 @@ use micro::{Boot, Verdict, line, pic, processor};
 micro::guest!("spin", main);
 
 const HERTZ: u32 = 100;
-/// How long the time-stamp counter is measured.
+/// Duration of the measurement of the time-stamp counter's frequency, in timer ticks.
 const TICKS: u32 = 20;
 
-/// Ticks of the time-stamp counter a second, by the 8254.
+/// Measures the frequency of the time-stamp counter with the 8254.
 fn ticks_per_second() -> u64 {
     pic::start();
     pic::start_timer(HERTZ);

@@ -1,4 +1,5 @@
-//! Writes tails, heads and lengths that no ring has, and needs its card to work again after a reset.
+//! Writes tails, heads and lengths that are invalid for its rings, and checks that its NIC works again after a
+//! reset.
 #![no_std]
 #![no_main]
 

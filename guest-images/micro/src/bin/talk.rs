@@ -1,5 +1,5 @@
-//! Answers each line that is typed with the bytes that came, until it is `end`. Its first line is bold, its prompt has
-//! no line end: what a terminal sees of a shell.
+//! Answers each typed line with the bytes received, until the line is `end`. As with a shell on a terminal, its
+//! first line is bold and its prompt has no line end.
 #![no_std]
 #![no_main]
 
@@ -9,9 +9,9 @@ use micro::{Boot, Verdict, apic, ensure, line, pic, processor};
 
 micro::guest!("talk", main);
 
-/// Longest line taken.
+/// Maximum length of a line.
 const LONGEST: usize = 128;
-/// Looks for typed bytes in a second, while none come.
+/// Rate at which typed bytes are polled while none arrive.
 const HERTZ: u32 = 100;
 
 fn main(_: &Boot) -> Verdict {
@@ -25,7 +25,7 @@ fn main(_: &Boot) -> Verdict {
         let mut length = 0;
         loop {
             match key() {
-                // Somebody who types is slower than the timer.
+                // Typing is slower than the timer.
                 None => processor::sleep(),
                 Some(b'\n') => break,
                 Some(byte) => {

@@ -1,5 +1,5 @@
-//! Timer interrupts arrive and wake the processor from HLT: the 8254 through the 8259s, and the local APIC's
-//! timer in all three modes.
+//! Tests that timer interrupts arrive and wake the processor from HLT: those of the 8254 through the 8259s, and
+//! those of the local APIC's timer in all three modes.
 #![no_std]
 #![no_main]
 
@@ -11,7 +11,7 @@ micro::guest!("timer", main);
 const HERTZ: u32 = 100;
 const VECTOR: u8 = 0x40;
 
-/// Sleeps until `done`, for at most this many timer ticks; whether it came to be.
+/// Sleeps until `done` returns true, for at most this many timer ticks; returns false after that time.
 fn sleep_until(ticks: u32, done: impl Fn() -> bool) -> bool {
     let start = pic::ticks();
     while !done() {
@@ -32,7 +32,7 @@ fn main(_: &Boot) -> Verdict {
     }
     line!("8254: 10 interrupts");
 
-    // How fast the local APIC's timer runs, in counts for each tick of the 8254.
+    // Measures the speed of the local APIC's timer in counts per tick of the 8254.
     apic::start_timer(VECTOR, TimerMode::OneShot, u32::MAX);
     apic::write(Register::LvtTimer, 1 << 16);
     let (start, stamp) = (pic::ticks(), processor::time_stamp());

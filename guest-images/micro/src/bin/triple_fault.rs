@@ -1,5 +1,5 @@
-//! Throws its interrupt descriptor table away and faults: the processor shuts down. Prints no verdict; the
-//! report is Weir's.
+//! Loads an empty interrupt descriptor table and faults, so that the processor shuts down. It prints no verdict:
+//! Weir reports the triple fault.
 #![no_std]
 #![no_main]
 
@@ -10,7 +10,7 @@ micro::guest!("triple_fault", main);
 fn main(_: &Boot) -> Verdict {
     line!("about to fault three times");
     console::drain();
-    // SAFETY: the guest is meant to end here.
+    // SAFETY: the guest ends here on purpose.
     unsafe {
         trap::load_idt(0, 0);
         core::arch::asm!("ud2");

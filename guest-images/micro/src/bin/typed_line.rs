@@ -1,4 +1,4 @@
-//! Shows every typed byte as it comes, as a terminal's line discipline does, and the whole line at its end.
+//! Echoes every typed byte as it arrives, like a terminal's line discipline, and prints the whole line at its end.
 #![no_std]
 #![no_main]
 
@@ -8,7 +8,7 @@ use micro::{Boot, Verdict, apic, ensure, line, pic, processor};
 
 micro::guest!("typed_line", main);
 
-/// Longest line taken.
+/// Maximum length of a line.
 const LONGEST: usize = 512;
 
 fn main(_: &Boot) -> Verdict {
@@ -18,7 +18,8 @@ fn main(_: &Boot) -> Verdict {
     let mut typed = [0; LONGEST];
     let mut length = 0;
     loop {
-        // Bochs 2.7 keeps the machine's interrupts from ending a guest's run while the guest has its own off.
+        // In Bochs 2.7, interrupts of the machine do not cause exits while the guest has its own interrupts
+        // disabled.
         processor::take_interrupts();
         let Some(byte) = key() else { continue };
         if byte == b'\n' {
@@ -27,7 +28,7 @@ fn main(_: &Boot) -> Verdict {
         ensure!(length < LONGEST, "more than {LONGEST} bytes");
         typed[length] = byte;
         length += 1;
-        // Slower than the typing: bytes wait for this guest, not the other way round.
+        // The echo is slower than the typing, so that bytes wait for this guest and not the other way round.
         let _ = Console.write_char(char::from(byte));
     }
     line!("\nTYPED {}", core::str::from_utf8(&typed[..length]).unwrap_or("no text"));

@@ -1,4 +1,4 @@
-//! Memory that is neither RAM nor a device reads as all ones and takes writes without effect.
+//! Tests that addresses with neither RAM nor a device read as all ones, and that writes to them have no effect.
 #![no_std]
 #![no_main]
 
@@ -9,7 +9,7 @@ micro::guest!("unmapped_memory", main);
 fn main(boot: &Boot) -> Verdict {
     let end = boot.memory_end;
     ensure!(end < 0xa000_0000, "memory ends at {end:#x}: no hole to look at");
-    // The first page that firmware tables cannot reach any more, and one further on, both odd and even.
+    // The first page beyond any firmware tables, and one further up, each at an even and an odd address.
     for at in [end + 0x10_0000, end + 0x10_0ffd, 0xa800_0000, 0xa800_0001] {
         mmio::write_byte(at, 0x12);
         mmio::write_word(at, 0x1234);
@@ -20,7 +20,7 @@ fn main(boot: &Boot) -> Verdict {
     }
     let mut bytes = [0; 64];
     mmio::read_bytes(end + 0x20_0000, &mut bytes);
-    ensure!(bytes == [0xff; 64], "REP MOVSB from nowhere reads {bytes:x?}");
+    ensure!(bytes == [0xff; 64], "REP MOVSB from unmapped memory reads {bytes:x?}");
     mmio::write_bytes(end + 0x20_0000, &bytes);
     Ok(())
 }

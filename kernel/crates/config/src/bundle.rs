@@ -1,6 +1,6 @@
-//! Configuration and images in one piece: the ramdisk that the loader hands to the kernel.
+//! Configuration and images in one file: the RAM disk that the loader passes to the kernel.
 //!
-//! A header of 64 bytes, the manifest in postcard's wire format, then the files, each at a multiple of 4096
+//! It has a header of 64 bytes, the manifest in postcard's wire format, and the files, each at a multiple of 4096
 //! bytes. All numbers are little-endian.
 //!
 //! | offset | bytes | content |
@@ -8,8 +8,8 @@
 //! | 0 | 8 | `WEIRBNDL` |
 //! | 8 | 4 | version of this layout |
 //! | 12 | 4 | length of the manifest |
-//! | 16 | 8 | length of the whole |
-//! | 24 | 8 | checksum of all that follows the header |
+//! | 16 | 8 | length of the bundle |
+//! | 24 | 8 | checksum of everything after the header |
 
 use crate::{FileId, System};
 use alloc::vec::Vec;
@@ -20,32 +20,32 @@ const VERSION: u32 = 2;
 const HEADER: usize = 64;
 const ALIGNMENT: usize = 4096;
 
-/// Why a ramdisk is no bundle.
+/// Why a RAM disk is not a valid bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
-    /// Something else was loaded as the ramdisk.
+    /// Another file was loaded as the RAM disk.
     #[error("it does not begin with WEIRBNDL")]
     NoMagic,
     /// It was made by another version of the `boot` tool.
-    #[error("its layout is version {0}, and this kernel reads version {VERSION}: build the image again")]
+    #[error("its layout has version {0}, but this kernel reads version {VERSION}: build the image again")]
     Version(u32),
-    /// It was cut off on the way.
-    #[error("it has {have} bytes of {want}")]
+    /// It was truncated while it was copied or loaded.
+    #[error("it is truncated: {have} of {want} bytes")]
     Truncated {
-        /// Bytes there are.
+        /// Bytes present.
         have: usize,
-        /// Bytes there should be.
+        /// Bytes expected.
         want: u64,
     },
-    /// It was damaged on the way.
-    #[error("its checksum is {have:#018x} and should be {want:#018x}")]
+    /// It was corrupted while it was copied or loaded.
+    #[error("its checksum is {have:#018x}, but its header says {want:#018x}")]
     Checksum {
-        /// Checksum of what there is.
+        /// Checksum of the content.
         have: u64,
         /// Checksum in the header.
         want: u64,
     },
-    /// The manifest does not parse, or names what is not there.
+    /// The manifest does not parse, or names a file that the bundle does not contain.
     #[error("its manifest is damaged")]
     Manifest,
 }
@@ -63,6 +63,19 @@ struct Extent {
 }
 
 /// A bundle in memory.
+///
+/// ```
+/// use config::{Bundle, FileId, HostConfig, LogLevel, System, bundle};
+///
+/// let host = HostConfig { log_level: LogLevel::Info, self_test: None };
+/// let system = System { host, nics: Vec::new(), vms: Vec::new() };
+/// let bytes = bundle::pack(&system, &[b"a guest's kernel".to_vec()])?;
+///
+/// let bundle = Bundle::parse(&bytes)?;
+/// assert_eq!(bundle.system(), &system);
+/// assert_eq!(bundle.file(FileId(0)), b"a guest's kernel");
+/// # Ok::<(), config::BundleError>(())
+/// ```
 pub struct Bundle<'a> {
     bytes: &'a [u8],
     system: System,
@@ -70,7 +83,7 @@ pub struct Bundle<'a> {
 }
 
 impl<'a> Bundle<'a> {
-    /// Reads the header, and checks the whole.
+    /// Parses a bundle and verifies its checksum.
     ///
     /// # Errors
     /// [`BundleError`].
@@ -85,7 +98,7 @@ impl<'a> Bundle<'a> {
         }
         let want = u64_at(header, 16);
         let have = bytes.len();
-        // What loaded it may have rounded it up.
+        // The loader may have rounded its length up.
         let whole = usize::try_from(want).ok().and_then(|want| bytes.get(..want));
         let bytes =
             whole.filter(|whole| whole.len() >= HEADER).ok_or(BundleError::Truncated { have, want })?;
@@ -110,13 +123,13 @@ impl<'a> Bundle<'a> {
         &self.system
     }
 
-    /// Bytes of the whole.
+    /// Length of the bundle in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    /// The content of a file; empty for one that the configuration does not name.
+    /// The content of a file; empty for one that the bundle does not contain.
     #[must_use]
     pub fn file(&self, file: FileId) -> &'a [u8] {
         self.extent(file).unwrap_or(&[])
@@ -129,32 +142,30 @@ impl<'a> Bundle<'a> {
     }
 }
 
-/// Packs a configuration with its files, in the order of their ids.
+/// Packs a configuration with its files, which are given in the order of their ids.
 ///
 /// # Errors
-/// [`BundleError::Manifest`] when the configuration cannot be written.
+/// [`BundleError::Manifest`] when the configuration cannot be serialized, or is longer than the header can say.
 pub fn pack(system: &System, files: &[Vec<u8>]) -> Result<Vec<u8>, BundleError> {
     let mut extents: Vec<Extent> =
         files.iter().map(|file| Extent { offset: u64::MAX, length: file.len() as u64 }).collect();
-    // Offsets depend on the length of the manifest, which depends on their digits: it is made with the
-    // longest ones first, and what the real ones leave over stays zero.
+    // The offsets depend on the length of the manifest, which depends on how many bytes encode the offsets. It is
+    // measured with the longest encoding, and what the real offsets do not need stays zero.
     let longest = encode(system, &extents)?.len();
-    let mut at = (HEADER + longest).next_multiple_of(ALIGNMENT);
-    for extent in &mut extents {
-        extent.offset = at as u64;
-        at = (at + extent.length as usize).next_multiple_of(ALIGNMENT);
+    let mut bytes = alloc::vec![0; (HEADER + longest).next_multiple_of(ALIGNMENT)];
+    for (extent, file) in extents.iter_mut().zip(files) {
+        extent.offset = bytes.len() as u64;
+        bytes.extend_from_slice(file);
+        bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
     }
     let manifest = encode(system, &extents)?;
-    let mut bytes = alloc::vec![0; at];
+    let manifest_length = u32::try_from(manifest.len()).map_err(|_| BundleError::Manifest)?;
     bytes[HEADER..HEADER + manifest.len()].copy_from_slice(&manifest);
-    for (extent, file) in extents.iter().zip(files) {
-        bytes[extent.offset as usize..][..file.len()].copy_from_slice(file);
-    }
-    let sum = checksum(&bytes[HEADER..]);
+    let (length, sum) = (bytes.len() as u64, checksum(&bytes[HEADER..]));
     bytes[..8].copy_from_slice(&MAGIC);
     bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    bytes[12..16].copy_from_slice(&(manifest.len() as u32).to_le_bytes());
-    bytes[16..24].copy_from_slice(&(at as u64).to_le_bytes());
+    bytes[12..16].copy_from_slice(&manifest_length.to_le_bytes());
+    bytes[16..24].copy_from_slice(&length.to_le_bytes());
     bytes[24..32].copy_from_slice(&sum.to_le_bytes());
     Ok(bytes)
 }
@@ -164,7 +175,7 @@ fn encode(system: &System, files: &[Extent]) -> Result<Vec<u8>, BundleError> {
     postcard::to_allocvec(&manifest).map_err(|_| BundleError::Manifest)
 }
 
-/// Finds accidents, at the price of a few instructions for 8 bytes: images are large, and the kernel may
+/// Detects accidental corruption at a cost of a few instructions per 8 bytes: images are large, and the kernel may
 /// be running in an emulator.
 fn checksum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
@@ -186,11 +197,11 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Host, LogLevel, Restart, STANDARD_SHARES, Vm};
+    use crate::{HostConfig, LogLevel, Restart, STANDARD_SHARES, VmConfig};
     use proptest::prelude::*;
 
     fn system(files: u32) -> System {
-        let vm = |index: u32| Vm {
+        let vm = |index: u32| VmConfig {
             name: alloc::format!("vm{index}"),
             memory_bytes: 64 << 20,
             kernel: FileId(index),
@@ -203,14 +214,14 @@ mod tests {
             vnics: Vec::new(),
         };
         System {
-            host: Host { log_level: LogLevel::Info, self_test: None },
+            host: HostConfig { log_level: LogLevel::Info, self_test: None },
             nics: Vec::new(),
             vms: (0..files).map(vm).collect(),
         }
     }
 
     #[test]
-    fn what_is_packed_is_read() {
+    fn a_packed_bundle_is_read_back() {
         let files = [b"first".to_vec(), Vec::new(), alloc::vec![7; 10_000]];
         let bytes = pack(&system(3), &files).unwrap();
         let bundle = Bundle::parse(&bytes).unwrap();
@@ -226,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn any_changed_bit_is_found() {
+    fn any_changed_bit_is_detected() {
         let bytes = pack(&system(1), &[b"image".to_vec()]).unwrap();
         for at in (0..bytes.len()).filter(|at| !(32..HEADER).contains(at)).step_by(7) {
             let mut damaged = bytes.clone();
@@ -236,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_bundle_says_how_much_is_missing() {
+    fn a_truncated_bundle_reports_both_lengths() {
         let bytes = pack(&system(1), &[b"image".to_vec()]).unwrap();
         let want = bytes.len() as u64;
         assert_eq!(Bundle::parse(&bytes[..4000]).err(), Some(BundleError::Truncated { have: 4000, want }));

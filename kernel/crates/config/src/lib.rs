@@ -1,8 +1,8 @@
 //! The configuration of a host: its physical NICs and its guests.
 //!
-//! The host tool reads it from a TOML file with [`text::read`] (feature `std`), which finds every mistake and
-//! says where it is. It hands it to the kernel together with the guests' images as a [`Bundle`]; the kernel
-//! reads that without knowing TOML.
+//! The host tool reads it from a TOML file with [`text::read`] (feature `std`), which reports every error with its
+//! line and field. It passes the configuration to the kernel together with the guests' images, as a [`Bundle`];
+//! the kernel reads the bundle without any knowledge of TOML.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,7 @@ pub mod text;
 
 pub use bundle::{Bundle, BundleError};
 pub use system::{
-    FileId, Host, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES, MAX_NICS, MAX_VMS, MAX_VNICS,
-    MAX_VNICS_PER_UPLINK, MOST_SHARES, Model, Nic, NicMatch, Restart, STANDARD_SHARES, SelfTest, System, Vm,
-    Vnic,
+    FileId, HostConfig, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES, MAX_NICS, MAX_VMS, MAX_VNICS,
+    MAX_VNICS_PER_UPLINK, MOST_SHARES, NicConfig, NicMatch, Restart, STANDARD_SHARES, SelfTest, System,
+    VmConfig, VnicConfig, VnicModel,
 };

@@ -1,4 +1,4 @@
-//! MAC addresses in the manifest: six bytes.
+//! Serialization of MAC addresses in the manifest: six bytes.
 
 use base::MacAddress;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

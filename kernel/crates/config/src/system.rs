@@ -1,87 +1,107 @@
-//! The configuration, checked: what the kernel works with.
+//! The checked configuration: what the kernel works with.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use base::MacAddress;
 use serde::{Deserialize, Serialize};
 
-/// Most guests of one host.
+/// Maximum number of guests on a host.
 pub const MAX_VMS: usize = 15;
-/// Most vNICs of one guest.
+/// Maximum number of vNICs of a guest.
 pub const MAX_VNICS: usize = 8;
-/// Most physical NICs of one host.
+/// Maximum number of physical NICs on a host.
 pub const MAX_NICS: usize = 8;
-/// Most vNICs that share one uplink, or have none: with the uplink they fill a switch of 16 ports.
+/// Maximum number of vNICs that share one uplink, or have none: with the uplink they fill a switch of 16 ports.
 pub const MAX_VNICS_PER_UPLINK: usize = 15;
-/// Most cores that Weir uses.
+/// Maximum number of cores that Weir uses.
 pub const MAX_CORES: usize = 64;
-/// Fewest shares of a guest.
+/// Smallest number of shares of a guest.
 pub const LEAST_SHARES: u32 = 10;
-/// Most shares of a guest.
+/// Largest number of shares of a guest.
 pub const MOST_SHARES: u32 = 10_000;
-/// Shares of a guest that names none.
+/// Default number of shares of a guest.
 pub const STANDARD_SHARES: u32 = 1000;
-/// Longest command line of a guest in bytes: what Linux's boot protocol gives x86.
+/// Maximum length of a guest's command line in bytes: the limit of Linux's boot protocol on x86.
 pub const MAX_COMMAND_LINE: usize = 2047;
 
-/// A whole host.
+/// The configuration of a whole host.
+///
+/// ```
+/// use config::{FileId, HostConfig, LogLevel, Restart, STANDARD_SHARES, System, VmConfig};
+///
+/// let guest = VmConfig {
+///     name: "web".into(),
+///     memory_bytes: 256 << 20,
+///     kernel: FileId(0), // the bundle's first file
+///     initrd: None,
+///     command_line: "console=ttyS0".into(),
+///     cpu: None, // Weir chooses the core
+///     shares: STANDARD_SHARES,
+///     restart: Restart::OnCrash,
+///     autostart: true,
+///     vnics: Vec::new(),
+/// };
+/// let host = HostConfig { log_level: LogLevel::Info, self_test: None };
+/// let system = System { host, nics: Vec::new(), vms: vec![guest] };
+/// assert_eq!(system.vms[0].name, "web");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct System {
-    /// What concerns all guests.
-    pub host: Host,
+    /// Settings of the host itself.
+    pub host: HostConfig,
     /// Physical NICs, in the order of the file.
-    pub nics: Vec<Nic>,
+    pub nics: Vec<NicConfig>,
     /// Guests, in the order of the file.
-    pub vms: Vec<Vm>,
+    pub vms: Vec<VmConfig>,
 }
 
-/// What concerns all guests.
+/// Settings that concern the host rather than one guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Host {
-    /// The least important lines that are logged.
+pub struct HostConfig {
+    /// The least important level that is logged.
     pub log_level: LogLevel,
-    /// How Weir breaks itself once the last guest has stopped, for the tests of its own report.
+    /// How Weir fails on purpose once the last guest has stopped, to test its own failure report.
     pub self_test: Option<SelfTest>,
 }
 
-/// A way for Weir to break itself.
+/// A way for Weir to fail on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SelfTest {
     /// A broken invariant.
     Panic,
-    /// An exception in its own code.
+    /// An exception in Weir's own code.
     Exception,
 }
 
-/// How much is logged.
+/// How much is logged. Each level includes those above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// What stopped a guest or a NIC.
+    /// Errors that stopped a guest or a NIC.
     Error,
-    /// What somebody should look at, and the above.
+    /// Conditions that need the operator's attention.
     Warn,
-    /// What happens, and the above.
+    /// Normal events.
     Info,
-    /// What helps to find a fault in Weir, and the above.
+    /// Details that help to debug Weir.
     Debug,
 }
 
-/// A physical NIC that Weir takes.
+/// A physical NIC that Weir takes over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Nic {
-    /// How log lines and vNICs call it.
+pub struct NicConfig {
+    /// Its name in log lines and in the `uplink` of vNICs.
     pub name: String,
-    /// Which card it is.
+    /// How the NIC is found on the PCI bus.
     pub matches: NicMatch,
 }
 
-/// Which card a `[[nic]]` is.
+/// Selects the physical NIC that a `[[nic]]` stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NicMatch {
-    /// The first one with a driver that no earlier `[[nic]]` took.
+    /// The first NIC with a driver that no earlier `[[nic]]` took.
     Any,
-    /// The one at this place on the PCI buses.
+    /// The NIC at this PCI address.
     Address {
         /// Bus.
         bus: u8,
@@ -90,7 +110,7 @@ pub enum NicMatch {
         /// Function, 0 to 7.
         function: u8,
     },
-    /// The first one with these ids that no earlier `[[nic]]` took.
+    /// The first NIC with these PCI ids that no earlier `[[nic]]` took.
     Ids {
         /// Vendor id.
         vendor: u16,
@@ -99,14 +119,14 @@ pub enum NicMatch {
     },
 }
 
-/// A file in the bundle, by its place there.
+/// A file in the bundle, by its index there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileId(pub u32);
 
 /// A guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Vm {
-    /// How log lines call it.
+pub struct VmConfig {
+    /// Its name in log lines and in the shell.
     pub name: String,
     /// Its memory in bytes, a multiple of 2 MiB.
     pub memory_bytes: u64,
@@ -120,16 +140,16 @@ pub struct Vm {
     pub cpu: Option<u8>,
     /// Its shares of the processor time of its core.
     pub shares: u32,
-    /// What is done when it crashes.
+    /// What happens when it crashes.
     pub restart: Restart,
     /// Whether it is started at boot.
     pub autostart: bool,
     /// Its NICs.
-    pub vnics: Vec<Vnic>,
+    pub vnics: Vec<VnicConfig>,
 }
 
-/// What is done when a guest crashes. One that resets itself is started again whatever stands here, and one
-/// that powers itself off is not.
+/// What happens when a guest crashes. Independently of this, a guest that resets itself is always started again,
+/// and one that powers itself off never is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Restart {
     /// It stays stopped.
@@ -138,22 +158,22 @@ pub enum Restart {
     OnCrash,
 }
 
-/// A guest's NIC.
+/// A virtual NIC of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Vnic {
-    /// The card that the guest sees.
-    pub model: Model,
-    /// Its address.
+pub struct VnicConfig {
+    /// The NIC model that the guest sees.
+    pub model: VnicModel,
+    /// Its MAC address.
     #[serde(with = "crate::mac")]
     pub mac: MacAddress,
-    /// Name of the physical NIC that carries its frames; without one it only reaches vNICs that have none
-    /// either.
+    /// Name of the physical NIC that carries its frames. A vNIC without an uplink reaches only other vNICs without
+    /// one.
     pub uplink: Option<String>,
 }
 
-/// A card that Weir emulates.
+/// A NIC model that Weir emulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Model {
+pub enum VnicModel {
     /// Intel 82540EM, the PRO/1000 MT Desktop Adapter.
     #[serde(rename = "82540EM")]
     I82540em,

@@ -1,43 +1,56 @@
-//! What is kept of a guest's output: the last `N` bytes, and how far they have been shown.
+//! The backlog of a guest's output: its last `N` bytes, and the position up to which they have been shown.
 
-/// How a piece of output ends.
+/// How a chunk of output ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// With its line.
+pub enum LineEnd {
+    /// At the end of its line.
     Line,
-    /// With a carriage return alone: what follows is written over it.
+    /// With a lone carriage return: the following output overwrites the line.
     Return,
-    /// It does not: more of the line may follow.
+    /// Within its line: more of it may follow.
     Open,
 }
 
-/// The next output to show.
+/// A chunk of a guest's output, at most one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece<'a> {
-    /// Its text, in two parts where it goes round the end of the ring; line ends and carriage returns left out.
+pub struct OutputChunk<'a> {
+    /// Its text without line end and carriage return, in two parts if it wraps around the end of the ring.
     pub text: [&'a [u8]; 2],
     /// How it ends.
-    pub end: End,
-    /// Bytes of output that it stands for, to be told to [`Backlog::shown`].
+    pub end: LineEnd,
+    /// Length in the backlog, with line end and carriage return: the argument for [`Backlog::shown`].
     pub length: usize,
 }
 
-impl Piece<'_> {
-    /// Bytes of its text.
+impl OutputChunk<'_> {
+    /// Length of its text in bytes.
     #[must_use]
     pub fn text_length(&self) -> usize {
         self.text[0].len() + self.text[1].len()
     }
 }
 
-/// The last `N` bytes that a guest wrote. Positions count bytes since the guest's first.
+/// The last `N` bytes that a guest wrote. Positions count bytes since the guest's first one.
+///
+/// ```
+/// use shell::{Backlog, LineEnd};
+///
+/// let mut backlog = Backlog::<8192>::new();
+/// b"Linux version 6.1\r\nlogin: ".iter().for_each(|&byte| backlog.push(byte));
+///
+/// let line = backlog.next(80).unwrap();
+/// assert_eq!((line.text.concat().as_slice(), line.end), (&b"Linux version 6.1"[..], LineEnd::Line));
+/// let length = line.length;
+/// backlog.shown(length);
+/// assert_eq!(backlog.next(80).unwrap().end, LineEnd::Open);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Backlog<const N: usize> {
     ring: [u8; N],
     written: u64,
     shown: u64,
     lost: u64,
-    /// The first byte that has not been shown is not the first of its line: that was lost.
+    /// True when the first byte that has not been shown is not the first of its line, whose beginning was lost.
     torn: bool,
 }
 
@@ -54,26 +67,26 @@ impl<const N: usize> Backlog<N> {
         Self { ring: [0; N], written: 0, shown: 0, lost: 0, torn: false }
     }
 
-    /// Bytes that have not been shown.
+    /// The number of bytes that have not been shown.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        (self.written - self.shown) as usize // at most N
+        usize::try_from(self.written - self.shown).unwrap_or(N) // at most N
     }
 
-    /// Bytes that can be added before one that has not been shown is lost.
+    /// The number of bytes that can be added before one is lost that has not been shown.
     #[must_use]
     pub fn room(&self) -> usize {
         N - self.waiting()
     }
 
-    /// Bytes that were lost before they were shown, since the guest's first.
+    /// The number of bytes that were lost before they were shown, since the guest's first one.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Adds a byte; the oldest makes room for it, and counts as lost if it has not been shown. Carriage returns in
-    /// a row are one.
+    /// Adds a byte. In a full backlog it replaces the oldest byte, which counts as lost if it has not been shown.
+    /// A run of carriage returns is kept as one.
     pub fn push(&mut self, byte: u8) {
         if byte == b'\r' && self.waiting() > 0 && self.at(self.waiting() - 1) == b'\r' {
             return;
@@ -88,7 +101,7 @@ impl<const N: usize> Backlog<N> {
         self.written += 1;
     }
 
-    /// Goes on to the next whole line where the beginning of one was lost; the rest of it counts as lost, too.
+    /// Skips a line whose beginning was lost; its rest counts as lost, too.
     pub fn skip_torn_line(&mut self) {
         if self.torn
             && let Some(end) = (0..self.waiting()).find(|&offset| self.at(offset) == b'\n')
@@ -99,37 +112,38 @@ impl<const N: usize> Backlog<N> {
         }
     }
 
-    /// The next output to show: to the end of its line, its carriage return, or what there is; at most
-    /// `longest` bytes of text.
+    /// The next output to show: up to the end of its line, to a carriage return or to the last byte written; at
+    /// most `longest` bytes of text.
     #[must_use]
-    pub fn next(&self, longest: usize) -> Option<Piece<'_>> {
+    pub fn next(&self, longest: usize) -> Option<OutputChunk<'_>> {
         let waiting = self.waiting();
         let length = (0..waiting).find(|&offset| matches!(self.at(offset), b'\n' | b'\r')).unwrap_or(waiting);
         if length > longest {
-            return Some(self.piece(longest, End::Open, longest));
+            return Some(self.chunk(longest, LineEnd::Open, longest));
         }
         let behind = length + usize::from(length < waiting && self.at(length) == b'\r');
         if behind == waiting {
-            // Whether a line end follows the carriage return is not known yet.
-            return (length > 0).then(|| self.piece(length, End::Open, length));
+            // It is not known yet whether a line end follows the carriage return.
+            return (length > 0).then(|| self.chunk(length, LineEnd::Open, length));
         }
         Some(match self.at(behind) {
-            b'\n' => self.piece(length, End::Line, behind + 1),
-            _ => self.piece(length, End::Return, behind),
+            b'\n' => self.chunk(length, LineEnd::Line, behind + 1),
+            _ => self.chunk(length, LineEnd::Return, behind),
         })
     }
 
-    /// The first `length` bytes that waited have been shown.
+    /// Marks the next `length` bytes as shown.
     pub fn shown(&mut self, length: usize) {
         self.shown += length.min(self.waiting()) as u64;
         self.torn = false;
     }
 
-    /// Has the last `lines` lines shown again as far as they are kept, the unfinished one counted, and what has
-    /// not been shown anyway.
+    /// Goes back so that the last `lines` lines are shown again, as far as they are kept; an unfinished line
+    /// counts. Output that has not been shown is never skipped.
     pub fn rewind(&mut self, lines: usize) {
         let kept = self.written.min(N as u64);
-        // Where lines begin, from the last on. The first byte kept is known to begin one while nothing is gone.
+        // The positions where lines begin, last first. The first byte kept is known to begin a line only while
+        // nothing has been overwritten.
         let begins = (self.written - kept..self.written).rev().filter(|&at| match at.checked_sub(1) {
             Some(before) => at > self.written - kept && self.ring[self.index(before)] == b'\n',
             None => true,
@@ -142,19 +156,21 @@ impl<const N: usize> Backlog<N> {
         }
     }
 
+    /// The place of a position in the ring.
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is smaller than N, a usize")]
     fn index(&self, position: u64) -> usize {
         (position % N as u64) as usize
     }
 
-    /// The byte `offset` behind what has been shown.
+    /// The byte at `offset` from the first one that has not been shown.
     fn at(&self, offset: usize) -> u8 {
         self.ring[self.index(self.shown + offset as u64)]
     }
 
-    fn piece(&self, text: usize, end: End, length: usize) -> Piece<'_> {
+    fn chunk(&self, text: usize, end: LineEnd, length: usize) -> OutputChunk<'_> {
         let start = self.index(self.shown);
         let first = text.min(N - start);
-        Piece { text: [&self.ring[start..start + first], &self.ring[..text - first]], end, length }
+        OutputChunk { text: [&self.ring[start..start + first], &self.ring[..text - first]], end, length }
     }
 }
 
@@ -171,20 +187,25 @@ mod tests {
         backlog
     }
 
-    fn take<const N: usize>(backlog: &mut Backlog<N>, longest: usize) -> Option<(String, End)> {
-        let piece = backlog.next(longest)?;
-        let text = String::from_utf8(piece.text.concat()).unwrap();
-        assert_eq!(text.len(), piece.text_length());
-        let (end, length) = (piece.end, piece.length);
+    fn take<const N: usize>(backlog: &mut Backlog<N>, longest: usize) -> Option<(String, LineEnd)> {
+        let chunk = backlog.next(longest)?;
+        let text = String::from_utf8(chunk.text.concat()).unwrap();
+        assert_eq!(text.len(), chunk.text_length());
+        let (end, length) = (chunk.end, chunk.length);
         backlog.shown(length);
         Some((text, end))
     }
 
     #[test]
-    fn output_comes_line_by_line() {
+    fn output_is_returned_line_by_line() {
         let mut backlog = with::<64>("one\r\ntwo\n\nprompt# ");
         let taken: Vec<_> = core::iter::from_fn(|| take(&mut backlog, 16)).collect();
-        let expected = [("one", End::Line), ("two", End::Line), ("", End::Line), ("prompt# ", End::Open)];
+        let expected = [
+            ("one", LineEnd::Line),
+            ("two", LineEnd::Line),
+            ("", LineEnd::Line),
+            ("prompt# ", LineEnd::Open),
+        ];
         assert_eq!(taken, expected.map(|(text, end)| (text.into(), end)));
         assert_eq!(backlog.waiting(), 0);
     }
@@ -192,30 +213,30 @@ mod tests {
     #[test]
     fn a_carriage_return_waits_for_what_follows() {
         let mut backlog = with::<64>("10%\r");
-        assert_eq!(take(&mut backlog, 16), Some(("10%".into(), End::Open)));
+        assert_eq!(take(&mut backlog, 16), Some(("10%".into(), LineEnd::Open)));
         assert_eq!(take(&mut backlog, 16), None);
         backlog.push(b'2');
-        assert_eq!(take(&mut backlog, 16), Some((String::new(), End::Return)));
-        assert_eq!(take(&mut backlog, 16), Some(("2".into(), End::Open)));
+        assert_eq!(take(&mut backlog, 16), Some((String::new(), LineEnd::Return)));
+        assert_eq!(take(&mut backlog, 16), Some(("2".into(), LineEnd::Open)));
         let mut backlog = with::<8>("\r\r\r\r\r\r\r\r\r\r");
         assert_eq!((backlog.waiting(), take(&mut backlog, 16)), (1, None));
         let mut backlog = with::<64>("a\r\r\nb\rc");
-        assert_eq!(take(&mut backlog, 16), Some(("a".into(), End::Line)));
-        assert_eq!(take(&mut backlog, 16), Some(("b".into(), End::Return)));
+        assert_eq!(take(&mut backlog, 16), Some(("a".into(), LineEnd::Line)));
+        assert_eq!(take(&mut backlog, 16), Some(("b".into(), LineEnd::Return)));
     }
 
     #[test]
-    fn long_lines_come_in_parts() {
+    fn long_lines_are_split() {
         let mut backlog = with::<64>("abcdefgh\n");
-        assert_eq!(take(&mut backlog, 3), Some(("abc".into(), End::Open)));
-        assert_eq!(take(&mut backlog, 5), Some(("defgh".into(), End::Line)));
+        assert_eq!(take(&mut backlog, 3), Some(("abc".into(), LineEnd::Open)));
+        assert_eq!(take(&mut backlog, 5), Some(("defgh".into(), LineEnd::Line)));
     }
 
     #[test]
-    fn what_is_lost_unshown_is_counted() {
+    fn bytes_lost_before_they_were_shown_are_counted() {
         let mut backlog = with::<8>("0123456789");
         assert_eq!((backlog.lost(), backlog.waiting(), backlog.room()), (2, 8, 0));
-        assert_eq!(take(&mut backlog, 64), Some(("23456789".into(), End::Open)));
+        assert_eq!(take(&mut backlog, 64), Some(("23456789".into(), LineEnd::Open)));
         backlog.push(b'x');
         assert_eq!(backlog.lost(), 2, "a byte that was shown is not lost");
     }
@@ -225,10 +246,10 @@ mod tests {
         let mut backlog = with::<64>("one\ntwo\nthree\n# ");
         while take(&mut backlog, 64).is_some() {}
         backlog.rewind(2);
-        assert_eq!(take(&mut backlog, 64), Some(("three".into(), End::Line)));
-        assert_eq!(take(&mut backlog, 64), Some(("# ".into(), End::Open)));
+        assert_eq!(take(&mut backlog, 64), Some(("three".into(), LineEnd::Line)));
+        assert_eq!(take(&mut backlog, 64), Some(("# ".into(), LineEnd::Open)));
         backlog.rewind(9);
-        assert_eq!(take(&mut backlog, 64), Some(("one".into(), End::Line)));
+        assert_eq!(take(&mut backlog, 64), Some(("one".into(), LineEnd::Line)));
     }
 
     #[test]
@@ -236,14 +257,14 @@ mod tests {
         let mut backlog = with::<64>("one\ntwo\n");
         while take(&mut backlog, 64).is_some() {}
         backlog.rewind(1);
-        assert_eq!(take(&mut backlog, 64), Some(("two".into(), End::Line)));
+        assert_eq!(take(&mut backlog, 64), Some(("two".into(), LineEnd::Line)));
     }
 
     #[test]
-    fn a_rewind_never_skips_what_was_not_shown() {
+    fn a_rewind_never_skips_output_that_was_not_shown() {
         let mut backlog = with::<64>("one\ntwo\nthree\n");
         backlog.rewind(1);
-        assert_eq!(take(&mut backlog, 64), Some(("one".into(), End::Line)));
+        assert_eq!(take(&mut backlog, 64), Some(("one".into(), LineEnd::Line)));
     }
 
     #[test]
@@ -251,7 +272,7 @@ mod tests {
         let mut backlog = with::<8>("0123\n56\n8");
         while take(&mut backlog, 64).is_some() {}
         backlog.rewind(5);
-        assert_eq!(take(&mut backlog, 64), Some(("56".into(), End::Line)));
+        assert_eq!(take(&mut backlog, 64), Some(("56".into(), LineEnd::Line)));
         let mut backlog = with::<8>("0123456789");
         while take(&mut backlog, 64).is_some() {}
         backlog.rewind(5);
@@ -259,14 +280,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_lost_its_beginning_can_be_left_out() {
+    fn a_line_that_lost_its_beginning_can_be_skipped() {
         let mut backlog = with::<8>("0123\n56\n8");
         backlog.skip_torn_line();
-        assert_eq!(take(&mut backlog, 64), Some(("56".into(), End::Line)));
+        assert_eq!(take(&mut backlog, 64), Some(("56".into(), LineEnd::Line)));
         assert_eq!(backlog.lost(), 5);
         let mut backlog = with::<8>("0\n23\n56\n89");
         backlog.skip_torn_line();
-        assert_eq!(take(&mut backlog, 64), Some(("23".into(), End::Line)), "a whole line stays");
+        assert_eq!(take(&mut backlog, 64), Some(("23".into(), LineEnd::Line)), "a whole line stays");
         assert_eq!(backlog.lost(), 2);
     }
 }

@@ -1,73 +1,73 @@
-//! What the shell can be told to do. VMs are given by their number in the configuration, from zero.
+//! The shell's commands. VMs are identified by their number in the configuration, counted from zero.
 
 use core::fmt;
 
-/// A command, understood.
+/// A parsed command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Say which commands there are.
+pub enum ShellCommand {
+    /// List the commands.
     Help,
-    /// List the VMs and what they do.
+    /// List the VMs and their states.
     VmList,
-    /// Change what a VM does.
+    /// Start, pause, resume, stop or restart a VM.
     Vm {
-        /// How.
+        /// The action.
         action: VmAction,
-        /// Which one.
+        /// The VM.
         vm: usize,
     },
     /// Give a guest the keyboard.
     Console {
-        /// Which VM's; the last that had it if none is named.
+        /// The guest's VM; `None` for the guest that had the keyboard last.
         vm: Option<usize>,
-        /// What becomes of the other guests' output.
+        /// Whether the other guests' output is shown.
         others: Others,
     },
     /// List the physical NICs.
     NetNics,
     /// List the vNICs.
     NetVms,
-    /// Say what has been counted.
+    /// Show statistics.
     Stats {
-        /// Of this VM, or of all and of Weir.
+        /// The VM; `None` for the machine, with a summary of every VM.
         vm: Option<usize>,
     },
     /// Show the end of the log.
     Log,
-    /// Start the machine anew.
+    /// Reset the machine.
     Reboot,
-    /// Switch the machine off.
+    /// Power the machine off.
     PowerOff,
 }
 
-/// Other guests' output while one has the keyboard.
+/// What happens to the other guests' output while one has the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Others {
-    /// As before.
+    /// No change.
     AsBefore,
-    /// Kept, and shown when one of them gets the keyboard.
+    /// It is kept, and shown when that guest gets the keyboard.
     Kept,
-    /// Shown.
+    /// It is shown.
     Shown,
 }
 
-/// A step in the life of a VM.
+/// An action on a VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VmAction {
-    /// Boot one that is stopped.
+    /// Boot a stopped VM.
     Start,
-    /// Let it execute nothing until it is resumed.
+    /// Suspend it until it is resumed.
     Pause,
-    /// Let a paused one go on.
+    /// Resume a paused VM.
     Resume,
-    /// Cut its power.
+    /// Power it off without a clean shutdown.
     Stop,
-    /// Cut its power and boot it.
+    /// Power it off without a clean shutdown and boot it again.
     Restart,
 }
 
 impl fmt::Display for VmAction {
-    /// The word for it in the shell.
+    /// Its word in the shell.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Start => "start",

@@ -1,20 +1,25 @@
-//! What Tab adds to a line.
+//! Completion of words with the Tab key.
 
 use crate::grammar::{FormSet, Words};
 use crate::parse::follow;
 use core::fmt;
 
-/// How the last word of a line can go on.
+/// The possible completions of the last word of a line.
 pub struct Completion<'a, N> {
-    /// What all words that are allowed there have in common behind what is typed.
+    /// The text that all matching words have in common after the typed part.
     pub common: &'a str,
-    /// How many words are allowed there that begin as typed.
+    /// The number of matching words.
     pub count: usize,
     words: Words<'a, N>,
     typed: &'a str,
 }
 
-/// Finds out how the last word of `line` can go on; `vms` are the names of the VMs.
+/// Completes the last word of `line`; `vms` are the names of the VMs.
+///
+/// ```
+/// let completion = shell::complete("vm sta", &["web", "db"]);
+/// assert_eq!((completion.common, completion.count), ("rt", 1));
+/// ```
 pub fn complete<'a, N: AsRef<str>>(line: &'a str, vms: &'a [N]) -> Completion<'a, N> {
     let (before, typed) = match line.rfind([' ', '\t']) {
         Some(blank) => line.split_at(blank + 1),
@@ -35,7 +40,7 @@ pub fn complete<'a, N: AsRef<str>>(line: &'a str, vms: &'a [N]) -> Completion<'a
     completion
 }
 
-/// Bytes that two texts begin with alike; words of the shell and names of VMs are ASCII.
+/// The length in bytes of the common prefix of two words. The shell's words and the names of VMs are ASCII.
 fn in_common(one: &str, other: &str) -> usize {
     one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count()
 }
@@ -48,7 +53,7 @@ impl<'a, N: AsRef<str>> Completion<'a, N> {
 }
 
 impl<N: AsRef<str>> fmt::Display for Completion<'_, N> {
-    /// The words, to choose from.
+    /// Lists the matching words.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.words().enumerate().try_for_each(|(at, word)| {
             if at > 0 {
@@ -83,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn several_words_are_completed_as_far_as_they_agree() {
+    fn several_words_are_completed_to_their_common_prefix() {
         assert_eq!(completed("vm st"), ("", 2));
         assert_eq!(completed("vm re"), ("s", 2));
         assert_eq!(completed("console we"), ("b-", 2));
@@ -92,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_word_fits_there_is_none() {
+    fn no_completion_is_offered_where_no_word_matches() {
         assert_eq!(completed("xyz"), ("", 0));
         assert_eq!(completed("xyz "), ("", 0));
         assert_eq!(completed("log "), ("", 0));
@@ -101,7 +106,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_completed_alone_is_no_mistake(line in "(vm|net|console|stats|log|v|n|st)( [a-z]{0,3}){0,2}") {
+        fn a_unique_completion_is_a_known_word(line in "(vm|net|console|stats|log|v|n|st)( [a-z]{0,3}){0,2}") {
             let completion = complete(&line, &["web", "db"]);
             if completion.count == 1 {
                 let whole = std::format!("{line}{}", completion.common);

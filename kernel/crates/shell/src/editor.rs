@@ -1,11 +1,11 @@
-//! The line that is being typed. What it writes needs no more of a terminal than backspace.
+//! The line editor. Its output needs nothing of a terminal but backspace and bell.
 
 use crate::PROMPT;
 use crate::history::History;
 use core::fmt::{self, Write};
 use heapless::String;
 
-/// Longest line.
+/// Maximum length of a line in bytes.
 pub const LINE: usize = 120;
 
 const INTERRUPT: u8 = 0x03;
@@ -18,24 +18,24 @@ const KILL_WORD: u8 = 0x17;
 const ESCAPE: u8 = 0x1b;
 const DELETE: u8 = 0x7f;
 
-/// What a typed byte has led to.
+/// The result of a typed byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The line is longer, shorter or as it was.
+pub enum EditorEvent {
+    /// The line was edited, or the byte had no effect.
     Edited,
-    /// The line is complete: [`Editor::text`] is it until [`Editor::clear`].
+    /// Enter: the line is complete. [`Editor::text`] returns it until [`Editor::clear`].
     Line,
-    /// Ctrl-C: the line is given up.
+    /// Ctrl-C: the line is discarded.
     GivenUp,
-    /// Tab: the line may be completed.
+    /// Tab: the caller should complete the line.
     Complete,
-    /// Ctrl-D on an empty line: the operator leaves.
+    /// Ctrl-D on an empty line: the operator leaves the shell.
     Leave,
 }
 
-/// How far a sequence of an arrow key or its like has come [ECMA-48 5.4].
+/// The parser's state within the escape sequence of an arrow key or another special key [ECMA-48 5.4].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Sequence {
+enum EscapeState {
     #[default]
     None,
     Escape,
@@ -43,12 +43,24 @@ enum Sequence {
 }
 
 /// A line editor with a history.
+///
+/// ```
+/// use shell::{Editor, EditorEvent};
+///
+/// let (mut editor, mut screen) = (Editor::new(), String::new());
+/// for &byte in b"vm lits\x7f\x7fst" {
+///     editor.typed(byte, &mut screen)?;
+/// }
+/// assert_eq!(editor.typed(b'\r', &mut screen)?, EditorEvent::Line);
+/// assert_eq!(editor.text(), "vm list");
+/// # Ok::<(), core::fmt::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Editor {
     line: String<LINE>,
     history: History,
-    sequence: Sequence,
-    /// The last byte was a carriage return: a line feed behind it belongs to it.
+    sequence: EscapeState,
+    /// The last byte was a carriage return; a line feed that follows it is part of the same line end.
     returned: bool,
 }
 
@@ -59,30 +71,30 @@ impl Editor {
         Self::default()
     }
 
-    /// The line so far.
+    /// The current line.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.line
     }
 
-    /// Begins a new line.
+    /// Starts a new line.
     pub fn clear(&mut self) {
         self.line.clear();
         self.history.forget_place();
     }
 
-    /// Writes prompt and line.
+    /// Writes the prompt and the line.
     ///
     /// # Errors
-    /// As `out`.
+    /// Those of `out`.
     pub fn draw(&self, out: &mut dyn Write) -> fmt::Result {
         write!(out, "{PROMPT}{}", self.line)
     }
 
-    /// Adds text to the line as far as there is room, and writes it.
+    /// Appends text to the line as far as there is room, and echoes it.
     ///
     /// # Errors
-    /// As `out`.
+    /// Those of `out`.
     pub fn insert(&mut self, text: &str, out: &mut dyn Write) -> fmt::Result {
         for character in text.chars() {
             if self.line.push(character).is_err() {
@@ -93,32 +105,32 @@ impl Editor {
         Ok(())
     }
 
-    /// Works on a typed byte, and writes what the operator sees of it.
+    /// Processes a typed byte, and writes its echo.
     ///
     /// # Errors
-    /// As `out`; the byte has done its work nevertheless.
-    pub fn typed(&mut self, byte: u8, out: &mut dyn Write) -> Result<Event, fmt::Error> {
+    /// Those of `out`; the byte has taken effect nevertheless.
+    pub fn typed(&mut self, byte: u8, out: &mut dyn Write) -> Result<EditorEvent, fmt::Error> {
         let returned = core::mem::replace(&mut self.returned, byte == b'\r');
         if self.is_sequence(byte, out)? {
-            return Ok(Event::Edited);
+            return Ok(EditorEvent::Edited);
         }
         match byte {
             b'\n' if returned => {}
             b'\r' | b'\n' => {
                 self.history.remember(&self.line);
                 out.write_str("\n")?;
-                return Ok(Event::Line);
+                return Ok(EditorEvent::Line);
             }
             INTERRUPT => {
                 self.clear();
                 out.write_str("^C\n")?;
-                return Ok(Event::GivenUp);
+                return Ok(EditorEvent::GivenUp);
             }
             END if self.line.is_empty() => {
                 out.write_str("\n")?;
-                return Ok(Event::Leave);
+                return Ok(EditorEvent::Leave);
             }
-            TAB => return Ok(Event::Complete),
+            TAB => return Ok(EditorEvent::Complete),
             BACKSPACE | DELETE => self.erase(1, out)?,
             KILL_LINE => self.erase(self.line.len(), out)?,
             KILL_WORD => {
@@ -126,31 +138,33 @@ impl Editor {
                 self.erase(self.line.len() - kept, out)?;
             }
             0x20..=0x7e => self.insert(char::from(byte).encode_utf8(&mut [0; 4]), out)?,
-            _ => {} // no key of the shell's
+            _ => {} // not a key of the shell
         }
-        Ok(Event::Edited)
+        Ok(EditorEvent::Edited)
     }
 
-    /// True when the byte belongs to an escape sequence. Arrows up and down lead through the history.
+    /// Tells whether the byte belongs to an escape sequence. The up and down arrows move through the history.
     fn is_sequence(&mut self, byte: u8, out: &mut dyn Write) -> Result<bool, fmt::Error> {
         let (next, is_sequence) = match (self.sequence, byte) {
-            (_, ESCAPE) => (Sequence::Escape, true),
-            (Sequence::Escape, b'[' | b'O') => (Sequence::Parameters, true),
-            (Sequence::Parameters, 0x20..=0x3f) => (Sequence::Parameters, true),
-            (Sequence::Parameters, 0x40..=0x7e) => {
+            (_, ESCAPE) => (EscapeState::Escape, true),
+            (EscapeState::Escape, b'[' | b'O') => (EscapeState::Parameters, true),
+            (EscapeState::Parameters, 0x20..=0x3f) => (EscapeState::Parameters, true),
+            (EscapeState::Parameters, 0x40..=0x7e) => {
                 let recalled = match byte {
                     b'A' => self.history.earlier(),
                     b'B' => self.history.later(),
                     _ => None,
                 };
-                // The history's lines are no longer than this one may be.
+                // The history's lines have the same maximum length.
                 if let Some(line) = recalled.and_then(|line| String::<LINE>::try_from(line).ok()) {
                     self.replace(&line, out)?;
                 }
-                (Sequence::None, true)
+                (EscapeState::None, true)
             }
-            // Alt with a key, or a sequence that broke off: the byte is typed as itself.
-            (Sequence::None | Sequence::Escape | Sequence::Parameters, _) => (Sequence::None, false),
+            // Alt with a key, or an incomplete sequence: the byte is an ordinary key.
+            (EscapeState::None | EscapeState::Escape | EscapeState::Parameters, _) => {
+                (EscapeState::None, false)
+            }
         };
         self.sequence = next;
         Ok(is_sequence)
@@ -161,7 +175,7 @@ impl Editor {
         self.insert(line, out)
     }
 
-    /// Takes the last `count` characters away; the line has only ASCII in it.
+    /// Removes the last `count` characters; the line is ASCII.
     fn erase(&mut self, count: usize, out: &mut dyn Write) -> fmt::Result {
         for _ in 0..count {
             if self.line.pop().is_some() {

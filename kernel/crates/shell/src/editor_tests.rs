@@ -1,4 +1,4 @@
-//! The editor against a terminal that knows printable characters, backspace, bell and line feed.
+//! The editor on a terminal that understands printable characters, backspace, bell and line feed.
 
 extern crate std;
 use super::*;
@@ -41,20 +41,20 @@ impl Write for Terminal {
 }
 
 impl Terminal {
-    /// What stands left of the cursor.
+    /// The text left of the cursor.
     fn text(&self) -> StdString {
         self.line[..self.column].iter().collect()
     }
 }
 
-fn type_all(editor: &mut Editor, terminal: &mut Terminal, bytes: &[u8]) -> Vec<(Event, StdString)> {
+fn type_all(editor: &mut Editor, terminal: &mut Terminal, bytes: &[u8]) -> Vec<(EditorEvent, StdString)> {
     let mut events = Vec::new();
     for &byte in bytes {
         let event = editor.typed(byte, terminal).unwrap();
-        if event != Event::Edited {
+        if event != EditorEvent::Edited {
             events.push((event, editor.text().into()));
         }
-        if matches!(event, Event::Line | Event::GivenUp | Event::Leave) {
+        if matches!(event, EditorEvent::Line | EditorEvent::GivenUp | EditorEvent::Leave) {
             editor.clear();
         }
     }
@@ -63,16 +63,16 @@ fn type_all(editor: &mut Editor, terminal: &mut Terminal, bytes: &[u8]) -> Vec<(
 
 fn lines(bytes: &[u8]) -> Vec<StdString> {
     let events = type_all(&mut Editor::new(), &mut Terminal::default(), bytes);
-    events.into_iter().filter(|(event, _)| *event == Event::Line).map(|(_, line)| line).collect()
+    events.into_iter().filter(|(event, _)| *event == EditorEvent::Line).map(|(_, line)| line).collect()
 }
 
 #[test]
-fn a_line_ends_with_any_line_end_once() {
+fn each_kind_of_line_end_ends_a_line_once() {
     assert_eq!(lines(b"one\rtwo\nthree\r\nfour\r\r"), ["one", "two", "three", "four", ""]);
 }
 
 #[test]
-fn backspace_delete_and_kill_keys_take_away() {
+fn backspace_delete_and_kill_keys_erase() {
     assert_eq!(lines(b"vm lits\x7f\x08st\r"), ["vm list"]);
     assert_eq!(lines(b"\x7f\x7fa\r"), ["a"]);
     assert_eq!(lines(b"vm stop\x15log\r"), ["log"]);
@@ -81,22 +81,22 @@ fn backspace_delete_and_kill_keys_take_away() {
 }
 
 #[test]
-fn interrupt_gives_the_line_up() {
+fn interrupt_discards_the_line() {
     let (mut editor, mut terminal) = (Editor::new(), Terminal::default());
     let events = type_all(&mut editor, &mut terminal, b"vm stop\x03log\r");
-    assert_eq!(events, [(Event::GivenUp, StdString::new()), (Event::Line, "log".into())]);
+    assert_eq!(events, [(EditorEvent::GivenUp, StdString::new()), (EditorEvent::Line, "log".into())]);
     assert_eq!(terminal.above, ["vm stop^C", "log"]);
 }
 
 #[test]
-fn end_of_input_leaves_only_from_an_empty_line() {
+fn end_of_input_leaves_the_shell_only_on_an_empty_line() {
     let (mut editor, mut terminal) = (Editor::new(), Terminal::default());
     assert_eq!(type_all(&mut editor, &mut terminal, b"x\x04"), []);
-    assert_eq!(type_all(&mut editor, &mut terminal, b"\x7f\x04"), [(Event::Leave, StdString::new())]);
+    assert_eq!(type_all(&mut editor, &mut terminal, b"\x7f\x04"), [(EditorEvent::Leave, StdString::new())]);
 }
 
 #[test]
-fn arrows_lead_through_the_history() {
+fn arrows_move_through_the_history() {
     assert_eq!(lines(b"one\rtwo\r\x1b[A\x1b[A\r"), ["one", "two", "one"]);
     assert_eq!(lines(b"one\rtwo\r\x1bOA\x1bOA\x1bOB!\r"), ["one", "two", "two!"]);
     assert_eq!(lines(b"one\rx\x1b[A\x1b[B\r"), ["one", ""]);
@@ -104,20 +104,20 @@ fn arrows_lead_through_the_history() {
 }
 
 #[test]
-fn other_keys_of_the_keyboard_leave_no_trace() {
+fn other_special_keys_are_ignored() {
     assert_eq!(lines(b"a\x1b[3~b\x1b[1;5Cc\x1b[Dd\x1bOPe\x00\x01\x1f\xc3\xa4\r"), ["abcde"]);
 }
 
 #[test]
 fn tab_asks_for_completion() {
     let (mut editor, mut terminal) = (Editor::new(), Terminal::default());
-    assert_eq!(type_all(&mut editor, &mut terminal, b"he\t"), [(Event::Complete, "he".into())]);
+    assert_eq!(type_all(&mut editor, &mut terminal, b"he\t"), [(EditorEvent::Complete, "he".into())]);
     editor.insert("lp ", &mut terminal).unwrap();
     assert_eq!((editor.text(), terminal.text()), ("help ", "help ".into()));
 }
 
 #[test]
-fn a_line_is_not_longer_than_there_is_room() {
+fn a_line_has_a_maximum_length() {
     let long = [b'x'; LINE + 20];
     let (mut editor, mut terminal) = (Editor::new(), Terminal::default());
     type_all(&mut editor, &mut terminal, &long);
@@ -135,7 +135,7 @@ fn the_prompt_is_drawn_with_the_line() {
 
 proptest! {
     #[test]
-    fn the_terminal_shows_the_line_whatever_is_typed(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn the_terminal_shows_the_line_for_any_input(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let (mut editor, mut terminal) = (Editor::new(), Terminal::default());
         type_all(&mut editor, &mut terminal, &bytes);
         prop_assert_eq!(editor.text(), terminal.text());

@@ -1,12 +1,12 @@
-//! The shell's language: one table that parser, completion and help read.
+//! The shell's grammar: one table for parser, completion and help.
 
-use crate::command::{Command, Others, VmAction};
+use crate::command::{Others, ShellCommand, VmAction};
 use core::fmt;
 
-/// What stands at one place of a command.
+/// One element of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// This word.
+    /// A fixed word.
     Word(&'static str),
     /// The name of a VM.
     Vm,
@@ -16,8 +16,8 @@ pub(crate) enum Token {
 pub(crate) struct Form {
     pub tokens: &'static [Token],
     help: &'static str,
-    /// Makes the command for the VM that is named, if the form names one.
-    pub make: fn(usize) -> Command,
+    /// Makes the command, for the VM with this number if the form names one.
+    pub make: fn(usize) -> ShellCommand,
 }
 
 use Token::{Vm, Word};
@@ -28,32 +28,32 @@ macro_rules! forms {
     };
 }
 
-/// All forms, in the order in which `help` shows them.
+/// All forms, in the order of `help`.
 pub(crate) static FORMS: &[Form] = forms! {
-    Word("help") => |_| Command::Help, "these lines";
-    Word("vm"), Word("list") => |_| Command::VmList, "the VMs, and what each does";
-    Word("vm"), Word("start"), Vm => |vm| of(VmAction::Start, vm), "boot a VM that is stopped";
-    Word("vm"), Word("pause"), Vm => |vm| of(VmAction::Pause, vm), "let it execute nothing until it is resumed";
-    Word("vm"), Word("resume"), Vm => |vm| of(VmAction::Resume, vm), "let a paused VM go on";
-    Word("vm"), Word("stop"), Vm => |vm| of(VmAction::Stop, vm), "cut its power";
-    Word("vm"), Word("restart"), Vm => |vm| of(VmAction::Restart, vm), "cut its power and boot it";
-    Word("console") => |_| Command::Console { vm: None, others: Others::AsBefore },
-        "back to the guest that had the keyboard";
-    Word("console"), Vm => |vm| Command::Console { vm: Some(vm), others: Others::Kept },
-        "give this guest the keyboard, show no other's output";
-    Word("console"), Vm, Word("all") => |vm| Command::Console { vm: Some(vm), others: Others::Shown },
-        "the same, but show all guests' output";
-    Word("net"), Word("nics") => |_| Command::NetNics, "the physical NICs";
-    Word("net"), Word("vms") => |_| Command::NetVms, "the VMs' network cards";
-    Word("stats") => |_| Command::Stats { vm: None }, "processors, memory, heap, serial line, VMs";
-    Word("stats"), Vm => |vm| Command::Stats { vm: Some(vm) }, "exits by kind and all else counted for a VM";
-    Word("log") => |_| Command::Log, "the end of Weir's log";
-    Word("reboot") => |_| Command::Reboot, "start the machine anew";
-    Word("poweroff") => |_| Command::PowerOff, "switch the machine off";
+    Word("help") => |_| ShellCommand::Help, "show this help";
+    Word("vm"), Word("list") => |_| ShellCommand::VmList, "list the VMs and their states";
+    Word("vm"), Word("start"), Vm => |vm| of(VmAction::Start, vm), "boot a stopped VM";
+    Word("vm"), Word("pause"), Vm => |vm| of(VmAction::Pause, vm), "suspend a VM until it is resumed";
+    Word("vm"), Word("resume"), Vm => |vm| of(VmAction::Resume, vm), "resume a paused VM";
+    Word("vm"), Word("stop"), Vm => |vm| of(VmAction::Stop, vm), "power a VM off without a clean shutdown";
+    Word("vm"), Word("restart"), Vm => |vm| of(VmAction::Restart, vm), "power a VM off and boot it again";
+    Word("console") => |_| ShellCommand::Console { vm: None, others: Others::AsBefore },
+        "return to the guest that had the keyboard";
+    Word("console"), Vm => |vm| ShellCommand::Console { vm: Some(vm), others: Others::Kept },
+        "give a guest the keyboard and show only its output";
+    Word("console"), Vm, Word("all") => |vm| ShellCommand::Console { vm: Some(vm), others: Others::Shown },
+        "give a guest the keyboard and show all output";
+    Word("net"), Word("nics") => |_| ShellCommand::NetNics, "list the physical NICs";
+    Word("net"), Word("vms") => |_| ShellCommand::NetVms, "list the VMs' vNICs";
+    Word("stats") => |_| ShellCommand::Stats { vm: None }, "show statistics: processors, memory, serial line, VMs";
+    Word("stats"), Vm => |vm| ShellCommand::Stats { vm: Some(vm) }, "show all statistics of a VM, with exits by kind";
+    Word("log") => |_| ShellCommand::Log, "show the end of Weir's log";
+    Word("reboot") => |_| ShellCommand::Reboot, "reboot the machine";
+    Word("poweroff") => |_| ShellCommand::PowerOff, "power the machine off";
 };
 
-fn of(action: VmAction, vm: usize) -> Command {
-    Command::Vm { action, vm }
+fn of(action: VmAction, vm: usize) -> ShellCommand {
+    ShellCommand::Vm { action, vm }
 }
 
 impl fmt::Display for Token {
@@ -65,7 +65,7 @@ impl fmt::Display for Token {
     }
 }
 
-/// A form as `help` shows it.
+/// A form as a line of `help`.
 #[derive(Clone, Copy)]
 pub struct HelpLine(&'static Form);
 
@@ -99,12 +99,12 @@ impl FormSet {
     /// Every form.
     pub const ALL: Self = Self(u32::MAX >> (u32::BITS as usize - FORMS.len()));
 
-    /// The forms in it.
+    /// The forms in the set.
     pub fn iter(self) -> impl Iterator<Item = &'static Form> + Clone {
         FORMS.iter().enumerate().filter(move |(number, _)| self.0 >> number & 1 == 1).map(|(_, form)| form)
     }
 
-    /// Those of them that have at `position` a token that `fits`.
+    /// The forms that have a token at `position` that `fits`.
     pub fn with(self, position: usize, mut fits: impl FnMut(Token) -> bool) -> Self {
         let mut kept = 0;
         for (number, form) in FORMS.iter().enumerate().filter(|(number, _)| self.0 >> number & 1 == 1) {
@@ -115,13 +115,13 @@ impl FormSet {
         Self(kept)
     }
 
-    /// True when there is none.
+    /// True for the empty set.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 }
 
-/// The words that may stand at one place, given what stands before it.
+/// The words allowed at one position, given the words before it.
 pub(crate) struct Words<'a, N> {
     pub forms: FormSet,
     pub position: usize,
@@ -137,7 +137,7 @@ impl<N> Clone for Words<'_, N> {
 impl<N> Copy for Words<'_, N> {}
 
 impl<'a, N: AsRef<str>> Words<'a, N> {
-    /// The words, each once; a VM's place allows the names of all.
+    /// The words, each once; the name of a VM stands for the names of all VMs.
     pub fn iter(self) -> impl Iterator<Item = &'a str> {
         let tokens = self.forms.iter().filter_map(move |form| form.tokens.get(self.position).copied());
         let seen = tokens.clone();
@@ -178,16 +178,19 @@ mod tests {
     use std::vec::Vec;
 
     #[test]
-    fn help_names_every_form_in_its_columns() {
+    fn help_lists_every_form_in_columns() {
         let lines: Vec<_> = help().map(|line| line.to_string()).collect();
         assert_eq!(lines.len(), FORMS.len());
-        assert_eq!(lines[0], "help            these lines");
-        assert_eq!(lines[2], "vm start VM     boot a VM that is stopped");
-        assert!(lines.iter().all(|line| line.len() <= 74), "with the shell's prefix it fits a terminal");
+        assert_eq!(lines[0], "help            show this help");
+        assert_eq!(lines[2], "vm start VM     boot a stopped VM");
+        assert!(
+            lines.iter().all(|line| line.len() <= 74),
+            "with the shell's prefix each line fits a terminal"
+        );
     }
 
     #[test]
-    fn words_are_named_once() {
+    fn words_are_listed_once() {
         let words = Words { forms: FormSet::ALL, position: 0, vms: &["web"] };
         assert_eq!(words.to_string(), "help, vm, console, net, stats, log, reboot, poweroff");
         let forms = FormSet::ALL.with(0, |token| token == Word("console"));

@@ -1,21 +1,21 @@
-//! The lines that were typed before.
+//! The history of typed lines.
 
 use crate::editor::LINE;
 use heapless::{Deque, String};
 
-/// Lines remembered.
+/// Number of lines that are remembered.
 const DEPTH: usize = 16;
 
-/// The last lines, and the one that is being looked at.
+/// The last lines, and the position of the arrow keys among them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     lines: Deque<String<LINE>, DEPTH>,
-    /// How far back: 0 is the line being typed.
+    /// Number of lines back: 0 is the line that is being typed.
     back: usize,
 }
 
 impl History {
-    /// Remembers a line, unless it is empty or the same as the last; the oldest makes room.
+    /// Remembers a line, unless it is empty or equal to the last one. A full history forgets its oldest line.
     pub fn remember(&mut self, line: &String<LINE>) {
         self.back = 0;
         if line.is_empty() || self.lines.back() == Some(line) {
@@ -24,31 +24,31 @@ impl History {
         if self.lines.is_full() {
             self.lines.pop_front();
         }
-        // There is room now.
+        // Cannot fail: a full history has just dropped its oldest line.
         let _ = self.lines.push_back(line.clone());
     }
 
-    /// The line before the one being looked at.
+    /// Moves back by one line and returns it.
     pub fn earlier(&mut self) -> Option<&str> {
         if self.back == self.lines.len() {
             return None;
         }
         self.back += 1;
-        self.looked_at()
+        self.recalled()
     }
 
-    /// The line behind it; empty for the one being typed.
+    /// Moves forward by one line and returns it; the line that is being typed is empty.
     pub fn later(&mut self) -> Option<&str> {
         self.back = self.back.checked_sub(1)?;
-        if self.back == 0 { Some("") } else { self.looked_at() }
+        if self.back == 0 { Some("") } else { self.recalled() }
     }
 
-    /// The line being typed is another.
+    /// Returns to the line that is being typed.
     pub fn forget_place(&mut self) {
         self.back = 0;
     }
 
-    fn looked_at(&self) -> Option<&str> {
+    fn recalled(&self) -> Option<&str> {
         self.lines.iter().rev().nth(self.back - 1).map(String::as_str)
     }
 }
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_back_latest_first() {
+    fn lines_are_recalled_latest_first() {
         let mut history = History::default();
         for text in ["one", "two", "two", "", "three"] {
             history.remember(&line(text));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_line_makes_room() {
+    fn a_full_history_drops_its_oldest_line() {
         let mut history = History::default();
         for number in 0..DEPTH as u8 + 2 {
             history.remember(&line(core::str::from_utf8(&[b'a' + number]).unwrap()));

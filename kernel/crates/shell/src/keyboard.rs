@@ -1,12 +1,13 @@
-//! Who gets what is typed: a guest or the shell.
+//! Routes typed bytes to a guest or to the shell.
 
-/// Leads from a guest's console to the shell: Ctrl-^, which most terminals send for Ctrl-6 as well.
+/// The key that switches from a guest's console to the shell: Ctrl-^, which most terminals send for Ctrl-6 as
+/// well.
 ///
-/// It is the escape key of network equipment's consoles, and unlike Ctrl-A, Ctrl-B or Ctrl-] no terminal
-/// program between the operator and Weir keeps it for itself.
+/// It is the usual escape key on the consoles of network equipment. Unlike Ctrl-A, Ctrl-B or Ctrl-], it is not
+/// intercepted by terminal programs between the operator and Weir.
 pub const ESCAPE: u8 = 0x1e;
 
-/// Who has the keyboard.
+/// The holder of the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// The guest with this number.
@@ -15,42 +16,54 @@ pub enum Holder {
     Shell,
 }
 
-/// What becomes of a typed byte.
+/// The destination of a typed byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Typed {
-    /// It is for this guest.
+    /// This guest gets it.
     Guest(usize),
-    /// It is for the shell's line editor.
+    /// The shell's line editor gets it.
     Shell,
-    /// The shell has the keyboard now.
+    /// The byte was the escape key: the shell has the keyboard now.
     ToShell,
-    /// This guest has the keyboard again, and gets the byte if `through`: the escape key was typed twice.
+    /// The byte was the escape key: this guest has the keyboard again. If `through`, the key was typed twice in a
+    /// row, and the guest gets the byte as well.
     ToGuest {
-        /// Which guest.
+        /// The guest.
         guest: usize,
-        /// The byte is for the guest.
+        /// True if the guest gets the byte.
         through: bool,
     },
 }
 
-/// The keyboard, which one holder has at a time.
+/// The keyboard, which has one holder at a time.
+///
+/// ```
+/// use shell::{ESCAPE, Keyboard, Typed};
+///
+/// let mut keyboard = Keyboard::new(0);
+/// assert_eq!(keyboard.typed(b'a'), Typed::Guest(0));
+/// assert_eq!(keyboard.typed(ESCAPE), Typed::ToShell);
+/// assert_eq!(keyboard.typed(b'a'), Typed::Shell);
+/// keyboard.give(1);
+/// assert_eq!(keyboard.typed(b'a'), Typed::Guest(1));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Keyboard {
     holder: Holder,
     /// The guest that has it, or had it last.
     guest: usize,
-    /// The escape key was the last that was typed.
+    /// The last typed key was the escape key.
     escaped: bool,
 }
 
 impl Keyboard {
-    /// A keyboard that this guest has.
+    /// A keyboard that is held by this guest.
     #[must_use]
     pub fn new(guest: usize) -> Self {
         Self { holder: Holder::Guest(guest), guest, escaped: false }
     }
 
-    /// Who has it.
+    /// The holder.
     #[must_use]
     pub fn holder(&self) -> Holder {
         self.holder
@@ -67,7 +80,7 @@ impl Keyboard {
         *self = Self::new(guest);
     }
 
-    /// Says whom a typed byte is for; the escape key moves the keyboard.
+    /// Routes a typed byte; the escape key changes the holder.
     pub fn typed(&mut self, byte: u8) -> Typed {
         let escaped = core::mem::take(&mut self.escaped);
         match (self.holder, byte) {
@@ -91,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_escape_key_leads_to_the_shell_and_back() {
+    fn the_escape_key_switches_to_the_shell_and_back() {
         let mut keyboard = Keyboard::new(2);
         assert_eq!(keyboard.typed(b'a'), Typed::Guest(2));
         assert_eq!(keyboard.typed(ESCAPE), Typed::ToShell);
@@ -102,12 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn the_escape_key_typed_twice_goes_through() {
+    fn the_escape_key_typed_twice_reaches_the_guest() {
         let mut keyboard = Keyboard::new(0);
         assert_eq!(keyboard.typed(ESCAPE), Typed::ToShell);
         assert_eq!(keyboard.typed(ESCAPE), Typed::ToGuest { guest: 0, through: true });
         assert_eq!(keyboard.holder(), Holder::Guest(0));
-        // Each pair stands for itself.
+        // Each pair is independent.
         assert_eq!(keyboard.typed(ESCAPE), Typed::ToShell);
         assert_eq!(keyboard.typed(ESCAPE), Typed::ToGuest { guest: 0, through: true });
     }
@@ -119,6 +132,6 @@ mod tests {
         keyboard.give(3);
         assert_eq!(keyboard.typed(b'x'), Typed::Guest(3));
         assert_eq!(keyboard.guest(), 3);
-        assert_eq!(keyboard.typed(ESCAPE), Typed::ToShell, "what was typed before does not count");
+        assert_eq!(keyboard.typed(ESCAPE), Typed::ToShell, "earlier keys do not count");
     }
 }

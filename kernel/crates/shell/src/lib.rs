@@ -1,7 +1,7 @@
-//! The operator's side of the serial line, as far as it needs no hardware: who gets what is typed, the line
-//! editor, the shell's language, what is kept of each guest's output, and the rows of the shell's tables.
+//! The hardware-independent part of the console and the shell: the keyboard's holder, the line editor, the shell's
+//! grammar, the backlog of each guest's output, and the rows of the shell's tables.
 //!
-//! Nothing here allocates, and no byte that is typed or written by a guest can make it fail.
+//! Nothing here allocates, and no typed byte and no output of a guest can make it panic.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -16,15 +16,15 @@ mod parse;
 mod plain;
 mod table;
 
-pub use backlog::{Backlog, End, Piece};
-pub use command::{Command, Others, VmAction};
+pub use backlog::{Backlog, LineEnd, OutputChunk};
+pub use command::{Others, ShellCommand, VmAction};
 pub use complete::{Completion, complete};
-pub use editor::{Editor, Event, LINE};
+pub use editor::{Editor, EditorEvent, LINE};
 pub use grammar::help;
 pub use keyboard::{ESCAPE, Holder, Keyboard, Typed};
 pub use parse::{ParseError, parse};
 pub use plain::Plain;
 pub use table::{NicRow, VmRow, VnicRow};
 
-/// What the shell puts before the line that is being typed.
+/// The shell's prompt.
 pub const PROMPT: &str = "weir> ";

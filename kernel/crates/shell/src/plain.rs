@@ -1,40 +1,46 @@
-//! Text without the power of control characters over the terminal.
+//! A filter that keeps a guest's output from controlling the terminal.
 
-/// Where in an escape sequence the text stands [ECMA-48 5.4].
+/// The filter's position within an escape sequence [ECMA-48 5.4].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum FilterState {
     #[default]
     Text,
-    /// Behind ESC.
+    /// After ESC.
     Escape,
-    /// Behind ESC [, up to the final byte.
+    /// After ESC [, up to the final byte.
     Sequence,
 }
 
-/// Takes control characters and sequences out of one guest's output.
+/// Removes control characters and escape sequences from one guest's output.
 ///
-/// A terminal answers some sequences as if the answer were typed. Only the guest that has the keyboard may
-/// make it do so: the answers to others' would be typed at that guest.
+/// A terminal answers some sequences, and the answer arrives as if it had been typed. Only the guest that has the
+/// keyboard may cause such an answer, since it would also get the answers to other guests' sequences.
+///
+/// ```
+/// let mut filter = shell::Plain::default();
+/// let shown: Vec<u8> = b"\x1b[1mbold\x1b[0m".iter().filter_map(|&byte| filter.filter(byte)).collect();
+/// assert_eq!(shown, b"bold");
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Plain(State);
+pub struct Plain(FilterState);
 
 impl Plain {
-    /// The byte as it may be shown, if it may.
+    /// Filters a byte: returns the byte to show, or `None` if it is removed.
     ///
-    /// Tabs stay. Bytes 80h to 9Fh are control characters where a terminal does not use UTF-8: a question
-    /// mark stands for each, also where it is a part of a character of UTF-8.
+    /// Tabs are kept. Bytes 80h to 9Fh are control characters on a terminal that does not use UTF-8: each is
+    /// replaced by a question mark, even within a UTF-8 character.
     pub fn filter(&mut self, byte: u8) -> Option<u8> {
         let (state, shown) = match (self.0, byte) {
-            (_, 0x1b) => (State::Escape, None),
-            (State::Escape, b'[') => (State::Sequence, None),
+            (_, 0x1b) => (FilterState::Escape, None),
+            (FilterState::Escape, b'[') => (FilterState::Sequence, None),
             // Intermediate bytes come before the final one.
-            (State::Escape, 0x20..=0x2f) => (State::Escape, None),
-            (State::Escape, 0x30..=0x7e) => (State::Text, None),
-            (State::Sequence, 0x20..=0x3f) => (State::Sequence, None),
-            (State::Sequence, 0x40..=0x7e) => (State::Text, None),
-            (_, b'\t' | 0x20..=0x7e | 0xa0..) => (State::Text, Some(byte)),
-            (_, 0x80..=0x9f) => (State::Text, Some(b'?')),
-            (_, ..=0x1f | 0x7f) => (State::Text, None),
+            (FilterState::Escape, 0x20..=0x2f) => (FilterState::Escape, None),
+            (FilterState::Escape, 0x30..=0x7e) => (FilterState::Text, None),
+            (FilterState::Sequence, 0x20..=0x3f) => (FilterState::Sequence, None),
+            (FilterState::Sequence, 0x40..=0x7e) => (FilterState::Text, None),
+            (_, b'\t' | 0x20..=0x7e | 0xa0..) => (FilterState::Text, Some(byte)),
+            (_, 0x80..=0x9f) => (FilterState::Text, Some(b'?')),
+            (_, ..=0x1f | 0x7f) => (FilterState::Text, None),
         };
         self.0 = state;
         shown
@@ -54,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn sequences_leave_no_trace() {
+    fn sequences_are_removed() {
         assert_eq!(plain(b"/ # \x1b[6n"), b"/ # ");
         assert_eq!(plain(b"\x1b[1;31mred\x1b[0m\tblack\x07\x08"), b"red\tblack");
         assert_eq!(plain(b"\x1b(Bx\x1bcy\x1b\x1b[2Jz"), b"xyz");
@@ -64,13 +70,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_controls_a_terminal_is_left(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_control_character_passes_the_filter(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let shown = plain(&bytes);
             prop_assert!(shown.iter().all(|byte| matches!(byte, b'\t' | 0x20..=0x7e | 0xa0..)));
         }
 
         #[test]
-        fn text_stays_as_it_is(text in "[ -~\t]{0,80}") {
+        fn text_passes_unchanged(text in "[ -~\t]{0,80}") {
             prop_assert_eq!(plain(text.as_bytes()), text.as_bytes());
         }
     }

@@ -1,16 +1,16 @@
-//! Rows of the shell's tables. Each table has a heading with the same columns.
+//! Rows of the shell's tables; each table has a heading with the same columns.
 
 use core::fmt::{self, Display, Write};
 use heapless::String;
 
-/// Longest text of a column.
+/// Maximum length of a cell's text in bytes.
 const CELL: usize = 32;
 
 /// A column of a row, with its width.
 enum Column<'a> {
-    /// Text, which begins at the left.
+    /// Text, aligned left.
     Text(&'a dyn Display, usize),
-    /// A number, which ends at the right.
+    /// A number, aligned right.
     Number(&'a dyn Display, usize),
 }
 
@@ -29,7 +29,7 @@ fn row(f: &mut fmt::Formatter<'_>, columns: &[Column<'_>]) -> fmt::Result {
     Ok(())
 }
 
-/// The value as text that can be padded, cut where it is too long.
+/// The value as text that can be padded, truncated if it is too long.
 fn cell(value: &dyn Display) -> String<CELL> {
     struct Cut(String<CELL>);
     impl Write for Cut {
@@ -38,31 +38,39 @@ fn cell(value: &dyn Display) -> String<CELL> {
         }
     }
     let mut text = Cut(String::new());
-    // What does not fit is left out.
+    // An error means that the text was truncated.
     let _ = write!(text, "{value}");
     text.0
 }
 
 /// A VM, for `vm list`.
+///
+/// ```
+/// use shell::VmRow;
+///
+/// let row = VmRow { name: "web", state: &"idle", cpu: 1, memory: 256, vnics: 1, exits: 903, keyboard: false };
+/// assert_eq!(VmRow::HEADING, "VM               state      cpu   MiB vNICs      exits");
+/// assert_eq!(row.to_string(), "web              idle         1   256     1        903");
+/// ```
 pub struct VmRow<'a> {
     /// Its name.
     pub name: &'a str,
-    /// What it does.
+    /// Its state.
     pub state: &'a dyn Display,
-    /// The processor that it runs on.
+    /// The core that it runs on.
     pub cpu: usize,
     /// Its memory in MiB.
     pub memory: u64,
-    /// Its network cards.
+    /// The number of its vNICs.
     pub vnics: usize,
-    /// Its exits.
+    /// The number of its VM exits.
     pub exits: u64,
-    /// It has the keyboard, or had it last.
+    /// True if its guest has the keyboard, or had it last.
     pub keyboard: bool,
 }
 
 impl VmRow<'_> {
-    /// What the columns are.
+    /// The heading of the table.
     pub const HEADING: &'static str = "VM               state      cpu   MiB vNICs      exits";
 }
 
@@ -85,26 +93,26 @@ impl Display for VmRow<'_> {
 pub struct NicRow<'a> {
     /// Its name in the configuration.
     pub name: &'a str,
-    /// Its place on the bus.
+    /// Its PCI address.
     pub address: &'a dyn Display,
     /// Its driver.
     pub driver: &'a str,
     /// Its MAC address.
     pub mac: &'a dyn Display,
-    /// Megabits a second of its link; none while it is down.
+    /// Speed of its link in Mb/s; `None` while the link is down.
     pub speed: Option<u32>,
     /// Frames sent.
     pub transmitted: u64,
     /// Frames received.
     pub received: u64,
-    /// Frames dropped, of both directions and for all reasons.
+    /// Frames dropped, in both directions and for all reasons.
     pub drops: u64,
-    /// Frames that the card found damaged, and faults of the card itself.
+    /// Damaged frames that the NIC reported, and errors of the NIC itself.
     pub errors: u64,
 }
 
 impl NicRow<'_> {
-    /// What the columns are.
+    /// The heading of the table.
     pub const HEADING: &'static str =
         "NIC              PCI     driver  MAC               link Mb/s        tx        rx  drops errors";
 }
@@ -132,24 +140,25 @@ impl Display for NicRow<'_> {
 pub struct VnicRow<'a> {
     /// The VM that it belongs to.
     pub vm: &'a str,
-    /// Its place among the VM's.
+    /// Its number among the VM's vNICs.
     pub number: usize,
     /// Its MAC address.
     pub mac: &'a dyn Display,
-    /// The physical NIC that carries its frames, if one does.
+    /// The physical NIC that carries its frames, if there is one.
     pub uplink: Option<&'a str>,
-    /// Its link is up.
+    /// True while its link is up.
     pub link: bool,
     /// Frames that its guest sent.
     pub transmitted: u64,
-    /// Frames that its guest got.
+    /// Frames that its guest received.
     pub received: u64,
-    /// Frames dropped, of both directions and for all reasons; those its guest does not listen to left out.
+    /// Frames dropped, in both directions and for all reasons, except those that the guest's receive filters
+    /// exclude.
     pub drops: u64,
 }
 
 impl VnicRow<'_> {
-    /// What the columns are.
+    /// The heading of the table.
     pub const HEADING: &'static str =
         "VM               vNIC MAC               uplink           link        tx        rx  drops";
 }
@@ -190,7 +199,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn columns_stand_below_their_headings() {
+    fn columns_are_aligned_with_their_headings() {
         let row = VmRow {
             name: "linux",
             state: &"running",
@@ -243,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_too_long_for_a_column_is_cut() {
+    fn text_too_long_for_a_cell_is_truncated() {
         let long = "x".repeat(50);
         assert_eq!(cell(&long).len(), CELL);
         assert_eq!(cell(&"ä".repeat(50)).chars().count(), CELL / 2);

@@ -75,7 +75,7 @@ impl<V: VirtualCpu> Vm<V> {
     pub fn new(
         frames: &mut PageFrames,
         number: usize,
-        config: &config::Vm,
+        config: &config::VmConfig,
         bundle: &Bundle<'static>,
     ) -> Result<Self, VmError> {
         let name = config.name.clone();
@@ -148,7 +148,7 @@ fn policy(restart: Restart) -> RestartPolicy {
     }
 }
 
-fn vnic_slots(guest: usize, config: &config::Vm, memory: &GuestRam) -> Vec<Arc<VnicSlot>> {
+fn vnic_slots(guest: usize, config: &config::VmConfig, memory: &GuestRam) -> Vec<Arc<VnicSlot>> {
     let slots = (FIRST_NIC_SLOT..).zip(&config.vnics);
     slots.map(|(slot, vnic)| Arc::new(VnicSlot::new(guest, slot, vnic, memory.clone()))).collect()
 }

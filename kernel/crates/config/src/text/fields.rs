@@ -1,13 +1,13 @@
-//! A table of the file, read field by field: what is missing, of the wrong kind or unknown is reported.
+//! A table of the file, read field by field. Missing and unknown fields and values of the wrong type are reported.
 
 use super::report::Report;
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
-/// Most letters that a misspelt name may differ in from the one that is suggested.
+/// Maximum edit distance between a misspelt name and the suggested one.
 const NEAR: usize = 2;
 
-/// A table whose fields are taken one after the other; [`Fields::finish`] reports those that nobody took.
+/// A table whose fields are taken one after the other; [`Fields::finish`] reports those that were not taken.
 pub struct Fields<'a> {
     table: &'a DeTable<'a>,
     at: Range<usize>,
@@ -15,22 +15,22 @@ pub struct Fields<'a> {
     known: Vec<&'static str>,
 }
 
-/// A value with its place in the text and its path.
-pub struct Field<T> {
+/// A value with its place in the text and the path of its field.
+pub struct Located<T> {
     pub value: T,
     pub at: Range<usize>,
     pub path: String,
 }
 
-impl<T> Field<T> {
-    /// Notes a mistake in it.
+impl<T> Located<T> {
+    /// Reports an error in this value.
     pub fn wrong(&self, report: &mut Report<'_>, message: impl Into<String>) {
         report.add(&self.at, &self.path, message);
     }
 
     /// Another value at the same place.
-    pub fn with<U>(&self, value: U) -> Field<U> {
-        Field { value, at: self.at.clone(), path: self.path.clone() }
+    pub fn with<U>(&self, value: U) -> Located<U> {
+        Located { value, at: self.at.clone(), path: self.path.clone() }
     }
 }
 
@@ -39,9 +39,9 @@ impl<'a> Fields<'a> {
         Self { table, at, path, known: Vec::new() }
     }
 
-    /// The table itself, for mistakes that concern no field of it.
-    pub fn itself(&self) -> Field<()> {
-        Field { value: (), at: self.at.clone(), path: self.path.clone() }
+    /// The table itself, for errors that concern none of its fields.
+    pub fn itself(&self) -> Located<()> {
+        Located { value: (), at: self.at.clone(), path: self.path.clone() }
     }
 
     /// The path of a field of this table.
@@ -49,28 +49,28 @@ impl<'a> Fields<'a> {
         if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) }
     }
 
-    /// A field of any kind, where it is given.
-    pub fn take(&mut self, name: &'static str) -> Option<Field<&'a DeValue<'a>>> {
+    /// A field of any type, if it is given.
+    pub fn take(&mut self, name: &'static str) -> Option<Located<&'a DeValue<'a>>> {
         self.known.push(name);
         let path = self.path_of(name);
-        self.table.get(name).map(|value| Field { value: value.get_ref(), at: value.span(), path })
+        self.table.get(name).map(|value| Located { value: value.get_ref(), at: value.span(), path })
     }
 
-    /// A field that must be given. `allowed` says what it holds.
+    /// A required field. `allowed` describes its values for the error message.
     pub fn need(
         &mut self,
         name: &'static str,
         allowed: &str,
         report: &mut Report<'_>,
-    ) -> Option<Field<&'a DeValue<'a>>> {
+    ) -> Option<Located<&'a DeValue<'a>>> {
         let field = self.take(name);
         if field.is_none() {
-            report.add(&self.at, &self.path_of(name), format!("it is missing: {allowed}"));
+            report.add(&self.at, &self.path_of(name), format!("missing: expected {allowed}"));
         }
         field
     }
 
-    /// A list of tables; empty where there is none.
+    /// An array of tables; empty if it is not given.
     pub fn tables(&mut self, name: &'static str, report: &mut Report<'_>) -> Vec<Fields<'a>> {
         let Some(field) = self.take(name) else { return Vec::new() };
         let mut tables = Vec::new();
@@ -82,23 +82,23 @@ impl<'a> Fields<'a> {
         if field.value.as_array().is_none_or(|items| items.iter().count() != tables.len()) {
             field.wrong(
                 report,
-                format!("each one is a table of its own, that begins with [[{}]]", heading(&field.path)),
+                format!("expected tables, each with its own [[{}]] heading", heading(&field.path)),
             );
         }
         tables
     }
 
-    /// A single table, where there is one.
+    /// A single table, if it is given.
     pub fn table(&mut self, name: &'static str, report: &mut Report<'_>) -> Option<Fields<'a>> {
         let field = self.take(name)?;
         let table = field.value.as_table();
         if table.is_none() {
-            field.wrong(report, format!("it is one table, that begins with [{}]", heading(&field.path)));
+            field.wrong(report, format!("expected one table with the heading [{}]", heading(&field.path)));
         }
         table.map(|table| Fields::new(table, field.at, field.path))
     }
 
-    /// Reports the fields that were not asked for.
+    /// Reports the fields that were not taken.
     pub fn finish(self, report: &mut Report<'_>) {
         for (name, _) in self.table {
             if self.known.contains(&name.get_ref().as_ref()) {
@@ -106,25 +106,24 @@ impl<'a> Fields<'a> {
             }
             let near = self.known.iter().map(|known| (distance(known, name.get_ref()), known)).min();
             let suggestion = match near {
-                Some((letters, known)) if letters <= NEAR => format!(", did you mean {known}"),
+                Some((letters, known)) if letters <= NEAR => format!(", did you mean {known}?"),
                 _ => String::new(),
             };
-            let message =
-                format!("there is no such field{suggestion}: the fields here are {}", self.known.join(", "));
+            let message = format!("unknown field{suggestion} (known fields: {})", self.known.join(", "));
             report.add(&name.span(), &self.path_of(name.get_ref()), message);
         }
     }
 }
 
-/// Text, where the field is text.
+/// The value of a string field; another type is reported.
 pub fn text<'a>(
-    field: &Field<&'a DeValue<'a>>,
+    field: &Located<&'a DeValue<'a>>,
     allowed: &str,
     report: &mut Report<'_>,
-) -> Option<Field<&'a str>> {
+) -> Option<Located<&'a str>> {
     let text = field.value.as_str().map(|text| field.with(text));
     if text.is_none() {
-        field.wrong(report, format!("{} is given: {allowed}, in quotes", field.value.type_str()));
+        field.wrong(report, format!("found {}, expected a string: {allowed}", field.value.type_str()));
     }
     text
 }
@@ -134,7 +133,7 @@ fn heading(path: &str) -> String {
     path.split('.').map(|part| part.split('[').next().unwrap_or(part)).collect::<Vec<_>>().join(".")
 }
 
-/// How many letters must be changed, added or left out to make one name the other.
+/// The edit distance of two names: how many letters must be changed, added or removed to turn one into the other.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().take(64).collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();

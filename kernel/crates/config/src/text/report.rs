@@ -1,24 +1,24 @@
-//! What is wrong in a file, and where.
+//! The errors in a configuration file, with their places.
 
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Something wrong in the file.
+/// An error in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// Which file.
+pub struct ConfigError {
+    /// The configuration file.
     pub file: PathBuf,
     /// Line, counted from 1.
     pub line: usize,
-    /// The field, as a path into the file with tables counted from 0, like `vm[0].memory`; empty for what
+    /// The field, as a path into the file with tables counted from 0, like `vm[0].memory`; empty for an error that
     /// concerns no field.
     pub field: String,
     /// What is wrong, and what is allowed.
     pub message: String,
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: ", self.file.display(), self.line)?;
         if !self.field.is_empty() {
@@ -28,22 +28,22 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// The mistakes of one file.
+/// Collects the errors of one file.
 pub struct Report<'a> {
     file: &'a Path,
     text: &'a str,
-    mistakes: Vec<Mistake>,
+    errors: Vec<ConfigError>,
 }
 
 impl<'a> Report<'a> {
     pub fn new(file: &'a Path, text: &'a str) -> Self {
-        Self { file, text, mistakes: Vec::new() }
+        Self { file, text, errors: Vec::new() }
     }
 
-    /// Notes a mistake at a place in the text.
+    /// Adds an error at a place in the text.
     pub fn add(&mut self, at: &Range<usize>, field: &str, message: impl Into<String>) {
         let line = self.line(at);
-        self.mistakes.push(Mistake {
+        self.errors.push(ConfigError {
             file: self.file.into(),
             line,
             field: field.into(),
@@ -51,14 +51,14 @@ impl<'a> Report<'a> {
         });
     }
 
-    /// The line of a place in the text, counted from 1.
+    /// The line number of a place in the text, counted from 1.
     pub fn line(&self, at: &Range<usize>) -> usize {
         self.text.bytes().take(at.start).filter(|byte| *byte == b'\n').count() + 1
     }
 
-    /// All of them, in the order of lines.
-    pub fn into_mistakes(mut self) -> Vec<Mistake> {
-        self.mistakes.sort_by_key(|mistake| mistake.line);
-        self.mistakes
+    /// All errors, in the order of lines.
+    pub fn into_errors(mut self) -> Vec<ConfigError> {
+        self.errors.sort_by_key(|error| error.line);
+        self.errors
     }
 }

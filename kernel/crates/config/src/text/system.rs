@@ -1,13 +1,13 @@
-//! The tables of a configuration, and what must hold between them.
+//! The tables of a configuration, and the rules that span several of them.
 
-use super::Configuration;
-use super::fields::{Field, Fields, text};
+use super::LoadedConfig;
+use super::fields::{Fields, Located, text};
 use super::report::Report;
 use super::value;
 use crate::{
-    FileId, Host, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES, MAX_NICS, MAX_VMS, MAX_VNICS,
-    MAX_VNICS_PER_UPLINK, MOST_SHARES, Model, Nic, NicMatch, Restart, STANDARD_SHARES, SelfTest, System, Vm,
-    Vnic,
+    FileId, HostConfig, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES, MAX_NICS, MAX_VMS, MAX_VNICS,
+    MAX_VNICS_PER_UPLINK, MOST_SHARES, NicConfig, NicMatch, Restart, STANDARD_SHARES, SelfTest, System,
+    VmConfig, VnicConfig, VnicModel,
 };
 use base::MacAddress;
 use std::collections::BTreeMap;
@@ -17,25 +17,25 @@ use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
-/// Guest memory is handed out in pieces of this many bytes: large pages.
+/// Guest memory is allocated in units of this many bytes: large pages.
 const LARGE_PAGE: u64 = 2 << 20;
 const LEAST_MEMORY: u64 = 16 << 20;
 const MOST_MEMORY: u64 = 1 << 40;
 const LONGEST_NAME: usize = 16;
 
-/// What the lines of Weir's shell begin with, as a guest's do with its name.
+/// The prefix of the shell's lines on the console, where a guest's lines have the guest's name.
 const SHELL: &str = "weir";
 const NAME: &str = "1 to 16 letters, digits, '-' and '_'";
 const PCI: &str = "bus:device.function in hexadecimal, like \"00:03.0\"";
 const IDS: &str = "vendor:device in hexadecimal, like \"8086:100e\"";
 const MEMORY: &str =
-    "a multiple of 2 MiB from 16 MiB to 1 TiB, as a number of MiB or with its unit, like \"256M\" or \"2G\"";
+    "a multiple of 2 MiB from 16 MiB to 1 TiB, as a number of MiB or with a unit, like \"256M\" or \"2G\"";
 const KERNEL: &str = "a file, a Linux bzImage or an ELF executable";
 const INITRD: &str = "a file, the initial RAM disk";
 const COMMAND_LINE: &str = "the kernel's command line, at most 2047 bytes, on one line";
-const CPU: &str = "the number of a core, 0 to 63";
+const CPU: &str = "a core number from 0 to 63";
 const SHARES: &str = "a number from 10 to 10000";
-const AUTOSTART: &str = "true or false";
+const AUTOSTART: &str = "true or false, without quotes";
 const MAC: &str = "six two-digit hexadecimal numbers joined by colons, like \"52:54:00:12:34:56\"";
 const UPLINK: &str = "the name of a [[nic]]";
 
@@ -47,59 +47,60 @@ const LOG_LEVELS: [(&str, LogLevel); 4] = [
 ];
 const RESTARTS: [(&str, Restart); 2] = [("never", Restart::Never), ("on-crash", Restart::OnCrash)];
 const SELF_TESTS: [(&str, SelfTest); 2] = [("panic", SelfTest::Panic), ("exception", SelfTest::Exception)];
-const MODELS: [(&str, Model); 1] = [("82540EM", Model::I82540em)];
+const MODELS: [(&str, VnicModel); 1] = [("82540EM", VnicModel::I82540em)];
 
-/// How a card is named.
+/// Parses one of the ways to select a physical NIC.
 type Parser = fn(&str) -> Option<NicMatch>;
 
-/// Reads the whole file. What is wrong is reported, and stands in the result as something harmless.
-pub fn read(mut root: Fields<'_>, folder: &Path, report: &mut Report<'_>) -> Configuration {
+/// Reads the whole file. Each error is reported, and a harmless value takes the place of the wrong one.
+pub fn read(mut root: Fields<'_>, folder: &Path, report: &mut Report<'_>) -> LoadedConfig {
     let mut reader =
         Reader { folder, report, files: Vec::new(), taken: BTreeMap::new(), sharers: BTreeMap::new() };
     let host = reader.host(&mut root);
     let nics = root.tables("nic", reader.report);
     reader.at_most(&nics, MAX_NICS, "physical NICs");
-    let nics: Vec<Nic> = nics.into_iter().map(|nic| reader.nic(nic)).collect();
+    let nics: Vec<NicConfig> = nics.into_iter().map(|nic| reader.nic(nic)).collect();
     let vms = root.tables("vm", reader.report);
     if vms.is_empty() {
-        reader.report.add(&(0..0), "vm", "there is no guest: at least one [[vm]] is needed");
+        reader.report.add(&(0..0), "vm", "no guest is configured: at least one [[vm]] is needed");
     }
     reader.at_most(&vms, MAX_VMS, "guests");
     let vms = vms.into_iter().map(|vm| reader.vm(vm, &nics)).collect();
     root.finish(reader.report);
-    Configuration { system: System { host, nics, vms }, files: reader.files }
+    LoadedConfig { system: System { host, nics, vms }, files: reader.files }
 }
 
 struct Reader<'r, 'a> {
     folder: &'r Path,
     report: &'r mut Report<'a>,
     files: Vec<PathBuf>,
-    /// Where a value was first used that only one may have, by what it is and the value.
+    /// Where each value that must be unique was used first, by its kind and the value itself.
     taken: BTreeMap<(&'static str, String), Range<usize>>,
-    /// How many vNICs have an uplink.
+    /// The number of vNICs on each uplink.
     sharers: BTreeMap<Option<String>, usize>,
 }
 
 impl Reader<'_, '_> {
-    /// Reports the first table that is one too many.
+    /// Reports the first table beyond the limit.
     fn at_most(&mut self, tables: &[Fields<'_>], most: usize, what: &str) {
         if let Some(surplus) = tables.get(most) {
-            let message = format!("there are {} {what}, and at most {most} are allowed", tables.len());
+            let message = format!("too many {what}: {} (at most {most})", tables.len());
             surplus.itself().wrong(self.report, message);
         }
     }
 
-    /// False, with a report, for a value that an earlier field has.
-    fn unique<T>(&mut self, what: &'static str, field: &Field<T>, value: String) -> bool {
+    /// Checks that no earlier field has the same value; a duplicate is reported.
+    fn unique<T>(&mut self, what: &'static str, field: &Located<T>, value: String) -> bool {
         let first = self.taken.entry((what, value.clone())).or_insert_with(|| field.at.clone()).clone();
         if first != field.at {
             let line = self.report.line(&first);
-            field.wrong(self.report, format!("line {line} has the {what} {} already", value.escape_debug()));
+            let message = format!("duplicate {what} \"{}\", first used on line {line}", value.escape_debug());
+            field.wrong(self.report, message);
         }
         first == field.at
     }
 
-    /// One of a few words.
+    /// The value of a field that holds one of a few words.
     fn word<T: Copy>(
         &mut self,
         fields: &mut Fields<'_>,
@@ -107,17 +108,18 @@ impl Reader<'_, '_> {
         words: &[(&str, T)],
     ) -> Option<T> {
         let allowed = words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+        let allowed = format!("one of {allowed}");
         let field = fields.take(name)?;
         let field = text(&field, &allowed, self.report)?;
         let found = words.iter().find(|(word, _)| *word == field.value).map(|(_, value)| *value);
         if found.is_none() {
-            field.wrong(self.report, format!("\"{}\" is none of {allowed}", field.value));
+            field.wrong(self.report, format!("\"{}\" is not {allowed}", field.value));
         }
         found
     }
 
-    fn host(&mut self, root: &mut Fields<'_>) -> Host {
-        let mut host = Host { log_level: LogLevel::Info, self_test: None };
+    fn host(&mut self, root: &mut Fields<'_>) -> HostConfig {
+        let mut host = HostConfig { log_level: LogLevel::Info, self_test: None };
         if let Some(mut fields) = root.table("host", self.report) {
             host.log_level = self.word(&mut fields, "log_level", &LOG_LEVELS).unwrap_or(host.log_level);
             host.self_test = self.word(&mut fields, "self_test", &SELF_TESTS);
@@ -126,28 +128,29 @@ impl Reader<'_, '_> {
         host
     }
 
-    /// A name; as an error when it is not sound, so that nothing more is said about what follows from it.
+    /// The name of a NIC or a guest. An invalid one is returned as `Err`, so that no errors are reported that only
+    /// follow from it.
     fn name(&mut self, fields: &mut Fields<'_>, what: &'static str) -> Result<String, String> {
         let field = fields.need("name", NAME, self.report).and_then(|field| text(&field, NAME, self.report));
         let Some(field) = field else { return Err(String::new()) };
         let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let sound = (1..=LONGEST_NAME).contains(&field.value.len()) && field.value.chars().all(valid);
-        if !sound {
-            field.wrong(self.report, format!("\"{}\" is no name: {NAME}", field.value.escape_debug()));
-        }
-        let sound = sound && field.value != SHELL;
-        if field.value == SHELL {
+        let valid_name = (1..=LONGEST_NAME).contains(&field.value.len()) && field.value.chars().all(valid);
+        if !valid_name {
             field.wrong(
                 self.report,
-                format!("\"{SHELL}\" is how the shell calls itself: another name is needed"),
+                format!("\"{}\" is not a valid name: expected {NAME}", field.value.escape_debug()),
             );
         }
+        let usable = valid_name && field.value != SHELL;
+        if field.value == SHELL {
+            field.wrong(self.report, format!("\"{SHELL}\" is reserved for the shell"));
+        }
         let unique = self.unique(what, &field, field.value.into());
-        if sound && unique { Ok(field.value.into()) } else { Err(field.value.into()) }
+        if usable && unique { Ok(field.value.into()) } else { Err(field.value.into()) }
     }
 
-    fn nic(&mut self, mut fields: Fields<'_>) -> Nic {
-        let name = self.name(&mut fields, "name of a NIC").unwrap_or_else(|name| name);
+    fn nic(&mut self, mut fields: Fields<'_>) -> NicConfig {
+        let name = self.name(&mut fields, "NIC name").unwrap_or_else(|name| name);
         let mut found = Vec::new();
         let ways: [(_, _, Parser); 2] = [("pci", PCI, value::pci_address), ("ids", IDS, value::pci_ids)];
         for (way, allowed, parse) in ways {
@@ -155,10 +158,7 @@ impl Reader<'_, '_> {
             let Some(field) = field else { continue };
             match parse(field.value) {
                 Some(NicMatch::Ids { .. }) if !found.is_empty() => {
-                    field.wrong(
-                        self.report,
-                        "pci names the card already: only one of pci and ids can be given",
-                    );
+                    field.wrong(self.report, "pci and ids cannot both be given");
                 }
                 Some(matches) => {
                     found.push(matches);
@@ -172,11 +172,11 @@ impl Reader<'_, '_> {
             }
         }
         fields.finish(self.report);
-        Nic { name, matches: found.first().copied().unwrap_or(NicMatch::Any) }
+        NicConfig { name, matches: found.first().copied().unwrap_or(NicMatch::Any) }
     }
 
-    fn vm(&mut self, mut fields: Fields<'_>, nics: &[Nic]) -> Vm {
-        let name = self.name(&mut fields, "name of a guest");
+    fn vm(&mut self, mut fields: Fields<'_>, nics: &[NicConfig]) -> VmConfig {
+        let name = self.name(&mut fields, "VM name");
         let memory_bytes = self.memory(&mut fields);
         let kernel = fields.need("kernel", KERNEL, self.report);
         let kernel =
@@ -184,17 +184,18 @@ impl Reader<'_, '_> {
         let initrd = fields.take("initrd").and_then(|field| text(&field, INITRD, self.report));
         let initrd = initrd.map(|field| self.file(&field));
         let command_line = self.command_line(&mut fields);
-        let cpu = self.number(&mut fields, "cpu", CPU, 0..=MAX_CORES as u32 - 1).map(|cpu| cpu as u8);
+        let cpu =
+            self.number(&mut fields, "cpu", CPU, 0..=MAX_CORES - 1).and_then(|cpu| u8::try_from(cpu).ok());
         let shares = self.number(&mut fields, "shares", SHARES, LEAST_SHARES..=MOST_SHARES);
         let restart = self.word(&mut fields, "restart", &RESTARTS);
-        let autostart = self.truth(&mut fields, "autostart", AUTOSTART);
+        let autostart = self.boolean(&mut fields, "autostart", AUTOSTART);
         let vnics = fields.tables("vnic", self.report);
         self.at_most(&vnics, MAX_VNICS, "vNICs");
         let owner = name.as_deref().ok();
         let vnics = (0..).zip(vnics).map(|(index, vnic)| self.vnic(vnic, (owner, index), nics)).collect();
         fields.finish(self.report);
         let name = name.unwrap_or_else(|name| name);
-        Vm {
+        VmConfig {
             name,
             memory_bytes,
             kernel: kernel.unwrap_or(FileId(0)),
@@ -208,37 +209,35 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// A number in a range.
-    fn number(
+    /// The value of a field that holds a number in a range.
+    fn number<T: TryFrom<u32> + PartialOrd>(
         &mut self,
         fields: &mut Fields<'_>,
         name: &'static str,
         allowed: &str,
-        range: RangeInclusive<u32>,
-    ) -> Option<u32> {
+        range: RangeInclusive<T>,
+    ) -> Option<T> {
         let field = fields.take(name)?;
         let number = field
             .value
             .as_integer()
             .and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok())
+            .and_then(|number| T::try_from(number).ok())
             .filter(|number| range.contains(number));
         if number.is_none() {
-            field.wrong(self.report, format!("this is not {allowed}"));
+            field.wrong(self.report, format!("expected {allowed}"));
         }
         number
     }
 
-    /// True or false.
-    fn truth(&mut self, fields: &mut Fields<'_>, name: &'static str, allowed: &str) -> Option<bool> {
+    /// The value of a field that holds true or false.
+    fn boolean(&mut self, fields: &mut Fields<'_>, name: &'static str, allowed: &str) -> Option<bool> {
         let field = fields.take(name)?;
-        let truth = field.value.as_bool();
-        if truth.is_none() {
-            field.wrong(
-                self.report,
-                format!("{} is given: {allowed}, without quotes", field.value.type_str()),
-            );
+        let boolean = field.value.as_bool();
+        if boolean.is_none() {
+            field.wrong(self.report, format!("found {}, expected {allowed}", field.value.type_str()));
         }
-        truth
+        boolean
     }
 
     fn memory(&mut self, fields: &mut Fields<'_>) -> u64 {
@@ -253,7 +252,7 @@ impl Reader<'_, '_> {
         let fits =
             |bytes: &u64| bytes.is_multiple_of(LARGE_PAGE) && (LEAST_MEMORY..=MOST_MEMORY).contains(bytes);
         bytes.filter(fits).unwrap_or_else(|| {
-            field.wrong(self.report, format!("this is no size of a guest's memory: {MEMORY}"));
+            field.wrong(self.report, format!("invalid memory size: expected {MEMORY}"));
             LEAST_MEMORY
         })
     }
@@ -262,16 +261,22 @@ impl Reader<'_, '_> {
         let field = fields.take("cmdline").and_then(|field| text(&field, COMMAND_LINE, self.report));
         let Some(field) = field else { return String::new() };
         if field.value.len() > MAX_COMMAND_LINE {
-            field.wrong(self.report, format!("it has {} bytes: {COMMAND_LINE}", field.value.len()));
+            field.wrong(
+                self.report,
+                format!("too long ({} bytes): expected {COMMAND_LINE}", field.value.len()),
+            );
         }
         if let Some(control) = field.value.chars().find(|c| c.is_control()) {
-            field.wrong(self.report, format!("it has a {}: {COMMAND_LINE}", control.escape_unicode()));
+            field.wrong(
+                self.report,
+                format!("invalid character {}: expected {COMMAND_LINE}", control.escape_unicode()),
+            );
         }
         field.value.into()
     }
 
-    /// A file that must begin as a kernel does.
-    fn kernel(&mut self, field: &Field<&str>) -> FileId {
+    /// A kernel file; its format is recognized by its first bytes.
+    fn kernel(&mut self, field: &Located<&str>) -> FileId {
         let id = self.file(field);
         let path = self.folder.join(field.value);
         // "HdrS" is at 0x202 of a bzImage [Linux: Documentation/arch/x86/boot.rst], and an ELF file begins
@@ -287,14 +292,19 @@ impl Reader<'_, '_> {
         id
     }
 
-    fn file(&mut self, field: &Field<&str>) -> FileId {
+    /// The id of a file, which must exist.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a text of less than 4 GiB names fewer than 2^32 files"
+    )]
+    fn file(&mut self, field: &Located<&str>) -> FileId {
         let path = self.folder.join(field.value);
         if let Err(error) = File::open(&path) {
-            field.wrong(self.report, format!("{} cannot be read: {error}", path.display()));
+            field.wrong(self.report, format!("cannot read {}: {error}", path.display()));
         } else if !path.is_file() {
-            field.wrong(self.report, format!("{} is no file", path.display()));
+            field.wrong(self.report, format!("{} is not a regular file", path.display()));
         }
-        // Guests that share an image share it in the bundle.
+        // Guests that name the same image share one copy in the bundle.
         let index = self.files.iter().position(|known| *known == path).unwrap_or_else(|| {
             self.files.push(path);
             self.files.len() - 1
@@ -302,32 +312,38 @@ impl Reader<'_, '_> {
         FileId(index as u32)
     }
 
-    fn vnic(&mut self, mut fields: Fields<'_>, place: (Option<&str>, usize), nics: &[Nic]) -> Vnic {
-        let model = self.word(&mut fields, "model", &MODELS).unwrap_or(Model::I82540em);
+    fn vnic(
+        &mut self,
+        mut fields: Fields<'_>,
+        place: (Option<&str>, usize),
+        nics: &[NicConfig],
+    ) -> VnicConfig {
+        let model = self.word(&mut fields, "model", &MODELS).unwrap_or(VnicModel::I82540em);
         let mac = self.mac(&mut fields, place);
         let uplink = fields.take("uplink").and_then(|field| text(&field, UPLINK, self.report));
         if let Some(field) = uplink.as_ref().filter(|field| !nics.iter().any(|nic| nic.name == field.value)) {
             let known = nics.iter().map(|nic| format!("\"{}\"", nic.name)).collect::<Vec<_>>().join(", ");
-            let known =
-                if known.is_empty() { "there is no [[nic]]".into() } else { format!("there are {known}") };
-            field.wrong(
-                self.report,
-                format!("no [[nic]] has the name \"{}\": {known}", field.value.escape_debug()),
-            );
+            let known = if known.is_empty() {
+                "no [[nic]] is configured".into()
+            } else {
+                format!("known NICs: {known}")
+            };
+            let message = format!("no [[nic]] is named \"{}\" ({known})", field.value.escape_debug());
+            field.wrong(self.report, message);
         }
         let uplink = uplink.map(|field| field.value.to_owned());
         let sharers = self.sharers.entry(uplink.clone()).or_default();
         *sharers += 1;
         if *sharers == MAX_VNICS_PER_UPLINK + 1 {
-            let message =
-                format!("it is one too many with this uplink: at most {MAX_VNICS_PER_UPLINK} are allowed");
+            let place = if uplink.is_some() { "on this uplink" } else { "without an uplink" };
+            let message = format!("too many vNICs {place} (at most {MAX_VNICS_PER_UPLINK})");
             fields.itself().wrong(self.report, message);
         }
         fields.finish(self.report);
-        Vnic { model, mac, uplink }
+        VnicConfig { model, mac, uplink }
     }
 
-    /// The address that is given, or one derived from the guest's name and the vNIC's place.
+    /// The MAC address that is given, or one derived from the guest's name and the vNIC's index.
     fn mac(&mut self, fields: &mut Fields<'_>, (owner, index): (Option<&str>, usize)) -> MacAddress {
         let derived = value::derived_mac(owner.unwrap_or_default(), index);
         let Some(field) = fields.take("mac") else {
@@ -343,7 +359,7 @@ impl Reader<'_, '_> {
         };
         if mac.is_multicast() || mac == MacAddress::default() {
             let message =
-                format!("{mac} cannot be a station's: its first number must be even, and not all can be 0");
+                format!("{mac} is not a unicast address: the first byte must be even, and not all bytes 0");
             field.wrong(self.report, message);
         }
         self.unique("MAC address", &field, mac.to_string());

@@ -1,4 +1,4 @@
-//! What is written in quotes: sizes, PCI addresses and ids, MAC addresses.
+//! Values written as strings: sizes, PCI addresses and ids, MAC addresses.
 
 use crate::NicMatch;
 use base::MacAddress;
@@ -14,38 +14,38 @@ pub fn size(text: &str) -> Option<u64> {
     digits.strip_suffix(' ').unwrap_or(digits).parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// A place on the PCI buses: `00:03.0`.
+/// A PCI address: `00:03.0`.
 pub fn pci_address(text: &str) -> Option<NicMatch> {
     let (bus, rest) = text.split_once(':')?;
     let (device, function) = rest.split_once('.')?;
     let address = NicMatch::Address {
-        bus: hexadecimal(bus, 2)? as u8,
-        device: hexadecimal(device, 2).filter(|device| *device < 32)? as u8,
-        function: hexadecimal(function, 1).filter(|function| *function < 8)? as u8,
+        bus: hexadecimal(bus, 2)?,
+        device: hexadecimal(device, 2).filter(|device| *device < 32)?,
+        function: hexadecimal(function, 1).filter(|function| *function < 8)?,
     };
     Some(address)
 }
 
-/// PCI ids of vendor and device: `8086:100e`.
+/// PCI vendor and device id: `8086:100e`.
 pub fn pci_ids(text: &str) -> Option<NicMatch> {
     let (vendor, device) = text.split_once(':')?;
     Some(NicMatch::Ids { vendor: hexadecimal(vendor, 4)?, device: hexadecimal(device, 4)? })
 }
 
-/// A number of exactly so many digits, at most four.
-fn hexadecimal(text: &str, digits: usize) -> Option<u16> {
+/// A number of exactly this many hexadecimal digits, at most four.
+fn hexadecimal<T: TryFrom<u16>>(text: &str, digits: usize) -> Option<T> {
     let valid = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    valid.then(|| u16::from_str_radix(text, 16).ok()).flatten()
+    valid.then(|| u16::from_str_radix(text, 16).ok()).flatten()?.try_into().ok()
 }
 
-/// An address for a vNIC that names none: locally administered [IEEE 802-2014 8.4], and the same each time.
+/// The MAC address of a vNIC that is given none: locally administered [IEEE 802-2014 8.4], and the same each time.
 pub fn derived_mac(vm: &str, index: usize) -> MacAddress {
     // FNV-1a: spreads similar names.
     let hash = vm
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     let [a, b, c, d, ..] = hash.to_be_bytes();
-    MacAddress([0x02, a, b, c, d, index as u8])
+    MacAddress([0x02, a, b, c, d, index.to_le_bytes()[0]])
 }
 
 #[cfg(test)]
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_take_two_units_in_two_spellings() {
+    fn sizes_have_two_units_in_two_spellings() {
         for text in ["2048M", "2048MiB", "2048 MiB", "2G", "2GiB", "2 GiB"] {
             assert_eq!(size(text), Some(2 << 30), "{text}");
         }

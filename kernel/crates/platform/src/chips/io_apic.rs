@@ -1,0 +1,177 @@
+//! The I/O APIC: 24 inputs, each with a redirection entry that says which message it sends [82093AA].
+//!
+//! Inputs are given as asserted or not, which leaves polarity to the wiring. Beyond the 82093AA it has the
+//! EOI register that version 0x20 brought [ICH family: EOIR], by which a guest ends a level-triggered
+//! interrupt without its local APIC.
+
+use crate::message::{DeliveryMode, InterruptMessage, TRIGGER_LEVEL, widen};
+
+/// Number of inputs.
+pub const INPUTS: usize = 24;
+
+/// Offset of IOREGSEL, which selects a register by its low byte.
+const IOREGSEL: u16 = 0x00;
+/// Offset of IOWIN, where the selected register is.
+const IOWIN: u16 = 0x10;
+/// Offset of the EOI register.
+const EOIR: u16 = 0x40;
+
+const IOAPICID: u8 = 0x00;
+const IOAPICVER: u8 = 0x01;
+const IOAPICARB: u8 = 0x02;
+const IOREDTBL: u8 = 0x10;
+
+const VERSION: u32 = 0x20 | (INPUTS as u32 - 1) << 16;
+
+/// Redirection entry, low half [82093AA 3.2.4].
+const MASKED: u32 = 1 << 16;
+const REMOTE_IRR: u32 = 1 << 14;
+const DELIVERY_STATUS: u32 = 1 << 12;
+const LOGICAL: u32 = 1 << 11;
+const LOW_WRITABLE: u32 = 0x1_ffff & !(REMOTE_IRR | DELIVERY_STATUS);
+/// Redirection entry, high half: the destination.
+const HIGH_WRITABLE: u32 = 0xff00_0000;
+
+#[derive(Debug, Clone, Copy)]
+struct RedirectionEntry {
+    low: u32,
+    high: u32,
+    asserted: bool,
+}
+
+impl RedirectionEntry {
+    fn level(&self) -> bool {
+        self.low & TRIGGER_LEVEL != 0
+    }
+
+    /// The entry's message, unless it is masked, has a reserved mode, or waits for the end of the last one.
+    fn send(&mut self) -> Option<InterruptMessage> {
+        if self.low & (MASKED | REMOTE_IRR) != 0 {
+            return None;
+        }
+        let mode = DeliveryMode::from_register(self.low).filter(|mode| *mode != DeliveryMode::StartUp)?;
+        // Only these have an end that is reported; all others are edges [82093AA 3.2.4, DELMOD].
+        let level = self.level() && matches!(mode, DeliveryMode::Fixed | DeliveryMode::LowestPriority);
+        if level {
+            self.low |= REMOTE_IRR;
+        }
+        Some(InterruptMessage {
+            destination: widen((self.high >> 24) as u8),
+            logical: self.low & LOGICAL != 0,
+            mode,
+            vector: self.low as u8,
+            level,
+        })
+    }
+}
+
+/// The I/O APIC.
+#[derive(Debug, Clone)]
+pub struct VirtualIoApic {
+    id: u32,
+    select: u8,
+    entries: [RedirectionEntry; INPUTS],
+}
+
+impl Default for VirtualIoApic {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl VirtualIoApic {
+    /// The state after reset: every input masked.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            id: 0,
+            select: 0,
+            entries: [RedirectionEntry { low: MASKED, high: 0, asserted: false }; INPUTS],
+        }
+    }
+
+    /// Reads the 32-bit register at `offset` from the I/O APIC's address.
+    #[must_use]
+    pub fn read(&self, offset: u16) -> u32 {
+        match (offset, self.select) {
+            (IOREGSEL, select) => select.into(),
+            (IOWIN, IOAPICID | IOAPICARB) => self.id,
+            (IOWIN, IOAPICVER) => VERSION,
+            (IOWIN, select) => match self.entries.get(entry_index(select)) {
+                Some(entry) if select & 1 == 0 => entry.low,
+                Some(entry) => entry.high,
+                None => 0,
+            },
+            _ => 0,
+        }
+    }
+
+    /// Writes the 32-bit register at `offset`. Afterwards inputs may have messages [`VirtualIoApic::due`].
+    pub fn write(&mut self, offset: u16, value: u32) {
+        const ID_WRITABLE: u32 = 0x0f00_0000;
+        match (offset, self.select) {
+            (IOREGSEL, _) => self.select = value as u8,
+            (IOWIN, IOAPICID) => self.id = value & ID_WRITABLE,
+            (IOWIN, select) => self.write_entry(select, value),
+            _ => {}
+        }
+    }
+
+    /// The vector that a write to `offset` ends, when it is one to the EOI register: to be handed to
+    /// [`VirtualIoApic::eoi`].
+    #[must_use]
+    pub fn ended_by_write(offset: u16, value: u32) -> Option<u8> {
+        (offset == EOIR).then_some(value as u8)
+    }
+
+    fn write_entry(&mut self, select: u8, value: u32) {
+        let Some(entry) = self.entries.get_mut(entry_index(select)) else { return };
+        if select & 1 != 0 {
+            entry.high = value & HIGH_WRITABLE;
+            return;
+        }
+        entry.low = entry.low & REMOTE_IRR | value & LOW_WRITABLE;
+        // Remote IRR has no meaning for edges. Guests switch an entry to edge and back to end an interrupt.
+        if !entry.level() {
+            entry.low &= !REMOTE_IRR;
+        }
+    }
+
+    /// Input `pin` is asserted or not. An edge at a masked input is lost [82093AA 3.2.4, interrupt mask].
+    pub fn set_line(&mut self, pin: u8, asserted: bool) -> Option<InterruptMessage> {
+        let entry = self.entries.get_mut(usize::from(pin))?;
+        let rises = asserted && !entry.asserted;
+        entry.asserted = asserted;
+        if rises { entry.send() } else { None }
+    }
+
+    /// A processor has ended the level-triggered interrupt `vector`: entries that sent it may send again.
+    /// Afterwards those whose line is still asserted have messages [`VirtualIoApic::due`].
+    pub fn eoi(&mut self, vector: u8) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.low as u8 == vector && entry.level()) {
+            entry.low &= !REMOTE_IRR;
+        }
+    }
+
+    /// The message that input `pin` has to send other than for an edge: its level is asserted, its entry
+    /// open, and the last message, if there was one, has ended or was refused.
+    pub fn due(&mut self, pin: u8) -> Option<InterruptMessage> {
+        let entry = self.entries.get_mut(usize::from(pin))?;
+        if entry.level() && entry.asserted { entry.send() } else { None }
+    }
+
+    /// No local APIC accepted the message of input `pin`, so none will end it. Remote IRR tells of
+    /// acceptance [82093AA 3.2.4, remote IRR]: without it the message is due again.
+    pub fn refused(&mut self, pin: u8) {
+        if let Some(entry) = self.entries.get_mut(usize::from(pin)) {
+            entry.low &= !REMOTE_IRR;
+        }
+    }
+}
+
+fn entry_index(select: u8) -> usize {
+    usize::from(select.wrapping_sub(IOREDTBL) >> 1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! One guest's board: every device but its vNICs, behind I/O ports and memory addresses.
+//!
+//! The kernel calls [`Pc::port_read`] and its siblings on exits, [`Pc::advance`] when
+//! [`Pc::next_deadline`] has come, and acts on the [`Effects`] that come back: after `IRQ_CHANGED` it looks
+//! at [`Pc::pending_interrupt`], after `TIMER_CHANGED` at [`Pc::next_deadline`], after `CONSOLE` at
+//! [`Pc::take_console`], after `POWER` at [`Pc::power_event`], after `MAP_CHANGED` at its own copies of
+//! [`Pc::find_bar`].
+
+mod bus;
+#[cfg(test)]
+mod tests;
+
+use crate::interrupts::{FIRST_PCI_GSI, InterruptControllers};
+use crate::layout;
+use crate::pci::{BarHit, PciBus};
+use crate::pit::Pit;
+use crate::power::{Power, PowerEvent};
+use crate::rtc::Rtc;
+use crate::uart::Uart;
+use base::{Effects, GuestPhysical, Instant};
+
+/// ISA interrupt of the PIT.
+const PIT_IRQ: u8 = 0;
+
+/// What tells one board from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PcConfig {
+    /// Memory of the guest in bytes.
+    pub memory_bytes: u64,
+    /// Processors, from 1 on.
+    pub vcpus: u8,
+    /// Frequency of the guest's time stamp counter in Hz.
+    pub tsc_hz: u64,
+    /// Seconds since 1 January 1970, UTC, at [`Instant::ZERO`].
+    pub wall_clock_unix_seconds: u64,
+    /// vNICs, at [`crate::pci::FIRST_NIC_SLOT`] and the slots behind it.
+    pub nics: u8,
+}
+
+/// The board.
+#[derive(Debug)]
+pub struct Pc {
+    interrupts: InterruptControllers,
+    pit: Pit,
+    uart: Uart,
+    rtc: Rtc,
+    pci: PciBus,
+    power: Power,
+    /// The levels that the interrupt controllers were told last: line 0 in bit 0.
+    lines: u32,
+}
+
+impl Pc {
+    /// A board after power-on. To reset a guest, make a new one.
+    #[must_use]
+    pub fn new(config: &PcConfig) -> Self {
+        let mut pc = Self {
+            interrupts: InterruptControllers::new(config.vcpus, config.tsc_hz),
+            pit: Pit::new(),
+            uart: Uart::default(),
+            rtc: Rtc::new(config.wall_clock_unix_seconds, config.memory_bytes),
+            pci: PciBus::new(config.nics),
+            power: Power::default(),
+            lines: 0,
+        };
+        // The PIT's line is high from the start: no rise for the guest to see later.
+        let _ = pc.wire(Effects::IRQ_CHANGED);
+        pc
+    }
+
+    /// True when [`Pc::acknowledge`] has a vector for processor `vcpu`, to be delivered once it can take
+    /// interrupts.
+    #[must_use]
+    pub fn pending_interrupt(&self, vcpu: u8) -> bool {
+        self.interrupts.pending(vcpu)
+    }
+
+    /// Processor `vcpu` takes its most urgent interrupt now: the vector.
+    pub fn acknowledge(&mut self, vcpu: u8) -> Option<u8> {
+        self.interrupts.acknowledge(vcpu)
+    }
+
+    /// The interrupt controllers, for what else the kernel asks of them: registers of local APICs where
+    /// [`crate::msr`] says so, task priority, INIT and start-up of further processors.
+    pub fn interrupts(&mut self) -> &mut InterruptControllers {
+        &mut self.interrupts
+    }
+
+    /// The vNIC register at `address`, when a base address register decodes it now.
+    #[must_use]
+    pub fn find_bar(&self, address: GuestPhysical) -> Option<BarHit> {
+        self.pci.find_memory(address)
+    }
+
+    /// The vNIC register at I/O port `port`, when a base address register decodes it now.
+    #[must_use]
+    pub fn find_port(&self, port: u16) -> Option<BarHit> {
+        self.pci.find_io(port)
+    }
+
+    /// True when the guest lets the vNIC at `slot` reach memory: while it is false the vNIC must neither
+    /// fetch nor write descriptors.
+    #[must_use]
+    pub fn bus_master(&self, slot: u8) -> bool {
+        self.pci.bus_master(slot)
+    }
+
+    /// Asserts or releases the interrupt line of the vNIC at `slot`.
+    pub fn set_function_interrupt(&mut self, slot: u8, asserted: bool) -> Effects {
+        self.pci.set_interrupt(slot, asserted);
+        self.wire(Effects::IRQ_CHANGED)
+    }
+
+    /// Moves console output into `into` and returns how many bytes, in the order the guest sent them.
+    pub fn take_console(&mut self, into: &mut [u8]) -> (usize, Effects) {
+        let (taken, effects) = self.uart.take(into);
+        (taken, self.wire(effects))
+    }
+
+    /// Offers a byte of console input; false when the guest has not yet taken enough of what came before.
+    pub fn give_console(&mut self, byte: u8, now: Instant) -> (bool, Effects) {
+        let (taken, effects) = self.uart.give(byte, now);
+        (taken, self.wire(effects))
+    }
+
+    /// Bytes of console output lost because the guest sent them without waiting for room.
+    #[must_use]
+    pub fn console_dropped(&self) -> u64 {
+        self.uart.dropped()
+    }
+
+    /// What the guest asked for since the last call.
+    pub fn power_event(&mut self) -> Option<PowerEvent> {
+        self.power.take_event()
+    }
+
+    /// Presses the power button, on which a guest shuts down in good order.
+    pub fn press_power_button(&mut self) -> Effects {
+        let effects = self.power.press_button();
+        self.wire(effects)
+    }
+
+    /// When [`Pc::advance`] has something to do next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        [
+            self.interrupts.next_deadline(),
+            self.pit.next_deadline(),
+            self.uart.next_deadline(),
+            self.rtc.next_deadline(),
+            self.power.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Lets time pass until `now`.
+    pub fn advance(&mut self, now: Instant) -> Effects {
+        let effects = self.interrupts.advance(now)
+            | self.pit.advance(now)
+            | self.uart.advance(now)
+            | self.rtc.advance(now)
+            | self.power.advance(now);
+        self.wire(effects)
+    }
+
+    /// Carries the levels of the interrupt lines that changed to the controllers, after an access to a
+    /// device with `effects`.
+    fn wire(&mut self, effects: Effects) -> Effects {
+        if !effects.contains(Effects::IRQ_CHANGED) {
+            return effects;
+        }
+        let mut effects = effects;
+        if self.pit.take_irq0_edge() {
+            effects |= self.interrupts.set_line(PIT_IRQ, false) | self.interrupts.set_line(PIT_IRQ, true);
+            self.lines |= 1 << PIT_IRQ;
+        }
+        let levels = self.levels();
+        let mut changed = levels ^ self.lines;
+        self.lines = levels;
+        while changed != 0 {
+            let line = changed.trailing_zeros() as u8;
+            changed &= changed - 1;
+            effects |= self.interrupts.set_line(line, levels & 1 << line != 0);
+        }
+        effects
+    }
+
+    /// The levels of all interrupt lines: line 0 in bit 0.
+    fn levels(&self) -> u32 {
+        u32::from(self.pit.irq0()) << PIT_IRQ
+            | u32::from(self.uart.interrupt()) << layout::COM1_IRQ
+            | u32::from(self.rtc.interrupt()) << layout::RTC_IRQ
+            | u32::from(self.power.interrupt()) << layout::SCI_GSI
+            | u32::from(self.pci.interrupts()) << FIRST_PCI_GSI
+    }
+}

@@ -1,0 +1,164 @@
+//! The 8254 programmable interval timer, and port 61h, which gates its third counter.
+//!
+//! Counters are functions of time: nothing counts down. The clock is 1,193,182 Hz, and conversions start
+//! from [`Instant::ZERO`] each time, so that nothing drifts.
+
+mod counter;
+
+#[cfg(test)]
+mod tests;
+
+use base::{Effects, Instant};
+use counter::PitCounter;
+
+/// Frequency of the counters' clock in Hz.
+pub const PIT_HZ: u32 = 1_193_182;
+/// The first of four ports: counters 0 to 2 and the control word register.
+pub const FIRST_PORT: u16 = 0x40;
+/// The control word register.
+pub const CONTROL_PORT: u16 = 0x43;
+/// System control port B.
+pub const PORT_61: u16 = 0x61;
+
+const SECOND: u128 = 1_000_000_000;
+/// Port 61h, writable bits: gate of counter 2, speaker data, and two error enables that are kept.
+const GATE_2: u8 = 1 << 0;
+const WRITABLE: u8 = 0x0f;
+/// Port 61h, read-only bits.
+const REFRESH: u8 = 1 << 4;
+const OUT_2: u8 = 1 << 5;
+/// Half a period of the refresh signal.
+const REFRESH_NANOS: u64 = 15_085;
+
+/// The timer. Counter 0's output is interrupt 0.
+///
+/// The interrupt is edge-triggered: after a call that returned `IRQ_CHANGED`, when [`Pit::take_irq0_edge`]
+/// is true the line has been low and has risen, however often; afterwards it has the level [`Pit::irq0`].
+#[derive(Debug, Clone)]
+pub struct Pit {
+    counters: [PitCounter; 3],
+    port_61: u8,
+    output: bool,
+    edge: bool,
+}
+
+impl Default for Pit {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Pit {
+    /// A timer whose counters do not run yet.
+    #[must_use]
+    pub fn new() -> Self {
+        // Only the gate of counter 2 can be switched.
+        Self {
+            counters: [PitCounter::new(true), PitCounter::new(true), PitCounter::new(false)],
+            port_61: 0,
+            // What an idle counter 0 shows: its first use is no edge.
+            output: true,
+            edge: false,
+        }
+    }
+
+    /// Reads a byte from one of the timer's ports or [`PORT_61`]. The control word register cannot be read.
+    pub fn read(&mut self, port: u16, now: Instant) -> u8 {
+        let tick = tick(now);
+        if port == PORT_61 {
+            let refresh = if now.0 / REFRESH_NANOS % 2 == 1 { REFRESH } else { 0 };
+            let [_, _, speaker] = &self.counters;
+            let out = if speaker.at(tick).output(tick) { OUT_2 } else { 0 };
+            return self.port_61 | refresh | out;
+        }
+        let counter = self.counters.get_mut(usize::from(port.wrapping_sub(FIRST_PORT)));
+        counter.map_or(0xff, |counter| counter.read(tick))
+    }
+
+    /// Writes a byte to one of the timer's ports or [`PORT_61`].
+    pub fn write(&mut self, port: u16, value: u8, now: Instant) -> Effects {
+        // An edge before the write must not be lost by it.
+        let before = self.advance(now);
+        let tick = tick(now);
+        match port {
+            PORT_61 => {
+                self.port_61 = value & WRITABLE;
+                self.counters[2].set_gate(value & GATE_2 != 0, tick);
+            }
+            CONTROL_PORT => self.control(value, tick),
+            _ => {
+                if let Some(counter) = self.counters.get_mut(usize::from(port.wrapping_sub(FIRST_PORT))) {
+                    counter.write(value, tick);
+                }
+            }
+        }
+        before | self.settle_output(tick) | Effects::TIMER_CHANGED
+    }
+
+    /// The level of interrupt 0. Modes 2 and 3 let it fall only to rise again: of these falls nothing is
+    /// shown, so that nobody needs to wake up for them.
+    #[must_use]
+    pub fn irq0(&self) -> bool {
+        self.output
+    }
+
+    /// Interrupt 0 has risen since last asked.
+    pub fn take_irq0_edge(&mut self) -> bool {
+        core::mem::take(&mut self.edge)
+    }
+
+    /// When interrupt 0 rises next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.counters[0].next_rise().map(instant)
+    }
+
+    /// Lets time pass. Several periods at once make one edge, and the phase stays.
+    pub fn advance(&mut self, now: Instant) -> Effects {
+        if !self.counters[0].advance(tick(now)) {
+            return Effects::empty();
+        }
+        (self.output, self.edge) = (true, true);
+        Effects::IRQ_CHANGED | Effects::TIMER_CHANGED
+    }
+
+    /// Control word: a counter's mode, a counter latch, or a read-back command [8254: control word format,
+    /// read-back command].
+    fn control(&mut self, value: u8, tick: u64) {
+        const READ_BACK: u8 = 3;
+        const NO_COUNT: u8 = 1 << 5;
+        const NO_STATUS: u8 = 1 << 4;
+        let selected = value >> 6;
+        for (index, counter) in self.counters.iter_mut().enumerate() {
+            if selected == READ_BACK {
+                if value & 2 << index != 0 {
+                    counter.read_back(value & NO_COUNT == 0, value & NO_STATUS == 0, tick);
+                }
+            } else if usize::from(selected) == index {
+                counter.control(value, tick);
+            }
+        }
+    }
+
+    /// A write may have changed counter 0's output at once.
+    fn settle_output(&mut self, tick: u64) -> Effects {
+        let level = self.counters[0].output(tick);
+        if level == self.output {
+            return Effects::empty();
+        }
+        self.edge |= level;
+        self.output = level;
+        Effects::IRQ_CHANGED
+    }
+}
+
+/// Periods of the clock that have passed at `now`.
+fn tick(now: Instant) -> u64 {
+    // Fewer than nanoseconds, so it fits.
+    (u128::from(now.0) * u128::from(PIT_HZ) / SECOND) as u64
+}
+
+/// The first instant at which `tick` periods have passed.
+fn instant(tick: u64) -> Instant {
+    Instant(u64::try_from((u128::from(tick) * SECOND).div_ceil(PIT_HZ.into())).unwrap_or(u64::MAX))
+}

@@ -1,8 +1,6 @@
 //! ACPI tables of the guest's PC, built once into bytes that lie in the firmware area below 1 MiB.
 
-mod aml;
 mod dsdt;
-mod resources;
 mod tables;
 
 use crate::layout;

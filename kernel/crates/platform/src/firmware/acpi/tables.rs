@@ -1,6 +1,11 @@
 //! The static tables: headers, FADT, MADT, MCFG, FACS and the pointers between them [ACPI 6.5 5.2].
 
 use crate::{layout, power, rtc};
+use acpi_tables::Aml;
+use acpi_tables::facs::FACS;
+use acpi_tables::fadt::{FADTBuilder, Flags};
+use acpi_tables::gas::{AccessSize, AddressSpace, GAS};
+use acpi_tables::madt::{EnabledStatus, IoApic, ProcessorLocalApic};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -49,27 +54,27 @@ pub(super) fn rsdp(rsdt: u32, xsdt: u64) -> Vec<u8> {
 
 /// FACS, version 2: the place of the global lock and the wake vectors; no checksum [ACPI 6.5 5.2.10].
 pub(super) fn facs() -> Vec<u8> {
-    let mut bytes = vec![0; 64];
-    bytes[0..4].copy_from_slice(b"FACS");
-    bytes[4..8].copy_from_slice(&64u32.to_le_bytes());
-    bytes[32] = 2;
+    let mut facs = FACS::new();
+    facs.version = 2;
+    bytes_of(&facs)
+}
+
+fn bytes_of(table: &dyn Aml) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    table.to_aml_bytes(&mut bytes);
     bytes
 }
 
 /// MADT: local APICs, the I/O APIC, and what ISA interrupts differ from the identity [ACPI 6.5 5.2.12].
 pub(super) fn madt(vcpus: u8) -> Vec<u8> {
     const PCAT_COMPAT: u32 = 1;
-    const ENABLED: u32 = 1;
     let mut body = Vec::new();
     body.extend_from_slice(&(layout::LOCAL_APIC as u32).to_le_bytes());
     body.extend_from_slice(&PCAT_COMPAT.to_le_bytes());
     for cpu in 0..vcpus {
-        body.extend_from_slice(&[0, 8, cpu, cpu]);
-        body.extend_from_slice(&ENABLED.to_le_bytes());
+        ProcessorLocalApic::new(cpu, cpu, EnabledStatus::Enabled).to_aml_bytes(&mut body);
     }
-    body.extend_from_slice(&[1, 12, IO_APIC_ID, 0]);
-    body.extend_from_slice(&(layout::IO_APIC as u32).to_le_bytes());
-    body.extend_from_slice(&0u32.to_le_bytes());
+    IoApic::new(IO_APIC_ID, layout::IO_APIC as u32, 0).to_aml_bytes(&mut body);
     // The PIT's interrupt comes in at input 2, as on every PC with an I/O APIC.
     body.extend_from_slice(&source_override(0, 2, CONFORMS));
     body.extend_from_slice(&source_override(layout::SCI_GSI, layout::SCI_GSI, LEVEL_ACTIVE_HIGH));
@@ -97,17 +102,6 @@ pub(super) fn mcfg() -> Vec<u8> {
 }
 
 bitflags::bitflags! {
-    /// FADT feature flags [ACPI 6.5 table 5.10].
-    #[derive(Clone, Copy)]
-    struct Feature: u32 {
-        const WBINVD = 1 << 0;
-        const PROC_C1 = 1 << 2;
-        const SLP_BUTTON = 1 << 5;
-        const FIX_RTC = 1 << 6;
-        const TMR_VAL_EXT = 1 << 8;
-        const RESET_REG_SUP = 1 << 10;
-    }
-
     /// IA-PC boot architecture flags [ACPI 6.5 table 5.11]. Bit 1, 8042, and bit 5, CMOS RTC not present,
     /// stay clear: there is no keyboard controller, and there is a clock.
     #[derive(Clone, Copy)]
@@ -119,60 +113,41 @@ bitflags::bitflags! {
 
 /// FADT of revision 6.5 [ACPI 6.5 5.2.9].
 pub(super) fn fadt(facs: u32, dsdt: u32) -> Vec<u8> {
+    use AccessSize::{ByteAccess, DwordAccess, WordAccess};
     const PM1_EVENT_BYTES: u8 = 4;
     const PM1_CONTROL_BYTES: u8 = 2;
     const PM_TIMER_BYTES: u8 = 4;
     let port = |register: u8| layout::PM_BASE + u16::from(register);
     let (event, control, timer) = (port(power::PM1_STATUS), port(power::PM1_CONTROL), port(power::PM_TIMER));
-    // SLP_BUTTON says that the sleep button is not fixed hardware, FIX_RTC that waking by the clock is not
-    // reported in fixed registers. The power button is fixed hardware: PWR_BUTTON stays clear.
-    let features = Feature::WBINVD
-        | Feature::PROC_C1
-        | Feature::SLP_BUTTON
-        | Feature::FIX_RTC
-        | Feature::TMR_VAL_EXT
-        | Feature::RESET_REG_SUP;
+    let io =
+        |port: u16, bytes: u8, access| GAS::new(AddressSpace::SystemIo, 8 * bytes, 0, access, port.into());
+    let mut fadt = FADTBuilder::new(*OEM_ID, *OEM_TABLE_ID, 1)
+        .flag(Flags::Wbinvd)
+        .flag(Flags::ProcC1)
+        // The sleep button is not fixed hardware. The power button is: PWR_BUTTON stays clear.
+        .flag(Flags::SlpButton)
+        // Waking by the clock is not reported in fixed registers.
+        .flag(Flags::FixRtc)
+        .flag(Flags::TmrValExt)
+        .flag(Flags::ResetRegSup);
+    (fadt.creator_id, fadt.creator_revision) = (*CREATOR_ID, 1u32.to_le_bytes());
+    (fadt.firmware_ctrl, fadt.dsdt, fadt.x_dsdt) = (facs.into(), dsdt.into(), u64::from(dsdt).into());
+    fadt.sci_int = u16::from(layout::SCI_GSI).into();
+    fadt.pm1a_evt_blk = u32::from(event).into();
+    fadt.pm1a_cnt_blk = u32::from(control).into();
+    fadt.pm_tmr_blk = u32::from(timer).into();
+    fadt.pm1_evt_len = PM1_EVENT_BYTES;
+    fadt.pm1_cnt_len = PM1_CONTROL_BYTES;
+    fadt.pm_tmr_len = PM_TIMER_BYTES;
+    // Beyond 100 and 1000 us: there are no such states.
+    (fadt.p_lvl2_lat, fadt.p_lvl3_lat) = (101.into(), 1001.into());
+    fadt.century = rtc::CENTURY;
     let boot = BootArchitecture::LEGACY_DEVICES | BootArchitecture::VGA_NOT_PRESENT;
-
-    // Offsets are those of the table in the specification, header included.
-    let mut fadt = vec![0; 276];
-    let mut put = |offset: usize, bytes: &[u8]| fadt[offset..offset + bytes.len()].copy_from_slice(bytes);
-    put(36, &facs.to_le_bytes());
-    put(40, &dsdt.to_le_bytes());
-    put(46, &u16::from(layout::SCI_GSI).to_le_bytes());
-    put(56, &u32::from(event).to_le_bytes());
-    put(64, &u32::from(control).to_le_bytes());
-    put(76, &u32::from(timer).to_le_bytes());
-    put(88, &[PM1_EVENT_BYTES, PM1_CONTROL_BYTES]);
-    put(91, &[PM_TIMER_BYTES]);
-    // P_LVL2_LAT and P_LVL3_LAT beyond 100 and 1000 us: there are no such states.
-    put(96, &101u16.to_le_bytes());
-    put(98, &1001u16.to_le_bytes());
-    put(108, &[rtc::CENTURY]);
-    put(109, &boot.bits().to_le_bytes());
-    put(112, &features.bits().to_le_bytes());
-    put(116, &io_register(power::RESET_PORT, 8));
-    put(128, &[power::RESET_VALUE]);
-    put(131, &[5]);
-    put(140, &u64::from(dsdt).to_le_bytes());
-    put(148, &io_register(event, 8 * PM1_EVENT_BYTES));
-    put(172, &io_register(control, 8 * PM1_CONTROL_BYTES));
-    put(208, &io_register(timer, 8 * PM_TIMER_BYTES));
-    table(b"FACP", 6, &fadt[HEADER..])
-}
-
-/// A generic address structure for a register in I/O space [ACPI 6.5 5.2.3.2].
-fn io_register(port: u16, bits: u8) -> [u8; 12] {
-    const SYSTEM_IO: u8 = 1;
-    // Access size: 1 is byte, 2 word, 3 dword; blocks of two registers are accessed as words.
-    let access = match bits {
-        8 => 1,
-        16 => 2,
-        _ if port == layout::PM_BASE + u16::from(power::PM1_STATUS) => 2,
-        _ => 3,
-    };
-    let mut bytes = [0; 12];
-    bytes[0..4].copy_from_slice(&[SYSTEM_IO, bits, 0, access]);
-    bytes[4..6].copy_from_slice(&port.to_le_bytes());
-    bytes
+    fadt.iapc_boot_arch = boot.bits().into();
+    (fadt.reset_reg, fadt.reset_value) = (io(power::RESET_PORT, 1, ByteAccess), power::RESET_VALUE);
+    // A block of two registers is accessed as words.
+    fadt.x_pm1a_evt_blk = io(event, PM1_EVENT_BYTES, WordAccess);
+    fadt.x_pm1a_cnt_blk = io(control, PM1_CONTROL_BYTES, WordAccess);
+    fadt.x_pm_tmr_blk = io(timer, PM_TIMER_BYTES, DwordAccess);
+    bytes_of(&fadt.finalize())
 }

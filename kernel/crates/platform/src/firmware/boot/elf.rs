@@ -4,31 +4,20 @@
 use super::{LoadError, Loaded, entry, is_free_low_memory};
 use crate::layout::MemoryLayout;
 use base::{GuestMemory, GuestPhysical};
+use elf::abi::{EI_NIDENT, EM_X86_64, ET_EXEC, PT_LOAD};
+use elf::endian::LittleEndian;
+use elf::file::{Class, ELF64_EHDR_TAILSIZE, FileHeader};
+use elf::segment::{Elf64_Phdr, ProgramHeader, SegmentTable};
 
-const IDENTIFICATION: [u8; 6] = [0x7f, b'E', b'L', b'F', CLASS_64, LITTLE_ENDIAN];
-const CLASS_64: u8 = 2;
-const LITTLE_ENDIAN: u8 = 1;
-const ET_EXEC: u16 = 2;
-const EM_X86_64: u16 = 62;
-const PT_LOAD: u32 = 1;
-const PROGRAM_HEADER_BYTES: u16 = 56;
+/// Magic number, class ELF64, little-endian.
+const IDENTIFICATION: &[u8; 6] = b"\x7fELF\x02\x01";
+const PROGRAM_HEADER_BYTES: u64 = size_of::<Elf64_Phdr>() as u64;
 /// More program headers than a linker makes for a small static executable.
 const MAX_PROGRAM_HEADERS: u16 = 64;
 
 /// True when `image` is an ELF file of the right class.
 pub(super) fn is_elf(image: &[u8]) -> bool {
-    image.starts_with(&IDENTIFICATION)
-}
-
-/// A PT_LOAD program header.
-struct ElfSegment {
-    offset: u64,
-    /// Where it is linked to run.
-    virtual_address: u64,
-    /// Where it goes.
-    physical_address: u64,
-    file_bytes: u64,
-    memory_bytes: u64,
+    image.starts_with(IDENTIFICATION)
 }
 
 /// Copies the segments of `image` to their physical addresses and clears what they have beyond the file.
@@ -37,25 +26,21 @@ pub(super) fn load<M: GuestMemory>(
     layout: &MemoryLayout,
     image: &[u8],
 ) -> Result<Loaded, LoadError> {
-    check(image, "e_type", 16, ET_EXEC)?;
-    check(image, "e_machine", 18, EM_X86_64)?;
-    check(image, "e_phentsize", 54, PROGRAM_HEADER_BYTES)?;
-    let count = u16::from_le_bytes(field(image, 56)?);
-    if count == 0 || count > MAX_PROGRAM_HEADERS {
-        return Err(LoadError::UnsuitableElf { field: "e_phnum", value: count.into() });
-    }
-    let entry = u64::from_le_bytes(field(image, 24)?);
-    let headers = u64::from_le_bytes(field(image, 32)?);
+    let header = file_header(image)?;
+    let entry = header.e_entry;
     let (mut start, mut end) = (u64::MAX, 0);
     let (mut by_virtual, mut by_physical) = (None, None);
-    for index in 0..u64::from(count) {
-        let Some(segment) = segment(image, headers, index)? else { continue };
+    let table = part(image, "a header", header.e_phoff, u64::from(header.e_phnum) * PROGRAM_HEADER_BYTES)?;
+    for segment in SegmentTable::new(LittleEndian, Class::ELF64, table) {
+        if segment.p_type != PT_LOAD || segment.p_memsz == 0 && segment.p_filesz == 0 {
+            continue;
+        }
         load_segment(memory, layout, image, &segment)?;
-        start = start.min(segment.physical_address);
-        end = end.max(segment.physical_address + segment.memory_bytes);
-        let within = |from: u64| entry.checked_sub(from).filter(|at| *at < segment.memory_bytes);
-        by_virtual = by_virtual.or(within(segment.virtual_address).map(|at| segment.physical_address + at));
-        by_physical = by_physical.or(within(segment.physical_address).map(|_| entry));
+        start = start.min(segment.p_paddr);
+        end = end.max(segment.p_paddr + segment.p_memsz);
+        let within = |from: u64| entry.checked_sub(from).filter(|at| *at < segment.p_memsz);
+        by_virtual = by_virtual.or(within(segment.p_vaddr).map(|at| segment.p_paddr + at));
+        by_physical = by_physical.or(within(segment.p_paddr).map(|_| entry));
     }
     // The guest starts with memory mapped to itself. The entry point is a virtual address; Linux's is the physical one,
     // which is in no segment otherwise.
@@ -70,47 +55,42 @@ pub(super) fn load<M: GuestMemory>(
     })
 }
 
-fn segment(image: &[u8], headers: u64, index: u64) -> Result<Option<ElfSegment>, LoadError> {
-    let at = index * u64::from(PROGRAM_HEADER_BYTES);
-    let number = |offset: u64| {
-        // Saturated offsets lie beyond any image.
-        field(image, headers.saturating_add(at + offset)).map(u64::from_le_bytes)
-    };
-    if number(0)? as u32 != PT_LOAD {
-        return Ok(None);
+/// The file header of `image`, with the fields checked that tell whether it can be started.
+fn file_header(image: &[u8]) -> Result<FileHeader<LittleEndian>, LoadError> {
+    let truncated = |_| LoadError::Truncated { what: "a header", end: 64, length: image.len() };
+    let tail = part(image, "a header", EI_NIDENT as u64, ELF64_EHDR_TAILSIZE as u64)?;
+    let header = FileHeader::parse_tail((LittleEndian, Class::ELF64, 0, 0), tail).map_err(truncated)?;
+    let checks = [
+        ("e_type", header.e_type, header.e_type == ET_EXEC),
+        ("e_machine", header.e_machine, header.e_machine == EM_X86_64),
+        ("e_phentsize", header.e_phentsize, u64::from(header.e_phentsize) == PROGRAM_HEADER_BYTES),
+        ("e_phnum", header.e_phnum, (1..=MAX_PROGRAM_HEADERS).contains(&header.e_phnum)),
+    ];
+    match checks.into_iter().find(|(_, _, suitable)| !suitable) {
+        Some((field, value, _)) => Err(LoadError::UnsuitableElf { field, value: value.into() }),
+        None => Ok(header),
     }
-    let segment = ElfSegment {
-        offset: number(8)?,
-        virtual_address: number(16)?,
-        physical_address: number(24)?,
-        file_bytes: number(32)?,
-        memory_bytes: number(40)?,
-    };
-    if segment.file_bytes > segment.memory_bytes {
-        return Err(LoadError::UnsuitableElf { field: "p_filesz", value: segment.file_bytes });
-    }
-    Ok((segment.memory_bytes > 0).then_some(segment))
 }
 
 fn load_segment<M: GuestMemory>(
     memory: &M,
     layout: &MemoryLayout,
     image: &[u8],
-    segment: &ElfSegment,
+    segment: &ProgramHeader,
 ) -> Result<(), LoadError> {
-    let start = segment.physical_address;
-    let end = start.saturating_add(segment.memory_bytes);
+    if segment.p_filesz > segment.p_memsz {
+        return Err(LoadError::UnsuitableElf { field: "p_filesz", value: segment.p_filesz });
+    }
+    let start = segment.p_paddr;
+    let end = start.saturating_add(segment.p_memsz);
     if !is_free_low_memory(layout, &(start..end)) {
         return Err(LoadError::KernelDoesNotFit { start, end });
     }
-    let file_end = segment.offset.saturating_add(segment.file_bytes);
-    let truncated = LoadError::Truncated { what: "a segment", end: file_end, length: image.len() };
-    let range = usize::try_from(segment.offset).ok().zip(usize::try_from(file_end).ok());
-    let bytes = range.and_then(|(from, to)| image.get(from..to)).ok_or(truncated)?;
+    let bytes = part(image, "a segment", segment.p_offset, segment.p_filesz)?;
     memory.write(GuestPhysical(start), bytes)?;
     // At most the guest's low memory, in pages.
     let zeros = [0; 4096];
-    let mut at = start + segment.file_bytes;
+    let mut at = start + segment.p_filesz;
     while at < end {
         let length = (end - at).min(zeros.len() as u64);
         memory.write(GuestPhysical(at), &zeros[..length as usize])?;
@@ -119,20 +99,11 @@ fn load_segment<M: GuestMemory>(
     Ok(())
 }
 
-fn check(image: &[u8], name: &'static str, offset: u64, expected: u16) -> Result<(), LoadError> {
-    let value = u16::from_le_bytes(field(image, offset)?);
-    if value == expected {
-        Ok(())
-    } else {
-        Err(LoadError::UnsuitableElf { field: name, value: value.into() })
-    }
-}
-
-fn field<const N: usize>(image: &[u8], offset: u64) -> Result<[u8; N], LoadError> {
-    let end = offset.saturating_add(N as u64);
-    usize::try_from(offset)
-        .ok()
-        .zip(usize::try_from(end).ok())
-        .and_then(|(from, to)| image.get(from..to)?.try_into().ok())
-        .ok_or(LoadError::Truncated { what: "a header", end, length: image.len() })
+/// `length` bytes of `image` from `offset` on; `what` names them in the error.
+fn part<'a>(image: &'a [u8], what: &'static str, offset: u64, length: u64) -> Result<&'a [u8], LoadError> {
+    // A saturated end lies beyond any image.
+    let end = offset.saturating_add(length);
+    let range = usize::try_from(offset).ok().zip(usize::try_from(end).ok());
+    let truncated = LoadError::Truncated { what, end, length: image.len() };
+    range.and_then(|(from, to)| image.get(from..to)).ok_or(truncated)
 }

@@ -14,12 +14,21 @@
 //! construction only.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "tests cast their own numbers, and a lost bit makes them fail"
+    )
+)]
 
 extern crate alloc;
 
 mod chips;
 mod firmware;
 pub mod layout;
+mod parts;
 mod policy;
 
 pub use chips::{interrupts, io_apic, local_apic, message, pc, pci, pic, pit, power, rtc, uart};

@@ -7,39 +7,38 @@ use crate::io_apic::{INPUTS, VirtualIoApic};
 use crate::layout;
 use crate::local_apic::{ApicAccess, GeneralProtection, Ipi, LocalApic, Shorthand};
 use crate::message::{DeliveryMode, InterruptMessage};
+use crate::parts::low_dword;
 use crate::pic::Pic;
 use alloc::boxed::Box;
 use base::{Effects, GuestPhysical, Instant, Width};
 
-#[cfg(test)]
-mod tests;
-
 /// The I/O APIC's input that the 8259As' output is wired to.
 const PIC_INPUT: u8 = 0;
-/// The I/O APIC's input of ISA interrupt 0, as the MADT tells.
+/// The I/O APIC's input of ISA interrupt 0, as the MADT says.
 const IRQ0_INPUT: u8 = 2;
 /// The first interrupt line that is not an ISA interrupt.
 pub(crate) const FIRST_PCI_GSI: u8 = 16;
 /// Bytes of the address ranges of local APIC and I/O APIC.
 const PAGE: u64 = 0x1000;
 
-/// All interrupt controllers. `vcpu` counts processors from 0; what is asked of a processor that does not
-/// exist is ignored.
+/// All interrupt controllers. `vcpu` numbers processors from 0; a call for a processor that does not exist
+/// has no effect.
 #[derive(Debug)]
 pub struct InterruptControllers {
     apics: Box<[LocalApic]>,
     io_apic: VirtualIoApic,
     pic: Pic,
-    /// The 8259As' output, kept because it is asked for at every entry into the guest.
+    /// The 8259As' output, cached because every VM entry needs it.
     pic_output: bool,
-    /// An input of the I/O APIC has a level that no local APIC accepted: it is sent again when one may.
+    /// A level-triggered input of the I/O APIC is asserted and no local APIC accepted its message: the
+    /// message is sent again when one may accept it.
     refused: bool,
 }
 
 impl InterruptControllers {
     /// The controllers of a board with `vcpus` processors, as firmware leaves them: the local APIC of the
-    /// first in virtual wire mode, all interrupt inputs masked. Guests' TSCs run at `tsc_hz` from 0 at
-    /// [`Instant::ZERO`].
+    /// first processor in virtual wire mode, all interrupt inputs masked. The guest's TSCs run at `tsc_hz`
+    /// from 0 at [`Instant::ZERO`].
     #[must_use]
     pub fn new(vcpus: u8, tsc_hz: u64) -> Self {
         let mut apics: Box<[LocalApic]> =
@@ -50,11 +49,11 @@ impl InterruptControllers {
         Self { apics, io_apic: VirtualIoApic::new(), pic: Pic::new(), pic_output: false, refused: false }
     }
 
-    /// ISA interrupt `line` (0 to 15) or global system interrupt `line` (16 to 23) is asserted or not.
+    /// Sets the level of ISA interrupt `line` (0 to 15) or global system interrupt `line` (16 to 23).
     ///
-    /// Global system interrupts do not reach the 8259As: a guest that leaves the I/O APIC unused has no
-    /// vNIC interrupts. It would need an interrupt routing table for the 8259As as well, which the DSDT's
-    /// \_PIC method chooses, and inputs to go with it [ACPI 6.5 5.8.1, 6.2.13].
+    /// Global system interrupts do not reach the 8259As: a guest that does not use the I/O APIC gets no vNIC
+    /// interrupts. It would need inputs of the 8259As and a second interrupt routing table, chosen by the
+    /// DSDT's \_PIC method [ACPI 6.5 5.8.1, 6.2.13].
     pub fn set_line(&mut self, line: u8, asserted: bool) -> Effects {
         let mut effects = Effects::empty();
         if line < FIRST_PCI_GSI {
@@ -63,26 +62,28 @@ impl InterruptControllers {
         }
         let input = match line {
             0 => IRQ0_INPUT,
-            // Taken by the cascade of the 8259As: no device has it.
+            // The cascade of the 8259As: no device uses it.
             2 => return effects,
             line => line,
         };
         effects | self.set_input(input, asserted)
     }
 
-    /// A device wrote `data` to `address`: an interrupt, when it is in the area of message signalled ones.
+    /// Handles a device's write of `data` to `address`: an interrupt if the address is that of a
+    /// message-signalled one.
     pub fn msi(&mut self, address: u64, data: u32) -> Effects {
         InterruptMessage::from_msi(address, data).map_or(Effects::empty(), |message| self.route(&message))
     }
 
-    /// `vcpu` has an interrupt to take as soon as RFLAGS.IF and what it is doing allow.
+    /// True when an interrupt waits for `vcpu`, which takes it as soon as RFLAGS.IF and its interruptibility
+    /// allow.
     #[must_use]
     pub fn pending(&self, vcpu: u8) -> bool {
         let Some(apic) = self.apic(vcpu) else { return false };
         apic.pending().is_some() || self.external_pending(apic)
     }
 
-    /// `vcpu` takes its interrupt: the vector. None when there is none.
+    /// Acknowledges the interrupt that waits for `vcpu` and returns its vector; None when there is none.
     pub fn acknowledge(&mut self, vcpu: u8) -> Option<u8> {
         let apic = self.apics.get_mut(usize::from(vcpu))?;
         if self.pic_output && apic.takes_external_interrupts() {
@@ -96,29 +97,29 @@ impl InterruptControllers {
         Some(apic.begin_service())
     }
 
-    /// A non-maskable interrupt waits for `vcpu`.
+    /// True when a non-maskable interrupt waits for `vcpu`.
     #[must_use]
     pub fn nmi_pending(&self, vcpu: u8) -> bool {
         self.apic(vcpu).is_some_and(LocalApic::nmi_pending)
     }
 
-    /// `vcpu` takes its non-maskable interrupt, if one waits.
+    /// Takes the non-maskable interrupt that waits for `vcpu`; false when there is none.
     pub fn take_nmi(&mut self, vcpu: u8) -> bool {
         self.apics.get_mut(usize::from(vcpu)).is_some_and(LocalApic::take_nmi)
     }
 
-    /// An INIT for `vcpu` arrived since last asked.
+    /// True when an INIT for `vcpu` has arrived since the last call.
     pub fn take_init(&mut self, vcpu: u8) -> bool {
         self.apics.get_mut(usize::from(vcpu)).is_some_and(LocalApic::take_init)
     }
 
-    /// The start-up message for `vcpu` that arrived since last asked: the page number of its first
-    /// instruction.
+    /// The page number of the first instruction, from a start-up message for `vcpu` that has arrived since
+    /// the last call.
     pub fn take_start_up(&mut self, vcpu: u8) -> Option<u8> {
         self.apics.get_mut(usize::from(vcpu))?.take_start_up()
     }
 
-    /// IA32_APIC_BASE enables the local APIC of `vcpu`, as CPUID leaf 1 tells.
+    /// True when IA32_APIC_BASE enables the local APIC of `vcpu`, which CPUID leaf 1 shows.
     #[must_use]
     pub fn enabled(&self, vcpu: u8) -> bool {
         self.apic(vcpu).is_some_and(LocalApic::enabled)
@@ -142,7 +143,7 @@ impl InterruptControllers {
         apic.map_or(Effects::empty(), |apic| apic.set_task_priority(cr8))
     }
 
-    /// Reads the local APIC's or I/O APIC's registers; None at other addresses. Narrow reads show their
+    /// Reads the local APIC's or I/O APIC's registers; None at other addresses. A narrow read returns its
     /// part of the register.
     pub fn mmio_read(
         &mut self,
@@ -171,7 +172,7 @@ impl InterruptControllers {
         now: Instant,
     ) -> Option<Effects> {
         let (page, offset) = page_and_offset(address)?;
-        let value = (value & width.mask()) as u32;
+        let value = low_dword(value & width.mask());
         Some(match (page, width) {
             (ApicPage::IoApic, Width::Byte) if offset == 0 => self.write_io_apic(offset, value),
             (ApicPage::IoApic, Width::Dword) => self.write_io_apic(offset, value),
@@ -219,13 +220,13 @@ impl InterruptControllers {
         Ok(self.complete(vcpu, access))
     }
 
-    /// When a local APIC's timer wants [`InterruptControllers::advance`] next.
+    /// When [`InterruptControllers::advance`] must be called next for a local APIC's timer.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.apics.iter().filter_map(LocalApic::next_deadline).min()
     }
 
-    /// Lets time pass until `now`.
+    /// Advances to `now`.
     pub fn advance(&mut self, now: Instant) -> Effects {
         self.apics.iter_mut().fold(Effects::empty(), |effects, apic| effects | apic.advance(now))
     }
@@ -244,12 +245,12 @@ impl InterruptControllers {
         }
     }
 
-    /// Does what an access to the local APIC of `vcpu` has set in motion.
+    /// Carries out the consequences of an access to the local APIC of `vcpu`.
     fn complete(&mut self, vcpu: u8, access: ApicAccess) -> Effects {
         let ended = access.eoi.map_or(Effects::empty(), |vector| self.end(vector));
         let sent = access.ipi.map_or(Effects::empty(), |ipi| self.send(vcpu, &ipi));
         let effects = access.effects | ended | sent;
-        // The access may have enabled the local APIC or changed what it is a destination of.
+        // The access may have enabled the local APIC or changed which destinations it matches.
         if self.refused { effects | self.send_due() } else { effects }
     }
 
@@ -259,17 +260,17 @@ impl InterruptControllers {
         self.send_due()
     }
 
-    /// Sends what the inputs of the I/O APIC have due.
+    /// Sends the messages that are due at inputs of the I/O APIC.
     fn send_due(&mut self) -> Effects {
         self.refused = false;
-        (0..INPUTS as u8).fold(Effects::empty(), |effects, input| match self.io_apic.due(input) {
+        (0..INPUTS).fold(Effects::empty(), |effects, input| match self.io_apic.due(input) {
             Some(message) => effects | self.send_from(input, &message),
             None => effects,
         })
     }
 
-    /// Delivers `message` of the I/O APIC's `input`. The end of a level comes from the local APIC that
-    /// accepted it, so what none accepts, for it is disabled or absent, has to wait at the input.
+    /// Delivers `message` from the I/O APIC's `input`. The local APIC that accepted a level-triggered
+    /// interrupt ends it, so one that no local APIC accepts (disabled or absent) must wait at the input.
     fn send_from(&mut self, input: u8, message: &InterruptMessage) -> Effects {
         let accepts = |apic: &LocalApic| apic.is_destination(message) && apic.accepts_fixed();
         if message.level && !self.apics.iter().any(accepts) {
@@ -299,7 +300,7 @@ impl InterruptControllers {
         message.map_or(Effects::empty(), |message| self.send_from(input, &message))
     }
 
-    /// Carries the 8259As' output on to where it is wired.
+    /// Propagates a change of the 8259As' output to the inputs that it is wired to.
     fn follow_pic(&mut self) -> Effects {
         let output = self.pic.output();
         if output == self.pic_output {
@@ -314,8 +315,8 @@ impl InterruptControllers {
     }
 }
 
-/// Delivers `message` to the local APICs that are `chosen`: to all of them, or in lowest-priority mode to the
-/// first of those whose processor priority is lowest [SDM3A 11.6.2.4].
+/// Delivers `message` to the `chosen` local APICs: to all of them or, in lowest-priority mode, to the first
+/// of those with the lowest processor priority [SDM3A 11.6.2.4].
 fn deliver(
     apics: &mut [LocalApic],
     message: &InterruptMessage,
@@ -341,5 +342,8 @@ fn page_and_offset(address: GuestPhysical) -> Option<(ApicPage, u16)> {
     let local = within(layout::LOCAL_APIC).map(|offset| (ApicPage::LocalApic, offset));
     let (page, offset) =
         local.or_else(|| within(layout::IO_APIC).map(|offset| (ApicPage::IoApic, offset)))?;
-    Some((page, offset as u16))
+    Some((page, u16::try_from(offset).ok()?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,18 @@
 //! The I/O APIC: 24 inputs, each with a redirection entry that says which message it sends [82093AA].
 //!
-//! Inputs are given as asserted or not, which leaves polarity to the wiring. Beyond the 82093AA it has the
-//! EOI register that version 0x20 brought [ICH family: EOIR], by which a guest ends a level-triggered
+//! Inputs are asserted or not; polarity is left to the wiring. In addition to the registers of the 82093AA it
+//! has the EOI register of version 0x20 [ICH family: EOIR], with which a guest ends a level-triggered
 //! interrupt without its local APIC.
 
 use crate::message::{DeliveryMode, InterruptMessage, TRIGGER_LEVEL, widen};
+use crate::parts::low_byte;
 
 /// Number of inputs.
-pub const INPUTS: usize = 24;
+pub const INPUTS: u8 = 24;
 
 /// Offset of IOREGSEL, which selects a register by its low byte.
 const IOREGSEL: u16 = 0x00;
-/// Offset of IOWIN, where the selected register is.
+/// Offset of IOWIN, which accesses the selected register.
 const IOWIN: u16 = 0x10;
 /// Offset of the EOI register.
 const EOIR: u16 = 0x40;
@@ -21,7 +22,7 @@ const IOAPICVER: u8 = 0x01;
 const IOAPICARB: u8 = 0x02;
 const IOREDTBL: u8 = 0x10;
 
-const VERSION: u32 = 0x20 | (INPUTS as u32 - 1) << 16;
+const VERSION: u32 = u32::from_le_bytes([0x20, 0, INPUTS - 1, 0]);
 
 /// Redirection entry, low half [82093AA 3.2.4].
 const MASKED: u32 = 1 << 16;
@@ -44,22 +45,23 @@ impl RedirectionEntry {
         self.low & TRIGGER_LEVEL != 0
     }
 
-    /// The entry's message, unless it is masked, has a reserved mode, or waits for the end of the last one.
+    /// The entry's message, unless it is masked, has a reserved mode, or waits for the end of the previous
+    /// one.
     fn send(&mut self) -> Option<InterruptMessage> {
         if self.low & (MASKED | REMOTE_IRR) != 0 {
             return None;
         }
         let mode = DeliveryMode::from_register(self.low).filter(|mode| *mode != DeliveryMode::StartUp)?;
-        // Only these have an end that is reported; all others are edges [82093AA 3.2.4, DELMOD].
+        // Only these are ended by an EOI; all others are edges [82093AA 3.2.4, DELMOD].
         let level = self.level() && matches!(mode, DeliveryMode::Fixed | DeliveryMode::LowestPriority);
         if level {
             self.low |= REMOTE_IRR;
         }
         Some(InterruptMessage {
-            destination: widen((self.high >> 24) as u8),
+            destination: widen(low_byte(self.high >> 24)),
             logical: self.low & LOGICAL != 0,
             mode,
-            vector: self.low as u8,
+            vector: low_byte(self.low),
             level,
         })
     }
@@ -70,7 +72,7 @@ impl RedirectionEntry {
 pub struct VirtualIoApic {
     id: u32,
     select: u8,
-    entries: [RedirectionEntry; INPUTS],
+    entries: [RedirectionEntry; INPUTS as usize],
 }
 
 impl Default for VirtualIoApic {
@@ -86,7 +88,7 @@ impl VirtualIoApic {
         Self {
             id: 0,
             select: 0,
-            entries: [RedirectionEntry { low: MASKED, high: 0, asserted: false }; INPUTS],
+            entries: [RedirectionEntry { low: MASKED, high: 0, asserted: false }; INPUTS as usize],
         }
     }
 
@@ -106,22 +108,22 @@ impl VirtualIoApic {
         }
     }
 
-    /// Writes the 32-bit register at `offset`. Afterwards inputs may have messages [`VirtualIoApic::due`].
+    /// Writes the 32-bit register at `offset`. Afterwards messages may be due: see [`VirtualIoApic::due`].
     pub fn write(&mut self, offset: u16, value: u32) {
         const ID_WRITABLE: u32 = 0x0f00_0000;
         match (offset, self.select) {
-            (IOREGSEL, _) => self.select = value as u8,
+            (IOREGSEL, _) => self.select = low_byte(value),
             (IOWIN, IOAPICID) => self.id = value & ID_WRITABLE,
             (IOWIN, select) => self.write_entry(select, value),
             _ => {}
         }
     }
 
-    /// The vector that a write to `offset` ends, when it is one to the EOI register: to be handed to
+    /// The vector that a write of `value` to `offset` ends, if that is the EOI register; pass it to
     /// [`VirtualIoApic::eoi`].
     #[must_use]
     pub fn ended_by_write(offset: u16, value: u32) -> Option<u8> {
-        (offset == EOIR).then_some(value as u8)
+        (offset == EOIR).then_some(low_byte(value))
     }
 
     fn write_entry(&mut self, select: u8, value: u32) {
@@ -137,7 +139,8 @@ impl VirtualIoApic {
         }
     }
 
-    /// Input `pin` is asserted or not. An edge at a masked input is lost [82093AA 3.2.4, interrupt mask].
+    /// Sets the level of input `pin` and returns the message that it sends, if any. An edge at a masked input
+    /// is lost [82093AA 3.2.4, interrupt mask].
     pub fn set_line(&mut self, pin: u8, asserted: bool) -> Option<InterruptMessage> {
         let entry = self.entries.get_mut(usize::from(pin))?;
         let rises = asserted && !entry.asserted;
@@ -145,23 +148,23 @@ impl VirtualIoApic {
         if rises { entry.send() } else { None }
     }
 
-    /// A processor has ended the level-triggered interrupt `vector`: entries that sent it may send again.
-    /// Afterwards those whose line is still asserted have messages [`VirtualIoApic::due`].
+    /// Ends the level-triggered interrupt `vector`: the entries that sent it may send again. Afterwards
+    /// messages of inputs that are still asserted are due: see [`VirtualIoApic::due`].
     pub fn eoi(&mut self, vector: u8) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.low as u8 == vector && entry.level()) {
+        for entry in self.entries.iter_mut().filter(|entry| low_byte(entry.low) == vector && entry.level()) {
             entry.low &= !REMOTE_IRR;
         }
     }
 
-    /// The message that input `pin` has to send other than for an edge: its level is asserted, its entry
-    /// open, and the last message, if there was one, has ended or was refused.
+    /// The message that input `pin` must send for a level: the input is asserted, its entry unmasked, and the
+    /// previous message, if any, ended or refused.
     pub fn due(&mut self, pin: u8) -> Option<InterruptMessage> {
         let entry = self.entries.get_mut(usize::from(pin))?;
         if entry.level() && entry.asserted { entry.send() } else { None }
     }
 
-    /// No local APIC accepted the message of input `pin`, so none will end it. Remote IRR tells of
-    /// acceptance [82093AA 3.2.4, remote IRR]: without it the message is due again.
+    /// Records that no local APIC accepted the message of input `pin`, so none will end it. Remote IRR stands
+    /// for acceptance [82093AA 3.2.4, remote IRR]: once it is clear, the message is due again.
     pub fn refused(&mut self, pin: u8) {
         if let Some(entry) = self.entries.get_mut(usize::from(pin)) {
             entry.low &= !REMOTE_IRR;

@@ -1,8 +1,8 @@
 //! A processor's local APIC, in xAPIC and x2APIC mode [SDM3A chapter 11].
 //!
-//! The model holds vectors from acceptance ([`LocalApic::accept`]) over service
-//! ([`LocalApic::begin_service`]) to the end of interrupt, and the timer. It neither reaches other local
-//! APICs nor the I/O APIC: what is meant for them comes back from the access, see [`ApicAccess`].
+//! The model tracks vectors from acceptance ([`LocalApic::accept`]) through service
+//! ([`LocalApic::begin_service`]) to the end of interrupt, and holds the timer. It reaches neither other
+//! local APICs nor the I/O APIC: an access returns what is meant for them, see [`ApicAccess`].
 
 mod command;
 mod msr;
@@ -10,33 +10,31 @@ mod registers;
 mod timer;
 mod vectors;
 
-#[cfg(test)]
-mod tests;
-
 pub use command::{Ipi, Shorthand};
 pub use msr::GeneralProtection;
 pub use timer::APIC_TIMER_HZ;
 
 use crate::message::{DeliveryMode, InterruptMessage};
+use crate::parts::low_byte;
 use base::{Effects, Instant};
 use msr::ApicBase;
 use registers::{ApicErrors, LVT_COUNT, Lvt};
 use timer::ApicTimer;
 use vectors::Vectors;
 
-/// Vectors below this are reserved to exceptions and illegal in messages and the LVT [SDM3A 11.5.2].
+/// Vectors below this are reserved for exceptions and illegal in messages and the LVT [SDM3A 11.5.2].
 const FIRST_LEGAL_VECTOR: u8 = 16;
 
-/// What a write sets in motion outside the local APIC.
+/// The effects of a write outside the local APIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[must_use]
 pub struct ApicAccess {
     /// `IRQ_CHANGED` when [`LocalApic::pending`] may have changed, `TIMER_CHANGED` when
     /// [`LocalApic::next_deadline`] may have.
     pub effects: Effects,
-    /// A level-triggered interrupt with this vector has ended: the I/O APIC must hear of it.
+    /// A level-triggered interrupt with this vector has ended: the I/O APIC must be told.
     pub eoi: Option<u8>,
-    /// An interrupt for other processors, or this one, that is to be delivered.
+    /// An interprocessor interrupt to deliver, to other processors or to this one.
     pub ipi: Option<Ipi>,
 }
 
@@ -49,7 +47,7 @@ pub struct LocalApic {
     logical_destination: u32,
     destination_format: u32,
     spurious: u32,
-    /// What the error status register shows, and what has come up since it was written last.
+    /// The errors that the error status register shows, and those that occurred since it was last written.
     error_status: ApicErrors,
     errors: ApicErrors,
     command: u64,
@@ -63,8 +61,8 @@ pub struct LocalApic {
     ext_int: bool,
     init: bool,
     start_up: Option<u8>,
-    /// The highest vector that may be delivered: derived from `irr`, `isr` and `task_priority`, kept
-    /// because it is asked for at every entry into the guest.
+    /// The highest vector that may be delivered: derived from `irr`, `isr` and `task_priority`, cached
+    /// because every VM entry needs it.
     pending: Option<u8>,
 }
 
@@ -115,8 +113,8 @@ impl LocalApic {
         self.pending = None;
     }
 
-    /// Leaves the local APIC as firmware does on the bootstrap processor: virtual wire mode, in which the
-    /// 8259A's interrupts come in at LINT0 and NMI at LINT1 [MP 1.4 3.6.2.2].
+    /// Puts the local APIC into the state in which firmware leaves it on the bootstrap processor: virtual
+    /// wire mode, in which the 8259A's interrupts arrive at LINT0 and NMI at LINT1 [MP 1.4 3.6.2.2].
     pub fn enter_virtual_wire_mode(&mut self) {
         self.spurious |= registers::SOFTWARE_ENABLE;
         self.lvt[Lvt::Lint0 as usize] = registers::LVT_EXT_INT;
@@ -135,31 +133,31 @@ impl LocalApic {
         self.base.contains(ApicBase::ENABLE)
     }
 
-    /// The local APIC is in x2APIC mode: reached by MSRs and not by memory.
+    /// True in x2APIC mode: the registers are accessed through MSRs and not through memory.
     #[must_use]
     pub fn x2apic(&self) -> bool {
         self.base.contains(ApicBase::ENABLE | ApicBase::X2APIC)
     }
 
-    /// The highest vector that the processor should take now: its priority class is above that of the
-    /// task and of what is in service [SDM3A 11.8.3].
+    /// The highest vector that the processor should take now: its priority class is above those of the task
+    /// and of the interrupt in service [SDM3A 11.8.3].
     #[must_use]
     pub fn pending(&self) -> Option<u8> {
         self.pending
     }
 
-    /// The processor takes the pending vector: it moves from IRR to ISR [SDM3A 11.8.4]. Without one, the
-    /// answer is the spurious vector, and nothing is in service [SDM3A 11.9].
+    /// Begins service of the pending vector, which moves from IRR to ISR [SDM3A 11.8.4]. With none pending,
+    /// returns the spurious vector and puts nothing in service [SDM3A 11.9].
     pub fn begin_service(&mut self) -> u8 {
-        let Some(vector) = self.pending else { return self.spurious as u8 };
+        let Some(vector) = self.pending else { return low_byte(self.spurious) };
         self.irr.set(vector, false);
         self.isr.set(vector, true);
         let _ = self.refresh();
         vector
     }
 
-    /// A fixed interrupt arrives. Refused, with `vector` remembered as an error where it is illegal, while
-    /// the local APIC is disabled by IA32_APIC_BASE or by software [SDM3A 11.4.7.2].
+    /// Accepts a fixed interrupt, unless the local APIC is disabled by IA32_APIC_BASE or by software [SDM3A
+    /// 11.4.7.2]. An illegal `vector` is recorded as an error.
     pub fn accept(&mut self, vector: u8, level: bool) -> Effects {
         if !self.accepts_fixed() {
             return Effects::empty();
@@ -172,7 +170,7 @@ impl LocalApic {
         self.refresh()
     }
 
-    /// A message for this local APIC arrives.
+    /// Delivers a message that is addressed to this local APIC.
     pub fn deliver(&mut self, message: &InterruptMessage) -> Effects {
         if !self.enabled() {
             return Effects::empty();
@@ -194,7 +192,7 @@ impl LocalApic {
         Effects::IRQ_CHANGED | Effects::TIMER_CHANGED
     }
 
-    /// The 8259A's output, which is wired to LINT0, has this level.
+    /// Sets the level of LINT0, which the 8259A's output is wired to.
     pub fn set_lint0(&mut self, level: bool) -> Effects {
         let rises = level && !self.lint0;
         self.lint0 = level;
@@ -204,8 +202,9 @@ impl LocalApic {
         self.local_interrupt(Lvt::Lint0)
     }
 
-    /// The 8259A's output reaches the processor: LINT0 is open for it, or the I/O APIC said so
-    /// [SDM3A 11.5.1; 11.4.3 for a disabled local APIC].
+    /// True when the 8259A's output reaches the processor: LINT0 is unmasked in ExtINT mode, the I/O APIC has
+    /// sent an ExtINT message, or the local APIC is disabled [SDM3A 11.5.1; 11.4.3 for a disabled local
+    /// APIC].
     #[must_use]
     pub fn takes_external_interrupts(&self) -> bool {
         self.ext_int
@@ -213,29 +212,29 @@ impl LocalApic {
             || self.lvt[Lvt::Lint0 as usize] & registers::LVT_GATE == registers::LVT_EXT_INT
     }
 
-    /// The processor took an interrupt of the 8259A.
+    /// Records that the processor has taken an interrupt from the 8259A.
     pub fn external_interrupt_taken(&mut self) {
         self.ext_int = false;
     }
 
-    /// A non-maskable interrupt waits for the processor.
+    /// True when a non-maskable interrupt waits for the processor.
     #[must_use]
     pub fn nmi_pending(&self) -> bool {
         self.nmi
     }
 
-    /// The processor takes the non-maskable interrupt, if one waits.
+    /// Takes the non-maskable interrupt; false when none waits.
     pub fn take_nmi(&mut self) -> bool {
         core::mem::take(&mut self.nmi)
     }
 
-    /// An INIT arrived since last asked.
+    /// True when an INIT has arrived since the last call.
     pub fn take_init(&mut self) -> bool {
         core::mem::take(&mut self.init)
     }
 
-    /// The vector of a start-up message that arrived since last asked: the page number of the first
-    /// instruction [SDM3A 9.4.4]. A processor that does not wait for one ignores it.
+    /// The vector of a start-up message that has arrived since the last call: the page number of the first
+    /// instruction [SDM3A 9.4.4]. A processor that does not wait for a start-up message ignores it.
     pub fn take_start_up(&mut self) -> Option<u8> {
         self.start_up.take()
     }
@@ -246,20 +245,21 @@ impl LocalApic {
         self.task_priority >> 4
     }
 
-    /// Writes CR8; bits above 3 are the caller's to refuse.
+    /// Writes CR8; the caller refuses values above 15.
     pub fn set_task_priority(&mut self, cr8: u8) -> Effects {
         self.task_priority = cr8 << 4;
         self.refresh()
     }
 
-    /// When the timer wants [`LocalApic::advance`] next. None while the timer has nothing to deliver.
+    /// When [`LocalApic::advance`] must be called next for the timer. None while the timer has nothing to
+    /// deliver.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let open = self.enabled() && self.lvt[Lvt::Timer as usize] & registers::LVT_MASKED == 0;
         self.timer.next_deadline().filter(|_| open)
     }
 
-    /// Lets time pass until `now`. However late, a timer delivers once.
+    /// Advances to `now`. However late the call, the timer delivers one interrupt.
     pub fn advance(&mut self, now: Instant) -> Effects {
         if !self.timer.advance(now) {
             return Effects::empty();
@@ -285,7 +285,7 @@ impl LocalApic {
             _ => DeliveryMode::from_register(entry),
         };
         match mode {
-            Some(DeliveryMode::Fixed) => self.accept(entry as u8, false),
+            Some(DeliveryMode::Fixed) => self.accept(low_byte(entry), false),
             Some(DeliveryMode::Nmi) => {
                 self.nmi = true;
                 Effects::IRQ_CHANGED
@@ -295,17 +295,17 @@ impl LocalApic {
         }
     }
 
-    /// Remembers `error` and raises the error interrupt [SDM3A 11.5.3]. An error interrupt that is itself
-    /// illegal ends here.
+    /// Records `error` and raises the error interrupt [SDM3A 11.5.3]. An error interrupt with an illegal
+    /// vector is dropped.
     fn report(&mut self, error: ApicErrors) -> Effects {
         self.errors |= error;
-        if self.lvt[Lvt::Error as usize] as u8 >= FIRST_LEGAL_VECTOR {
+        if low_byte(self.lvt[Lvt::Error as usize]) >= FIRST_LEGAL_VECTOR {
             return self.local_interrupt(Lvt::Error);
         }
         Effects::empty()
     }
 
-    /// Enabled by IA32_APIC_BASE and by software.
+    /// True when enabled by IA32_APIC_BASE and by software.
     pub(crate) fn accepts_fixed(&self) -> bool {
         self.enabled() && self.software_enabled()
     }
@@ -314,7 +314,7 @@ impl LocalApic {
         self.spurious & registers::SOFTWARE_ENABLE != 0
     }
 
-    /// Computes `pending` anew and says whether it changed.
+    /// Recomputes `pending`; the effect says whether it changed.
     fn refresh(&mut self) -> Effects {
         let before = self.pending;
         let priority = self.processor_priority() >> 4;
@@ -322,3 +322,6 @@ impl LocalApic {
         if before == self.pending { Effects::empty() } else { Effects::IRQ_CHANGED }
     }
 }
+
+#[cfg(test)]
+mod tests;

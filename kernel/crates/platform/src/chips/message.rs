@@ -1,5 +1,7 @@
-//! Interrupt messages: what I/O APIC, message signalled interrupts and inter-processor interrupts have in
-//! common on their way to local APICs.
+//! Interrupt messages: the common form in which the I/O APIC, message-signalled interrupts and interprocessor
+//! interrupts reach local APICs.
+
+use crate::parts::{low_byte, low_dword};
 
 /// What a local APIC does with a message [SDM3A 11.6.1, figure 11-12; 11.11.2].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub enum DeliveryMode {
     Nmi,
     /// INIT.
     Init,
-    /// Start-up; the vector is the page that the processor starts at.
+    /// Start-up; the vector is the number of the page at which the processor starts.
     StartUp,
     /// The vector comes from the 8259A.
     ExtInt,
@@ -41,7 +43,7 @@ impl DeliveryMode {
 /// An interrupt on its way to one or several local APICs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InterruptMessage {
-    /// APIC identifier, or set of logical identifiers. [`InterruptMessage::BROADCAST`] is everyone.
+    /// APIC identifier, or set of logical identifiers. [`InterruptMessage::BROADCAST`] names all.
     pub destination: u32,
     /// `destination` is a logical one [SDM3A 11.6.2.2].
     pub logical: bool,
@@ -49,7 +51,7 @@ pub struct InterruptMessage {
     pub mode: DeliveryMode,
     /// The vector, for modes that have one.
     pub vector: u8,
-    /// Level-triggered: the end of the interrupt is reported to the I/O APIC.
+    /// Level-triggered: the I/O APIC is told of the end of the interrupt.
     pub level: bool,
 }
 
@@ -57,7 +59,7 @@ impl InterruptMessage {
     /// The destination that reaches every processor [SDM3A 11.12.9].
     pub const BROADCAST: u32 = u32::MAX;
 
-    /// The message that a write of `data` to `address` is, if it is one [SDM3A 11.11.1, 11.11.2].
+    /// The message that a write of `data` to `address` sends, if it sends one [SDM3A 11.11.1, 11.11.2].
     #[must_use]
     pub fn from_msi(address: u64, data: u32) -> Option<Self> {
         const MESSAGE_AREA: u64 = 0xfee;
@@ -66,22 +68,22 @@ impl InterruptMessage {
             return None;
         }
         let level = data & TRIGGER_LEVEL != 0;
-        // The message that takes a level away changes nothing at the destination.
+        // The message that releases a level changes nothing at the destination.
         if level && data & LEVEL_ASSERT == 0 {
             return None;
         }
-        let (destination, logical) = (address >> 12 & 0xff, address >> 2 & 1 != 0);
+        let (destination, logical) = (low_byte(low_dword(address >> 12)), address >> 2 & 1 != 0);
         Some(Self {
-            destination: widen(destination as u8),
+            destination: widen(destination),
             logical,
             mode: DeliveryMode::from_register(data)?,
-            vector: data as u8,
+            vector: low_byte(data),
             level,
         })
     }
 }
 
-/// Trigger mode, in the same place of every register and message that has one.
+/// Trigger mode, at the same place in every register and message that has one.
 pub(crate) const TRIGGER_LEVEL: u32 = 1 << 15;
 
 /// The 32-bit form of an 8-bit destination: all ones stays broadcast [SDM3A 11.6.2.1, 11.6.2.2].

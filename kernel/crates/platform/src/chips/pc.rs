@@ -1,17 +1,16 @@
 //! One guest's board: every device but its vNICs, behind I/O ports and memory addresses.
 //!
-//! The kernel calls [`Pc::port_read`] and its siblings on exits, [`Pc::advance`] when
-//! [`Pc::next_deadline`] has come, and acts on the [`Effects`] that come back: after `IRQ_CHANGED` it looks
-//! at [`Pc::pending_interrupt`], after `TIMER_CHANGED` at [`Pc::next_deadline`], after `CONSOLE` at
-//! [`Pc::take_console`], after `POWER` at [`Pc::power_event`], after `MAP_CHANGED` at its own copies of
-//! [`Pc::find_bar`].
+//! The kernel calls [`Pc::port_read`] and its siblings on VM exits, [`Pc::advance`] when
+//! [`Pc::next_deadline`] has come, and acts on the [`Effects`] that they return: after `IRQ_CHANGED` it
+//! checks [`InterruptControllers::pending`], after `TIMER_CHANGED` [`Pc::next_deadline`], after `CONSOLE`
+//! [`Pc::take_console`], after `POWER` [`Pc::power_event`], and after `MAP_CHANGED` it refreshes its own
+//! copies of [`Pc::find_bar`].
 
 mod bus;
-#[cfg(test)]
-mod tests;
 
 use crate::interrupts::{FIRST_PCI_GSI, InterruptControllers};
 use crate::layout;
+use crate::parts::low_byte;
 use crate::pci::{BarHit, PciBus};
 use crate::pit::Pit;
 use crate::power::{Power, PowerEvent};
@@ -22,7 +21,7 @@ use base::{Effects, GuestPhysical, Instant};
 /// ISA interrupt of the PIT.
 const PIT_IRQ: u8 = 0;
 
-/// What tells one board from another.
+/// The properties in which boards differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PcConfig {
     /// Memory of the guest in bytes.
@@ -33,7 +32,7 @@ pub struct PcConfig {
     pub tsc_hz: u64,
     /// Seconds since 1 January 1970, UTC, at [`Instant::ZERO`].
     pub wall_clock_unix_seconds: u64,
-    /// vNICs, at [`crate::pci::FIRST_NIC_SLOT`] and the slots behind it.
+    /// vNICs, at [`crate::pci::FIRST_NIC_SLOT`] and the slots after it.
     pub nics: u8,
 }
 
@@ -46,7 +45,7 @@ pub struct Pc {
     rtc: Rtc,
     pci: PciBus,
     power: Power,
-    /// The levels that the interrupt controllers were told last: line 0 in bit 0.
+    /// The levels last passed to the interrupt controllers: line 0 in bit 0.
     lines: u32,
 }
 
@@ -63,43 +62,36 @@ impl Pc {
             power: Power::default(),
             lines: 0,
         };
-        // The PIT's line is high from the start: no rise for the guest to see later.
+        // The PIT's line is high from the start, so the guest sees no rise later.
         let _ = pc.wire(Effects::IRQ_CHANGED);
         pc
     }
 
-    /// True when [`Pc::acknowledge`] has a vector for processor `vcpu`, to be delivered once it can take
-    /// interrupts.
-    #[must_use]
-    pub fn pending_interrupt(&self, vcpu: u8) -> bool {
-        self.interrupts.pending(vcpu)
-    }
-
-    /// Processor `vcpu` takes its most urgent interrupt now: the vector.
+    /// Acknowledges the most urgent interrupt of processor `vcpu` and returns its vector.
     pub fn acknowledge(&mut self, vcpu: u8) -> Option<u8> {
         self.interrupts.acknowledge(vcpu)
     }
 
-    /// The interrupt controllers, for what else the kernel asks of them: registers of local APICs where
-    /// [`crate::msr`] says so, task priority, INIT and start-up of further processors.
+    /// The interrupt controllers, for the kernel's other requests: local APIC registers where [`crate::msr`]
+    /// refers to them, task priority, INIT and start-up of further processors.
     pub fn interrupts(&mut self) -> &mut InterruptControllers {
         &mut self.interrupts
     }
 
-    /// The vNIC register at `address`, when a base address register decodes it now.
+    /// The vNIC register at `address`, if a base address register decodes it now.
     #[must_use]
     pub fn find_bar(&self, address: GuestPhysical) -> Option<BarHit> {
         self.pci.find_memory(address)
     }
 
-    /// The vNIC register at I/O port `port`, when a base address register decodes it now.
+    /// The vNIC register at I/O port `port`, if a base address register decodes it now.
     #[must_use]
     pub fn find_port(&self, port: u16) -> Option<BarHit> {
         self.pci.find_io(port)
     }
 
-    /// True when the guest lets the vNIC at `slot` reach memory: while it is false the vNIC must neither
-    /// fetch nor write descriptors.
+    /// True when the guest lets the vNIC at `slot` access memory; otherwise the vNIC must neither fetch nor
+    /// write descriptors.
     #[must_use]
     pub fn bus_master(&self, slot: u8) -> bool {
         self.pci.bus_master(slot)
@@ -117,30 +109,25 @@ impl Pc {
         (taken, self.wire(effects))
     }
 
-    /// Offers a byte of console input; false when the guest has not yet taken enough of what came before.
+    /// Offers a byte of console input; false when the guest has not yet read enough of the earlier input.
     pub fn give_console(&mut self, byte: u8, now: Instant) -> (bool, Effects) {
         let (taken, effects) = self.uart.give(byte, now);
         (taken, self.wire(effects))
     }
 
-    /// Bytes of console output lost because the guest sent them without waiting for room.
-    #[must_use]
-    pub fn console_dropped(&self) -> u64 {
-        self.uart.dropped()
-    }
-
-    /// What the guest asked for since the last call.
+    /// The power event that the guest has requested since the last call.
     pub fn power_event(&mut self) -> Option<PowerEvent> {
         self.power.take_event()
     }
 
-    /// Presses the power button, on which a guest shuts down in good order.
+    /// Presses the power button; a guest with ACPI then shuts down cleanly. No shell command does so yet:
+    /// callers are the tests and the fuzz target. The FADT declares the button, so the board has its input.
     pub fn press_power_button(&mut self) -> Effects {
         let effects = self.power.press_button();
         self.wire(effects)
     }
 
-    /// When [`Pc::advance`] has something to do next.
+    /// When [`Pc::advance`] must be called next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         [
@@ -155,7 +142,7 @@ impl Pc {
         .min()
     }
 
-    /// Lets time pass until `now`.
+    /// Advances all devices to `now`.
     pub fn advance(&mut self, now: Instant) -> Effects {
         let effects = self.interrupts.advance(now)
             | self.pit.advance(now)
@@ -165,8 +152,8 @@ impl Pc {
         self.wire(effects)
     }
 
-    /// Carries the levels of the interrupt lines that changed to the controllers, after an access to a
-    /// device with `effects`.
+    /// Passes the levels of changed interrupt lines to the controllers, after an access to a device with
+    /// `effects`.
     fn wire(&mut self, effects: Effects) -> Effects {
         if !effects.contains(Effects::IRQ_CHANGED) {
             return effects;
@@ -180,7 +167,7 @@ impl Pc {
         let mut changed = levels ^ self.lines;
         self.lines = levels;
         while changed != 0 {
-            let line = changed.trailing_zeros() as u8;
+            let line = low_byte(changed.trailing_zeros());
             changed &= changed - 1;
             effects |= self.interrupts.set_line(line, levels & 1 << line != 0);
         }
@@ -196,3 +183,6 @@ impl Pc {
             | u32::from(self.pci.interrupts()) << FIRST_PCI_GSI
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The guest's PCI bus 0: configuration mechanism #1 [PCI 3.0 3.2.2.3.2] and its memory-mapped form
 //! [PCI Firmware 3.3 4.1], a host bridge, and the vNICs.
 //!
-//! Base addresses are assigned as firmware would, inside the windows that the DSDT declares.
+//! Base addresses are assigned as by firmware, inside the windows that the DSDT declares.
 
 mod configuration_space;
 
@@ -13,34 +13,34 @@ use base::{Effects, GuestPhysical};
 
 /// Slot (device number) of the first vNIC; function number is always 0.
 pub const FIRST_NIC_SLOT: u8 = 3;
-/// Most vNICs on one bus: one per slot.
+/// The maximum number of vNICs on one bus: one per slot.
 pub const MAX_NICS: u8 = 32 - FIRST_NIC_SLOT;
 /// Size of the memory window of a vNIC in bytes: BAR 0 [8254x 4.1].
 pub const NIC_MEMORY_BYTES: u32 = 128 << 10;
 /// Size of the I/O window of a vNIC in ports: BAR 2. The 82540EM decodes 64 although it uses 8.
 pub const NIC_IO_BYTES: u16 = 64;
 
-/// Index in bytes of the mechanism's two registers.
+/// First ports of the mechanism's two registers.
 const CONFIG_ADDRESS: u16 = 0xcf8;
 const CONFIG_DATA: u16 = 0xcfc;
 const CONFIG_ENABLE: u32 = 1 << 31;
 
-/// A host bridge that Linux has no quirk for, unlike that of the i440FX, and that is known from other
-/// virtual machines.
+/// A host bridge for which Linux has no quirk, unlike that of the i440FX, and which other virtual machines
+/// use.
 const HOST_BRIDGE: PciIdentity =
     PciIdentity { vendor_device: 0x0d57_8086, class_revision: 0x0600_0000, subsystem: 0 };
 /// Intel 82540EM, the PRO/1000 MT Desktop Adapter [8254x table 5-1].
 const NIC_82540EM: PciIdentity =
     PciIdentity { vendor_device: 0x100e_8086, class_revision: 0x0200_0002, subsystem: 0x001e_8086 };
 
-/// Where an access to a device's registers lands.
+/// The target of an access to a device's registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarHit {
     /// Slot of the function.
     pub slot: u8,
     /// Which base address register, 0 to 5.
     pub bar: u8,
-    /// Bytes from the beginning of its window.
+    /// Bytes from the start of its window.
     pub offset: u32,
     /// Size of the window in bytes.
     pub size: u32,
@@ -64,12 +64,13 @@ impl PciBus {
             nics: heapless::Vec::new(),
         };
         for index in 0..nics.min(MAX_NICS) {
-            let memory = layout::PCI_MEMORY.start as u32 + u32::from(index) * NIC_MEMORY_BYTES;
+            let memory =
+                const { layout::below_4_gib(layout::PCI_MEMORY.start) } + u32::from(index) * NIC_MEMORY_BYTES;
             let io = layout::PCI_IO_FIRST + u16::from(index) * NIC_IO_BYTES;
             let gsi = layout::pci_gsi(FIRST_NIC_SLOT + index, 0);
             let nic =
                 ConfigurationSpace::nic(&NIC_82540EM, (memory, NIC_MEMORY_BYTES), (io, NIC_IO_BYTES), gsi);
-            // There is room: as many as slots.
+            // There is room for one per slot.
             let _ = bus.nics.push(nic);
         }
         bus
@@ -92,18 +93,18 @@ impl PciBus {
         }
     }
 
-    /// Writes the address register. Only a 32-bit access reaches it; narrower ones pass by to whatever
-    /// else decodes those ports [PCI 3.0 3.2.2.3.2].
+    /// Writes the address register. Only a 32-bit access reaches it; narrower ones go to any other device
+    /// that decodes those ports [PCI 3.0 3.2.2.3.2].
     pub fn write_address(&mut self, value: u32) {
         self.address = value & 0x80ff_fffc;
     }
 
-    /// Reads a byte of memory-mapped configuration space, `offset` from the beginning of [`layout::ECAM`].
+    /// Reads a byte of memory-mapped configuration space, `offset` from the start of [`layout::ECAM`].
     #[must_use]
     pub fn read_ecam(&self, offset: u32) -> u8 {
         match ecam(offset) {
             Some((slot, Some(register))) => self.read(slot, register),
-            // Extended space of a function that exists has no capabilities [PCIe 5.0 7.6].
+            // The extended space of an existing function has no capabilities [PCIe 5.0 7.6].
             Some((slot, None)) if self.function(slot).is_some() => 0,
             _ => 0xff,
         }
@@ -117,27 +118,27 @@ impl PciBus {
         }
     }
 
-    /// The function and register that a guest-physical address reaches, if memory decoding is on there.
+    /// The function and register at a guest-physical address, if memory decoding is enabled there.
     #[must_use]
     pub fn find_memory(&self, address: GuestPhysical) -> Option<BarHit> {
         self.find(u32::try_from(address.0).ok()?, BarKind::Memory)
     }
 
-    /// The function and register that an I/O port reaches, if I/O decoding is on there.
+    /// The function and register at an I/O port, if I/O decoding is enabled there.
     #[must_use]
     pub fn find_io(&self, port: u16) -> Option<BarHit> {
         self.find(port.into(), BarKind::Io)
     }
 
-    /// Where base address register `bar` of the function at `slot` decodes now, for memory windows: first
+    /// The memory window that base address register `bar` of the function at `slot` decodes now: first
     /// address and bytes.
     #[must_use]
     pub fn memory_window(&self, slot: u8, bar: u8) -> Option<(GuestPhysical, u32)> {
-        let (start, size) = self.function(slot)?.window(bar.into(), BarKind::Memory)?;
+        let (start, size) = self.function(slot)?.window(bar, BarKind::Memory)?;
         Some((GuestPhysical(start.into()), size))
     }
 
-    /// True when the guest lets the function at `slot` reach memory.
+    /// True when the guest lets the function at `slot` access memory.
     #[must_use]
     pub fn bus_master(&self, slot: u8) -> bool {
         self.function(slot).is_some_and(ConfigurationSpace::bus_master)
@@ -150,7 +151,7 @@ impl PciBus {
         }
     }
 
-    /// Levels of the eight global system interrupts from 16 on, as bits: functions that share one are
+    /// Levels of the eight global system interrupts from 16 on, as bits: functions that share a line are
     /// wired together [PCI 3.0 2.2.6].
     #[must_use]
     pub fn interrupts(&self) -> u8 {
@@ -165,7 +166,7 @@ impl PciBus {
     fn find(&self, address: u32, kind: BarKind) -> Option<BarHit> {
         self.nics.iter().zip(FIRST_NIC_SLOT..).find_map(|(nic, slot)| {
             (0..6u8).find_map(|bar| {
-                let (start, size) = nic.window(bar.into(), kind)?;
+                let (start, size) = nic.window(bar, kind)?;
                 let offset = address.checked_sub(start).filter(|offset| *offset < size)?;
                 Some(BarHit { slot, bar, offset, size })
             })
@@ -176,7 +177,7 @@ impl PciBus {
     fn selected(&self, port: u16) -> Option<(u8, u8)> {
         let [register, device_function, bus, _] = self.address.to_le_bytes();
         let enabled = self.address & CONFIG_ENABLE != 0 && bus == 0 && device_function & 7 == 0;
-        enabled.then_some((device_function >> 3, register | (port & 3) as u8))
+        enabled.then_some((device_function >> 3, register | (port & 3).to_le_bytes()[0]))
     }
 
     fn read(&self, slot: u8, offset: u8) -> u8 {

@@ -1,10 +1,7 @@
-//! The two cascaded 8259A interrupt controllers of a PC, and the edge/level control registers that chip
-//! sets put beside them.
+//! The two cascaded 8259A interrupt controllers of a PC, and the edge/level control registers that chipsets
+//! add.
 
 mod i8259;
-
-#[cfg(test)]
-mod tests;
 
 use i8259::I8259;
 
@@ -17,11 +14,11 @@ pub const ELCR: u16 = 0x4d0;
 
 /// The master's input that the slave is wired to.
 const CASCADE: u8 = 2;
-/// What ELCR lets be level-triggered: neither the PIT (0), keyboard (1), cascade (2), clock (8) nor
+/// The inputs that ELCR can make level-triggered: not the PIT (0), keyboard (1), cascade (2), clock (8) or
 /// coprocessor (13).
 const LEVEL_ALLOWED: [u8; 2] = [0xf8, 0xde];
 
-/// Both controllers. InterruptControllers 0 to 7 come in at the master, 8 to 15 at the slave.
+/// Both controllers. InterruptControllers 0 to 7 arrive at the master, 8 to 15 at the slave.
 #[derive(Debug, Clone)]
 pub struct Pic {
     master: I8259,
@@ -69,7 +66,7 @@ impl Pic {
         self.connect();
     }
 
-    /// Input `irq` (0 to 15, without 2) has this level.
+    /// Sets the level of input `irq` (0 to 15, without 2).
     pub fn set_line(&mut self, irq: u8, level: bool) {
         match irq {
             CASCADE => {}
@@ -86,9 +83,9 @@ impl Pic {
         self.master.output()
     }
 
-    /// The processor's interrupt acknowledge: the vector. When the request has gone away since the output
-    /// rose, it is that of input 7, of the master or the slave, and nothing is in service [8259A: interrupt
-    /// sequence].
+    /// The processor's interrupt acknowledge: returns the vector. If the request was withdrawn after the
+    /// output rose, that is the vector of input 7, of the master or the slave, and nothing is in service
+    /// [8259A: interrupt sequence].
     pub fn acknowledge(&mut self) -> u8 {
         let vector = match self.master.acknowledge() {
             Some(CASCADE) => {
@@ -106,3 +103,6 @@ impl Pic {
         self.master.set_cascade(CASCADE, self.slave.output());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,9 @@
 //! The 8254 programmable interval timer, and port 61h, which gates its third counter.
 //!
-//! Counters are functions of time: nothing counts down. The clock is 1,193,182 Hz, and conversions start
-//! from [`Instant::ZERO`] each time, so that nothing drifts.
+//! Counters are functions of time: nothing counts down. The clock runs at 1,193,182 Hz, and every conversion
+//! starts from [`Instant::ZERO`], so nothing drifts.
 
 mod counter;
-
-#[cfg(test)]
-mod tests;
 
 use base::{Effects, Instant};
 use counter::PitCounter;
@@ -21,7 +18,7 @@ pub const CONTROL_PORT: u16 = 0x43;
 pub const PORT_61: u16 = 0x61;
 
 const SECOND: u128 = 1_000_000_000;
-/// Port 61h, writable bits: gate of counter 2, speaker data, and two error enables that are kept.
+/// Port 61h, writable bits: gate of counter 2, speaker data, and two error enables that are stored only.
 const GATE_2: u8 = 1 << 0;
 const WRITABLE: u8 = 0x0f;
 /// Port 61h, read-only bits.
@@ -32,8 +29,9 @@ const REFRESH_NANOS: u64 = 15_085;
 
 /// The timer. Counter 0's output is interrupt 0.
 ///
-/// The interrupt is edge-triggered: after a call that returned `IRQ_CHANGED`, when [`Pit::take_irq0_edge`]
-/// is true the line has been low and has risen, however often; afterwards it has the level [`Pit::irq0`].
+/// The interrupt is edge-triggered: if [`Pit::take_irq0_edge`] is true after a call that returned
+/// `IRQ_CHANGED`, the line has been low and has risen, once or several times; it now has the level
+/// [`Pit::irq0`].
 #[derive(Debug, Clone)]
 pub struct Pit {
     counters: [PitCounter; 3],
@@ -49,14 +47,14 @@ impl Default for Pit {
 }
 
 impl Pit {
-    /// A timer whose counters do not run yet.
+    /// A timer whose counters are not running yet.
     #[must_use]
     pub fn new() -> Self {
-        // Only the gate of counter 2 can be switched.
+        // Software controls only the gate of counter 2.
         Self {
             counters: [PitCounter::new(true), PitCounter::new(true), PitCounter::new(false)],
             port_61: 0,
-            // What an idle counter 0 shows: its first use is no edge.
+            // The output of an idle counter 0: its first use makes no edge.
             output: true,
             edge: false,
         }
@@ -77,7 +75,7 @@ impl Pit {
 
     /// Writes a byte to one of the timer's ports or [`PORT_61`].
     pub fn write(&mut self, port: u16, value: u8, now: Instant) -> Effects {
-        // An edge before the write must not be lost by it.
+        // An edge before the write must not be lost.
         let before = self.advance(now);
         let tick = tick(now);
         match port {
@@ -95,25 +93,25 @@ impl Pit {
         before | self.settle_output(tick) | Effects::TIMER_CHANGED
     }
 
-    /// The level of interrupt 0. Modes 2 and 3 let it fall only to rise again: of these falls nothing is
-    /// shown, so that nobody needs to wake up for them.
+    /// The level of interrupt 0. In modes 2 and 3 it falls only to rise again; these falls are not shown, so
+    /// no wake-up is needed for them.
     #[must_use]
     pub fn irq0(&self) -> bool {
         self.output
     }
 
-    /// Interrupt 0 has risen since last asked.
+    /// True when interrupt 0 has risen since the last call.
     pub fn take_irq0_edge(&mut self) -> bool {
         core::mem::take(&mut self.edge)
     }
 
-    /// When interrupt 0 rises next.
+    /// When interrupt 0 next rises.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.counters[0].next_rise().map(instant)
     }
 
-    /// Lets time pass. Several periods at once make one edge, and the phase stays.
+    /// Advances to `now`. Several periods at once make one edge, and the phase is kept.
     pub fn advance(&mut self, now: Instant) -> Effects {
         if !self.counters[0].advance(tick(now)) {
             return Effects::empty();
@@ -155,10 +153,13 @@ impl Pit {
 /// Periods of the clock that have passed at `now`.
 fn tick(now: Instant) -> u64 {
     // Fewer than nanoseconds, so it fits.
-    (u128::from(now.0) * u128::from(PIT_HZ) / SECOND) as u64
+    u64::try_from(u128::from(now.0) * u128::from(PIT_HZ) / SECOND).unwrap_or(u64::MAX)
 }
 
 /// The first instant at which `tick` periods have passed.
 fn instant(tick: u64) -> Instant {
     Instant(u64::try_from((u128::from(tick) * SECOND).div_ceil(PIT_HZ.into())).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

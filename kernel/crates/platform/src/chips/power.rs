@@ -4,6 +4,7 @@
 //! The machine is in ACPI mode from the start: SMI_CMD in the FADT is zero and SCI_EN reads as one
 //! [ACPI 6.5 4.8.2.5].
 
+use crate::parts::low_dword;
 use base::{Duration, Effects, Instant};
 use bitflags::bitflags;
 
@@ -30,7 +31,7 @@ pub const PM1_CONTROL: u8 = 4;
 pub const PM_TIMER: u8 = 8;
 
 bitflags! {
-    /// PM1 status and enable bits [ACPI 6.5 tables 4.12 and 4.13]; of those that this hardware has.
+    /// PM1 status and enable bits [ACPI 6.5 tables 4.12 and 4.13]: those that this hardware has.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct Pm1: u16 {
         const TIMER = 1 << 0;
@@ -48,7 +49,7 @@ const BM_RLD: u16 = 1 << 1;
 const SLP_TYP_SHIFT: u16 = 10;
 const SLP_EN: u16 = 1 << 13;
 
-/// What the guest asked for.
+/// A request of the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PowerEvent {
     /// Power off: soft-off was entered.
@@ -63,7 +64,7 @@ pub struct Power {
     status: Pm1,
     enable: Pm1,
     control: u16,
-    /// Up to here changes of the timer's top bit are in `status`.
+    /// Changes of the timer's top bit up to here are in `status`.
     settled: Instant,
     event: Option<PowerEvent>,
 }
@@ -89,7 +90,7 @@ impl Power {
             0..2 => byte(self.status.bits().into(), PM1_STATUS),
             2..4 => byte(self.enable.bits().into(), PM1_ENABLE),
             4..6 => byte(self.control.into(), PM1_CONTROL),
-            8..12 => byte(timer(now) as u32, PM_TIMER),
+            8..12 => byte(low_dword(timer(now)), PM_TIMER),
             _ => None,
         };
         (value.unwrap_or(0), settled)
@@ -116,7 +117,7 @@ impl Power {
         self.status.intersects(self.enable)
     }
 
-    /// Presses the power button: a guest with ACPI shuts down in good order.
+    /// Presses the power button: a guest with ACPI shuts down cleanly.
     pub fn press_button(&mut self) -> Effects {
         self.status |= Pm1::POWER_BUTTON;
         Effects::IRQ_CHANGED
@@ -138,12 +139,12 @@ impl Power {
         self.raise(PowerEvent::Reset)
     }
 
-    /// What the guest asked for since the last call.
+    /// The guest's request since the last call.
     pub fn take_event(&mut self) -> Option<PowerEvent> {
         self.event.take()
     }
 
-    /// When the timer's top bit changes next, if the guest wants an interrupt for it.
+    /// When the timer's top bit next changes, if the guest has enabled an interrupt for it.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         if !self.enable.contains(Pm1::TIMER) || self.status.contains(Pm1::TIMER) {
@@ -154,7 +155,7 @@ impl Power {
         Some(Instant::ZERO + Duration::from_nanos(u64::try_from(nanos.div_ceil(PM_TIMER_HZ.into())).ok()?))
     }
 
-    /// Lets time pass.
+    /// Advances to `now`.
     pub fn advance(&mut self, now: Instant) -> Effects {
         self.settle(now)
     }
@@ -192,7 +193,7 @@ impl Power {
 fn timer(now: Instant) -> u64 {
     let ticks = u128::from(now.0) * u128::from(PM_TIMER_HZ) / 1_000_000_000;
     // 2^64 ns are fewer than 2^57 ticks.
-    ticks as u64
+    u64::try_from(ticks).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

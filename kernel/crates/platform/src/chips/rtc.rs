@@ -1,8 +1,8 @@
 //! The real-time clock and its 128 bytes of CMOS memory: an MC146818A behind ports 0x70 and 0x71.
 //!
-//! Time is the host's, plus whatever the guest changed it by. Registers change at once when a second ends,
-//! and UIP warns 244 us ahead, so a guest that reads while UIP is clear never sees a torn time
-//! [MC146818A: update cycle].
+//! Time is the host's plus the guest's own adjustment. Registers change at once when a second ends, and UIP
+//! warns 244 us ahead, so a guest that reads while UIP is clear never sees a torn time [MC146818A: update
+//! cycle].
 
 mod calendar;
 mod cmos;
@@ -18,7 +18,7 @@ use bitflags::bitflags;
 pub const INDEX_PORT: u16 = 0x70;
 /// The data register.
 pub const DATA_PORT: u16 = 0x71;
-/// Index of the century, which the FADT tells the guest.
+/// Index of the century, which the FADT reports to the guest.
 pub const CENTURY: u8 = TimeRegister::Century as u8;
 
 const SECOND: u64 = 1_000_000_000;
@@ -60,7 +60,7 @@ bitflags! {
     }
 }
 
-/// IRQF: some enabled cause is pending.
+/// IRQF: an enabled cause is pending.
 const IRQF: u8 = 1 << 7;
 
 /// The clock. Its interrupt line is a level until register C is read.
@@ -74,9 +74,9 @@ pub struct Rtc {
     /// Seconds since 1970 at `Instant::ZERO`, and nanoseconds on top of them.
     offset: i64,
     phase: u64,
-    /// Up to here the causes are in `c`.
+    /// Causes up to here are in `c`.
     settled: Instant,
-    /// The second at which the alarm goes off next.
+    /// The second at which the alarm next goes off.
     alarm_at: Option<i64>,
 }
 
@@ -153,10 +153,10 @@ impl Rtc {
     /// The time that the clock shows, in seconds since 1970.
     #[must_use]
     pub fn unix_seconds(&self, now: Instant) -> i64 {
-        self.offset.saturating_add(self.seconds(now) as i64)
+        self.offset.saturating_add_unsigned(self.seconds(now))
     }
 
-    /// When an enabled cause comes up next.
+    /// When an enabled cause next occurs.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         if self.interrupt() {
@@ -166,7 +166,8 @@ impl Rtc {
         let update = (running && self.b.contains(RegisterB::UPDATE_INTERRUPT))
             .then(|| self.second_starts(self.seconds(self.settled) + 1));
         let alarm = (running && self.b.contains(RegisterB::ALARM_INTERRUPT)).then(|| {
-            self.alarm_at.map(|at| self.second_starts(at.saturating_sub(self.offset).max(0) as u64))
+            self.alarm_at
+                .map(|at| self.second_starts(u64::try_from(at.saturating_sub(self.offset)).unwrap_or(0)))
         });
         let periodic =
             self.period_hz().filter(|_| self.b.contains(RegisterB::PERIODIC_INTERRUPT)).map(|hz| {
@@ -177,12 +178,12 @@ impl Rtc {
         [update, alarm.flatten(), periodic].into_iter().flatten().min()
     }
 
-    /// Lets time pass.
+    /// Advances to `now`.
     pub fn advance(&mut self, now: Instant) -> Effects {
         self.settle(now)
     }
 
-    /// Moves the causes that came up until `now` into register C.
+    /// Moves the causes that have occurred up to `now` into register C.
     fn settle(&mut self, now: Instant) -> Effects {
         if now <= self.settled {
             return Effects::empty();
@@ -218,11 +219,11 @@ impl Rtc {
     fn ticks(&self, hz: u32, now: Instant) -> u64 {
         let nanos = u128::from(now.0) + u128::from(self.phase);
         // At most 8,192 ticks per second: far below 2^64 in 584 years.
-        (nanos * u128::from(hz) / u128::from(SECOND)) as u64
+        u64::try_from(nanos * u128::from(hz) / u128::from(SECOND)).unwrap_or(u64::MAX)
     }
 
-    /// The periodic rate for the 32.768 kHz crystal [MC146818A table 5]; None while switched off or while
-    /// the divider is held in reset.
+    /// The periodic rate for the 32.768 kHz crystal [MC146818A table 5]; None while disabled or while the
+    /// divider is held in reset.
     fn period_hz(&self) -> Option<u32> {
         match (self.a & 0x0f, self.divider_in_reset()) {
             (0, _) | (_, true) => None,
@@ -249,11 +250,11 @@ impl Rtc {
         if was_reset && !self.divider_in_reset() {
             let shown = self.unix_seconds(now);
             self.phase = (SECOND + SECOND / 2 - now.0 % SECOND) % SECOND;
-            self.offset = shown.saturating_sub(self.seconds(now) as i64);
+            self.offset = shown.saturating_sub_unsigned(self.seconds(now));
         }
     }
 
-    /// While SET holds the registers still they are plain memory; clearing it starts the clock from them.
+    /// While SET freezes the registers they are plain memory; clearing it starts the clock from them.
     fn write_b(&mut self, value: RegisterB, now: Instant) {
         self.show_time(now);
         let was_set = self.b.contains(RegisterB::SET);
@@ -275,13 +276,13 @@ impl Rtc {
     /// Takes the running time from the registers.
     fn take_time(&mut self, now: Instant) {
         if !self.b.contains(RegisterB::SET) {
-            self.offset = self.cmos.time(self.b).to_unix().saturating_sub(self.seconds(now) as i64);
+            self.offset = self.cmos.time(self.b).to_unix().saturating_sub_unsigned(self.seconds(now));
         }
     }
 
     fn find_alarm(&mut self, now: Instant) {
         let second = self.unix_seconds(now);
-        let in_day = second.rem_euclid(DAY) as u32;
+        let in_day = u32::try_from(second.rem_euclid(DAY)).unwrap_or(0);
         self.alarm_at = self.cmos.next_alarm(self.b, in_day).map(|wait| second.saturating_add(wait.into()));
     }
 }

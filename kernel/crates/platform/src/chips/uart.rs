@@ -1,14 +1,14 @@
 //! A 16550A UART with FIFOs [PC16550D 8.0]: the guest's serial console.
 //!
-//! Bytes that the guest sends wait in an output ring until Weir takes them. Sending takes no time from the
-//! guest's view while the ring has room for a whole FIFO; with less room LSR.THRE and LSR.TEMT stay
-//! clear, so a guest that obeys them loses nothing.
+//! Bytes that the guest sends wait in an output ring until Weir takes them. For the guest, sending takes no
+//! time while the ring has room for a whole FIFO; with less room LSR.THRE and LSR.TEMT stay clear, so a guest
+//! that obeys them loses nothing. Bytes written to a full ring are lost, as on the real part.
 
 use base::{Duration, Effects, Instant};
 use bitflags::bitflags;
 use heapless::Deque;
 
-/// Bytes that wait for Weir to take them.
+/// Size of the output ring in bytes.
 pub const OUTPUT_RING: usize = 4096;
 /// Depth of the receive and transmit FIFOs in bytes [PC16550D 8.4].
 pub const FIFO: usize = 16;
@@ -84,15 +84,13 @@ pub struct Uart {
     trigger: usize,
     received: Deque<u8, FIFO>,
     overrun: bool,
-    /// The receive FIFO changed hands last at this instant; None when the timeout has been reported or
-    /// there is nothing to report.
+    /// When a byte last entered or left the receive FIFO; None before the first.
     last_activity: Option<Instant>,
     timed_out: bool,
-    /// The cause "THR empty" is pending: it went empty, or its enable was set, since IIR showed it.
+    /// The cause "THR empty" is pending: it became empty, or its enable was set, since IIR last showed it.
     thr_empty_pending: bool,
     msr_deltas: UartMsr,
     output: Deque<u8, OUTPUT_RING>,
-    dropped: u64,
 }
 
 impl Default for Uart {
@@ -112,7 +110,6 @@ impl Default for Uart {
             thr_empty_pending: false,
             msr_deltas: UartMsr::empty(),
             output: Deque::new(),
-            dropped: 0,
         }
     }
 }
@@ -140,7 +137,7 @@ impl Uart {
         (value, Effects::empty())
     }
 
-    /// Writes `register` 0 to 7. LSR and MSR are read-only here: writing them is for factory test.
+    /// Writes `register` 0 to 7. LSR and MSR are read-only here: writes to them are for factory test.
     pub fn write(&mut self, register: u8, value: u8, now: Instant) -> Effects {
         let dlab = self.lcr & LCR_DLAB != 0;
         let [low, high] = self.divisor.to_le_bytes();
@@ -170,8 +167,8 @@ impl Uart {
         Effects::empty()
     }
 
-    /// The level of the interrupt line. OUT2 gates it, as PC boards wire it; in loopback OUT2's pin is
-    /// inactive, so the line is, too.
+    /// The level of the interrupt line. OUT2 gates it, as on PC boards; in loopback OUT2's pin is inactive,
+    /// and so is the line.
     #[must_use]
     pub fn interrupt(&self) -> bool {
         self.mcr.contains(UartMcr::OUT2) && !self.mcr.contains(UartMcr::LOOP) && self.cause() != IIR_NONE
@@ -191,7 +188,7 @@ impl Uart {
         (taken, Effects::IRQ_CHANGED)
     }
 
-    /// Offers a byte from the wire; false when the receiver has no room, so that the caller keeps it.
+    /// Offers a byte from the wire; false when the receiver has no room and the caller keeps the byte.
     pub fn give(&mut self, byte: u8, now: Instant) -> (bool, Effects) {
         let room = self.received.len() < if self.fifos { FIFO } else { 1 };
         if !room || self.mcr.contains(UartMcr::LOOP) {
@@ -201,14 +198,8 @@ impl Uart {
         (true, Effects::IRQ_CHANGED | Effects::TIMER_CHANGED)
     }
 
-    /// Bytes that the guest wrote while LSR.THRE was clear and that had no room: lost, as on the real part.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    /// When [`Uart::advance`] has something to do: the character timeout, four character times after the
-    /// last byte came or was read [PC16550D 8.4 FIFO interrupt mode operation].
+    /// When [`Uart::advance`] must be called next: the character timeout, four character times after a byte
+    /// last arrived or was read [PC16550D 8.4 FIFO interrupt mode operation].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let waiting = self.fifos && self.ier.contains(UartIer::RECEIVED) && !self.received.is_empty();
@@ -218,7 +209,7 @@ impl Uart {
         Some(since + Duration::from_nanos(4 * 10 * bit))
     }
 
-    /// Lets time pass.
+    /// Advances to `now`.
     pub fn advance(&mut self, now: Instant) -> Effects {
         if self.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.timed_out = true;
@@ -299,9 +290,8 @@ impl Uart {
             self.thr_empty_pending = self.thr_is_empty();
             return Effects::IRQ_CHANGED | Effects::TIMER_CHANGED;
         }
-        if self.output.push_back(byte).is_err() {
-            self.dropped = self.dropped.saturating_add(1);
-        }
+        // A byte that finds the ring full is lost: LSR.THRE was clear.
+        let _ = self.output.push_back(byte);
         self.thr_empty_pending = self.thr_is_empty();
         Effects::IRQ_CHANGED | Effects::CONSOLE
     }
@@ -323,7 +313,8 @@ impl Uart {
         Effects::IRQ_CHANGED | Effects::TIMER_CHANGED
     }
 
-    /// Modem inputs: a peer that is always ready, or the outputs themselves in loopback [PC16550D 8.6.7].
+    /// Modem inputs: those of a peer that is always ready or, in loopback, the outputs themselves [PC16550D
+    /// 8.6.7].
     fn modem_lines(&self) -> UartMsr {
         if !self.mcr.contains(UartMcr::LOOP) {
             return UartMsr::CTS | UartMsr::DSR | UartMsr::DCD;

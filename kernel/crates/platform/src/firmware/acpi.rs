@@ -1,4 +1,4 @@
-//! ACPI tables of the guest's PC, built once into bytes that lie in the firmware area below 1 MiB.
+//! ACPI tables of the guest's PC, built once as bytes for the firmware area below 1 MiB.
 
 mod dsdt;
 mod tables;
@@ -8,30 +8,30 @@ use alloc::vec;
 use alloc::vec::Vec;
 use base::GuestPhysical;
 
-/// Most processors that the tables describe: the sizes below are checked for it.
+/// The maximum number of processors that the tables describe; tests check that this many fit.
 pub const MAX_VCPUS: u8 = 32;
 
-/// All tables, as they are to lie in guest memory.
+/// All tables, as they go into guest memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcpiTables {
-    /// Where the first byte goes.
+    /// Address of the first byte.
     pub base: GuestPhysical,
     /// The tables, with absolute addresses for `base`.
     pub bytes: Vec<u8>,
-    /// The root system description pointer; on a 16-byte boundary, so that a scan finds it, too
+    /// The root system description pointer; on a 16-byte boundary, so that a scan also finds it
     /// [ACPI 6.5 5.2.5.1].
     pub rsdp: GuestPhysical,
 }
 
-/// Builds the tables for a guest with `vcpus` processors, 1 to [`MAX_VCPUS`]; other numbers are brought
-/// into that range.
+/// Builds the tables for a guest with `vcpus` processors, 1 to [`MAX_VCPUS`]; other numbers are clamped to
+/// that range.
 #[must_use]
 pub fn build(vcpus: u8) -> AcpiTables {
     let vcpus = vcpus.clamp(1, MAX_VCPUS);
     // The RSDP comes first and is filled in last, when the addresses are known.
     const RSDP_ROOM: usize = 64;
     let mut image = TableImage { bytes: vec![0; RSDP_ROOM] };
-    // The FACS needs a 64-byte boundary [ACPI 6.5 5.2.10]; the others are content with it.
+    // The FACS needs a 64-byte boundary [ACPI 6.5 5.2.10], which suits the others as well.
     let facs = image.append(&tables::facs());
     let dsdt = image.append(&tables::table(b"DSDT", 2, &dsdt::body(vcpus)));
     let fadt = image.append(&tables::fadt(facs, dsdt));
@@ -46,7 +46,7 @@ pub fn build(vcpus: u8) -> AcpiTables {
     AcpiTables { base, bytes: image.bytes, rsdp: base }
 }
 
-/// Tables one behind the other, each on a 64-byte boundary.
+/// Tables in sequence, each on a 64-byte boundary.
 struct TableImage {
     bytes: Vec<u8>,
 }
@@ -57,7 +57,8 @@ impl TableImage {
         let offset = self.bytes.len().next_multiple_of(64);
         self.bytes.resize(offset, 0);
         self.bytes.extend_from_slice(table);
-        layout::FIRMWARE.start as u32 + offset as u32
+        const BASE: u32 = layout::below_4_gib(layout::FIRMWARE.start);
+        BASE.saturating_add(u32::try_from(offset).unwrap_or(u32::MAX))
     }
 }
 

@@ -1,6 +1,6 @@
-//! Puts a guest into memory, as firmware and a boot loader would: the kernel (a Linux bzImage or a static
-//! ELF64 executable), initrd, command line, memory map, ACPI tables, page tables and segment table, so that
-//! the processor can start in 64-bit mode [Linux boot protocol: 64-bit boot protocol].
+//! Loads a guest into memory, as firmware and a boot loader would: the kernel (a Linux bzImage or a static
+//! ELF64 executable), initrd, command line, memory map, ACPI tables, page tables and descriptor table, so
+//! that the processor can start in 64-bit mode [Linux boot protocol: 64-bit boot protocol].
 
 mod elf;
 mod entry;
@@ -16,23 +16,23 @@ use crate::layout::{self, MemoryLayout};
 use base::{GuestMemory, GuestPhysical, MemoryError};
 use core::ops::Range;
 
-/// Everything a guest starts with.
+/// Everything that a guest starts with.
 #[derive(Clone, Copy, Debug)]
 pub struct BootImages<'a> {
     /// A bzImage or an ELF64 executable.
     pub kernel: &'a [u8],
     /// The initial RAM disk; empty when there is none.
     pub initrd: &'a [u8],
-    /// The kernel's command line without terminating zero.
+    /// The kernel's command line, without terminating zero.
     pub command_line: &'a str,
     /// From [`crate::acpi::build`].
     pub acpi: &'a AcpiTables,
 }
 
-/// Why a guest cannot be put into memory. Addresses and sizes are in bytes.
+/// Why a guest cannot be loaded. Addresses and sizes are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// The image is neither kind that can be started.
+    /// The image is of neither kind that can be started.
     #[error(
         "the kernel image of {length} bytes is neither a Linux bzImage nor an ELF64 executable for x86-64"
     )]
@@ -40,17 +40,17 @@ pub enum LoadError {
         /// Size of the image.
         length: usize,
     },
-    /// Something lies beyond the end of the image.
+    /// A part lies beyond the end of the image.
     #[error("the kernel image is cut off: {what} ends at byte {end}, the image at {length}")]
     Truncated {
         /// What is missing.
         what: &'static str,
-        /// Where it should end.
+        /// Its expected end.
         end: u64,
         /// Size of the image.
         length: usize,
     },
-    /// The bzImage speaks too old a protocol.
+    /// The bzImage's boot protocol is too old.
     #[error(
         "the kernel speaks Linux boot protocol {major}.{minor:02}, and 2.12 is the oldest that can be used"
     )]
@@ -74,7 +74,7 @@ pub enum LoadError {
         /// Its value.
         value: u64,
     },
-    /// The kernel does not fit where it must lie.
+    /// The kernel does not fit at its load address.
     #[error("the kernel needs memory from {start:#x} to {end:#x}, and the guest has none there")]
     KernelDoesNotFit {
         /// First address.
@@ -87,12 +87,12 @@ pub enum LoadError {
     InitrdDoesNotFit {
         /// Its size.
         length: usize,
-        /// Lowest address it may have.
+        /// Lowest address allowed.
         from: u64,
-        /// Highest end address it may have.
+        /// Highest end address allowed.
         limit: u64,
     },
-    /// The command line is longer than the kernel takes.
+    /// The command line is longer than the kernel accepts.
     #[error("the command line has {length} bytes, and the kernel takes {limit} at most")]
     CommandLineTooLong {
         /// Its length.
@@ -111,11 +111,11 @@ pub enum LoadError {
     Memory(#[from] MemoryError),
 }
 
-/// What a loader of one kind of image finds out: where the processor starts and what memory is taken.
+/// The result of loading one kind of image: the entry point and the memory used.
 #[derive(Clone, Debug)]
 struct Loaded {
     entry: GuestPhysical,
-    /// Taken by the image, including what it needs to unpack itself.
+    /// Used by the image, including the space in which it unpacks itself.
     taken: Range<u64>,
     /// Highest address an initrd may reach, inclusive.
     initrd_max: u64,
@@ -126,10 +126,10 @@ struct Loaded {
 
 /// Loads a guest with `memory_bytes` of memory and returns how its first processor starts.
 ///
-/// Memory that nothing is loaded to is left as it is; it must be zero at first start.
+/// Memory to which nothing is loaded stays unchanged; it must be zero at the first start.
 ///
 /// # Errors
-/// [`LoadError`], before or after some of the memory has been written.
+/// [`LoadError`]; some of the memory may have been written by then.
 pub fn load<M: GuestMemory>(
     memory: &M,
     memory_bytes: u64,
@@ -159,7 +159,7 @@ pub fn load<M: GuestMemory>(
     Ok(entry::write(memory, loaded.entry)?)
 }
 
-/// As high as allowed, so that the kernel has its room to unpack below.
+/// Loads the initrd as high as allowed, which leaves the kernel space below to unpack.
 fn load_initrd<M: GuestMemory>(
     memory: &M,
     layout: &MemoryLayout,
@@ -192,10 +192,10 @@ fn load_command_line<M: GuestMemory>(memory: &M, loaded: &Loaded, text: &str) ->
     Ok(())
 }
 
-/// What PC firmware leaves in its data area and an operating system looks at: the segment of the extended
-/// data area, the KiB of memory below it, and the port of the first serial line.
+/// Writes the fields of the BIOS data area that operating systems read: the segment of the extended data
+/// area, the KiB of memory below it, and the port of the first serial line.
 fn write_bios_data_area<M: GuestMemory>(memory: &M) -> Result<(), MemoryError> {
-    let word = |at: u64, value: u64| memory.write(GuestPhysical(at), &(value as u16).to_le_bytes());
+    let word = |at: u64, value: u64| memory.write(GuestPhysical(at), &value.to_le_bytes()[..2]);
     word(0x400, layout::COM1.into())?;
     word(0x40e, layout::EBDA >> 4)?;
     word(0x413, layout::EBDA >> 10)

@@ -1,5 +1,5 @@
-//! What a guest sees of CPUID: a pure function of what the processor reports, of the configuration, and of
-//! the guest's own state. The tables with reasons are in [`features`].
+//! CPUID as a guest sees it: a pure function of the processor's own values, the configuration, and the
+//! guest's state. The tables with reasons are in [`features`].
 
 pub mod features;
 mod frequency;
@@ -24,7 +24,7 @@ pub const XCR0_AVX512: u64 = 0b1110_0111;
 /// The PKRU component of XCR0.
 pub const XCR0_PKRU: u64 = 1 << 9;
 
-/// What the configuration says, the same for all processors of a guest and for its whole life.
+/// The configured part: the same for all processors of a guest and for its whole life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuidPolicy {
     /// Processors of the guest.
@@ -33,22 +33,22 @@ pub struct CpuidPolicy {
     pub tsc_hz: u64,
     /// Frequency of the local APIC's timer in Hz.
     pub crystal_hz: u32,
-    /// Components of XCR0 that the hypervisor switches; [`XCR0_AVX512`] at most, with [`XCR0_PKRU`].
+    /// Components of XCR0 that the hypervisor switches: at most [`XCR0_AVX512`] and [`XCR0_PKRU`].
     pub xcr0_allowed: u64,
-    /// The hypervisor lets the guest use XSAVES and switches IA32_XSS.
+    /// The hypervisor allows XSAVES and switches IA32_XSS.
     pub xsaves: bool,
-    /// The hypervisor switches IA32_TSC_AUX and lets RDTSCP through.
+    /// The hypervisor switches IA32_TSC_AUX and allows RDTSCP.
     pub rdtscp: bool,
-    /// The hypervisor lets INVPCID through.
+    /// The hypervisor allows INVPCID.
     pub invpcid: bool,
-    /// The hypervisor switches IA32_SPEC_CTRL and passes IA32_PRED_CMD.
+    /// The hypervisor switches IA32_SPEC_CTRL and allows IA32_PRED_CMD.
     pub spec_ctrl: bool,
     /// IA32_ARCH_CAPABILITIES can be shown: see [`crate::msr`].
     pub arch_capabilities: bool,
 }
 
 impl Default for CpuidPolicy {
-    /// One processor of 1 GHz with everything optional switched off.
+    /// One processor of 1 GHz with every option disabled.
     fn default() -> Self {
         Self {
             vcpus: 1,
@@ -81,18 +81,18 @@ pub struct CpuidContext {
 const CR4_OSXSAVE: u64 = 1 << 18;
 const CR4_PKE: u64 = 1 << 22;
 
-/// Highest basic leaf shown on Intel: frequencies. Beyond lie trace, key locker, AMX and what comes next.
+/// Highest basic leaf shown on Intel: frequencies. Above are trace, key locker, AMX and future leaves.
 const MAX_LEAF_INTEL: u32 = 0x16;
 /// Highest basic leaf shown otherwise: extended state.
 const MAX_LEAF_OTHER: u32 = 0x0d;
 /// Highest extended leaf: address sizes.
 const MAX_EXTENDED: u32 = 0x8000_0008;
-/// The leaf where hypervisors say who they are.
+/// The leaf in which hypervisors identify themselves.
 const HYPERVISOR: u32 = 0x4000_0000;
-/// EBX, ECX and EDX of that leaf. It promises no interface: a guest that looks for one finds none.
+/// EBX, ECX and EDX of that leaf. No interface is announced, so a guest that looks for one finds none.
 pub const SIGNATURE: [u8; 12] = *b"WeirWeirWeir";
 
-/// What the guest sees for `leaf` and `subleaf`, given `host`, which executes CPUID for real.
+/// The guest's values for `leaf` and `subleaf`, given `host`, which executes CPUID on the processor.
 pub fn guest_cpuid(
     host: impl Fn(u32, u32) -> CpuidResult,
     leaf: u32,
@@ -127,7 +127,7 @@ fn basic(
         // Cache and TLB descriptors describe the processor as it is.
         2 => raw,
         4 => topology::caches(raw, policy),
-        // ARAT: the local APIC's timer, a model, never stops. All else here is heat and frequency.
+        // ARAT: the local APIC's timer, a model, never stops. The rest is thermal and frequency management.
         6 => CpuidResult { eax: 1 << 2, ..CpuidResult::default() },
         7 => leaf_7(host, subleaf, policy, context),
         0xb => topology::extended(subleaf, policy, context),
@@ -160,7 +160,7 @@ fn extended(host: &impl Fn(u32, u32) -> CpuidResult, leaf: u32, policy: &CpuidPo
         0x8000_0008 => {
             let speculation = if policy.spec_ctrl { 0 } else { 1 << 12 | 1 << 14 | 1 << 15 | 1 << 24 };
             let ebx = features::apply(features::LEAF_80000008_EBX, raw.ebx) & !speculation;
-            // Physical and linear address sizes; guest-physical size is for nesting.
+            // Physical and linear address sizes; the guest-physical size is for nesting.
             let cores = u32::from(policy.vcpus.max(1)) - 1;
             let ecx = if is_intel(&host(0, 0)) { 0 } else { cores };
             CpuidResult { eax: raw.eax & 0xffff, ebx, ecx, edx: 0 }
@@ -207,7 +207,7 @@ fn leaf_7(
             keep_if(&mut ebx, AVX512_EBX, avx512);
             keep_if(&mut ecx, AVX512_ECX, avx512);
             keep_if(&mut edx, AVX512_EDX, avx512);
-            // VAES and VPCLMULQDQ work on YMM registers, too.
+            // VAES and VPCLMULQDQ also work on YMM registers.
             keep_if(&mut ecx, 1 << 9 | 1 << 10, state & 1 << 2 != 0);
             let pku = ecx & 1 << 3 != 0 && state & XCR0_PKRU != 0;
             set(&mut ecx, 3, pku);

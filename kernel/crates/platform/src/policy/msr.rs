@@ -1,5 +1,5 @@
-//! What a guest sees of model-specific registers: which the processor holds ([`processor`]), which the
-//! local APIC, which Weir keeps here, and that all others do not exist.
+//! Model-specific registers as a guest sees them: some are held by the processor ([`processor`]), some by the
+//! local APIC, some by Weir here; all others do not exist.
 
 mod mtrr;
 pub mod processor;
@@ -37,13 +37,13 @@ const X2APIC_LAST: u32 = 0x8ff;
 
 /// AMD's system configuration [APM2 3.2.1].
 const SYSCFG: u32 = 0xc001_0010;
-/// AMD's hardware configuration [APM2 A.1]; which bits there are is the processor family's manual's to say.
+/// AMD's hardware configuration [APM2 A.1]; the manual of each processor family defines its bits.
 const HWCR: u32 = 0xc001_0015;
 /// AMD's northbridge configuration.
 const NB_CFG: u32 = 0xc001_001f;
 /// NB_CFG: extended PCI configuration space through ports 0xcf8 and 0xcfc.
 const EXTENDED_CONFIGURATION: u64 = 1 << 46;
-/// HWCR: the time-stamp counter counts at the frequency of P-state 0, as guests are told.
+/// HWCR: the time-stamp counter runs at the frequency of P-state 0, as guests are told.
 const TSC_FREQUENCY_SELECT: u64 = 1 << 24;
 /// IA32_FEATURE_CONTROL: locked with everything off, as firmware without VMX and SGX leaves it.
 const FEATURE_CONTROL_LOCKED: u64 = 1;
@@ -51,11 +51,11 @@ const FEATURE_CONTROL_LOCKED: u64 = 1;
 const FAST_STRINGS: u64 = 1 << 0;
 const BTS_UNAVAILABLE: u64 = 1 << 11;
 const PEBS_UNAVAILABLE: u64 = 1 << 12;
-/// Bits of IA32_MISC_ENABLE that a guest may change: fast strings, and those that it clears in any case,
-/// LIMIT_CPUID_MAXVAL and XD disable, which do nothing here.
+/// Bits of IA32_MISC_ENABLE that a guest may change: fast strings, and two that every guest clears and that
+/// have no effect here, LIMIT_CPUID_MAXVAL and XD disable.
 const MISC_ENABLE_WRITABLE: u64 = FAST_STRINGS | 1 << 22 | 1 << 34;
-/// What the guest may know of IA32_ARCH_CAPABILITIES: what the processor does not suffer from and what
-/// VERW does. Bits that announce further control registers stay hidden, as the registers do.
+/// The bits of IA32_ARCH_CAPABILITIES that a guest sees: vulnerabilities that the processor does not have,
+/// and the effects of VERW. Bits that announce further control registers stay hidden, like those registers.
 const ARCH_CAPABILITIES_SHOWN: u64 = bits(&[0, 1, 2, 3, 4, 5, 6, 8, 13, 14, 15, 17, 19, 20, 24, 26, 27, 28]);
 /// IA32_EFER: SCE, LME, LMA, NXE.
 const EFER_SHOWN: u64 = bits(&[0, 8, 10, 11]);
@@ -69,35 +69,35 @@ const fn bits(numbers: &[u8]) -> u64 {
     mask
 }
 
-/// What to do for RDMSR.
+/// The response to RDMSR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadMsr {
     /// The guest gets this value.
     Value(u64),
-    /// The guest's value is where [`processor`] says.
+    /// The guest's value is at the place that [`processor`] names.
     Processor,
-    /// The local APIC has it.
+    /// The local APIC holds the register.
     LocalApic,
     /// #GP(0): there is no such register.
     Refuse,
 }
 
-/// What to do for WRMSR.
+/// The response to WRMSR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteMsr {
     /// Done, or without effect here.
     Done,
     /// Add this to the guest's TSC offset, wrapping.
     MoveTsc(u64),
-    /// The value is acceptable: put it where [`processor`] says.
+    /// The value is acceptable: store it at the place that [`processor`] names.
     Processor,
-    /// The local APIC has it.
+    /// The local APIC holds the register.
     LocalApic,
     /// #GP(0): there is no such register, it is read-only, or the value is not acceptable.
     Refuse,
 }
 
-/// What the host says that a guest is shown a part of.
+/// Values of the host of which a guest is shown a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct HostMsrs {
     /// IA32_ARCH_CAPABILITIES, zero where there is none.
@@ -166,7 +166,8 @@ impl Msrs {
         ReadMsr::Value(value)
     }
 
-    /// WRMSR of `value` to register `msr`; `guest_tsc` is the guest's time stamp counter now.
+    /// WRMSR of `value` to register `msr`; `guest_tsc` is the current value of the guest's time-stamp
+    /// counter.
     pub fn write(&mut self, msr: u32, value: u64, guest_tsc: u64) -> WriteMsr {
         if let Some(held) = processor::find(msr) {
             return self.write_held(held, value, guest_tsc);
@@ -178,8 +179,8 @@ impl Msrs {
                 self.tsc_adjust = value;
                 return WriteMsr::MoveTsc(moved);
             }
-            // A guest clears the revision before it asks for it; updates are the host's, and loading one
-            // has no effect, which the unchanged revision tells the guest.
+            // A guest clears the revision before it reads it. Microcode updates belong to the host: loading
+            // one has no effect, as the unchanged revision tells the guest.
             IA32_BIOS_SIGN_ID | IA32_BIOS_UPDT_TRIG => true,
             IA32_MCG_STATUS => {
                 self.mcg_status = value & 7;
@@ -189,12 +190,12 @@ impl Msrs {
                 self.misc_enable = self.misc_enable & !MISC_ENABLE_WRITABLE | value & MISC_ENABLE_WRITABLE;
                 true
             }
-            // LBR and BTF (bits 0 and 1) are taken and read back as zero, which is how a processor says that
-            // it has none: a debugger that steps by branches then steps by instructions.
+            // LBR and BTF (bits 0 and 1) are accepted and read back as zero, as on a processor without them:
+            // a debugger that steps by branches then steps by instructions.
             IA32_DEBUGCTL => value & !3 == 0,
             SYSCFG if self.host.system_configuration => value == 0,
             HWCR if self.host.system_configuration => value == TSC_FREQUENCY_SELECT,
-            // Linux asks for it and does not look whether it came; there are no extended registers to reach.
+            // Linux sets the bit and does not check it; there are no extended registers to access.
             NB_CFG if self.host.system_configuration => value & !EXTENDED_CONFIGURATION == 0,
             _ => self.mtrrs.write(msr, value).unwrap_or(false),
         };
@@ -204,7 +205,7 @@ impl Msrs {
     fn write_held(&mut self, held: &processor::ProcessorMsr, value: u64, guest_tsc: u64) -> WriteMsr {
         let accepted = match held.index {
             IA32_TIME_STAMP_COUNTER => {
-                // TSC_ADJUST follows every change of the counter [SDM3B 18.17.3].
+                // TSC_ADJUST follows every write of the counter [SDM3B 18.17.3].
                 let moved = value.wrapping_sub(guest_tsc);
                 self.tsc_adjust = self.tsc_adjust.wrapping_add(moved);
                 return WriteMsr::MoveTsc(moved);

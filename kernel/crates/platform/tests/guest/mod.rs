@@ -99,7 +99,7 @@ impl Guest {
 
     /// The interrupt that the processor takes now, if there is one.
     pub fn take(&mut self) -> Option<u8> {
-        let pending = self.pc.pending_interrupt(0);
+        let pending = self.pc.interrupts().pending(0);
         let vector = self.pc.acknowledge(0);
         assert_eq!(pending, vector.is_some());
         vector

@@ -147,7 +147,7 @@ proptest! {
                 3 => { apic.eoi(value as u8); }
                 _ => apic.refused(place & 31),
             }
-            for pin in 0..INPUTS as u8 {
+            for pin in 0..INPUTS {
                 apic.due(pin);
             }
             for entry in &apic.entries {

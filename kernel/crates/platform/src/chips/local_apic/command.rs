@@ -1,7 +1,8 @@
-//! Interrupt commands, and whom a destination names [SDM3A 11.6].
+//! Interrupt commands, and which local APICs a destination names [SDM3A 11.6].
 
 use super::LocalApic;
 use crate::message::{DeliveryMode, InterruptMessage, TRIGGER_LEVEL, widen};
+use crate::parts::{high_dword, low_byte, low_dword};
 
 /// The destination shorthand of an interrupt command [SDM3A 11.6.1].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,13 +11,13 @@ pub enum Shorthand {
     Destination,
     /// The sender.
     Itself,
-    /// Everyone, the sender included.
+    /// All, including the sender.
     Everyone,
-    /// Everyone but the sender.
+    /// All, excluding the sender.
     Others,
 }
 
-/// An inter-processor interrupt.
+/// An interprocessor interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipi {
     /// What is sent.
@@ -26,12 +27,13 @@ pub struct Ipi {
 }
 
 impl Ipi {
-    /// What the interrupt command register asks for; None for what is not sent: the reserved delivery
-    /// modes, and INIT level de-assert, which only ever synchronised arbitration identifiers.
+    /// The interrupt that the interrupt command register requests; None where none is sent: for the reserved
+    /// delivery modes and for INIT level de-assert, whose only use was to synchronise arbitration
+    /// identifiers.
     pub(super) fn from_command(command: u64, x2apic: bool) -> Option<Self> {
         const LOGICAL: u32 = 1 << 11;
         const LEVEL_ASSERT: u32 = 1 << 14;
-        let (low, high) = (command as u32, (command >> 32) as u32);
+        let (low, high) = (low_dword(command), high_dword(command));
         let mode = DeliveryMode::from_register(low).filter(|mode| *mode != DeliveryMode::ExtInt)?;
         if mode == DeliveryMode::Init && low & (LEVEL_ASSERT | TRIGGER_LEVEL) == TRIGGER_LEVEL {
             return None;
@@ -42,13 +44,13 @@ impl Ipi {
             2 => Shorthand::Everyone,
             _ => Shorthand::Others,
         };
-        let destination = if x2apic { high } else { widen((high >> 24) as u8) };
-        // Inter-processor interrupts are edges: trigger mode counts for INIT de-assert only.
+        let destination = if x2apic { high } else { widen(low_byte(high >> 24)) };
+        // Interprocessor interrupts are edges: the trigger mode matters for INIT de-assert only.
         let message = InterruptMessage {
             destination,
             logical: low & LOGICAL != 0,
             mode,
-            vector: low as u8,
+            vector: low_byte(low),
             level: false,
         };
         Some(Self { message, shorthand })
@@ -56,7 +58,7 @@ impl Ipi {
 }
 
 impl LocalApic {
-    /// `message`'s destination names this local APIC [SDM3A 11.6.2.1, 11.6.2.2, 11.12.10].
+    /// True when `message`'s destination names this local APIC [SDM3A 11.6.2.1, 11.6.2.2, 11.12.10].
     #[must_use]
     pub fn is_destination(&self, message: &InterruptMessage) -> bool {
         if message.destination == InterruptMessage::BROADCAST {
@@ -79,7 +81,7 @@ impl LocalApic {
         }
     }
 
-    /// The logical identifier in x2APIC mode: cluster and bit in it [SDM3A 11.12.10.2].
+    /// The logical identifier in x2APIC mode: cluster, and bit within the cluster [SDM3A 11.12.10.2].
     pub(super) fn x2apic_logical_id(&self) -> u32 {
         self.id >> 4 << 16 | 1 << (self.id & 0xf)
     }

@@ -8,6 +8,7 @@ use super::registers::{
 use super::{ApicAccess, LocalApic};
 use crate::layout;
 use crate::message::{DeliveryMode, InterruptMessage};
+use crate::parts::{low_byte, low_dword};
 use base::{Effects, Instant};
 use bitflags::bitflags;
 
@@ -16,7 +17,7 @@ const IA32_TSC_DEADLINE: u32 = 0x6e0;
 const X2APIC_FIRST: u32 = 0x800;
 const X2APIC_LAST: u32 = 0x83f;
 
-/// The access is an error: the processor raises a general-protection exception with error code 0.
+/// The access is refused: the processor raises a general-protection exception with error code 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the local APIC refuses the access to model-specific register {msr:#x}")]
 pub struct GeneralProtection {
@@ -50,7 +51,7 @@ impl LocalApic {
         match msr {
             IA32_APIC_BASE => Ok(layout::LOCAL_APIC | u64::from(self.base.bits())),
             IA32_TSC_DEADLINE => Ok(self.timer.deadline(now)),
-            X2APIC_FIRST..=X2APIC_LAST if self.x2apic() => match (msr - X2APIC_FIRST) as u8 {
+            X2APIC_FIRST..=X2APIC_LAST if self.x2apic() => match low_byte(msr - X2APIC_FIRST) {
                 ICR => Ok(self.command),
                 DFR | ICR_HIGH => Err(refused),
                 register => self.register(register, now).map(u64::from).ok_or(refused),
@@ -75,7 +76,7 @@ impl LocalApic {
                 Ok((before | self.advance(now) | Effects::TIMER_CHANGED).into())
             }
             X2APIC_FIRST..=X2APIC_LAST if self.x2apic() => {
-                self.set_x2apic_register((msr - X2APIC_FIRST) as u8, value, now).ok_or(refused)
+                self.set_x2apic_register(low_byte(msr - X2APIC_FIRST), value, now).ok_or(refused)
             }
             _ => Err(refused),
         }
@@ -113,21 +114,21 @@ impl LocalApic {
                     destination: self.id,
                     logical: false,
                     mode: DeliveryMode::Fixed,
-                    vector: value as u8,
+                    vector: low_byte(low_dword(value)),
                     level: false,
                 };
                 Some(self.deliver(&message).into())
             }
-            _ => self.set_register(register, value as u32, now),
+            _ => self.set_register(register, low_dword(value), now),
         }
     }
 
-    /// Writes IA32_APIC_BASE [SDM3A 11.4.3, 11.12.5]. The base address cannot be moved: as if the processor
-    /// had no other physical address to put it at. None when refused.
+    /// Writes IA32_APIC_BASE [SDM3A 11.4.3, 11.12.5]. The base address cannot be changed, as if the processor
+    /// had no other physical address for it. None when refused.
     fn set_base(&mut self, value: u64) -> Option<Effects> {
         const ADDRESS: u64 = !0xfff;
         let mut wanted = ApicBase::from_bits(u16::try_from(value & !ADDRESS).ok()?)?;
-        // Which processor boots is not the guest's to change.
+        // The guest cannot change which processor is the bootstrap processor.
         wanted.set(ApicBase::BOOTSTRAP, self.base.contains(ApicBase::BOOTSTRAP));
         if value & ADDRESS != layout::LOCAL_APIC {
             return None;
@@ -136,7 +137,7 @@ impl LocalApic {
         let (from, to) = (mode(self.base), mode(wanted));
         match (from, to) {
             _ if from == to => {}
-            // Only from xAPIC to x2APIC mode the state survives.
+            // The state survives only from xAPIC to x2APIC mode.
             ((true, false), (true, true)) => {
                 self.base = wanted;
                 self.logical_destination = self.x2apic_logical_id();

@@ -4,6 +4,7 @@
 use super::timer::TimerMode;
 use super::{ApicAccess, FIRST_LEGAL_VECTOR, Ipi, LocalApic, Shorthand};
 use crate::message::DeliveryMode;
+use crate::parts::{high_dword, low_byte, low_dword};
 use base::{Effects, Instant};
 use bitflags::bitflags;
 
@@ -33,7 +34,8 @@ pub(super) const SELF_IPI: u8 = 0x3f;
 
 /// Version 0x14 and the index of the last LVT entry; the end of level-triggered interrupts is always
 /// broadcast [SDM3A 11.4.8].
-const VERSION_VALUE: u32 = 0x14 | (LVT_COUNT as u32 - 1) << 16;
+const VERSION_VALUE: u32 = u32::from_le_bytes([0x14, 0, LVT_LAST - LVT, 0]);
+const _: () = assert!(LVT_COUNT == (LVT_LAST - LVT + 1) as usize);
 
 /// SVR: the APIC is enabled by software [SDM3A 11.9].
 pub(super) const SOFTWARE_ENABLE: u32 = 1 << 8;
@@ -43,7 +45,7 @@ pub(super) const SVR_MASK: u32 = 0x1ff;
 /// Entries of the local vector table.
 pub(super) const LVT_COUNT: usize = 6;
 pub(super) const LVT_MASKED: u32 = 1 << 16;
-/// Mask and delivery mode, which together decide what comes through a LINT pin.
+/// Mask and delivery mode, which together decide what a LINT pin delivers.
 pub(super) const LVT_GATE: u32 = LVT_MASKED | 7 << 8;
 pub(super) const LVT_NMI: u32 = 4 << 8;
 pub(super) const LVT_EXT_INT: u32 = 7 << 8;
@@ -76,7 +78,7 @@ bitflags! {
 
 impl LocalApic {
     /// Reads the 32-bit register at `offset` from the local APIC's page. All ones where no local APIC
-    /// answers: it is disabled or in x2APIC mode. Between registers, 0.
+    /// responds because it is disabled or in x2APIC mode; 0 between registers.
     pub fn read(&mut self, offset: u16, now: Instant) -> u32 {
         if !self.enabled() || self.x2apic() {
             return u32::MAX;
@@ -85,15 +87,15 @@ impl LocalApic {
             Some((_, Some(value))) => value,
             Some((EOI, None)) | None => 0,
             Some((_, None)) => {
-                // The error interrupt, if any, shows at the next entry into the guest.
+                // The error interrupt, if any, is found at the next VM entry.
                 let _ = self.report(ApicErrors::ILLEGAL_REGISTER);
                 0
             }
         }
     }
 
-    /// Writes the 32-bit register at `offset` in the local APIC's page. Ignored where no local APIC
-    /// answers and between registers.
+    /// Writes the 32-bit register at `offset` in the local APIC's page. Ignored where no local APIC responds
+    /// and between registers.
     pub fn write(&mut self, offset: u16, value: u32, now: Instant) -> ApicAccess {
         if !self.enabled() || self.x2apic() {
             return ApicAccess::default();
@@ -126,7 +128,7 @@ impl LocalApic {
         }
     }
 
-    /// The value of a 32-bit register; None where there is none, or none that can be read.
+    /// The value of a 32-bit register; None where there is no register or it cannot be read.
     pub(super) fn register(&self, register: u8, now: Instant) -> Option<u32> {
         let value = match register {
             ID if self.x2apic() => self.id,
@@ -134,7 +136,7 @@ impl LocalApic {
             VERSION => VERSION_VALUE,
             TPR => self.task_priority.into(),
             PPR => self.processor_priority().into(),
-            // Arbitration is that of a bus these processors do not have; remote read is not supported.
+            // Arbitration belongs to a bus that these processors do not have; remote read is not supported.
             APR | RRD => 0,
             LDR => self.logical_destination,
             DFR => self.destination_format,
@@ -143,8 +145,8 @@ impl LocalApic {
             TMR..IRR => self.tmr.register((register - TMR).into()),
             IRR..=IRR_LAST => self.irr.register((register - IRR).into()),
             ESR => self.error_status.bits().into(),
-            ICR => self.command as u32,
-            ICR_HIGH => (self.command >> 32) as u32,
+            ICR => low_dword(self.command),
+            ICR_HIGH => high_dword(self.command),
             LVT..=LVT_LAST => *self.lvt.get(usize::from(register - LVT))?,
             INITIAL_COUNT => self.timer.initial_count(),
             CURRENT_COUNT => self.timer.current_count(now),
@@ -154,13 +156,13 @@ impl LocalApic {
         Some(value)
     }
 
-    /// Writes a register that is the same in both modes; None when there is none.
+    /// Writes a register that is the same in both modes; None when there is no such register.
     pub(super) fn set_register(&mut self, register: u8, value: u32, now: Instant) -> Option<ApicAccess> {
-        // What expired before the write must not be lost by it.
+        // An expiry before the write must not be lost.
         let before = self.advance(now);
         let mut access = match register {
             TPR => {
-                self.task_priority = value as u8;
+                self.task_priority = low_byte(value);
                 self.refresh().into()
             }
             EOI => self.end_of_interrupt(),
@@ -216,7 +218,7 @@ impl LocalApic {
         Effects::TIMER_CHANGED | Effects::IRQ_CHANGED
     }
 
-    /// Sends what the interrupt command register says [SDM3A 11.6.1].
+    /// Sends the interrupt that the interrupt command register requests [SDM3A 11.6.1].
     pub(super) fn send(&mut self) -> ApicAccess {
         let Some(ipi) = Ipi::from_command(self.command, self.x2apic()) else { return ApicAccess::default() };
         let carries_vector = matches!(ipi.message.mode, DeliveryMode::Fixed | DeliveryMode::LowestPriority);
@@ -239,5 +241,5 @@ impl From<Effects> for ApicAccess {
 /// The register at `offset`: they lie at multiples of 16 [SDM3A 11.4.1].
 fn register_at(offset: u16) -> Option<u8> {
     const REGISTERS_END: u16 = 0x400;
-    (offset & 0xf == 0 && offset < REGISTERS_END).then_some((offset >> 4) as u8)
+    (offset & 0xf == 0 && offset < REGISTERS_END).then_some(low_byte(u32::from(offset >> 4)))
 }

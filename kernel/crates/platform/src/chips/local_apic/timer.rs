@@ -38,7 +38,7 @@ pub(super) struct ApicTimer {
     mode: TimerMode,
     initial_count: u32,
     divide_configuration: u32,
-    /// When the count reaches zero next; in TSC-deadline mode, when the deadline is. None: stopped.
+    /// When the count next reaches zero; in TSC-deadline mode, the deadline. None: stopped.
     expires: Option<Instant>,
     /// IA32_TSC_DEADLINE.
     deadline: u64,
@@ -64,7 +64,7 @@ impl ApicTimer {
     }
 
     /// Changes the mode. Changing to or from TSC-deadline disarms the timer [SDM3A 11.5.4.1]; between the
-    /// other two the count goes on.
+    /// other two the count continues.
     pub(super) fn set_mode(&mut self, mode: TimerMode) {
         if mode != self.mode && (mode == TimerMode::TscDeadline || self.mode == TimerMode::TscDeadline) {
             self.expires = None;
@@ -105,7 +105,7 @@ impl ApicTimer {
         self.divide_configuration
     }
 
-    /// Writes the divide-configuration register; the count goes on from where it is at the new pace.
+    /// Writes the divide-configuration register; the count continues at the new rate.
     pub(super) fn set_divide_configuration(&mut self, value: u32, now: Instant) {
         let left = self.current_count(now);
         self.divide_configuration = value & 0b1011;
@@ -134,8 +134,8 @@ impl ApicTimer {
         self.expires
     }
 
-    /// Lets time pass until `now` and says whether the timer expired, once or several times. A periodic
-    /// timer keeps its phase.
+    /// Advances to `now`; true when the timer expired, once or several times. A periodic timer keeps its
+    /// phase.
     pub(super) fn advance(&mut self, now: Instant) -> bool {
         let Some(expires) = self.expires.filter(|expires| *expires <= now) else { return false };
         self.expires = match self.mode {
@@ -154,7 +154,7 @@ impl ApicTimer {
         u64::from(self.initial_count.max(1)) * self.count_nanos()
     }
 
-    /// Nanoseconds per count: the clock's divided by 2, 4, .. 128, 1 as bits 3, 1 and 0 say [SDM3A figure
+    /// Nanoseconds per count: the clock divided by 2, 4, .. 128, 1 as bits 3, 1 and 0 select [SDM3A figure
     /// 11-10].
     fn count_nanos(&self) -> u64 {
         let code = self.divide_configuration & 0b11 | self.divide_configuration >> 1 & 0b100;

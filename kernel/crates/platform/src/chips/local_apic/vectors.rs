@@ -1,5 +1,7 @@
 //! Sets of the 256 interrupt vectors, as IRR, ISR and TMR hold them [SDM3A 11.8.4].
 
+use crate::parts::{low_byte, low_dword};
+
 /// A set of vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Vectors([u64; 4]);
@@ -25,14 +27,14 @@ impl Vectors {
 
     /// The highest vector of the set, which has the highest priority [SDM3A 11.8.3].
     pub(super) fn highest(&self) -> Option<u8> {
-        let (index, word) = self.0.iter().enumerate().rev().find(|(_, word)| **word != 0)?;
-        // At most 3 * 64 + 63.
-        Some((index * 64) as u8 + (63 - word.leading_zeros() as u8))
+        let mut words = self.0.iter().zip([63u8, 127, 191, 255]).rev();
+        let (word, last) = words.find(|(word, _)| **word != 0)?;
+        Some(last - low_byte(word.leading_zeros()))
     }
 
     /// The 32-bit register `index` (0 to 7) that shows the set: bit 0 is vector `32 * index`.
     pub(super) fn register(&self, index: usize) -> u32 {
-        self.0.get(index / 2).map_or(0, |word| (word >> (index % 2 * 32)) as u32)
+        self.0.get(index / 2).map_or(0, |word| low_dword(word >> (index % 2 * 32)))
     }
 }
 

@@ -128,7 +128,7 @@ fn a_nic_interrupt_arrives_at_the_input_that_the_routing_table_names() {
     let mut pc = board();
     let gsi = layout::pci_gsi(FIRST_NIC_SLOT, 0);
     route(&mut pc, gsi.into(), LEVEL | 0x41);
-    assert!(!pc.pending_interrupt(0));
+    assert!(!pc.interrupts().pending(0));
     assert!(pc.set_function_interrupt(FIRST_NIC_SLOT, true).contains(Effects::IRQ_CHANGED));
     assert_eq!(pc.acknowledge(0), Some(0x41));
     let _ = pc.set_function_interrupt(FIRST_NIC_SLOT, false);

@@ -1,6 +1,7 @@
 //! One PCI function's configuration space: a header of type 0 [PCI 3.0 6.1] with a power management
 //! capability [PCI PM 1.2 3.2].
 
+use crate::parts::low_word;
 use base::Effects;
 use bitflags::bitflags;
 
@@ -18,13 +19,13 @@ const INTERRUPT_LINE: u8 = 0x3c;
 const INTERRUPT_PIN: u8 = 0x3d;
 const MIN_GNT: u8 = 0x3e;
 
-/// Where the 82540EM keeps its power management registers [8254x 4.1.2].
+/// The 82540EM's power management registers [8254x 4.1.2].
 const POWER_MANAGEMENT: u8 = 0xdc;
 const PMCSR: u8 = POWER_MANAGEMENT + 4;
 /// Capability 01h, the last; PMC: version 3 (PCI PM 1.2), device-specific initialisation, no D1, no D2
 /// and no PME#, which this board does not wire.
 const POWER_CAPABILITY: u32 = 0x0023_0001;
-/// PMCSR: registers keep their values from D3hot to D0, so that nothing has to be set up anew.
+/// PMCSR: registers keep their values from D3hot to D0, so nothing has to be set up again.
 const NO_SOFT_RESET: u8 = 1 << 3;
 const POWER_STATE: u8 = 3;
 const D0: u8 = 0;
@@ -70,11 +71,11 @@ pub(super) struct ConfigurationSpace {
     /// Which bits of each byte the guest may change.
     writable: [u8; 256],
     bars: [Option<Bar>; 6],
-    /// What the device model asserts, before power state.
+    /// What the device model asserts, regardless of power state.
     asserted: bool,
 }
 
-/// What tells one function from another at construction.
+/// The identification registers of a function.
 pub(super) struct PciIdentity {
     pub vendor_device: u32,
     pub class_revision: u32,
@@ -92,7 +93,7 @@ impl ConfigurationSpace {
         function
     }
 
-    /// A host bridge without anything to configure.
+    /// A host bridge with nothing to configure.
     pub(super) fn host_bridge(identity: &PciIdentity) -> Self {
         Self::new(identity, STATUS_BRIDGE)
     }
@@ -117,7 +118,7 @@ impl ConfigurationSpace {
         function.set(CAPABILITIES, POWER_MANAGEMENT, 0);
         function.set(INTERRUPT_LINE, interrupt_line, 0xff);
         function.set(INTERRUPT_PIN, 1, 0);
-        // The card asks for the bus for up to 64 us [8254x 4.1].
+        // The NIC requests the bus for up to 64 us [8254x 4.1].
         function.set(MIN_GNT, 0xff, 0);
         function.set_dword(POWER_MANAGEMENT, POWER_CAPABILITY);
         function.set(PMCSR, NO_SOFT_RESET, POWER_STATE);
@@ -131,7 +132,7 @@ impl ConfigurationSpace {
     pub(super) fn write(&mut self, offset: u8, value: u8) -> Effects {
         let at = usize::from(offset);
         let mut new = self.bytes[at] & !self.writable[at] | value & self.writable[at];
-        // A write of a state that is not supported is ignored [PCI PM 1.2 3.2.4].
+        // A write of an unsupported state is ignored [PCI PM 1.2 3.2.4].
         if offset == PMCSR && ![D0, D3_HOT].contains(&(new & POWER_STATE)) {
             new = self.bytes[at];
         }
@@ -146,19 +147,19 @@ impl ConfigurationSpace {
         }
     }
 
-    /// Where base address register `index` decodes now: first address and size in bytes. None while
-    /// decoding is off, in D3hot, or where there is no such register.
-    pub(super) fn window(&self, index: usize, kind: BarKind) -> Option<(u32, u32)> {
-        let bar = self.bars.get(index).copied().flatten().filter(|bar| bar.kind == kind)?;
+    /// The window that base address register `index` decodes now: first address and size in bytes. None while
+    /// decoding is disabled, in D3hot, or where there is no such register.
+    pub(super) fn window(&self, index: u8, kind: BarKind) -> Option<(u32, u32)> {
+        let bar = self.bars.get(usize::from(index)).copied().flatten().filter(|bar| bar.kind == kind)?;
         let (enable, flags) = match kind {
             BarKind::Memory => (PciCommand::MEMORY, 0xf),
             BarKind::Io => (PciCommand::IO, 0x3),
         };
         let decodes = self.command().contains(enable) && !self.is_sleeping();
-        decodes.then(|| (self.dword(BAR0 + 4 * index as u8) & !flags, bar.size))
+        decodes.then(|| (self.dword(BAR0 + 4 * index) & !flags, bar.size))
     }
 
-    /// True when the function may reach guest memory by itself.
+    /// True when the function may access guest memory.
     pub(super) fn bus_master(&self) -> bool {
         self.command().contains(PciCommand::BUS_MASTER) && !self.is_sleeping()
     }
@@ -177,11 +178,11 @@ impl ConfigurationSpace {
     }
 
     fn command(&self) -> PciCommand {
-        PciCommand::from_bits_truncate(self.dword(COMMAND) as u16)
+        PciCommand::from_bits_truncate(low_word(self.dword(COMMAND)))
     }
 
     fn dword(&self, offset: u8) -> u32 {
-        u32::from_le_bytes(core::array::from_fn(|i| self.read(offset.wrapping_add(i as u8))))
+        u32::from_le_bytes([0, 1, 2, 3].map(|index| self.read(offset.wrapping_add(index))))
     }
 
     fn set(&mut self, offset: u8, value: u8, writable: u8) {
@@ -195,8 +196,8 @@ impl ConfigurationSpace {
         }
     }
 
-    /// Sizing works by itself: address bits below the size do not exist, so ones written there read back
-    /// as zeros [PCI 3.0 6.2.5.1].
+    /// Sizing needs no further code: address bits below the size do not exist, so ones written there read
+    /// back as zeros [PCI 3.0 6.2.5.1].
     fn set_bar(&mut self, index: u8, bar: Bar, address: u32) {
         let offset = BAR0 + 4 * index;
         let flags = if bar.kind == BarKind::Io { 1 } else { 0 };

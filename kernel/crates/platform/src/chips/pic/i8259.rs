@@ -1,9 +1,9 @@
 //! One 8259A in 8086 mode.
 
-/// The input whose vector stands for a request that has gone away.
+/// The input whose vector stands for a withdrawn request.
 const SPURIOUS: u8 = 7;
 
-/// What the next write to the data port is [8259A: initialization sequence].
+/// The meaning of the next write to the data port [8259A: initialization sequence].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expect {
     Mask,
@@ -20,7 +20,7 @@ pub(super) struct I8259 {
     irr: u8,
     isr: u8,
     imr: u8,
-    /// Inputs that are level-triggered; the chip set's, in place of ICW1.LTIM.
+    /// Inputs that are level-triggered; from the chipset, in place of ICW1.LTIM.
     level_triggered: u8,
     /// Inputs that a slave is wired to.
     slaves: u8,
@@ -64,7 +64,7 @@ impl I8259 {
         }
     }
 
-    /// A request must stay until it is acknowledged: a line that falls takes its request away [8259A:
+    /// A request must stay until it is acknowledged: a falling line withdraws its request [8259A:
     /// edge and level triggered modes].
     pub(super) fn set_line(&mut self, input: u8, level: bool) {
         let bit = 1 << input;
@@ -97,7 +97,7 @@ impl I8259 {
         self.request().is_some()
     }
 
-    /// The vector of `input`, or of a request that has gone away.
+    /// The vector of `input`, or of a withdrawn request.
     pub(super) fn vector(&self, input: Option<u8>) -> u8 {
         self.base | input.unwrap_or(SPURIOUS)
     }
@@ -145,7 +145,7 @@ impl I8259 {
                     (true, false) => Expect::Mask,
                 };
             }
-            // How the two are cascaded is fixed by the board.
+            // The board fixes how the two are cascaded.
             (true, Expect::Icw3) => {
                 self.expect = if self.icw4_follows { Expect::Icw4 } else { Expect::Mask };
             }
@@ -222,18 +222,18 @@ impl I8259 {
         input
     }
 
-    /// What of `inputs` has the highest priority.
+    /// The one of `inputs` with the highest priority.
     fn highest(&self, inputs: u8) -> Option<u8> {
         (1..=8).map(|step| (self.lowest + step) & 7).find(|input| inputs & 1 << input != 0)
     }
 
-    /// What a non-specific EOI ends: in special mask mode, masked inputs do not count.
+    /// The input that a non-specific EOI ends: in special mask mode, masked inputs do not count.
     fn in_service(&self) -> Option<u8> {
         self.highest(if self.special_mask { self.isr & !self.imr } else { self.isr })
     }
 
-    /// The unmasked request that is above everything in service. In special fully nested mode a slave may
-    /// interrupt itself: its own place in service does not count against it.
+    /// The unmasked request with a higher priority than everything in service. In special fully nested mode a
+    /// slave may interrupt itself: the slave's input being in service does not block it.
     fn request(&self) -> Option<u8> {
         let input = self.highest(self.irr & !self.imr)?;
         let rank = |input: u8| input.wrapping_sub(self.lowest + 1) & 7;

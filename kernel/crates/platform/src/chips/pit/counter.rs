@@ -1,8 +1,10 @@
 //! One counter of the 8254, as a function of the number of clock periods that have passed ("tick").
 //!
-//! Two simplifications: a count is loaded with the write instead of one period later, and in mode 3 a count
-//! written while another runs is taken at the end of the whole period instead of the half [8254: mode
-//! definitions].
+//! Two simplifications: a count is loaded by the write instead of one period later, and in mode 3 a count
+//! written while another is running takes effect at the end of the whole period instead of the half [8254:
+//! mode definitions].
+
+use crate::parts::{low_dword, low_word};
 
 /// Bits 5:4 of the control word: which bytes of the count are read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,14 +14,14 @@ enum ByteSelection {
     Both = 3,
 }
 
-/// Where the counting element stands.
+/// State of the counting element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CounterState {
     /// Not started: no count, or no trigger yet.
     Idle,
     /// Counting since this tick.
     Running { since: u64 },
-    /// Held by the gate after so many ticks.
+    /// Stopped by the gate after this many ticks.
     Held { elapsed: u64 },
 }
 
@@ -33,7 +35,7 @@ pub(super) struct PitCounter {
     /// The count in use, 1 to 65,536 (10,000 in BCD), and the one in the count register.
     count: u32,
     register: Option<u32>,
-    /// When `register` takes the place of `count` in modes 2 and 3.
+    /// When `register` replaces `count` in modes 2 and 3.
     reload_at: Option<u64>,
     state: CounterState,
     /// The low byte written, while the high byte is awaited.
@@ -41,7 +43,7 @@ pub(super) struct PitCounter {
     high_next: bool,
     latched_count: Option<u16>,
     latched_status: Option<u8>,
-    /// Up to here [`PitCounter::advance`] has reported the output's rises.
+    /// The tick up to which [`PitCounter::advance`] has reported rises of the output.
     reported: u64,
 }
 
@@ -85,7 +87,7 @@ impl PitCounter {
         self.reported = tick;
     }
 
-    /// Latches count and status, where not latched already.
+    /// Latches count and status, unless already latched.
     pub(super) fn read_back(&mut self, count: bool, status: bool, tick: u64) {
         let present = self.at(tick);
         if status && self.latched_status.is_none() {
@@ -187,7 +189,7 @@ impl PitCounter {
         let Some(elapsed) = self.elapsed(tick) else { return self.mode != 0 };
         match self.mode {
             0 | 1 => elapsed >= count,
-            // Held by the gate, the output is high.
+            // While the gate is low, the output is high.
             2 | 3 if !self.gate => true,
             2 => elapsed % count != count - 1 || count == 1,
             3 => elapsed % count < count.div_ceil(2),
@@ -195,7 +197,7 @@ impl PitCounter {
         }
     }
 
-    /// The next tick after those reported at which the output rises.
+    /// The first tick after the reported ones at which the output rises.
     pub(super) fn next_rise(&self) -> Option<u64> {
         let CounterState::Running { since } = self.state else { return None };
         let count = u64::from(self.count);
@@ -204,7 +206,7 @@ impl PitCounter {
             2 | 3 => {
                 let periods = self.reported.saturating_sub(since) / count + 1;
                 let next = since + periods * count;
-                // Where a new count takes over, the old one ends.
+                // Where a new count takes effect, the old one ends.
                 return Some(self.reload_at.filter(|at| *at > self.reported).map_or(next, |at| at.min(next)));
             }
             _ => Some(since + count + 1),
@@ -212,7 +214,7 @@ impl PitCounter {
         .filter(|rise| *rise > self.reported)
     }
 
-    /// Moves on to `tick` and says whether the output has risen since the last call.
+    /// Advances to `tick`; true when the output has risen since the last call.
     pub(super) fn advance(&mut self, tick: u64) -> bool {
         let risen = self.next_rise().is_some_and(|rise| rise <= tick);
         self.take_register(tick);
@@ -220,15 +222,15 @@ impl PitCounter {
         risen
     }
 
-    /// The counter as it stands at `tick`. Looking at it must not move it on: the rises on the way there
-    /// are for [`PitCounter::advance`] to report.
+    /// The counter as it is at `tick`. A look at it must not advance it: [`PitCounter::advance`] reports the
+    /// rises up to there.
     pub(super) fn at(&self, tick: u64) -> Self {
         let mut counter = self.clone();
         counter.take_register(tick);
         counter
     }
 
-    /// Takes a count that was written while another was running, once that one has ended.
+    /// Loads a count that was written while another was running, once that one has ended.
     fn take_register(&mut self, tick: u64) {
         if let (Some(at), Some(count)) = (self.reload_at.filter(|at| *at <= tick), self.register) {
             (self.count, self.register, self.reload_at) = (count, None, None);
@@ -244,7 +246,7 @@ impl PitCounter {
         }
     }
 
-    /// What the counting element holds, as it is read.
+    /// The value of the counting element, as read.
     fn value(&self, tick: u64) -> u16 {
         let count = u64::from(self.count);
         let elapsed = self.elapsed(tick).unwrap_or(0);
@@ -256,13 +258,13 @@ impl PitCounter {
                 let step = if position < high { position } else { position - high };
                 (count & !1).saturating_sub(2 * step)
             }
-            // Counts on after zero, without end.
+            // Continues after zero, without end.
             _ => {
                 let range = u64::from(self.range());
                 (count + range - elapsed % range) % range
             }
         };
-        self.encode(value as u32)
+        self.encode(low_dword(value))
     }
 
     fn range(&self) -> u32 {
@@ -281,7 +283,7 @@ impl PitCounter {
         } else {
             plain
         };
-        // Digits above 9 are undefined; they must not lead out of the range.
+        // Digits above 9 are undefined; they must not leave the range.
         match count % self.range() {
             0 => self.range(),
             count => count,
@@ -293,6 +295,6 @@ impl PitCounter {
         let digit = |weight: u32| value / weight % 10;
         let shown =
             if self.bcd { digit(1000) << 12 | digit(100) << 8 | digit(10) << 4 | digit(1) } else { value };
-        shown as u16
+        low_word(shown)
     }
 }

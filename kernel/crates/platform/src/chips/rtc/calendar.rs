@@ -27,8 +27,13 @@ pub struct Calendar {
 }
 
 impl Calendar {
-    /// The calendar of `seconds` since 1 January 1970, kept within the years 0 to 9999.
+    /// The calendar of `seconds` since 1 January 1970, clamped to the years 0 to 9999.
     #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the year is at most 9999, and every other field is the remainder of a small number"
+    )]
     pub fn from_unix(seconds: i64) -> Self {
         let first = -DAYS_TO_1970 * DAY + 60 * DAY;
         let last = 253_402_300_799;
@@ -56,8 +61,8 @@ impl Calendar {
         }
     }
 
-    /// Seconds since 1 January 1970. Fields out of range carry over into the next one, as they would by
-    /// counting; the weekday plays no part.
+    /// Seconds since 1 January 1970. A field out of range carries over into the next larger one; the weekday
+    /// is ignored.
     #[must_use]
     pub fn to_unix(&self) -> i64 {
         let (year, month) = (i64::from(self.year), i64::from(self.month));

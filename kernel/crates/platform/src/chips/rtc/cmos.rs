@@ -1,7 +1,8 @@
-//! The 128 bytes of the clock chip: time and alarm registers in the guest's choice of format, and what
-//! firmware of a PC keeps behind them.
+//! The 128 bytes of the clock chip: time and alarm registers in the format that the guest chooses, followed
+//! by the data of PC firmware.
 
-use super::{Calendar, DAY, RegisterB};
+use super::{Calendar, RegisterB};
+use crate::parts::low_byte;
 
 /// Registers that hold the running time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub(super) enum TimeRegister {
     Day = 7,
     Month = 8,
     Year = 9,
-    /// Not the chip's: PC firmware keeps the century here, and the FADT says so.
+    /// Not part of the chip: PC firmware keeps the century here, as the FADT says.
     Century = 0x32,
 }
 
@@ -29,7 +30,7 @@ impl TimeRegister {
 const SECOND_ALARM: u8 = 1;
 const MINUTE_ALARM: u8 = 3;
 const HOUR_ALARM: u8 = 5;
-/// From this value up an alarm register means "any" [MC146818A: alarm].
+/// From this value up, an alarm register means "any" [MC146818A: alarm].
 const ANY: u8 = 0xc0;
 /// Bit 7 of the hour in 12-hour mode.
 const PM: u8 = 0x80;
@@ -80,7 +81,7 @@ impl Cmos {
 
     /// Writes `time` into the registers in the format that `b` asks for.
     pub(super) fn set_time(&mut self, time: &Calendar, b: RegisterB) {
-        let (century, year) = ((time.year / 100) as u8, (time.year % 100) as u8);
+        let (century, year) = (low_byte((time.year / 100).into()), low_byte((time.year % 100).into()));
         self.set(TimeRegister::Second as u8, encode(time.second, b));
         self.set(TimeRegister::Minute as u8, encode(time.minute, b));
         self.set(TimeRegister::Hour as u8, encode_hour(time.hour, b));
@@ -91,7 +92,7 @@ impl Cmos {
         self.set(TimeRegister::Century as u8, encode(century, b));
     }
 
-    /// The time in the registers. What a guest wrote out of range is kept within the calendar, so that
+    /// The time in the registers. Values that a guest wrote out of range are clamped to the calendar, so
     /// nothing can overflow.
     pub(super) fn time(&self, b: RegisterB) -> Calendar {
         let field =
@@ -118,16 +119,16 @@ impl Cmos {
         // A 12-hour PM hour lies below ANY in BCD (0x81 to 0x92) and in binary (0x81 to 0x8c).
         let (hour, minute, second) =
             (wanted(HOUR_ALARM, decode_hour), wanted(MINUTE_ALARM, decode), wanted(SECOND_ALARM, decode));
-        // Refused here, so that the search below ends within a few steps.
+        // Rejected here, so that the search below ends within a few steps.
         if hour.is_some_and(|h| h > 23) || minute.is_some_and(|m| m > 59) || second.is_some_and(|s| s > 59) {
             return None;
         }
         let matches = |value: u32, wanted: Option<u32>| wanted.is_none_or(|wanted| wanted == value);
-        let day = DAY as u32;
+        const DAY: u32 = 86_400;
         let mut wait = 1;
-        // Skips hours and minutes that cannot match as a whole.
-        while wait <= day {
-            let at = (in_day + wait) % day;
+        // Skips whole hours and minutes that cannot match.
+        while wait <= DAY {
+            let at = (in_day + wait) % DAY;
             if !matches(at / 3600, hour) {
                 wait += 3600 - at % 3600;
             } else if !matches(at / 60 % 60, minute) {

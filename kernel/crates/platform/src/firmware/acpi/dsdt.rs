@@ -1,4 +1,5 @@
-//! The devices that the guest cannot find by itself: the Differentiated System Description Table's AML.
+//! The devices that the guest cannot discover by itself: the AML of the Differentiated System Description
+//! Table.
 
 use crate::{layout, power, rtc};
 use acpi_tables::aml::AddressSpaceCacheable::NotCacheable;
@@ -55,14 +56,15 @@ fn processor(index: u8, sink: &mut Vec<u8>) {
 }
 
 fn pci_host_bridge(sink: &mut Vec<u8>) {
-    let (first, last) = (layout::PCI_MEMORY.start as u32, (layout::PCI_MEMORY.end - 1) as u32);
+    const FIRST: u32 = layout::below_4_gib(layout::PCI_MEMORY.start);
+    const LAST: u32 = layout::below_4_gib(layout::PCI_MEMORY.end - 1);
     let resources: [&dyn Aml; 5] = [
         &AddressSpace::new_bus_number(0u16, 0),
-        // The configuration mechanism's own ports, between the two ranges that go to the bus.
+        // The configuration mechanism's own ports, between the two ranges that the bridge forwards.
         &ports(0x0cf8, 8),
         &AddressSpace::new_io(0u16, 0x0cf7, None),
         &AddressSpace::new_io(0x0d00u16, 0xffff, None),
-        &AddressSpace::new_memory(NotCacheable, true, first, last, None),
+        &AddressSpace::new_memory(NotCacheable, true, FIRST, LAST, None),
     ];
     let objects: [(&str, &dyn Aml); 4] = [
         ("_UID", &0u8),
@@ -90,12 +92,13 @@ fn interrupt_routing() -> PackageBuilder {
     routes
 }
 
-/// What belongs to no other device and must not be given away: the ACPI registers and the memory-mapped
-/// PCI configuration space [PCI Firmware 3.3 4.1.2].
+/// Resources that belong to no other device and must not be assigned: the ACPI registers and the
+/// memory-mapped PCI configuration space [PCI Firmware 3.3 4.1.2].
 fn motherboard(sink: &mut Vec<u8>) {
-    let ecam = layout::ECAM;
+    const ECAM: u32 = layout::below_4_gib(layout::ECAM.start);
+    const ECAM_BYTES: u32 = layout::below_4_gib(layout::ECAM.end) - ECAM;
     let registers = ports(layout::PM_BASE, super::tables::PM_BLOCK_BYTES);
-    let configuration = Memory32Fixed::new(true, ecam.start as u32, (ecam.end - ecam.start) as u32);
+    let configuration = Memory32Fixed::new(true, ECAM, ECAM_BYTES);
     let resources = ResourceTemplate::new(vec![&registers, &configuration]);
     device("MBRD", &EISAName::new("PNP0C02"), &[("_UID", &0u8), ("_CRS", &resources)], sink);
 }

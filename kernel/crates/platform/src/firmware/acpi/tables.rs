@@ -21,7 +21,8 @@ const HEADER: usize = 36;
 pub(super) fn table(signature: &[u8; 4], revision: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + body.len());
     bytes.extend_from_slice(signature);
-    bytes.extend_from_slice(&((HEADER + body.len()) as u32).to_le_bytes());
+    let length = u32::try_from(HEADER + body.len()).unwrap_or(u32::MAX);
+    bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(&[revision, 0]);
     bytes.extend_from_slice(OEM_ID);
     bytes.extend_from_slice(OEM_TABLE_ID);
@@ -33,7 +34,7 @@ pub(super) fn table(signature: &[u8; 4], revision: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The byte that makes the sum of all bytes zero, when its own place holds zero.
+/// The byte that makes the sum of all bytes zero, given zero in its own place.
 pub(super) fn checksum(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)).wrapping_neg()
 }
@@ -65,17 +66,19 @@ fn bytes_of(table: &dyn Aml) -> Vec<u8> {
     bytes
 }
 
-/// MADT: local APICs, the I/O APIC, and what ISA interrupts differ from the identity [ACPI 6.5 5.2.12].
+/// MADT: local APICs, the I/O APIC, and the ISA interrupts that are not identity-mapped [ACPI 6.5 5.2.12].
 pub(super) fn madt(vcpus: u8) -> Vec<u8> {
     const PCAT_COMPAT: u32 = 1;
+    const LOCAL_APIC: u32 = layout::below_4_gib(layout::LOCAL_APIC);
+    const IO_APIC: u32 = layout::below_4_gib(layout::IO_APIC);
     let mut body = Vec::new();
-    body.extend_from_slice(&(layout::LOCAL_APIC as u32).to_le_bytes());
+    body.extend_from_slice(&LOCAL_APIC.to_le_bytes());
     body.extend_from_slice(&PCAT_COMPAT.to_le_bytes());
     for cpu in 0..vcpus {
         ProcessorLocalApic::new(cpu, cpu, EnabledStatus::Enabled).to_aml_bytes(&mut body);
     }
-    IoApic::new(IO_APIC_ID, layout::IO_APIC as u32, 0).to_aml_bytes(&mut body);
-    // The PIT's interrupt comes in at input 2, as on every PC with an I/O APIC.
+    IoApic::new(IO_APIC_ID, IO_APIC, 0).to_aml_bytes(&mut body);
+    // The PIT's interrupt arrives at input 2, as on every PC with an I/O APIC.
     body.extend_from_slice(&source_override(0, 2, CONFORMS));
     body.extend_from_slice(&source_override(layout::SCI_GSI, layout::SCI_GSI, LEVEL_ACTIVE_HIGH));
     // LINT1 of every local APIC is NMI [ACPI 6.5 5.2.12.7].

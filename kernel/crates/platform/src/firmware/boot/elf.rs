@@ -1,5 +1,5 @@
-//! A static ELF64 executable, loaded by physical address: micro-guests, and Linux's `vmlinux` [ELF 1.2, System V ABI
-//! AMD64 supplement].
+//! A static ELF64 executable, loaded by physical address: micro-guests, and Linux's `vmlinux` [ELF 1.2,
+//! System V ABI AMD64 supplement].
 
 use super::{LoadError, Loaded, entry, is_free_low_memory};
 use crate::layout::MemoryLayout;
@@ -20,7 +20,8 @@ pub(super) fn is_elf(image: &[u8]) -> bool {
     image.starts_with(IDENTIFICATION)
 }
 
-/// Copies the segments of `image` to their physical addresses and clears what they have beyond the file.
+/// Copies the segments of `image` to their physical addresses and clears the memory that they have beyond the
+/// file.
 pub(super) fn load<M: GuestMemory>(
     memory: &M,
     layout: &MemoryLayout,
@@ -42,8 +43,8 @@ pub(super) fn load<M: GuestMemory>(
         by_virtual = by_virtual.or(within(segment.p_vaddr).map(|at| segment.p_paddr + at));
         by_physical = by_physical.or(within(segment.p_paddr).map(|_| entry));
     }
-    // The guest starts with memory mapped to itself. The entry point is a virtual address; Linux's is the physical one,
-    // which is in no segment otherwise.
+    // The guest starts with memory mapped to itself. The entry point is a virtual address; Linux's is a
+    // physical one, which lies in no segment's virtual addresses.
     let entry_physical = by_virtual.or(by_physical);
     let entry = entry_physical.ok_or(LoadError::UnsuitableElf { field: "e_entry", value: entry })?;
     Ok(Loaded {
@@ -55,7 +56,7 @@ pub(super) fn load<M: GuestMemory>(
     })
 }
 
-/// The file header of `image`, with the fields checked that tell whether it can be started.
+/// The file header of `image`, after a check of the fields that show whether it can be started.
 fn file_header(image: &[u8]) -> Result<FileHeader<LittleEndian>, LoadError> {
     let truncated = |_| LoadError::Truncated { what: "a header", end: 64, length: image.len() };
     let tail = part(image, "a header", EI_NIDENT as u64, ELF64_EHDR_TAILSIZE as u64)?;
@@ -92,9 +93,9 @@ fn load_segment<M: GuestMemory>(
     let zeros = [0; 4096];
     let mut at = start + segment.p_filesz;
     while at < end {
-        let length = (end - at).min(zeros.len() as u64);
-        memory.write(GuestPhysical(at), &zeros[..length as usize])?;
-        at += length;
+        let length = usize::try_from(end - at).map_or(zeros.len(), |left| left.min(zeros.len()));
+        memory.write(GuestPhysical(at), &zeros[..length])?;
+        at += length as u64;
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! The processor's state at a guest's first instruction, and what it points at in low memory.
+//! The processor's state at a guest's first instruction, and the structures in low memory that it refers to.
 
 use base::{GuestMemory, GuestPhysical, MemoryError};
 
-/// Below these structures, down to 0x2000, is the stack.
+/// The stack is below these structures, down to 0x2000.
 const STACK_TOP: GuestPhysical = GuestPhysical(0x7000);
 const GDT: GuestPhysical = GuestPhysical(0x1000);
 /// The boot parameters, one page.
@@ -11,20 +11,24 @@ pub(super) const ZERO_PAGE: GuestPhysical = GuestPhysical(0x7000);
 const PAGE_TABLES: GuestPhysical = GuestPhysical(0x9000);
 /// The command line.
 pub(super) const COMMAND_LINE: GuestPhysical = GuestPhysical(0x2_0000);
-/// Bytes for the command line with its terminating zero.
+/// Space for the command line with its terminating zero, in bytes.
 pub(super) const COMMAND_LINE_ROOM: usize = 0x1_0000;
 
-/// Selectors that the protocol demands: __BOOT_CS and __BOOT_DS.
+/// Selectors that the protocol requires: __BOOT_CS and __BOOT_DS.
 const CODE_SELECTOR: u16 = 0x10;
 const DATA_SELECTOR: u16 = 0x18;
 /// Segment descriptors, flat [SDM3A 3.4.5]: null, unused, 64-bit code (execute, read), data (read, write);
 /// both accessed, so that loading them writes nothing.
 const DESCRIPTORS: [u64; 4] = [0, 0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff];
 
-/// How a guest's first processor starts: in 64-bit mode with paging on, interrupts off, and segments flat.
+const GDT_LIMIT: u16 = 4 * 8 - 1;
+const _: () = assert!(size_of_val(&DESCRIPTORS) == GDT_LIMIT as usize + 1);
+
+/// How a guest's first processor starts: in 64-bit mode with paging enabled, interrupts disabled, and flat
+/// segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryState {
-    /// First instruction.
+    /// Address of the first instruction.
     pub rip: u64,
     /// Address of the boot parameters.
     pub rsi: u64,
@@ -32,9 +36,9 @@ pub struct EntryState {
     pub rsp: u64,
     /// Page tables that map the first 4 GiB to themselves with 2 MiB pages.
     pub cr3: u64,
-    /// Base of the segment table.
+    /// Base of the global descriptor table.
     pub gdt_base: u64,
-    /// Limit of the segment table.
+    /// Limit of the global descriptor table.
     pub gdt_limit: u16,
     /// CS: flat 64-bit code.
     pub code_selector: u16,
@@ -42,7 +46,7 @@ pub struct EntryState {
     pub data_selector: u16,
 }
 
-/// Writes page tables and segment table.
+/// Writes the page tables and the global descriptor table.
 pub(super) fn write<M: GuestMemory>(memory: &M, rip: GuestPhysical) -> Result<EntryState, MemoryError> {
     for (index, descriptor) in DESCRIPTORS.into_iter().enumerate() {
         write_qword(memory, GDT, index, descriptor)?;
@@ -54,7 +58,7 @@ pub(super) fn write<M: GuestMemory>(memory: &M, rip: GuestPhysical) -> Result<En
         rsp: STACK_TOP.0,
         cr3: PAGE_TABLES.0,
         gdt_base: GDT.0,
-        gdt_limit: (DESCRIPTORS.len() * 8 - 1) as u16,
+        gdt_limit: GDT_LIMIT,
         code_selector: CODE_SELECTOR,
         data_selector: DATA_SELECTOR,
     })
@@ -62,12 +66,13 @@ pub(super) fn write<M: GuestMemory>(memory: &M, rip: GuestPhysical) -> Result<En
 
 /// Four-level paging with 2 MiB pages [SDM3A 4.5].
 fn write_page_tables<M: GuestMemory>(memory: &M) -> Result<(), MemoryError> {
-    const TABLE: u64 = 4096;
+    const TABLE_BYTES: usize = 4096;
+    const TABLE: u64 = TABLE_BYTES as u64;
     const PRESENT_WRITABLE: u64 = 0b11;
     const PAGE_SIZE: u64 = 1 << 7;
     const GIB: usize = 4;
     for page in 0..2 + GIB as u64 {
-        memory.write(GuestPhysical(PAGE_TABLES.0 + page * TABLE), &[0; TABLE as usize])?;
+        memory.write(GuestPhysical(PAGE_TABLES.0 + page * TABLE), &[0; TABLE_BYTES])?;
     }
     let pointers = GuestPhysical(PAGE_TABLES.0 + TABLE);
     write_qword(memory, PAGE_TABLES, 0, pointers.0 | PRESENT_WRITABLE)?;

@@ -1,5 +1,5 @@
-//! A Linux bzImage: its setup header and where its protected-mode part goes [Linux boot protocol: the
-//! real-mode kernel header].
+//! A Linux bzImage: its setup header and the load address of its protected-mode part [Linux boot protocol:
+//! the real-mode kernel header].
 
 use super::{LoadError, Loaded, is_free_low_memory};
 use crate::layout::{MemoryLayout, ONE_MIB};
@@ -22,9 +22,9 @@ const OLDEST_VERSION: u16 = 0x020c;
 const XLF_KERNEL_64: u16 = 1 << 0;
 /// The 64-bit entry point lies this far into the protected-mode part.
 const ENTRY_64: u64 = 0x200;
-const SECTOR: u64 = 512;
+const SECTOR: usize = 512;
 
-/// Where the header begins.
+/// Start of the header.
 pub(super) const HEADER_START: usize = SETUP_SECTS;
 /// Room in the zero page for the header: up to the next field, `edd_mbr_sig_buffer`.
 const HEADER_ROOM: usize = 0x290 - HEADER_START;
@@ -37,16 +37,16 @@ pub struct SetupHeader {
     /// Version of the boot protocol: major in the high byte.
     pub version: u16,
     /// Sectors of real-mode code before the protected-mode part, boot sector included.
-    setup_sectors: u64,
+    setup_sectors: usize,
     /// Highest address that an initrd may occupy.
     pub initrd_addr_max: u32,
     /// Longest command line, without terminating zero.
     pub cmdline_size: u32,
-    /// Where the kernel would like to lie.
+    /// The load address that the kernel prefers.
     pub pref_address: u64,
     /// Memory that the kernel needs from its load address on before it reads the memory map.
     pub init_size: u32,
-    /// Alignment of the load address, for a kernel that can lie elsewhere.
+    /// Alignment of the load address, for a relocatable kernel.
     alignment: Option<u32>,
 }
 
@@ -54,7 +54,7 @@ impl SetupHeader {
     /// Parses the header of `image`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// [`LoadError`] names the unsuitable field.
     pub fn parse(image: &[u8]) -> Result<Self, LoadError> {
         let unknown = LoadError::UnknownImage { length: image.len() };
         if image.get(HEADER_MAGIC..HEADER_MAGIC + 4) != Some(b"HdrS") {
@@ -69,7 +69,7 @@ impl SetupHeader {
         if xloadflags & XLF_KERNEL_64 == 0 {
             return Err(LoadError::No64BitEntry { xloadflags });
         }
-        // The header ends where the short jump at its beginning goes to.
+        // The header ends at the target of the short jump at its start.
         let [jump] = field(image, JUMP_OFFSET)?;
         let end = (HEADER_MAGIC + usize::from(jump)).min(HEADER_START + HEADER_ROOM);
         let header = image.get(HEADER_START..end).ok_or(truncated(image, "the setup header", end as u64))?;
@@ -82,8 +82,8 @@ impl SetupHeader {
             bytes,
             length: header.len(),
             version,
-            // Zero stands for four, for history's sake.
-            setup_sectors: 1 + if sectors == 0 { 4 } else { u64::from(sectors) },
+            // Zero stands for four, for historical reasons.
+            setup_sectors: 1 + if sectors == 0 { 4 } else { usize::from(sectors) },
             initrd_addr_max: u32::from_le_bytes(field(image, INITRD_ADDR_MAX)?),
             cmdline_size: u32::from_le_bytes(field(image, CMDLINE_SIZE)?),
             pref_address: u64::from_le_bytes(field(image, PREF_ADDRESS)?),
@@ -92,13 +92,13 @@ impl SetupHeader {
         })
     }
 
-    /// The header's bytes, which begin at [`HEADER_START`] of the zero page.
+    /// The header's bytes, which go to [`HEADER_START`] of the zero page.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 }
 
-/// Copies the protected-mode part of `image` to where it likes to be, or as low as it can be.
+/// Copies the protected-mode part of `image` to its preferred address, or to the lowest possible one.
 pub(super) fn load<M: GuestMemory>(
     memory: &M,
     layout: &MemoryLayout,
@@ -106,10 +106,11 @@ pub(super) fn load<M: GuestMemory>(
 ) -> Result<Loaded, LoadError> {
     let header = SetupHeader::parse(image)?;
     let start = header.setup_sectors * SECTOR;
-    let kernel = image
-        .get(start as usize..)
-        .filter(|kernel| kernel.len() as u64 > ENTRY_64)
-        .ok_or(truncated(image, "the protected-mode part", start + ENTRY_64 + 1))?;
+    let kernel = image.get(start..).filter(|kernel| kernel.len() as u64 > ENTRY_64).ok_or(truncated(
+        image,
+        "the protected-mode part",
+        start as u64 + ENTRY_64 + 1,
+    ))?;
     let size = u64::from(header.init_size).max(kernel.len() as u64);
     let range_at = |address: u64| address..address.saturating_add(size);
     let lowest = header.alignment.map(|alignment| ONE_MIB.next_multiple_of(alignment.into()));

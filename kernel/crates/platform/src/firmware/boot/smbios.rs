@@ -1,5 +1,6 @@
-//! SMBIOS tables: what the machine says it is, where every PC says it [SMBIOS 3.0 5.2, 7].
+//! SMBIOS tables: the machine's description of itself, at the place that PCs use [SMBIOS 3.0 5.2, 7].
 
+use crate::parts::low_dword;
 use alloc::vec::Vec;
 use base::{GuestMemory, GuestPhysical, MemoryError};
 
@@ -7,7 +8,7 @@ use base::{GuestMemory, GuestPhysical, MemoryError};
 const ENTRY_POINT: GuestPhysical = GuestPhysical(0xf_0000);
 const TABLE: GuestPhysical = GuestPhysical(0xf_0040);
 
-/// Writes entry point and structures.
+/// Writes the entry point and the structures.
 pub(super) fn write<M: GuestMemory>(memory: &M) -> Result<(), MemoryError> {
     let structures = structures();
     let bytes: Vec<u8> = structures.concat();
@@ -16,10 +17,10 @@ pub(super) fn write<M: GuestMemory>(memory: &M) -> Result<(), MemoryError> {
     memory.write(ENTRY_POINT, &entry_point(bytes.len(), structures.len(), longest))
 }
 
-/// BIOS, system, chassis and end of table: the structures that have something to say here.
+/// BIOS, system, chassis and end of table: the structures with information about this machine.
 fn structures() -> [Vec<u8>; 4] {
-    // BIOS: segment 0xf000, 64 KiB; characteristics "not supported"; the second extension byte says that
-    // this is a virtual machine [SMBIOS 3.0 7.1].
+    // BIOS: segment 0xf000, 64 KiB; characteristics "not supported"; the second extension byte marks a
+    // virtual machine [SMBIOS 3.0 7.1].
     let bios = [1, 2, 0, 0xf0, 3, 0, 1 << 3, 0, 0, 0, 0, 0, 0, 0, 0, 1 << 4, 0, 0, 0xff, 0xff];
     // System: manufacturer and product; no version, serial number or UUID; woken by the power switch
     // [SMBIOS 3.0 7.2].
@@ -36,6 +37,7 @@ fn structures() -> [Vec<u8>; 4] {
 }
 
 /// A structure: type, length, handle, formatted part, then its strings [SMBIOS 3.0 6.1].
+#[expect(clippy::cast_possible_truncation, reason = "the formatted parts above have at most 23 bytes")]
 fn structure(kind: u8, formatted: &[u8], strings: &[&str]) -> Vec<u8> {
     let length = formatted.len() as u8 + 4;
     // Types double as handles: there is one structure of each.
@@ -45,12 +47,13 @@ fn structure(kind: u8, formatted: &[u8], strings: &[&str]) -> Vec<u8> {
         bytes.extend_from_slice(text.as_bytes());
         bytes.push(0);
     }
-    // A second zero ends the strings; without any, two zeros stand for them.
+    // A second zero ends the strings; two zeros stand for an empty list.
     bytes.extend_from_slice(if strings.is_empty() { &[0, 0] } else { &[0] });
     bytes
 }
 
 /// The 32-bit entry point of version 2.8 with both of its checksums.
+#[expect(clippy::cast_possible_truncation, reason = "the structures above have fewer than 256 bytes")]
 fn entry_point(table_bytes: usize, count: usize, longest: usize) -> [u8; 31] {
     let sum = |bytes: &[u8]| bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)).wrapping_neg();
     let mut bytes = [0; 31];
@@ -59,7 +62,7 @@ fn entry_point(table_bytes: usize, count: usize, longest: usize) -> [u8; 31] {
     bytes[8..10].copy_from_slice(&(longest as u16).to_le_bytes());
     bytes[16..21].copy_from_slice(b"_DMI_");
     bytes[22..24].copy_from_slice(&(table_bytes as u16).to_le_bytes());
-    bytes[24..28].copy_from_slice(&(TABLE.0 as u32).to_le_bytes());
+    bytes[24..28].copy_from_slice(&low_dword(TABLE.0).to_le_bytes());
     bytes[28..30].copy_from_slice(&(count as u16).to_le_bytes());
     bytes[30] = 0x28;
     bytes[21] = sum(&bytes[16..]);

@@ -1,9 +1,10 @@
-//! The boot parameters, "zero page", that a kernel finds through RSI [Linux boot protocol; Linux
+//! The boot parameters, or "zero page", whose address a kernel gets in RSI [Linux boot protocol; Linux
 //! zero-page documentation].
 
 use super::entry::ZERO_PAGE;
 use super::linux::{HEADER_START, SetupHeader};
 use crate::layout::{MemoryLayout, RangeKind};
+use crate::parts::low_dword;
 use base::{GuestMemory, GuestPhysical, MemoryError};
 use core::ops::Range;
 
@@ -26,15 +27,15 @@ const E820_ENTRY_BYTES: usize = 20;
 const UNDEFINED_LOADER: u8 = 0xff;
 /// The protected-mode part lies at 1 MiB or above.
 const LOADED_HIGH: u8 = 1 << 0;
-/// "normal" video mode: the kernel is to ask nobody.
+/// "normal" video mode: the kernel does not ask for one.
 const VIDEO_NORMAL: u16 = 0xffff;
 /// E820 types [ACPI 6.5 15].
 const USABLE: u32 = 1;
 const RESERVED: u32 = 2;
-/// What a kernel without a header of its own is told: the newest protocol described here.
+/// The version given to a kernel without a header of its own: the newest protocol described here.
 const PROTOCOL_2_15: u16 = 0x020f;
 
-/// What goes into the page.
+/// The variable contents of the page.
 pub(super) struct Contents {
     pub header: Option<SetupHeader>,
     pub command_line: GuestPhysical,
@@ -42,7 +43,7 @@ pub(super) struct Contents {
     pub rsdp: GuestPhysical,
 }
 
-/// Writes the page; it all fits 32 bits, for nothing is loaded above 4 GiB.
+/// Writes the page. All addresses fit 32 bits, because nothing is loaded above 4 GiB.
 pub(super) fn write<M: GuestMemory>(
     memory: &M,
     layout: &MemoryLayout,
@@ -61,9 +62,9 @@ pub(super) fn write<M: GuestMemory>(
     put(ACPI_RSDP_ADDR, &contents.rsdp.0.to_le_bytes());
     put(VID_MODE, &VIDEO_NORMAL.to_le_bytes());
     put(TYPE_OF_LOADER, &[UNDEFINED_LOADER]);
-    put(RAMDISK_IMAGE, &(contents.initrd.start as u32).to_le_bytes());
-    put(RAMDISK_SIZE, &((contents.initrd.end - contents.initrd.start) as u32).to_le_bytes());
-    put(CMD_LINE_PTR, &(contents.command_line.0 as u32).to_le_bytes());
+    put(RAMDISK_IMAGE, &low_dword(contents.initrd.start).to_le_bytes());
+    put(RAMDISK_SIZE, &low_dword(contents.initrd.end - contents.initrd.start).to_le_bytes());
+    put(CMD_LINE_PTR, &low_dword(contents.command_line.0).to_le_bytes());
     let mut entries = 0;
     for entry in layout.map() {
         let at = E820_TABLE + usize::from(entries) * E820_ENTRY_BYTES;

@@ -1,27 +1,27 @@
-//! Which feature bits of CPUID a guest sees, and why. A bit that no rule names is hidden: what is not
-//! understood is not promised.
+//! Which feature bits of CPUID a guest sees, and why. A bit without a rule is hidden: Weir announces nothing
+//! that it does not know.
 
-/// What happens to a group of bits.
+/// The treatment of a group of bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeatureRule {
     /// Shown when the processor has it.
     Show,
     /// Always zero.
     Hide,
-    /// Shown whether or not the processor has it: Weir provides it.
+    /// Shown whether or not the processor has it, because Weir provides it.
     Provide,
     /// Depends on the guest's state or on the configuration; decided in code.
     Decide,
 }
 
-/// A group of bits of one register that share a fate and its reason.
+/// A group of bits of one register that share a rule and its reason.
 #[derive(Clone, Copy, Debug)]
 pub struct FeatureGroup {
     /// The bits.
     pub mask: u32,
-    /// What becomes of them.
+    /// Their treatment.
     pub rule: FeatureRule,
-    /// Why.
+    /// The reason.
     pub why: &'static str,
 }
 
@@ -34,8 +34,8 @@ const fn group(rule: FeatureRule, bits: &[u8], why: &'static str) -> FeatureGrou
     FeatureGroup { mask, rule, why }
 }
 
-/// Applies a table to what the processor reports. Bits under [`FeatureRule::Decide`] pass like shown ones, for
-/// the code that decides.
+/// Applies a table to what the processor reports. Bits under [`FeatureRule::Decide`] pass like shown ones;
+/// code then decides.
 #[must_use]
 pub fn apply(groups: &[FeatureGroup], host: u32) -> u32 {
     groups.iter().fold(0, |value, group| match group.rule {
@@ -172,7 +172,7 @@ pub const LEAF_80000008_EBX: &[FeatureGroup] = &[
     group(Decide, &[12, 14, 15, 24], "IBPB, IBRS, STIBP, SSBD: where IA32_SPEC_CTRL is switched"),
 ];
 
-/// Every table with the register it is for, for a report at boot and for tests.
+/// Every table with its register, for a report at boot and for tests.
 pub const TABLES: &[(&str, &[FeatureGroup])] = &[
     ("1.ecx", LEAF_1_ECX),
     ("1.edx", LEAF_1_EDX),

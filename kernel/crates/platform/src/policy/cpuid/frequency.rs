@@ -1,4 +1,4 @@
-//! Leaves 0x15 and 0x16: the frequencies that a guest calibrates its clocks by [SDM2A table 3-8].
+//! Leaves 0x15 and 0x16: the frequencies with which a guest calibrates its clocks [SDM2A table 3-8].
 
 use super::{CpuidPolicy, CpuidResult};
 
@@ -20,8 +20,9 @@ pub(super) fn processor(policy: &CpuidPolicy) -> CpuidResult {
 }
 
 /// A fraction close to `a / b` whose terms are at most `limit`, from its continued fraction: the last
-/// convergent that fits, or what lies between it and the next one where that is closer. At least 1 / 1;
-/// 32 bits hold the terms because `limit` is of 32 bits.
+/// convergent that fits, or the fraction between it and the next one if that is closer. At least 1 / 1; the
+/// terms fit 32 bits because `limit` does.
+#[expect(clippy::cast_possible_truncation, reason = "the limit has 32 bits, and so have the terms")]
 fn best_ratio(a: u64, b: u64, limit: u64) -> (u32, u32) {
     let (mut a, mut b) = (a, b);
     let (mut before, mut last) = ((0u64, 1u64), (1u64, 0u64));
@@ -33,7 +34,7 @@ fn best_ratio(a: u64, b: u64, limit: u64) -> (u32, u32) {
         let steps = quotient.min(fits(before.0, last.0)).min(fits(before.1, last.1));
         let next = (before.0 + steps * last.0, before.1 + steps * last.1);
         if steps < quotient {
-            // Past half of the way the fraction between is the closer one.
+            // Beyond half of the way, the fraction between is closer.
             last = if steps > quotient / 2 { next } else { last };
             break;
         }
@@ -58,7 +59,7 @@ mod tests {
         ) {
             let policy = CpuidPolicy { tsc_hz, crystal_hz: crystal_khz * 1000, ..CpuidPolicy::default() };
             let leaf = time_stamp_counter(&policy);
-            // As a guest computes it: 32 bits, in kHz.
+            // The guest's computation: 32 bits, in kHz.
             let khz = crystal_khz.checked_mul(leaf.ebx).expect("no overflow") / leaf.eax;
             let error = (u64::from(khz) * 1000).abs_diff(tsc_hz);
             // Half of the last digit that a numerator of 32 bits less those of the crystal can hold, and the

@@ -1,9 +1,9 @@
-//! Leaves that say how many processors share what: one package of single-threaded cores with a common
+//! Leaves on shared resources: one package of single-threaded cores with a common
 //! last-level cache [SDM3A 9.9.3].
 
 use super::{CpuidContext, CpuidPolicy, CpuidResult};
 
-/// How many bits of the APIC identifier number the cores of the package.
+/// The number of bits of the APIC identifier that number the cores of the package.
 fn core_bits(policy: &CpuidPolicy) -> u32 {
     u32::from(policy.vcpus.max(1)).next_power_of_two().trailing_zeros()
 }
@@ -13,7 +13,7 @@ pub(super) fn leaf_1_ebx(host: u32, policy: &CpuidPolicy, context: &CpuidContext
     host & 0xffff | u32::from(policy.vcpus.max(1)) << 16 | u32::from(context.apic_id) << 24
 }
 
-/// Leaf 4: the host's caches, shared as far as this package goes [SDM2A table 3-8].
+/// Leaf 4: the host's caches, shared within this package at most [SDM2A table 3-8].
 pub(super) fn caches(host: CpuidResult, policy: &CpuidPolicy) -> CpuidResult {
     const TYPE: u32 = 0x1f;
     const LAST_LEVEL: u32 = 3;

@@ -1,6 +1,7 @@
-//! Leaf 0xd: which extended state a guest may switch, and how much room it takes [SDM1 13.2].
+//! Leaf 0xd: the extended state that a guest may use, and the size of its save area [SDM1 13.2].
 
 use super::{CpuidContext, CpuidPolicy, CpuidResult, features};
+use crate::parts::{high_dword, low_dword};
 
 /// Legacy region and header of an XSAVE area [SDM1 13.4].
 const LEGACY_AND_HEADER: u32 = 512 + 64;
@@ -30,10 +31,10 @@ pub(super) fn leaf(
     }
     match subleaf {
         0 => CpuidResult {
-            eax: supported as u32,
+            eax: low_dword(supported),
             ebx: standard_size(host, context.xcr0 & supported),
             ecx: standard_size(host, supported),
-            edx: (supported >> 32) as u32,
+            edx: high_dword(supported),
         },
         1 => {
             let mut eax = features::apply(features::LEAF_D_1_EAX, host(0xd, 1).eax);
@@ -50,7 +51,7 @@ pub(super) fn leaf(
     }
 }
 
-/// Room for `components` in the standard form: up to the end of the last one.
+/// Size of `components` in the standard form: up to the end of the last one.
 fn standard_size(host: &impl Fn(u32, u32) -> CpuidResult, components: u64) -> u32 {
     COMPONENTS.filter(|component| components & 1 << component != 0).fold(
         LEGACY_AND_HEADER,
@@ -61,7 +62,7 @@ fn standard_size(host: &impl Fn(u32, u32) -> CpuidResult, components: u64) -> u3
     )
 }
 
-/// Room for `components` in the compacted form: one behind the other [SDM1 13.4.3].
+/// Size of `components` in the compacted form: one after the other [SDM1 13.4.3].
 fn compacted_size(host: &impl Fn(u32, u32) -> CpuidResult, components: u64) -> u32 {
     COMPONENTS.filter(|component| components & 1 << component != 0).fold(
         LEGACY_AND_HEADER,

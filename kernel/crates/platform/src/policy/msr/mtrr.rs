@@ -1,5 +1,5 @@
-//! Memory type range registers [SDM3A 12.11]: kept so that a guest finds what firmware would have set up.
-//! They steer nothing: memory types come from the nested page tables and the guest's PAT.
+//! Memory type range registers [SDM3A 12.11]: kept so that a guest finds the usual settings of firmware. They
+//! have no effect: memory types come from the nested page tables and the guest's PAT.
 
 use crate::layout;
 
@@ -19,7 +19,8 @@ const WRITE_BACK: u64 = 6;
 
 const MTRRCAP: u32 = 0xfe;
 const VARIABLE_FIRST: u32 = 0x200;
-const VARIABLE_LAST: u32 = VARIABLE_FIRST + 2 * VARIABLE as u32 - 1;
+const VARIABLE_LAST: u32 = 0x20f;
+const _: () = assert!((VARIABLE_LAST - VARIABLE_FIRST) as usize + 1 == 2 * VARIABLE);
 const DEF_TYPE: u32 = 0x2ff;
 /// One of 64 KiB pieces, two of 16 KiB pieces, eight of 4 KiB pieces, in ascending order of address.
 const FIXED: [u32; 11] = [0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f];
@@ -50,7 +51,7 @@ impl Mtrrs {
         Self { default_type: DEFAULT_TYPE, fixed, variable, address_mask }
     }
 
-    /// Reads a register; None when `msr` is not one of these.
+    /// Reads a register; None when `msr` is no MTRR.
     pub(super) fn read(&self, msr: u32) -> Option<u64> {
         match msr {
             MTRRCAP => Some(CAPABILITIES),
@@ -60,20 +61,20 @@ impl Mtrrs {
         }
     }
 
-    /// Writes a register: None when `msr` is not one of these, false when the processor would refuse.
+    /// Writes a register: None when `msr` is no MTRR, false when a processor would refuse the value.
     pub(super) fn write(&mut self, msr: u32, value: u64) -> Option<bool> {
         let (place, valid) = match msr {
             MTRRCAP => return Some(false),
             DEF_TYPE => {
                 let reserved = !(FIXED_ENABLE | ENABLE | 0xff);
-                (&mut self.default_type, value & reserved == 0 && is_type(value as u8))
+                (&mut self.default_type, value & reserved == 0 && is_type(value.to_le_bytes()[0]))
             }
             VARIABLE_FIRST..=VARIABLE_LAST => {
                 let is_base = msr & 1 == 0;
                 let low = if is_base { 0xff } else { VALID };
                 let valid = value & !(self.address_mask & !0xfff | low) == 0;
                 let place = self.variable.get_mut((msr - VARIABLE_FIRST) as usize)?;
-                (place, valid && (!is_base || is_type(value as u8)))
+                (place, valid && (!is_base || is_type(value.to_le_bytes()[0])))
             }
             _ => {
                 let index = FIXED.iter().position(|fixed| *fixed == msr)?;

@@ -1,14 +1,14 @@
-//! Model-specific registers that the processor itself holds while the guest runs, and how each is kept
-//! apart from the host's: the list that the MSR bitmap and the switching code are made from.
+//! Model-specific registers that the processor itself holds while the guest runs, and how each is kept apart
+//! from the host's: the source of the MSR bitmap and of the switching code.
 
-/// Where a guest's value lives.
+/// Where a guest's value is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
-    /// In the guest-state area, loaded and stored by entry and exit [SDM3C 25.4; APM2 15.5].
+    /// In the guest-state area, loaded and stored by VM entry and VM exit [SDM3C 25.4; APM2 15.5].
     GuestState,
     /// Nowhere: the hypervisor saves and restores it around the guest.
     SaveRestore,
-    /// It has no value to keep: writing it is a command.
+    /// The register has no value: a write is a command.
     Command,
     /// The processor's own counter plus the guest's offset.
     Offset,
@@ -34,7 +34,7 @@ pub struct ProcessorMsr {
     pub index: u32,
     /// Its name in the manual.
     pub name: &'static str,
-    /// Where its value lives.
+    /// Where its value is held.
     pub home: Home,
     /// The guest may read it without an exit.
     pub direct_read: bool,
@@ -51,7 +51,8 @@ const fn direct(index: u32, name: &'static str, home: Home, condition: Condition
 use Condition::{Always, Rdtscp, SpecCtrl, Xsaves};
 use Home::{Command, GuestState, Offset, SaveRestore};
 
-/// All of them. What is not direct exits so that Weir can check or follow it.
+/// All registers that the processor holds. Accesses that are not direct exit, so that Weir can check or track
+/// them.
 pub const PROCESSOR_MSRS: &[ProcessorMsr] = &[
     // Writing the counter moves the offset: see `Msrs::write`.
     ProcessorMsr {

@@ -76,6 +76,14 @@ pub struct MapEntry {
 }
 
 /// Where the RAM of one guest lies.
+///
+/// ```
+/// use platform::layout::MemoryLayout;
+///
+/// const GIB: u64 = 1 << 30;
+/// let layout = MemoryLayout::new(5 * GIB);
+/// assert_eq!((layout.low_end, layout.high_end), (3 * GIB, 6 * GIB));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryLayout {
     /// End of RAM below 4 GiB.

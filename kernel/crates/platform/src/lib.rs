@@ -1,10 +1,9 @@
 //! The rest of a guest's PC as pure models, in three parts on common ground:
 //!
-//! | folder | what it holds |
-//! | --- | --- |
-//! | `chips` | the devices on the board: [`interrupts`] ([`local_apic`], [`io_apic`], [`pic`]), timers ([`pit`], [`rtc`]), [`uart`], [`pci`], [`power`], and [`pc`], which wires them together |
-//! | `firmware` | what firmware and a boot loader leave in memory: [`acpi`] tables and [`boot`] structures |
-//! | `policy` | what the guest sees of the processor: [`cpuid`] and [`msr`] |
+//! - `chips`: the devices on the board. [`interrupts`] ([`local_apic`], [`io_apic`], [`pic`]), timers
+//!   ([`pit`], [`rtc`]), [`uart`], [`pci`], [`power`], and [`pc`], which wires them together.
+//! - `firmware`: what firmware and a boot loader leave in memory. [`acpi`] tables and [`boot`] structures.
+//! - `policy`: what the guest sees of the processor. [`cpuid`] and [`msr`].
 //!
 //! All three take addresses, ports and interrupt numbers from [`layout`].
 //!

@@ -23,6 +23,20 @@ const PAGE: u64 = 0x1000;
 
 /// All interrupt controllers. `vcpu` numbers processors from 0; a call for a processor that does not exist
 /// has no effect.
+///
+/// A message-signalled interrupt reaches its processor:
+///
+/// ```
+/// use base::{GuestPhysical, Instant, Width};
+/// use platform::interrupts::InterruptControllers;
+///
+/// let mut controllers = InterruptControllers::new(1, 2_000_000_000);
+/// let svr = GuestPhysical(0xfee0_00f0);
+/// let _ = controllers.mmio_write(0, svr, Width::Dword, 0x1ff, Instant::ZERO);
+/// let _ = controllers.msi(0xfee0_0000, 0x41);
+/// assert!(controllers.pending(0));
+/// assert_eq!(controllers.acknowledge(0), Some(0x41));
+/// ```
 #[derive(Debug)]
 pub struct InterruptControllers {
     apics: Box<[LocalApic]>,

@@ -1,4 +1,4 @@
-//! The I/O APIC: 24 inputs, each with a redirection entry that says which message it sends [82093AA].
+//! The I/O APIC: 24 inputs, each with a redirection entry that says which message it sends [82093AA 3.0].
 //!
 //! Inputs are asserted or not; polarity is left to the wiring. In addition to the registers of the 82093AA it
 //! has the EOI register of version 0x20 [ICH family: EOIR], with which a guest ends a level-triggered
@@ -68,6 +68,17 @@ impl RedirectionEntry {
 }
 
 /// The I/O APIC.
+///
+/// ```
+/// use platform::io_apic::VirtualIoApic;
+///
+/// let mut io_apic = VirtualIoApic::new();
+/// // IOREGSEL, IOWIN: input 4 sends vector 0x34, edge-triggered.
+/// io_apic.write(0x00, 0x18);
+/// io_apic.write(0x10, 0x34);
+/// assert_eq!(io_apic.set_line(4, true).map(|message| message.vector), Some(0x34));
+/// assert_eq!(io_apic.set_line(4, true), None, "no second edge");
+/// ```
 #[derive(Debug, Clone)]
 pub struct VirtualIoApic {
     id: u32,

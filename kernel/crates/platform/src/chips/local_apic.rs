@@ -39,6 +39,23 @@ pub struct ApicAccess {
 }
 
 /// One local APIC.
+///
+/// A vector is accepted, served and ended:
+///
+/// ```
+/// use base::Instant;
+/// use platform::local_apic::LocalApic;
+///
+/// const SVR: u16 = 0xf0;
+/// const EOI: u16 = 0xb0;
+/// let mut apic = LocalApic::new(0, 2_000_000_000, true);
+/// let _ = apic.write(SVR, 0x1ff, Instant::ZERO);
+/// let _ = apic.accept(0x41, false);
+/// assert_eq!(apic.pending(), Some(0x41));
+/// assert_eq!(apic.begin_service(), 0x41);
+/// let _ = apic.write(EOI, 0, Instant::ZERO);
+/// assert_eq!(apic.pending(), None);
+/// ```
 #[derive(Debug, Clone)]
 pub struct LocalApic {
     id: u32,

@@ -47,6 +47,17 @@ pub struct BarHit {
 }
 
 /// Bus 0 of one guest.
+///
+/// ```
+/// use base::GuestPhysical;
+/// use platform::pci::{FIRST_NIC_SLOT, PciBus};
+///
+/// let bus = PciBus::new(1);
+/// let (start, bytes) = bus.memory_window(FIRST_NIC_SLOT, 0).expect("firmware has assigned it");
+/// assert_eq!(bytes, 128 << 10);
+/// let hit = bus.find_memory(GuestPhysical(start.0 + 8)).expect("inside the window");
+/// assert_eq!((hit.slot, hit.bar, hit.offset), (FIRST_NIC_SLOT, 0, 8));
+/// ```
 #[derive(Debug)]
 pub struct PciBus {
     address: u32,

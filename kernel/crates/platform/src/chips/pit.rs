@@ -32,6 +32,19 @@ const REFRESH_NANOS: u64 = 15_085;
 /// The interrupt is edge-triggered: if [`Pit::take_irq0_edge`] is true after a call that returned
 /// `IRQ_CHANGED`, the line has been low and has risen, once or several times; it now has the level
 /// [`Pit::irq0`].
+///
+/// ```
+/// use base::Instant;
+/// use platform::pit::{CONTROL_PORT, FIRST_PORT, Pit};
+///
+/// let mut pit = Pit::new();
+/// // Counter 0 as rate generator with a count of 11,932: about 100 Hz.
+/// for (port, value) in [(CONTROL_PORT, 0x34), (FIRST_PORT, 0x9c), (FIRST_PORT, 0x2e)] {
+///     let _ = pit.write(port, value, Instant::ZERO);
+/// }
+/// let deadline = pit.next_deadline().expect("the counter is running");
+/// assert_eq!(deadline.0 / 1_000_000, 10);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Pit {
     counters: [PitCounter; 3],

@@ -64,6 +64,16 @@ bitflags! {
 const IRQF: u8 = 1 << 7;
 
 /// The clock. Its interrupt line is a level until register C is read.
+///
+/// ```
+/// use base::Instant;
+/// use platform::rtc::{DATA_PORT, INDEX_PORT, Rtc};
+///
+/// let mut rtc = Rtc::new(59, 64 << 20);
+/// let _ = rtc.write(INDEX_PORT, 0, Instant::ZERO);
+/// assert_eq!(rtc.read(DATA_PORT, Instant::ZERO).0, 0x59, "seconds in BCD");
+/// assert_eq!(rtc.read(DATA_PORT, Instant(1_000_000_000)).0, 0x00);
+/// ```
 #[derive(Debug)]
 pub struct Rtc {
     index: u8,

@@ -73,6 +73,15 @@ const FCR_ENABLE: u8 = 1 << 0;
 const FCR_CLEAR_RECEIVE: u8 = 1 << 1;
 
 /// The UART. Its interrupt line is a level: look at [`Uart::interrupt`] after each access.
+///
+/// ```
+/// use base::Instant;
+/// use platform::uart::Uart;
+///
+/// let mut uart = Uart::default();
+/// assert!(uart.give(b'x', Instant::ZERO).0);
+/// assert_eq!(uart.read(0, Instant::ZERO).0, b'x');
+/// ```
 #[derive(Debug)]
 pub struct Uart {
     ier: UartIer,

@@ -25,6 +25,12 @@ pub struct AcpiTables {
 
 /// Builds the tables for a guest with `vcpus` processors, 1 to [`MAX_VCPUS`]; other numbers are clamped to
 /// that range.
+///
+/// ```
+/// let tables = platform::acpi::build(2);
+/// let rsdp = (tables.rsdp.0 - tables.base.0) as usize;
+/// assert_eq!(&tables.bytes[rsdp..rsdp + 8], b"RSD PTR ");
+/// ```
 #[must_use]
 pub fn build(vcpus: u8) -> AcpiTables {
     let vcpus = vcpus.clamp(1, MAX_VCPUS);

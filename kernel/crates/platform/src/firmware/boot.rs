@@ -130,6 +130,27 @@ struct Loaded {
 ///
 /// # Errors
 /// [`LoadError`]; some of the memory may have been written by then.
+///
+/// # Examples
+/// An image of neither kind is refused:
+///
+/// ```
+/// use base::{GuestMemory, GuestPhysical, MemoryError};
+/// use platform::boot::{BootImages, LoadError, load};
+///
+/// struct NoMemory;
+/// impl GuestMemory for NoMemory {
+///     fn read(&self, at: GuestPhysical, into: &mut [u8]) -> Result<(), MemoryError> {
+///         Err(MemoryError::Outside { at, length: into.len() })
+///     }
+///     fn write(&self, at: GuestPhysical, from: &[u8]) -> Result<(), MemoryError> {
+///         Err(MemoryError::Outside { at, length: from.len() })
+///     }
+/// }
+/// let acpi = platform::acpi::build(1);
+/// let images = BootImages { kernel: b"MZ", initrd: b"", command_line: "console=ttyS0", acpi: &acpi };
+/// assert_eq!(load(&NoMemory, 64 << 20, &images), Err(LoadError::UnknownImage { length: 2 }));
+/// ```
 pub fn load<M: GuestMemory>(
     memory: &M,
     memory_bytes: u64,

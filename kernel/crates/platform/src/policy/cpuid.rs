@@ -93,6 +93,18 @@ const HYPERVISOR: u32 = 0x4000_0000;
 pub const SIGNATURE: [u8; 12] = *b"WeirWeirWeir";
 
 /// The guest's values for `leaf` and `subleaf`, given `host`, which executes CPUID on the processor.
+///
+/// ```
+/// use platform::cpuid::{CpuidContext, CpuidPolicy, CpuidResult, guest_cpuid};
+///
+/// /// A processor with every feature.
+/// fn host(_leaf: u32, _subleaf: u32) -> CpuidResult {
+///     CpuidResult { eax: u32::MAX, ebx: u32::MAX, ecx: u32::MAX, edx: u32::MAX }
+/// }
+/// let leaf_1 = guest_cpuid(host, 1, 0, &CpuidPolicy::default(), &CpuidContext::default());
+/// assert_eq!(leaf_1.ecx >> 5 & 1, 0, "VMX is hidden");
+/// assert_eq!(leaf_1.ecx >> 31, 1, "a hypervisor is present");
+/// ```
 pub fn guest_cpuid(
     host: impl Fn(u32, u32) -> CpuidResult,
     leaf: u32,

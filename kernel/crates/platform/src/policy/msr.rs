@@ -111,6 +111,15 @@ pub struct HostMsrs {
 }
 
 /// The registers of one processor that Weir keeps.
+///
+/// ```
+/// use platform::cpuid::CpuidPolicy;
+/// use platform::msr::{HostMsrs, IA32_PAT, Msrs, ReadMsr, WriteMsr};
+///
+/// let mut msrs = Msrs::new(CpuidPolicy::default(), HostMsrs::default());
+/// assert_eq!(msrs.read(0x3a), ReadMsr::Value(1), "IA32_FEATURE_CONTROL is locked, with VMX disabled");
+/// assert_eq!(msrs.write(IA32_PAT, 2, 0), WriteMsr::Refuse, "memory type 2 is reserved");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Msrs {
     policy: CpuidPolicy,

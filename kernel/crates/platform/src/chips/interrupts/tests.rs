@@ -41,7 +41,7 @@ fn open_pic(interrupts: &mut InterruptControllers) {
 }
 
 #[test]
-fn the_timer_comes_through_input_2_of_the_io_apic() {
+fn the_timer_arrives_at_input_2_of_the_io_apic() {
     let mut board = board(1);
     entry(&mut board, 2, 0x30, 0);
     assert!(board.set_line(0, true).contains(Effects::IRQ_CHANGED));
@@ -86,7 +86,7 @@ fn a_disabled_local_apic_leaves_the_processor_to_the_8259as() {
 }
 
 #[test]
-fn the_8259as_may_come_as_a_fixed_vector_or_through_the_io_apic() {
+fn the_8259as_output_may_arrive_as_a_fixed_vector_or_through_the_io_apic() {
     let mut board = board(1);
     open_pic(&mut board);
     let _ = local(&mut board, 0, LVT_LINT0, 0x55);
@@ -134,12 +134,12 @@ fn the_io_apics_eoi_register_ends_a_level_interrupt() {
 }
 
 #[test]
-fn a_level_that_nobody_accepts_arrives_when_a_local_apic_is_enabled() {
+fn an_unaccepted_level_arrives_when_a_local_apic_is_enabled() {
     let mut board = board(2);
     let _ = local(&mut board, 1, 0xf0, 0xff);
     entry(&mut board, 17, 0x8061, 1);
     assert_eq!(board.set_line(17, true), Effects::empty());
-    assert_eq!(io_apic_low(&mut board, 17), 0x8061, "nobody will end it: no remote IRR");
+    assert_eq!(io_apic_low(&mut board, 17), 0x8061, "no local APIC will end it: no remote IRR");
     assert!(local(&mut board, 1, 0xf0, 0x1ff).contains(Effects::IRQ_CHANGED));
     assert_eq!(io_apic_low(&mut board, 17), 0xc061);
     assert_eq!(board.acknowledge(1), Some(0x61));
@@ -194,7 +194,7 @@ fn messages_reach_the_processors_they_name() {
 }
 
 #[test]
-fn the_lowest_priority_takes_what_is_for_either() {
+fn lowest_priority_mode_picks_the_processor_of_lowest_priority() {
     let mut board = board(2);
     for vcpu in 0..2 {
         let _ = local(&mut board, vcpu, 0xd0, 1 << (24 + vcpu));

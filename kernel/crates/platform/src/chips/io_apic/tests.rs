@@ -10,7 +10,7 @@ fn read(apic: &mut VirtualIoApic, register: u8) -> u32 {
     apic.read(IOWIN)
 }
 
-/// The message is what the input of `register`'s entry has due afterwards.
+/// Returns the message that is due at the input of `register`'s entry afterwards.
 fn write(apic: &mut VirtualIoApic, register: u8, value: u32) -> Option<InterruptMessage> {
     select(apic, register);
     apic.write(IOWIN, value);

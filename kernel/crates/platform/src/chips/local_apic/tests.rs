@@ -94,7 +94,7 @@ fn only_a_higher_priority_class_interrupts_what_is_in_service() {
 }
 
 #[test]
-fn the_task_priority_holds_vectors_back() {
+fn the_task_priority_blocks_vectors() {
     let mut apic = apic();
     let _ = apic.accept(0x41, false);
     assert_eq!(apic.write(TPR, 0x4f, NOW).effects, Effects::IRQ_CHANGED);
@@ -155,7 +155,7 @@ fn illegal_vectors_and_registers_show_in_esr_after_it_is_written() {
 }
 
 #[test]
-fn inter_processor_interrupts_come_back_with_destination_and_shorthand() {
+fn interprocessor_interrupts_are_returned_with_destination_and_shorthand() {
     let mut apic = apic();
     let _ = apic.write(ICR_HIGH, 2 << 24, NOW);
     let ipi = apic.write(ICR, 0x4540, NOW).ipi.expect("INIT");

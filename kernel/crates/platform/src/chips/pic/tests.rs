@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 const EOI: u8 = 0x20;
 
-/// Initialized as PC systems do, vectors from 0x30 and 0x38 on, `icw4` for both, all inputs open.
+/// Initialized as on PCs, vectors from 0x30 and 0x38 on, `icw4` for both, all inputs open.
 fn pic(icw4: u8) -> Pic {
     let mut pic = Pic::new();
     for (port, base, cascade) in [(MASTER, 0x30, 4), (SLAVE, 0x38, 2)] {
@@ -79,7 +79,7 @@ fn lower_inputs_come_first_and_the_slave_between_one_and_three() {
 }
 
 #[test]
-fn what_is_in_service_holds_lower_inputs_back_until_it_ends() {
+fn an_input_in_service_blocks_lower_ones_until_it_ends() {
     let mut pic = ordinary();
     pic.set_line(3, true);
     assert_eq!(pic.acknowledge(), 0x33);
@@ -94,7 +94,7 @@ fn what_is_in_service_holds_lower_inputs_back_until_it_ends() {
 }
 
 #[test]
-fn a_request_that_went_away_is_spurious_and_not_in_service() {
+fn a_withdrawn_request_is_spurious_and_not_in_service() {
     let mut pic = ordinary();
     pic.set_line(4, true);
     pic.set_line(4, false);
@@ -127,7 +127,7 @@ fn masked_edges_wait_for_the_mask() {
 }
 
 #[test]
-fn special_mask_mode_lets_lower_inputs_through_what_is_masked() {
+fn special_mask_mode_lets_lower_inputs_interrupt_masked_ones() {
     let mut pic = ordinary();
     pic.set_line(3, true);
     pic.acknowledge();

@@ -142,7 +142,7 @@ fn in_modes_2_and_3_a_new_count_waits_for_the_end_of_the_period() {
 }
 
 #[test]
-fn looking_at_a_counter_does_not_swallow_the_edge_before() {
+fn reading_a_counter_does_not_lose_an_earlier_edge() {
     let mut pit = Pit::new();
     program(&mut pit, 0, 2, 1000, at(0));
     for byte in 400u16.to_le_bytes() {

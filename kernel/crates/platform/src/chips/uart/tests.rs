@@ -56,7 +56,7 @@ fn out2_gates_the_interrupt_line() {
 }
 
 #[test]
-fn full_ring_holds_thre_back_until_a_whole_fifo_fits() {
+fn thre_stays_clear_until_a_whole_fifo_fits_the_ring() {
     let mut uart = ready(0x02, 1);
     let mut sent = 0;
     while uart.read(5, T).0 & 0x20 != 0 {

@@ -79,7 +79,7 @@ fn load_with(memory: &Flat, kernel: &[u8], initrd: &[u8], text: &str) -> Result<
 }
 
 #[test]
-fn a_bzimage_lies_where_it_likes_and_starts_at_its_64_bit_entry() {
+fn a_bzimage_is_loaded_where_it_prefers_and_starts_at_its_64_bit_entry() {
     let memory = Flat::new(MEMORY as usize);
     let state = load_with(&memory, &bzimage(), b"initrd!", "console=ttyS0").expect("loads");
     assert_eq!(state.rip, 0x100_0200);
@@ -211,7 +211,7 @@ fn an_elf_executable_is_loaded_cleared_and_finds_its_boot_parameters() {
 }
 
 #[test]
-fn an_entry_point_is_virtual_or_where_that_is_nowhere_physical() {
+fn an_entry_point_is_virtual_or_else_physical() {
     let memory = Flat::new(MEMORY as usize);
     let with = |virtual_address: u64| {
         let mut image = elf();

@@ -54,7 +54,7 @@ fn groups_of_a_table_do_not_overlap() {
 }
 
 #[test]
-fn virtualization_monitor_and_counters_are_hidden_and_what_weir_models_is_provided() {
+fn virtualization_monitor_and_counters_are_hidden_and_modelled_features_provided() {
     let leaf = cpuid(1, 0, &PLAIN);
     for hidden in [3, 5, 6, 7, 8, 15] {
         assert_eq!(leaf.ecx >> hidden & 1, 0, "ECX bit {hidden}");

@@ -10,7 +10,7 @@ fn msrs() -> Msrs {
 }
 
 #[test]
-fn registers_that_linux_reads_without_a_net_all_exist() {
+fn registers_that_linux_reads_without_catching_faults_all_exist() {
     let msrs = msrs();
     for msr in [0x10, 0x17, 0x1b, 0x3a, 0x3b, 0x8b, 0xfe, 0x179, 0x1a0, 0x277, 0x2ff, 0x6e0, 0xc000_0080] {
         assert_ne!(msrs.read(msr), ReadMsr::Refuse, "{msr:#x}");
@@ -86,14 +86,14 @@ fn values_that_the_processor_would_refuse_are_refused() {
 }
 
 #[test]
-fn misc_enable_keeps_what_hides_the_counters() {
+fn misc_enable_keeps_the_bits_that_hide_the_counters() {
     let mut msrs = msrs();
     assert_eq!(msrs.write(IA32_MISC_ENABLE, 0, 0), WriteMsr::Done);
     assert_eq!(msrs.read(IA32_MISC_ENABLE), ReadMsr::Value(0x1800));
 }
 
 #[test]
-fn no_register_has_two_homes() {
+fn no_register_is_listed_twice() {
     let list = processor::PROCESSOR_MSRS;
     assert!(list.iter().enumerate().all(|(i, a)| list[i + 1..].iter().all(|b| a.index != b.index)));
 }
@@ -111,7 +111,7 @@ proptest! {
 }
 
 #[test]
-fn system_configuration_is_there_where_the_processor_has_it() {
+fn system_configuration_exists_if_the_processor_has_it() {
     let host = HostMsrs { system_configuration: true, ..HostMsrs::default() };
     let mut msrs = Msrs::new(CpuidPolicy::default(), host);
     assert_eq!(msrs.read(SYSCFG), ReadMsr::Value(0));

@@ -1,4 +1,4 @@
-//! Where everything lies in a guest's physical address space and I/O space: the one place that decides.
+//! The layout of a guest's physical address space and I/O space: the only place that assigns addresses and ports.
 
 use crate::parts::{high_dword, low_dword};
 use base::GuestPhysical;
@@ -6,7 +6,7 @@ use core::ops::Range;
 
 /// End of RAM below 4 GiB at most; the rest is above 4 GiB, with devices in the gap.
 pub const LOW_MEMORY_LIMIT: u64 = 0xc000_0000;
-/// Where RAM that does not fit below [`LOW_MEMORY_LIMIT`] continues.
+/// Start of the RAM that does not fit below [`LOW_MEMORY_LIMIT`].
 pub const HIGH_MEMORY: u64 = 0x1_0000_0000;
 /// End of conventional memory that firmware leaves to the guest: the last KiB holds the extended BIOS
 /// data area.
@@ -71,11 +71,11 @@ pub struct MapEntry {
     pub start: GuestPhysical,
     /// Bytes.
     pub length: u64,
-    /// What lies there.
+    /// What the range holds.
     pub kind: RangeKind,
 }
 
-/// Where the RAM of one guest lies.
+/// The RAM of one guest.
 ///
 /// ```
 /// use platform::layout::MemoryLayout;

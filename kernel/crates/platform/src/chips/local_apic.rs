@@ -2,7 +2,7 @@
 //!
 //! The model tracks vectors from acceptance ([`LocalApic::accept`]) through service
 //! ([`LocalApic::begin_service`]) to the end of interrupt, and holds the timer. It reaches neither other
-//! local APICs nor the I/O APIC: an access returns what is meant for them, see [`ApicAccess`].
+//! local APICs nor the I/O APIC: an access returns the events for them, see [`ApicAccess`].
 
 mod command;
 mod msr;

@@ -12,7 +12,7 @@ use bitflags::bitflags;
 pub const PM_TIMER_HZ: u64 = 3_579_545;
 /// SLP_TYP value of soft-off; the `\_S5` package in the DSDT names the same.
 pub const SLP_TYP_S5: u8 = 5;
-/// What the guest writes to [`RESET_PORT`] to reset the machine: RST_CPU with SYS_RST.
+/// The value that a guest writes to [`RESET_PORT`] to reset the machine: RST_CPU with SYS_RST.
 pub const RESET_VALUE: u8 = 0x06;
 /// The reset control register.
 pub const RESET_PORT: u16 = 0xcf9;

@@ -43,7 +43,7 @@ pub enum LoadError {
     /// A part lies beyond the end of the image.
     #[error("the kernel image is cut off: {what} ends at byte {end}, the image at {length}")]
     Truncated {
-        /// What is missing.
+        /// The missing part.
         what: &'static str,
         /// Its expected end.
         end: u64,
@@ -51,9 +51,7 @@ pub enum LoadError {
         length: usize,
     },
     /// The bzImage's boot protocol is too old.
-    #[error(
-        "the kernel speaks Linux boot protocol {major}.{minor:02}, and 2.12 is the oldest that can be used"
-    )]
+    #[error("the kernel has Linux boot protocol {major}.{minor:02}, and 2.12 or later is required")]
     OldProtocol {
         /// Major version.
         major: u8,
@@ -93,7 +91,7 @@ pub enum LoadError {
         limit: u64,
     },
     /// The command line is longer than the kernel accepts.
-    #[error("the command line has {length} bytes, and the kernel takes {limit} at most")]
+    #[error("the command line has {length} bytes, and the kernel accepts at most {limit}")]
     CommandLineTooLong {
         /// Its length.
         length: usize,
@@ -103,7 +101,7 @@ pub enum LoadError {
     /// The command line holds a zero byte, which would end it.
     #[error("the command line has a zero byte at {at}")]
     CommandLineHasZero {
-        /// Where.
+        /// Its position in bytes.
         at: usize,
     },
     /// Guest memory refused a copy.

@@ -1,7 +1,7 @@
 //! Model-specific registers that the processor itself holds while the guest runs, and how each is kept apart
 //! from the host's: the source of the MSR bitmap and of the switching code.
 
-/// Where a guest's value is held.
+/// The place of a guest's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
     /// In the guest-state area, loaded and stored by VM entry and VM exit [SDM3C 25.4; APM2 15.5].
@@ -34,7 +34,7 @@ pub struct ProcessorMsr {
     pub index: u32,
     /// Its name in the manual.
     pub name: &'static str,
-    /// Where its value is held.
+    /// The place of its value.
     pub home: Home,
     /// The guest may read it without an exit.
     pub direct_read: bool,

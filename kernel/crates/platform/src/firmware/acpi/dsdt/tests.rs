@@ -3,9 +3,9 @@ use acpi_tables::aml::{BufferData, BufferTerm, Path};
 use proptest::prelude::*;
 
 /// Bytes that stand for a term.
-struct Raw(Vec<u8>);
+struct RawTerm(Vec<u8>);
 
-impl Aml for Raw {
+impl Aml for RawTerm {
     fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
         sink.vec(&self.0);
     }
@@ -31,7 +31,7 @@ fn package_length(bytes: &[u8]) -> (usize, usize) {
 #[test]
 fn package_length_counts_itself_at_every_boundary() {
     for length in [0, 1, 61, 62, 63, 64, 4092, 4093, 4094, 4095, 70_000] {
-        let encoded = &encoded(&BufferTerm::new(&Raw(vec![0xaa; length])))[1..];
+        let encoded = &encoded(&BufferTerm::new(&RawTerm(vec![0xaa; length])))[1..];
         let (value, bytes) = package_length(encoded);
         assert_eq!((value, encoded.len()), (encoded.len(), length + bytes), "{length}");
     }

@@ -1,19 +1,24 @@
 //! A guest's kernel as images carry it. A `vmlinux` of Linux is mostly symbols, and zeros for what a kernel clears
 //! itself: neither is worth reading from a disk at every boot, or from the network.
 
-const FILE_HEADER: usize = 64;
-const PROGRAM_HEADER: usize = 56;
-/// Fields of the file header [ELF 1.2, System V ABI AMD64 supplement].
-const PROGRAM_TABLE: usize = 32;
-const SECTION_TABLE: usize = 40;
-const PROGRAM_HEADER_BYTES: usize = 54;
-const PROGRAM_HEADERS: usize = 56;
+use core::mem::offset_of;
+use elf::abi::{EI_NIDENT, PT_LOAD};
+use elf::endian::LittleEndian;
+use elf::file::{Class, Elf64_Ehdr, FileHeader};
+use elf::parse::ParseAt;
+use elf::segment::{Elf64_Phdr, ProgramHeader};
+
+const FILE_HEADER: usize = size_of::<Elf64_Ehdr>();
+const PROGRAM_HEADER: usize = size_of::<Elf64_Phdr>();
+/// Fields that change, of the file header [ELF 1.2, System V ABI AMD64 supplement].
+const PROGRAM_TABLE: usize = offset_of!(Elf64_Ehdr, e_phoff);
+const SECTION_TABLE: usize = offset_of!(Elf64_Ehdr, e_shoff);
+const PROGRAM_HEADERS: usize = offset_of!(Elf64_Ehdr, e_phnum);
 /// From here to the file header's end: size and number of section headers, and which of them has their names.
-const SECTION_HEADERS: usize = 58;
-/// Fields of a program header.
-const OFFSET: usize = 8;
-const FILE_BYTES: usize = 32;
-const PT_LOAD: [u8; 4] = [1, 0, 0, 0];
+const SECTION_HEADERS: usize = offset_of!(Elf64_Ehdr, e_shentsize);
+/// Of a program header.
+const OFFSET: usize = offset_of!(Elf64_Phdr, p_offset);
+const FILE_BYTES: usize = offset_of!(Elf64_Phdr, p_filesz);
 
 /// An ELF64 executable without all that is not loaded, and without the zeros that its segments end in: loading clears
 /// what a segment has in memory beyond the file. Anything else stays as it is; Weir says what it cannot start.
@@ -22,21 +27,23 @@ pub fn compact(file: Vec<u8>) -> Vec<u8> {
 }
 
 fn segments_only(file: &[u8]) -> Option<Vec<u8>> {
-    if !file.starts_with(b"\x7fELF\x02\x01") || number::<2>(file, PROGRAM_HEADER_BYTES)? != PROGRAM_HEADER {
+    let header = part(file, 0, FILE_HEADER)?;
+    let fields = FileHeader::parse_tail((LittleEndian, Class::ELF64, 0, 0), header.get(EI_NIDENT..)?).ok()?;
+    if !file.starts_with(b"\x7fELF\x02\x01") || usize::from(fields.e_phentsize) != PROGRAM_HEADER {
         return None;
     }
-    let table = number::<8>(file, PROGRAM_TABLE)?;
+    let table = part(file, fields.e_phoff, usize::from(fields.e_phnum) * PROGRAM_HEADER)?;
     let (mut headers, mut contents) = (Vec::new(), Vec::new());
-    for index in 0..number::<2>(file, PROGRAM_HEADERS)? {
-        let header = part(file, table.checked_add(index * PROGRAM_HEADER)?, PROGRAM_HEADER)?;
-        if header.starts_with(&PT_LOAD) {
-            let content = part(file, number::<8>(header, OFFSET)?, number::<8>(header, FILE_BYTES)?)?;
+    for header in table.chunks_exact(PROGRAM_HEADER) {
+        let segment = ProgramHeader::parse_at(LittleEndian, Class::ELF64, &mut 0, header).ok()?;
+        if segment.p_type == PT_LOAD {
+            let content = part(file, segment.p_offset, segment.p_filesz.try_into().ok()?)?;
             let used = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
             headers.push(header.to_vec());
             contents.push(&content[..used]);
         }
     }
-    let mut compact = part(file, 0, FILE_HEADER)?.to_vec();
+    let mut compact = header.to_vec();
     put(&mut compact, PROGRAM_TABLE, &(FILE_HEADER as u64).to_le_bytes());
     put(&mut compact, SECTION_TABLE, &[0; 8]);
     put(&mut compact, PROGRAM_HEADERS, &(headers.len() as u16).to_le_bytes());
@@ -53,14 +60,9 @@ fn segments_only(file: &[u8]) -> Option<Vec<u8>> {
     Some(compact)
 }
 
-fn part(bytes: &[u8], at: usize, length: usize) -> Option<&[u8]> {
+fn part(bytes: &[u8], at: u64, length: usize) -> Option<&[u8]> {
+    let at = usize::try_from(at).ok()?;
     bytes.get(at..at.checked_add(length)?)
-}
-
-fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<usize> {
-    let mut number = [0; 8];
-    number[..N].copy_from_slice(part(bytes, at, N)?);
-    usize::try_from(u64::from_le_bytes(number)).ok()
 }
 
 fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
@@ -71,6 +73,14 @@ fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
 mod tests {
     use super::*;
 
+    const PROGRAM_HEADER_BYTES: usize = offset_of!(Elf64_Ehdr, e_phentsize);
+
+    fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<usize> {
+        let mut number = [0; 8];
+        number[..N].copy_from_slice(part(bytes, at as u64, N)?);
+        usize::try_from(u64::from_le_bytes(number)).ok()
+    }
+
     /// A note and a segment of 16 bytes, the last 8 of them zero; behind them 100 bytes of symbols.
     fn executable() -> Vec<u8> {
         let mut file = vec![0; 300];
@@ -79,7 +89,7 @@ mod tests {
         put(&mut file, SECTION_TABLE, &200u64.to_le_bytes());
         put(&mut file, PROGRAM_HEADER_BYTES, &[56, 0, 2, 0, 64, 0, 1, 0, 1, 0]);
         put(&mut file, 72, &[4]);
-        put(&mut file, 128, &PT_LOAD);
+        put(&mut file, 128, &PT_LOAD.to_le_bytes());
         put(&mut file, 128 + OFFSET, &184u64.to_le_bytes());
         put(&mut file, 128 + FILE_BYTES, &16u64.to_le_bytes());
         put(&mut file, 128 + 40, &24u64.to_le_bytes());

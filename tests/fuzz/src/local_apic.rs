@@ -3,7 +3,7 @@
 use crate::Input;
 use base::{Effects, Instant};
 use platform::local_apic::LocalApic;
-use platform::message::{DeliveryMode, Message};
+use platform::message::{DeliveryMode, InterruptMessage};
 
 /// Registers of the xAPIC page with a function of their own [SDM3A 11.4.1, table 11-1].
 const OFFSETS: [u16; 20] = [
@@ -113,10 +113,10 @@ fn value(input: &mut Input) -> u32 {
     }
 }
 
-fn message(input: &mut Input) -> Option<Message> {
+fn message(input: &mut Input) -> Option<InterruptMessage> {
     let shape = input.u32();
-    Some(Message {
-        destination: if shape & 1 == 0 { 0 } else { Message::BROADCAST },
+    Some(InterruptMessage {
+        destination: if shape & 1 == 0 { 0 } else { InterruptMessage::BROADCAST },
         logical: shape & 2 != 0,
         mode: DeliveryMode::from_register(shape)?,
         vector: (shape >> 16) as u8,

@@ -1,19 +1,20 @@
-//! Where everything lies in a guest's physical address space and I/O space: the one place that decides.
+//! The layout of a guest's physical address space and I/O space: the only place that assigns addresses and ports.
 
+use crate::parts::{high_dword, low_dword};
 use base::GuestPhysical;
 use core::ops::Range;
 
-/// RAM below this address, the rest above 4 GiB. Between them lie devices.
+/// End of RAM below 4 GiB at most; the rest is above 4 GiB, with devices in the gap.
 pub const LOW_MEMORY_LIMIT: u64 = 0xc000_0000;
-/// Where RAM that does not fit below [`LOW_MEMORY_LIMIT`] goes on.
+/// Start of the RAM that does not fit below [`LOW_MEMORY_LIMIT`].
 pub const HIGH_MEMORY: u64 = 0x1_0000_0000;
 /// End of conventional memory that firmware leaves to the guest: the last KiB holds the extended BIOS
 /// data area.
 pub const EBDA: u64 = 0x9_fc00;
-/// The display adapter's window, where this board has nothing: neither RAM nor device, so that a guest
-/// that looks for a display by writing there finds none.
+/// The display adapter's window, where this board has neither RAM nor device, so a guest that probes for a
+/// display by writing there finds none.
 pub const VGA_WINDOW: Range<u64> = 0xa_0000..0xc_0000;
-/// Firmware area: ACPI and SMBIOS tables. RAM that the memory map declares reserved.
+/// Firmware area for ACPI and SMBIOS tables: RAM that the memory map declares reserved.
 pub const FIRMWARE: Range<u64> = 0xe_0000..0x10_0000;
 /// First address above the firmware area.
 pub const ONE_MIB: u64 = 0x10_0000;
@@ -22,7 +23,7 @@ pub const ONE_MIB: u64 = 0x10_0000;
 pub const ECAM: Range<u64> = 0xd000_0000..0xd010_0000;
 /// The window of the host bridge for memory base address registers.
 pub const PCI_MEMORY: Range<u64> = 0xe000_0000..0xfec0_0000;
-/// First port that firmware gives to I/O base address registers.
+/// First port that firmware assigns to I/O base address registers.
 pub const PCI_IO_FIRST: u16 = 0xc000;
 /// Registers of the I/O APIC [82093AA 3.0].
 pub const IO_APIC: u64 = 0xfec0_0000;
@@ -40,15 +41,21 @@ pub const COM1_IRQ: u8 = 4;
 /// First port of the first serial port.
 pub const COM1: u16 = 0x3f8;
 
+/// `address` as tables and registers of 32 bits hold it; a higher one does not compile.
+pub(crate) const fn below_4_gib(address: u64) -> u32 {
+    assert!(high_dword(address) == 0);
+    low_dword(address)
+}
+
 /// Global system interrupt of interrupt pin INTA#, INTB#, .. (`pin` 0 to 3) of the PCI device at `slot`:
-/// the eight upper inputs of the I/O APIC in turn, so that the first eight single-function devices do
-/// not share.
+/// the eight upper inputs of the I/O APIC in turn, so the first eight single-function devices do not share
+/// one.
 #[must_use]
 pub const fn pci_gsi(slot: u8, pin: u8) -> u8 {
     16 + (slot.wrapping_add(pin) & 7)
 }
 
-/// What a range of guest-physical addresses is, as the E820 memory map tells the guest [ACPI 6.5 15].
+/// The kind of a range of guest-physical addresses, as the E820 memory map tells the guest [ACPI 6.5 15].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeKind {
     /// RAM that the guest may use: `AddressRangeMemory`.
@@ -64,11 +71,19 @@ pub struct MapEntry {
     pub start: GuestPhysical,
     /// Bytes.
     pub length: u64,
-    /// What lies there.
+    /// What the range holds.
     pub kind: RangeKind,
 }
 
-/// Where the RAM of one guest lies.
+/// The RAM of one guest.
+///
+/// ```
+/// use platform::layout::MemoryLayout;
+///
+/// const GIB: u64 = 1 << 30;
+/// let layout = MemoryLayout::new(5 * GIB);
+/// assert_eq!((layout.low_end, layout.high_end), (3 * GIB, 6 * GIB));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryLayout {
     /// End of RAM below 4 GiB.
@@ -78,22 +93,22 @@ pub struct MemoryLayout {
 }
 
 impl MemoryLayout {
-    /// The layout of a guest with `memory_bytes` of memory. The 128 KiB behind the display window are
-    /// counted but not reachable, as on a PC.
+    /// The layout of a guest with `memory_bytes` of memory. The 128 KiB under the display window are counted
+    /// but not accessible, as on a PC.
     #[must_use]
     pub fn new(memory_bytes: u64) -> Self {
         let low_end = memory_bytes.min(LOW_MEMORY_LIMIT);
         Self { low_end, high_end: HIGH_MEMORY.saturating_add(memory_bytes - low_end) }
     }
 
-    /// The ranges that must be mapped to memory in the nested page tables. Everything else traps.
+    /// The ranges that must be mapped to memory in the nested page tables. All other accesses trap.
     #[must_use]
     pub fn ram(&self) -> [Range<u64>; 3] {
         let conventional = self.low_end.min(VGA_WINDOW.start);
         [0..conventional, VGA_WINDOW.end.min(self.low_end)..self.low_end, HIGH_MEMORY..self.high_end]
     }
 
-    /// The memory map that the guest is told, in ascending order; empty ranges are left out.
+    /// The memory map that the guest is given, in ascending order, without empty ranges.
     pub fn map(&self) -> impl Iterator<Item = MapEntry> + use<> {
         use RangeKind::{Reserved, Usable};
         [

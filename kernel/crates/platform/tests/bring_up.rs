@@ -1,4 +1,8 @@
-//! What a stock Linux kernel does with interrupt controllers and timers while it boots, in its order.
+//! The accesses of a stock Linux kernel to interrupt controllers and timers during boot, in its order.
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "tests cast their own numbers, and a lost bit makes them fail"
+)]
 
 mod guest;
 
@@ -11,7 +15,7 @@ use platform::layout;
 use platform::local_apic::APIC_TIMER_HZ;
 use platform::pci::FIRST_NIC_SLOT;
 
-/// What every guest takes these clocks to run at, whatever the models say.
+/// The frequencies that every guest assumes for these clocks, independent of the models' constants.
 const PIT_HZ: u32 = 1_193_182;
 const PM_TIMER_HZ: u64 = 3_579_545;
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -64,7 +68,7 @@ fn before_the_io_apic_is_used_the_timer_arrives_through_lint0() {
     initialize_8259s(&mut guest, 0x01);
     guest.outb(0x21, 0xfe);
     start_tick(&mut guest);
-    // The rise of the output that programming the counter may make is no tick.
+    // A rise of the output caused by programming the counter is no tick.
     let _ = guest.take();
     guest.outb(0x20, 0x60);
     let mut ticks = 0;
@@ -361,7 +365,7 @@ fn a_serial_port_interrupt_reaches_input_4() {
 }
 
 #[test]
-fn the_board_wakes_nobody_before_the_guest_starts_a_timer() {
+fn the_board_has_no_early_deadline_before_the_guest_starts_a_timer() {
     let mut guest = Guest::new();
     assert_eq!(guest.run(Duration::from_secs(10)), []);
     assert!(guest.pc.next_deadline().is_none_or(|deadline| deadline > Instant(17_000_000_000)));

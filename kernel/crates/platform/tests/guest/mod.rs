@@ -1,5 +1,5 @@
-//! A guest's processor as far as interrupts and timers go: it lets time pass from deadline to deadline and
-//! takes interrupts when it is told to. It sees the board through [`Pc`] only.
+//! A guest's processor, reduced to interrupts and timers: it advances from deadline to deadline and takes
+//! interrupts on request. It accesses the board through [`Pc`] only.
 
 use base::{Duration, GuestPhysical, Instant, Width};
 use platform::layout;
@@ -28,7 +28,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// A guest some time after its machine was switched on: nothing may lean on the clock starting at 0.
+    /// A guest some time after power-on: nothing may rely on a clock that starts at 0.
     pub fn new() -> Self {
         let config = PcConfig {
             memory_bytes: 256 << 20,
@@ -40,7 +40,8 @@ impl Guest {
         Self { pc: Pc::new(&config), now: Instant(7_123_456_789) }
     }
 
-    /// The same with the local APIC enabled by software and closed to the 8259As, whose inputs are masked.
+    /// The same with the local APIC enabled by software and LINT0 masked; the inputs of the 8259As are
+    /// masked, too.
     pub fn in_apic_mode() -> Self {
         let mut guest = Self::new();
         guest.write_apic(SVR, 0x1ff);
@@ -97,16 +98,16 @@ impl Guest {
         self.pc.interrupts().read_msr(0, msr, self.now).ok()
     }
 
-    /// The interrupt that the processor takes now, if there is one.
+    /// Takes the interrupt that waits for the processor, if there is one.
     pub fn take(&mut self) -> Option<u8> {
-        let pending = self.pc.pending_interrupt(0);
+        let pending = self.pc.interrupts().pending(0);
         let vector = self.pc.acknowledge(0);
         assert_eq!(pending, vector.is_some());
         vector
     }
 
-    /// Lets `time` pass, advancing the board at each of its deadlines as the hypervisor does, and returns
-    /// when which interrupts were taken. Each is ended at the local APIC.
+    /// Advances by `time`, through each deadline of the board as the hypervisor does, and returns the
+    /// interrupts taken, with their times. Each is ended at the local APIC.
     pub fn run(&mut self, time: Duration) -> Vec<(Instant, u8)> {
         let end = self.now + time;
         let mut taken = Vec::new();

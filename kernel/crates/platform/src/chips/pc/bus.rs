@@ -1,0 +1,124 @@
+//! Which device responds at which port and address. Wide port accesses are split into bytes, as on the ISA
+//! bus; the one register that must not be split is the PCI configuration address register.
+
+use super::Pc;
+use crate::parts::low_dword;
+use crate::{layout, power, rtc};
+use base::{Effects, GuestPhysical, Instant, Width};
+
+/// A bus that no device drives reads as all ones.
+const FLOATING: u8 = 0xff;
+/// Registers of the keyboard controller, of which this board has only the reset line.
+const KEYBOARD_COMMAND: u16 = 0x64;
+const PCI_CONFIG_ADDRESS: u16 = 0xcf8;
+
+impl Pc {
+    /// IN from `port`. An unclaimed port reads as all ones.
+    pub fn port_read(&mut self, port: u16, width: Width, now: Instant) -> (u32, Effects) {
+        let (mut value, mut effects) = (0, Effects::empty());
+        for index in (0..4u16).take(width.bytes()) {
+            let (byte, more) = match port.checked_add(index) {
+                Some(port) => self.read_byte(port, width, now),
+                None => (FLOATING, Effects::empty()),
+            };
+            value |= u32::from(byte) << (8 * index);
+            effects |= more;
+        }
+        (value, self.wire(effects))
+    }
+
+    /// OUT to `port`. A write to an unclaimed port has no effect.
+    pub fn port_write(&mut self, port: u16, width: Width, value: u32, now: Instant) -> Effects {
+        if port == PCI_CONFIG_ADDRESS && width == Width::Dword {
+            self.pci.write_address(value);
+            return Effects::empty();
+        }
+        let mut effects = Effects::empty();
+        for (byte, index) in value.to_le_bytes().into_iter().zip((0..4u16).take(width.bytes())) {
+            if let Some(port) = port.checked_add(index) {
+                effects |= self.write_byte(port, byte, now);
+            }
+        }
+        self.wire(effects)
+    }
+
+    /// Reads memory-mapped registers of the board for processor `vcpu`; None where there are none.
+    pub fn mmio_read(
+        &mut self,
+        vcpu: u8,
+        address: GuestPhysical,
+        width: Width,
+        now: Instant,
+    ) -> Option<(u64, Effects)> {
+        if let Some(offset) = ecam_offset(address) {
+            let byte = |index: u32| u64::from(self.pci.read_ecam(offset + index)) << (8 * index);
+            return Some(((0..8).take(width.bytes()).map(byte).sum(), Effects::empty()));
+        }
+        // The controllers' own registers change no device's line, so there is nothing to wire.
+        self.interrupts.mmio_read(vcpu, address, width, now)
+    }
+
+    /// Writes memory-mapped registers of the board for processor `vcpu`; None where there are none.
+    pub fn mmio_write(
+        &mut self,
+        vcpu: u8,
+        address: GuestPhysical,
+        width: Width,
+        value: u64,
+        now: Instant,
+    ) -> Option<Effects> {
+        if let Some(offset) = ecam_offset(address) {
+            let bytes = value.to_le_bytes().into_iter().take(width.bytes()).zip(offset..);
+            let effects =
+                bytes.fold(Effects::empty(), |effects, (byte, at)| effects | self.pci.write_ecam(at, byte));
+            return Some(self.wire(effects));
+        }
+        self.interrupts.mmio_write(vcpu, address, width, value, now)
+    }
+
+    fn read_byte(&mut self, port: u16, width: Width, now: Instant) -> (u8, Effects) {
+        let quiet = |value| (value, Effects::empty());
+        match port {
+            0x20..=0x21 | 0xa0..=0xa1 | 0x4d0..=0x4d1 => self.interrupts.port_read(port),
+            0x40..=0x43 | 0x61 => quiet(self.pit.read(port, now)),
+            rtc::INDEX_PORT | rtc::DATA_PORT => self.rtc.read(port, now),
+            layout::COM1..=COM1_LAST => self.uart.read(offset_in(layout::COM1, port), now),
+            PM_FIRST..=PM_LAST => self.power.read(offset_in(PM_FIRST, port), now),
+            // A narrow access to the address register's ports is not for PCI.
+            PCI_CONFIG_ADDRESS..=0xcfb if width != Width::Dword => {
+                quiet(if port == power::RESET_PORT { 0 } else { FLOATING })
+            }
+            PCI_CONFIG_ADDRESS..=0xcff => quiet(self.pci.read_port(port)),
+            _ => quiet(FLOATING),
+        }
+    }
+
+    fn write_byte(&mut self, port: u16, value: u8, now: Instant) -> Effects {
+        match port {
+            0x20..=0x21 | 0xa0..=0xa1 | 0x4d0..=0x4d1 => self.interrupts.port_write(port, value),
+            0x40..=0x43 | 0x61 => self.pit.write(port, value, now),
+            KEYBOARD_COMMAND => self.power.write_keyboard_command(value),
+            rtc::INDEX_PORT | rtc::DATA_PORT => self.rtc.write(port, value, now),
+            layout::COM1..=COM1_LAST => self.uart.write(offset_in(layout::COM1, port), value, now),
+            PM_FIRST..=PM_LAST => self.power.write(offset_in(PM_FIRST, port), value, now),
+            power::RESET_PORT => self.power.write_reset(value),
+            0xcfc..=0xcff => self.pci.write_data(port, value),
+            // Port 0x80 among them: writing there is how a guest waits a microsecond.
+            _ => Effects::empty(),
+        }
+    }
+}
+
+const COM1_LAST: u16 = layout::COM1 + 7;
+const PM_FIRST: u16 = layout::PM_BASE;
+const PM_LAST: u16 = layout::PM_BASE + 15;
+
+/// Offset of `port` in a block of at most 256 ports that begins at `first`.
+fn offset_in(first: u16, port: u16) -> u8 {
+    (port - first).to_le_bytes()[0]
+}
+
+fn ecam_offset(address: GuestPhysical) -> Option<u32> {
+    let offset = address.0.checked_sub(layout::ECAM.start)?;
+    (address.0 < layout::ECAM.end).then_some(low_dword(offset))
+}

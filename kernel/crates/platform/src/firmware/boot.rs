@@ -1,0 +1,229 @@
+//! Loads a guest into memory, as firmware and a boot loader would: the kernel (a Linux bzImage or a static
+//! ELF64 executable), initrd, command line, memory map, ACPI tables, page tables and descriptor table, so
+//! that the processor can start in 64-bit mode [Linux boot protocol: 64-bit boot protocol].
+
+mod elf;
+mod entry;
+mod linux;
+mod smbios;
+mod zero_page;
+
+pub use entry::EntryState;
+pub use linux::SetupHeader;
+
+use crate::acpi::AcpiTables;
+use crate::layout::{self, MemoryLayout};
+use base::{GuestMemory, GuestPhysical, MemoryError};
+use core::ops::Range;
+
+/// Everything that a guest starts with.
+#[derive(Clone, Copy, Debug)]
+pub struct BootImages<'a> {
+    /// A bzImage or an ELF64 executable.
+    pub kernel: &'a [u8],
+    /// The initial RAM disk; empty when there is none.
+    pub initrd: &'a [u8],
+    /// The kernel's command line, without terminating zero.
+    pub command_line: &'a str,
+    /// From [`crate::acpi::build`].
+    pub acpi: &'a AcpiTables,
+}
+
+/// Why a guest cannot be loaded. Addresses and sizes are in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// The image is of neither kind that can be started.
+    #[error(
+        "the kernel image of {length} bytes is neither a Linux bzImage nor an ELF64 executable for x86-64"
+    )]
+    UnknownImage {
+        /// Size of the image.
+        length: usize,
+    },
+    /// A part lies beyond the end of the image.
+    #[error("the kernel image is cut off: {what} ends at byte {end}, the image at {length}")]
+    Truncated {
+        /// The missing part.
+        what: &'static str,
+        /// Its expected end.
+        end: u64,
+        /// Size of the image.
+        length: usize,
+    },
+    /// The bzImage's boot protocol is too old.
+    #[error("the kernel has Linux boot protocol {major}.{minor:02}, and 2.12 or later is required")]
+    OldProtocol {
+        /// Major version.
+        major: u8,
+        /// Minor version.
+        minor: u8,
+    },
+    /// The bzImage has no 64-bit entry point.
+    #[error("the kernel has no 64-bit entry point: xloadflags is {xloadflags:#x}, without XLF_KERNEL_64")]
+    No64BitEntry {
+        /// The header's field.
+        xloadflags: u16,
+    },
+    /// The ELF file is not of the kind that can be started.
+    #[error("the ELF executable cannot be started: {field} is {value:#x}")]
+    UnsuitableElf {
+        /// Field of the file or program header.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+    },
+    /// The kernel does not fit at its load address.
+    #[error("the kernel needs memory from {start:#x} to {end:#x}, and the guest has none there")]
+    KernelDoesNotFit {
+        /// First address.
+        start: u64,
+        /// End address.
+        end: u64,
+    },
+    /// The initrd does not fit between the kernel and the end of memory.
+    #[error("the initrd of {length} bytes does not fit between the kernel's end at {from:#x} and {limit:#x}")]
+    InitrdDoesNotFit {
+        /// Its size.
+        length: usize,
+        /// Lowest address allowed.
+        from: u64,
+        /// Highest end address allowed.
+        limit: u64,
+    },
+    /// The command line is longer than the kernel accepts.
+    #[error("the command line has {length} bytes, and the kernel accepts at most {limit}")]
+    CommandLineTooLong {
+        /// Its length.
+        length: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The command line holds a zero byte, which would end it.
+    #[error("the command line has a zero byte at {at}")]
+    CommandLineHasZero {
+        /// Its position in bytes.
+        at: usize,
+    },
+    /// Guest memory refused a copy.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+}
+
+/// The result of loading one kind of image: the entry point and the memory used.
+#[derive(Clone, Debug)]
+struct Loaded {
+    entry: GuestPhysical,
+    /// Used by the image, including the space in which it unpacks itself.
+    taken: Range<u64>,
+    /// Highest address an initrd may reach, inclusive.
+    initrd_max: u64,
+    command_line_max: usize,
+    /// The setup header for the zero page, for a bzImage.
+    header: Option<SetupHeader>,
+}
+
+/// Loads a guest with `memory_bytes` of memory and returns how its first processor starts.
+///
+/// Memory to which nothing is loaded stays unchanged; it must be zero at the first start.
+///
+/// # Errors
+/// [`LoadError`]; some of the memory may have been written by then.
+///
+/// # Examples
+/// An image of neither kind is refused:
+///
+/// ```
+/// use base::{GuestMemory, GuestPhysical, MemoryError};
+/// use platform::boot::{BootImages, LoadError, load};
+///
+/// struct NoMemory;
+/// impl GuestMemory for NoMemory {
+///     fn read(&self, at: GuestPhysical, into: &mut [u8]) -> Result<(), MemoryError> {
+///         Err(MemoryError::Outside { at, length: into.len() })
+///     }
+///     fn write(&self, at: GuestPhysical, from: &[u8]) -> Result<(), MemoryError> {
+///         Err(MemoryError::Outside { at, length: from.len() })
+///     }
+/// }
+/// let acpi = platform::acpi::build(1);
+/// let images = BootImages { kernel: b"MZ", initrd: b"", command_line: "console=ttyS0", acpi: &acpi };
+/// assert_eq!(load(&NoMemory, 64 << 20, &images), Err(LoadError::UnknownImage { length: 2 }));
+/// ```
+pub fn load<M: GuestMemory>(
+    memory: &M,
+    memory_bytes: u64,
+    images: &BootImages<'_>,
+) -> Result<EntryState, LoadError> {
+    let layout = MemoryLayout::new(memory_bytes);
+    let loaded = if elf::is_elf(images.kernel) {
+        elf::load(memory, &layout, images.kernel)?
+    } else {
+        linux::load(memory, &layout, images.kernel)?
+    };
+    let initrd = load_initrd(memory, &layout, &loaded, images.initrd)?;
+    load_command_line(memory, &loaded, images.command_line)?;
+    memory.write(images.acpi.base, &images.acpi.bytes)?;
+    smbios::write(memory)?;
+    write_bios_data_area(memory)?;
+    zero_page::write(
+        memory,
+        &layout,
+        &zero_page::Contents {
+            header: loaded.header,
+            command_line: entry::COMMAND_LINE,
+            initrd,
+            rsdp: images.acpi.rsdp,
+        },
+    )?;
+    Ok(entry::write(memory, loaded.entry)?)
+}
+
+/// Loads the initrd as high as allowed, which leaves the kernel space below to unpack.
+fn load_initrd<M: GuestMemory>(
+    memory: &M,
+    layout: &MemoryLayout,
+    loaded: &Loaded,
+    initrd: &[u8],
+) -> Result<Range<u64>, LoadError> {
+    const PAGE: u64 = 4096;
+    if initrd.is_empty() {
+        return Ok(0..0);
+    }
+    let limit = layout.low_end.min(loaded.initrd_max.saturating_add(1));
+    let from = loaded.taken.end.max(layout::ONE_MIB);
+    let start = limit.checked_sub(initrd.len() as u64).map(|start| start & !(PAGE - 1));
+    let refused = LoadError::InitrdDoesNotFit { length: initrd.len(), from, limit };
+    let start = start.filter(|start| *start >= from).ok_or(refused)?;
+    memory.write(GuestPhysical(start), initrd)?;
+    Ok(start..start + initrd.len() as u64)
+}
+
+fn load_command_line<M: GuestMemory>(memory: &M, loaded: &Loaded, text: &str) -> Result<(), LoadError> {
+    let limit = loaded.command_line_max.min(entry::COMMAND_LINE_ROOM - 1);
+    if text.len() > limit {
+        return Err(LoadError::CommandLineTooLong { length: text.len(), limit });
+    }
+    if let Some(at) = text.bytes().position(|byte| byte == 0) {
+        return Err(LoadError::CommandLineHasZero { at });
+    }
+    memory.write(entry::COMMAND_LINE, text.as_bytes())?;
+    memory.write(GuestPhysical(entry::COMMAND_LINE.0 + text.len() as u64), &[0])?;
+    Ok(())
+}
+
+/// Writes the fields of the BIOS data area that operating systems read: the segment of the extended data
+/// area, the KiB of memory below it, and the port of the first serial line.
+fn write_bios_data_area<M: GuestMemory>(memory: &M) -> Result<(), MemoryError> {
+    let word = |at: u64, value: u64| memory.write(GuestPhysical(at), &value.to_le_bytes()[..2]);
+    word(0x400, layout::COM1.into())?;
+    word(0x40e, layout::EBDA >> 4)?;
+    word(0x413, layout::EBDA >> 10)
+}
+
+/// True when `range` is RAM from 1 MiB on and below 4 GiB.
+fn is_free_low_memory(layout: &MemoryLayout, range: &Range<u64>) -> bool {
+    range.start >= layout::ONE_MIB && range.start <= range.end && range.end <= layout.low_end
+}
+
+#[cfg(test)]
+mod tests;

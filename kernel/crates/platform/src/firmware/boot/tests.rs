@@ -1,0 +1,258 @@
+use super::*;
+use crate::acpi;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use proptest::prelude::*;
+
+/// Flat guest memory.
+struct Flat(RefCell<Vec<u8>>);
+
+impl Flat {
+    fn new(bytes: usize) -> Self {
+        Self(RefCell::new(vec![0; bytes]))
+    }
+
+    fn bytes<const N: usize>(&self, at: u64) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.read(GuestPhysical(at), &mut bytes).expect("inside");
+        bytes
+    }
+
+    fn qword(&self, at: u64) -> u64 {
+        u64::from_le_bytes(self.bytes(at))
+    }
+
+    fn dword(&self, at: u64) -> u32 {
+        u32::from_le_bytes(self.bytes(at))
+    }
+}
+
+impl GuestMemory for Flat {
+    fn read(&self, at: GuestPhysical, into: &mut [u8]) -> Result<(), MemoryError> {
+        let outside = MemoryError::Outside { at, length: into.len() };
+        let memory = self.0.borrow();
+        let start = usize::try_from(at.0).map_err(|_| outside)?;
+        let range = start..start.checked_add(into.len()).ok_or(outside)?;
+        into.copy_from_slice(memory.get(range).ok_or(outside)?);
+        Ok(())
+    }
+
+    fn write(&self, at: GuestPhysical, from: &[u8]) -> Result<(), MemoryError> {
+        let outside = MemoryError::Outside { at, length: from.len() };
+        let mut memory = self.0.borrow_mut();
+        let start = usize::try_from(at.0).map_err(|_| outside)?;
+        let range = start..start.checked_add(from.len()).ok_or(outside)?;
+        memory.get_mut(range).ok_or(outside)?.copy_from_slice(from);
+        Ok(())
+    }
+}
+
+const MEMORY: u64 = 64 << 20;
+const SETUP_SECTORS: usize = 2;
+
+/// A bzImage whose protected-mode part counts its own bytes.
+fn bzimage() -> Vec<u8> {
+    let mut image = vec![0; (SETUP_SECTORS + 1) * 512];
+    let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0x1f1, &[SETUP_SECTORS as u8]);
+    put(0x1fe, &0xaa55u16.to_le_bytes());
+    put(0x200, &[0xeb, 0x6a]);
+    put(0x202, b"HdrS");
+    put(0x206, &0x020fu16.to_le_bytes());
+    put(0x211, &[0x01]);
+    put(0x22c, &0x7fff_ffffu32.to_le_bytes());
+    put(0x230, &0x20_0000u32.to_le_bytes());
+    put(0x234, &[1]);
+    put(0x236, &0x3fu16.to_le_bytes());
+    put(0x238, &2047u32.to_le_bytes());
+    put(0x258, &0x100_0000u64.to_le_bytes());
+    put(0x260, &0x80_0000u32.to_le_bytes());
+    image.extend((0..0x1000u32).map(|i| i as u8));
+    image
+}
+
+fn load_with(memory: &Flat, kernel: &[u8], initrd: &[u8], text: &str) -> Result<EntryState, LoadError> {
+    let acpi = acpi::build(1);
+    let bytes = memory.0.borrow().len() as u64;
+    load(memory, bytes, &BootImages { kernel, initrd, command_line: text, acpi: &acpi })
+}
+
+#[test]
+fn a_bzimage_is_loaded_where_it_prefers_and_starts_at_its_64_bit_entry() {
+    let memory = Flat::new(MEMORY as usize);
+    let state = load_with(&memory, &bzimage(), b"initrd!", "console=ttyS0").expect("loads");
+    assert_eq!(state.rip, 0x100_0200);
+    assert_eq!(memory.bytes(0x100_0000), [0, 1, 2, 3]);
+    assert_eq!((state.code_selector, state.data_selector, state.gdt_limit), (0x10, 0x18, 31));
+    assert_eq!(memory.qword(state.gdt_base + 0x10), 0x00af_9b00_0000_ffff);
+    assert_eq!(memory.qword(state.gdt_base + 0x18), 0x00cf_9300_0000_ffff);
+}
+
+#[test]
+fn the_zero_page_says_where_everything_is() {
+    let memory = Flat::new(MEMORY as usize);
+    let state = load_with(&memory, &bzimage(), b"initrd!", "console=ttyS0").expect("loads");
+    let page = state.rsi;
+    assert_eq!(memory.bytes(page + 0x202), *b"HdrS");
+    assert_eq!((memory.bytes(page + 0x210), memory.bytes(page + 0x1ef)), ([0xff], [0]));
+    assert_eq!(memory.bytes::<1>(page + 0x211)[0] & 1, 1);
+    let command_line = memory.dword(page + 0x228);
+    assert_eq!(memory.bytes(command_line.into()), *b"console=ttyS0\0");
+    let (image, size) = (memory.dword(page + 0x218), memory.dword(page + 0x21c));
+    assert_eq!((size, memory.bytes(image.into())), (7, *b"initrd!"));
+    assert_eq!(u64::from(image), (MEMORY - 7) & !4095);
+    assert_eq!(memory.bytes(memory.qword(page + 0x70)), *b"RSD PTR ");
+    let [entries] = memory.bytes(page + 0x1e8);
+    let usable: u64 = (0..u64::from(entries))
+        .map(|entry| page + 0x2d0 + 20 * entry)
+        .filter(|at| memory.dword(at + 16) == 1)
+        .map(|at| memory.qword(at + 8))
+        .sum();
+    assert_eq!((entries, usable), (5, 0x9_fc00 + MEMORY - (1 << 20)));
+}
+
+#[test]
+fn page_tables_map_four_gib_to_themselves() {
+    let memory = Flat::new(MEMORY as usize);
+    let state = load_with(&memory, &bzimage(), b"", "").expect("loads");
+    for address in [0u64, 0x20_0000, 0x100_0200, 0xbfff_ffff, 0xffff_f000] {
+        let pml4 = memory.qword(state.cr3);
+        let pdpt = memory.qword((pml4 & !0xfff) + 8 * (address >> 30));
+        let entry = memory.qword((pdpt & !0xfff) + 8 * (address >> 21 & 511));
+        assert_eq!((pml4 & 3, pdpt & 3, entry & 0xfff), (3, 3, 0x83));
+        assert_eq!(entry & !0xfff | address & 0x1f_ffff, address);
+    }
+}
+
+#[test]
+fn smbios_is_found_where_pcs_have_it() {
+    let memory = Flat::new(MEMORY as usize);
+    load_with(&memory, &bzimage(), b"", "").expect("loads");
+    assert_eq!(memory.bytes(0xf_0000), *b"_SM_");
+    assert_eq!(memory.bytes(0x40e), 0x9fc0u16.to_le_bytes());
+}
+
+#[test]
+fn a_small_guest_gets_the_kernel_lower() {
+    let memory = Flat::new(16 << 20);
+    assert_eq!(load_with(&memory, &bzimage(), b"", "").expect("loads").rip, 0x20_0200);
+    let memory = Flat::new(8 << 20);
+    assert_eq!(
+        load_with(&memory, &bzimage(), b"", ""),
+        Err(LoadError::KernelDoesNotFit { start: 0x100_0000, end: 0x180_0000 })
+    );
+}
+
+#[test]
+fn an_initrd_stays_clear_of_the_kernel_and_below_the_kernels_limit() {
+    let memory = Flat::new(MEMORY as usize);
+    let mut kernel = bzimage();
+    kernel[0x22c..0x230].copy_from_slice(&0x1ff_ffffu32.to_le_bytes());
+    let state = load_with(&memory, &kernel, &[7; 4096], "").expect("loads");
+    assert_eq!(memory.dword(state.rsi + 0x218), 0x1ff_f000);
+    let initrd = vec![1; 0x80_0001];
+    assert_eq!(
+        load_with(&memory, &kernel, &initrd, ""),
+        Err(LoadError::InitrdDoesNotFit { length: 0x80_0001, from: 0x180_0000, limit: 0x200_0000 })
+    );
+}
+
+#[test]
+fn unsuitable_images_and_command_lines_are_named() {
+    let memory = Flat::new(MEMORY as usize);
+    let load = |kernel: &[u8], text: &str| load_with(&memory, kernel, b"", text);
+    assert_eq!(load(b"MZ", ""), Err(LoadError::UnknownImage { length: 2 }));
+    let mut old = bzimage();
+    old[0x206] = 0x0b;
+    assert_eq!(load(&old, ""), Err(LoadError::OldProtocol { major: 2, minor: 11 }));
+    let mut only_32 = bzimage();
+    only_32[0x236] = 0x3e;
+    assert_eq!(load(&only_32, ""), Err(LoadError::No64BitEntry { xloadflags: 0x3e }));
+    assert!(matches!(load(&bzimage()[..0x700], ""), Err(LoadError::Truncated { .. })));
+    let long = "x".repeat(2048);
+    assert_eq!(load(&bzimage(), &long), Err(LoadError::CommandLineTooLong { length: 2048, limit: 2047 }));
+    assert_eq!(load(&bzimage(), "a\0b"), Err(LoadError::CommandLineHasZero { at: 1 }));
+}
+
+/// An ELF executable with one segment of 8 bytes in the file and 24 in memory at 2 MiB.
+fn elf() -> Vec<u8> {
+    let mut image = vec![0; 0x100];
+    let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &[0x7f, b'E', b'L', b'F', 2, 1, 1]);
+    put(16, &2u16.to_le_bytes());
+    put(18, &62u16.to_le_bytes());
+    put(24, &0x20_0004u64.to_le_bytes());
+    put(32, &64u64.to_le_bytes());
+    put(54, &56u16.to_le_bytes());
+    put(56, &1u16.to_le_bytes());
+    put(64, &1u32.to_le_bytes());
+    let numbers = [0x80u64, 0x20_0000, 0x20_0000, 8, 24];
+    for (index, number) in numbers.into_iter().enumerate() {
+        put(72 + 8 * index, &number.to_le_bytes());
+    }
+    put(0x80, &[1, 2, 3, 4, 5, 6, 7, 8]);
+    image
+}
+
+#[test]
+fn an_elf_executable_is_loaded_cleared_and_finds_its_boot_parameters() {
+    let memory = Flat::new(MEMORY as usize);
+    memory.write(GuestPhysical(0x20_0000), &[0xff; 32]).expect("inside");
+    let state = load_with(&memory, &elf(), b"", "verdict").expect("loads");
+    assert_eq!(state.rip, 0x20_0004);
+    let mut expected = [0; 32];
+    expected[..8].copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]);
+    expected[24..].fill(0xff);
+    assert_eq!(memory.bytes(0x20_0000), expected);
+    let command_line = memory.dword(state.rsi + 0x228);
+    assert_eq!(memory.bytes(command_line.into()), *b"verdict\0");
+    assert_eq!(memory.bytes(state.rsi + 0x202), *b"HdrS");
+}
+
+#[test]
+fn an_entry_point_is_virtual_or_else_physical() {
+    let memory = Flat::new(MEMORY as usize);
+    let with = |virtual_address: u64| {
+        let mut image = elf();
+        image[80..88].copy_from_slice(&virtual_address.to_le_bytes());
+        load_with(&memory, &image, b"", "").expect("loads").rip
+    };
+    assert_eq!(with(0x20_0002), 0x20_0002, "linked two bytes higher than loaded");
+    assert_eq!(with(0xffff_ffff_8020_0000), 0x20_0004, "as Linux does it");
+}
+
+#[test]
+fn elf_segments_outside_memory_and_entries_outside_segments_are_refused() {
+    let memory = Flat::new(MEMORY as usize);
+    let with = |at: usize, value: u64| {
+        let mut image = elf();
+        image[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        load_with(&memory, &image, b"", "")
+    };
+    assert!(matches!(with(88, 0x1000), Err(LoadError::KernelDoesNotFit { start: 0x1000, .. })));
+    assert!(matches!(with(88, u64::MAX - 3), Err(LoadError::KernelDoesNotFit { .. })));
+    assert!(matches!(with(104, u64::MAX), Err(LoadError::KernelDoesNotFit { .. })));
+    assert_eq!(with(24, 4), Err(LoadError::UnsuitableElf { field: "e_entry", value: 4 }));
+    assert_eq!(with(96, 25), Err(LoadError::UnsuitableElf { field: "p_filesz", value: 25 }));
+    assert!(matches!(with(72, u64::MAX - 1), Err(LoadError::Truncated { .. })));
+    assert!(matches!(with(32, u64::MAX - 1), Err(LoadError::Truncated { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn damaged_images_never_panic(
+        is_elf: bool, damage in proptest::collection::vec((0usize..0x280, any::<u8>()), 0..6), cut in 0usize..0x2000
+    ) {
+        let mut image = if is_elf { elf() } else { bzimage() };
+        for (at, byte) in damage {
+            if let Some(place) = image.get_mut(at) {
+                *place = byte;
+            }
+        }
+        image.truncate(cut);
+        let memory = Flat::new(24 << 20);
+        let _ = load_with(&memory, &image, b"initrd", "text");
+    }
+}

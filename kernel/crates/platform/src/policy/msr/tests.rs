@@ -1,0 +1,123 @@
+use super::*;
+use proptest::prelude::*;
+
+fn msrs() -> Msrs {
+    let policy = CpuidPolicy { tsc_hz: 2_500_000_000, ..CpuidPolicy::default() };
+    Msrs::new(
+        policy,
+        HostMsrs { arch_capabilities: u64::MAX, microcode: 0x42, physical_bits: 39, ..HostMsrs::default() },
+    )
+}
+
+#[test]
+fn registers_that_linux_reads_without_catching_faults_all_exist() {
+    let msrs = msrs();
+    for msr in [0x10, 0x17, 0x1b, 0x3a, 0x3b, 0x8b, 0xfe, 0x179, 0x1a0, 0x277, 0x2ff, 0x6e0, 0xc000_0080] {
+        assert_ne!(msrs.read(msr), ReadMsr::Refuse, "{msr:#x}");
+    }
+}
+
+#[test]
+fn unknown_and_hidden_registers_are_refused() {
+    let mut msrs = msrs();
+    for msr in [0x0, 0x48, 0x10a, 0x140, 0x186, 0x480, 0xda0, 0xc000_0103, 0xc001_0015, u32::MAX] {
+        assert_eq!(msrs.read(msr), ReadMsr::Refuse, "{msr:#x}");
+        assert_eq!(msrs.write(msr, 0, 0), WriteMsr::Refuse, "{msr:#x}");
+    }
+}
+
+#[test]
+fn registers_appear_with_the_policy_that_shows_them() {
+    let policy =
+        CpuidPolicy { spec_ctrl: true, rdtscp: true, arch_capabilities: true, ..CpuidPolicy::default() };
+    let mut msrs = Msrs::new(policy, HostMsrs { arch_capabilities: u64::MAX, ..HostMsrs::default() });
+    assert_eq!((msrs.read(0x48), msrs.read(0xc000_0103)), (ReadMsr::Processor, ReadMsr::Processor));
+    assert_eq!((msrs.read(0x49), msrs.write(0x49, 1, 0)), (ReadMsr::Refuse, WriteMsr::Processor));
+    let ReadMsr::Value(shown) = msrs.read(IA32_ARCH_CAPABILITIES) else { panic!("it is shown") };
+    // TSX_CTRL, MISC_PACKAGE_CTLS, FB_CLEAR_CTRL and GDS_CTRL announce registers that are hidden.
+    assert_eq!(shown & bits(&[7, 10, 18, 25]), 0);
+    assert_eq!(shown & 1, 1);
+}
+
+#[test]
+fn writing_the_counter_moves_the_offset_and_tsc_adjust_with_it() {
+    let mut msrs = msrs();
+    assert_eq!(msrs.write(IA32_TIME_STAMP_COUNTER, 100, 1000), WriteMsr::MoveTsc(900u64.wrapping_neg()));
+    assert_eq!(msrs.read(IA32_TSC_ADJUST), ReadMsr::Value(900u64.wrapping_neg()));
+    assert_eq!(msrs.write(IA32_TSC_ADJUST, 0, 100), WriteMsr::MoveTsc(900));
+}
+
+#[test]
+fn mtrrs_are_as_firmware_leaves_them_and_keep_what_is_written() {
+    let mut msrs = msrs();
+    assert_eq!(msrs.read(0xfe), ReadMsr::Value(0x508));
+    assert_eq!(msrs.read(0x2ff), ReadMsr::Value(0xc06));
+    assert_eq!(
+        (msrs.read(0x200), msrs.read(0x201)),
+        (ReadMsr::Value(0xc000_0000), ReadMsr::Value(0x7f_c000_0800))
+    );
+    assert_eq!(msrs.read(0x259), ReadMsr::Value(0));
+    assert_eq!(msrs.write(0x202, 0x1_0000_0006, 0), WriteMsr::Done);
+    assert_eq!(msrs.read(0x202), ReadMsr::Value(0x1_0000_0006));
+    assert_eq!(msrs.read(0x210), ReadMsr::Refuse);
+}
+
+#[test]
+fn values_that_the_processor_would_refuse_are_refused() {
+    let mut msrs = msrs();
+    let refused = [
+        (0xfe, 0),
+        (0x2ff, 2),
+        (0x250, 0x03),
+        (0x202, 1 << 39),
+        (0x203, 1 << 10),
+        (IA32_PAT, 2),
+        (IA32_EFER, 1 << 12),
+        (IA32_FEATURE_CONTROL, 5),
+        (IA32_DEBUGCTL, 1 << 6),
+    ];
+    for (msr, value) in refused {
+        let before = msrs.read(msr);
+        assert_eq!(msrs.write(msr, value, 0), WriteMsr::Refuse, "{msr:#x} <- {value:#x}");
+        assert_eq!(msrs.read(msr), before);
+    }
+    assert_eq!(msrs.write(IA32_PAT, 0x0007_0406_0007_0406, 0), WriteMsr::Processor);
+    assert_eq!(msrs.write(IA32_EFER, 0xd01, 0), WriteMsr::Processor);
+}
+
+#[test]
+fn misc_enable_keeps_the_bits_that_hide_the_counters() {
+    let mut msrs = msrs();
+    assert_eq!(msrs.write(IA32_MISC_ENABLE, 0, 0), WriteMsr::Done);
+    assert_eq!(msrs.read(IA32_MISC_ENABLE), ReadMsr::Value(0x1800));
+}
+
+#[test]
+fn no_register_is_listed_twice() {
+    let list = processor::PROCESSOR_MSRS;
+    assert!(list.iter().enumerate().all(|(i, a)| list[i + 1..].iter().all(|b| a.index != b.index)));
+}
+
+proptest! {
+    #[test]
+    fn any_write_is_answered_and_what_is_done_can_be_read(
+        msr in prop_oneof![any::<u32>(), 0u32..0x1000, 0xc000_0000u32..0xc000_0200], value: u64, tsc: u64
+    ) {
+        let mut msrs = msrs();
+        if msrs.write(msr, value, tsc) == WriteMsr::Done && msr != IA32_BIOS_UPDT_TRIG {
+            prop_assert_ne!(msrs.read(msr), ReadMsr::Refuse);
+        }
+    }
+}
+
+#[test]
+fn system_configuration_exists_if_the_processor_has_it() {
+    let host = HostMsrs { system_configuration: true, ..HostMsrs::default() };
+    let mut msrs = Msrs::new(CpuidPolicy::default(), host);
+    assert_eq!(msrs.read(SYSCFG), ReadMsr::Value(0));
+    assert_eq!(msrs.read(HWCR), ReadMsr::Value(TSC_FREQUENCY_SELECT));
+    assert_eq!(msrs.write(HWCR, TSC_FREQUENCY_SELECT, 0), WriteMsr::Done);
+    assert_eq!(msrs.write(SYSCFG, 1 << 21, 0), WriteMsr::Refuse);
+    let msrs = Msrs::new(CpuidPolicy::default(), HostMsrs::default());
+    assert_eq!(msrs.read(SYSCFG), ReadMsr::Refuse);
+}

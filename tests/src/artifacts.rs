@@ -15,6 +15,12 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |given| root().join(given))
 }
 
+/// A path for a message to the user: relative to the root of the repository, if it is below it.
+#[must_use]
+pub fn shown(path: &Path) -> std::path::Display<'_> {
+    path.strip_prefix(root()).unwrap_or(path).display()
+}
+
 fn existing(path: PathBuf, made_by: &'static str) -> Outcome<PathBuf> {
     if path.exists() { Ok(path) } else { Err(Failure::Artifact { path, made_by }) }
 }

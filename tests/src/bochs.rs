@@ -151,13 +151,11 @@ fn prepare_debugging(folder: &Path) -> Outcome {
         .collect();
     write(folder, "weir.sym", &symbols)?;
     write(folder, "rc.dbg", "ldsym global \"weir.sym\"\n")?;
+    let symbols = folder.join("weir.sym");
     eprintln!(
-        "The machine is stopped at its first instruction, in the debugger of Bochs (`help` lists its commands)."
+        "The machine is stopped before its first instruction, in the debugger of Bochs: see its command help."
     );
-    eprintln!(
-        "Kernel symbols: {}; `lb ADDRESS` sets a breakpoint, `c` continues.",
-        folder.join("weir.sym").display()
-    );
+    eprintln!("lb ADDRESS sets a breakpoint, c continues. Addresses are in {}.", artifacts::shown(&symbols));
     Ok(())
 }
 

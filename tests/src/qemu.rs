@@ -151,11 +151,12 @@ fn debug_arguments() -> Vec<String> {
 /// Prints how to attach gdb.
 fn print_debug_command() -> Outcome {
     let (kernel, socket) = (artifacts::kernel()?, debug::gdb_socket());
-    eprintln!("The machine is stopped at its first instruction. Attach from another terminal:");
-    eprintln!("    gdb {} -ex 'target remote {}'", kernel.display(), socket.display());
+    let (kernel, socket) = (artifacts::shown(&kernel), artifacts::shown(&socket));
     eprintln!(
-        "Breakpoints must be set with hbreak until the kernel is loaded; `continue` boots the machine."
+        "The machine is stopped before its first instruction. Attach in another terminal, in the project's root:"
     );
+    eprintln!("    gdb {kernel} -ex 'target remote {socket}'");
+    eprintln!("Set breakpoints with hbreak, since the kernel is not loaded yet; continue boots the machine.");
     Ok(())
 }
 

@@ -31,6 +31,8 @@ const MORE_THAN_CORES: usize = 1;
 const TAIL: usize = 40;
 /// The duration in seconds of each test and of each step of a Linux boot, for `target/e2e/seconds.txt`.
 static SECONDS: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
+/// The names of tests that a backend cannot run, with the reasons.
+static NOT_RUN: Mutex<Vec<(String, &str)>> = Mutex::new(Vec::new());
 
 fn main() -> ExitCode {
     match run(Arguments::from_args()) {
@@ -53,6 +55,7 @@ fn run(mut arguments: Arguments) -> Outcome<Conclusion> {
     if !arguments.list {
         namespace::become_owner()?;
         choice.reasons.iter().for_each(|reason| eprintln!("{reason}"));
+        report_not_run(&trials);
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     report_seconds();
@@ -77,6 +80,14 @@ fn named(trials: Vec<Trial>, name: &str) -> Outcome<Vec<Trial>> {
         return Err(Failure::Wrong(format!("only one test at a time can be debugged: choose one of{names}")));
     }
     Ok(found)
+}
+
+/// Prints why those of these tests that are ignored cannot be run.
+fn report_not_run(trials: &[Trial]) {
+    let all = NOT_RUN.lock().unwrap_or_else(PoisonError::into_inner);
+    for (name, reason) in all.iter().filter(|(name, _)| trials.iter().any(|trial| trial.name() == name)) {
+        eprintln!("{name}: not run: {reason}");
+    }
 }
 
 /// Writes the duration of each test to a file, slowest first, without those that took no time.
@@ -146,6 +157,6 @@ fn trial_needing(
         return trial(backend, name, act);
     };
     let name = format!("{backend}::{}", name.into());
-    eprintln!("{name}: not run: {reason}");
+    NOT_RUN.lock().unwrap_or_else(PoisonError::into_inner).push((name.clone(), reason));
     Trial::test(name, move || Err(reason.into())).with_ignored_flag(true)
 }

@@ -10,8 +10,9 @@
 #   test     make test
 #   run      make run, until the guest's shell appears
 #
-# Without arguments, all steps but check. Needs root, debootstrap, and rustup with the toolchain; uses chroot. Everything
-# runs in namespaces of its own: mounts and processes disappear when it ends, however it ends. The host is not changed.
+# Without arguments, all steps but check. Needs root, debootstrap, and rustup with the toolchain; uses chroot.
+# Everything runs in namespaces of its own: mounts and processes disappear when it ends, however it ends. The host
+# is not changed.
 set -eu
 
 fail() {
@@ -55,8 +56,8 @@ make_root() {
     git clone --quiet --no-hardlinks "$tree" "$root/root/weir"
 }
 
-# rustup with the pinned toolchain in its default profile: without documentation, and without the components that only the
-# kernel build needs.
+# rustup with the pinned toolchain in its default profile: without documentation, and without the components that
+# only the kernel build needs.
 copy_toolchain() {
     sysroot=$(RUSTUP_TOOLCHAIN=$version rustc --print sysroot)
     host=$(RUSTUP_TOOLCHAIN=$version rustc -vV | sed -n 's/^host: //p')

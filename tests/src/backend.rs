@@ -123,9 +123,9 @@ impl Backend {
     pub fn lacks(self, need: Need) -> Option<&'static str> {
         let is_bochs = self.accelerator().is_none();
         match need {
-            Need::Nic(EmulatedNicModel::E1000) | Need::Chipset(Chipset::I440fx) | Need::Firmware(Firmware::Bios) => {
-                None
-            }
+            Need::Nic(EmulatedNicModel::E1000)
+            | Need::Chipset(Chipset::I440fx)
+            | Need::Firmware(Firmware::Bios) => None,
             Need::Nic(_) => is_bochs.then_some("the only one of these NICs that Bochs has is the 82540EM"),
             Need::Nics(count) => {
                 (is_bochs && count > bochs::MAX_NICS).then_some("Bochs has at most four NICs")

@@ -13,9 +13,9 @@ use std::time::Duration;
 /// The BIOS from Debian's package.
 pub const BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
 const VGA_BIOS: &str = "/usr/share/vgabios/vgabios-stdvga.bin";
-/// Size of the disk in bytes, most of it a hole in its file: whole cylinders, as in the geometry that Bochs assumes. A seek
-/// takes 5 ms times the fraction of the disk that it crosses: on a disk no larger than the image, a loader that consults the
-/// FAT for each cluster would mostly wait for seeks.
+/// Size of the disk in bytes, most of it a hole in its file: whole cylinders, as in the geometry that Bochs
+/// assumes. A seek takes 5 ms times the fraction of the disk that it crosses: on a disk no larger than the image,
+/// a loader that consults the FAT for each cluster would mostly wait for seeks.
 const DISK: u64 = 8192 * 16 * 63 * 512;
 /// Its last message when the machine has entered S5.
 const POWERED_OFF: &str = "soft power off";
@@ -30,8 +30,8 @@ pub const SVM_MODEL: &str = "ryzen";
 /// The text of `bochsrc` for a machine and a disk image.
 #[must_use]
 pub fn configuration(machine: &EmulatedMachine, cpu_model: &str, image: &Path) -> String {
-    // Delays of BIOS, disk and UART are in emulated time, so their cost in instructions is proportional to `ips`. When
-    // paced by the host's clock, `ips` must not be below the speed that Bochs reaches.
+    // Delays of BIOS, disk and UART are in emulated time, so their cost in instructions is proportional to `ips`.
+    // When paced by the host's clock, `ips` must not be below the speed that Bochs reaches.
     let (ips, sync) = match machine.pace {
         Pace::Free => (10_000_000, "none"),
         Pace::Counted => (100_000_000, "none"),
@@ -78,8 +78,8 @@ pub struct Bochs {
 }
 
 impl Bochs {
-    /// Boots the machine from a copy of the image, in a folder of its own that is kept afterwards, and returns it with
-    /// its serial line. The calling thread must have entered its network namespace already.
+    /// Boots the machine from a copy of the image, in a folder of its own that is kept afterwards, and returns it
+    /// with its serial line. The calling thread must have entered its network namespace already.
     ///
     /// # Errors
     /// A file cannot be written, or Bochs does not start.
@@ -135,8 +135,8 @@ impl Bochs {
 impl Drop for Bochs {
     fn drop(&mut self) {
         let _ = fs::remove_file(self.folder.join("disk.img.lock"));
-        // The image can be built again; a hundred copies would only waste space. The process still has it open, and is
-        // killed with this value.
+        // The image can be built again; a hundred copies would only waste space. The process still has it open,
+        // and is killed with this value.
         let _ = fs::remove_file(self.folder.join("disk.img"));
     }
 }

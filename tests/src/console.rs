@@ -75,8 +75,8 @@ impl SerialConsole {
         self.weir_runs = false;
     }
 
-    /// Waits for `text`, and returns the line that contains it as far as it has been received. Later waits only search
-    /// after it.
+    /// Waits for `text`, and returns the line that contains it as far as it has been received. Later waits only
+    /// search after it.
     ///
     /// # Errors
     /// An unexpected line was received, the text was not received in time, or the serial line was closed before.

@@ -35,8 +35,8 @@ fn lifted(limit: Duration, debugging: bool) -> Duration {
     if debugging && limit >= CATCHES_HANGS { NEVER } else { limit }
 }
 
-/// The socket of QEMU's gdb stub. A file, since the machine's network namespace is out of gdb's reach; and one of a short
-/// name, since a socket's path is limited to 107 bytes [unix(7)].
+/// The socket of QEMU's gdb stub. A file, since the machine's network namespace is out of gdb's reach; and one of
+/// a short name, since a socket's path is limited to 107 bytes [unix(7)].
 #[must_use]
 pub fn gdb_socket() -> PathBuf {
     artifacts::target().join("gdb.socket")

@@ -18,8 +18,8 @@ pub enum Emulator {
 }
 
 impl Emulator {
-    /// Boots a machine from an image, in a folder of its own that is kept afterwards, and returns it with its serial
-    /// line. The calling thread must have entered its network namespace already.
+    /// Boots a machine from an image, in a folder of its own that is kept afterwards, and returns it with its
+    /// serial line. The calling thread must have entered its network namespace already.
     ///
     /// # Errors
     /// A file cannot be written, or the emulator does not start.

@@ -4,7 +4,7 @@
 use crate::Outcome;
 use crate::failure::ErrorContext;
 use cpio::newc;
-use std::io::Write;
+use std::io::{Error, Write};
 
 /// A file of the archive.
 pub struct ArchiveFile<'a> {
@@ -21,8 +21,8 @@ pub struct ArchiveFile<'a> {
 pub fn archive(files: &[ArchiveFile<'_>]) -> Outcome<Vec<u8>> {
     const EXECUTABLE_FILE: u32 = 0o100_755;
     let pack = |mut bytes: Vec<u8>, file: &ArchiveFile<'_>| {
-        let entry = newc::Builder::new(file.path).mode(EXECUTABLE_FILE);
-        let mut entry = entry.write(&mut bytes, file.contents.len() as u32);
+        let length = u32::try_from(file.contents.len()).map_err(Error::other)?;
+        let mut entry = newc::Builder::new(file.path).mode(EXECUTABLE_FILE).write(&mut bytes, length);
         entry.write_all(file.contents)?;
         entry.finish()?;
         Ok(bytes)

@@ -1,8 +1,8 @@
-//! The end-to-end harness: builds an image, starts it in an emulator, follows the serial log, and acts as the peer on
-//! the wire.
+//! The end-to-end harness: builds an image, starts it in an emulator, follows the serial log, and acts as the peer
+//! on the wire.
 //!
-//! The peer is the host's own Linux network stack at the far end of a tap interface, in a network namespace that the
-//! harness creates for itself: it needs neither root nor any configuration of the host.
+//! The peer is the host's own Linux network stack at the far end of a tap interface, in a network namespace that
+//! the harness creates for itself: it needs neither root nor any configuration of the host.
 #![forbid(unsafe_code)]
 
 pub mod artifacts;

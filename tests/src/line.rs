@@ -1,8 +1,16 @@
 //! One line of the serial log.
 //!
-//! Weir's own lines are `[    1.234567] LEVEL subsystem: message`; what a guest writes to its console appears line by
-//! line as `name| text`; output of Weir's shell is `weir| text`, and what is typed into it follows the prompt `weir> `.
-//! Lines before Weir's first one come from the firmware and the loader.
+//! Weir's own lines are `[    1.234567] LEVEL subsystem: message`; what a guest writes to its console appears line
+//! by line as `name| text`; output of Weir's shell is `weir| text`, and what is typed into it follows the prompt
+//! `weir> `. Lines before Weir's first one come from the firmware and the loader.
+//!
+//! ```
+//! use end_to_end::line::LogLine;
+//!
+//! let line = LogLine::parse("vm0| hello");
+//! assert_eq!(line, LogLine::Guest { vm: "vm0", text: "hello" });
+//! assert!(LogLine::parse("[    1.234567] WARN  vnic: ring too long").is_trouble());
+//! ```
 
 /// Severity of a line of Weir's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,8 +63,8 @@ impl<'a> LogLine<'a> {
         weir(line).or_else(|| prompt(line)).or_else(|| guest(line)).unwrap_or(Self::Other(line))
     }
 
-    /// True for a line that fails a test unless the test declared it: Weir's warnings and worse, and a micro-guest's
-    /// `FAIL`.
+    /// True for a line that fails a test unless the test declared it: Weir's warnings and worse, and a
+    /// micro-guest's `FAIL`.
     #[must_use]
     pub fn is_trouble(&self) -> bool {
         match self {

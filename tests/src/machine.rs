@@ -8,12 +8,13 @@ pub enum Pace {
     /// As fast as possible; while all guests sleep, emulated time runs far ahead of the host's. QEMU without
     /// `-icount` only has the host's time: there it is [`RealTime`](Self::RealTime).
     Free,
-    /// As fast as possible, with a clock so fast that timers, Weir's and the guests' own, hardly ever fire: for counting
-    /// instructions. In Bochs, two runs of the same image take the same number of instructions. QEMU's clock is as fast
-    /// with [`Free`](Self::Free).
+    /// As fast as possible, with a clock so fast that timers, Weir's and the guests' own, hardly ever fire: for
+    /// counting instructions. In Bochs, two runs of the same image take the same number of instructions. QEMU's
+    /// clock is as fast with [`Free`](Self::Free).
     Counted,
-    /// While all guests sleep, emulated time passes like the host's: for tests in which a guest waits for the host.
-    /// While a guest is busy it may pass faster in QEMU, whose clock counts instructions; in Bochs it never does.
+    /// While all guests sleep, emulated time passes like the host's: for tests in which a guest waits for the
+    /// host. While a guest is busy it may pass faster in QEMU, whose clock counts instructions; in Bochs it never
+    /// does.
     RealTime,
 }
 
@@ -22,8 +23,8 @@ pub enum Pace {
 pub enum Wire {
     /// A tap interface of the network namespace.
     Tap(String),
-    /// A network inside the emulator, 10.0.5.0/24, in which 10.0.5.1 answers ping and serves the boot file by DHCP and
-    /// TFTP.
+    /// A network inside the emulator, 10.0.5.0/24, in which 10.0.5.1 answers ping and serves the boot file by DHCP
+    /// and TFTP.
     Server,
     /// Nothing.
     Null,
@@ -159,7 +160,8 @@ pub struct EmulatedMachine {
     pub nics: Vec<EmulatedNic>,
     /// The emulator's name of the processor model, where it differs from the backend's default.
     pub cpu_model: Option<&'static str>,
-    /// Whether a reset boots it again. If not, QEMU ends on a reset, and the run fails; Bochs resets in either case.
+    /// Whether a reset boots it again. If not, QEMU ends on a reset, and the run fails; Bochs resets in either
+    /// case.
     pub resets: bool,
 }
 

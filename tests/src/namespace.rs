@@ -9,8 +9,8 @@ use std::process::Command;
 /// Frames that the tap queues for the emulator: a whole run of 10,000 datagrams.
 const TAP_QUEUE: &str = "20000";
 
-/// Makes the process the owner of a user namespace, in which it may create network namespaces. Must be called before
-/// the first thread is started.
+/// Makes the process the owner of a user namespace, in which it may create network namespaces. Must be called
+/// before the first thread is started.
 ///
 /// In a chroot the kernel refuses user namespaces [user_namespaces(7)]; root does not need one there.
 ///
@@ -35,9 +35,9 @@ fn write(path: &str, text: &str) -> Outcome {
     std::fs::write(path, text).context(path)
 }
 
-/// Moves the calling thread, with the processes it starts from now on, into a network namespace of its own: a loopback
-/// interface and a tap interface for each name, the first with the peer's address 10.0.5.1/24, the second with
-/// 10.0.6.1/24, and so on.
+/// Moves the calling thread, with the processes it starts from now on, into a network namespace of its own: a
+/// loopback interface and a tap interface for each name, the first with the peer's address 10.0.5.1/24, the second
+/// with 10.0.6.1/24, and so on.
 ///
 /// # Errors
 /// The kernel refuses, or `ip` fails.

@@ -159,7 +159,8 @@ impl Drop for Pinger {
 
 /// An echo message with its checksum [RFC 792].
 fn message(kind: fn(IcmpEchoHeader) -> Icmpv4Type, sequence: u16, size: usize) -> Vec<u8> {
-    let data: Vec<u8> = (0..size).map(|index| index as u8 ^ sequence as u8).collect();
+    let [_, low] = sequence.to_be_bytes();
+    let data: Vec<u8> = (0..=u8::MAX).cycle().take(size).map(|byte| byte ^ low).collect();
     let echo = IcmpEchoHeader { id: IDENTIFIER, seq: sequence };
     [&Icmpv4Header::with_checksum(kind(echo), &data).to_bytes(), &data[..]].concat()
 }

@@ -1,5 +1,5 @@
-//! Checks whether QEMU with KVM works here and offers its guest a virtualization extension. Neither a device node nor the
-//! host's CPUID proves that, so a machine with a single boot sector is booted, which reports what it sees.
+//! Checks whether QEMU with KVM works here and offers its guest a virtualization extension. Neither a device node
+//! nor the host's CPUID proves that, so a machine with a single boot sector is booted, which reports what it sees.
 
 use crate::backend::Backend;
 use crate::failure::ErrorContext;

@@ -1,5 +1,5 @@
-//! The emulator QEMU 8 or newer: emulating SVM with nested paging, or with KVM and the host's own VT-x or SVM; with the
-//! NICs 82540EM, 82545EM, 82574L and 82576.
+//! The emulator QEMU 8 or newer: emulating SVM with nested paging, or with KVM and the host's own VT-x or SVM;
+//! with the NICs 82540EM, 82545EM, 82574L and 82576.
 
 use crate::failure::ErrorContext;
 use crate::machine::{Chipset, EmulatedMachine, EmulatedNic, Firmware, Pace, Wire};
@@ -38,8 +38,8 @@ impl Accelerator {
         }
     }
 
-    /// The default processor model. `max` has everything that QEMU can emulate; but reading the x2APIC's timer makes QEMU
-    /// exit under `-icount` ("Bad icount read").
+    /// The default processor model. `max` has everything that QEMU can emulate; but reading the x2APIC's timer
+    /// makes QEMU exit under `-icount` ("Bad icount read").
     #[must_use]
     pub fn cpu_model(self) -> &'static str {
         match self {
@@ -63,9 +63,10 @@ pub fn arguments(
         Chipset::I440fx => "pc",
         Chipset::Q35 => "q35",
     };
-    // Time is counted in instructions, so that a busy host cannot disturb a guest that calibrates its clocks; while all
-    // processors sleep, it passes like the host's, or jumps to the next event. One instruction is 8 ns: guests, drivers
-    // and OVMF wait by executing instructions, and at 1 ns the emulator would spend most of its time on that.
+    // Time is counted in instructions, so that a busy host cannot disturb a guest that calibrates its clocks;
+    // while all processors sleep, it passes like the host's, or jumps to the next event. One instruction is 8 ns:
+    // guests, drivers and OVMF wait by executing instructions, and at 1 ns the emulator would spend most of its
+    // time on that.
     let shift = 3;
     let clock = match (accelerator, machine.pace) {
         (Accelerator::Kvm, _) => String::new(),
@@ -190,8 +191,9 @@ impl Qemu {
         let serial = process.connect(SERIAL_PORT)?;
         let mut monitor = Monitor::start(process.connect(MONITOR_PORT)?)?;
         if (accelerator, machine.pace) == (Accelerator::Tcg, Pace::RealTime) {
-            // While all processors sleep under `-icount`, QEMU's event loop advances time with a timer. If the event that
-            // the timer was set for is cancelled, QEMU sets no other timer until something wakes the event loop.
+            // While all processors sleep under `-icount`, QEMU's event loop advances time with a timer. If the
+            // event that the timer was set for is cancelled, QEMU sets no other timer until something wakes the
+            // event loop.
             monitor.keep_awake();
         }
         if debug::is_on() {

@@ -1,5 +1,5 @@
-//! QEMU's control protocol (QMP), as far as the tests need it: commands without results, and the reason why the machine
-//! stopped. It consists of lines of JSON [QEMU, docs/interop/qmp-spec.rst].
+//! QEMU's control protocol (QMP), as far as the tests need it: commands without results, and the reason why the
+//! machine stopped. It consists of lines of JSON [QEMU, docs/interop/qmp-spec.rst].
 
 use crate::failure::ErrorContext;
 use crate::{Failure, Outcome};
@@ -56,8 +56,8 @@ impl Monitor {
         Ok(monitor)
     }
 
-    /// Wakes QEMU's event loop regularly from now on, even when nothing happens. Only a complete command wakes it: QEMU
-    /// reads this connection in a thread of its own, and executes commands in its event loop.
+    /// Wakes QEMU's event loop regularly from now on, even when nothing happens. Only a complete command wakes it:
+    /// QEMU reads this connection in a thread of its own, and executes commands in its event loop.
     pub fn keep_awake(&mut self) {
         let (end, ended) = channel();
         let stream = Arc::clone(&self.stream);

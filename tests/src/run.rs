@@ -13,7 +13,8 @@ use std::time::Duration;
 
 /// Weir's last line when all guests have stopped.
 pub const CLOSING_LINE: &str = "all guests stopped, powering off";
-/// Timeout for the boot of a guest of a few megabytes, or for one action of a guest. Generous: the host may be busy.
+/// Timeout for the boot of a guest of a few megabytes, or for one action of a guest. Generous: the host may be
+/// busy.
 pub const STEP: Duration = Duration::from_secs(180);
 
 /// A test and the backend it runs on, which determine the folder of its run.
@@ -126,8 +127,8 @@ impl Run {
         self.console.wait_for(text, limit)
     }
 
-    /// Waits for a text that may have been received before or after the text of the last wait: the output of guests
-    /// that run side by side has no order.
+    /// Waits for a text that may have been received before or after the text of the last wait: the output of
+    /// guests that run side by side has no order.
     ///
     /// # Errors
     /// As [`SerialConsole::wait_for`].

@@ -123,8 +123,8 @@ impl VmSpec {
         self.nic_on(0, mac)
     }
 
-    /// Adds a vNIC with this MAC address, with the machine's NIC of this index as uplink; it has no uplink if there is no
-    /// such NIC.
+    /// Adds a vNIC with this MAC address, with the machine's NIC of this index as uplink; it has no uplink if
+    /// there is no such NIC.
     #[must_use]
     pub fn nic_on(mut self, nic: usize, mac: &str) -> Self {
         self.vnics.push(VnicSpec { mac: mac.into(), uplink: nic });
@@ -152,6 +152,15 @@ impl VmSpec {
 }
 
 /// VMs and the machine that runs them.
+///
+/// ```
+/// use end_to_end::Scenario;
+/// use end_to_end::machine::EmulatedNicModel;
+///
+/// let scenario = Scenario::new(Vec::new()).with_nics(&[EmulatedNicModel::E1000, EmulatedNicModel::Igb]);
+/// assert_eq!(scenario.machine.taps(), ["tap0", "tap1"]);
+/// assert!(scenario.toml().contains("[[nic]]\nname = \"nic1\""));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Scenario {
     /// The emulated machine.

@@ -11,7 +11,8 @@ const HEIGHT: usize = SIZE.val();
 /// Stands for a cell that is no glyph of the font.
 const NO_GLYPH: char = char::REPLACEMENT_CHARACTER;
 
-/// Reads a portable pixmap (`P6`, one byte per colour). Trailing blanks of rows and empty rows at the end are omitted.
+/// Reads a portable pixmap (`P6`, one byte per colour). Trailing blanks of rows and empty rows at the end are
+/// omitted.
 ///
 /// # Errors
 /// It is no such picture.
@@ -50,7 +51,8 @@ impl<'a> Picture<'a> {
         (most == 255 && rest.len() == width * height * 3).then_some(Self { width, height, pixels: rest })
     }
 
-    /// The intensities of a cell, line by line. Text has no colour: a coloured pixel gets an intensity that no glyph has.
+    /// The intensities of a cell, line by line. Text has no colour: a coloured pixel gets an intensity that no
+    /// glyph has.
     fn cell(&self, row: usize, column: usize) -> Vec<u8> {
         let lines = row * HEIGHT..(row + 1) * HEIGHT;
         let pixels = lines.flat_map(|line| {

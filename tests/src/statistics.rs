@@ -3,6 +3,13 @@
 use crate::{Failure, Outcome};
 
 /// The statistics of one run, read from its serial log.
+///
+/// ```
+/// use end_to_end::statistics::RunStatistics;
+///
+/// let statistics = RunStatistics::new("[    1.0] INFO  vm: a: ran 0.5 s, exits 86 port 86".into());
+/// assert_eq!(statistics.exits("a").unwrap(), 86);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunStatistics {
     text: String,
@@ -53,8 +60,8 @@ impl RunStatistics {
         Self::new(line.unwrap_or_default().into()).number(before, "")
     }
 
-    /// The number of instructions that Weir executed since the first guest first ran, if the time-stamp counter counts
-    /// instructions.
+    /// The number of instructions that Weir executed since the first guest first ran, if the time-stamp counter
+    /// counts instructions.
     ///
     /// # Errors
     /// The log does not contain it.

@@ -1,5 +1,5 @@
-//! Numbered datagrams, sent and received: the counterpart of the micro-guests `nic_blast` and `nic_sink`, for the peer
-//! on the wire and for Linux guests.
+//! Numbered datagrams, sent and received: the counterpart of the micro-guests `nic_blast` and `nic_sink`, for the
+//! peer on the wire and for Linux guests.
 
 use crate::failure::ErrorContext;
 use crate::{Outcome, debug, require};
@@ -16,7 +16,8 @@ const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Number of faults that are listed in the report; all are counted.
 const FAULTS_LISTED: usize = 8;
 
-/// Receives datagrams until the sender announces the end, acknowledging one in eight; returns how many were received.
+/// Receives datagrams until the sender announces the end, acknowledging one in eight; returns how many were
+/// received.
 ///
 /// # Errors
 /// A timeout, or a datagram that was missing, duplicated, late or damaged.
@@ -51,8 +52,8 @@ pub fn sink(socket: &UdpSocket) -> Outcome<u32> {
     }
 }
 
-/// Sends `count` datagrams, at most `window` ahead of the acknowledgements, and then the end. The receiver may still be
-/// booting.
+/// Sends `count` datagrams, at most `window` ahead of the acknowledgements, and then the end. The receiver may
+/// still be booting.
 ///
 /// # Errors
 /// An acknowledgement was not received.

@@ -7,7 +7,7 @@ use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind, recvfrom, setsockopt, socket,
     sockopt,
 };
-use nix::sys::time::{TimeVal, TimeValLike};
+use nix::sys::time::TimeVal;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,12 +15,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `sll_pkttype` of a frame that the host itself sent [packet(7)].
 const PACKET_OUTGOING: u8 = 4;
 /// How often the capture looks whether it is to stop.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: TimeVal = TimeVal::new(0, 100_000);
 
 /// A frame that passed the tap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +85,7 @@ fn packet_socket(interface: &str) -> Outcome<OwnedFd> {
     let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)
         .context("packet socket")?;
     bind(socket.as_raw_fd(), &address).context("binding the packet socket")?;
-    let poll = TimeVal::milliseconds(POLL_INTERVAL.as_millis() as i64);
-    setsockopt(&socket, sockopt::ReceiveTimeout, &poll).context("packet socket")?;
+    setsockopt(&socket, sockopt::ReceiveTimeout, &POLL_INTERVAL).context("packet socket")?;
     setsockopt(&socket, sockopt::RcvBuf, &(16 << 20)).context("packet socket")?;
     Ok(socket)
 }
@@ -126,9 +125,10 @@ fn pcap_header() -> [u8; 24] {
 
 fn pcap_record(frame: &[u8]) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let length = frame.len() as u32;
+    let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+    let seconds = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
     let mut record = Vec::with_capacity(16 + frame.len());
-    for part in [now.as_secs() as u32, now.subsec_micros(), length, length] {
+    for part in [seconds, now.subsec_micros(), length, length] {
         record.extend_from_slice(&part.to_le_bytes());
     }
     record.extend_from_slice(frame);

@@ -1,6 +1,6 @@
-//! How soon Weir's log and a guest's vNIC report that the cable of the physical NIC was unplugged or plugged in, by the
-//! clock of the machine. A Linux guest cannot show that: its driver polls every two seconds, and an interrupt does not
-//! make it poll sooner.
+//! How soon Weir's log and a guest's vNIC report that the cable of the physical NIC was unplugged or plugged in,
+//! by the clock of the machine. A Linux guest cannot show that: its driver polls every two seconds, and an
+//! interrupt does not make it poll sooner.
 
 use crate::trial_needing;
 use end_to_end::backend::Need;
@@ -13,11 +13,11 @@ const NICS: [EmulatedNicModel; 4] =
     [EmulatedNicModel::E1000, EmulatedNicModel::E1000Copper, EmulatedNicModel::E1000e, EmulatedNicModel::Igb];
 /// How often the cable is unplugged and plugged in.
 const CYCLES: usize = 9;
-/// Index of the checked delay in the sorted list: a busy host makes some of them long. If Weir's drivers noticed the
-/// change by polling every 100 ms, only one delay in nine would be below the limit.
+/// Index of the checked delay in the sorted list: a busy host makes some of them long. If Weir's drivers noticed
+/// the change by polling every 100 ms, only one delay in nine would be below the limit.
 const CHECKED: usize = 3;
-/// The maximum delay in milliseconds, including the time that the test itself takes between the guest's mark and the
-/// change.
+/// The maximum delay in milliseconds, including the time that the test itself takes between the guest's mark and
+/// the change.
 const LIMIT: f64 = 10.0;
 /// The time in milliseconds that QEMU's NICs take to negotiate the speed.
 const NEGOTIATION: f64 = 500.0;
@@ -82,7 +82,8 @@ fn mark(run: &mut Run, megahertz: f64) -> Outcome<f64> {
     time_after(run, "vm0| MARK ", megahertz)
 }
 
-/// The time-stamp counter at the end of a line of the guest, in milliseconds of Weir's clock: both started together.
+/// The time-stamp counter at the end of a line of the guest, in milliseconds of Weir's clock: both started
+/// together.
 fn time_after(run: &mut Run, text: &str, megahertz: f64) -> Outcome<f64> {
     run.expect(text)?;
     let line = run.expect("\n")?;

@@ -1,5 +1,5 @@
-//! All ways to boot Weir: BIOS and UEFI from a disk, UEFI from the network by its own PXE and by iPXE; and the log on the
-//! screen of a machine without a serial port.
+//! All ways to boot Weir: BIOS and UEFI from a disk, UEFI from the network by its own PXE and by iPXE; and the log
+//! on the screen of a machine without a serial port.
 
 use crate::linux::BOOT;
 use crate::trial_needing;
@@ -40,8 +40,8 @@ fn name(firmware: Firmware) -> &'static str {
     }
 }
 
-/// Kernel, configuration and guest are loaded; the guest boots to its shell and reaches the wire. With iPXE that is the
-/// wire of the same NIC over which Weir was loaded.
+/// Kernel, configuration and guest are loaded; the guest boots to its shell and reaches the wire. With iPXE that
+/// is the wire of the same NIC over which Weir was loaded.
 fn shell(test: &Test, firmware: Firmware) -> Outcome {
     let vm = VmSpec::linux("linux", "console=ttyS0,115200 weir.ip=10.0.5.11/24")?.nic(MAC);
     let mut scenario = Scenario::new(vec![vm]).with_nics(&[EmulatedNicModel::E1000]).with_firmware(firmware);

@@ -73,7 +73,8 @@ fn all_guests_say_hello_at_once(test: &Test) -> Outcome {
     Ok(())
 }
 
-/// 200 bytes: more than the UARTs of the machine and of the guest hold together, less than Weir buffers for a guest.
+/// 200 bytes: more than the UARTs of the machine and of the guest hold together, less than Weir buffers for a
+/// guest.
 fn a_line_typed_at_once_arrives_whole(test: &Test) -> Outcome {
     let line: String = (b'!'..=b'~').cycle().take(200).map(char::from).collect();
     let vm = VmSpec::micro("vm0", "typed_line", "")?;

@@ -1,4 +1,5 @@
-//! Guests that share processors, and their life cycle: shares, pause and resume, stop and restart, crash and restart.
+//! Guests that share processors, and their life cycle: shares, pause and resume, stop and restart, crash and
+//! restart.
 
 use crate::misbehaviour::stop;
 use crate::{trial, trial_needing};
@@ -157,8 +158,8 @@ fn soak_seconds() -> u32 {
     std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
 }
 
-/// One guest spins while the other two exchange datagrams with each other and one of them answers pings from the wire; the
-/// other is paused for a while. Neither frames nor processor time get lost.
+/// One guest spins while the other two exchange datagrams with each other and one of them answers pings from the
+/// wire; the other is paused for a while. Neither frames nor processor time get lost.
 fn three_guests(test: &Test, cpus: u32) -> Outcome {
     let count = soak_seconds() * 20;
     let timeout = STEP + Duration::from_secs(u64::from(soak_seconds()) * 3);
@@ -184,8 +185,8 @@ fn three_guests(test: &Test, cpus: u32) -> Outcome {
     core_time_is_spent(&run, cpus)
 }
 
-/// The core of the spinning guest was never idle: all its time went to the spinner and the guests beside it, except what
-/// Weir needed for timers and the wire, which is a lot in an emulator.
+/// The core of the spinning guest was never idle: all its time went to the spinner and the guests beside it,
+/// except what Weir needed for timers and the wire, which is a lot in an emulator.
 fn core_time_is_spent(run: &Run, cpus: u32) -> Outcome {
     let stamp = |text: &str| -> Option<f64> {
         let log = run.console.text();
@@ -196,8 +197,8 @@ fn core_time_is_spent(run: &Run, cpus: u32) -> Outcome {
     let end = stamp("spinner: stopped by the operator");
     let elapsed = begin.zip(end).map(|(begin, end)| end - begin);
     let elapsed = elapsed.ok_or_else(|| end_to_end::Failure::Wrong("no time stamps in the log".into()))?;
-    // Guests are placed in order on the core with the fewest shares: with fewer than three cores, the source is on the
-    // spinner's.
+    // Guests are placed in order on the core with the fewest shares: with fewer than three cores, the source is on
+    // the spinner's.
     let beside: &[&str] = match cpus {
         1 => &["spinner", "sink", "source"],
         2 => &["spinner", "source"],

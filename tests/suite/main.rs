@@ -1,7 +1,7 @@
 //! The end-to-end tests. Each boots Weir in an emulator with a scenario of its own and reads the verdicts from the
-//! serial log and from the wire, on every backend that works here, or on those that the environment variable `ACCEL`
-//! lists. `cargo test -p end-to-end --test end_to_end [-- NAME]` runs the test with this name, or those whose names
-//! contain it.
+//! serial log and from the wire, on every backend that works here, or on those that the environment variable
+//! `ACCEL` lists. `cargo test -p end-to-end --test end_to_end [-- NAME]` runs the test with this name, or those
+//! whose names contain it.
 #![forbid(unsafe_code)]
 
 mod cable;
@@ -23,8 +23,8 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// The maximum number of emulators at a time, and how many more than cores: each keeps a core busy, except while its
-/// guests sleep or wait for the wire.
+/// The maximum number of emulators at a time, and how many more than cores: each keeps a core busy, except while
+/// its guests sleep or wait for the wire.
 const MAX_EMULATORS: usize = 3;
 const MORE_THAN_CORES: usize = 1;
 /// Lines of the serial log in the report of a failed test.
@@ -100,8 +100,8 @@ fn report_seconds() {
     let _ = fs::write(artifacts::target().join("e2e/seconds.txt"), lines);
 }
 
-/// The boots that many tests share come first, because they take longest, and the tests that share them come last, when
-/// these boots have finished: a test that waits for the boot of another test would leave a core idle.
+/// The boots that many tests share come first, because they take longest, and the tests that share them come last,
+/// when these boots have finished: a test that waits for the boot of another test would leave a core idle.
 fn trials(backends: &[Backend]) -> Vec<Trial> {
     let (mut trials, mut last) = (Vec::new(), Vec::new());
     for &backend in backends {
@@ -145,8 +145,8 @@ fn timed<T>(name: String, act: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The same for a test that not every backend can run. On a backend that cannot, the test is ignored, and the output
-/// gives the reason.
+/// The same for a test that not every backend can run. On a backend that cannot, the test is ignored, and the
+/// output gives the reason.
 fn trial_needing(
     backend: Backend,
     needs: &[Need],

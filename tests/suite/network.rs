@@ -51,8 +51,8 @@ fn echo(test: &Test) -> Outcome {
     }
     let socket = peer_socket(0)?;
     let mut buffer = [0; 2048];
-    for size in (0..=1472).step_by(23) {
-        let sent: Vec<u8> = (0..size).map(|index| (index ^ size) as u8).collect();
+    for size in (0_usize..=1472).step_by(23) {
+        let sent: Vec<u8> = (0..size).map(|index| (index ^ size).to_le_bytes()[0]).collect();
         socket.send_to(&sent, (FIRST, 7)).context("sending a datagram")?;
         let (length, _) = socket.recv_from(&mut buffer).context(format!("waiting for {size} bytes back"))?;
         require!(buffer[..length] == sent, "{size} bytes were returned as {length} bytes, or changed");
@@ -73,7 +73,8 @@ fn guest_to_wire(test: &Test) -> Outcome {
     require!(count == COUNT, "the guest sent {count}");
     run.expect("vm0| PASS nic_blast")?;
     run.finish()?;
-    // Two frames per datagram, and a timer: more interrupts than that come from a line that is not masked while asserted.
+    // Two frames per datagram, and a timer: more interrupts than that come from a line that is not masked while
+    // asserted.
     let taken = RunStatistics::new(run.console.text()).number("interrupts taken: ", "\n")?;
     require!(taken < 5 * u64::from(COUNT), "Weir took {taken} interrupts");
     Ok(())

@@ -83,20 +83,20 @@ fn without_a_driver(test: &Test) -> Outcome {
     run.finish()
 }
 
-/// One guest answers ping on the wire of one NIC while another guest receives datagrams from the wire of another NIC; no
-/// frame of a guest is on the wrong wire.
-fn two_nics(test: &Test, nics: &[EmulatedNicModel], [first, second]: [usize; 2]) -> Outcome<Run> {
-    let sink = Ipv4Addr::new(10, 0, 5 + second as u8, 2);
+/// One guest answers ping on the wire of one NIC while another guest receives datagrams from the wire of another
+/// NIC; no frame of a guest is on the wrong wire.
+fn two_nics(test: &Test, nics: &[EmulatedNicModel], [first, second]: [u8; 2]) -> Outcome<Run> {
+    let sink = Ipv4Addr::new(10, 0, 5 + second, 2);
     let vms = vec![
-        VmSpec::micro("first", "nic_echo", &format!("ip={ECHO}"))?.nic_on(first, ECHO_MAC),
-        VmSpec::micro("second", "nic_sink", &format!("ip={sink}"))?.nic_on(second, SINK_MAC),
+        VmSpec::micro("first", "nic_echo", &format!("ip={ECHO}"))?.nic_on(first.into(), ECHO_MAC),
+        VmSpec::micro("second", "nic_sink", &format!("ip={sink}"))?.nic_on(second.into(), SINK_MAC),
     ];
     let mut run = Run::start(test, &Scenario::new(vms).with_nics(nics))?;
     run.expect("| READY")?;
     run.expect("| READY")?;
     require!(answers(ECHO, STEP)?, "no answer to ping on the first wire");
     let pinger = Pinger::start(ECHO, STEP)?;
-    let peer = Ipv4Addr::new(10, 0, 5 + second as u8, 1);
+    let peer = Ipv4Addr::new(10, 0, 5 + second, 1);
     let socket = UdpSocket::bind((peer, PORT)).context("binding a UDP socket")?;
     let sender = thread::spawn(move || traffic::blast(&socket, (sink, PORT).into(), COUNT, WINDOW));
     run.expect("second| PASS nic_sink")?;
@@ -106,7 +106,8 @@ fn two_nics(test: &Test, nics: &[EmulatedNicModel], [first, second]: [usize; 2])
     stop(ECHO)?;
     run.expect("first| PASS nic_echo")?;
     run.finish()?;
-    for (capture, own) in [(&run.captures[first], ECHO_MAC), (&run.captures[second], SINK_MAC)] {
+    for (index, own) in [(first, ECHO_MAC), (second, SINK_MAC)] {
+        let capture = &run.captures[usize::from(index)];
         let senders: Vec<String> = capture.from_weir().iter().map(|frame| sender_of(frame)).collect();
         require!(!senders.is_empty(), "no frame on the wire of {own}");
         let others: Vec<&String> = senders.iter().filter(|sender| *sender != own).collect();

@@ -44,8 +44,8 @@ fn end(test: &Test, kind: &'static str) -> Outcome<Vec<String>> {
     Ok(report.map(|line| line.split_once(REPORT).map_or(line, |(_, said)| said).to_owned()).collect())
 }
 
-/// Checks the contents of a report: registers, a backtrace from `innermost` to the boot, the end of the log, and the last
-/// exits of each guest.
+/// Checks the contents of a report: registers, a backtrace from `innermost` to the boot, the end of the log, and
+/// the last exits of each guest.
 fn check(report: &[String], innermost: &str) -> Outcome {
     let section = |title: &str| {
         let start = report.iter().position(|line| line == title).map_or(report.len(), |at| at + 1);

@@ -49,8 +49,8 @@ pub fn machine(vms: Vec<VmSpec>) -> Scenario {
     scenario
 }
 
-/// The cost of a frame for the VM `vm`. `make` builds the scenario for a number of frames in a folder; it is run with both
-/// numbers in `frames`.
+/// The cost of a frame for the VM `vm`. `make` builds the scenario for a number of frames in a folder; it is run
+/// with both numbers in `frames`.
 ///
 /// # Errors
 /// A run failed.

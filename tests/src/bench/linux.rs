@@ -13,8 +13,8 @@ const SENDER_MAC: &str = "52:54:00:00:01:02";
 const FRAMES: [u32; 2] = [1000, 9000];
 /// Bytes of UDP payload in a frame of 60 bytes.
 const PAYLOAD: u32 = 18;
-/// Frames per burst, and ticks of the time-stamp counter from one burst to the next, in which the guest has processed the
-/// burst.
+/// Frames per burst, and ticks of the time-stamp counter from one burst to the next, in which the guest has
+/// processed the burst.
 const BURSTS: [(u32, u32); 2] = [(1, 200_000), (16, 1_000_000)];
 
 /// Timeout for the reception of all frames, in seconds of the guest's clock.

@@ -24,7 +24,8 @@ pub fn transmit() -> Outcome<Vec<Figure>> {
     Ok(figures)
 }
 
-/// From guest to guest, minus the cost of sending the same frames to an address that no guest has: the cost of reception.
+/// From guest to guest, minus the cost of sending the same frames to an address that no guest has: the cost of
+/// reception.
 pub fn receive() -> Outcome<Vec<Figure>> {
     let mut figures = Vec::new();
     for load in LOADS {

@@ -1,5 +1,5 @@
-//! Weir's costs, counted and not timed: in Bochs the time-stamp counter advances by one per instruction, independent of the
-//! host, so that the same build gives the same figures.
+//! Weir's costs, counted and not timed: in Bochs the time-stamp counter advances by one per instruction,
+//! independent of the host, so that the same build gives the same figures.
 
 mod cost;
 mod linux;

@@ -1,6 +1,6 @@
-//! `bench [GROUP]...`: measures Weir's costs in Bochs and prints a line `figure NAME VALUE UNIT` for each figure. Without
-//! arguments it measures all groups of figures, and writes `NAME VALUE UNIT` to docs/figures.txt as well. The same build
-//! gives the same figures: see docs/performance.md.
+//! `bench [GROUP]...`: measures Weir's costs in Bochs and prints a line `figure NAME VALUE UNIT` for each figure.
+//! Without arguments it measures all groups of figures, and writes `NAME VALUE UNIT` to docs/figures.txt as well.
+//! The same build gives the same figures: see docs/performance.md.
 #![forbid(unsafe_code)]
 
 use end_to_end::bench::{self, GROUPS};

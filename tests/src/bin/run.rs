@@ -1,6 +1,6 @@
-//! `run FOLDER [--memory MIB] [--uefi]`: boots the images of a folder in an emulator, with the terminal as COM1 and a NIC on
-//! a network of its own, whose far side answers at 10.0.5.1. Ctrl-] quits. The environment variable `ACCEL` chooses the
-//! backend.
+//! `run FOLDER [--memory MIB] [--uefi]`: boots the images of a folder in an emulator, with the terminal as COM1
+//! and a NIC on a network of its own, whose far side answers at 10.0.5.1. Ctrl-] quits. The environment variable
+//! `ACCEL` chooses the backend.
 #![forbid(unsafe_code)]
 
 use end_to_end::backend::Need;
@@ -76,7 +76,8 @@ fn run(images: &Path, machine: &EmulatedMachine) -> Outcome {
     emulator.wait_for_power_off(Duration::from_secs(60))
 }
 
-/// Copies bytes in both directions until the machine powers off or the user quits, and returns whether the user did.
+/// Copies bytes in both directions until the machine powers off or the user quits, and returns whether the user
+/// did.
 fn connect(mut serial: TcpStream, interactive: bool) -> Outcome<bool> {
     let keyboard = stdin();
     let mut buffer = [0; 4096];

@@ -1,5 +1,5 @@
-//! Sends and receives datagrams within a Linux guest: `weir-traffic sink`, `weir-traffic blast ADDRESS COUNT WINDOW`, or
-//! `weir-traffic pour ADDRESS COUNT BYTES`. Linked statically, because the guest has no libraries.
+//! Sends and receives datagrams within a Linux guest: `weir-traffic sink`, `weir-traffic blast ADDRESS COUNT
+//! WINDOW`, or `weir-traffic pour ADDRESS COUNT BYTES`. Linked statically, because the guest has no libraries.
 #![forbid(unsafe_code)]
 
 use end_to_end::failure::ErrorContext;

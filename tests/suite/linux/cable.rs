@@ -1,13 +1,13 @@
-//! The cable of the physical NIC is unplugged and plugged in: the guest's driver reports it, and traffic continues. How
-//! soon the vNIC reports it is tested with a micro-guest (`suite/cable.rs`).
+//! The cable of the physical NIC is unplugged and plugged in: the guest's driver reports it, and traffic
+//! continues. How soon the vNIC reports it is tested with a micro-guest (`suite/cable.rs`).
 
 use super::{Boot, GUEST};
 use end_to_end::pinger::answers;
 use end_to_end::run::STEP;
 use end_to_end::{Failure, Outcome, Run, require};
 
-/// How often the cable is unplugged and plugged in. An odd number: the median is checked, since a busy host may delay any
-/// single report.
+/// How often the cable is unplugged and plugged in. An odd number: the median is checked, since a busy host may
+/// delay any single report.
 const CYCLES: usize = 5;
 /// The maximum delay of the vNIC's interrupt, in milliseconds.
 const LIMIT: f64 = 10.0;
@@ -41,8 +41,8 @@ fn unplug_and_plug_in(run: &mut Run, boot: &Boot) -> Outcome {
     Ok(())
 }
 
-/// Unplugs the cable or plugs it in, and returns the delay in milliseconds of the guest's clock until its driver reports
-/// it, which is after Weir's report. It counts from a mark that the guest makes just before.
+/// Unplugs the cable or plugs it in, and returns the delay in milliseconds of the guest's clock until its driver
+/// reports it, which is after Weir's report. It counts from a mark that the guest makes just before.
 fn change(run: &mut Run, up: bool, of_weir: &str, of_guest: &str) -> Outcome<f64> {
     run.console.type_text("echo cable >/dev/kmsg\n")?;
     let mark = run.expect("] cable")?;

@@ -25,7 +25,8 @@ const PEER: &str = "10.0.5.1";
 const GUEST_MAC: &str = "52:54:00:05:00:11";
 const OTHER_MAC: &str = "52:54:00:05:00:12";
 const DATAGRAMS: u32 = 10_000;
-/// The maximum number of datagrams on their way: what a socket of the guest holds by default, 208 KiB, at 2.7 KiB each.
+/// The maximum number of datagrams on their way: what a socket of the guest holds by default, 208 KiB, at 2.7 KiB
+/// each.
 const WINDOW: u32 = 64;
 /// Lines of the serial log in the report of a failed test.
 const TAIL: usize = 40;

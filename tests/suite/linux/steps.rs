@@ -12,8 +12,8 @@ use std::time::Duration;
 /// Timeout for a boot: six thousand million instructions, on a busy host.
 pub const BOOT: Duration = Duration::from_secs(1200);
 
-/// Warnings that the same kernel also prints without Weir: on QEMU 7.2 (`-M pc`), and on Bochs 2.7 with this processor
-/// model.
+/// Warnings that the same kernel also prints without Weir: on QEMU 7.2 (`-M pc`), and on Bochs 2.7 with this
+/// processor model.
 const PLAIN_WARNINGS: [&str; 5] = [
     "tsc: Unable to calibrate against PIT",
     "fail to add MMCONFIG information, can't access extended PCI",
@@ -86,8 +86,8 @@ fn pings(run: &mut Run, _: &Boot) -> Outcome {
     Ok(())
 }
 
-/// The guest pings the peer. Its timeout is in emulated time, which does not wait for the host, so one of several replies
-/// is enough here. The pings from the wire test that none is lost.
+/// The guest pings the peer. Its timeout is in emulated time, which does not wait for the host, so one of several
+/// replies is enough here. The pings from the wire test that none is lost.
 fn ping_out(run: &mut Run) -> Outcome {
     run.shell("linux", &format!("ping -c 5 {PEER}"), STEP).map(drop)
 }

@@ -30,7 +30,7 @@ pub fn tcp(run: &mut Run, _: &Boot) -> Outcome {
     );
 
     let sent: Vec<u8> =
-        (0..TCP_BYTES as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        (0_u32..).map(|index| index.wrapping_mul(2_654_435_761).to_be_bytes()[0]).take(TCP_BYTES).collect();
     let expected = sum(&sent);
     let listener = TcpListener::bind((PEER, 6001)).context("listening")?;
     let sender = thread::spawn(move || send(&listener, &sent));
@@ -44,8 +44,8 @@ pub fn tcp(run: &mut Run, _: &Boot) -> Outcome {
     Ok(())
 }
 
-/// Creates a file to send, `/tmp/a`, from the guest's own programs: in an emulator, generating random numbers takes longer
-/// than the transfer.
+/// Creates a file to send, `/tmp/a`, from the guest's own programs: in an emulator, generating random numbers
+/// takes longer than the transfer.
 pub fn make_file(run: &mut Run) -> Outcome {
     let programs = "/bin/busybox /bin/weir-traffic";
     let command = format!("cat {programs} {programs} > /tmp/a && truncate -s {TCP_BYTES} /tmp/a");

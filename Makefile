@@ -21,14 +21,16 @@ STAGE := target/x86_64-unknown-uefi/release/weir-uefi.efi
 BOOT := target/release/boot
 IMAGES := target/images
 
-.PHONY: help setup kernel stage micro boot traffic guest build image run host-test end-to-end bench test check lint clean
+.PHONY: help setup kernel stage micro boot traffic guest build image run host-test end-to-end one bench test check lint clean
 
 help:
 	@echo 'make run      boot CONFIG ($(CONFIG)) in an emulator, its console here'
 	@echo 'make test     all tests: host, then emulated machines'
 	@echo '              ACCEL= chooses the emulator: kvm, qemu-svm, bochs-vtx, bochs-svm (a list for make test)'
+	@echo 'make one      the end-to-end test TEST=NAME (or a part of the name), with its console; without TEST, all names'
+	@echo '              GDB=1 stops its machine at the first instruction and prints how to attach a debugger'
 	@echo 'make check    format, lints, host tests'
-	@echo 'make bench    what Weir costs, as figures; BENCH=GROUP for some of them'
+	@echo "make bench    Weir's costs in instructions, also in docs/figures.txt; BENCH=GROUP prints some of them"
 	@echo 'make image    BIOS and UEFI disk images and a file for PXE of CONFIG in $(IMAGES)'
 	@echo 'make setup    what the others need; they call it themselves'
 	@echo 'make clean    remove everything built or downloaded'
@@ -72,6 +74,11 @@ host-test: setup
 
 end-to-end: build
 	@cargo test -q --release -p end-to-end --test end_to_end
+
+# On the fastest backend, unless ACCEL names others.
+one: build
+	@ACCEL="$${ACCEL:-fastest}" WEIR_SHOW_CONSOLE=1 $(if $(GDB),WEIR_DEBUG=1) \
+		cargo test -q --release -p end-to-end --test end_to_end -- $(or $(TEST),--list)
 
 bench: kernel micro boot guest
 	@cargo run -q --release -p end-to-end --bin bench -- $(BENCH)

@@ -1,17 +1,18 @@
 #!/bin/sh
-# clean-machine.sh [STEP]...: does what README.md says on a machine that has nothing yet, and says how long it took.
+# clean-machine.sh [STEP]...: follows README.md on a machine without any preparation, and prints how long it took.
 #
 # The machine is Debian 12's smallest root file system, in target/clean-root, with git, make, curl, ca-certificates
 # and rustup's pinned toolchain, without the source of the standard library and without the llvm tools. Steps:
 #
-#   root     makes it, and clones what is committed into it
-#   setup    make setup, and its second call, which must say nothing
+#   root     creates it, and clones the committed state into it
+#   setup    make setup, twice; the second call must print nothing
 #   check    make check
 #   test     make test
-#   run      make run, until the guest's shell shows
+#   run      make run, until the guest's shell appears
 #
-# All but check where none is named. Needs root, debootstrap, and rustup with the toolchain; works by chroot. All runs in
-# namespaces of its own: mounts and processes are gone when it ends, however it ends. Nothing of the machine is changed.
+# Without arguments, all steps but check. Needs root, debootstrap, and rustup with the toolchain; uses chroot.
+# Everything runs in namespaces of its own: mounts and processes disappear when it ends, however it ends. The host
+# is not changed.
 set -eu
 
 fail() {
@@ -24,7 +25,7 @@ tree=$(dirname "$here")
 root=$tree/target/clean-root
 logs=$tree/target/clean-machine
 version=$(sed -n 's/^channel = "\(.*\)"$/\1/p' "$tree/rust-toolchain.toml")
-# Seconds that each step may take: several times what it takes on two cores.
+# Timeouts of the steps in seconds: several times their duration on two cores.
 limit_setup=1200
 limit_check=2400
 limit_test=5400
@@ -40,11 +41,11 @@ fi
 
 make_root() {
     mirror=$(sh "$tree/boot/debian-mirror.sh")
-    [ -n "$mirror" ] || fail "this machine's apt knows no mirror of Debian: set WEIR_DEBIAN_MIRROR to the URL of one"
+    [ -n "$mirror" ] || fail "apt on this machine has no mirror of Debian: set WEIR_DEBIAN_MIRROR to the URL of one"
     rm -rf "$root"
     mkdir -p "$root"
     debootstrap --variant=minbase bookworm "$root" "$mirror"
-    # How this machine reaches the mirror and the registries: apt's settings, and whom it trusts.
+    # The host's access to the mirror and the registries: apt's settings and the trusted certificates.
     grep -l '^Acquire::' /etc/apt/apt.conf.d/* | while read -r file; do cp "$file" "$root/etc/apt/apt.conf.d/"; done
     cp /etc/resolv.conf "$root/etc/"
     mount_kernel
@@ -55,8 +56,8 @@ make_root() {
     git clone --quiet --no-hardlinks "$tree" "$root/root/weir"
 }
 
-# rustup with the pinned toolchain as it installs it by default: without documentation, and without what only a kernel
-# build takes.
+# rustup with the pinned toolchain in its default profile: without documentation, and without the components that
+# only the kernel build needs.
 copy_toolchain() {
     sysroot=$(RUSTUP_TOOLCHAIN=$version rustc --print sysroot)
     host=$(RUSTUP_TOOLCHAIN=$version rustc -vV | sed -n 's/^host: //p')
@@ -67,7 +68,7 @@ copy_toolchain() {
     cp -a "$(dirname "$(command -v rustup)")/." "$root/root/.cargo/bin/"
 }
 
-# What a running kernel shows; in this mount namespace only.
+# The file systems of a running kernel, only in this mount namespace.
 mount_kernel() {
     mountpoint -q "$root/proc" && return
     mount -t proc proc "$root/proc"
@@ -75,7 +76,7 @@ mount_kernel() {
     mount --rbind /sys "$root/sys"
 }
 
-# Runs a command in the root, with nothing of this machine's environment but the way to the network.
+# Runs a command in the root, with an empty environment except for the access to the network.
 inside() {
     env -i HOME=/root LANG=C.UTF-8 TERM=dumb PATH=/root/.cargo/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
@@ -83,7 +84,7 @@ inside() {
         ${no_proxy:+no_proxy="$no_proxy"} chroot "$root" "$@"
 }
 
-# A make target in the clone, in a number of seconds.
+# Runs a make goal in the clone, with a timeout in seconds.
 make_inside() {
     seconds=$1
     shift
@@ -97,20 +98,20 @@ step_root() { make_root; }
 step_setup() {
     make_inside $limit_setup setup
     again=$(make_inside 60 setup 2>&1)
-    [ -z "$again" ] || fail "make setup says something the second time: $again"
+    [ -z "$again" ] || fail "the second make setup is not silent: $again"
 }
 
 step_check() { make_inside $limit_check check; }
 
 step_test() { make_inside $limit_test test; }
 
-# The console is a file here: Weir runs on until the shell's prompt is there, and is ended then.
+# The console is a file here: Weir runs until the shell's prompt appears, and is killed then.
 step_run() {
     console=$logs/console
     make_inside $limit_run run </dev/null >"$console" 2>&1 &
     job=$!
     while ! grep -aq '| / # ' "$console"; do
-        kill -0 $job 2>/dev/null || fail "make run ended before the guest's shell showed: see $console"
+        kill -0 $job 2>/dev/null || fail "make run ended before the guest's shell appeared: see $console"
         sleep 1
     done
     kill $job
@@ -120,7 +121,7 @@ step_run() {
 run_step() {
     echo "$1: $logs/$1.log"
     begin=$(date +%s)
-    # In a condition the shell would go on after a command that failed.
+    # In a condition the shell would not stop at a failed command.
     set +e
     (set -e && step_"$1") >"$logs/$1.log" 2>&1
     status=$?
@@ -135,10 +136,10 @@ for step in "$@"; do
     case $step in
     root) ;;
     setup | check | test | run)
-        [ -d "$root/root/weir" ] || fail "there is no $root: run the step root first"
+        [ -d "$root/root/weir" ] || fail "$root does not exist: run the step root first"
         mount_kernel
         ;;
-    *) fail "there is no step $step: there are root, setup, check, test, run" ;;
+    *) fail "unknown step $step: the steps are root, setup, check, test, run" ;;
     esac
     run_step "$step"
 done

@@ -1,5 +1,5 @@
 #!/bin/sh
-# All tests, host first, with their output; closes with the sum of the counts. Called by `make test`.
+# Runs all tests, host tests first, with their output, and prints the total at the end. Called by `make test`.
 set -u
 cd "$(dirname "$0")/.."
 log=target/test.log

@@ -1,4 +1,4 @@
-//! Where the things to test are, and how they come there.
+//! Paths of the build artifacts under test, and how to build each.
 
 use crate::{Failure, Outcome};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,12 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |given| root().join(given))
 }
 
+/// A path for a message to the user: relative to the root of the repository, if it is below it.
+#[must_use]
+pub fn shown(path: &Path) -> std::path::Display<'_> {
+    path.strip_prefix(root()).unwrap_or(path).display()
+}
+
 fn existing(path: PathBuf, made_by: &'static str) -> Outcome<PathBuf> {
     if path.exists() { Ok(path) } else { Err(Failure::Artifact { path, made_by }) }
 }
@@ -22,7 +28,7 @@ fn existing(path: PathBuf, made_by: &'static str) -> Outcome<PathBuf> {
 /// Weir's kernel.
 ///
 /// # Errors
-/// It was not built.
+/// It has not been built.
 pub fn kernel() -> Outcome<PathBuf> {
     existing(target().join("x86_64-hv/release/weir"), "run `make kernel`")
 }
@@ -30,7 +36,7 @@ pub fn kernel() -> Outcome<PathBuf> {
 /// The UEFI stage.
 ///
 /// # Errors
-/// It was not built.
+/// It has not been built.
 pub fn stage() -> Outcome<PathBuf> {
     existing(target().join("x86_64-unknown-uefi/release/weir-uefi.efi"), "run `make stage`")
 }
@@ -38,7 +44,7 @@ pub fn stage() -> Outcome<PathBuf> {
 /// The tool that builds images.
 ///
 /// # Errors
-/// It was not built.
+/// It has not been built.
 pub fn boot_tool() -> Outcome<PathBuf> {
     existing(target().join("release/boot"), "run `make boot`")
 }
@@ -46,7 +52,7 @@ pub fn boot_tool() -> Outcome<PathBuf> {
 /// A micro-guest.
 ///
 /// # Errors
-/// It was not built.
+/// It has not been built.
 pub fn micro(name: &str) -> Outcome<PathBuf> {
     existing(target().join("x86_64-hv/release").join(name), "run `make micro`")
 }
@@ -54,15 +60,15 @@ pub fn micro(name: &str) -> Outcome<PathBuf> {
 /// A file of the Linux guest: `vmlinuz`, `vmlinux` or `initrd.cpio`.
 ///
 /// # Errors
-/// It was not made.
+/// It has not been built.
 pub fn linux(name: &str) -> Outcome<PathBuf> {
     existing(target().join("guest/linux").join(name), "run `make guest`")
 }
 
-/// A file of the emulator QEMU: `run`, or firmware.
+/// A file of the QEMU installation: `run`, or firmware.
 ///
 /// # Errors
-/// The set-up was not done.
+/// `make setup` has not been run.
 pub fn qemu(name: &str) -> Outcome<PathBuf> {
     existing(target().join("qemu").join(name), "run `make setup`")
 }

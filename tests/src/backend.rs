@@ -1,6 +1,6 @@
-//! Under what Weir can run here: an emulator, and the virtualization extension that it offers.
+//! What Weir can run on here: an emulator and the virtualization extension that it provides.
 
-use crate::machine::{Board, CardModel, Firmware};
+use crate::machine::{Chipset, EmulatedNicModel, Firmware};
 use crate::qemu::Accelerator;
 use crate::{bochs, choice, probe, qemu};
 use std::fmt;
@@ -9,9 +9,9 @@ use std::path::Path;
 /// An emulator with a virtualization extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Backend {
-    /// QEMU on the host's VT-x, nested.
+    /// QEMU with nested KVM on the host's VT-x.
     KvmVtx,
-    /// QEMU on the host's SVM, nested.
+    /// QEMU with nested KVM on the host's SVM.
     KvmSvm,
     /// QEMU, emulating SVM.
     QemuSvm,
@@ -21,42 +21,42 @@ pub enum Backend {
     BochsSvm,
 }
 
-/// Why a backend leaves Linux to others.
-const SLOW: &str = "too slow for every run: other backends have it, and so has this one where ACCEL names it";
+/// Why a backend does not boot Linux.
+const SLOW: &str = "too slow for every run: other backends run it, and so does this one if ACCEL names it";
 
-/// What a test may need of a backend that not every one has.
+/// A feature that a test may need and not every backend has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// This card.
-    Card(CardModel),
-    /// So many cards.
-    Cards(usize),
+    /// This NIC model.
+    Nic(EmulatedNicModel),
+    /// This number of NICs.
+    Nics(usize),
     /// This chipset.
-    Board(Board),
+    Chipset(Chipset),
     /// This firmware.
     Firmware(Firmware),
-    /// The cable can be pulled.
+    /// The cable can be unplugged.
     Cable,
     /// The screen can be read.
     Screen,
-    /// Frames of more than 1514 bytes come in from the wire.
+    /// Frames of more than 1514 bytes can be received from the wire.
     JumboFromWire,
-    /// A guest's triple fault ends the guest.
+    /// A guest's triple fault causes a VM exit.
     Shutdown,
-    /// An interrupt of the machine ends the run of a guest that has interrupts off.
+    /// A physical interrupt causes a VM exit even while the guest has interrupts disabled.
     InterruptWhileOff,
-    /// A boot of Linux, with its minutes of traffic.
+    /// One boot of Linux, with minutes of traffic.
     LinuxBoot,
-    /// A second boot of Linux takes no more than a minute or two.
+    /// Further boots of Linux, which must take no more than a minute or two each.
     MoreLinuxBoots,
 }
 
-/// All of them, fastest first.
+/// All backends, fastest first.
 pub const ALL: [Backend; 5] =
     [Backend::KvmVtx, Backend::KvmSvm, Backend::QemuSvm, Backend::BochsVtx, Backend::BochsSvm];
 
 impl Backend {
-    /// Its name in tests and in `ACCEL`.
+    /// Its name in test names and in `ACCEL`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -68,19 +68,19 @@ impl Backend {
         }
     }
 
-    /// What it is.
+    /// A description for the user.
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {
-            Self::KvmVtx => "QEMU with nested KVM, VT-x of this machine",
-            Self::KvmSvm => "QEMU with nested KVM, SVM of this machine",
+            Self::KvmVtx => "QEMU with nested KVM on this machine's VT-x",
+            Self::KvmSvm => "QEMU with nested KVM on this machine's SVM",
             Self::QemuSvm => "QEMU emulates SVM",
             Self::BochsVtx => "Bochs emulates VT-x",
             Self::BochsSvm => "Bochs emulates SVM",
         }
     }
 
-    /// How QEMU executes instructions; nothing for Bochs.
+    /// How QEMU executes instructions; `None` for Bochs.
     #[must_use]
     pub fn accelerator(self) -> Option<Accelerator> {
         match self {
@@ -90,7 +90,7 @@ impl Backend {
         }
     }
 
-    /// The usual processor model.
+    /// The default processor model.
     #[must_use]
     pub fn cpu_model(self) -> &'static str {
         match self {
@@ -101,10 +101,10 @@ impl Backend {
         }
     }
 
-    /// Whether it works here, found out by trying.
+    /// Checks by trying whether it works here.
     ///
     /// # Errors
-    /// The reason why not.
+    /// The reason why it does not.
     pub fn check(self) -> Result<(), String> {
         match self {
             Self::KvmVtx | Self::KvmSvm => match probe::nested_kvm() {
@@ -118,30 +118,30 @@ impl Backend {
         }
     }
 
-    /// Why it cannot have what a test needs; nothing if it can.
+    /// Why it cannot provide what a test needs; `None` if it can.
     #[must_use]
     pub fn lacks(self, need: Need) -> Option<&'static str> {
         let is_bochs = self.accelerator().is_none();
         match need {
-            Need::Card(CardModel::E1000) | Need::Board(Board::I440fx) | Need::Firmware(Firmware::Bios) => {
-                None
+            Need::Nic(EmulatedNicModel::E1000)
+            | Need::Chipset(Chipset::I440fx)
+            | Need::Firmware(Firmware::Bios) => None,
+            Need::Nic(_) => is_bochs.then_some("the only one of these NICs that Bochs has is the 82540EM"),
+            Need::Nics(count) => {
+                (is_bochs && count > bochs::MAX_NICS).then_some("Bochs has at most four NICs")
             }
-            Need::Card(_) => is_bochs.then_some("of these cards Bochs has the 82540EM only"),
-            Need::Cards(count) => {
-                (is_bochs && count > bochs::MAX_CARDS).then_some("Bochs has no more than four cards")
-            }
-            Need::Board(Board::Q35) => is_bochs.then_some("Bochs has no Q35"),
+            Need::Chipset(Chipset::Q35) => is_bochs.then_some("Bochs has no Q35"),
             Need::Firmware(_) => is_bochs.then_some("Bochs does not run OVMF"),
-            Need::Cable => is_bochs.then_some("Bochs has no cable to pull"),
-            Need::Screen => is_bochs.then_some("Bochs shows its screen to nobody here"),
-            Need::JumboFromWire => is_bochs.then_some("Bochs takes no frame over 1514 bytes from a tap"),
+            Need::Cable => is_bochs.then_some("Bochs has no cable to unplug"),
+            Need::Screen => is_bochs.then_some("the screen of Bochs cannot be read here"),
+            Need::JumboFromWire => is_bochs.then_some("Bochs drops frames over 1514 bytes from a tap"),
             Need::Shutdown => (self == Self::BochsSvm)
-                .then_some("Bochs 2.7 ends itself at a guest's triple fault, though SVM intercepts it"),
+                .then_some("Bochs 2.7 terminates on a guest's triple fault, although SVM intercepts it"),
             Need::InterruptWhileOff => (self == Self::BochsSvm).then_some(
-                "Bochs 2.7 takes no interrupt while a guest runs that was entered with RFLAGS.IF clear",
+                "Bochs 2.7 takes no physical interrupt while a guest that was entered with RFLAGS.IF clear runs",
             ),
-            Need::LinuxBoot => (self == Self::BochsSvm && !choice::asks_for(self)).then_some(SLOW),
-            Need::MoreLinuxBoots => (is_bochs && !choice::asks_for(self)).then_some(SLOW),
+            Need::LinuxBoot => (self == Self::BochsSvm && !choice::is_requested(self)).then_some(SLOW),
+            Need::MoreLinuxBoots => (is_bochs && !choice::is_requested(self)).then_some(SLOW),
         }
     }
 }

@@ -1,26 +1,26 @@
-//! The emulator Bochs 2.7, which has VT-x with EPT or SVM with nested paging, and the 82540EM.
+//! The emulator Bochs 2.7, with VT-x and EPT or SVM and nested paging, and with the NIC 82540EM.
 
-use crate::failure::Context;
-use crate::machine::{Machine, Pace, Wire};
+use crate::failure::ErrorContext;
+use crate::machine::{EmulatedMachine, Pace, Wire};
 use crate::process::{ERRORS, Process, SERIAL_PORT};
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, artifacts, debug};
 use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-/// The BIOS of Debian's package.
+/// The BIOS from Debian's package.
 pub const BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
 const VGA_BIOS: &str = "/usr/share/vgabios/vgabios-stdvga.bin";
-/// Bytes of the disk, most of which is a hole in its file: whole cylinders, as Bochs guesses a disk's geometry. A seek takes
-/// the part of 5 ms that its way is of the disk: on one no larger than the image, a loader that looks into the FAT for each
-/// cluster would mostly wait for its heads.
+/// Size of the disk in bytes, most of it a hole in its file: whole cylinders, as in the geometry that Bochs
+/// assumes. A seek takes 5 ms times the fraction of the disk that it crosses: on a disk no larger than the image,
+/// a loader that consults the FAT for each cluster would mostly wait for seeks.
 const DISK: u64 = 8192 * 16 * 63 * 512;
-/// Its last words when the machine has entered S5.
+/// Its last message when the machine has entered S5.
 const POWERED_OFF: &str = "soft power off";
-/// Most cards that Bochs has.
-pub const MAX_CARDS: usize = 4;
+/// The number of NICs that Bochs supports.
+pub const MAX_NICS: usize = 4;
 
 /// A processor model with VT-x.
 pub const VTX_MODEL: &str = "corei7_skylake_x";
@@ -29,9 +29,9 @@ pub const SVM_MODEL: &str = "ryzen";
 
 /// The text of `bochsrc` for a machine and a disk image.
 #[must_use]
-pub fn configuration(machine: &Machine, cpu_model: &str, image: &Path) -> String {
-    // Delays of BIOS, disk and UART are in emulated time, so each costs instructions in proportion to
-    // `ips`; paced by the host's clock, `ips` must not be below what Bochs reaches.
+pub fn configuration(machine: &EmulatedMachine, cpu_model: &str, image: &Path) -> String {
+    // Delays of BIOS, disk and UART are in emulated time, so their cost in instructions is proportional to `ips`.
+    // When paced by the host's clock, `ips` must not be below the speed that Bochs reaches.
     let (ips, sync) = match machine.pace {
         Pace::Free => (10_000_000, "none"),
         Pace::Counted => (100_000_000, "none"),
@@ -39,7 +39,7 @@ pub fn configuration(machine: &Machine, cpu_model: &str, image: &Path) -> String
     };
     let memory = machine.memory;
     let slots: String =
-        (1..=machine.cards.len().min(MAX_CARDS)).map(|slot| format!(", slot{slot}=e1000")).collect();
+        (1..=machine.nics.len().min(MAX_NICS)).map(|slot| format!(", slot{slot}=e1000")).collect();
     let mut text = format!(
         "plugin_ctrl: unmapped=1, biosdev=1, speaker=0, extfpuirq=1, parallel=0, serial=1, e1000=1\n\
          config_interface: textconfig\n\
@@ -61,30 +61,30 @@ pub fn configuration(machine: &Machine, cpu_model: &str, image: &Path) -> String
         machine.cpus,
         image.display()
     );
-    for (index, card) in machine.cards.iter().take(MAX_CARDS).enumerate() {
-        let module = match &card.wire {
+    for (index, nic) in machine.nics.iter().take(MAX_NICS).enumerate() {
+        let module = match &nic.wire {
             Wire::Tap(name) => format!("ethmod=tuntap, ethdev=/dev/net/tun:{name}, script=none"),
             Wire::Server | Wire::Null => "ethmod=null, ethdev=null".into(),
         };
-        text += &format!("e1000: card={index}, enabled=1, mac={}, {module}\n", card.mac);
+        text += &format!("e1000: card={index}, enabled=1, mac={}, {module}\n", nic.mac);
     }
     text
 }
 
-/// A running Bochs. Dropping it ends it.
+/// A running Bochs. Dropping it kills the process.
 pub struct Bochs {
     process: Process,
     folder: PathBuf,
 }
 
 impl Bochs {
-    /// Starts the machine with a copy of the image, in a folder of its own that is kept afterwards, and
-    /// returns it with its serial line. The calling thread must have its network already.
+    /// Boots the machine from a copy of the image, in a folder of its own that is kept afterwards, and returns it
+    /// with its serial line. The calling thread must have entered its network namespace already.
     ///
     /// # Errors
     /// A file cannot be written, or Bochs does not start.
     pub fn start(
-        machine: &Machine,
+        machine: &EmulatedMachine,
         cpu_model: &str,
         image: &Path,
         folder: &Path,
@@ -93,18 +93,24 @@ impl Bochs {
         let length = fs::copy(image, &disk).context(format!("copying {}", image.display()))?;
         let disk = fs::OpenOptions::new().write(true).open(&disk).context("disk.img")?;
         disk.set_len(length.max(DISK)).context("disk.img")?;
-        // Left over from a run that was killed, it would keep Bochs from starting.
+        // A leftover of a killed run would prevent Bochs from starting.
         let _ = fs::remove_file(folder.join("disk.img.lock"));
         write(folder, "bochsrc", &configuration(machine, cpu_model, Path::new("disk.img")))?;
-        // Debian's Bochs starts in its debugger: let it run, and end when it comes back.
-        write(folder, "rc.dbg", "c\nquit\n")?;
-        let arguments = ["-q", "-f", "bochsrc", "-rc", "rc.dbg"].map(str::to_owned);
-        let mut process = Process::start(Path::new("bochs"), &arguments, folder)?;
+        let (program, arguments) =
+            (Path::new("bochs"), ["-q", "-f", "bochsrc", "-rc", "rc.dbg"].map(str::to_owned));
+        let mut process = if debug::is_on() {
+            prepare_debugging(folder)?;
+            Process::start_at_terminal(program, &arguments, folder)?
+        } else {
+            // Debian's Bochs starts in its debugger: continue, and quit when the debugger is entered again.
+            write(folder, "rc.dbg", "c\nquit\n")?;
+            Process::start(program, &arguments, folder)?
+        };
         let serial = process.connect(SERIAL_PORT)?;
         Ok((Self { process, folder: folder.to_owned() }, serial))
     }
 
-    /// Waits until the emulated machine has switched itself off.
+    /// Waits until the emulated machine has powered off.
     ///
     /// # Errors
     /// It still runs after `limit`, or Bochs ended for another reason.
@@ -113,7 +119,7 @@ impl Bochs {
         self.explain(status)
     }
 
-    /// Bochs ends with status 1 whatever the reason, and tells it in its last words.
+    /// Bochs always exits with status 1; only its last message tells the reason.
     fn explain(&self, status: ExitStatus) -> Outcome {
         let words = fs::read_to_string(self.folder.join(ERRORS)).context(ERRORS)?;
         if words.contains(POWERED_OFF) {
@@ -129,10 +135,28 @@ impl Bochs {
 impl Drop for Bochs {
     fn drop(&mut self) {
         let _ = fs::remove_file(self.folder.join("disk.img.lock"));
-        // The image can be built again; a hundred copies of it are no use. The process still has it open, and
-        // ends with this value.
+        // The image can be built again; a hundred copies would only waste space. The process still has it open,
+        // and is killed with this value.
         let _ = fs::remove_file(self.folder.join("disk.img"));
     }
+}
+
+/// Debian's Bochs has its own debugger and no gdb stub: it gets the kernel's symbols, and the terminal.
+fn prepare_debugging(folder: &Path) -> Outcome {
+    let symbols = Command::new("nm").arg("-C").arg(artifacts::kernel()?).output().context("starting nm")?;
+    // Lines of `nm` have a letter for the kind between address and name.
+    let symbols: String = String::from_utf8_lossy(&symbols.stdout)
+        .lines()
+        .filter_map(|line| Some(format!("{} {}\n", line.get(..16)?, line.get(19..)?.replace(' ', ""))))
+        .collect();
+    write(folder, "weir.sym", &symbols)?;
+    write(folder, "rc.dbg", "ldsym global \"weir.sym\"\n")?;
+    let symbols = folder.join("weir.sym");
+    eprintln!(
+        "The machine is stopped before its first instruction, in the debugger of Bochs: see its command help."
+    );
+    eprintln!("lb ADDRESS sets a breakpoint, c continues. Addresses are in {}.", artifacts::shown(&symbols));
+    Ok(())
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Outcome {

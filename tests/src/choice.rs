@@ -1,71 +1,76 @@
-//! Which backends are used: what the environment variable `ACCEL` asks for, else what works here.
+//! The choice of backends: those that the environment variable `ACCEL` names, or those that work here.
 
 use crate::backend::{ALL, Backend};
 use crate::{Failure, Outcome};
 
-/// Between the names in `ACCEL`.
+/// The separators of the names in `ACCEL`.
 const SEPARATORS: [char; 2] = [',', ' '];
+/// In `ACCEL`: the first backend that works here.
+const FASTEST: &str = "fastest";
 
-/// The backends to use, and in words what was chosen and why.
+/// The backends to use, and an explanation for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// In the order of their use; never empty.
     pub backends: Vec<Backend>,
-    /// A line for each backend, used or not.
+    /// A line for each backend, whether it is used or not.
     pub reasons: Vec<String>,
 }
 
-/// The backends for the suite: those that `ACCEL` lists, else all that work here.
+/// The backends for the suite: those that `ACCEL` lists, or all that work here.
 ///
 /// # Errors
-/// `ACCEL` names something that does not exist or does not work here; or nothing works here.
+/// `ACCEL` names a backend that does not exist or does not work here; or no backend works here.
 pub fn for_suite() -> Outcome<Choice> {
-    choose(&wish(), Backend::check)
+    choose(&requested(), Backend::check)
 }
 
-/// The backend for one machine: the one that `ACCEL` names, else the fastest that works here.
+/// The backend for one machine: the first that `ACCEL` names, or the fastest that works here.
 ///
 /// # Errors
 /// As [`for_suite`].
 pub fn for_run() -> Outcome<(Backend, Vec<String>)> {
-    let wish = wish();
-    let mut choice = choose(&wish, Backend::check)?;
+    let requested = requested();
+    let choice = choose(if requested.is_empty() { FASTEST } else { &requested }, Backend::check)?;
     let backend = *choice.backends.first().ok_or_else(nothing)?;
-    // Slower ones than the one that is used need no line.
-    if wish.is_empty() {
-        choice.reasons.truncate(ALL.iter().position(|one| *one == backend).unwrap_or(0) + 1);
-    }
     Ok((backend, choice.reasons))
 }
 
-fn wish() -> String {
+fn requested() -> String {
     std::env::var("ACCEL").unwrap_or_default()
 }
 
 /// True when `ACCEL` names this backend.
 #[must_use]
-pub fn asks_for(backend: Backend) -> bool {
-    wish().split(SEPARATORS).any(|word| word == backend.name())
+pub fn is_requested(backend: Backend) -> bool {
+    requested().split(SEPARATORS).any(|word| word == backend.name())
 }
 
 fn nothing() -> Failure {
     Failure::Wrong("no emulator works here: run `make setup`".into())
 }
 
-/// A wish is a list of names, with commas or spaces between them.
-fn choose(wish: &str, check: impl Fn(Backend) -> Result<(), String>) -> Outcome<Choice> {
-    let mut wanted: Vec<Backend> = Vec::new();
-    for word in wish.split(SEPARATORS).filter(|word| !word.is_empty()) {
-        for backend in named(word, &check)? {
-            check(backend).map_err(|reason| Failure::Wrong(format!("ACCEL={word}: {reason}")))?;
-            if !wanted.contains(&backend) {
-                wanted.push(backend);
-            }
+/// Chooses from a list of names, separated by commas or spaces.
+fn choose(requested: &str, check: impl Fn(Backend) -> Result<(), String>) -> Outcome<Choice> {
+    if requested == FASTEST {
+        let mut choice = choose("", check)?;
+        // The slower backends need no line.
+        let fastest = choice.backends[0];
+        choice.backends.truncate(1);
+        choice.reasons.truncate(ALL.iter().position(|one| *one == fastest).unwrap_or(0) + 1);
+        return Ok(choice);
+    }
+    let mut backends: Vec<Backend> = Vec::new();
+    for word in requested.split(SEPARATORS).filter(|word| !word.is_empty()) {
+        let backend = named(word, &check)?;
+        check(backend).map_err(|reason| Failure::Wrong(format!("ACCEL={word}: {reason}")))?;
+        if !backends.contains(&backend) {
+            backends.push(backend);
         }
     }
-    if !wanted.is_empty() {
-        let reasons = wanted.iter().map(|backend| line(*backend, "ACCEL asks for it")).collect();
-        return Ok(Choice { backends: wanted, reasons });
+    if !backends.is_empty() {
+        let reasons = backends.iter().map(|backend| line(*backend, "requested by ACCEL")).collect();
+        return Ok(Choice { backends, reasons });
     }
     let mut choice = Choice { backends: Vec::new(), reasons: Vec::new() };
     for backend in ALL {
@@ -84,19 +89,15 @@ fn line(backend: Backend, why: &str) -> String {
     format!("{backend}: {}; {why}", backend.description())
 }
 
-/// `kvm` is whichever of its two works.
-fn named(word: &str, check: &impl Fn(Backend) -> Result<(), String>) -> Outcome<Vec<Backend>> {
+/// The backend with this name; `kvm` is the one of the two KVM backends that works here.
+fn named(word: &str, check: &impl Fn(Backend) -> Result<(), String>) -> Outcome<Backend> {
     if word == "kvm" {
-        let one = if check(Backend::KvmSvm).is_ok() { Backend::KvmSvm } else { Backend::KvmVtx };
-        return Ok(vec![one]);
+        return Ok(if check(Backend::KvmSvm).is_ok() { Backend::KvmSvm } else { Backend::KvmVtx });
     }
-    match ALL.iter().find(|backend| backend.name() == word) {
-        Some(backend) => Ok(vec![*backend]),
-        None => {
-            let names = ALL.map(Backend::name).join(", ");
-            Err(Failure::Wrong(format!("ACCEL={word}: there are kvm, {names}")))
-        }
-    }
+    ALL.into_iter().find(|backend| backend.name() == word).ok_or_else(|| {
+        let names = ALL.map(Backend::name).join(", ");
+        Failure::Wrong(format!("ACCEL={word}: valid names are {FASTEST}, kvm, {names}"))
+    })
 }
 
 #[cfg(test)]
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_wish_all_that_work_are_used_and_the_others_have_a_reason() {
+    fn without_a_request_all_that_work_are_used_and_the_others_have_a_reason() {
         let choice = choose("", without_kvm).unwrap();
         assert_eq!(choice.backends, [Backend::QemuSvm, Backend::BochsVtx, Backend::BochsSvm]);
         assert_eq!(choose("bochs-svm", without_kvm).unwrap().backends, [Backend::BochsSvm]);
@@ -121,22 +122,29 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_is_taken_in_its_order() {
+    fn the_fastest_is_the_first_that_works() {
+        let choice = choose("fastest", without_kvm).unwrap();
+        assert_eq!(choice.backends, [Backend::QemuSvm]);
+        assert_eq!(choice.reasons.last().unwrap(), "qemu-svm: QEMU emulates SVM; works here");
+    }
+
+    #[test]
+    fn requested_backends_keep_their_order() {
         let choice = choose("bochs-vtx,qemu-svm bochs-vtx", without_kvm).unwrap();
         assert_eq!(choice.backends, [Backend::BochsVtx, Backend::QemuSvm]);
     }
 
     #[test]
-    fn kvm_stands_for_the_one_that_works() {
+    fn kvm_is_the_kvm_backend_that_works() {
         let with_svm =
             |backend| if backend == Backend::KvmVtx { Err("SVM here".into()) } else { Ok::<_, String>(()) };
         assert_eq!(choose("kvm", with_svm).unwrap().backends, [Backend::KvmSvm]);
     }
 
     #[test]
-    fn a_wish_that_cannot_be_met_says_why() {
-        let failure = |wish| choose(wish, without_kvm).unwrap_err().to_string();
+    fn a_request_that_cannot_be_met_gives_the_reason() {
+        let failure = |requested| choose(requested, without_kvm).unwrap_err().to_string();
         assert_eq!(failure("kvm"), "ACCEL=kvm: no /dev/kvm");
-        assert!(failure("xen").starts_with("ACCEL=xen: there are kvm, kvm-vtx, "));
+        assert!(failure("xen").starts_with("ACCEL=xen: valid names are fastest, kvm, kvm-vtx, "));
     }
 }

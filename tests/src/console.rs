@@ -1,10 +1,10 @@
-//! The serial line of the emulated machine: everything it says, kept and followed; and what is typed.
+//! The serial line of the emulated machine: its output, recorded and checked, and its input.
 
-use crate::failure::Context;
-use crate::line::Line;
-use crate::{Failure, Outcome};
+use crate::failure::ErrorContext;
+use crate::line::LogLine;
+use crate::{Failure, Outcome, debug};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Write, stderr};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,44 +12,44 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 #[derive(Default)]
-struct Received {
+struct SerialOutput {
     bytes: Vec<u8>,
     ended: bool,
 }
 
 #[derive(Default)]
-struct Shared {
-    received: Mutex<Received>,
+struct SharedOutput {
+    received: Mutex<SerialOutput>,
     changed: Condvar,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Received> {
+impl SharedOutput {
+    fn lock(&self) -> MutexGuard<'_, SerialOutput> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A followed serial line. Lines that no expectation covers fail whichever wait sees them.
-pub struct Console {
+/// A recorded serial line. A line that the test did not declare fails the wait that sees it.
+pub struct SerialConsole {
     stream: TcpStream,
-    shared: Arc<Shared>,
+    shared: Arc<SharedOutput>,
     reader: Option<JoinHandle<()>>,
-    /// Up to here lines were checked.
+    /// Lines up to this position have been checked.
     checked: usize,
-    /// Up to here waits have found what they waited for.
+    /// Waits have found their texts up to this position.
     found: usize,
-    /// Weir has spoken: the loader is through.
-    weir_speaks: bool,
+    /// Weir has logged a line: the loader has finished.
+    weir_runs: bool,
     allowed: Vec<String>,
 }
 
-impl Console {
-    /// Follows the line from now on, and keeps all of it in a file.
+impl SerialConsole {
+    /// Records the line from now on, also in a file.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn follow(stream: TcpStream, log: &Path) -> Outcome<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedOutput::default());
         let (source, file) =
             (stream.try_clone().context("serial line")?, File::create(log).context("serial log")?);
         let copy = Arc::clone(&shared);
@@ -60,27 +60,28 @@ impl Console {
             reader: Some(reader),
             checked: 0,
             found: 0,
-            weir_speaks: false,
+            weir_runs: false,
             allowed: Vec::new(),
         })
     }
 
-    /// Declares that lines which contain `text` may come, however grave they are.
+    /// Declares that lines which contain `text` are expected, whatever their severity.
     pub fn allow(&mut self, text: impl Into<String>) {
         self.allowed.push(text.into());
     }
 
-    /// Declares that firmware and loader speak again, until Weir does.
-    pub fn machine_starts_anew(&mut self) {
-        self.weir_speaks = false;
+    /// Declares that the machine boots again: until Weir logs a line, lines come from firmware and loader.
+    pub fn machine_reboots(&mut self) {
+        self.weir_runs = false;
     }
 
-    /// Waits until `text` comes, and returns the line that holds it as far as it has come. Later waits look
-    /// behind it only.
+    /// Waits for `text`, and returns the line that contains it as far as it has been received. Later waits only
+    /// search after it.
     ///
     /// # Errors
-    /// A line came that was not expected, the text did not come in time, or the line ended before it.
+    /// An unexpected line was received, the text was not received in time, or the serial line was closed before.
     pub fn wait_for(&mut self, text: &str, limit: Duration) -> Outcome<String> {
+        let limit = debug::timeout(limit);
         let start = Instant::now();
         let shared = Arc::clone(&self.shared);
         let mut received = shared.lock();
@@ -104,11 +105,12 @@ impl Console {
         }
     }
 
-    /// Waits for the end of the line and checks what is left of it.
+    /// Waits until the serial line is closed, and checks the remaining output.
     ///
     /// # Errors
-    /// A line came that was not expected, or the end did not come in time.
+    /// An unexpected line was received, or the serial line was not closed in time.
     pub fn wait_for_end(&mut self, limit: Duration) -> Outcome {
+        let limit = debug::timeout(limit);
         let start = Instant::now();
         let shared = Arc::clone(&self.shared);
         let mut received = shared.lock();
@@ -124,22 +126,22 @@ impl Console {
         }
     }
 
-    /// Everything that has come so far.
+    /// All output so far.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.shared.lock().bytes).replace('\r', "")
     }
 
-    /// How often a text has come so far.
+    /// How often a text occurs in the output so far.
     #[must_use]
     pub fn count(&self, text: &str) -> usize {
         self.text().matches(text).count()
     }
 
-    /// Types text all at once: the serial line's pace is the only one.
+    /// Types text all at once, without pauses: only the serial line limits the speed.
     ///
     /// # Errors
-    /// The line is closed.
+    /// The serial line is closed.
     pub fn type_text(&mut self, text: &str) -> Outcome {
         self.stream.write_all(text.as_bytes()).context("typing")
     }
@@ -154,15 +156,15 @@ impl Console {
     }
 
     fn check_line(&mut self, text: &str) -> Outcome {
-        let line = Line::parse(text);
+        let line = LogLine::parse(text);
         let stray = match line {
-            Line::Weir { .. } => {
-                self.weir_speaks = true;
+            LogLine::Weir { .. } => {
+                self.weir_runs = true;
                 false
             }
-            Line::Guest { .. } | Line::Prompt(_) => false,
-            // What the loader says is its own matter; after it, all lines have a form.
-            Line::Other(text) => self.weir_speaks && !text.trim().is_empty(),
+            LogLine::Guest { .. } | LogLine::Prompt(_) => false,
+            // The loader's output is not checked; after it, every line must have a known form.
+            LogLine::Other(text) => self.weir_runs && !text.trim().is_empty(),
         };
         if (stray || line.is_trouble()) && !self.allowed.iter().any(|allowed| text.contains(allowed)) {
             return Err(Failure::UnexpectedLine(text.into()));
@@ -171,7 +173,7 @@ impl Console {
     }
 }
 
-impl Drop for Console {
+impl Drop for SerialConsole {
     fn drop(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Both);
         if let Some(reader) = self.reader.take() {
@@ -180,11 +182,15 @@ impl Drop for Console {
     }
 }
 
-fn read_all(mut source: TcpStream, mut file: File, shared: &Shared) {
+fn read_all(mut source: TcpStream, mut file: File, shared: &SharedOutput) {
+    let shows_console = debug::shows_console();
     let mut buffer = [0; 4096];
     loop {
         let length = source.read(&mut buffer).unwrap_or(0);
         let _ = file.write_all(&buffer[..length]);
+        if shows_console {
+            let _ = stderr().write_all(&buffer[..length]);
+        }
         let mut received = shared.lock();
         received.bytes.extend_from_slice(&buffer[..length]);
         received.ended = length == 0;
@@ -214,12 +220,12 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(20);
 
-    /// A console, and the machine's end of it.
-    fn console(name: &str) -> (Console, TcpStream) {
+    /// A console, and the machine's end of the line.
+    fn console(name: &str) -> (SerialConsole, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let log = std::env::temp_dir().join(format!("weir-console-{}-{name}", std::process::id()));
-        let console = Console::follow(stream, &log).unwrap();
+        let console = SerialConsole::follow(stream, &log).unwrap();
         std::fs::remove_file(log).unwrap();
         (console, listener.accept().unwrap().0)
     }
@@ -234,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_fails_the_wait_unless_it_was_declared() {
+    fn an_error_fails_the_wait_unless_it_was_declared() {
         let (mut console, mut machine) = console("trouble");
         console.allow("WARN vnic");
         machine
@@ -244,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_a_form_fails_once_weir_speaks() {
+    fn a_line_of_unknown_form_fails_once_weir_runs() {
         let (mut console, mut machine) = console("form");
         machine.write_all(b"any loader's line\n[  0.2] INFO a: one\n").unwrap();
         console.wait_for("one", SOON).unwrap();
@@ -255,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_line_ends_the_wait() {
+    fn closing_the_serial_line_ends_the_wait() {
         let (mut console, machine) = console("end");
         drop(machine);
         assert!(matches!(console.wait_for("text", SOON), Err(Failure::Ended { .. })));

@@ -1,15 +1,15 @@
-//! A running machine, whichever emulator runs it.
+//! A running machine, independent of the emulator that runs it.
 
 use crate::backend::{Backend, Need};
 use crate::bochs::Bochs;
-use crate::machine::Machine;
+use crate::machine::EmulatedMachine;
 use crate::qemu::Qemu;
 use crate::{Failure, Outcome};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// A running machine. Dropping it ends it.
+/// A running machine. Dropping it kills the emulator.
 pub enum Emulator {
     /// In Bochs.
     Bochs(Bochs),
@@ -18,14 +18,14 @@ pub enum Emulator {
 }
 
 impl Emulator {
-    /// Starts a machine from an image, in a folder of its own that is kept afterwards, and returns it with its
-    /// serial line. The calling thread must have its network already.
+    /// Boots a machine from an image, in a folder of its own that is kept afterwards, and returns it with its
+    /// serial line. The calling thread must have entered its network namespace already.
     ///
     /// # Errors
     /// A file cannot be written, or the emulator does not start.
     pub fn start(
         backend: Backend,
-        machine: &Machine,
+        machine: &EmulatedMachine,
         image: &Path,
         folder: &Path,
     ) -> Outcome<(Self, TcpStream)> {
@@ -38,23 +38,23 @@ impl Emulator {
         }
     }
 
-    /// Pulls the cable of a card, or puts it back.
+    /// Unplugs the cable of a NIC, or plugs it in.
     ///
     /// # Errors
-    /// The emulator cannot, or refuses.
-    pub fn set_link(&mut self, card: usize, up: bool) -> Outcome {
+    /// The emulator does not support it, or refuses.
+    pub fn set_link(&mut self, nic: usize, up: bool) -> Outcome {
         match self {
             Self::Bochs(_) => {
                 Err(Failure::Wrong(Backend::BochsVtx.lacks(Need::Cable).unwrap_or_default().into()))
             }
-            Self::Qemu(qemu) => qemu.set_link(card, up),
+            Self::Qemu(qemu) => qemu.set_link(nic, up),
         }
     }
 
-    /// Writes what the screen shows into a file, as a portable pixmap.
+    /// Writes the contents of the screen to a file, as a portable pixmap.
     ///
     /// # Errors
-    /// The emulator cannot, or refuses.
+    /// The emulator does not support it, or refuses.
     pub fn screenshot(&mut self, file: &Path) -> Outcome {
         match self {
             Self::Bochs(_) => {
@@ -64,7 +64,7 @@ impl Emulator {
         }
     }
 
-    /// Waits until the emulated machine has switched itself off.
+    /// Waits until the emulated machine has powered off.
     ///
     /// # Errors
     /// It still runs after `limit`, or the emulator ended for another reason.

@@ -1,4 +1,4 @@
-//! Why a run did not do what was expected.
+//! Why a test failed.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,73 +6,73 @@ use std::time::Duration;
 /// Why a test failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Something of the host did not work.
+    /// An operation of the host's system failed.
     #[error("{what}: {source}")]
     Host {
-        /// What was tried.
+        /// The operation.
         what: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A program that the harness needs ended with an error.
+    /// A program that the harness needs exited with an error.
     #[error("{program} failed: {output}")]
     Program {
         /// Its name.
         program: String,
-        /// What it printed.
+        /// Its output.
         output: String,
     },
-    /// A file that an earlier step makes is not there.
+    /// A file that an earlier step produces does not exist.
     #[error("{} is missing: {made_by}", path.display())]
     Artifact {
         /// Where it should be.
         path: PathBuf,
-        /// How to make it.
+        /// How to produce it.
         made_by: &'static str,
     },
-    /// The serial log has a line that no expectation covers.
+    /// The serial log has a line that the test did not declare.
     #[error("unexpected line: {0}")]
     UnexpectedLine(String),
-    /// A text did not come in time.
+    /// An expected text did not appear in time.
     #[error("no \"{text}\" within {limit:?}")]
     Missing {
         /// The text.
         text: String,
-        /// How long was waited.
+        /// The timeout.
         limit: Duration,
     },
-    /// The emulator ended before a text came, or with another status than expected.
+    /// The emulator ended before an expected text appeared, or with an unexpected status.
     #[error("the emulator ended ({status}) {context}")]
     Ended {
         /// Its exit status.
         status: String,
-        /// What was waited for.
+        /// What the test waited for.
         context: String,
     },
-    /// What was observed is not what was expected.
+    /// The observation differs from the expectation.
     #[error("{0}")]
     Wrong(String),
 }
 
-/// What a step of a test gives.
+/// The result of a step of a test.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
-/// Names what was tried, for errors of the host.
-pub trait Context<T> {
-    /// Turns the error into a [`Failure::Host`] about `what`.
+/// Adds the name of the operation to an error of the host.
+pub trait ErrorContext<T> {
+    /// Converts the error into a [`Failure::Host`] about `what`.
     ///
     /// # Errors
-    /// That failure.
+    /// The converted error.
     fn context(self, what: impl Into<String>) -> Outcome<T>;
 }
 
-impl<T, E: Into<std::io::Error>> Context<T> for Result<T, E> {
+impl<T, E: Into<std::io::Error>> ErrorContext<T> for Result<T, E> {
     fn context(self, what: impl Into<String>) -> Outcome<T> {
         self.map_err(|source| Failure::Host { what: what.into(), source: source.into() })
     }
 }
 
-/// Fails with the text unless the condition holds.
+/// Returns a [`Failure::Wrong`] with the text unless the condition holds.
 #[macro_export]
 macro_rules! require {
     ($condition:expr, $($text:tt)*) => {

@@ -1,43 +1,33 @@
-//! Files added to a Linux guest's initramfs: the kernel unpacks archives that follow one another
+//! Files added to a Linux guest's initramfs: the kernel unpacks concatenated archives
 //! [Linux, Documentation/driver-api/early-userspace/buffer-format.rst].
 
+use crate::Outcome;
+use crate::failure::ErrorContext;
+use cpio::newc;
+use std::io::{Error, Write};
+
 /// A file of the archive.
-pub struct Entry<'a> {
-    /// Path without a leading slash; its folder is there already.
+pub struct ArchiveFile<'a> {
+    /// Path without a leading slash; its folder must exist already.
     pub path: &'a str,
-    /// What is in it. All files may be executed.
+    /// Its contents. All files are executable.
     pub contents: &'a [u8],
 }
 
 /// An archive in the format `newc`, to be appended to another one.
-#[must_use]
-pub fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
+///
+/// # Errors
+/// The contents of a file are too long for the format.
+pub fn archive(files: &[ArchiveFile<'_>]) -> Outcome<Vec<u8>> {
     const EXECUTABLE_FILE: u32 = 0o100_755;
-    let mut bytes = Vec::new();
-    for entry in entries {
-        append(&mut bytes, entry.path, EXECUTABLE_FILE, entry.contents);
-    }
-    append(&mut bytes, "TRAILER!!!", 0, &[]);
-    bytes
-}
-
-fn append(bytes: &mut Vec<u8>, path: &str, mode: u32, contents: &[u8]) {
-    bytes.extend_from_slice(b"070701");
-    // Inode, mode, user, group, links, time, size, device twice, special device twice, length of name, checksum.
-    let fields = [0, mode, 0, 0, 1, 0, contents.len() as u32, 0, 0, 0, 0, path.len() as u32 + 1, 0];
-    for field in fields {
-        bytes.extend_from_slice(format!("{field:08x}").as_bytes());
-    }
-    bytes.extend_from_slice(path.as_bytes());
-    bytes.push(0);
-    pad(bytes);
-    bytes.extend_from_slice(contents);
-    pad(bytes);
-}
-
-/// Headers and contents begin at multiples of four.
-fn pad(bytes: &mut Vec<u8>) {
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    let pack = |mut bytes: Vec<u8>, file: &ArchiveFile<'_>| {
+        let length = u32::try_from(file.contents.len()).map_err(Error::other)?;
+        let mut entry = newc::Builder::new(file.path).mode(EXECUTABLE_FILE).write(&mut bytes, length);
+        entry.write_all(file.contents)?;
+        entry.finish()?;
+        Ok(bytes)
+    };
+    files.iter().try_fold(Vec::new(), pack).and_then(newc::trailer).context("packing an initramfs")
 }
 
 #[cfg(test)]
@@ -46,11 +36,12 @@ mod tests {
 
     #[test]
     fn an_archive_has_the_layout_of_newc() {
-        let bytes = archive(&[Entry { path: "a/bc", contents: b"hello" }]);
+        let bytes = archive(&[ArchiveFile { path: "a/bc", contents: b"hello" }]).unwrap();
         assert_eq!(&bytes[..6], b"070701");
+        assert_eq!(&bytes[14..22], b"000081ed", "mode");
         assert_eq!(&bytes[54..62], b"00000005", "size");
         assert_eq!(&bytes[94..102], b"00000005", "length of the name with its zero byte");
-        // Header and name fill 110 + 5 bytes, padded to 116.
+        // Header and name take 110 + 5 bytes, padded to 116.
         assert_eq!(&bytes[110..116], b"a/bc\0\0");
         assert_eq!(&bytes[116..124], b"hello\0\0\0");
         assert_eq!(&bytes[124..130], b"070701");

@@ -1,8 +1,8 @@
-//! The end-to-end harness: builds an image, starts it in an emulator, follows the serial log, and plays the
-//! peer on the wire.
+//! The end-to-end harness: builds an image, starts it in an emulator, follows the serial log, and acts as the peer
+//! on the wire.
 //!
-//! The peer is the host's own Linux network stack at the far end of a tap interface, in a network namespace
-//! that the harness makes for itself: neither root nor a set-up of the machine is needed.
+//! The peer is the host's own Linux network stack at the far end of a tap interface, in a network namespace that
+//! the harness creates for itself: it needs neither root nor any configuration of the host.
 #![forbid(unsafe_code)]
 
 pub mod artifacts;
@@ -11,6 +11,7 @@ pub mod bench;
 pub mod bochs;
 pub mod choice;
 pub mod console;
+pub mod debug;
 pub mod emulator;
 pub mod failure;
 pub mod initramfs;
@@ -32,4 +33,4 @@ pub mod wire;
 pub use backend::Backend;
 pub use failure::{Failure, Outcome};
 pub use run::{Run, Test};
-pub use scenario::{Scenario, Vm};
+pub use scenario::{Scenario, VmSpec};

@@ -1,37 +1,38 @@
-//! The emulated machine, in words that every emulator understands.
+//! The emulated machine, described independently of the emulator.
 
 use std::fmt;
 
 /// How emulated time relates to the host's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// As fast as it goes; while all guests sleep, emulated time runs far ahead of the host's. QEMU without
-    /// `-icount` has the host's time only: there it is [`RealTime`](Self::RealTime).
+    /// As fast as possible; while all guests sleep, emulated time runs far ahead of the host's. QEMU without
+    /// `-icount` only has the host's time: there it is [`RealTime`](Self::RealTime).
     Free,
-    /// As fast as it goes, with a clock so fast that timers, which are Weir's and the guests' own, hardly come in
-    /// between: for counting instructions. In Bochs the same run twice takes the same instructions. QEMU's clock is as
-    /// fast with [`Free`](Self::Free).
+    /// As fast as possible, with a clock so fast that timers, Weir's and the guests' own, hardly ever fire: for
+    /// counting instructions. In Bochs, two runs of the same image take the same number of instructions. QEMU's
+    /// clock is as fast with [`Free`](Self::Free).
     Counted,
-    /// While all guests sleep, emulated time passes as the host's does: for tests in which a guest waits for the host.
-    /// While one is busy it may pass faster in QEMU, which has a clock of instructions; in Bochs it never does.
+    /// While all guests sleep, emulated time passes like the host's: for tests in which a guest waits for the
+    /// host. While a guest is busy it may pass faster in QEMU, whose clock counts instructions; in Bochs it never
+    /// does.
     RealTime,
 }
 
-/// What is on the far side of a physical card.
+/// What is on the far side of a physical NIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wire {
     /// A tap interface of the network namespace.
     Tap(String),
-    /// A network of the emulator's own, 10.0.5.0/24, in which 10.0.5.1 answers ping and gives the machine what it
-    /// starts from by DHCP and TFTP.
+    /// A network inside the emulator, 10.0.5.0/24, in which 10.0.5.1 answers ping and serves the boot file by DHCP
+    /// and TFTP.
     Server,
     /// Nothing.
     Null,
 }
 
-/// Which card it is.
+/// The model of an emulated NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CardModel {
+pub enum EmulatedNicModel {
     /// 82540EM (8086:100e).
     E1000,
     /// 82545EM (8086:100f).
@@ -40,12 +41,12 @@ pub enum CardModel {
     E1000e,
     /// 82576 (8086:10c9).
     Igb,
-    /// A card that Weir has no driver for: virtio (1af4:1000).
+    /// A NIC for which Weir has no driver: virtio (1af4:1000).
     Virtio,
 }
 
-impl CardModel {
-    /// What QEMU calls it, and the tests.
+impl EmulatedNicModel {
+    /// Its name in QEMU and in the tests.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -58,27 +59,27 @@ impl CardModel {
     }
 }
 
-impl fmt::Display for CardModel {
+impl fmt::Display for EmulatedNicModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-/// A physical card of the emulated machine.
+/// A physical NIC of the emulated machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Card {
-    /// Which it is.
-    pub model: CardModel,
-    /// Its address, as six hexadecimal numbers joined by colons.
+pub struct EmulatedNic {
+    /// Its model.
+    pub model: EmulatedNicModel,
+    /// Its MAC address, as six hexadecimal numbers joined by colons.
     pub mac: String,
     /// Its far side.
     pub wire: Wire,
 }
 
-impl Card {
-    /// The card with this index, on the tap with the same: 52:54:00:00:00:01 on `tap0`.
+impl EmulatedNic {
+    /// The NIC with this index, on the tap with the same index: 52:54:00:00:00:01 on `tap0`.
     #[must_use]
-    pub fn on_tap(index: usize, model: CardModel) -> Self {
+    pub fn on_tap(index: usize, model: EmulatedNicModel) -> Self {
         let mac = format!("52:54:00:00:00:{:02x}", index + 1);
         Self { model, mac, wire: Wire::Tap(format!("tap{index}")) }
     }
@@ -86,28 +87,28 @@ impl Card {
 
 /// The chipset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Board {
+pub enum Chipset {
     /// Intel 440FX: PCI, no PCI Express.
     I440fx,
     /// Intel Q35: PCI Express.
     Q35,
 }
 
-/// What starts the image.
+/// What boots the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Firmware {
     /// A BIOS, from a disk.
     Bios,
     /// UEFI (OVMF), from a disk.
     Uefi,
-    /// UEFI (OVMF), from the network by its own PXE, over a card that is there for this only.
+    /// UEFI (OVMF), from the network by its own PXE, over an additional NIC that serves only this purpose.
     Pxe,
-    /// UEFI (OVMF), from the network by the iPXE in the ROM of the cards that are on a [`Wire::Server`].
+    /// UEFI (OVMF), from the network by the iPXE in the option ROM of the NICs on a [`Wire::Server`].
     Ipxe,
 }
 
 impl Firmware {
-    /// The option of `boot image` that makes what it starts from.
+    /// The option of `boot image` that builds its boot file.
     #[must_use]
     pub fn option(self) -> &'static str {
         match self {
@@ -117,7 +118,7 @@ impl Firmware {
         }
     }
 
-    /// What `boot image` makes then.
+    /// The file that `boot image` builds with that option.
     #[must_use]
     pub fn image(self) -> &'static str {
         match self {
@@ -142,50 +143,51 @@ impl Firmware {
 
 /// The emulated machine.
 #[derive(Clone, Debug)]
-pub struct Machine {
+pub struct EmulatedMachine {
     /// Memory in MiB.
     pub memory: u32,
-    /// Processors.
+    /// Number of processors.
     pub cpus: u32,
-    /// How time passes.
+    /// How emulated time passes.
     pub pace: Pace,
     /// Its chipset.
-    pub board: Board,
-    /// What starts the image.
+    pub chipset: Chipset,
+    /// What boots the image.
     pub firmware: Firmware,
-    /// Whether there is a serial port.
+    /// Whether it has a serial port.
     pub serial: bool,
-    /// Its network cards, in the order of their places on the bus.
-    pub cards: Vec<Card>,
-    /// The processor's model in the emulator's words, where the backend's usual one is not wanted.
+    /// Its NICs, in the order of their places on the bus.
+    pub nics: Vec<EmulatedNic>,
+    /// The emulator's name of the processor model, where it differs from the backend's default.
     pub cpu_model: Option<&'static str>,
-    /// A reset starts it anew. Where it is not to, QEMU ends with a reset, which is a failure then; Bochs does not.
+    /// Whether a reset boots it again. If not, QEMU ends on a reset, and the run fails; Bochs resets in either
+    /// case.
     pub resets: bool,
 }
 
-impl Default for Machine {
+impl Default for EmulatedMachine {
     fn default() -> Self {
         Self {
             memory: 512,
             cpus: 1,
             pace: Pace::RealTime,
-            board: Board::I440fx,
+            chipset: Chipset::I440fx,
             firmware: Firmware::Bios,
             serial: true,
-            cards: vec![Card::on_tap(0, CardModel::E1000)],
+            nics: vec![EmulatedNic::on_tap(0, EmulatedNicModel::E1000)],
             cpu_model: None,
             resets: false,
         }
     }
 }
 
-impl Machine {
-    /// The taps that its cards are on.
+impl EmulatedMachine {
+    /// The names of the taps that its NICs are on.
     #[must_use]
     pub fn taps(&self) -> Vec<&str> {
-        self.cards
+        self.nics
             .iter()
-            .filter_map(|card| match &card.wire {
+            .filter_map(|nic| match &nic.wire {
                 Wire::Tap(name) => Some(name.as_str()),
                 Wire::Server | Wire::Null => None,
             })

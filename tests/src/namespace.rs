@@ -1,18 +1,18 @@
 //! Network namespaces and tap interfaces, without root.
 
-use crate::failure::Context;
+use crate::failure::ErrorContext;
 use crate::{Failure, Outcome};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 use std::process::Command;
 
-/// Frames that the tap holds for the emulator: the whole of a run of 10,000 datagrams.
+/// Frames that the tap queues for the emulator: a whole run of 10,000 datagrams.
 const TAP_QUEUE: &str = "20000";
 
-/// Makes the process the owner of a user namespace, in which it may make network namespaces. To be called
+/// Makes the process the owner of a user namespace, in which it may create network namespaces. Must be called
 /// before the first thread is started.
 ///
-/// In a chroot the kernel refuses user namespaces [user_namespaces(7)]: there, root does without.
+/// In a chroot the kernel refuses user namespaces [user_namespaces(7)]; root does not need one there.
 ///
 /// # Errors
 /// The kernel refuses and the user is not root.
@@ -26,7 +26,7 @@ pub fn become_owner() -> Outcome {
         }
         Err(_) if user.is_root() => Ok(()),
         Err(error) => {
-            Err(error).context("making a user namespace (see sysctl kernel.unprivileged_userns_clone)")
+            Err(error).context("creating a user namespace (see sysctl kernel.unprivileged_userns_clone)")
         }
     }
 }
@@ -35,14 +35,14 @@ fn write(path: &str, text: &str) -> Outcome {
     std::fs::write(path, text).context(path)
 }
 
-/// Gives the calling thread, and what it starts from now on, a network of its own: a loopback interface and a
-/// tap interface for each name, the first with the peer's
-/// address 10.0.5.1/24, the second with 10.0.6.1/24, and so on.
+/// Moves the calling thread, with the processes it starts from now on, into a network namespace of its own: a
+/// loopback interface and a tap interface for each name, the first with the peer's address 10.0.5.1/24, the second
+/// with 10.0.6.1/24, and so on.
 ///
 /// # Errors
-/// The kernel refuses, or `ip` does.
+/// The kernel refuses, or `ip` fails.
 pub fn enter_network(taps: &[&str]) -> Outcome {
-    unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
+    unshare(CloneFlags::CLONE_NEWNET).context("creating a network namespace")?;
     ip(&["link", "set", "lo", "up"])?;
     for (index, tap) in taps.iter().enumerate() {
         ip(&["tuntap", "add", "dev", tap, "mode", "tap"])?;
@@ -58,7 +58,7 @@ pub fn enter_network(taps: &[&str]) -> Outcome {
 /// Runs `ip` of iproute2.
 ///
 /// # Errors
-/// It is not there, or it fails.
+/// It is not installed, or it fails.
 pub fn ip(arguments: &[&str]) -> Outcome {
     let output = Command::new("ip").args(arguments).output().context("starting ip (package iproute2)")?;
     if output.status.success() {

@@ -1,7 +1,8 @@
-//! Ping from the peer, once or all the time.
+//! Ping from the peer, a number of times or in the background.
 
-use crate::Outcome;
-use crate::failure::Context;
+use crate::failure::ErrorContext;
+use crate::{Outcome, debug};
+use etherparse::{IcmpEchoHeader, Icmpv4Header, Icmpv4Type};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, recv, sendto, setsockopt, socket,
@@ -16,20 +17,21 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 const IDENTIFIER: u16 = 0x5765;
-const PAUSE: Duration = Duration::from_millis(200);
+/// Time between two pings in the background.
+const PERIOD: Duration = Duration::from_millis(200);
 
-/// What became of a number of pings.
+/// The result of a number of pings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Echo requests sent.
+    /// Number of echo requests sent.
     pub sent: u16,
-    /// Sequence numbers without an answer in time.
+    /// Sequence numbers that were not answered in time.
     pub missed: Vec<u16>,
-    /// The longest time to an answer.
+    /// The longest response time.
     pub slowest: Duration,
 }
 
-/// A raw ICMP socket; needs the namespace's own rights only.
+/// A raw ICMP socket, for which the rights in the network namespace suffice.
 struct Echo {
     socket: OwnedFd,
     to: SockaddrIn,
@@ -44,21 +46,22 @@ impl Echo {
         Ok(Self { socket, to: SocketAddrV4::new(to, 0).into() })
     }
 
-    /// Sends one request of `size` data bytes and waits for its answer, whole and equal.
+    /// Sends one request with `size` data bytes and waits for a reply with the same data.
     fn ping(&self, sequence: u16, size: usize, limit: Duration) -> Outcome<Option<Duration>> {
-        let request = message(8, sequence, size);
+        let limit = debug::timeout(limit);
+        let request = message(Icmpv4Type::EchoRequest, sequence, size);
         let start = Instant::now();
         match sendto(self.socket.as_raw_fd(), &request, &self.to, MsgFlags::empty()) {
-            // No answer to ARP yet, or none within its patience: a miss like any other.
+            // ARP is not answered: a missed ping like any other.
             Ok(_) | Err(Errno::EHOSTUNREACH) => {}
             Err(error) => return Err(error).context("sending an echo request"),
         }
-        let wanted = message(0, sequence, size);
+        let expected = message(Icmpv4Type::EchoReply, sequence, size);
         let mut buffer = [0; 1 << 16];
         while start.elapsed() < limit {
             match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-                // A raw socket gives the IPv4 header too, 20 bytes without options.
-                Ok(length) if buffer.get(20..length) == Some(&wanted) => return Ok(Some(start.elapsed())),
+                // A raw socket delivers the IPv4 header as well, 20 bytes without options.
+                Ok(length) if buffer.get(20..length) == Some(&expected) => return Ok(Some(start.elapsed())),
                 Ok(_) | Err(Errno::EAGAIN | Errno::EINTR | Errno::EHOSTUNREACH) => {}
                 Err(error) => return Err(error).context("waiting for an echo reply"),
             }
@@ -67,10 +70,10 @@ impl Echo {
     }
 }
 
-/// Pings `count` times, with `size` data bytes each, allowing each answer `limit`.
+/// Pings `count` times with `size` data bytes each; `limit` is the timeout for each reply.
 ///
 /// # Errors
-/// The socket does not work.
+/// The socket fails.
 pub fn ping(to: Ipv4Addr, count: u16, size: usize, limit: Duration) -> Outcome<Tally> {
     let echo = Echo::open(to)?;
     let mut tally = Tally::default();
@@ -80,11 +83,12 @@ pub fn ping(to: Ipv4Addr, count: u16, size: usize, limit: Duration) -> Outcome<T
     Ok(tally)
 }
 
-/// Pings until a first answer comes, or `limit` is over; whether it came.
+/// Pings until the first reply or until `limit` has passed, and returns whether there was a reply.
 ///
 /// # Errors
-/// The socket does not work.
+/// The socket fails.
 pub fn answers(to: Ipv4Addr, limit: Duration) -> Outcome<bool> {
+    let limit = debug::timeout(limit);
     let echo = Echo::open(to)?;
     let start = Instant::now();
     for sequence in 0.. {
@@ -108,17 +112,17 @@ impl Tally {
     }
 }
 
-/// Pings in the background, five times a second, until it is stopped.
+/// Pings in the background, at most five times a second, until it is stopped.
 pub struct Pinger {
     stop: Arc<AtomicBool>,
     worker: Option<JoinHandle<Outcome<Tally>>>,
 }
 
 impl Pinger {
-    /// Starts; each answer may take `limit`.
+    /// Starts; `limit` is the timeout for each reply.
     ///
     /// # Errors
-    /// The socket does not work.
+    /// The socket cannot be opened.
     pub fn start(to: Ipv4Addr, limit: Duration) -> Outcome<Self> {
         let echo = Echo::open(to)?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -127,17 +131,17 @@ impl Pinger {
             let mut tally = Tally::default();
             while !stop_too.load(Ordering::Relaxed) {
                 tally.count(tally.sent, echo.ping(tally.sent, 56, limit)?);
-                thread::sleep(PAUSE);
+                thread::sleep(PERIOD);
             }
             Ok(tally)
         });
         Ok(Self { stop, worker: Some(worker) })
     }
 
-    /// Stops and tells what became of the pings.
+    /// Stops and returns the result of all pings.
     ///
     /// # Errors
-    /// The socket did not work.
+    /// The socket failed.
     pub fn stop(mut self) -> Outcome<Tally> {
         self.stop.store(true, Ordering::Relaxed);
         match self.worker.take().map(JoinHandle::join) {
@@ -154,17 +158,11 @@ impl Drop for Pinger {
 }
 
 /// An echo message with its checksum [RFC 792].
-fn message(kind: u8, sequence: u16, size: usize) -> Vec<u8> {
-    let mut bytes = vec![kind, 0, 0, 0];
-    bytes.extend_from_slice(&IDENTIFIER.to_be_bytes());
-    bytes.extend_from_slice(&sequence.to_be_bytes());
-    bytes.extend((0..size).map(|index| index as u8 ^ sequence as u8));
-    let sum: u32 =
-        bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0))).sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    let check = !((folded & 0xffff) + (folded >> 16)) as u16;
-    bytes[2..4].copy_from_slice(&check.to_be_bytes());
-    bytes
+fn message(kind: fn(IcmpEchoHeader) -> Icmpv4Type, sequence: u16, size: usize) -> Vec<u8> {
+    let [_, low] = sequence.to_be_bytes();
+    let data: Vec<u8> = (0..=u8::MAX).cycle().take(size).map(|byte| byte ^ low).collect();
+    let echo = IcmpEchoHeader { id: IDENTIFIER, seq: sequence };
+    [&Icmpv4Header::with_checksum(kind(echo), &data).to_bytes(), &data[..]].concat()
 }
 
 #[cfg(test)]
@@ -172,8 +170,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_echo_message_is_summed_as_rfc_1071_says() {
+    fn an_echo_message_has_the_checksum_of_rfc_1071() {
         // 0800 + 5765 + 0001 = 5f66, and its complement.
-        assert_eq!(message(8, 1, 0), [8, 0, 0xa0, 0x99, 0x57, 0x65, 0, 1]);
+        assert_eq!(message(Icmpv4Type::EchoRequest, 1, 0), [8, 0, 0xa0, 0x99, 0x57, 0x65, 0, 1]);
     }
 }

@@ -1,8 +1,8 @@
-//! Whether QEMU with KVM works here and shows its guest a virtualization extension. A device node, or the host's
-//! word, proves neither: a machine of one boot sector is started, which says what it sees.
+//! Checks whether QEMU with KVM works here and offers its guest a virtualization extension. Neither a device node
+//! nor the host's CPUID proves that, so a machine with a single boot sector is booted, which reports what it sees.
 
 use crate::backend::Backend;
-use crate::failure::Context;
+use crate::failure::ErrorContext;
 use crate::process::Process;
 use crate::qemu::Accelerator;
 use crate::{Failure, Outcome, artifacts, qemu};
@@ -11,10 +11,10 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// A machine that works needs one second.
-const LIMIT: Duration = Duration::from_secs(15);
+/// Timeout; a machine that works needs one second.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A boot sector in 16-bit code: puts 1 for VT-x, 2 for SVM or 3 for neither on port 0xf4, the exit device of QEMU.
+/// A boot sector in 16-bit code: writes 1 for VT-x, 2 for SVM or 3 for neither to port 0xf4, QEMU's exit device.
 #[rustfmt::skip]
 const PROBE: [u8; 43] = [
     0x66, 0xb8, 0x01, 0x00, 0x00, 0x00,       // mov eax, 1
@@ -32,7 +32,7 @@ const PROBE: [u8; 43] = [
     0xf4,                                     // hlt
 ];
 
-/// What a machine under QEMU sees.
+/// The virtualization extension that a machine in QEMU sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extension {
     /// VT-x.
@@ -43,10 +43,10 @@ pub enum Extension {
     Neither,
 }
 
-/// Which backend with nested KVM works here. Tried once in a process.
+/// The backend with nested KVM that works here. Probed once in a process.
 ///
 /// # Errors
-/// The reason why none does.
+/// The reason why none works.
 pub fn nested_kvm() -> Result<Backend, String> {
     static FOUND: OnceLock<Result<Backend, String>> = OnceLock::new();
     FOUND.get_or_init(try_nested_kvm).clone()
@@ -59,27 +59,27 @@ fn try_nested_kvm() -> Result<Backend, String> {
         .open("/dev/kvm")
         .map_err(|error| format!("/dev/kvm cannot be opened: {error}"))?;
     let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    // Without these there is nothing to nest, and the wait for a machine that hangs is spared.
+    // Without these flags nothing can nest, and there is no need to wait for a machine that may hang.
     if !flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm") {
-        return Err("/dev/kvm is there, but this machine's processor shows neither VT-x nor SVM".into());
+        return Err("/dev/kvm exists, but this machine's processor has neither VT-x nor SVM".into());
     }
     match extension(Accelerator::Kvm, Accelerator::Kvm.cpu_model()) {
         Ok(Extension::Vtx) => Ok(Backend::KvmVtx),
         Ok(Extension::Svm) => Ok(Backend::KvmSvm),
         Ok(Extension::Neither) => {
-            Err("KVM works but does not nest: see the parameter `nested` of kvm_intel or kvm_amd".into())
+            Err("KVM works without nesting: see the parameter `nested` of kvm_intel or kvm_amd".into())
         }
-        Err(failure) => Err(format!("KVM does not start a machine: {failure}")),
+        Err(failure) => Err(format!("KVM cannot start a machine: {failure}")),
     }
 }
 
-/// Starts a machine that says what it sees.
+/// Boots a machine that reports the extension it sees.
 ///
 /// # Errors
-/// It does not start, or says nothing in time.
+/// It does not start, or does not report in time.
 pub fn extension(accelerator: Accelerator, cpu_model: &str) -> Outcome<Extension> {
     let folder = artifacts::target().join("probe").join(format!("{}-{cpu_model}", std::process::id()));
-    fs::create_dir_all(&folder).context(format!("making {}", folder.display()))?;
+    fs::create_dir_all(&folder).context(format!("creating {}", folder.display()))?;
     let found = start(accelerator, cpu_model, &folder);
     let _ = fs::remove_dir_all(&folder);
     found
@@ -99,8 +99,8 @@ fn start(accelerator: Accelerator, cpu_model: &str, folder: &Path) -> Outcome<Ex
     .map(str::to_owned)
     .collect();
     let mut process = Process::start(&qemu::program()?, &arguments, folder)?;
-    let status = process.wait(LIMIT)?;
-    // The exit device makes twice the value and one of it.
+    let status = process.wait(PROBE_TIMEOUT)?;
+    // The exit status is twice the value plus one.
     match status.code() {
         Some(3) => Ok(Extension::Vtx),
         Some(5) => Ok(Extension::Svm),
@@ -114,13 +114,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_says_whether_it_sees_svm() {
+    fn a_machine_reports_whether_it_sees_svm() {
         assert_eq!(extension(Accelerator::Tcg, "max").unwrap(), Extension::Svm);
         assert_eq!(extension(Accelerator::Tcg, "max,-svm").unwrap(), Extension::Neither);
     }
 
     #[test]
-    fn a_machine_that_does_not_start_says_why() {
+    fn a_machine_that_does_not_start_gives_the_reason() {
         let failure = extension(Accelerator::Tcg, "no-such-model").unwrap_err().to_string();
         assert!(failure.contains("no-such-model"), "{failure}");
     }

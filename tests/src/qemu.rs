@@ -1,35 +1,35 @@
-//! The emulator QEMU 8 or newer: by itself with SVM and nested paging, or with KVM and the host's own VT-x or SVM;
-//! 82540EM, 82545EM, 82574L and 82576.
+//! The emulator QEMU 8 or newer: emulating SVM with nested paging, or with KVM and the host's own VT-x or SVM;
+//! with the NICs 82540EM, 82545EM, 82574L and 82576.
 
-use crate::failure::Context;
-use crate::machine::{Board, Card, Firmware, Machine, Pace, Wire};
+use crate::failure::ErrorContext;
+use crate::machine::{Chipset, EmulatedMachine, EmulatedNic, Firmware, Pace, Wire};
 use crate::process::{Process, SERIAL_PORT};
 use crate::qmp::{Monitor, PORT as MONITOR_PORT};
-use crate::{Failure, Outcome, artifacts};
+use crate::{Failure, Outcome, artifacts, debug};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The first card's device number on bus 0: the numbers below are the board's own.
-const FIRST_CARD: usize = 4;
+/// The first NIC's device number on bus 0: the chipset uses the lower ones.
+const FIRST_NIC: usize = 4;
 
-/// The device number of the card that is there for the firmware's PXE: behind those that Weir takes.
-const BOOT_CARD: u8 = 0x1d;
+/// The device number of the NIC that serves only the firmware's PXE: behind the NICs that Weir uses.
+const BOOT_NIC: u8 = 0x1d;
 
-/// The device number of the disk, likewise.
+/// The device number of the disk: behind the NICs as well.
 const DISK: u8 = 0x1c;
 
-/// Who executes the machine's instructions.
+/// What executes the machine's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accelerator {
-    /// QEMU itself.
+    /// QEMU's own translator.
     Tcg,
-    /// The host's processor, by its kernel.
+    /// The host's processor, through KVM.
     Kvm,
 }
 
 impl Accelerator {
-    /// What QEMU calls it.
+    /// QEMU's name for it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -38,8 +38,8 @@ impl Accelerator {
         }
     }
 
-    /// The usual processor model. QEMU's own `max` has all that it can emulate; but reading the x2APIC's timer ends QEMU
-    /// under `-icount` ("Bad icount read").
+    /// The default processor model. `max` has everything that QEMU can emulate; but reading the x2APIC's timer
+    /// makes QEMU exit under `-icount` ("Bad icount read").
     #[must_use]
     pub fn cpu_model(self) -> &'static str {
         match self {
@@ -49,23 +49,24 @@ impl Accelerator {
     }
 }
 
-/// QEMU's command line for a machine and what it starts from.
+/// QEMU's command line for a machine and its boot image.
 ///
 /// # Errors
 /// A file of the firmware is missing.
 pub fn arguments(
-    machine: &Machine,
+    machine: &EmulatedMachine,
     accelerator: Accelerator,
     cpu_model: &str,
     image: &Path,
 ) -> Outcome<Vec<String>> {
-    let board = match machine.board {
-        Board::I440fx => "pc",
-        Board::Q35 => "q35",
+    let board = match machine.chipset {
+        Chipset::I440fx => "pc",
+        Chipset::Q35 => "q35",
     };
-    // Time is counted in instructions, so that a busy host cannot take it away from a guest that measures its clocks;
-    // while nobody runs it passes as the host's does, or not at all. One instruction is 8 ns: guests, drivers and OVMF
-    // wait by executing instructions, and at 1 ns that is what the emulator would mostly do.
+    // Time is counted in instructions, so that a busy host cannot disturb a guest that calibrates its clocks;
+    // while all processors sleep, it passes like the host's, or jumps to the next event. One instruction is 8 ns:
+    // guests, drivers and OVMF wait by executing instructions, and at 1 ns the emulator would spend most of its
+    // time on that.
     let shift = 3;
     let clock = match (accelerator, machine.pace) {
         (Accelerator::Kvm, _) => String::new(),
@@ -84,21 +85,21 @@ pub fn arguments(
         if machine.serial { " -serial chardev:serial" } else { "" },
     );
     if machine.firmware == Firmware::Pxe {
-        // Of all cards, the firmware itself has a driver for this one only.
-        text += &format!(" -device virtio-net-pci,netdev=boot,addr={BOOT_CARD:02x}.0,romfile=");
+        // This is the only NIC model for which the firmware itself has a driver.
+        text += &format!(" -device virtio-net-pci,netdev=boot,addr={BOOT_NIC:02x}.0,romfile=");
     }
-    for (index, card) in machine.cards.iter().enumerate() {
-        text += &device(index, card);
+    for (index, nic) in machine.nics.iter().enumerate() {
+        text += &device(index, nic);
     }
     let mut arguments: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-    for (index, _) in machine.cards.iter().enumerate().filter(|(_, card)| card.wire == Wire::Server) {
+    for (index, _) in machine.nics.iter().enumerate().filter(|(_, nic)| nic.wire == Wire::Server) {
         arguments.extend(["-netdev".into(), server(&format!("wire{index}"), image)]);
     }
     if machine.firmware == Firmware::Pxe {
         arguments.extend(["-netdev".into(), server("boot", image)]);
     }
     if machine.firmware.is_uefi() {
-        // What the firmware stores is forgotten afterwards.
+        // What the firmware stores is discarded afterwards.
         let (code, variables) = (artifacts::qemu("OVMF_CODE.fd")?, artifacts::qemu("OVMF_VARS.fd")?);
         for (unit, file, options) in [(0, code, "readonly=on"), (1, variables, "snapshot=on")] {
             let drive = format!("if=pflash,unit={unit},format=raw,{options},file={}", quoted(&file));
@@ -106,82 +107,110 @@ pub fn arguments(
         }
     }
     if machine.firmware.has_disk() {
-        // What is written to the disk is forgotten afterwards.
+        // What is written to the disk is discarded afterwards.
         let drive = format!("if=none,id=disk,format=raw,snapshot=on,file={}", quoted(image));
-        // One that the firmware reads without a port access for every two bytes.
+        // Virtio: the firmware reads it by DMA, not with one port access for every two bytes.
         let device = format!("virtio-blk-pci,drive=disk,addr={DISK:02x}.0");
         arguments.extend(["-drive".into(), drive, "-device".into(), device]);
     }
     Ok(arguments)
 }
 
-/// A network of QEMU's own with a server that gives the image by DHCP and TFTP.
+/// A network inside QEMU with a server that offers the image by DHCP and TFTP.
 fn server(name: &str, image: &Path) -> String {
     let folder = image.parent().unwrap_or(Path::new("."));
     let file = image.file_name().unwrap_or_default().display();
     format!("user,id={name},net=10.0.5.0/24,host=10.0.5.1,tftp={},bootfile={file}", quoted(folder))
 }
 
-/// A card. Its option ROM, which has iPXE, is left out where nothing can be started from it.
-fn device(index: usize, card: &Card) -> String {
-    let wire = match &card.wire {
+/// A NIC. Its option ROM, which contains iPXE, is left out where nothing can be booted from it.
+fn device(index: usize, nic: &EmulatedNic) -> String {
+    let wire = match &nic.wire {
         Wire::Tap(name) => format!(" -netdev tap,id=wire{index},ifname={name},script=no,downscript=no"),
         Wire::Server | Wire::Null => String::new(),
     };
-    let netdev = if card.wire == Wire::Null { String::new() } else { format!(",netdev=wire{index}") };
-    let rom = if card.wire == Wire::Server { "" } else { ",romfile=" };
-    let (model, mac, place) = (card.model.name(), &card.mac, FIRST_CARD + index);
+    let netdev = if nic.wire == Wire::Null { String::new() } else { format!(",netdev=wire{index}") };
+    let rom = if nic.wire == Wire::Server { "" } else { ",romfile=" };
+    let (model, mac, place) = (nic.model.name(), &nic.mac, FIRST_NIC + index);
     format!("{wire} -device {model},id=nic{index}{netdev},mac={mac},addr={place:02x}.0{rom}")
 }
 
-/// A file name within an option: a comma ends it, unless there are two.
+/// A file name within an option, where a comma must be doubled.
 fn quoted(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
-/// A running QEMU. Dropping it ends it.
+/// The arguments that make QEMU wait for gdb.
+fn debug_arguments() -> Vec<String> {
+    let socket = debug::gdb_socket();
+    // QEMU cannot bind to the path of an earlier session.
+    let _ = std::fs::remove_file(&socket);
+    let server = format!("socket,id=gdb,path={},server=on,wait=off", quoted(&socket));
+    ["-S", "-chardev", &server, "-gdb", "chardev:gdb"].map(str::to_owned).to_vec()
+}
+
+/// Prints how to attach gdb.
+fn print_debug_command() -> Outcome {
+    let (kernel, socket) = (artifacts::kernel()?, debug::gdb_socket());
+    let (kernel, socket) = (artifacts::shown(&kernel), artifacts::shown(&socket));
+    eprintln!(
+        "The machine is stopped before its first instruction. Attach in another terminal, in the project's root:"
+    );
+    eprintln!("    gdb {kernel} -ex 'target remote {socket}'");
+    eprintln!("Set breakpoints with hbreak, since the kernel is not loaded yet; continue boots the machine.");
+    Ok(())
+}
+
+/// A running QEMU. Dropping it kills the process.
 pub struct Qemu {
     process: Process,
     monitor: Monitor,
 }
 
 impl Qemu {
-    /// Starts the machine in a folder of its own that is kept afterwards, and returns it with its serial line. The
-    /// calling thread must have its network already.
+    /// Boots the machine in a folder of its own that is kept afterwards, and returns it with its serial line. The
+    /// calling thread must have entered its network namespace already.
     ///
     /// # Errors
     /// A file cannot be written, or QEMU does not start.
     pub fn start(
-        machine: &Machine,
+        machine: &EmulatedMachine,
         accelerator: Accelerator,
         cpu_model: &str,
         image: &Path,
         folder: &Path,
     ) -> Outcome<(Self, TcpStream)> {
         let image = std::path::absolute(image).context("the image's path")?;
-        let arguments = arguments(machine, accelerator, cpu_model, &image)?;
+        let mut arguments = arguments(machine, accelerator, cpu_model, &image)?;
+        if debug::is_on() {
+            arguments.extend(debug_arguments());
+        }
         std::fs::write(folder.join("qemu-arguments.txt"), arguments.join("\n"))
             .context("qemu-arguments.txt")?;
         let mut process = Process::start(&program()?, &arguments, folder)?;
         let serial = process.connect(SERIAL_PORT)?;
         let mut monitor = Monitor::start(process.connect(MONITOR_PORT)?)?;
         if (accelerator, machine.pace) == (Accelerator::Tcg, Pace::RealTime) {
-            // While all processors sleep under `-icount`, QEMU's event loop has time pass, by a timer that it can set for an
-            // event that is cancelled; then it sets no other until something wakes it.
+            // While all processors sleep under `-icount`, QEMU's event loop advances time with a timer. If the
+            // event that the timer was set for is cancelled, QEMU sets no other timer until something wakes the
+            // event loop.
             monitor.keep_awake();
+        }
+        if debug::is_on() {
+            print_debug_command()?;
         }
         Ok((Self { process, monitor }, serial))
     }
 
-    /// Pulls the cable of a card, or puts it back.
+    /// Unplugs the cable of a NIC, or plugs it in.
     ///
     /// # Errors
     /// QEMU refuses, or does not answer.
-    pub fn set_link(&mut self, card: usize, up: bool) -> Outcome {
-        self.monitor.execute("set_link", &format!(r#"{{"name":"nic{card}","up":{up}}}"#))
+    pub fn set_link(&mut self, nic: usize, up: bool) -> Outcome {
+        self.monitor.execute("set_link", &format!(r#"{{"name":"nic{nic}","up":{up}}}"#))
     }
 
-    /// Writes what the screen shows into a file, as a portable pixmap.
+    /// Writes the contents of the screen to a file, as a portable pixmap.
     ///
     /// # Errors
     /// QEMU refuses, or does not answer.
@@ -190,13 +219,13 @@ impl Qemu {
         self.monitor.execute("screendump", &format!(r#"{{"filename":{:?}}}"#, file.display().to_string()))
     }
 
-    /// Waits until the emulated machine has switched itself off.
+    /// Waits until the emulated machine has powered off.
     ///
     /// # Errors
     /// It still runs after `limit`, or QEMU ended for another reason.
     pub fn wait_for_power_off(&mut self, limit: Duration) -> Outcome {
         let status = self.process.wait(limit)?;
-        // Its status is the same for a reset [-no-reboot]: the monitor tells them apart.
+        // A reset gives the same status [-no-reboot]: only the monitor distinguishes them.
         match self.monitor.shutdown_reason().as_deref() {
             Some("guest-shutdown") if status.success() => Ok(()),
             reason => {
@@ -208,10 +237,10 @@ impl Qemu {
     }
 }
 
-/// The script that starts the QEMU of the project's set-up.
+/// The script that starts the QEMU that `make setup` installed.
 ///
 /// # Errors
-/// The set-up was not done.
+/// `make setup` has not been run.
 pub fn program() -> Outcome<PathBuf> {
     artifacts::qemu("run")
 }

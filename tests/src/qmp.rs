@@ -1,7 +1,7 @@
-//! QEMU's control protocol, as far as the tests need it: commands without results, and why the machine stopped.
-//! Lines of JSON [QEMU, docs/interop/qmp-spec.rst].
+//! QEMU's control protocol (QMP), as far as the tests need it: commands without results, and the reason why the
+//! machine stopped. It consists of lines of JSON [QEMU, docs/interop/qmp-spec.rst].
 
-use crate::failure::Context;
+use crate::failure::ErrorContext;
 use crate::{Failure, Outcome};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
@@ -12,30 +12,30 @@ use std::time::{Duration, Instant};
 
 /// Its TCP port; each run has its own network namespace.
 pub const PORT: u16 = 8889;
-/// For an answer. Generous: the machine may be busy.
-const ANSWER: Duration = Duration::from_secs(60);
+/// Timeout for an answer. Generous: the host may be busy.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Asks for nothing that anybody wants to know.
+/// A command without effect, whose answer is ignored.
 const HEARTBEAT: &str = concat!(r#"{"execute":"query-status","id":"heartbeat"}"#, "\n");
-/// In its answer.
+/// Identifies its answer.
 const HEARTBEAT_ID: &str = r#""id": "heartbeat""#;
-/// Between two.
+/// Time between two heartbeats.
 const HEARTBEAT_PERIOD: Duration = Duration::from_millis(200);
 
 /// A connection to QEMU's monitor.
 pub struct Monitor {
-    /// Locked for a line.
+    /// Locked while a line is written.
     stream: Arc<Mutex<TcpStream>>,
     lines: Receiver<String>,
     reader: Option<JoinHandle<()>>,
-    /// The thread that sends heartbeats, until its channel is closed.
+    /// The thread that sends heartbeats until its channel is closed.
     heart: Option<(Sender<()>, JoinHandle<()>)>,
-    /// `reason` of the event `SHUTDOWN`, once it has come.
+    /// `reason` of the event `SHUTDOWN`, once it has been received.
     shutdown: Option<String>,
 }
 
 impl Monitor {
-    /// Takes the greeting and enters command mode.
+    /// Receives the greeting and enters command mode.
     ///
     /// # Errors
     /// QEMU does not answer.
@@ -56,8 +56,8 @@ impl Monitor {
         Ok(monitor)
     }
 
-    /// Has QEMU's event loop go round from now on, even when nothing happens. A command does that, and anything shorter
-    /// does not: QEMU reads this connection in a thread of its own, and executes commands in its event loop.
+    /// Wakes QEMU's event loop regularly from now on, even when nothing happens. Only a complete command wakes it:
+    /// QEMU reads this connection in a thread of its own, and executes commands in its event loop.
     pub fn keep_awake(&mut self) {
         let (end, ended) = channel();
         let stream = Arc::clone(&self.stream);
@@ -78,9 +78,10 @@ impl Monitor {
         send(&self.stream, &line).context(command)?;
         let start = Instant::now();
         loop {
-            let left = ANSWER.saturating_sub(start.elapsed());
+            let left = ANSWER_TIMEOUT.saturating_sub(start.elapsed());
             let Ok(line) = self.lines.recv_timeout(left) else {
-                return Err(Failure::Missing { text: format!("QEMU's answer to {command}"), limit: ANSWER });
+                let text = format!("QEMU's answer to {command}");
+                return Err(Failure::Missing { text, limit: ANSWER_TIMEOUT });
             };
             self.note(&line);
             if line.starts_with("{\"return\"") {
@@ -96,7 +97,7 @@ impl Monitor {
     pub fn shutdown_reason(&mut self) -> Option<String> {
         let start = Instant::now();
         loop {
-            match self.lines.recv_timeout(ANSWER.saturating_sub(start.elapsed())) {
+            match self.lines.recv_timeout(ANSWER_TIMEOUT.saturating_sub(start.elapsed())) {
                 Ok(line) => self.note(&line),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     return self.shutdown.clone();
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    /// A monitor, after its greeting, and QEMU's end of it with what the monitor said so far.
+    /// A monitor after its greeting, and QEMU's end of the connection.
     fn monitor(answers: &'static [u8]) -> (Monitor, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn events_between_a_command_and_its_answer_are_passed_over() {
+    fn events_between_a_command_and_its_answer_are_skipped() {
         let (mut monitor, qemu) = monitor(
             b"{\"timestamp\": {}, \"event\": \"NIC_RX_FILTER_CHANGED\"}\r\n{\"return\": {}}\r\n\
               {\"timestamp\": {}, \"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-reset\"}}\r\n",
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_to_heartbeats_are_passed_over() {
+    fn answers_to_heartbeats_are_skipped() {
         let (mut monitor, qemu) = monitor(b"");
         monitor.keep_awake();
         let mut source = BufReader::new(qemu.try_clone().unwrap());
@@ -172,12 +173,12 @@ mod tests {
         (&qemu).write_all(answers).unwrap();
         assert!(
             monitor.execute("set_link", "{}").is_err(),
-            "the heartbeat's answer was taken for the command's"
+            "the heartbeat's answer was mistaken for the command's"
         );
     }
 
     #[test]
-    fn a_refused_command_fails_with_what_qemu_says() {
+    fn a_refused_command_fails_with_the_error_of_qemu() {
         let (mut monitor, _qemu) = monitor(
             b"{\"error\": {\"class\": \"DeviceNotFound\", \"desc\": \"Device 'nic7' not found\"}}\r\n",
         );

@@ -1,10 +1,10 @@
-//! One run of a scenario, from image to power-off.
+//! One run of a scenario, from the image to power-off.
 
 use crate::backend::Backend;
-use crate::console::Console;
+use crate::console::SerialConsole;
 use crate::emulator::Emulator;
-use crate::failure::Context;
-use crate::machine::Machine;
+use crate::failure::ErrorContext;
+use crate::machine::EmulatedMachine;
 use crate::wire::Capture;
 use crate::{Failure, Outcome, Scenario, artifacts, namespace, screen};
 use std::fs;
@@ -13,43 +13,44 @@ use std::time::Duration;
 
 /// Weir's last line when all guests have stopped.
 pub const CLOSING_LINE: &str = "all guests stopped, powering off";
-/// Until a guest of a few megabytes has spoken, or done one thing. Generous: the machine may be busy.
+/// Timeout for the boot of a guest of a few megabytes, or for one action of a guest. Generous: the host may be
+/// busy.
 pub const STEP: Duration = Duration::from_secs(180);
 
-/// A test and the backend that it is to run on: they give a run its folder.
+/// A test and the backend it runs on, which determine the folder of its run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Test {
-    /// The name without the backend's.
+    /// Its name without the backend's.
     pub name: String,
-    /// Where it runs.
+    /// The backend it runs on.
     pub backend: Backend,
 }
 
 impl Test {
-    /// Where its run's files are kept: `target/e2e/<backend>/<name>`.
+    /// The folder with the files of its run: `target/e2e/<backend>/<name>`.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
         artifacts::target().join("e2e").join(self.backend.name()).join(&self.name)
     }
 
-    /// Makes that folder, empty.
+    /// Creates that folder, or empties it.
     ///
     /// # Errors
-    /// What it held cannot be removed, or it cannot be made.
+    /// Its contents cannot be removed, or it cannot be created.
     pub fn empty_folder(&self) -> Outcome<PathBuf> {
         let folder = self.folder();
         if folder.exists() {
             fs::remove_dir_all(&folder).context(format!("emptying {}", folder.display()))?;
         }
-        fs::create_dir_all(&folder).context(format!("making {}", folder.display()))?;
+        fs::create_dir_all(&folder).context(format!("creating {}", folder.display()))?;
         Ok(folder)
     }
 
-    /// The last lines of its run's serial log, for the report of a failure.
+    /// The last lines of its run's serial log, for the report of a failed test.
     #[must_use]
     pub fn tail(&self, lines: usize) -> String {
         let path = self.folder().join("serial.log");
-        // A test that shares another's boot has none of its own.
+        // A test that shares the boot of another test has no log of its own.
         let Ok(log) = fs::read(&path) else { return String::new() };
         let log = String::from_utf8_lossy(&log).replace('\r', "");
         let all: Vec<&str> = log.lines().collect();
@@ -57,11 +58,11 @@ impl Test {
     }
 }
 
-/// A running scenario. Its folder is kept: image, configuration, serial log, captures, the emulator's log.
+/// A running scenario. Its folder is kept, with configuration, serial log, captures and the emulator's log.
 pub struct Run {
     /// The serial line.
-    pub console: Console,
-    /// The frames on the wire of each card that is on a tap.
+    pub console: SerialConsole,
+    /// The frames on the wire of each NIC that is on a tap.
     pub captures: Vec<Capture>,
     /// The machine.
     pub emulator: Emulator,
@@ -70,15 +71,15 @@ pub struct Run {
 }
 
 impl Run {
-    /// Builds the image and starts the emulator in a network of the calling thread's own.
+    /// Builds the image and starts the emulator, in a network namespace of the calling thread.
     ///
     /// # Errors
-    /// Something is not built, or does not start.
+    /// An artifact has not been built, or the emulator does not start.
     pub fn start(test: &Test, scenario: &Scenario) -> Outcome<Self> {
         Self::start_in(test.backend, test.empty_folder()?, scenario)
     }
 
-    /// The same in a folder that is there already.
+    /// The same in an existing folder.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -86,13 +87,13 @@ impl Run {
         let image = scenario.build(&folder)?;
         let run = Self::boot(backend, &scenario.machine, &image, folder);
         if scenario.machine.firmware.has_disk() {
-            // The emulator has it open. It can be built again; hundreds of them are no use.
+            // The emulator has it open. It can be built again; hundreds of images would only waste space.
             let _ = fs::remove_file(&image);
         }
         run
     }
 
-    fn boot(backend: Backend, machine: &Machine, image: &Path, folder: PathBuf) -> Outcome<Self> {
+    fn boot(backend: Backend, machine: &EmulatedMachine, image: &Path, folder: PathBuf) -> Outcome<Self> {
         let taps = machine.taps();
         namespace::enter_network(&taps)?;
         let captures = taps
@@ -100,20 +101,20 @@ impl Run {
             .map(|tap| Capture::start(tap, &folder.join(format!("{tap}.pcap"))))
             .collect::<Outcome<Vec<_>>>()?;
         let (emulator, serial) = Emulator::start(backend, machine, image, &folder)?;
-        let console = Console::follow(serial, &folder.join("serial.log"))?;
+        let console = SerialConsole::follow(serial, &folder.join("serial.log"))?;
         Ok(Self { console, captures, emulator, folder, commands: 0 })
     }
 
-    /// The frames that Weir sent so far to the wire of its first card.
+    /// The frames that Weir has sent so far on the wire of its first NIC.
     #[must_use]
     pub fn from_weir(&self) -> Vec<Vec<u8>> {
         self.captures.first().map(Capture::from_weir).unwrap_or_default()
     }
 
-    /// Waits for a text on the serial line, as long as one step may take.
+    /// Waits for a text on the serial line, with the timeout [`STEP`].
     ///
     /// # Errors
-    /// As [`Console::wait_for`]; the report ends with the last lines of the log.
+    /// As [`SerialConsole::wait_for`].
     pub fn expect(&mut self, text: &str) -> Outcome<String> {
         self.expect_within(text, STEP)
     }
@@ -121,48 +122,48 @@ impl Run {
     /// Waits for a text on the serial line.
     ///
     /// # Errors
-    /// As [`Console::wait_for`].
+    /// As [`SerialConsole::wait_for`].
     pub fn expect_within(&mut self, text: &str, limit: Duration) -> Outcome<String> {
         self.console.wait_for(text, limit)
     }
 
-    /// Waits for a text that may come, or have come, before or behind the one last waited for: guests that run side by
-    /// side speak in no order.
+    /// Waits for a text that may have been received before or after the text of the last wait: the output of
+    /// guests that run side by side has no order.
     ///
     /// # Errors
-    /// As [`Console::wait_for`].
+    /// As [`SerialConsole::wait_for`].
     pub fn expect_in_any_order(&mut self, text: &str) -> Outcome {
-        // What comes after the count is behind all that was found.
+        // Output that is received after the count follows all texts found so far.
         if self.console.count(text) == 0 {
             self.expect(text)?;
         }
         Ok(())
     }
 
-    /// Declares lines that are trouble elsewhere, and are what this test is about.
+    /// Declares lines that would fail other tests and are the subject of this one.
     pub fn allow(&mut self, text: &str) {
         self.console.allow(text);
     }
 
-    /// What stands on the screen, row by row, without the blanks at the ends.
+    /// The text on the screen, row by row, without trailing blanks.
     ///
     /// # Errors
-    /// The emulator does not show it, or there is something else than text of Weir's font.
+    /// The emulator does not support it, or the picture cannot be read.
     pub fn screen(&mut self) -> Outcome<Vec<String>> {
         let picture = self.folder.join("screen.ppm");
         self.emulator.screenshot(&picture)?;
         screen::read(&fs::read(&picture).context("screen.ppm")?)
     }
 
-    /// Runs a command in the shell of a Linux guest that has the keyboard, and returns what the guest's console
-    /// showed meanwhile.
+    /// Runs a command in the shell of the Linux guest that has the keyboard, and returns the output of the guest's
+    /// console meanwhile.
     ///
     /// # Errors
-    /// As [`Console::wait_for`], or the command's exit status is not zero.
+    /// As [`SerialConsole::wait_for`], or the command's exit status is not zero.
     pub fn shell(&mut self, vm: &str, command: &str, limit: Duration) -> Outcome<String> {
         self.commands += 1;
         let start = self.console.text().len();
-        // What is typed is echoed: only the executed command shows the sum.
+        // The guest echoes what is typed: only the output of the executed command contains the sum.
         self.console.type_text(&format!("{command}; echo =$((1000+{}))=$?\n", self.commands))?;
         self.console.wait_for(&format!("={}=", 1000 + self.commands), limit)?;
         self.console.wait_for("\n", STEP)?;
@@ -178,15 +179,15 @@ impl Run {
         }
     }
 
-    /// Waits until all guests have stopped and the emulator has ended as Weir ends it.
+    /// Waits until all guests have stopped and Weir has powered the machine off.
     ///
     /// # Errors
-    /// A line was not expected, or the emulator ended otherwise.
+    /// An unexpected line was received, or the emulator ended for another reason.
     pub fn finish(&mut self) -> Outcome {
         self.finish_with(CLOSING_LINE)
     }
 
-    /// The same when Weir ends it for another reason, which is its closing line.
+    /// The same when Weir powers the machine off for another reason, which its last line gives.
     ///
     /// # Errors
     /// As [`finish`](Self::finish).
@@ -196,7 +197,7 @@ impl Run {
         self.console.wait_for_end(STEP)
     }
 
-    /// Where the run's files are.
+    /// The folder with the run's files.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -1,39 +1,39 @@
-//! What a test runs: VMs, and the machine under them; and the image that boots it.
+//! What a test runs: VMs on an emulated machine, and the image that boots them.
 
-use crate::failure::Context;
-use crate::machine::{Card, CardModel, Firmware, Machine, Pace};
+use crate::failure::ErrorContext;
+use crate::machine::{EmulatedMachine, EmulatedNic, EmulatedNicModel, Firmware, Pace};
 use crate::{Failure, Outcome, artifacts, initramfs};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// One VM.
+/// One VM of the configuration.
 #[derive(Clone, Debug)]
-pub struct Vm {
+pub struct VmSpec {
     name: String,
     memory: u32,
     kernel: PathBuf,
     initrd: Option<PathBuf>,
     command_line: String,
-    vnics: Vec<Vnic>,
-    /// Further fields of its `[[vm]]`, as lines.
+    vnics: Vec<VnicSpec>,
+    /// Additional fields of its `[[vm]]`, one line each.
     fields: Vec<String>,
 }
 
 /// A vNIC of a VM.
 #[derive(Clone, Debug)]
-struct Vnic {
+struct VnicSpec {
     mac: String,
-    /// Index of the card that carries its frames.
+    /// Index of the physical NIC that is its uplink.
     uplink: usize,
 }
 
-impl Vm {
-    /// A VM that runs a micro-guest, and is named after it as `name`.
+impl VmSpec {
+    /// A VM with this name that runs a micro-guest.
     ///
     /// # Errors
-    /// The guest was not built.
+    /// The guest has not been built.
     pub fn micro(name: &str, guest: &str, command_line: &str) -> Outcome<Self> {
         Ok(Self {
             name: name.into(),
@@ -49,15 +49,15 @@ impl Vm {
     /// A VM that runs the stock Linux kernel with the initramfs of `guest-images/linux`.
     ///
     /// # Errors
-    /// The files were not made.
+    /// The files have not been built.
     pub fn linux(name: &str, command_line: &str) -> Outcome<Self> {
         Self::linux_from("vmlinuz", name, command_line)
     }
 
-    /// The same kernel, unpacked already: Bochs takes minutes for that.
+    /// The same with the kernel decompressed in advance, which takes minutes in Bochs.
     ///
     /// # Errors
-    /// The files were not made.
+    /// The files have not been built.
     pub fn unpacked_linux(name: &str, command_line: &str) -> Outcome<Self> {
         Self::linux_from("vmlinux", name, command_line)
     }
@@ -81,35 +81,35 @@ impl Vm {
         self
     }
 
-    /// Gives it other than the usual 1000 shares.
+    /// Gives it this number of shares in place of the default 1000.
     #[must_use]
     pub fn shares(mut self, shares: u32) -> Self {
         self.fields.push(format!("shares = {shares}"));
         self
     }
 
-    /// It is not started again when it crashes.
+    /// Disables its restart after a crash.
     #[must_use]
     pub fn crashes_once(mut self) -> Self {
         self.fields.push("restart = \"never\"".into());
         self
     }
 
-    /// It is not started at boot.
+    /// Disables its start at boot.
     #[must_use]
     pub fn not_started(mut self) -> Self {
         self.fields.push("autostart = false".into());
         self
     }
 
-    /// Adds files to the initramfs, which `folder` then holds.
+    /// Adds files to the initramfs; the extended one is written to `folder`.
     ///
     /// # Errors
     /// The initramfs cannot be read or written.
-    pub fn with_files(mut self, folder: &Path, files: &[initramfs::Entry<'_>]) -> Outcome<Self> {
+    pub fn with_files(mut self, folder: &Path, files: &[initramfs::ArchiveFile<'_>]) -> Outcome<Self> {
         if let Some(initrd) = &self.initrd {
             let mut bytes = fs::read(initrd).context(format!("reading {}", initrd.display()))?;
-            bytes.extend_from_slice(&initramfs::archive(files));
+            bytes.extend(initramfs::archive(files)?);
             let extended = folder.join(format!("{}-initrd.cpio", self.name));
             fs::write(&extended, bytes).context(format!("writing {}", extended.display()))?;
             self.initrd = Some(extended);
@@ -117,20 +117,21 @@ impl Vm {
         Ok(self)
     }
 
-    /// Adds a vNIC with this address, on the machine's first card.
+    /// Adds a vNIC with this MAC address, with the machine's first NIC as uplink.
     #[must_use]
     pub fn nic(self, mac: &str) -> Self {
         self.nic_on(0, mac)
     }
 
-    /// Adds a vNIC with this address, on the machine's card with this index; where there is none it has no uplink.
+    /// Adds a vNIC with this MAC address, with the machine's NIC of this index as uplink; it has no uplink if
+    /// there is no such NIC.
     #[must_use]
-    pub fn nic_on(mut self, card: usize, mac: &str) -> Self {
-        self.vnics.push(Vnic { mac: mac.into(), uplink: card });
+    pub fn nic_on(mut self, nic: usize, mac: &str) -> Self {
+        self.vnics.push(VnicSpec { mac: mac.into(), uplink: nic });
         self
     }
 
-    fn toml(&self, cards: usize) -> String {
+    fn toml(&self, nics: usize) -> String {
         let mut text = format!("\n[[vm]]\nname = {:?}\nmemory = {}\n", self.name, self.memory);
         let _ = writeln!(text, "kernel = {:?}", self.kernel);
         if let Some(initrd) = &self.initrd {
@@ -142,7 +143,7 @@ impl Vm {
         }
         for vnic in &self.vnics {
             let _ = writeln!(text, "\n[[vm.vnic]]\nmodel = \"82540EM\"\nmac = {:?}", vnic.mac);
-            if vnic.uplink < cards {
+            if vnic.uplink < nics {
                 let _ = writeln!(text, "uplink = \"nic{}\"", vnic.uplink);
             }
         }
@@ -150,69 +151,78 @@ impl Vm {
     }
 }
 
-/// VMs and the machine under them.
+/// VMs and the machine that runs them.
+///
+/// ```
+/// use end_to_end::Scenario;
+/// use end_to_end::machine::EmulatedNicModel;
+///
+/// let scenario = Scenario::new(Vec::new()).with_nics(&[EmulatedNicModel::E1000, EmulatedNicModel::Igb]);
+/// assert_eq!(scenario.machine.taps(), ["tap0", "tap1"]);
+/// assert!(scenario.toml().contains("[[nic]]\nname = \"nic1\""));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Scenario {
     /// The emulated machine.
-    pub machine: Machine,
-    vms: Vec<Vm>,
+    pub machine: EmulatedMachine,
+    vms: Vec<VmSpec>,
     self_test: Option<&'static str>,
 }
 
 impl Scenario {
-    /// These VMs on the usual machine: 512 MiB and one card, on `tap0`.
+    /// These VMs on the default machine: 512 MiB and one NIC, on `tap0`.
     #[must_use]
-    pub fn new(vms: Vec<Vm>) -> Self {
-        Self { machine: Machine::default(), vms, self_test: None }
+    pub fn new(vms: Vec<VmSpec>) -> Self {
+        Self { machine: EmulatedMachine::default(), vms, self_test: None }
     }
 
-    /// As fast as it goes, for tests in which no guest waits for the host.
+    /// As fast as possible, for tests in which no guest waits for the host.
     #[must_use]
     pub fn free(mut self) -> Self {
         self.machine.pace = Pace::Free;
         self
     }
 
-    /// Has Weir break itself once the last guest has stopped: `host.self_test`.
+    /// Makes Weir fail on purpose once the last guest has stopped: `host.self_test`.
     #[must_use]
     pub fn self_test(mut self, kind: &'static str) -> Self {
         self.self_test = Some(kind);
         self
     }
 
-    /// On a machine with these cards, each on the tap with its index.
+    /// On a machine with these NICs, each on the tap with its index.
     #[must_use]
-    pub fn on(mut self, cards: &[CardModel]) -> Self {
-        self.machine.cards =
-            cards.iter().enumerate().map(|(index, model)| Card::on_tap(index, *model)).collect();
+    pub fn with_nics(mut self, models: &[EmulatedNicModel]) -> Self {
+        self.machine.nics =
+            models.iter().enumerate().map(|(index, model)| EmulatedNic::on_tap(index, *model)).collect();
         self
     }
 
-    /// Started by this firmware.
+    /// On a machine that boots with this firmware.
     #[must_use]
-    pub fn by(mut self, firmware: Firmware) -> Self {
+    pub fn with_firmware(mut self, firmware: Firmware) -> Self {
         self.machine.firmware = firmware;
         self
     }
 
-    /// The configuration as `boot` reads it. Physical NICs are called `nic0`, `nic1`, … in the order of the cards.
+    /// The configuration as `boot` reads it. The physical NICs are named `nic0`, `nic1`, … in their order.
     #[must_use]
     pub fn toml(&self) -> String {
         let mut text = "[host]\nlog_level = \"info\"\n".to_owned();
         if let Some(kind) = self.self_test {
             let _ = writeln!(text, "self_test = {kind:?}");
         }
-        let cards = self.machine.cards.len();
-        for index in 0..cards {
+        let nics = self.machine.nics.len();
+        for index in 0..nics {
             let _ = writeln!(text, "\n[[nic]]\nname = \"nic{index}\"");
         }
-        text + &self.vms.iter().map(|vm| vm.toml(cards)).collect::<String>()
+        text + &self.vms.iter().map(|vm| vm.toml(nics)).collect::<String>()
     }
 
-    /// Builds what the machine's firmware starts into a folder.
+    /// Builds the boot file for the machine's firmware in a folder.
     ///
     /// # Errors
-    /// Something is not built, or `boot` refuses.
+    /// An artifact has not been built, or `boot` fails.
     pub fn build(&self, folder: &Path) -> Outcome<PathBuf> {
         let configuration = folder.join("weir.toml");
         fs::write(&configuration, self.toml()).context("weir.toml")?;

@@ -1,4 +1,4 @@
-//! The picture on the machine's screen, read back as text: each cell is compared with the glyphs of Weir's font.
+//! Reads the picture on the machine's screen back as text, by comparing each cell with the glyphs of Weir's font.
 
 use crate::{Failure, Outcome};
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
@@ -8,16 +8,17 @@ const WEIGHT: FontWeight = FontWeight::Regular;
 const SIZE: RasterHeight = RasterHeight::Size16;
 const WIDTH: usize = get_raster_width(WEIGHT, SIZE);
 const HEIGHT: usize = SIZE.val();
-/// Stands for what is no glyph of the font.
+/// Stands for a cell that is no glyph of the font.
 const NO_GLYPH: char = char::REPLACEMENT_CHARACTER;
 
-/// Reads a portable pixmap (`P6`, one byte a colour). Blanks at the end of rows and empty rows at the end are left
-/// out.
+/// Reads a portable pixmap (`P6`, one byte per colour). Trailing blanks of rows and empty rows at the end are
+/// omitted.
 ///
 /// # Errors
 /// It is no such picture.
 pub fn read(pixmap: &[u8]) -> Outcome<Vec<String>> {
-    let picture = Picture::parse(pixmap).ok_or_else(|| Failure::Wrong("the picture is no pixmap".into()))?;
+    let picture =
+        Picture::parse(pixmap).ok_or_else(|| Failure::Wrong("the picture is not a pixmap".into()))?;
     let glyphs: HashMap<Vec<u8>, char> = (' '..='~')
         .filter_map(|character| Some((get_raster(character, WEIGHT, SIZE)?.raster().concat(), character)))
         .collect();
@@ -50,7 +51,8 @@ impl<'a> Picture<'a> {
         (most == 255 && rest.len() == width * height * 3).then_some(Self { width, height, pixels: rest })
     }
 
-    /// The intensities of a cell, line by line. Text is without colour: a pixel with one gets what no glyph has.
+    /// The intensities of a cell, line by line. Text has no colour: a coloured pixel gets an intensity that no
+    /// glyph has.
     fn cell(&self, row: usize, column: usize) -> Vec<u8> {
         let lines = row * HEIGHT..(row + 1) * HEIGHT;
         let pixels = lines.flat_map(|line| {
@@ -65,7 +67,7 @@ impl<'a> Picture<'a> {
 mod tests {
     use super::*;
 
-    /// A picture of these rows, 10 cells wide, with a few pixels beyond the last cell.
+    /// A picture of these rows, 10 cells wide, with some pixels beyond the last cell.
     fn picture(rows: &[&str]) -> Vec<u8> {
         let (width, height) = (10 * WIDTH + 3, rows.len() * HEIGHT + 5);
         let mut pixels = vec![0; width * height * 3];
@@ -84,12 +86,12 @@ mod tests {
     }
 
     #[test]
-    fn text_is_read_as_it_was_painted() {
+    fn drawn_text_is_read_back() {
         assert_eq!(read(&picture(&["[ 0.1] a", "", "wx~#", ""])).unwrap(), ["[ 0.1] a", "", "wx~#"]);
     }
 
     #[test]
-    fn a_changed_pixel_is_no_glyph() {
+    fn a_cell_with_a_changed_pixel_is_no_glyph() {
         let mut picture = picture(&["ab"]);
         let first = picture.len() - (10 * WIDTH + 3) * (HEIGHT + 5) * 3;
         picture[first] = 200;
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pixmap_is_refused() {
+    fn a_truncated_pixmap_is_refused() {
         let whole = picture(&["a"]);
         for length in 0..whole.len() {
             assert!(read(&whole[..length]).is_err(), "{length}");

@@ -1,24 +1,31 @@
-//! What Weir says at its end about what it has cost.
+//! The statistics that Weir logs before it powers off.
 
 use crate::{Failure, Outcome};
 
-/// The statistics of one run, read from the serial log.
+/// The statistics of one run, read from its serial log.
+///
+/// ```
+/// use end_to_end::statistics::RunStatistics;
+///
+/// let statistics = RunStatistics::new("[    1.0] INFO  vm: a: ran 0.5 s, exits 86 port 86".into());
+/// assert_eq!(statistics.exits("a").unwrap(), 86);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Statistics {
+pub struct RunStatistics {
     text: String,
 }
 
-impl Statistics {
-    /// Those of a log that has come to its end.
+impl RunStatistics {
+    /// The statistics in a complete log.
     #[must_use]
     pub fn new(log: String) -> Self {
         Self { text: log }
     }
 
-    /// The number after the first occurrence of `before` that `after` follows, as in `(" KiB, images ", " KiB")`.
+    /// The first number between the texts `before` and `after`, as in `(" KiB, images ", " KiB")`.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no such number.
     pub fn number(&self, before: &str, after: &str) -> Outcome<u64> {
         self.text
             .match_indices(before)
@@ -30,33 +37,34 @@ impl Statistics {
             .ok_or_else(|| Failure::Wrong(format!("the log has no number in \"{before}N{after}\"")))
     }
 
-    /// Exits of a VM, of all kinds.
+    /// The number of exits of a VM, of all kinds.
     ///
     /// # Errors
-    /// The log does not say.
+    /// The log does not contain it.
     pub fn exits(&self, vm: &str) -> Outcome<u64> {
         self.of(vm, "exits ")
     }
 
-    /// Interrupts that a VM was given.
+    /// The number of interrupts injected into a VM.
     ///
     /// # Errors
-    /// The log does not say.
+    /// The log does not contain it.
     pub fn interrupts(&self, vm: &str) -> Outcome<u64> {
         self.of(vm, "interrupts injected ")
     }
 
-    /// A number of the line with what a VM has cost.
+    /// A number in the line with the statistics of a VM.
     fn of(&self, vm: &str, before: &str) -> Outcome<u64> {
         let name = format!(" vm: {vm}: ");
         let line = self.text.lines().find(|line| line.contains(&name) && line.contains(", exits "));
         Self::new(line.unwrap_or_default().into()).number(before, "")
     }
 
-    /// Instructions of Weir from the first guest's first turn on, where the time-stamp counter counts instructions.
+    /// The number of instructions that Weir executed since the first guest first ran, if the time-stamp counter
+    /// counts instructions.
     ///
     /// # Errors
-    /// The log does not say.
+    /// The log does not contain it.
     pub fn weir_ticks(&self) -> Outcome<u64> {
         self.number(" idle, ", " in Weir")
     }
@@ -70,7 +78,7 @@ mod tests {
     fn numbers_are_found_between_their_neighbours() {
         let log = "[    1.0] INFO  vm: a: ran 0.5 s, exits 86 timer 1 port 85, interrupts injected 4\n\
                    [    1.0] INFO  usage: TSC ticks: 5 before Weir, then 7 in guests, 0 idle, 12 in Weir\n";
-        let statistics = Statistics::new(log.into());
+        let statistics = RunStatistics::new(log.into());
         assert_eq!(statistics.exits("a").unwrap(), 86);
         assert_eq!(statistics.interrupts("a").unwrap(), 4);
         assert_eq!(statistics.weir_ticks().unwrap(), 12);

@@ -1,27 +1,28 @@
-//! Numbered datagrams, sent and taken: the counterpart of the micro-guests `nic_blast` and `nic_sink`, for the peer
-//! on the wire and for Linux guests.
+//! Numbered datagrams, sent and received: the counterpart of the micro-guests `nic_blast` and `nic_sink`, for the
+//! peer on the wire and for Linux guests.
 
-use crate::failure::Context;
-use crate::{Outcome, require};
+use crate::failure::ErrorContext;
+use crate::{Outcome, debug, require};
 use micro::numbered::{ACKNOWLEDGED, Fault, LAST, Sequence, is_acknowledged, write};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 pub use micro::numbered::PORT;
 
-/// Silence after which either end gives up. Generous: the other end may still be booting.
-const PATIENCE: Duration = Duration::from_secs(180);
-/// How long an answer to a knock is waited for.
-const KNOCK: Duration = Duration::from_secs(2);
-/// Faults that are told; all are counted.
-const FAULTS_TOLD: usize = 8;
+/// Timeout for a datagram or an acknowledgement. Generous: the other end may still be booting.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(180);
+/// Timeout for the acknowledgement of the first datagram, which is repeated until the receiver is ready.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
+/// Number of faults that are listed in the report; all are counted.
+const FAULTS_LISTED: usize = 8;
 
-/// Takes datagrams until the sender says that it was the last, acknowledging one in eight; returns how many came.
+/// Receives datagrams until the sender announces the end, acknowledging one in eight; returns how many were
+/// received.
 ///
 /// # Errors
-/// Silence, or a datagram that was missing, doubled, late or damaged.
+/// A timeout, or a datagram that was missing, duplicated, late or damaged.
 pub fn sink(socket: &UdpSocket) -> Outcome<u32> {
-    socket.set_read_timeout(Some(PATIENCE)).context("UDP time-out")?;
+    set_timeout(socket, SILENCE_TIMEOUT)?;
     let mut sequence = Sequence::default();
     let mut faults: Vec<Fault> = Vec::new();
     let mut buffer = [0; 2048];
@@ -33,8 +34,8 @@ pub fn sink(socket: &UdpSocket) -> Outcome<u32> {
             Ok(next) => next,
             Err(Fault::End { count }) => {
                 socket.send_to(&LAST.to_be_bytes(), from).context("acknowledging the end")?;
-                let told = &faults[..faults.len().min(FAULTS_TOLD)];
-                require!(faults.is_empty(), "{} faults among {count} datagrams: {told:?}", faults.len());
+                let listed = &faults[..faults.len().min(FAULTS_LISTED)];
+                require!(faults.is_empty(), "{} faults among {count} datagrams: {listed:?}", faults.len());
                 require!(
                     sequence.next() == count,
                     "of {count} datagrams those from {} are missing",
@@ -51,16 +52,19 @@ pub fn sink(socket: &UdpSocket) -> Outcome<u32> {
     }
 }
 
-/// Sends `count` datagrams, at most `window` ahead of the acknowledgements, and then the end. The receiver need not
-/// be there yet.
+/// Sends `count` datagrams, at most `window` ahead of the acknowledgements, and then the end. The receiver may
+/// still be booting.
 ///
 /// # Errors
-/// An acknowledgement did not come.
+/// An acknowledgement was not received.
 pub fn blast(socket: &UdpSocket, to: SocketAddr, count: u32, window: u32) -> Outcome {
-    require!(window >= ACKNOWLEDGED, "a window of {window}, and one in {ACKNOWLEDGED} is acknowledged");
+    require!(
+        window >= ACKNOWLEDGED,
+        "window {window} is too small: one datagram in {ACKNOWLEDGED} is acknowledged"
+    );
     let mut payload = [0; 1472];
-    knock(socket, to, &mut payload)?;
-    socket.set_read_timeout(Some(PATIENCE)).context("UDP time-out")?;
+    send_first(socket, to, &mut payload)?;
+    set_timeout(socket, SILENCE_TIMEOUT)?;
     let mut acknowledged = 1;
     for number in 1..count {
         while number - acknowledged >= window {
@@ -77,7 +81,7 @@ pub fn blast(socket: &UdpSocket, to: SocketAddr, count: u32, window: u32) -> Out
     Ok(())
 }
 
-/// Sends `count` datagrams of `bytes` each, and cares for none of them.
+/// Sends `count` datagrams of `bytes` each, without acknowledgements.
 ///
 /// # Errors
 /// The system refuses one.
@@ -89,12 +93,16 @@ pub fn pour(socket: &UdpSocket, to: SocketAddr, count: u32, bytes: usize) -> Out
     Ok(())
 }
 
+fn set_timeout(socket: &UdpSocket, limit: Duration) -> Outcome {
+    socket.set_read_timeout(Some(debug::timeout(limit))).context("UDP timeout")
+}
+
 /// Sends number 0 until it is acknowledged.
-fn knock(socket: &UdpSocket, to: SocketAddr, payload: &mut [u8; 1472]) -> Outcome {
-    socket.set_read_timeout(Some(KNOCK)).context("UDP time-out")?;
+fn send_first(socket: &UdpSocket, to: SocketAddr, payload: &mut [u8; 1472]) -> Outcome {
+    set_timeout(socket, FIRST_TIMEOUT)?;
     let length = write(payload, 0);
     let mut answer = Ok(0);
-    for _ in 0..PATIENCE.as_millis() / KNOCK.as_millis() {
+    for _ in 0..debug::timeout(SILENCE_TIMEOUT).as_millis() / FIRST_TIMEOUT.as_millis() {
         socket.send_to(&payload[..length], to).context("sending 0")?;
         answer = acknowledgement(socket);
         if answer.is_ok() {
@@ -115,13 +123,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_over_loopback_is_whole() {
+    fn a_run_over_loopback_is_complete() {
         let (source, drain) =
             (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
         let to = drain.local_addr().unwrap();
-        let taker = std::thread::spawn(move || sink(&drain).unwrap());
+        let receiver = std::thread::spawn(move || sink(&drain).unwrap());
         blast(&source, to, 3000, 16).unwrap();
-        assert_eq!(taker.join().unwrap(), 3000);
+        assert_eq!(receiver.join().unwrap(), 3000);
     }
 
     #[test]

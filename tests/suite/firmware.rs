@@ -1,24 +1,24 @@
-//! What starts Weir: BIOS and UEFI from a disk, UEFI from the network by its own PXE and by iPXE; and what a machine
-//! without a serial port shows.
+//! All ways to boot Weir: BIOS and UEFI from a disk, UEFI from the network by its own PXE and by iPXE; and the log
+//! on the screen of a machine without a serial port.
 
 use crate::linux::BOOT;
 use crate::trial_needing;
 use end_to_end::backend::Need;
-use end_to_end::machine::{Board, CardModel, Firmware, Wire};
+use end_to_end::machine::{Chipset, EmulatedNicModel, Firmware, Wire};
 use end_to_end::run::STEP;
-use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, Vm, require};
+use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, VmSpec, require};
 use libtest_mimic::Trial;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const MAC: &str = "52:54:00:05:00:11";
 const PROMPT: &str = "linux| / # ";
-/// Between two looks at the screen.
-const LOOK: Duration = Duration::from_millis(500);
+/// Interval at which the screen is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 pub fn trials(backend: Backend) -> Vec<Trial> {
     let shell = [Firmware::Bios, Firmware::Uefi, Firmware::Pxe, Firmware::Ipxe].map(|firmware| {
-        let name = format!("{}_starts_a_guest_with_a_shell", name(firmware));
+        let name = format!("{}_boots_a_guest_to_its_shell", name(firmware));
         trial_needing(backend, &[Need::Firmware(firmware), Need::MoreLinuxBoots], name, move |test| {
             shell(test, firmware)
         })
@@ -40,20 +40,20 @@ fn name(firmware: Firmware) -> &'static str {
     }
 }
 
-/// Kernel, configuration and guest arrive; the guest comes to its shell and reaches the wire. With iPXE that is the
-/// wire of the very card through which Weir was loaded.
+/// Kernel, configuration and guest are loaded; the guest boots to its shell and reaches the wire. With iPXE that
+/// is the wire of the same NIC over which Weir was loaded.
 fn shell(test: &Test, firmware: Firmware) -> Outcome {
-    let vm = Vm::linux("linux", "console=ttyS0,115200 weir.ip=10.0.5.11/24")?.nic(MAC);
-    let mut scenario = Scenario::new(vec![vm]).on(&[CardModel::E1000]).by(firmware);
+    let vm = VmSpec::linux("linux", "console=ttyS0,115200 weir.ip=10.0.5.11/24")?.nic(MAC);
+    let mut scenario = Scenario::new(vec![vm]).with_nics(&[EmulatedNicModel::E1000]).with_firmware(firmware);
     if firmware.is_uefi() {
-        scenario.machine.board = Board::Q35;
+        scenario.machine.chipset = Chipset::Q35;
     }
     if firmware == Firmware::Ipxe {
-        scenario.machine.cards[0].wire = Wire::Server;
+        scenario.machine.nics[0].wire = Wire::Server;
     }
     let mut run = Run::start(test, &scenario)?;
     if firmware == Firmware::Pxe {
-        // The card that Weir came through is nobody's.
+        // Weir does not use the NIC over which it was loaded.
         run.allow("NIC 00:1d.0 [1af4:1000] has no driver: not used");
     }
     run.expect("INFO  boot: Weir ")?;
@@ -64,16 +64,16 @@ fn shell(test: &Test, firmware: Firmware) -> Outcome {
     run.finish()
 }
 
-/// The whole log, glyph by glyph; the guest's console is not there.
+/// The screen shows the whole log, glyph by glyph, and not the guest's console.
 fn screen(test: &Test, firmware: Firmware) -> Outcome {
-    let vm = Vm::micro("vm0", "nic_echo", "ip=10.0.5.2")?.nic(MAC);
-    let mut scenario = Scenario::new(vec![vm]).by(firmware).free();
+    let vm = VmSpec::micro("vm0", "nic_echo", "ip=10.0.5.2")?.nic(MAC);
+    let mut scenario = Scenario::new(vec![vm]).with_firmware(firmware).free();
     scenario.machine.serial = false;
     let mut run = Run::start(test, &scenario)?;
     let rows = screen_with(&mut run, "INFO  shell: vm0 has the keyboard")?;
     require!(
         rows[0].ends_with("no console can be reached"),
-        "the first row is not the first line: {rows:#?}"
+        "the first row is not the first line of the log: {rows:#?}"
     );
     for (row, text) in rows.iter().zip(["WARN  boot: no serial port answers at 0x3f8", "INFO  boot: Weir "]) {
         require!(row.starts_with("[    0.") && row.contains(text), "\"{text}\" is not in \"{row}\"");
@@ -81,16 +81,17 @@ fn screen(test: &Test, firmware: Firmware) -> Outcome {
     for text in ["INFO  vm: vm0: ", "INFO  net: nic0: NIC 00:04.0 [8086:100e]", "INFO  launch: booted in"] {
         require!(rows.iter().any(|row| row.contains(text)), "no row has \"{text}\": {rows:#?}");
     }
-    let strange: Vec<&String> = rows
+    let unexpected: Vec<&String> = rows
         .iter()
         .filter(|row| row.contains(char::REPLACEMENT_CHARACTER) || row.contains("vm0| "))
         .collect();
-    require!(strange.is_empty(), "on the screen: {strange:#?}");
-    require!(run.console.text().is_empty(), "there is no serial port, and it said {}", run.console.text());
+    require!(unexpected.is_empty(), "on the screen: {unexpected:#?}");
+    let text = run.console.text();
+    require!(text.is_empty(), "output on the serial port that the machine does not have: {text}");
     Ok(())
 }
 
-/// Looks at the screen until a row has this text and the rows before it are whole.
+/// Reads the screen until a row contains this text, when the rows before it are complete.
 fn screen_with(run: &mut Run, text: &str) -> Outcome<Vec<String>> {
     let start = Instant::now();
     loop {
@@ -102,6 +103,6 @@ fn screen_with(run: &mut Run, text: &str) -> Outcome<Vec<String>> {
             let context = format!("{text} on the screen, which shows {rows:#?}");
             return Err(Failure::Missing { text: context, limit: STEP });
         }
-        sleep(LOOK);
+        sleep(POLL_INTERVAL);
     }
 }

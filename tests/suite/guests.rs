@@ -1,7 +1,7 @@
-//! One micro-guest each: what a well-behaved guest may rely on.
+//! What a well-behaved guest may rely on, each with one micro-guest.
 
 use crate::trial;
-use end_to_end::{Backend, Outcome, Run, Scenario, Test, Vm};
+use end_to_end::{Backend, Outcome, Run, Scenario, Test, VmSpec};
 use libtest_mimic::Trial;
 
 const VNIC: &str = "52:54:00:00:01:01";
@@ -26,9 +26,9 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
     trials
 }
 
-/// The guest says PASS, and Weir powers the machine off.
+/// The guest reports PASS, and Weir powers the machine off.
 fn passes(test: &Test, guest: &str, command_line: &str) -> Outcome {
-    let vm = Vm::micro("vm0", guest, command_line)?.nic(VNIC);
+    let vm = VmSpec::micro("vm0", guest, command_line)?.nic(VNIC);
     let mut run = Run::start(test, &Scenario::new(vec![vm]).free())?;
     run.expect(&format!("vm0| PASS {guest}"))?;
     run.finish()
@@ -36,11 +36,11 @@ fn passes(test: &Test, guest: &str, command_line: &str) -> Outcome {
 
 fn two_guests_keep_their_own_registers(test: &Test) -> Outcome {
     let vms = vec![
-        Vm::micro("left", "extended_state", "rounds=40 pattern=3")?,
-        Vm::micro("right", "extended_state", "rounds=40 pattern=11")?,
+        VmSpec::micro("left", "extended_state", "rounds=40 pattern=3")?,
+        VmSpec::micro("right", "extended_state", "rounds=40 pattern=11")?,
     ];
     let mut run = Run::start(test, &Scenario::new(vms).free())?;
-    // Both started, in whatever order, before either passed: they did share the processor.
+    // Both started, in any order, before either passed: they did share the processor.
     run.expect("| START extended_state")?;
     run.expect("| START extended_state")?;
     run.expect("| PASS extended_state")?;
@@ -50,7 +50,7 @@ fn two_guests_keep_their_own_registers(test: &Test) -> Outcome {
 
 fn the_command_line_arrives_as_written(test: &Test) -> Outcome {
     let words = "quiet key=value  two   spaces = # ; ' $HOME";
-    let vm = Vm::micro("vm0", "hello", words)?;
+    let vm = VmSpec::micro("vm0", "hello", words)?;
     let mut run = Run::start(test, &Scenario::new(vec![vm]).free())?;
     run.expect(&format!("vm0| command line: {words}\r\n"))?;
     run.expect("vm0| PASS hello")?;
@@ -59,7 +59,7 @@ fn the_command_line_arrives_as_written(test: &Test) -> Outcome {
 
 fn all_guests_say_hello_at_once(test: &Test) -> Outcome {
     let vms =
-        (0..6).map(|index| Vm::micro(&format!("vm{index}"), "hello", "")).collect::<Outcome<Vec<_>>>()?;
+        (0..6).map(|index| VmSpec::micro(&format!("vm{index}"), "hello", "")).collect::<Outcome<Vec<_>>>()?;
     let mut run = Run::start(test, &Scenario::new(vms).free())?;
     run.finish()?;
     for index in 0..6 {
@@ -73,10 +73,11 @@ fn all_guests_say_hello_at_once(test: &Test) -> Outcome {
     Ok(())
 }
 
-/// 200 bytes: more than the UARTs of the machine and of the guest hold together, less than Weir keeps for a guest.
+/// 200 bytes: more than the UARTs of the machine and of the guest hold together, less than Weir buffers for a
+/// guest.
 fn a_line_typed_at_once_arrives_whole(test: &Test) -> Outcome {
     let line: String = (b'!'..=b'~').cycle().take(200).map(char::from).collect();
-    let vm = Vm::micro("vm0", "typed_line", "")?;
+    let vm = VmSpec::micro("vm0", "typed_line", "")?;
     let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
     run.expect("vm0| READY")?;
     run.console.type_text(&format!("{line}\n"))?;

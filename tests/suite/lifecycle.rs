@@ -1,11 +1,12 @@
-//! Guests that share processors, and their lives: shares, pause and resume, stop and restart, crash and return.
+//! Guests that share processors, and their life cycle: shares, pause and resume, stop and restart, crash and
+//! restart.
 
 use crate::misbehaviour::stop;
 use crate::{trial, trial_needing};
 use end_to_end::backend::Need;
 use end_to_end::pinger::{Pinger, answers, ping};
 use end_to_end::run::STEP;
-use end_to_end::{Backend, Outcome, Run, Scenario, Test, Vm, require};
+use end_to_end::{Backend, Outcome, Run, Scenario, Test, VmSpec, require};
 use libtest_mimic::Trial;
 use std::net::Ipv4Addr;
 use std::thread::sleep;
@@ -15,17 +16,19 @@ const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 2);
 const FIRST_MAC: &str = "52:54:00:00:01:02";
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 3);
 const SECOND_MAC: &str = "52:54:00:00:01:03";
-/// Leads from a guest's console to the shell.
+/// Switches between a guest's console and the shell.
 const ESCAPE: &str = "\x1e";
-/// For a ping that must not be answered.
+/// Timeout for a ping that must not be answered.
 const SILENCE: Duration = Duration::from_secs(2);
 const COUNT: u32 = 2000;
 
 pub fn trials(backend: Backend) -> Vec<Trial> {
     vec![
         trial(backend, "shares_of_a_core_hold", shares_of_a_core_hold),
-        trial(backend, "a_spinning_guest_starves_nobody", |test| spinning_beside(test, 1)),
-        trial(backend, "a_spinning_guest_starves_nobody_on_two_cores", |test| spinning_beside(test, 2)),
+        trial(backend, "a_spinning_guest_starves_no_other_guest", |test| spinning_beside(test, 1)),
+        trial(backend, "a_spinning_guest_starves_no_other_guest_on_two_cores", |test| {
+            spinning_beside(test, 2)
+        }),
         trial(backend, "guests_on_two_cores_exchange_datagrams", guests_on_two_cores_exchange_datagrams),
         trial(backend, "three_guests_share_one_core", |test| three_guests(test, 1)),
         trial(backend, "three_guests_share_two_cores", |test| three_guests(test, 2)),
@@ -35,44 +38,44 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
         trial_needing(
             backend,
             &[Need::Shutdown],
-            "a_guest_that_crashes_comes_back_ever_later",
-            a_guest_that_crashes_comes_back_ever_later,
+            "a_guest_that_crashes_again_restarts_after_a_longer_delay",
+            a_guest_that_crashes_again_restarts_after_a_longer_delay,
         ),
     ]
 }
 
-/// Types a command of the shell and waits for its answer.
+/// Types a command into the shell and waits for its answer.
 fn command(run: &mut Run, text: &str, answer: &str) -> Outcome {
     run.console.type_text(&format!("{text}\r"))?;
     run.expect(&format!("weir| {answer}")).map(drop)
 }
 
-/// Opens the shell, whose prompt is no line of the log.
+/// Opens the shell; its prompt is not a line of the log.
 fn open_shell(run: &mut Run) -> Outcome {
     run.allow("weir> ");
     run.console.type_text(ESCAPE)?;
     run.expect("weir> ").map(drop)
 }
 
-/// Leads back to the guests' consoles.
+/// Returns to the guest's console.
 fn close_shell(run: &mut Run) -> Outcome {
     run.console.type_text(ESCAPE)
 }
 
 fn power_off(run: &mut Run) -> Outcome {
     run.console.type_text("poweroff\r")?;
-    run.finish_with("powering off, as the operator wants")
+    run.finish_with("powering off (operator request)")
 }
 
-/// Processor time that a guest has used, as the closing lines tell.
+/// Processor time in seconds that a guest has used, from the statistics at the end of the log.
 fn ran(run: &Run, vm: &str) -> Outcome<f64> {
     let text = run.console.text();
     let begin = format!("{vm}: ran ");
     let value = text.lines().find_map(|line| line.split_once(&begin)?.1.split_once(" s")?.0.parse().ok());
-    value.ok_or_else(|| end_to_end::Failure::Wrong(format!("no time of {vm} in the log")))
+    value.ok_or_else(|| end_to_end::Failure::Wrong(format!("no processor time of {vm} in the log")))
 }
 
-/// Processor time that two guests have used so far, as `stats` tells at one moment.
+/// Processor time in seconds that two guests have used so far, from one `stats` command.
 fn usage(run: &mut Run, vms: [&str; 2]) -> Outcome<[f64; 2]> {
     let from = run.console.text().len();
     run.console.type_text("stats\r")?;
@@ -90,8 +93,8 @@ fn usage(run: &mut Run, vms: [&str; 2]) -> Outcome<[f64; 2]> {
 
 fn shares_of_a_core_hold(test: &Test) -> Outcome {
     let vms = vec![
-        Vm::micro("small", "spin", "for=ever")?.shares(500),
-        Vm::micro("large", "spin", "for=ever")?.shares(1500),
+        VmSpec::micro("small", "spin", "for=ever")?.shares(500),
+        VmSpec::micro("large", "spin", "for=ever")?.shares(1500),
     ];
     let mut run = Run::start(test, &Scenario::new(vms).free())?;
     while !["small| 1 s", "large| 1 s"].iter().all(|text| run.console.count(text) > 0) {
@@ -104,26 +107,26 @@ fn shares_of_a_core_hold(test: &Test) -> Outcome {
     let ratio = (after[1] - before[1]) / (after[0] - before[0]);
     require!(
         (ratio / 3.0 - 1.0).abs() < 0.05,
-        "the guest with three times the shares ran {ratio} times as long"
+        "the guest with three times the shares got {ratio} times the processor time"
     );
     power_off(&mut run)
 }
 
-/// A machine of so many processors on which a guest spins while another sends datagrams to a third.
+/// A machine with this number of processors on which one guest spins while another sends datagrams to a third.
 fn beside_a_spinner(test: &Test, cpus: u32, load: &str) -> Outcome<Run> {
     let blast = format!("ip={SECOND} peer={FIRST} {load}");
     let interrupts = if test.backend.lacks(Need::InterruptWhileOff).is_some() { "on" } else { "off" };
     let vms = vec![
-        Vm::micro("spinner", "spin", &format!("for=ever interrupts={interrupts}"))?,
-        Vm::micro("sink", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
-        Vm::micro("source", "nic_blast", &blast)?.nic(SECOND_MAC),
+        VmSpec::micro("spinner", "spin", &format!("for=ever interrupts={interrupts}"))?,
+        VmSpec::micro("sink", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
+        VmSpec::micro("source", "nic_blast", &blast)?.nic(SECOND_MAC),
     ];
     let mut scenario = Scenario::new(vms);
     scenario.machine.cpus = cpus;
     Run::start(test, &scenario)
 }
 
-/// A guest spins while two others exchange datagrams, each answered for.
+/// A guest spins while two others exchange datagrams, none of which is lost.
 fn spinning_beside(test: &Test, cpus: u32) -> Outcome {
     let mut run = beside_a_spinner(test, cpus, &format!("count={COUNT} window=32"))?;
     run.expect("spinner| 1 s")?;
@@ -138,8 +141,8 @@ fn spinning_beside(test: &Test, cpus: u32) -> Outcome {
 fn guests_on_two_cores_exchange_datagrams(test: &Test) -> Outcome {
     let blast = format!("ip={SECOND} peer={FIRST} count={COUNT} window=32");
     let vms = vec![
-        Vm::micro("sink", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC).on_core(0),
-        Vm::micro("source", "nic_blast", &blast)?.nic(SECOND_MAC).on_core(1),
+        VmSpec::micro("sink", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC).on_core(0),
+        VmSpec::micro("source", "nic_blast", &blast)?.nic(SECOND_MAC).on_core(1),
     ];
     let mut scenario = Scenario::new(vms);
     scenario.machine.cpus = 2;
@@ -150,16 +153,16 @@ fn guests_on_two_cores_exchange_datagrams(test: &Test) -> Outcome {
     run.finish()
 }
 
-/// Seconds that three guests share the machine: `SOAK_SECONDS`, where the environment has it.
+/// Seconds for which three guests share the machine: the environment variable `SOAK_SECONDS`, or 10.
 fn soak_seconds() -> u32 {
     std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
 }
 
-/// One guest spins while the other two exchange datagrams with each other and pings with the wire; one of them is
-/// paused for a while. Nothing gets lost, and no processor time either.
+/// One guest spins while the other two exchange datagrams with each other and one of them answers pings from the
+/// wire; the other is paused for a while. Neither frames nor processor time get lost.
 fn three_guests(test: &Test, cpus: u32) -> Outcome {
     let count = soak_seconds() * 20;
-    let patience = STEP + Duration::from_secs(u64::from(soak_seconds()) * 3);
+    let timeout = STEP + Duration::from_secs(u64::from(soak_seconds()) * 3);
     let mut run = beside_a_spinner(test, cpus, &format!("count={count} window=32 gap=5"))?;
     run.expect("sink| READY")?;
     require!(answers(FIRST, STEP)?, "no answer to ping to begin with");
@@ -168,11 +171,11 @@ fn three_guests(test: &Test, cpus: u32) -> Outcome {
     command(&mut run, "vm pause source", "source: paused")?;
     sleep(SILENCE);
     command(&mut run, "vm resume source", "source: ")?;
-    // The sink ends with the traffic, which the pings must not see.
-    run.expect_within(&format!("sent {} of {count}", count / 10 * 7), patience)?;
+    // The sink powers off at the end of the traffic; the pings must have stopped before.
+    run.expect_within(&format!("sent {} of {count}", count / 10 * 7), timeout)?;
     let tally = pinger.stop()?;
     require!(tally.missed.is_empty(), "ping missed: {tally:?}");
-    run.expect_within("source: powered off", patience)?;
+    run.expect_within("source: powered off", timeout)?;
     run.expect_in_any_order("sink: powered off")?;
     command(&mut run, "vm stop spinner", "spinner: stopped")?;
     power_off(&mut run)?;
@@ -182,8 +185,8 @@ fn three_guests(test: &Test, cpus: u32) -> Outcome {
     core_time_is_spent(&run, cpus)
 }
 
-/// The core with the spinning guest was never idle: what was not another guest's was the spinning one's, but for
-/// what Weir needed for clock and wire, which an emulator makes dear.
+/// The core of the spinning guest was never idle: all its time went to the spinner and the guests beside it,
+/// except what Weir needed for timers and the wire, which is a lot in an emulator.
 fn core_time_is_spent(run: &Run, cpus: u32) -> Outcome {
     let stamp = |text: &str| -> Option<f64> {
         let log = run.console.text();
@@ -194,7 +197,8 @@ fn core_time_is_spent(run: &Run, cpus: u32) -> Outcome {
     let end = stamp("spinner: stopped by the operator");
     let elapsed = begin.zip(end).map(|(begin, end)| end - begin);
     let elapsed = elapsed.ok_or_else(|| end_to_end::Failure::Wrong("no time stamps in the log".into()))?;
-    // Guests go in their order where fewest shares are: the source beside the spinning one until there are three.
+    // Guests are placed in order on the core with the fewest shares: with fewer than three cores, the source is on
+    // the spinner's.
     let beside: &[&str] = match cpus {
         1 => &["spinner", "sink", "source"],
         2 => &["spinner", "source"],
@@ -202,12 +206,12 @@ fn core_time_is_spent(run: &Run, cpus: u32) -> Outcome {
     };
     let ran = beside.iter().map(|vm| ran(run, vm)).sum::<Outcome<f64>>()?;
     let spent = ran / elapsed;
-    require!((0.9..=1.02).contains(&spent), "of the core's time {spent} is accounted for");
+    require!((0.9..=1.02).contains(&spent), "guests used a fraction of {spent} of the core's time");
     Ok(())
 }
 
 fn a_paused_guest_resumes_with_its_network(test: &Test) -> Outcome {
-    let vm = Vm::micro("echo", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC);
+    let vm = VmSpec::micro("echo", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC);
     let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
     run.expect("echo| READY")?;
     require!(answers(FIRST, STEP)?, "no answer to ping to begin with");
@@ -226,8 +230,8 @@ fn a_paused_guest_resumes_with_its_network(test: &Test) -> Outcome {
 
 fn a_guest_is_stopped_started_and_restarted(test: &Test) -> Outcome {
     let vms = vec![
-        Vm::micro("echo", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
-        Vm::micro("later", "hello", "")?.not_started(),
+        VmSpec::micro("echo", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
+        VmSpec::micro("later", "hello", "")?.not_started(),
     ];
     let mut run = Run::start(test, &Scenario::new(vms))?;
     run.expect("echo| READY")?;
@@ -249,8 +253,8 @@ fn a_guest_is_stopped_started_and_restarted(test: &Test) -> Outcome {
     run.finish()
 }
 
-fn a_guest_that_crashes_comes_back_ever_later(test: &Test) -> Outcome {
-    let vm = Vm::micro("crasher", "triple_fault", "")?;
+fn a_guest_that_crashes_again_restarts_after_a_longer_delay(test: &Test) -> Outcome {
+    let vm = VmSpec::micro("crasher", "triple_fault", "")?;
     let mut run = Run::start(test, &Scenario::new(vec![vm]).free())?;
     run.allow("crasher: ");
     for (crash, wait) in [(1, 1), (2, 2), (3, 4)] {

@@ -1,69 +1,107 @@
 //! The end-to-end tests. Each boots Weir in an emulator with a scenario of its own and reads the verdicts from the
-//! serial log and from the wire, on every backend that works here, or on those that the environment variable `ACCEL`
-//! lists. `cargo test -p end-to-end --test end_to_end [-- FILTER]`.
+//! serial log and from the wire, on every backend that works here, or on those that the environment variable
+//! `ACCEL` lists. `cargo test -p end-to-end --test end_to_end [-- NAME]` runs the test with this name, or those
+//! whose names contain it.
 #![forbid(unsafe_code)]
 
 mod cable;
-mod cards;
 mod firmware;
 mod guests;
 mod lifecycle;
 mod linux;
 mod misbehaviour;
 mod network;
+mod nics;
 mod own_end;
 mod shell;
 
 use end_to_end::backend::Need;
-use end_to_end::{Backend, Outcome, Test, artifacts, choice, namespace};
-use libtest_mimic::{Arguments, Failed, Trial};
+use end_to_end::{Backend, Failure, Outcome, Test, artifacts, choice, debug, namespace};
+use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 use std::fs;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// Most emulators at a time, and how many more than there are cores: each keeps a core busy, but for the time in which
+/// The maximum number of emulators at a time, and how many more than cores: each keeps a core busy, except while
 /// its guests sleep or wait for the wire.
-const MOST_AT_A_TIME: usize = 3;
+const MAX_EMULATORS: usize = 3;
 const MORE_THAN_CORES: usize = 1;
-/// Lines of the serial log in the report of a failure.
+/// Lines of the serial log in the report of a failed test.
 const TAIL: usize = 40;
-/// How many seconds each test took, and each step of Linux, for `target/e2e/seconds.txt`.
+/// The duration in seconds of each test and of each step of a Linux boot, for `target/e2e/seconds.txt`.
 static SECONDS: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
+/// The names of tests that a backend cannot run, with the reasons.
+static NOT_RUN: Mutex<Vec<(String, &str)>> = Mutex::new(Vec::new());
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    arguments.test_threads.get_or_insert((cores + MORE_THAN_CORES).min(MOST_AT_A_TIME));
-    let ready = choice::for_suite()
-        .and_then(|choice| if arguments.list { Ok(()) } else { namespace::become_owner() }.map(|()| choice));
-    let choice = match ready {
-        Ok(choice) => choice,
+    match run(Arguments::from_args()) {
+        Ok(conclusion) => conclusion.exit_code(),
         Err(failure) => {
             eprintln!("{failure}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
-    for reason in &choice.reasons {
-        eprintln!("{reason}");
     }
-    let conclusion = libtest_mimic::run(&arguments, trials(&choice.backends));
-    report_seconds();
-    conclusion.exit_code()
 }
 
-/// Leaves the time of each test in a file, the slowest first, but for those that took none.
+fn run(mut arguments: Arguments) -> Outcome<Conclusion> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert((cores + MORE_THAN_CORES).min(MAX_EMULATORS));
+    let choice = choice::for_suite()?;
+    let mut trials = trials(&choice.backends);
+    if let Some(name) = arguments.filter.take() {
+        trials = named(trials, &name)?;
+    }
+    if !arguments.list {
+        namespace::become_owner()?;
+        choice.reasons.iter().for_each(|reason| eprintln!("{reason}"));
+        report_not_run(&trials);
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    report_seconds();
+    Ok(conclusion)
+}
+
+/// The trials with this name on any backend or, if there are none, those whose names contain it.
+fn named(trials: Vec<Trial>, name: &str) -> Outcome<Vec<Trial>> {
+    let ending = format!("::{name}");
+    let (exact, others): (Vec<_>, Vec<_>) =
+        trials.into_iter().partition(|trial| trial.name() == name || trial.name().ends_with(&ending));
+    let found: Vec<Trial> = if exact.is_empty() {
+        others.into_iter().filter(|trial| trial.name().contains(name)).collect()
+    } else {
+        exact
+    };
+    if found.is_empty() {
+        return Err(Failure::Wrong(format!("no test's name contains \"{name}\": --list prints all names")));
+    }
+    if debug::is_on() && found.len() > 1 {
+        let names: String = found.iter().map(|trial| format!("\n    {}", trial.name())).collect();
+        return Err(Failure::Wrong(format!("only one test at a time can be debugged: choose one of{names}")));
+    }
+    Ok(found)
+}
+
+/// Prints why those of these tests that are ignored cannot be run.
+fn report_not_run(trials: &[Trial]) {
+    let all = NOT_RUN.lock().unwrap_or_else(PoisonError::into_inner);
+    for (name, reason) in all.iter().filter(|(name, _)| trials.iter().any(|trial| trial.name() == name)) {
+        eprintln!("{name}: not run: {reason}");
+    }
+}
+
+/// Writes the duration of each test to a file, slowest first, without those that took no time.
 fn report_seconds() {
     let mut seconds = SECONDS.lock().unwrap_or_else(PoisonError::into_inner);
     seconds.sort_by(|a, b| b.cmp(a));
     seconds.retain(|(seconds, _)| *seconds > 0);
     let lines: String = seconds.iter().map(|(seconds, name)| format!("{seconds:5} {name}\n")).collect();
-    // Without the folder no test ran that keeps anything.
+    // If the folder does not exist, no test has run that keeps files.
     let _ = fs::write(artifacts::target().join("e2e/seconds.txt"), lines);
 }
 
-/// Boots that many tests share come first, for they take longest; the tests that share them come last, when those are
-/// through: a test that waits for another's boot would keep a core idle.
+/// The boots that many tests share come first, because they take longest, and the tests that share them come last,
+/// when these boots have finished: a test that waits for the boot of another test would leave a core idle.
 fn trials(backends: &[Backend]) -> Vec<Trial> {
     let (mut trials, mut last) = (Vec::new(), Vec::new());
     for &backend in backends {
@@ -77,7 +115,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(lifecycle::trials(backend));
         trials.extend(network::trials(backend));
         trials.extend(shell::trials(backend));
-        trials.extend(cards::trials(backend));
+        trials.extend(nics::trials(backend));
         trials.extend(cable::trials(backend));
         trials.extend(own_end::trials(backend));
         trials.extend(firmware::trials(backend));
@@ -86,20 +124,20 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
     trials
 }
 
-/// A test under the name of the backend, which is given its place.
+/// A test whose name begins with the backend's.
 fn trial(
     backend: Backend,
     name: impl Into<String>,
-    test: impl FnOnce(&Test) -> Outcome + Send + 'static,
+    act: impl FnOnce(&Test) -> Outcome + Send + 'static,
 ) -> Trial {
-    let place = Test { name: name.into(), backend };
-    Trial::test(format!("{backend}::{}", place.name), move || {
-        let outcome = timed(format!("{backend}::{}", place.name), || test(&place));
-        outcome.map_err(|failure| Failed::from(format!("{failure}{}", place.tail(TAIL))))
+    let test = Test { name: name.into(), backend };
+    Trial::test(format!("{backend}::{}", test.name), move || {
+        let outcome = timed(format!("{backend}::{}", test.name), || act(&test));
+        outcome.map_err(|failure| Failed::from(format!("{failure}{}", test.tail(TAIL))))
     })
 }
 
-/// Does something and notes how long it took.
+/// Calls a function and records how long it took.
 fn timed<T>(name: String, act: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let result = act();
@@ -107,18 +145,18 @@ fn timed<T>(name: String, act: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The same for a test that not every backend can run. Where one cannot, the output says why, and the list of tests
-/// has it as ignored.
+/// The same for a test that not every backend can run. On a backend that cannot, the test is ignored, and the
+/// output gives the reason.
 fn trial_needing(
     backend: Backend,
     needs: &[Need],
     name: impl Into<String>,
-    test: impl FnOnce(&Test) -> Outcome + Send + 'static,
+    act: impl FnOnce(&Test) -> Outcome + Send + 'static,
 ) -> Trial {
     let Some(reason) = needs.iter().find_map(|need| backend.lacks(*need)) else {
-        return trial(backend, name, test);
+        return trial(backend, name, act);
     };
     let name = format!("{backend}::{}", name.into());
-    eprintln!("{name}: not run: {reason}");
+    NOT_RUN.lock().unwrap_or_else(PoisonError::into_inner).push((name.clone(), reason));
     Trial::test(name, move || Err(reason.into())).with_ignored_flag(true)
 }

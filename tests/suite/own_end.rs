@@ -1,15 +1,15 @@
-//! The end of Weir itself: what it still says helps whoever has to find out why.
+//! Failures of Weir itself: its last report must help to find the cause.
 
 use crate::trial;
-use end_to_end::failure::Context;
+use end_to_end::failure::ErrorContext;
 use end_to_end::run::CLOSING_LINE;
-use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, Vm, artifacts, require};
+use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, VmSpec, artifacts, require};
 use libtest_mimic::Trial;
 use std::process::Command;
 
-/// What each line of the report begins with, after its time.
+/// The beginning of each line of the report, after its time.
 const REPORT: &str = "PANIC weir: ";
-/// What `self_test` leaves in R12 before the exception.
+/// The value that `self_test` leaves in R12 before the exception.
 const MARK: &str = "r12 5e1f7e5700000012";
 const GENERAL: [&str; 15] =
     ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rbp", "rdi", "rsi", "rdx", "rcx", "rbx", "rax"];
@@ -26,15 +26,15 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
         trial(backend, "an_exception_in_weir_is_reported", |test| {
             let report = end(test, "exception")?;
             require!(report[0].starts_with("exception 6 error 0x0 at 0xffffffff8"), "{}", report[0]);
-            require!(report.iter().any(|line| line.contains(MARK)), "there is no {MARK}");
+            require!(report.iter().any(|line| line.contains(MARK)), "{MARK} is missing");
             check(&report, "self_test::exception")
         }),
     ]
 }
 
-/// Runs two guests to their end, and then Weir to its own; the lines of its report.
+/// Runs two guests until they power off, waits until Weir fails, and returns the lines of its report.
 fn end(test: &Test, kind: &'static str) -> Outcome<Vec<String>> {
-    let vms = vec![Vm::micro("left", "hello", "")?, Vm::micro("right", "timer", "")?];
+    let vms = vec![VmSpec::micro("left", "hello", "")?, VmSpec::micro("right", "timer", "")?];
     let mut run = Run::start(test, &Scenario::new(vms).free().self_test(kind))?;
     run.allow(REPORT);
     run.expect(CLOSING_LINE)?;
@@ -44,7 +44,7 @@ fn end(test: &Test, kind: &'static str) -> Outcome<Vec<String>> {
     Ok(report.map(|line| line.split_once(REPORT).map_or(line, |(_, said)| said).to_owned()).collect())
 }
 
-/// What every report has: registers, a backtrace that leads from `innermost` to the boot, the end of the log, and
+/// Checks the contents of a report: registers, a backtrace from `innermost` to the boot, the end of the log, and
 /// the last exits of each guest.
 fn check(report: &[String], innermost: &str) -> Outcome {
     let section = |title: &str| {
@@ -59,21 +59,21 @@ fn check(report: &[String], innermost: &str) -> Outcome {
         require!(calls.contains(function), "{function} is not in the backtrace: {calls}");
     }
     let log = section("the end of the log:");
-    require!(log.last().is_some_and(|line| line.contains(CLOSING_LINE)), "the log ends otherwise: {log:?}");
+    require!(log.last().is_some_and(|line| line.contains(CLOSING_LINE)), "wrong end of the log: {log:?}");
     let exits = section("the last exits:");
     for guest in ["  guest 0 ", "  guest 1 "] {
-        require!(exits.iter().any(|line| line.starts_with(guest)), "no exit of{guest}in {exits:?}");
+        require!(exits.iter().any(|line| line.starts_with(guest)), "no exits of{guest}in {exits:?}");
     }
     Ok(())
 }
 
-/// True when a line has the register with its 16 digits.
+/// True when a line contains the register with a value of 16 digits.
 fn shows(line: &str, register: &str) -> bool {
     let words: Vec<&str> = line.split_whitespace().collect();
     words.windows(2).any(|pair| pair[0] == register && pair[1].len() == 16)
 }
 
-/// The calls of the backtrace by name, innermost first, as the line of the report says how to get them.
+/// The functions in the backtrace, innermost first, found with the command that the report itself gives.
 fn symbols(report: &[String]) -> Outcome<String> {
     let words = report.iter().find_map(|line| line.strip_prefix("backtrace: addr2line -fipe weir.elf "));
     let words = words.ok_or_else(|| Failure::Wrong("there is no backtrace".into()))?;

@@ -1,11 +1,11 @@
-//! The operator at the serial line: consoles, and scripted sessions with the shell.
+//! The operator at the serial line: consoles, and scripted sessions in the shell.
 
 use crate::misbehaviour::stop;
 use crate::trial;
-use end_to_end::failure::Context;
+use end_to_end::failure::ErrorContext;
 use end_to_end::pinger::{answers, ping};
 use end_to_end::run::STEP;
-use end_to_end::{Backend, Outcome, Run, Scenario, Test, Vm, require};
+use end_to_end::{Backend, Outcome, Run, Scenario, Test, VmSpec, debug, require};
 use libtest_mimic::Trial;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
@@ -16,21 +16,21 @@ const FIRST_MAC: &str = "52:54:00:00:01:02";
 const SECOND_MAC: &str = "52:54:00:00:01:03";
 /// Ctrl-^.
 const ESCAPE: &str = "\x1e";
-/// For a ping that is not to be answered.
-const NO_ANSWER: Duration = Duration::from_secs(2);
-/// For one datagram and its answer; the host may be busy.
-const ANSWER: Duration = Duration::from_secs(60);
-/// A port of `nic_echo` that it says a line about.
+/// Timeout for a ping that must not be answered.
+const SILENCE: Duration = Duration::from_secs(2);
+/// Timeout for the answer to a datagram; the host may be busy.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// A port for which `nic_echo` prints a line.
 const ODD_PORT: u16 = 5;
-/// Lines that fill a guest's backlog of 8 KiB, and more.
+/// A number of lines that overflows a guest's backlog of 8 KiB.
 const MANY: u32 = 432;
 
 pub fn trials(backend: Backend) -> Vec<Trial> {
     vec![
         trial(backend, "the_shell_pauses_and_resumes_a_guest_with_its_network", pause_and_resume),
         trial(backend, "a_console_shows_what_its_guest_wrote_meanwhile", consoles),
-        trial(backend, "the_shell_answers_mistakes_and_completes_words", mistakes),
-        trial(backend, "the_shell_s_figures_are_the_guests_own", figures),
+        trial(backend, "the_shell_explains_errors_and_completes_words", errors),
+        trial(backend, "the_counters_in_the_shell_are_those_of_the_guests", counters),
         trial(backend, "the_operator_stops_and_starts_guests_and_powers_off", life),
         trial(backend, "the_operator_reboots_the_machine", reboot),
     ]
@@ -39,8 +39,8 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
 /// Two guests on the wire, of which the first has the keyboard.
 fn two_echoes(test: &Test) -> Outcome<Run> {
     let vms = vec![
-        Vm::micro("left", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
-        Vm::micro("right", "nic_echo", &format!("ip={SECOND}"))?.nic(SECOND_MAC),
+        VmSpec::micro("left", "nic_echo", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
+        VmSpec::micro("right", "nic_echo", &format!("ip={SECOND}"))?.nic(SECOND_MAC),
     ];
     let mut run = Run::start(test, &Scenario::new(vms))?;
     run.expect("left has the keyboard; Ctrl-^")?;
@@ -50,7 +50,7 @@ fn two_echoes(test: &Test) -> Outcome<Run> {
     Ok(run)
 }
 
-/// Types a command in the shell and waits for a text of its answer.
+/// Types a command into the shell and waits for a text of its answer.
 fn command(run: &mut Run, command: &str, answer: &str) -> Outcome<String> {
     run.console.type_text(&format!("{command}\r"))?;
     run.expect(&format!("{command}\r\n"))?;
@@ -70,7 +70,7 @@ fn pause_and_resume(test: &Test) -> Outcome {
     command(&mut run, "vm list", "VM               state ")?;
     command(&mut run, "vm pause right", "right: paused\r\n")?;
     command(&mut run, "vm list", "right            paused ")?;
-    let tally = ping(SECOND, 2, 56, NO_ANSWER)?;
+    let tally = ping(SECOND, 2, 56, SILENCE)?;
     require!(tally.missed.len() == 2, "a paused guest answers: {tally:?}");
     let tally = ping(FIRST, 3, 56, STEP)?;
     require!(tally.missed.is_empty(), "beside a paused guest: {tally:?}");
@@ -87,18 +87,18 @@ fn pause_and_resume(test: &Test) -> Outcome {
 
 fn consoles(test: &Test) -> Outcome {
     let vms = vec![
-        Vm::micro("one", "talk", "")?,
-        Vm::micro("two", "talk", "")?,
-        Vm::micro("net", "nic_echo", &format!("ip={SECOND}"))?.nic(SECOND_MAC),
+        VmSpec::micro("one", "talk", "")?,
+        VmSpec::micro("two", "talk", "")?,
+        VmSpec::micro("net", "nic_echo", &format!("ip={SECOND}"))?.nic(SECOND_MAC),
     ];
     let mut scenario = Scenario::new(vms);
-    // Some of the consoles belong to another processor than the shell does.
+    // Some of the guests run on another processor than the shell.
     scenario.machine.cpus = 2;
     let mut run = Run::start(test, &scenario)?;
     for _ in 0..3 {
         run.expect("READY")?;
     }
-    // Only the guest that has the keyboard may control the terminal.
+    // Only the guest with the keyboard may control the terminal.
     require!(run.console.count("one| \x1b[1mREADY\x1b[0m\n") == 1, "the first guest's line is not bold");
     require!(run.console.count("two| READY\n") == 1, "the second guest's line is not plain");
     run.console.type_text("hello\n")?;
@@ -115,7 +115,7 @@ fn consoles(test: &Test) -> Outcome {
     run.console.type_text("quiet\n")?;
     run.expect("two| HEARD quiet")?;
     let since = run.console.text().split_off(before);
-    require!(!since.contains("net| "), "a guest that is not shown was: {since}");
+    require!(!since.contains("net| "), "a guest that is not selected was shown: {since}");
 
     enter_shell(&mut run)?;
     run.console.type_text("console net all\r")?;
@@ -123,7 +123,7 @@ fn consoles(test: &Test) -> Outcome {
     run.expect("weir| net wrote ")?;
     run.expect(" more bytes of output were not kept")?;
     run.expect("net| a datagram to port 5")?;
-    // Typed twice, the escape key reaches the guest; after it, the keyboard is the same guest's.
+    // Typed twice, the escape key reaches the guest, which keeps the keyboard.
     enter_shell(&mut run)?;
     let lines = run.console.count("net| a datagram to port 5\n");
     // 8 KiB in lines of 21 bytes.
@@ -142,13 +142,13 @@ fn consoles(test: &Test) -> Outcome {
     run.finish()
 }
 
-/// Has a `nic_echo` guest write many lines, and waits until it has.
+/// Makes a `nic_echo` guest write many lines, and waits until it has.
 fn talk_of_odd_port(guest: Ipv4Addr) -> Outcome {
     let socket = UdpSocket::bind("10.0.5.1:0").context("binding a UDP socket")?;
-    socket.set_read_timeout(Some(ANSWER)).context("UDP time-out")?;
+    socket.set_read_timeout(Some(debug::timeout(ANSWER_TIMEOUT))).context("UDP timeout")?;
     for number in 1..=MANY {
         socket.send_to(b"?", (guest, ODD_PORT)).context("sending a datagram")?;
-        // Not faster than the guest writes.
+        // No faster than the guest writes.
         if number % 16 == 0 {
             socket.send_to(b"!", (guest, 7)).context("sending a datagram")?;
             socket.recv_from(&mut [0; 16]).context("waiting for an answer")?;
@@ -157,7 +157,7 @@ fn talk_of_odd_port(guest: Ipv4Addr) -> Outcome {
     Ok(())
 }
 
-fn mistakes(test: &Test) -> Outcome {
+fn errors(test: &Test) -> Outcome {
     let mut run = two_echoes(test)?;
     enter_shell(&mut run)?;
     command(
@@ -169,7 +169,7 @@ fn mistakes(test: &Test) -> Outcome {
     command(&mut run, "net", "\"net\" is incomplete: expected nics, vms\r\n")?;
     command(&mut run, "help", "vm restart VM   power a VM off and boot it again\r\n")?;
     command(&mut run, "log", "[")?;
-    // Tab completes, backspace and Ctrl-U erase, Ctrl-C gives up, an arrow recalls.
+    // Tab completes, backspace and Ctrl-U erase, Ctrl-C cancels, the up arrow recalls.
     run.console.type_text("con\tl\t\r")?;
     run.expect("console left \r\n")?;
     run.expect("weir| left (")?;
@@ -185,21 +185,21 @@ fn mistakes(test: &Test) -> Outcome {
     run.console.type_text("vm s\t\t")?;
     run.expect("weir| start  stop\r\nweir> vm st")?;
     run.console.type_text("\x15\x04")?;
-    // Back at the guest's console.
+    // Ctrl-D returned to the guest's console.
     stop(FIRST)?;
     run.expect("left| PASS nic_echo")?;
     stop(SECOND)?;
     run.finish()
 }
 
-fn figures(test: &Test) -> Outcome {
+fn counters(test: &Test) -> Outcome {
     let mut run = two_echoes(test)?;
     let tally = ping(SECOND, 5, 100, STEP)?;
     require!(tally.missed.is_empty(), "{tally:?}");
     let socket = UdpSocket::bind("10.0.5.1:0").context("binding a UDP socket")?;
     socket.send_to(b"counters", (SECOND, 9)).context("sending a datagram")?;
     let own = run.expect("right| COUNTERS ")?;
-    // The line may not be complete when its beginning is.
+    // The beginning of the line may be received before the rest.
     run.expect(" broken=")?;
     let own =
         run.console.text().lines().rfind(|line| line.contains("right| COUNTERS ")).unwrap_or(&own).to_owned();
@@ -229,11 +229,11 @@ fn figures(test: &Test) -> Outcome {
     run.finish()
 }
 
-/// The number behind a key.
+/// The number after a key.
 fn number(line: &str, key: &str) -> Outcome<u64> {
     let rest = line.split_once(key).map_or("", |(_, rest)| rest);
     let digits = rest.split_once(' ').map_or(rest, |(digits, _)| digits);
-    digits.parse().map_err(|_| end_to_end::Failure::Wrong(format!("no number behind {key} in {line}")))
+    digits.parse().map_err(|_| end_to_end::Failure::Wrong(format!("no number after {key} in {line}")))
 }
 
 fn life(test: &Test) -> Outcome {
@@ -244,31 +244,31 @@ fn life(test: &Test) -> Outcome {
     command(&mut run, "vm pause left", "left: no pause: it is stopped\r\n")?;
     let tally = ping(SECOND, 3, 56, STEP)?;
     require!(tally.missed.is_empty(), "beside a stopped guest: {tally:?}");
-    require!(ping(FIRST, 1, 56, NO_ANSWER)?.missed.len() == 1, "a stopped guest answers");
+    require!(ping(FIRST, 1, 56, SILENCE)?.missed.len() == 1, "a stopped guest answers");
     command(&mut run, "vm start left", "left: ")?;
     require!(answers(FIRST, STEP)?, "no answer after the start");
     command(&mut run, "vm restart right", "right: ")?;
     require!(answers(SECOND, STEP)?, "no answer after the restart");
-    // What a guest wrote in its first life is still kept.
+    // The output from before the restart is still kept.
     run.console.type_text("console right\r")?;
     run.expect("weir| right (")?;
     run.expect("right| READY")?;
     run.expect("right| READY")?;
     enter_shell(&mut run)?;
     run.console.type_text("poweroff\r")?;
-    run.finish_with("powering off, as the operator wants")
+    run.finish_with("powering off (operator request)")
 }
 
 fn reboot(test: &Test) -> Outcome {
-    let mut scenario = Scenario::new(vec![Vm::micro("one", "talk", "")?]);
+    let mut scenario = Scenario::new(vec![VmSpec::micro("one", "talk", "")?]);
     scenario.machine.resets = true;
     let mut run = Run::start(test, &scenario)?;
     run.expect("one| ")?;
     run.expect("talk# ")?;
     enter_shell(&mut run)?;
     run.console.type_text("reboot\r")?;
-    run.expect("resetting the machine, as the operator wants")?;
-    run.console.machine_starts_anew();
+    run.expect("resetting (operator request)")?;
+    run.console.machine_reboots();
     run.expect("boot: Weir ")?;
     run.expect("talk# ")?;
     run.console.type_text("end\n")?;

@@ -1,31 +1,31 @@
-//! What one frame costs: two runs that differ in the number of frames only, so that all else falls away.
+//! The cost of one frame: the difference between two runs that differ only in the number of frames.
 
 use super::Figure;
-use crate::failure::Context;
-use crate::machine::{Card, CardModel, Pace, Wire};
-use crate::statistics::Statistics;
-use crate::{Backend, Failure, Outcome, Run, Scenario, Vm, artifacts, require};
+use crate::failure::ErrorContext;
+use crate::machine::{EmulatedNic, EmulatedNicModel, Pace, Wire};
+use crate::statistics::RunStatistics;
+use crate::{Backend, Failure, Outcome, Run, Scenario, VmSpec, artifacts, require};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// For a run of a busy machine.
-const LIMIT: Duration = Duration::from_secs(1800);
+/// Timeout for a run. Generous: the host may be busy.
+const RUN_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// What frames cost on their way, per frame.
+/// The cost of a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cost {
-    /// Exits of the VM that is looked at.
+    /// Exits of the measured VM.
     pub exits: f64,
-    /// Interrupts that this VM was given.
+    /// Interrupts injected into the measured VM.
     pub interrupts: f64,
-    /// Instructions of Weir, whichever VM they were for.
+    /// Instructions of Weir, for all VMs.
     pub instructions: f64,
 }
 
 impl Cost {
-    /// Its figures under one name.
+    /// Its figures, whose names begin with `name`.
     pub fn figures(self, name: &str) -> Vec<Figure> {
         vec![
             Figure::new(format!("{name}-exits"), self.exits, "exits/frame"),
@@ -35,21 +35,22 @@ impl Cost {
     }
 }
 
-/// What carries a vNIC's frames: the machine's card, which is on no wire.
+/// Uplink of a vNIC: the machine's NIC, which has no far side.
 pub const WIRE: usize = 0;
-/// Nothing: the vNIC reaches others of its kind.
+/// No uplink: the vNIC only reaches other vNICs without one.
 pub const LOCAL: usize = 1;
 
-/// VMs on a machine that counts, with one card.
-pub fn machine(vms: Vec<Vm>) -> Scenario {
+/// VMs on a machine that counts instructions, with one NIC.
+pub fn machine(vms: Vec<VmSpec>) -> Scenario {
     let mut scenario = Scenario::new(vms);
     scenario.machine.pace = Pace::Counted;
-    scenario.machine.cards = vec![Card { wire: Wire::Null, ..Card::on_tap(WIRE, CardModel::E1000) }];
+    scenario.machine.nics =
+        vec![EmulatedNic { wire: Wire::Null, ..EmulatedNic::on_tap(WIRE, EmulatedNicModel::E1000) }];
     scenario
 }
 
-/// The cost for the VM `vm` of a frame of a scenario, which is made for a number of frames and a folder; `frames` are the
-/// two numbers.
+/// The cost of a frame for the VM `vm`. `make` builds the scenario for a number of frames in a folder; it is run
+/// with both numbers in `frames`.
 ///
 /// # Errors
 /// A run failed.
@@ -65,46 +66,46 @@ pub fn per_frame(
         run(folder, &scenario)
     };
     let [few, many] = frames;
-    // Each run has a core and a network of its own.
+    // Each run has its own core and network namespace.
     let (with_many, with_few) = thread::scope(|scope| {
         let other = scope.spawn(|| run(few));
         (run(many), other.join())
     });
     let with_few = with_few.map_err(|_| Failure::Wrong("a run panicked".into()))??;
     let (with_many, between) = (with_many?, f64::from(many - few));
-    let per_frame = |of: &dyn Fn(&Statistics) -> Outcome<u64>| {
+    let per_frame = |of: &dyn Fn(&RunStatistics) -> Outcome<u64>| {
         Ok::<_, Failure>((of(&with_many)? as f64 - of(&with_few)? as f64) / between)
     };
     Ok(Cost {
         exits: per_frame(&|run| run.exits(vm))?,
         interrupts: per_frame(&|run| run.interrupts(vm))?,
-        instructions: per_frame(&Statistics::weir_ticks)?,
+        instructions: per_frame(&RunStatistics::weir_ticks)?,
     })
 }
 
-/// Runs a scenario to its end.
+/// Runs a scenario until Weir powers off.
 ///
 /// # Errors
-/// It does not come to its end, or a line of the log is trouble.
-pub fn run(folder: PathBuf, scenario: &Scenario) -> Outcome<Statistics> {
+/// It does not power off in time, or the log contains a warning or worse.
+pub fn run(folder: PathBuf, scenario: &Scenario) -> Outcome<RunStatistics> {
     let mut run = Run::start_in(Backend::BochsVtx, folder, scenario)?;
-    run.expect_within(crate::run::CLOSING_LINE, LIMIT)?;
-    run.emulator.wait_for_power_off(LIMIT)?;
-    run.console.wait_for_end(LIMIT)?;
+    run.expect_within(crate::run::CLOSING_LINE, RUN_TIMEOUT)?;
+    run.emulator.wait_for_power_off(RUN_TIMEOUT)?;
+    run.console.wait_for_end(RUN_TIMEOUT)?;
     let text = run.console.text();
     require!(!text.contains("TEST load FAIL"), "the guest's load failed: see {}", run.folder().display());
-    Ok(Statistics::new(text))
+    Ok(RunStatistics::new(text))
 }
 
 /// An empty folder for a run: `target/bench/<name>`.
 ///
 /// # Errors
-/// What it held cannot be removed, or it cannot be made.
+/// Its contents cannot be removed, or it cannot be created.
 pub fn folder(name: &str) -> Outcome<PathBuf> {
     let folder = artifacts::target().join("bench").join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder).context(format!("emptying {}", folder.display()))?;
     }
-    fs::create_dir_all(&folder).context(format!("making {}", folder.display()))?;
+    fs::create_dir_all(&folder).context(format!("creating {}", folder.display()))?;
     Ok(folder)
 }

@@ -1,17 +1,17 @@
-//! What can be counted without a frame: sizes, memory, and the way to the first guest.
+//! Figures that need no frame: sizes, memory, and the time to the first guest.
 
 use super::Figure;
 use super::cost::{folder, machine, run};
-use crate::failure::Context;
-use crate::{Failure, Outcome, Vm, artifacts};
+use crate::failure::ErrorContext;
+use crate::{Failure, Outcome, VmSpec, artifacts};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Size of the kernel and of an image with the smallest guest; memory and instructions until that guest runs.
+/// Sizes of the kernel and of an image with the smallest guest; memory, and instructions until that guest runs.
 pub fn figures() -> Outcome<Vec<Figure>> {
     let folder = folder("still")?;
-    let scenario = machine(vec![Vm::micro("vm0", "hello", "")?.nic("52:54:00:00:01:01")]);
+    let scenario = machine(vec![VmSpec::micro("vm0", "hello", "")?.nic("52:54:00:00:01:01")]);
     let image = fs::metadata(scenario.build(&folder)?).context("the image")?.len();
     let kernel = stripped_kernel(&folder)?;
     let log = run(folder, &scenario)?;
@@ -30,7 +30,7 @@ pub fn figures() -> Outcome<Vec<Figure>> {
     ])
 }
 
-/// Bytes of the kernel without its symbols, as images carry it.
+/// Size in bytes of the kernel without its symbols, as it is in images.
 fn stripped_kernel(folder: &Path) -> Outcome<u64> {
     let stripped = folder.join("kernel");
     let output = Command::new("strip")

@@ -1,14 +1,18 @@
-//! `bench [GROUP]...`: what Weir costs, counted in Bochs, as lines `figure NAME VALUE UNIT`; all groups of figures, or
-//! those named. The same build gives the same figures: see docs/performance.md.
+//! `bench [GROUP]...`: measures Weir's costs in Bochs and prints a line `figure NAME VALUE UNIT` for each figure.
+//! Without arguments it measures all groups of figures, and writes `NAME VALUE UNIT` to docs/figures.txt as well.
+//! The same build gives the same figures: see docs/performance.md.
 #![forbid(unsafe_code)]
 
-use end_to_end::bench::GROUPS;
-use end_to_end::{Failure, Outcome, namespace};
+use end_to_end::bench::{self, GROUPS};
+use end_to_end::{Failure, Outcome, artifacts, namespace};
 use std::process::ExitCode;
 
+/// The file with all figures, in the root of the repository.
+const FILE: &str = "docs/figures.txt";
+
 fn main() -> ExitCode {
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
-    match run(&wanted) {
+    let requested: Vec<String> = std::env::args().skip(1).collect();
+    match run(&requested) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("bench: {failure}");
@@ -17,15 +21,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(wanted: &[String]) -> Outcome {
+fn run(requested: &[String]) -> Outcome {
     let names = GROUPS.map(|group| group.name);
-    if let Some(unknown) = wanted.iter().find(|wanted| !names.contains(&wanted.as_str())) {
-        return Err(Failure::Wrong(format!("there is no group {unknown}: there are {}", names.join(", "))));
+    if let Some(unknown) = requested.iter().find(|name| !names.contains(&name.as_str())) {
+        return Err(Failure::Wrong(format!("unknown group {unknown}: the groups are {}", names.join(", "))));
     }
     namespace::become_owner()?;
-    for group in GROUPS.iter().filter(|group| wanted.is_empty() || wanted.iter().any(|one| one == group.name))
-    {
-        (group.measure)()?.iter().for_each(|figure| println!("{figure}"));
+    let mut figures = Vec::new();
+    for group in GROUPS {
+        if requested.is_empty() || requested.iter().any(|name| name == group.name) {
+            let measured = (group.measure)()?;
+            measured.iter().for_each(|figure| println!("figure {figure}"));
+            figures.extend(measured);
+        }
     }
-    Ok(())
+    if requested.is_empty() { bench::write(&figures, &artifacts::root().join(FILE)) } else { Ok(()) }
 }

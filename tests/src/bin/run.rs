@@ -1,12 +1,12 @@
-//! `run FOLDER [--memory MIB] [--uefi]`: boots the images of a folder in an emulator, with the terminal as COM1 and a card on a
-//! network of its own, whose other end answers at 10.0.5.1. Ctrl-] quits. The environment variable `ACCEL` chooses the
-//! emulator.
+//! `run FOLDER [--memory MIB] [--uefi]`: boots the images of a folder in an emulator, with the terminal as COM1
+//! and a NIC on a network of its own, whose far side answers at 10.0.5.1. Ctrl-] quits. The environment variable
+//! `ACCEL` chooses the backend.
 #![forbid(unsafe_code)]
 
 use end_to_end::backend::Need;
 use end_to_end::emulator::Emulator;
-use end_to_end::failure::Context;
-use end_to_end::machine::{Firmware, Machine};
+use end_to_end::failure::ErrorContext;
+use end_to_end::machine::{EmulatedMachine, Firmware};
 use end_to_end::{Failure, Outcome, artifacts, choice, namespace};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
@@ -31,9 +31,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn arguments() -> Outcome<(PathBuf, Machine)> {
+fn arguments() -> Outcome<(PathBuf, EmulatedMachine)> {
     let usage = || Failure::Wrong(USAGE.into());
-    let mut machine = Machine::default();
+    let mut machine = EmulatedMachine::default();
     let mut images = None;
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -49,7 +49,7 @@ fn arguments() -> Outcome<(PathBuf, Machine)> {
     Ok((images.ok_or_else(usage)?, machine))
 }
 
-fn run(images: &Path, machine: &Machine) -> Outcome {
+fn run(images: &Path, machine: &EmulatedMachine) -> Outcome {
     let (backend, reasons) = choice::for_run()?;
     for reason in &reasons {
         eprintln!("run: {reason}");
@@ -76,7 +76,8 @@ fn run(images: &Path, machine: &Machine) -> Outcome {
     emulator.wait_for_power_off(Duration::from_secs(60))
 }
 
-/// Carries bytes both ways until the machine ends, or the user quits: then it is true.
+/// Copies bytes in both directions until the machine powers off or the user quits, and returns whether the user
+/// did.
 fn connect(mut serial: TcpStream, interactive: bool) -> Outcome<bool> {
     let keyboard = stdin();
     let mut buffer = [0; 4096];
@@ -111,11 +112,11 @@ fn wait_for_either(serial: &TcpStream, keyboard: Option<&Stdin>) -> Outcome<(boo
     Ok((ready(0), ready(1)))
 }
 
-/// The terminal in raw mode; as it was again when dropped.
+/// The terminal in raw mode. Dropping it restores the previous mode.
 struct RawTerminal(Termios);
 
 impl RawTerminal {
-    /// Nothing where standard input is no terminal.
+    /// `None` if standard input is no terminal.
     fn enter() -> Outcome<Option<Self>> {
         if !stdin().is_terminal() {
             return Ok(None);

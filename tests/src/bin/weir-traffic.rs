@@ -1,9 +1,8 @@
-//! Datagrams from within a Linux guest: `weir-traffic sink`, `weir-traffic blast ADDRESS COUNT WINDOW`, or `weir-traffic
-//! pour ADDRESS COUNT BYTES`.
-//! Linked statically, because the guest has no libraries.
+//! Sends and receives datagrams within a Linux guest: `weir-traffic sink`, `weir-traffic blast ADDRESS COUNT
+//! WINDOW`, or `weir-traffic pour ADDRESS COUNT BYTES`. Linked statically, because the guest has no libraries.
 #![forbid(unsafe_code)]
 
-use end_to_end::failure::Context;
+use end_to_end::failure::ErrorContext;
 use end_to_end::{Failure, Outcome, traffic};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::process::ExitCode;

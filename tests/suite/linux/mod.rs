@@ -1,4 +1,4 @@
-//! Debian's kernel, unmodified: one boot for many checks, since a boot takes an emulator minutes.
+//! Debian's unmodified Linux kernel: one boot for many checks, since a boot takes minutes in an emulator.
 
 mod cable;
 mod steps;
@@ -6,11 +6,11 @@ mod transfer;
 
 use crate::{timed, trial_needing};
 use end_to_end::backend::Need;
-use end_to_end::initramfs::Entry;
-use end_to_end::machine::CardModel;
+use end_to_end::initramfs::ArchiveFile;
+use end_to_end::machine::EmulatedNicModel;
 use end_to_end::pinger::{answers, ping};
 use end_to_end::run::STEP;
-use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, Vm, require};
+use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, VmSpec, require};
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -25,48 +25,51 @@ const PEER: &str = "10.0.5.1";
 const GUEST_MAC: &str = "52:54:00:05:00:11";
 const OTHER_MAC: &str = "52:54:00:05:00:12";
 const DATAGRAMS: u32 = 10_000;
-/// Datagrams on their way at a time: what a socket of the guest holds by default, 208 KiB, at 2.7 KiB each.
+/// The maximum number of datagrams on their way: what a socket of the guest holds by default, 208 KiB, at 2.7 KiB
+/// each.
 const WINDOW: u32 = 64;
-/// Lines of the serial log in the report of a failure.
+/// Lines of the serial log in the report of a failed test.
 const TAIL: usize = 40;
 
-/// Physical cards under the guest, whose own card is always the same.
-const CARDS: [CardModel; 3] = [CardModel::E1000, CardModel::E1000e, CardModel::Igb];
+/// Physical NICs under the guest, whose vNIC is always the same model.
+const NICS: [EmulatedNicModel; 3] =
+    [EmulatedNicModel::E1000, EmulatedNicModel::E1000e, EmulatedNicModel::Igb];
 
-/// One boot of one Linux guest: on which backend, and on which physical card.
+/// One boot of one Linux guest.
 pub struct Boot {
     backend: Backend,
-    card: CardModel,
+    /// The physical NIC.
+    nic: EmulatedNicModel,
 }
 
 type Results = BTreeMap<&'static str, Result<(), String>>;
 
-/// The tests that boot Linux on a backend, and those that share these boots.
+/// The tests that boot Linux on a backend, and the tests that share these boots.
 pub fn trials(backend: Backend) -> (Vec<Trial>, Vec<Trial>) {
-    let name = "two_linux_guests_and_the_wire_talk_to_each_other";
+    let name = "two_linux_guests_and_the_wire_exchange_frames";
     let mut boots = vec![trial_needing(backend, &[Need::MoreLinuxBoots], name, two_guests)];
     let mut rest = Vec::new();
-    for card in CARDS {
-        let needs = [Need::Card(card), Need::LinuxBoot];
+    for nic in NICS {
+        let needs = [Need::Nic(nic), Need::LinuxBoot];
         if needs.iter().any(|need| backend.lacks(*need).is_some()) {
-            rest.push(trial_needing(backend, &needs, format!("{card}::linux"), |_| Ok(())));
+            rest.push(trial_needing(backend, &needs, format!("{nic}::linux"), |_| Ok(())));
             continue;
         }
-        let mut steps = of_one_boot(Boot { backend, card }).into_iter();
+        let mut steps = of_one_boot(Boot { backend, nic }).into_iter();
         boots.extend(steps.next());
         rest.extend(steps);
     }
     (boots, rest)
 }
 
-/// The steps of one boot, each as a test; whichever runs first boots.
+/// The steps of one boot, each as a test; the test that runs first boots.
 fn of_one_boot(boot: Boot) -> Vec<Trial> {
     let shared = Arc::new((boot, OnceLock::<Results>::new()));
     STEPS
         .iter()
         .map(|step| {
             let shared = Arc::clone(&shared);
-            let name = format!("{}::{}", shared.0.card, step.name);
+            let name = format!("{}::{}", shared.0.nic, step.name);
             trial_needing(shared.0.backend, step.needs, name, move |_| {
                 let (boot, results) = &*shared;
                 let result = results.get_or_init(|| run_steps(boot)).get(step.name);
@@ -80,13 +83,13 @@ fn of_one_boot(boot: Boot) -> Vec<Trial> {
         .collect()
 }
 
-/// Runs all steps in one boot; after one that fails the others are tried all the same.
+/// Runs all steps in one boot; after a step has failed, the others are still run.
 fn run_steps(boot: &Boot) -> Results {
     let mut results = Results::new();
-    let place = Test { name: format!("linux-{}", boot.card), backend: boot.backend };
-    let as_users = boot.card == CardModel::E1000 && boot.backend.lacks(Need::MoreLinuxBoots).is_none();
-    let linux = if as_users { Vm::linux } else { short_linux };
-    let mut run = match start(&place, boot.card, &["linux"], linux) {
+    let test = Test { name: format!("linux-{}", boot.nic), backend: boot.backend };
+    let as_users = boot.nic == EmulatedNicModel::E1000 && boot.backend.lacks(Need::MoreLinuxBoots).is_none();
+    let linux = if as_users { VmSpec::linux } else { short_linux };
+    let mut run = match start(&test, boot.nic, &["linux"], linux) {
         Ok(run) => run,
         Err(failure) => {
             results.insert(STEPS[0].name, Err(failure.to_string()));
@@ -98,9 +101,9 @@ fn run_steps(boot: &Boot) -> Results {
             continue;
         }
         let result =
-            timed(format!("{}::{} {}", boot.backend, boot.card, step.name), || (step.act)(&mut run, boot));
+            timed(format!("{}::{} {}", boot.backend, boot.nic, step.name), || (step.act)(&mut run, boot));
         let broken = result.is_err() && step.name == STEPS[0].name;
-        results.insert(step.name, result.map_err(|failure| format!("{failure}{}", place.tail(TAIL))));
+        results.insert(step.name, result.map_err(|failure| format!("{failure}{}", test.tail(TAIL))));
         if broken {
             break;
         }
@@ -108,20 +111,20 @@ fn run_steps(boot: &Boot) -> Results {
     results
 }
 
-/// Linux without what takes an emulator longest: unpacked already, its messages in `dmesg` only.
-fn short_linux(name: &str, command_line: &str) -> Outcome<Vm> {
-    Vm::unpacked_linux(name, &format!("quiet {command_line}"))
+/// Linux without what takes longest in an emulator: decompressed in advance, with its messages only in `dmesg`.
+fn short_linux(name: &str, command_line: &str) -> Outcome<VmSpec> {
+    VmSpec::unpacked_linux(name, &format!("quiet {command_line}"))
 }
 
 /// Starts one or two Linux guests, of which the first has the keyboard.
 fn start(
     test: &Test,
-    card: CardModel,
+    nic: EmulatedNicModel,
     guests: &[&str],
-    linux: fn(&str, &str) -> Outcome<Vm>,
+    linux: fn(&str, &str) -> Outcome<VmSpec>,
 ) -> Outcome<Run> {
     let folder = test.empty_folder()?;
-    let files = [Entry { path: "tests/serve", contents: SERVE }];
+    let files = [ArchiveFile { path: "tests/serve", contents: SERVE }];
     let vms = guests
         .iter()
         .zip([(GUEST, GUEST_MAC, ""), (OTHER, OTHER_MAC, " weir.mtu=9000 weir.run=serve")])
@@ -130,17 +133,17 @@ fn start(
             linux(name, &command_line)?.with_files(&folder, &files).map(|vm| vm.nic(mac))
         })
         .collect::<Outcome<Vec<_>>>()?;
-    let mut scenario = Scenario::new(vms).on(&[card]);
+    let mut scenario = Scenario::new(vms).with_nics(&[nic]);
     scenario.machine.memory = 768;
     Run::start_in(test.backend, folder, &scenario)
 }
 
-/// The second guest: takes a file over TCP, says its sum, and takes datagrams.
+/// The script of the second guest: receives a file over TCP, prints its checksum, and receives datagrams.
 const SERVE: &[u8] = b"nc -l -p 6002 | sha256sum\nweir-traffic sink\n";
 
 /// The first guest has the keyboard; the second serves.
 fn two_guests(test: &Test) -> Outcome {
-    let mut run = start(test, CardModel::E1000, &["linux", "server"], short_linux)?;
+    let mut run = start(test, EmulatedNicModel::E1000, &["linux", "server"], short_linux)?;
     run.expect_within("linux| weir guest: up", BOOT)?;
     run.expect_within("/ # ", BOOT)?;
     require!(answers(GUEST, STEP)? && answers(OTHER, BOOT)?, "a guest does not answer the wire");
@@ -150,13 +153,13 @@ fn two_guests(test: &Test) -> Outcome {
     make_file(&mut run)?;
     let shown = run.shell("linux", "sha256sum /tmp/a", TRANSFER)?;
     run.shell("linux", &format!("nc {OTHER} 6002 < /tmp/a"), TRANSFER)?;
-    let sent = shown.split_whitespace().find(|word| word.len() == 64).unwrap_or("no sum").to_owned();
+    let sent = shown.split_whitespace().find(|word| word.len() == 64).unwrap_or("no checksum").to_owned();
     run.shell("linux", &format!("weir-traffic blast {OTHER} {DATAGRAMS} {WINDOW}"), TRANSFER)?;
-    require!(run.console.count(&format!("{sent}  -")) == 1, "the server's sum is not {sent}");
+    require!(run.console.count(&format!("{sent}  -")) == 1, "the server's checksum is not {sent}");
     run.expect_in_any_order("TEST serve PASS")?;
     for size in [0, 1472] {
         let tally = ping(GUEST, 5, size, STEP)?;
-        require!(tally.missed.is_empty(), "from the wire, after the other guest's end: {tally:?}");
+        require!(tally.missed.is_empty(), "from the wire, after the other guest powered off: {tally:?}");
     }
     run.console.type_text("poweroff -f\n")?;
     run.finish()

@@ -1,4 +1,4 @@
-//! What is tried in one boot of a Linux guest, in order. Each step leaves the network as it found it.
+//! The steps of one boot of a Linux guest, in order. Each step leaves the network as it found it.
 
 use super::cable::cable;
 use super::transfer::{tcp, udp};
@@ -9,46 +9,46 @@ use end_to_end::run::STEP;
 use end_to_end::{Outcome, Run, namespace, require};
 use std::time::Duration;
 
-/// Six thousand million instructions, on a busy machine.
+/// Timeout for a boot: six thousand million instructions, on a busy host.
 pub const BOOT: Duration = Duration::from_secs(1200);
 
-/// Warnings that the same kernel prints without Weir as well: on QEMU 7.2 (`-M pc`), and on Bochs 2.7 with this
+/// Warnings that the same kernel also prints without Weir: on QEMU 7.2 (`-M pc`), and on Bochs 2.7 with this
 /// processor model.
 const PLAIN_WARNINGS: [&str; 5] = [
     "tsc: Unable to calibrate against PIT",
     "fail to add MMCONFIG information, can't access extended PCI",
     "RETBleed: WARNING: Spectre v2 mitigation leaves CPU vulnerable to RETBleed attacks",
-    // Of AMD's first Zen: on QEMU 10.0 with `-cpu EPYC-v1`.
+    // For AMD's first Zen: on QEMU 10.0 with `-cpu EPYC-v1`.
     "Speculative Return Stack Overflow: IBPB-extending microcode not applied!",
     "Speculative Return Stack Overflow: WARNING: See https://kernel.org/doc/html/latest/admin-guide/hw-vuln/srso.html",
 ];
 
-/// A step: name, what the backend must have for it, and what is done.
-pub struct Step {
+/// A step: its name, what it needs of the backend, and its code.
+pub struct LinuxStep {
     pub name: &'static str,
     pub needs: &'static [Need],
     pub act: fn(&mut Run, &Boot) -> Outcome,
 }
 
-const fn step(name: &'static str, act: fn(&mut Run, &Boot) -> Outcome) -> Step {
-    Step { name, needs: &[], act }
+const fn step(name: &'static str, act: fn(&mut Run, &Boot) -> Outcome) -> LinuxStep {
+    LinuxStep { name, needs: &[], act }
 }
 
-pub const STEPS: [Step; 12] = [
+pub const STEPS: [LinuxStep; 12] = [
     step("linux_boots_to_a_shell", boots_to_a_shell),
-    step("linux_prints_no_warning_of_its_own", prints_no_warning),
-    step("linux_probes_the_e1000", probes_the_card),
+    step("linux_prints_no_additional_warning", prints_no_warning),
+    step("linux_probes_the_e1000", probes_the_nic),
     step("linux_and_the_wire_ping_each_other", pings),
     step("linux_tcp_keeps_4_mib_each_way", tcp),
-    step("linux_udp_arrives_once_whole_in_order", udp),
+    step("linux_udp_arrives_once_complete_in_order", udp),
     step("linux_sends_jumbo_frames", sends_jumbo_frames),
-    Step {
+    LinuxStep {
         name: "linux_and_the_wire_exchange_jumbo_frames",
         needs: &[Need::JumboFromWire],
         act: exchanges_jumbo_frames,
     },
     step("linux_sets_the_link_down_and_up_20_times", link_down_and_up),
-    Step { name: "linux_sees_the_cable_pulled_and_put_back", needs: &[Need::Cable], act: cable },
+    LinuxStep { name: "linux_sees_the_cable_unplugged_and_plugged_in", needs: &[Need::Cable], act: cable },
     step("linux_reloads_the_driver", reloads_the_driver),
     step("linux_powers_off", powers_off),
 ];
@@ -61,15 +61,15 @@ fn boots_to_a_shell(run: &mut Run, _: &Boot) -> Outcome {
 
 fn prints_no_warning(run: &mut Run, _: &Boot) -> Outcome {
     let shown = run.shell("linux", "dmesg -r | grep '^<[0-4]>' || true", STEP)?;
-    let own: Vec<&str> = shown
+    let additional: Vec<&str> = shown
         .lines()
         .filter(|line| line.starts_with('<') && !PLAIN_WARNINGS.iter().any(|plain| line.contains(plain)))
         .collect();
-    require!(own.is_empty(), "{}", own.join("\n"));
+    require!(additional.is_empty(), "{}", additional.join("\n"));
     Ok(())
 }
 
-fn probes_the_card(run: &mut Run, _: &Boot) -> Outcome {
+fn probes_the_nic(run: &mut Run, _: &Boot) -> Outcome {
     let shown = run.shell("linux", "dmesg | grep e1000", STEP)?;
     for text in [GUEST_MAC, "Intel(R) PRO/1000 Network Connection", "NIC Link is Up 1000 Mbps Full Duplex"] {
         require!(shown.contains(text), "\"{text}\" is missing in: {shown}");
@@ -86,13 +86,13 @@ fn pings(run: &mut Run, _: &Boot) -> Outcome {
     Ok(())
 }
 
-/// The guest pings the peer; its own time-out is in emulated time, which stands still for nobody, so one of several
-/// answers is enough here. That none is lost is tested from the wire.
+/// The guest pings the peer. Its timeout is in emulated time, which does not wait for the host, so one of several
+/// replies is enough here. The pings from the wire test that none is lost.
 fn ping_out(run: &mut Run) -> Outcome {
     run.shell("linux", &format!("ping -c 5 {PEER}"), STEP).map(drop)
 }
 
-/// The peer's MTU is 1500 here: what it does with such a frame is its own matter.
+/// The peer's MTU is 1500 here: whether it accepts such a frame is not tested.
 fn sends_jumbo_frames(run: &mut Run, _: &Boot) -> Outcome {
     run.shell("linux", "ip link set eth0 mtu 9000", STEP)?;
     run.shell("linux", &format!("ping -c 1 -W 1 -s 8972 {PEER} >/dev/null || true"), STEP)?;
@@ -116,7 +116,7 @@ fn exchanges_jumbo_frames(run: &mut Run, _: &Boot) -> Outcome {
     for from_weir in [true, false] {
         let longest =
             frames.iter().filter(|frame| frame.from_weir == from_weir).map(|frame| frame.bytes.len()).max();
-        require!(longest == Some(9014), "longest frame, from Weir {from_weir}: {longest:?}");
+        require!(longest == Some(9014), "longest frame (from Weir: {from_weir}): {longest:?}");
     }
     run.shell("linux", "ip link set eth0 mtu 1500", STEP)?;
     namespace::ip(&["link", "set", "dev", "tap0", "mtu", "1500"])?;

@@ -1,61 +1,60 @@
-//! Several physical cards at once, each with another guest; cards that share an interrupt line; a card without a
-//! driver.
+//! Several physical NICs, each with another guest; NICs that share an interrupt line; a NIC without a driver.
 
 use crate::misbehaviour::stop;
 use crate::trial_needing;
 use end_to_end::backend::Need;
-use end_to_end::failure::Context;
-use end_to_end::machine::CardModel;
+use end_to_end::failure::ErrorContext;
+use end_to_end::machine::EmulatedNicModel;
 use end_to_end::pinger::{Pinger, answers};
 use end_to_end::run::STEP;
 use end_to_end::traffic::{self, PORT};
-use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, Vm, require};
+use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, VmSpec, require};
 use libtest_mimic::Trial;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::thread;
 
-/// Each pair of models.
-const PAIRS: [[CardModel; 2]; 3] = [
-    [CardModel::E1000, CardModel::E1000e],
-    [CardModel::E1000e, CardModel::Igb],
-    [CardModel::Igb, CardModel::E1000],
+/// All pairs of models.
+const PAIRS: [[EmulatedNicModel; 2]; 3] = [
+    [EmulatedNicModel::E1000, EmulatedNicModel::E1000e],
+    [EmulatedNicModel::E1000e, EmulatedNicModel::Igb],
+    [EmulatedNicModel::Igb, EmulatedNicModel::E1000],
 ];
 const ECHO: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 2);
 const ECHO_MAC: &str = "52:54:00:00:01:02";
-/// On the wire of the second card.
+/// On the wire of the second NIC.
 const SECOND_WIRE: Ipv4Addr = Ipv4Addr::new(10, 0, 6, 2);
 const SINK_MAC: &str = "52:54:00:00:01:03";
 const COUNT: u32 = 10_000;
-/// Most datagrams on their way: half of what the guest's receive ring holds.
+/// The maximum number of datagrams on their way: half of what the guest's receive ring holds.
 const WINDOW: u32 = 64;
 
 pub fn trials(backend: Backend) -> Vec<Trial> {
-    let pairs = PAIRS.into_iter().map(|cards| {
-        let name = format!("{}_and_{}_carry_a_guest_each", cards[0], cards[1]);
-        trial_needing(backend, &cards.map(Need::Card), name, move |test| {
-            two_cards(test, &cards, [0, 1]).map(drop)
+    let pairs = PAIRS.into_iter().map(|nics| {
+        let name = format!("{}_and_{}_serve_a_guest_each", nics[0], nics[1]);
+        trial_needing(backend, &nics.map(Need::Nic), name, move |test| {
+            two_nics(test, &nics, [0, 1]).map(drop)
         })
     });
     let shared = trial_needing(
         backend,
-        &[Need::Cards(FIVE.len())],
-        "cards_on_one_interrupt_line_carry_a_guest_each",
+        &[Need::Nics(FIVE.len())],
+        "nics_on_one_interrupt_line_serve_a_guest_each",
         one_interrupt_line,
     );
     let foreign = trial_needing(
         backend,
-        &[Need::Card(CardModel::Virtio)],
-        "a_card_without_a_driver_is_named_and_left_alone",
+        &[Need::Nic(EmulatedNicModel::Virtio)],
+        "a_nic_without_a_driver_is_reported_and_not_used",
         without_a_driver,
     );
     pairs.chain([shared, foreign]).collect()
 }
 
-/// Four lines serve all slots of the bus in turn: the first and the fifth card are on one.
-const FIVE: [CardModel; 5] = [CardModel::E1000; 5];
+/// The slots of the bus are wired to four interrupt lines in turn: the first and the fifth NIC share one.
+const FIVE: [EmulatedNicModel; 5] = [EmulatedNicModel::E1000; 5];
 
 fn one_interrupt_line(test: &Test) -> Outcome {
-    let run = two_cards(test, &FIVE, [0, 4])?;
+    let run = two_nics(test, &FIVE, [0, 4])?;
     let text = run.console.text();
     let line = |nic: &str| {
         let up = text.lines().find(|line| line.contains(&format!("{nic}: NIC ")))?;
@@ -66,10 +65,13 @@ fn one_interrupt_line(test: &Test) -> Outcome {
     Ok(())
 }
 
-/// The card that comes first on the bus has no driver: the log names it, and the name without more goes to the next.
+/// Weir has no driver for the first NIC on the bus: the log reports it, and the name `nic0` goes to the next NIC.
 fn without_a_driver(test: &Test) -> Outcome {
-    let vm = Vm::micro("vm0", "nic_echo", &format!("ip={SECOND_WIRE}"))?.nic_on(0, ECHO_MAC);
-    let mut run = Run::start(test, &Scenario::new(vec![vm]).on(&[CardModel::Virtio, CardModel::E1000]))?;
+    let vm = VmSpec::micro("vm0", "nic_echo", &format!("ip={SECOND_WIRE}"))?.nic_on(0, ECHO_MAC);
+    let mut run = Run::start(
+        test,
+        &Scenario::new(vec![vm]).with_nics(&[EmulatedNicModel::Virtio, EmulatedNicModel::E1000]),
+    )?;
     run.allow("has no driver: not used");
     run.allow("nic1: no physical NIC for it");
     run.expect("NIC 00:04.0 [1af4:1000] has no driver: not used")?;
@@ -81,20 +83,20 @@ fn without_a_driver(test: &Test) -> Outcome {
     run.finish()
 }
 
-/// One guest answers ping on one card's wire while another takes datagrams from another's; no frame is on the other
-/// one's wire.
-fn two_cards(test: &Test, cards: &[CardModel], [first, second]: [usize; 2]) -> Outcome<Run> {
-    let sink = Ipv4Addr::new(10, 0, 5 + second as u8, 2);
+/// One guest answers ping on the wire of one NIC while another guest receives datagrams from the wire of another
+/// NIC; no frame of a guest is on the wrong wire.
+fn two_nics(test: &Test, nics: &[EmulatedNicModel], [first, second]: [u8; 2]) -> Outcome<Run> {
+    let sink = Ipv4Addr::new(10, 0, 5 + second, 2);
     let vms = vec![
-        Vm::micro("first", "nic_echo", &format!("ip={ECHO}"))?.nic_on(first, ECHO_MAC),
-        Vm::micro("second", "nic_sink", &format!("ip={sink}"))?.nic_on(second, SINK_MAC),
+        VmSpec::micro("first", "nic_echo", &format!("ip={ECHO}"))?.nic_on(first.into(), ECHO_MAC),
+        VmSpec::micro("second", "nic_sink", &format!("ip={sink}"))?.nic_on(second.into(), SINK_MAC),
     ];
-    let mut run = Run::start(test, &Scenario::new(vms).on(cards))?;
+    let mut run = Run::start(test, &Scenario::new(vms).with_nics(nics))?;
     run.expect("| READY")?;
     run.expect("| READY")?;
     require!(answers(ECHO, STEP)?, "no answer to ping on the first wire");
     let pinger = Pinger::start(ECHO, STEP)?;
-    let peer = Ipv4Addr::new(10, 0, 5 + second as u8, 1);
+    let peer = Ipv4Addr::new(10, 0, 5 + second, 1);
     let socket = UdpSocket::bind((peer, PORT)).context("binding a UDP socket")?;
     let sender = thread::spawn(move || traffic::blast(&socket, (sink, PORT).into(), COUNT, WINDOW));
     run.expect("second| PASS nic_sink")?;
@@ -104,11 +106,12 @@ fn two_cards(test: &Test, cards: &[CardModel], [first, second]: [usize; 2]) -> O
     stop(ECHO)?;
     run.expect("first| PASS nic_echo")?;
     run.finish()?;
-    for (capture, own) in [(&run.captures[first], ECHO_MAC), (&run.captures[second], SINK_MAC)] {
+    for (index, own) in [(first, ECHO_MAC), (second, SINK_MAC)] {
+        let capture = &run.captures[usize::from(index)];
         let senders: Vec<String> = capture.from_weir().iter().map(|frame| sender_of(frame)).collect();
-        require!(!senders.is_empty(), "nothing came to the wire of {own}");
-        let strangers: Vec<&String> = senders.iter().filter(|sender| *sender != own).collect();
-        require!(strangers.is_empty(), "on the wire of {own}: {strangers:?}");
+        require!(!senders.is_empty(), "no frame on the wire of {own}");
+        let others: Vec<&String> = senders.iter().filter(|sender| *sender != own).collect();
+        require!(others.is_empty(), "on the wire of {own}: frames from {others:?}");
     }
     Ok(run)
 }

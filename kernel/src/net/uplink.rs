@@ -53,7 +53,7 @@ pub struct Piece(DmaMemory);
 /// Registers of the card.
 pub struct Registers(Window);
 
-impl nic::Registers for Registers {
+impl nic::NicRegisters for Registers {
     fn read(&mut self, offset: u32) -> u32 {
         self.0.read(offset as usize)
     }
@@ -63,7 +63,7 @@ impl nic::Registers for Registers {
     }
 }
 
-impl nic::Dma for Piece {
+impl nic::DmaRegion for Piece {
     fn device_address(&self) -> HostPhysical {
         self.0.device_address()
     }
@@ -87,7 +87,7 @@ impl nic::Dma for Piece {
     }
 }
 
-impl nic::Host for Host {
+impl nic::NicHost for Host {
     type Registers = Registers;
     type Dma = Piece;
 
@@ -224,7 +224,7 @@ impl Uplink {
 
     /// Says what went wrong while the card was brought up; its link stands in the line about it.
     fn say_troubles(&mut self) {
-        for event in self.nic.events().filter(|event| !matches!(event, nic::Event::LinkUp(_))) {
+        for event in self.nic.events().filter(|event| !matches!(event, nic::NicEvent::LinkUp(_))) {
             log::warn!("{}: {event}", self.name);
         }
     }
@@ -232,13 +232,13 @@ impl Uplink {
     fn say_events(&mut self) {
         for event in self.nic.events() {
             match event {
-                nic::Event::LinkUp(_) | nic::Event::LinkDown | nic::Event::Recovered { .. } => {
+                nic::NicEvent::LinkUp(_) | nic::NicEvent::LinkDown | nic::NicEvent::Recovered { .. } => {
                     log::info!("{}: {event}", self.name);
                 }
-                nic::Event::TransmitHang { .. }
-                | nic::Event::Failed(_)
-                | nic::Event::EepromSilent(_)
-                | nic::Event::PhySilent(_) => log::warn!("{}: {event}", self.name),
+                nic::NicEvent::TransmitHang { .. }
+                | nic::NicEvent::Failed(_)
+                | nic::NicEvent::EepromSilent(_)
+                | nic::NicEvent::PhySilent(_) => log::warn!("{}: {event}", self.name),
             }
         }
     }
@@ -246,6 +246,6 @@ impl Uplink {
     /// Says what the card has done.
     pub fn log_statistics(&self) {
         log::info!("{}: driver:{}", self.name, counts(self.nic.counters().named()));
-        log::info!("{}: card:{}", self.name, counts(self.nic.statistics().named()));
+        log::info!("{}: hardware:{}", self.name, counts(self.nic.statistics().named()));
     }
 }

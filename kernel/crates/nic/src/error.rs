@@ -1,12 +1,12 @@
-//! What can be wrong with a card.
+//! What can be wrong with a NIC.
 
 use crate::PciId;
 use base::time::Duration;
 
-/// Why a card cannot be used.
+/// Why a NIC cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NicError {
-    /// This driver does not know the card.
+    /// This driver does not know the NIC.
     #[error("no driver for PCI device {:04x}:{:04x}", .0.vendor, .0.device)]
     UnsupportedDevice(PciId),
     /// There is no memory for the rings or the buffers.
@@ -18,7 +18,7 @@ pub enum NicError {
     /// CTRL.RST was still set at the deadline.
     #[error("reset did not end within {waited:?}: CTRL is {control:#010x}")]
     ResetTimeout {
-        /// The last value of CTRL; all ones when nothing answers at the card's address.
+        /// The last value of CTRL; all ones when nothing answers at the NIC's address.
         control: u32,
         /// How long the driver waited.
         waited: Duration,
@@ -44,14 +44,14 @@ pub enum NicError {
         waited: Duration,
     },
     /// EEC.AUTO_RD or RAH0.AV was still clear at the deadline.
-    #[error("the card did not read its non-volatile memory within {waited:?}: its register is {value:#010x}")]
+    #[error("the NIC did not read its non-volatile memory within {waited:?}: its register is {value:#010x}")]
     AutoReadTimeout {
         /// The last value of EEC or RAH0.
         value: u32,
         /// How long the driver waited.
         waited: Duration,
     },
-    /// The card's firmware did not give the PHY away.
+    /// The NIC's firmware did not give the PHY away.
     #[error("firmware kept the PHY for {waited:?}: the semaphore register is {semaphore:#010x}")]
     PhyBusy {
         /// The last value of the register that says who has it.
@@ -68,6 +68,6 @@ pub enum NicError {
         waited: Duration,
     },
     /// Neither the EEPROM nor RAL0 and RAH0 hold a station address.
-    #[error("the card has no station address: EEPROM and RAL0/RAH0 hold none")]
+    #[error("the NIC has no station address: EEPROM and RAL0/RAH0 hold none")]
     NoMacAddress,
 }

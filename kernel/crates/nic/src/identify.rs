@@ -1,13 +1,13 @@
-//! Which cards there are drivers for, by PCI identity. `docs/hardware.md` shows the same table.
+//! Which NICs there are drivers for, by PCI identity. `docs/hardware.md` shows the same table.
 
 use crate::PciId;
-use crate::chip::{Chip, Interrupts};
+use crate::chip::{InterruptControl, NicChip};
 use crate::e1000::E1000Chip;
 use crate::e1000e::E1000eChip;
 use crate::igb::IgbChip;
 use intel_regs::pci::VENDOR_INTEL;
 
-/// A family of cards with one driver.
+/// A family of NICs with one driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// 82540EM, 82545EM.
@@ -29,7 +29,7 @@ impl Family {
         }
     }
 
-    /// Whether its cards are trusted with MSI and MSI-X when their PCI header offers them.
+    /// Whether its NICs are trusted with MSI and MSI-X when their PCI header offers them.
     #[must_use]
     pub fn has_messages(self) -> bool {
         match self {
@@ -40,18 +40,18 @@ impl Family {
     }
 }
 
-/// How much is known of a driver with one kind of card.
+/// How much is known of a driver with one kind of NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// The tests run on these emulators' model of the card.
+    /// The tests run on these emulators' model of the NIC.
     RunOn(&'static str),
     /// It follows the manual and was not tried.
     ManualOnly,
 }
 
-/// A kind of card.
+/// A kind of NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Model {
+pub struct NicModel {
     /// Device ID; the vendor is Intel.
     pub device: u16,
     /// What it is called.
@@ -62,13 +62,13 @@ pub struct Model {
     pub evidence: Evidence,
 }
 
-const fn model(device: u16, name: &'static str, family: Family, evidence: Evidence) -> Model {
-    Model { device, name, family, evidence }
+const fn model(device: u16, name: &'static str, family: Family, evidence: Evidence) -> NicModel {
+    NicModel { device, name, family, evidence }
 }
 
-/// All cards with a driver, in the order of their ids. Ports for copper only: those for fibre and backplanes
+/// All NICs with a driver, in the order of their ids. Ports for copper only: those for fibre and backplanes
 /// are brought up in another way.
-pub const MODELS: [Model; 12] = [
+pub const MODELS: [NicModel; 12] = [
     model(0x100e, "82540EM", Family::E1000, Evidence::RunOn("Bochs, QEMU")),
     model(0x100f, "82545EM", Family::E1000, Evidence::RunOn("QEMU")),
     model(0x10c9, "82576", Family::Igb, Evidence::RunOn("QEMU")),
@@ -83,9 +83,9 @@ pub const MODELS: [Model; 12] = [
     model(0x157b, "I210 without flash", Family::Igb, Evidence::ManualOnly),
 ];
 
-/// The kind of card with this identity, or `None` when there is no driver for it.
+/// The kind of NIC with this identity, or `None` when there is no driver for it.
 #[must_use]
-pub fn identify(id: PciId) -> Option<&'static Model> {
+pub fn identify(id: PciId) -> Option<&'static NicModel> {
     MODELS.iter().find(|model| id == PciId { vendor: VENDOR_INTEL, device: model.device })
 }
 
@@ -115,7 +115,7 @@ mod tests {
                 Evidence::RunOn(emulators) => format!("run on {emulators}"),
                 Evidence::ManualOnly => "by the manual".into(),
             };
-            let Model { device, name, family, .. } = model;
+            let NicModel { device, name, family, .. } = model;
             let row = format!("| 8086:{device:04x} | {name} | `{}` | {evidence}", family.driver());
             assert!(page.lines().any(|line| line.starts_with(&row)), "{row}");
         }

@@ -1,7 +1,7 @@
 //! Interrupts: which way they go, what they mean, which are let through, and how often.
 
-use crate::chip::Chip;
-use crate::{Card, Host, Registers};
+use crate::chip::NicChip;
+use crate::{NicDriver, NicHost, NicRegisters};
 use base::time::Duration;
 use core::fmt;
 use intel_regs::{Interrupt, reg};
@@ -16,7 +16,7 @@ const DEFAULT_INTERVAL: Duration = Duration::from_micros(50);
 /// Entries of the MSI-X table that a driver may use, from the first one on. All are to hold the same message.
 pub const MSIX_ENTRIES: usize = 2;
 
-/// Which way a card interrupts [PCI 3.0 2.2.6, 6.8].
+/// Which way a NIC interrupts [PCI 3.0 2.2.6, 6.8].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum InterruptMode {
     /// By its line, which others may share.
@@ -38,10 +38,10 @@ impl fmt::Display for InterruptMode {
     }
 }
 
-/// Why the card interrupted.
+/// Why the NIC interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Causes {
-    /// The link state changed; [`Card::link`] is already the new one.
+    /// The link state changed; [`NicDriver::link`] is already the new one.
     pub link: bool,
     /// Frames were received, or the receive ring runs low or dry: poll.
     pub receive: bool,
@@ -50,7 +50,7 @@ pub struct Causes {
 }
 
 impl Causes {
-    /// True when the card had no reason to interrupt: another card on the line had.
+    /// True when the NIC had no reason to interrupt: another NIC on the line had.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self == Self::default()
@@ -58,24 +58,24 @@ impl Causes {
 }
 
 /// Masks all causes that every family has [8254x 13.4.21].
-pub(crate) fn mask<R: Registers>(registers: &mut R) {
+pub(crate) fn mask<R: NicRegisters>(registers: &mut R) {
     registers.write(reg::IMC, u32::MAX);
 }
 
 /// Lets through those that are wanted [8254x 13.4.20].
-pub(crate) fn unmask<R: Registers>(registers: &mut R, transmit: bool) {
+pub(crate) fn unmask<R: NicRegisters>(registers: &mut R, transmit: bool) {
     let transmit = if transmit { Interrupt::TXDW } else { Interrupt::empty() };
     registers.write(reg::IMS, (WANTED | transmit).bits());
 }
 
 /// Masks completed transmissions.
-pub(crate) fn mask_transmit<R: Registers>(registers: &mut R) {
+pub(crate) fn mask_transmit<R: NicRegisters>(registers: &mut R) {
     registers.write(reg::IMC, Interrupt::TXDW.bits());
 }
 
 /// Reading the causes clears them and lets the interrupt line go [8254x 13.4.17]. All ones: nothing answers
-/// at the card's address.
-pub(crate) fn causes<R: Registers>(registers: &mut R) -> Option<Causes> {
+/// at the NIC's address.
+pub(crate) fn causes<R: NicRegisters>(registers: &mut R) -> Option<Causes> {
     let icr = registers.read(reg::ICR);
     if icr == u32::MAX {
         return None;
@@ -95,7 +95,7 @@ pub(crate) fn itr_units(interval: Duration) -> u32 {
 }
 
 /// What the driver sets up again after a reset.
-pub(crate) struct Settings {
+pub(crate) struct InterruptSettings {
     mode: InterruptMode,
     interval: Duration,
     unmasked: bool,
@@ -104,18 +104,18 @@ pub(crate) struct Settings {
     wants_transmit: bool,
 }
 
-impl Default for Settings {
+impl Default for InterruptSettings {
     fn default() -> Self {
         let mode = InterruptMode::default();
         Self { mode, interval: DEFAULT_INTERVAL, unmasked: false, wants_transmit: false }
     }
 }
 
-impl<H: Host, C: Chip> Card<H, C> {
+impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// Takes the causes of an interrupt. An interrupt by line or by MSI-X may come without one; polling
     /// after every call loses no frame.
     pub fn interrupt(&mut self) -> Causes {
-        // A card that has gone is found by the next check.
+        // A NIC that has gone is found by the next check.
         let causes = C::causes(&mut self.registers, self.interrupts.mode).unwrap_or_default();
         self.counters.interrupts += u64::from(!causes.is_empty());
         if causes.link {
@@ -124,21 +124,21 @@ impl<H: Host, C: Chip> Card<H, C> {
         causes
     }
 
-    /// Has the card interrupt in this way. What it may be: line, or what its PCI header offers if the
-    /// family is trusted with messages ([`crate::Model`] says so).
+    /// Has the NIC interrupt in this way. What it may be: line, or what its PCI header offers if the
+    /// family is trusted with messages ([`crate::NicModel`] says so).
     pub fn set_interrupt_mode(&mut self, mode: InterruptMode) {
         C::mask(&mut self.registers);
         self.interrupts.mode = mode;
         self.apply_interrupt_settings();
     }
 
-    /// Keeps the card from interrupting, while the kernel polls. Causes still gather.
+    /// Keeps the NIC from interrupting, while the kernel polls. Causes still gather.
     pub fn mask(&mut self) {
         self.interrupts.unmasked = false;
         C::mask(&mut self.registers);
     }
 
-    /// Lets the card interrupt. A cause that gathered meanwhile interrupts at once.
+    /// Lets the NIC interrupt. A cause that gathered meanwhile interrupts at once.
     pub fn unmask(&mut self) {
         self.interrupts.unmasked = true;
         self.write_mask();
@@ -150,7 +150,7 @@ impl<H: Host, C: Chip> Card<H, C> {
         C::throttle(&mut self.registers, self.interrupts.mode, interval);
     }
 
-    /// Writes the settings to a card whose causes are all masked.
+    /// Writes the settings to a NIC whose causes are all masked.
     pub(crate) fn apply_interrupt_settings(&mut self) {
         C::route(&mut self.registers, self.interrupts.mode);
         C::throttle(&mut self.registers, self.interrupts.mode, self.interrupts.interval);

@@ -5,7 +5,7 @@ use intel_regs::Status;
 
 /// Speed of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Speed {
+pub enum LinkSpeed {
     /// 10 Mb/s.
     Mbps10,
     /// 100 Mb/s.
@@ -14,7 +14,7 @@ pub enum Speed {
     Mbps1000,
 }
 
-impl Speed {
+impl LinkSpeed {
     /// Megabits in a second.
     #[must_use]
     pub fn megabits(self) -> u32 {
@@ -37,18 +37,18 @@ pub enum Duplex {
 
 /// State of a link; speed and duplex mean something only while it is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Link {
+pub struct LinkStatus {
     /// True while there is a link partner.
     pub up: bool,
     /// Its speed.
-    pub speed: Speed,
+    pub speed: LinkSpeed,
     /// Its duplex.
     pub duplex: Duplex,
 }
 
-impl Link {
+impl LinkStatus {
     /// A link that is down.
-    pub const DOWN: Self = Self { up: false, speed: Speed::Mbps10, duplex: Duplex::Half };
+    pub const DOWN: Self = Self { up: false, speed: LinkSpeed::Mbps10, duplex: Duplex::Half };
 
     /// The link that STATUS tells of. While LU is clear the other fields mean nothing.
     pub(crate) fn from_status(status: Status) -> Self {
@@ -56,18 +56,18 @@ impl Link {
             return Self::DOWN;
         }
         let speed = if status.contains(Status::SPEED_1000) {
-            Speed::Mbps1000
+            LinkSpeed::Mbps1000
         } else if status.contains(Status::SPEED_100) {
-            Speed::Mbps100
+            LinkSpeed::Mbps100
         } else {
-            Speed::Mbps10
+            LinkSpeed::Mbps10
         };
         let duplex = if status.contains(Status::FD) { Duplex::Full } else { Duplex::Half };
         Self { up: true, speed, duplex }
     }
 }
 
-impl fmt::Display for Link {
+impl fmt::Display for LinkStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.up {
             return write!(f, "down");
@@ -86,12 +86,12 @@ mod tests {
 
     #[test]
     fn status_tells_speed_and_duplex_while_the_link_is_up() {
-        let gigabit = Link::from_status(Status::LU | Status::FD | Status::SPEED_1000);
-        assert_eq!(gigabit, Link { up: true, speed: Speed::Mbps1000, duplex: Duplex::Full });
+        let gigabit = LinkStatus::from_status(Status::LU | Status::FD | Status::SPEED_1000);
+        assert_eq!(gigabit, LinkStatus { up: true, speed: LinkSpeed::Mbps1000, duplex: Duplex::Full });
         // 10b and 11b both mean 1000 Mb/s [8254x 13.4.2].
-        let also = Link::from_status(Status::LU | Status::FD | Status::SPEED_1000 | Status::SPEED_100);
+        let also = LinkStatus::from_status(Status::LU | Status::FD | Status::SPEED_1000 | Status::SPEED_100);
         assert_eq!(also, gigabit);
-        assert_eq!(Link::from_status(Status::LU | Status::SPEED_100).speed, Speed::Mbps100);
-        assert_eq!(Link::from_status(Status::FD | Status::SPEED_1000), Link::DOWN);
+        assert_eq!(LinkStatus::from_status(Status::LU | Status::SPEED_100).speed, LinkSpeed::Mbps100);
+        assert_eq!(LinkStatus::from_status(Status::FD | Status::SPEED_1000), LinkStatus::DOWN);
     }
 }

@@ -1,26 +1,26 @@
-//! The card as a port: batches in, batches out, one tail write for each.
+//! The NIC as a port: batches in, batches out, one tail write for each.
 
-use crate::chip::Chip;
-use crate::receive::Span;
-use crate::{Card, Host, Registers, State, receive};
+use crate::chip::NicChip;
+use crate::receive::ReceivedChain;
+use crate::{NicDriver, NicHost, NicRegisters, NicState, receive};
 use base::{Batch, Capabilities, Instant, Port};
 
-/// Longest frame the card carries, without frame check sequence: 9000 bytes of payload, an Ethernet header
+/// Longest frame the NIC carries, without frame check sequence: 9000 bytes of payload, an Ethernet header
 /// and a VLAN tag.
 pub const MAX_FRAME: usize = 9018;
 
 /// Length of an Ethernet header.
 const HEADER: usize = 14;
 
-impl<H: Host, C: Chip> Port for Card<H, C> {
+impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { max_frame: MAX_FRAME, link_up: self.link.up && self.state == State::Running }
+        Capabilities { max_frame: MAX_FRAME, link_up: self.link.up && self.state == NicState::Running }
     }
 
-    /// Puts frames into the transmit ring and tells the card of all of them at once. A card that failed
+    /// Puts frames into the transmit ring and tells the NIC of all of them at once. A NIC that failed
     /// accepts none.
     fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
-        if self.state != State::Running {
+        if self.state != NicState::Running {
             return 0;
         }
         self.reclaim(now);
@@ -34,14 +34,14 @@ impl<H: Host, C: Chip> Port for Card<H, C> {
         taken
     }
 
-    /// Takes received frames out of the ring and gives the card all their buffers back at once.
+    /// Takes received frames out of the ring and gives the NIC all their buffers back at once.
     fn poll(&mut self, into: &mut Batch, budget: usize, _now: Instant) -> usize {
-        if self.state != State::Running {
+        if self.state != NicState::Running {
             return 0;
         }
         let mut given = 0;
         let mut released = false;
-        // No more spans than descriptors: a card that fills the ring as fast as it is emptied cannot keep
+        // No more spans than descriptors: a NIC that fills the ring as fast as it is emptied cannot keep
         // the caller here.
         for _ in 0..receive::DESCRIPTORS {
             if given == budget {
@@ -49,9 +49,9 @@ impl<H: Host, C: Chip> Port for Card<H, C> {
             }
             let Some(span) = self.receive.next() else { break };
             match self.take(&span, into) {
-                Taken::Given => given += 1,
-                Taken::Dropped => {}
-                Taken::NoRoom => break,
+                ReceiveOutcome::Given => given += 1,
+                ReceiveOutcome::Dropped => {}
+                ReceiveOutcome::NoRoom => break,
             }
             self.receive.release(&span);
             released = true;
@@ -64,13 +64,13 @@ impl<H: Host, C: Chip> Port for Card<H, C> {
 }
 
 /// What became of received descriptors.
-enum Taken {
+enum ReceiveOutcome {
     Given,
     Dropped,
     NoRoom,
 }
 
-impl<H: Host, C: Chip> Card<H, C> {
+impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// Puts one frame into the transmit ring, or drops and counts it when it can never be sent; false
     /// when the ring has no room.
     fn enqueue(&mut self, frame: &[u8], now: Instant) -> bool {
@@ -88,7 +88,7 @@ impl<H: Host, C: Chip> Card<H, C> {
         true
     }
 
-    fn take(&mut self, span: &Span, into: &mut Batch) -> Taken {
+    fn take(&mut self, span: &ReceivedChain, into: &mut Batch) -> ReceiveOutcome {
         let length = span.length();
         let rest_of_too_long = core::mem::replace(&mut self.skipping, false);
         if rest_of_too_long || !span.ends_frame || length > MAX_FRAME {
@@ -106,12 +106,12 @@ impl<H: Host, C: Chip> Card<H, C> {
             });
             self.counters.rx_frames += 1;
             self.counters.rx_bytes += length as u64;
-            return Taken::Given;
+            return ReceiveOutcome::Given;
         } else if into.is_empty() {
             self.counters.rx_no_room += 1;
         } else {
-            return Taken::NoRoom;
+            return ReceiveOutcome::NoRoom;
         }
-        Taken::Dropped
+        ReceiveOutcome::Dropped
     }
 }

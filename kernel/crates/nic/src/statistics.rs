@@ -1,6 +1,6 @@
-//! The card's own counts, from registers that are cleared by reading [8254x 13.7].
+//! The NIC's own counts, from registers that are cleared by reading [8254x 13.7].
 
-use crate::Registers;
+use crate::NicRegisters;
 use intel_regs::stats;
 
 /// Declares a count for each register, and a pair of registers for each 64-bit count.
@@ -9,14 +9,14 @@ macro_rules! statistics {
         single { $($(#[$doc:meta])* $name:ident = $register:ident;)* }
         pair { $($(#[$wide_doc:meta])* $wide:ident = $low:ident, $high:ident;)* }
     ) => {
-        /// What the card counted since the driver started it; the driver adds up what it reads.
+        /// What the NIC counted since the driver started it; the driver adds up what it reads.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-        pub struct Statistics {
+        pub struct HardwareStatistics {
             $($(#[$doc])* pub $name: u64,)*
             $($(#[$wide_doc])* pub $wide: u64,)*
         }
 
-        impl Statistics {
+        impl HardwareStatistics {
             /// All counts with their names, for the log.
             pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)* $((stringify!($wide), self.$wide),)*].into_iter()
@@ -24,7 +24,7 @@ macro_rules! statistics {
 
             /// Reads the registers, which clears them, and adds them up. Of a pair the low half is read
             /// first: reading the high half clears both.
-            pub(crate) fn collect<R: Registers>(&mut self, registers: &mut R) {
+            pub(crate) fn collect<R: NicRegisters>(&mut self, registers: &mut R) {
                 $(self.$name += u64::from(registers.read(stats::$register));)*
                 $(
                     self.$wide += u64::from(registers.read(stats::$low));
@@ -82,8 +82,8 @@ statistics! {
     }
 }
 
-impl Statistics {
-    /// Frames that the card found damaged or could not send.
+impl HardwareStatistics {
+    /// Frames that the NIC found damaged or could not send.
     #[must_use]
     pub fn errors(&self) -> u64 {
         let received = self.crc_errors
@@ -97,7 +97,7 @@ impl Statistics {
     }
 
     /// Clears the registers without counting: what is in them at start is not this driver's.
-    pub(crate) fn discard<R: Registers>(&self, registers: &mut R) {
+    pub(crate) fn discard<R: NicRegisters>(&self, registers: &mut R) {
         let mut ignored = *self;
         ignored.collect(registers);
     }

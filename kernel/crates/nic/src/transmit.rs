@@ -1,8 +1,8 @@
 //! The transmit ring: frames into buffers, buffers into descriptors [8254x 3.3, 3.4].
 
-use crate::descriptors::Descriptors;
+use crate::descriptors::DescriptorFormat;
 use crate::hardware::allocate;
-use crate::{Dma, Host, NicError};
+use crate::{DmaRegion, NicError, NicHost};
 use base::Instant;
 use base::time::Duration;
 use core::marker::PhantomData;
@@ -27,13 +27,13 @@ pub(crate) struct TransmitRing<D, F> {
     used: usize,
     /// How many descriptors each frame in the ring takes, oldest first.
     frames: heapless::Deque<u8, DESCRIPTORS>,
-    /// When the ring was empty, or the card completed a frame, for the last time.
+    /// When the ring was empty, or the NIC completed a frame, for the last time.
     progress: Instant,
     format: PhantomData<F>,
 }
 
-impl<D: Dma, F: Descriptors> TransmitRing<D, F> {
-    pub(crate) fn new<H: Host<Dma = D>>(host: &mut H) -> Result<Self, NicError> {
+impl<D: DmaRegion, F: DescriptorFormat> TransmitRing<D, F> {
+    pub(crate) fn new<H: NicHost<Dma = D>>(host: &mut H) -> Result<Self, NicError> {
         Ok(Self {
             ring: allocate(host, DESCRIPTORS * SIZE)?,
             buffers: allocate(host, DESCRIPTORS * BUFFER)?,
@@ -71,7 +71,7 @@ impl<D: Dma, F: Descriptors> TransmitRing<D, F> {
         (!self.frames.is_empty()).then(|| now - self.progress)
     }
 
-    /// Forgets all frames, for a card that starts with TDH and TDT at 0.
+    /// Forgets all frames, for a NIC that starts with TDH and TDT at 0.
     pub(crate) fn restart(&mut self) {
         self.tail = 0;
         self.used = 0;
@@ -79,7 +79,7 @@ impl<D: Dma, F: Descriptors> TransmitRing<D, F> {
     }
 
     /// Copies `frame` into the ring, padded to the shortest length that Ethernet allows; returns false,
-    /// and changes nothing, when there is no room. The card learns of it by the next write of TDT.
+    /// and changes nothing, when there is no room. The NIC learns of it by the next write of TDT.
     pub(crate) fn push(&mut self, frame: &[u8], now: Instant) -> bool {
         let length = frame.len().max(MIN_FRAME);
         let count = length.div_ceil(BUFFER);
@@ -97,7 +97,7 @@ impl<D: Dma, F: Descriptors> TransmitRing<D, F> {
             let bytes = &frame[start.min(frame.len())..end.min(frame.len())];
             self.buffers.write(buffer, bytes);
             self.buffers.write(buffer + bytes.len(), &[0; MIN_FRAME][..end - start - bytes.len()]);
-            // The card looks at a descriptor only once TDT has passed it.
+            // The NIC looks at a descriptor only once TDT has passed it.
             let address = self.buffers.device_address().0 + buffer as u64;
             let descriptor = F::data(address, end - start, length, piece + 1 == count);
             self.ring.write(self.tail * SIZE, &descriptor);
@@ -107,7 +107,7 @@ impl<D: Dma, F: Descriptors> TransmitRing<D, F> {
         true
     }
 
-    /// Takes back the descriptors of frames that the card has completed, and returns how many frames.
+    /// Takes back the descriptors of frames that the NIC has completed, and returns how many frames.
     pub(crate) fn reclaim(&mut self, now: Instant) -> usize {
         let before = self.frames.len();
         while let Some(&count) = self.frames.front() {

@@ -1,13 +1,13 @@
-//! Waits on the card, each with a deadline.
+//! Waits on the NIC, each with a deadline.
 
-use crate::{Host, Registers};
+use crate::{NicHost, NicRegisters};
 use base::time::Duration;
 
 /// Reads the register at `offset` until `done` says that its value will do, for at most `limit`.
 ///
 /// The error is the last value read. The register is read once more after the deadline, so that a driver
-/// that was interrupted for long does not blame the card.
-pub(crate) fn until<H: Host>(
+/// that was interrupted for long does not blame the NIC.
+pub(crate) fn until<H: NicHost>(
     host: &mut H,
     registers: &mut H::Registers,
     offset: u32,
@@ -29,7 +29,7 @@ pub(crate) fn until<H: Host>(
 }
 
 /// Lets `time` pass.
-pub(crate) fn pass<H: Host>(host: &mut H, time: Duration) {
+pub(crate) fn pass<H: NicHost>(host: &mut H, time: Duration) {
     let start = host.now();
     while host.now() - start < time {
         host.relax();

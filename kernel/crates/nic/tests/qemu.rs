@@ -1,4 +1,4 @@
-//! The drivers against QEMU's own cards, outside witnesses: e1000, e1000-82545em, e1000e and igb.
+//! The drivers against QEMU's own NICs, outside witnesses: e1000, e1000-82545em, e1000e and igb.
 //!
 //! Which QEMU is used says `emulator::command`; without one the output says that nothing was run.
 
@@ -7,7 +7,7 @@ mod emulator;
 use base::time::Duration;
 use base::{Instant, Port};
 use emulator::Machine;
-use nic::{Event, InterruptMode, MAX_FRAME, Nic, Registers, State, TRANSMIT_HANG};
+use nic::{InterruptMode, MAX_FRAME, Nic, NicEvent, NicRegisters, NicState, TRANSMIT_HANG};
 use testkit::frame::{mac, number_of, numbered, padded};
 
 const TCTL: u32 = 0x0400;
@@ -34,7 +34,7 @@ fn frames_of_every_length_and_in_number_pass_both_ways(model: &str) {
     let Some((machine, mut driver)) = Machine::start(model, "frames") else { return };
     assert_eq!(driver.mac(), mac(9));
     let events: Vec<_> = driver.events().collect();
-    assert!(matches!(events[..], [Event::LinkUp(_)]), "{events:?}");
+    assert!(matches!(events[..], [NicEvent::LinkUp(_)]), "{events:?}");
 
     let lengths = [18, 59, 60, 61, 1514, 1518, 2048, 2049, 4096, 4097, 9000, 9014, MAX_FRAME];
     for (number, length) in (0..).zip(lengths) {
@@ -79,12 +79,12 @@ fn a_pulled_cable_and_frames_interrupt(model: &str, mode: InterruptMode) {
         assert!(driver.interrupt().link);
         assert!(!driver.capabilities().link_up);
         machine.set_link(true);
-        // The card negotiates before it reports the link.
+        // The NIC negotiates before it reports the link.
         machine.wait("link up", || {
             machine.take_interrupt(mode, place, 0) && driver.interrupt().link && driver.capabilities().link_up
         });
         let events: Vec<_> = driver.events().collect();
-        assert!(matches!(events[..], [Event::LinkDown, Event::LinkUp(_)]), "{events:?}");
+        assert!(matches!(events[..], [NicEvent::LinkDown, NicEvent::LinkUp(_)]), "{events:?}");
 
         for number in 0..5 {
             machine.inject(&frame(number, 60));
@@ -102,7 +102,7 @@ fn a_pulled_cable_and_frames_interrupt(model: &str, mode: InterruptMode) {
     assert!(!machine.take_interrupt(mode, place, 0), "masked");
     driver.unmask();
     expect("a cause that gathered interrupts at once");
-    assert_eq!(driver.state(), State::Running);
+    assert_eq!(driver.state(), NicState::Running);
 }
 
 fn a_full_ring_interrupts_when_it_has_room(model: &str, mode: InterruptMode) {
@@ -139,7 +139,7 @@ fn kick(machine: &Machine, driver: &Nic<Machine>) {
     machine.clone().write(register, tail);
 }
 
-fn a_card_that_hangs_is_reset_and_carries_on(model: &str) {
+fn a_nic_that_hangs_is_reset_and_carries_on(model: &str) {
     let Some((machine, mut driver)) = Machine::start(model, "reset") else { return };
     let place = listen(&machine, &mut driver, InterruptMode::Intx);
     machine.clone().write(TCTL, 0);
@@ -149,10 +149,10 @@ fn a_card_that_hangs_is_reset_and_carries_on(model: &str) {
     driver.check(hung);
     let events: Vec<_> = driver.events().collect();
     assert!(
-        matches!(events[..2], [Event::TransmitHang { pending: 3, .. }, Event::Recovered { .. }]),
+        matches!(events[..2], [NicEvent::TransmitHang { pending: 3, .. }, NicEvent::Recovered { .. }]),
         "{events:?}"
     );
-    assert_eq!((driver.state(), driver.counters().tx_lost), (State::Running, 3));
+    assert_eq!((driver.state(), driver.counters().tx_lost), (NicState::Running, 3));
     let until = Instant(hung.0 + 1);
     machine.wait("the link after a reset", || {
         driver.check(Instant(until.0.max(machine.now().0)));
@@ -162,7 +162,7 @@ fn a_card_that_hangs_is_reset_and_carries_on(model: &str) {
     for number in 10..20 {
         carries(&machine, &mut driver, frame(number, 1000));
     }
-    // The interrupt settings are the card's again.
+    // The interrupt settings are the NIC's again.
     driver.interrupt();
     machine.inject(&frame(30, 60));
     machine.wait("receive", || machine.take_interrupt(InterruptMode::Intx, place, 0));
@@ -180,8 +180,8 @@ macro_rules! witness {
             }
 
             #[test]
-            fn a_card_that_hangs_is_reset_and_carries_on() {
-                super::a_card_that_hangs_is_reset_and_carries_on($model);
+            fn a_nic_that_hangs_is_reset_and_carries_on() {
+                super::a_nic_that_hangs_is_reset_and_carries_on($model);
             }
 
             $(#[test]

@@ -1,7 +1,7 @@
 //! Advanced descriptors, which 82576, I210 and I350 have [I210 7.1.4.2, 7.2.2.3]. They know legacy ones
 //! too, but QEMU's model of the 82576 does not.
 
-use super::{Descriptors, Received};
+use super::{DescriptorFormat, ReceivedBuffer};
 use intel_regs::advanced::{
     DTALEN_MASK, DTYP_ADVANCED_DATA, ExtendedError, ExtendedStatus, PAYLEN_SHIFT, RxWriteBack, TxAdvanced,
 };
@@ -11,17 +11,17 @@ use intel_regs::desc::{COMMAND_SHIFT, DTYP_SHIFT, RX_WRITE_BACK_OFFSET, SIZE, Tx
 const WRITE_BACK: usize = RX_WRITE_BACK_OFFSET as usize;
 
 /// The advanced format.
-pub enum Advanced {}
+pub enum AdvancedFormat {}
 
-impl Descriptors for Advanced {
-    fn received(half: u64) -> Option<Received> {
+impl DescriptorFormat for AdvancedFormat {
+    fn received(half: u64) -> Option<ReceivedBuffer> {
         let mut bytes = [0; SIZE];
         bytes[WRITE_BACK..].copy_from_slice(&half.to_le_bytes());
         let descriptor = RxWriteBack::from_bytes(bytes);
         let written = descriptor.status_and_error.get();
         let status = ExtendedStatus::from_bits_retain(written);
         let ends_frame = status.contains(ExtendedStatus::EOP);
-        status.contains(ExtendedStatus::DD).then(|| Received {
+        status.contains(ExtendedStatus::DD).then(|| ReceivedBuffer {
             length: usize::from(descriptor.length.get()),
             ends_frame,
             // The errors count only in the last descriptor of a frame [I210 7.1.4.1].

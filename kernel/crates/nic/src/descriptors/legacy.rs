@@ -1,9 +1,9 @@
 //! Legacy descriptors, which the 8254x and the 82574 share [8254x 3.2.3, 3.3.3; 82574 7.1, 7.2].
 
-use super::{Descriptors, Received};
+use super::{DescriptorFormat, ReceivedBuffer};
 use intel_regs::desc::{RX_WRITE_BACK_OFFSET, RxDescriptor, RxErrors, RxStatus, SIZE, TxCommand, TxLegacy};
 
-/// Where in a receive descriptor the card writes.
+/// Where in a receive descriptor the NIC writes.
 const WRITE_BACK: usize = RX_WRITE_BACK_OFFSET as usize;
 
 /// What makes a frame unfit to be passed on. Wrong IP, TCP and UDP checksums are their receiver's business.
@@ -11,16 +11,16 @@ const DAMAGE: RxErrors =
     RxErrors::CE.union(RxErrors::SE).union(RxErrors::SEQ).union(RxErrors::CXE).union(RxErrors::RXE);
 
 /// The legacy format.
-pub enum Legacy {}
+pub enum LegacyFormat {}
 
-impl Descriptors for Legacy {
-    fn received(half: u64) -> Option<Received> {
+impl DescriptorFormat for LegacyFormat {
+    fn received(half: u64) -> Option<ReceivedBuffer> {
         let mut bytes = [0; SIZE];
         bytes[WRITE_BACK..].copy_from_slice(&half.to_le_bytes());
         let descriptor = RxDescriptor::from_bytes(bytes);
         let status = RxStatus::from_bits_retain(descriptor.status);
         let ends_frame = status.contains(RxStatus::EOP);
-        status.contains(RxStatus::DD).then(|| Received {
+        status.contains(RxStatus::DD).then(|| ReceivedBuffer {
             length: usize::from(descriptor.length.get()),
             ends_frame,
             // The errors count only in the last descriptor of a frame [8254x 3.2.3.2].

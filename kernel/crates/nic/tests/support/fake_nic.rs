@@ -1,7 +1,7 @@
-//! The least card that the drivers can drive, of any family, with faults to switch on. It is no model of a card,
+//! The least NIC that the drivers can drive, of any family, with faults to switch on. It is no model of a NIC,
 //! but a second opinion: it shares neither code nor author's assumptions with the `vnic` crate's model.
 
-use super::Card;
+use super::FakeDevice;
 use super::fake_rings::{self, Rings};
 use base::{GuestMemory, GuestPhysical, Instant};
 use std::collections::{BTreeMap, VecDeque};
@@ -42,21 +42,21 @@ pub enum Kind {
     Igb,
 }
 
-/// A card as simple as it can be.
-pub struct FakeCard {
+/// A NIC as simple as it can be.
+pub struct FakeNic {
     pub kind: Kind,
     pub registers: BTreeMap<u32, u32>,
     /// Statistics registers by offset; they read once.
     pub statistics: BTreeMap<u32, u32>,
     pub link: bool,
-    /// The card has gone: every register reads as ones.
+    /// The NIC has gone: every register reads as ones.
     pub gone: bool,
     pub reset_never_ends: bool,
     /// Transactions on the bus never end.
     pub master_never_ends: bool,
     pub eeprom_silent: bool,
     pub eeprom: [u8; 6],
-    /// Which port of its card it is, and where its part of the EEPROM begins.
+    /// Which port of its NIC it is, and where its part of the EEPROM begins.
     pub port: u32,
     pub eeprom_base: u32,
     pub phy_silent: bool,
@@ -77,7 +77,7 @@ pub struct FakeCard {
     pub partial: Vec<u8>,
 }
 
-impl Default for FakeCard {
+impl Default for FakeNic {
     fn default() -> Self {
         Self {
             kind: Kind::E1000,
@@ -105,7 +105,7 @@ impl Default for FakeCard {
     }
 }
 
-impl FakeCard {
+impl FakeNic {
     pub fn get(&self, offset: u32) -> u32 {
         self.registers.get(&offset).copied().unwrap_or(0)
     }
@@ -118,7 +118,7 @@ impl FakeCard {
         *self.registers.entry(ICR).or_default() |= causes;
     }
 
-    /// Sets RAL0 and RAH0, as the card does itself at power-up.
+    /// Sets RAL0 and RAH0, as the NIC does itself at power-up.
     pub fn set_receive_address(&mut self, mac: [u8; 6]) {
         self.registers.insert(RAL0, u32::from_le_bytes([mac[0], mac[1], mac[2], mac[3]]));
         self.registers.insert(RAH0, u32::from(mac[4]) | u32::from(mac[5]) << 8 | 1 << 31);
@@ -190,7 +190,7 @@ impl FakeCard {
         u32::from(u16::from_le_bytes([self.eeprom[2 * word], self.eeprom[2 * word + 1]])) << 16 | done
     }
 
-    /// CTRL.RST: what the card loads from its EEPROM is there again.
+    /// CTRL.RST: what the NIC loads from its EEPROM is there again.
     fn reset(&mut self, control: u32) {
         let kept = [RAL0, RAH0, SW_FW_SYNC].map(|offset| (offset, self.get(offset)));
         self.registers = BTreeMap::from(kept);
@@ -200,7 +200,7 @@ impl FakeCard {
     }
 }
 
-impl Card for FakeCard {
+impl FakeDevice for FakeNic {
     fn read(&mut self, _memory: &FakeMemory, offset: u32, _now: Instant) -> u32 {
         let rings = self.rings();
         match offset {

@@ -22,13 +22,15 @@ macro_rules! statistics {
                 [$((stringify!($name), self.$name),)* $((stringify!($wide), self.$wide),)*].into_iter()
             }
 
-            /// Reads the registers, which clears them, and adds them up. Of a pair the low half is read
-            /// first: reading the high half clears both.
+            /// Reads the registers, which clears them, and adds their values. Of a pair the low half is read
+            /// first: reading the high half clears both. A count that a defective NIC drives past its end
+            /// stays there.
             pub(crate) fn collect<R: NicRegisters>(&mut self, registers: &mut R) {
-                $(self.$name += u64::from(registers.read(stats::$register));)*
+                $(self.$name = self.$name.saturating_add(registers.read(stats::$register).into());)*
                 $(
-                    self.$wide += u64::from(registers.read(stats::$low));
-                    self.$wide += u64::from(registers.read(stats::$high)) << 32;
+                    let low = registers.read(stats::$low);
+                    let count = u64::from(registers.read(stats::$high)) << 32 | u64::from(low);
+                    self.$wide = self.$wide.saturating_add(count);
                 )*
             }
         }
@@ -100,5 +102,33 @@ impl HardwareStatistics {
     pub(crate) fn discard<R: NicRegisters>(&self, registers: &mut R) {
         let mut ignored = *self;
         ignored.collect(registers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every register reads as this value.
+    struct Constant(u32);
+
+    impl NicRegisters for Constant {
+        fn read(&mut self, _offset: u32) -> u32 {
+            self.0
+        }
+
+        fn write(&mut self, _offset: u32, _value: u32) {}
+    }
+
+    #[test]
+    fn a_count_past_its_end_neither_panics_nor_goes_back() {
+        let mut statistics = HardwareStatistics::default();
+        for _ in 0..3 {
+            statistics.collect(&mut Constant(u32::MAX));
+        }
+        assert_eq!(statistics.good_octets_received, u64::MAX);
+        assert_eq!(statistics.crc_errors, 3 * u64::from(u32::MAX));
+        statistics.collect(&mut Constant(0));
+        assert_eq!(statistics.good_octets_received, u64::MAX);
     }
 }

@@ -1,4 +1,4 @@
-//! The NIC's own address: from its EEPROM or flash, or from where the NIC put it at power-up.
+//! The NIC's own address: from its EEPROM or flash, or from the registers into which the NIC loads it at power-up.
 
 use crate::chip::{AddressSource, NicChip};
 use crate::event::EventQueue;
@@ -7,11 +7,15 @@ use base::MacAddress;
 use base::time::Duration;
 use intel_regs::{Eerd, eeprom, reg};
 
-/// How long one word may take. The EEPROM is serial: a word takes some tens of microseconds.
+/// Timeout for one word. The EEPROM is serial: a word takes some tens of microseconds.
 const EEPROM_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// Finds the station address in words 0 to 2 of this port's part of the EEPROM, or in RAL0 and RAH0, which
-/// the NIC loads from there itself [8254x 5.6, 13.5.2, 13.5.3]; the family says where to look first.
+/// The first word of the station address in a port's part of the EEPROM.
+#[expect(clippy::cast_possible_truncation, reason = "a word of at most 64")]
+const ETHERNET_ADDRESS: u16 = eeprom::ETHERNET_ADDRESS as u16;
+
+/// Finds the station address in words 0 to 2 of this port's part of the EEPROM, or in RAL0 and RAH0, which the
+/// NIC loads from there itself [8254x 5.6, 13.5.2, 13.5.3]. The order depends on the family.
 pub(crate) fn station_address<H: NicHost, C: NicChip>(
     host: &mut H,
     registers: &mut H::Registers,
@@ -35,7 +39,7 @@ fn from_nvm<H: NicHost, C: NicChip>(
     host: &mut H,
     registers: &mut H::Registers,
 ) -> Result<MacAddress, NicError> {
-    let first = C::nvm_base(registers) + eeprom::ETHERNET_ADDRESS as u16;
+    let first = C::nvm_base(registers) + ETHERNET_ADDRESS;
     let mut octets = [0; 6];
     for (word, pair) in (first..).zip(octets.chunks_exact_mut(2)) {
         pair.copy_from_slice(&read_nvm::<H, C>(host, registers, word)?.to_le_bytes());

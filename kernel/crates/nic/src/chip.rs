@@ -1,7 +1,7 @@
-//! What a family of chips does in its own way. Everything else is [`crate::NicDriver`].
+//! What is specific to a family of chips. Everything else is in [`crate::NicDriver`].
 //!
-//! A family is a folder with the same files as its neighbours: `mod.rs` says what it is made of,
-//! `initialise.rs` how it is brought up, `interrupt.rs` how it interrupts.
+//! Each family is a folder with the same files: `chip.rs` lists what it consists of, `initialise.rs` brings it
+//! up, `interrupt.rs` handles its interrupts.
 
 use crate::descriptors::DescriptorFormat;
 use crate::{Causes, InterruptMode, NicError, NicHost, NicRegisters};
@@ -11,26 +11,26 @@ use intel_regs::queue::{ReceiveQueue, TransmitQueue};
 
 /// A family of chips.
 pub trait NicChip: BringUp + InterruptControl {
-    /// Its name in the log: that of the driver which other systems have for it.
+    /// Name of the driver in the log, which is also its name in other systems.
     const NAME: &'static str;
     /// The format of its descriptors.
     type Descriptors: DescriptorFormat;
-    /// The registers of the receive queue that is used.
+    /// Registers of the receive queue that is used.
     const RECEIVE: ReceiveQueue;
-    /// The registers of the transmit queue that is used.
+    /// Registers of the transmit queue that is used.
     const TRANSMIT: TransmitQueue;
 }
 
-/// Where a NIC keeps its own address.
+/// Where a NIC holds its own address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressSource {
     /// In its EEPROM or flash, read through EERD.
     Nvm,
-    /// In RAL0 and RAH0, which the NIC loads from there.
+    /// In RAL0 and RAH0, which the NIC loads from its EEPROM or flash.
     ReceiveAddress,
 }
 
-/// How a family lays EERD out, and where the station address stands.
+/// Layout of EERD in a family.
 #[derive(Clone, Copy, Debug)]
 pub struct NvmLayout {
     /// Position of `ADDR`.
@@ -39,16 +39,16 @@ pub struct NvmLayout {
     pub done: u32,
 }
 
-/// The steps of bringing a NIC up that differ. Those with nothing to do in a family are empty there.
+/// The steps of the initialisation that differ between families. A step that a family does not need is empty there.
 pub trait BringUp {
-    /// What is set in CTRL so that the MAC follows the PHY.
+    /// Bits set in CTRL so that the MAC follows the PHY.
     const LINK_CONTROL: Ctrl;
-    /// How EERD is laid out.
+    /// Layout of EERD.
     const NVM: NvmLayout;
-    /// Where the station address is looked for, in this order.
+    /// Sources of the station address, in the order in which they are tried.
     const ADDRESS_SOURCES: [AddressSource; 2];
 
-    /// Ends the transactions on the bus before a reset.
+    /// Ends bus transactions before a reset.
     fn quiesce<H: NicHost>(host: &mut H, registers: &mut H::Registers);
 
     /// Waits, after a reset, until the NIC has read its non-volatile memory.
@@ -63,54 +63,54 @@ pub trait BringUp {
     /// The first word of this port's part of the non-volatile memory.
     fn nvm_base<R: NicRegisters>(registers: &mut R) -> u16;
 
-    /// Takes the PHY from the NIC's firmware.
+    /// Acquires the PHY from the NIC's firmware.
     ///
     /// # Errors
     /// [`NicError::PhyBusy`].
     fn take_phy<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
 
-    /// Gives the PHY back.
+    /// Releases the PHY.
     fn release_phy<R: NicRegisters>(registers: &mut R);
 
-    /// Sets what a receive queue needs beside its ring.
-    fn prepare_receive<R: NicRegisters>(registers: &mut R, buffer: usize, max_frame: usize);
+    /// Sets up a receive queue, except for its ring, for buffers and frames of these lengths in bytes.
+    fn prepare_receive<R: NicRegisters>(registers: &mut R, buffer: u16, max_frame: u16);
 
-    /// Enables the receive queue once it has its ring.
+    /// Enables the receive queue after its ring is set up.
     ///
     /// # Errors
     /// [`NicError::QueueTimeout`].
     fn enable_receive<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
 
-    /// Sets what a transmit queue needs beside its ring.
+    /// Sets up a transmit queue, except for its ring.
     fn prepare_transmit<R: NicRegisters>(registers: &mut R);
 
-    /// Enables the transmit queue once it has its ring.
+    /// Enables the transmit queue after its ring is set up.
     ///
     /// # Errors
     /// [`NicError::QueueTimeout`].
     fn enable_transmit<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
 }
 
-/// Interrupts: which way they go, what they mean, which are let through, and how often.
+/// Interrupts: how they are delivered, what they mean, which causes are unmasked, and how often they may occur.
 pub trait InterruptControl {
-    /// Whether the family is trusted to send messages, MSI and MSI-X, when its PCI header offers them.
+    /// True when the family is trusted with MSI and MSI-X if its PCI header offers them.
     const MESSAGES: bool;
 
-    /// Has the NIC interrupt in this way. Called with all causes masked.
+    /// Sets how the NIC interrupts. Called with all causes masked.
     fn route<R: NicRegisters>(registers: &mut R, mode: InterruptMode);
 
     /// Masks all causes.
     fn mask<R: NicRegisters>(registers: &mut R);
 
-    /// Lets through what is always of interest, and completed transmissions when `transmit` says so.
+    /// Unmasks the causes that are always wanted, and completed transmissions when `transmit` is true.
     fn unmask<R: NicRegisters>(registers: &mut R, mode: InterruptMode, transmit: bool);
 
-    /// Masks completed transmissions.
+    /// Masks the cause for completed transmissions.
     fn mask_transmit<R: NicRegisters>(registers: &mut R, mode: InterruptMode);
 
-    /// Takes the causes, which clears them; `None` when nothing answers at the NIC's address.
+    /// Reads and clears the causes; `None` when the NIC does not answer.
     fn causes<R: NicRegisters>(registers: &mut R, mode: InterruptMode) -> Option<Causes>;
 
-    /// Sets the least time between two interrupts; zero sets no limit.
+    /// Sets the minimum interval between two interrupts; zero sets no limit.
     fn throttle<R: NicRegisters>(registers: &mut R, mode: InterruptMode, interval: Duration);
 }

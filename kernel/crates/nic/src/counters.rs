@@ -1,8 +1,14 @@
 //! What the driver itself counts; what the NIC counts is in [`crate::HardwareStatistics`].
 
-/// Counts of one NIC since construction.
+/// Counts of one NIC since its driver was constructed.
 ///
 /// `tx_queued` = `tx_done` + `tx_lost` + the frames in the transmit ring.
+///
+/// ```
+/// let counters = nic::DriverCounters { rx_runt: 2, tx_too_long: 1, ..Default::default() };
+/// assert_eq!(counters.dropped(), 3);
+/// assert!(counters.named().contains(&("rx_runt", 2)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct DriverCounters {
     /// Frames handed to the caller.
@@ -31,17 +37,17 @@ pub struct DriverCounters {
     pub tx_runt: u64,
     /// Frames dropped: longer than [`crate::MAX_FRAME`].
     pub tx_too_long: u64,
-    /// Times the transmit ring had no room for a frame; the frame stayed with the caller.
+    /// Times that the transmit ring had no room for a frame; the frame stayed with the caller.
     pub tx_ring_full: u64,
     /// Writes of TDT: batches handed to the NIC.
     pub tx_batches: u64,
-    /// Interrupts of this NIC.
+    /// Interrupts for which this NIC had a cause.
     pub interrupts: u64,
     /// Changes of link state, speed or duplex.
     pub link_changes: u64,
-    /// Transmit hangs found.
+    /// Transmit hangs detected.
     pub transmit_hangs: u64,
-    /// Resets after construction, whether or not the NIC came back.
+    /// Resets after construction, whether or not the NIC recovered.
     pub resets: u64,
 }
 

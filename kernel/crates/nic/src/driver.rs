@@ -10,30 +10,30 @@ use base::time::Duration;
 use base::{Instant, MacAddress};
 use intel_regs::{Status, reg};
 
-/// How often [`NicDriver::check`] looks at the NIC.
+/// Interval between two checks of the NIC by [`NicDriver::check`].
 pub const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long the NIC may hold frames without completing one while the link is up. A NIC that is paused
-/// by its link partner does not count: the driver leaves flow control off.
+/// How long the NIC may hold frames without completing one while the link is up. A pause requested by the link
+/// partner is no reason for a longer time: the driver leaves flow control off.
 pub const TRANSMIT_HANG: Duration = Duration::from_secs(1);
 
-/// How often a NIC that failed is reset again.
+/// Interval between two attempts to reset a NIC that has failed.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often the NIC's statistics registers are read: its 32-bit counts wrap after minutes at the
+/// Interval between two reads of the NIC's statistics registers: the 32-bit counts wrap after minutes at the
 /// earliest.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Whether a NIC can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NicState {
-    /// It runs.
+    /// It works.
     Running,
-    /// It does not; the driver resets it every [`RETRY_INTERVAL`].
+    /// It does not work; the driver resets it every [`RETRY_INTERVAL`].
     Failed(NicError),
 }
 
-/// A NIC of the family `C` with its rings.
+/// The driver of one NIC of the family `C`, with its rings.
 pub struct NicDriver<H: NicHost, C: NicChip> {
     pub(crate) host: H,
     pub(crate) registers: H::Registers,
@@ -44,7 +44,7 @@ pub struct NicDriver<H: NicHost, C: NicChip> {
     pub(crate) counters: DriverCounters,
     pub(crate) events: EventQueue,
     pub(crate) interrupts: crate::interrupt::InterruptSettings,
-    /// True while the rest of a received frame that is too long is to be dropped.
+    /// True while the rest of an overlong received frame must still be dropped.
     pub(crate) skipping: bool,
     mac: MacAddress,
     statistics: HardwareStatistics,
@@ -56,7 +56,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// Resets the NIC and starts it, with interrupts masked.
     ///
     /// # Errors
-    /// All but [`NicError::UnsupportedDevice`]. An EEPROM or PHY that does not answer is an [`NicEvent`], not an
+    /// All but [`NicError::UnsupportedDevice`]. An EEPROM or PHY that does not answer is a [`NicEvent`], not an
     /// error, as long as there is a station address.
     pub fn new(mut host: H, mut registers: H::Registers) -> Result<Self, NicError> {
         let mut events = EventQueue::default();
@@ -84,13 +84,13 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         Ok(driver)
     }
 
-    /// The NIC's own address. Guests keep theirs on the wire: the NIC receives everything.
+    /// The NIC's own address. Guests use their own addresses on the wire: the NIC receives every frame.
     #[must_use]
     pub fn mac(&self) -> MacAddress {
         self.mac
     }
 
-    /// The link as it was when the driver last looked.
+    /// The link status as last read by the driver.
     #[must_use]
     pub fn link(&self) -> LinkStatus {
         self.link
@@ -102,39 +102,40 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         self.state
     }
 
-    /// What the driver counted.
+    /// The driver's counters.
     #[must_use]
     pub fn counters(&self) -> &DriverCounters {
         &self.counters
     }
 
-    /// What the NIC counted, as of the last read of its registers.
+    /// The NIC's own counters, as of the last read of its registers.
     #[must_use]
     pub fn statistics(&self) -> &HardwareStatistics {
         &self.statistics
     }
 
-    /// Takes what happened since the last call, oldest first.
+    /// Takes the events since the last call, oldest first.
     pub fn events(&mut self) -> impl Iterator<Item = NicEvent> {
         core::iter::from_fn(|| self.events.pop())
     }
 
-    /// Events that were not kept because nobody asked for them in time.
+    /// Number of events dropped because [`events`](Self::events) was not called in time.
     #[must_use]
     pub fn events_lost(&self) -> u64 {
         self.events.lost()
     }
 
-    /// When [`check`](Self::check) has something to do next.
+    /// When [`check`](Self::check) next has something to do.
     #[must_use]
     pub fn next_check(&self) -> Instant {
         self.next_check
     }
 
-    /// Looks after the NIC: completed frames, link, statistics, transmit hang, recovery. Cheap before
-    /// [`next_check`](Self::next_check); call it as often as is convenient.
+    /// Checks the NIC: completed frames, link, statistics, transmit hang, recovery. Cheap before
+    /// [`next_check`](Self::next_check); it may be called at any time.
     ///
-    /// A recovery waits for the NIC, for [`crate::RESET_TIMEOUT`] and a few milliseconds at most.
+    /// A recovery waits for the NIC: some 11 ms for one that works, and less than half a second, the sum of all
+    /// timeouts, for any other.
     pub fn check(&mut self, now: Instant) {
         if now < self.next_check {
             return;
@@ -144,7 +145,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             return self.recover(now);
         }
         if self.registers.read(reg::STATUS) == u32::MAX {
-            // Nothing answers at the NIC's address any more.
+            // The NIC no longer answers.
             return self.recover(now);
         }
         self.reclaim(now);
@@ -165,12 +166,12 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         }
     }
 
-    /// Counts and takes back what the NIC has transmitted.
+    /// Reclaims and counts the frames that the NIC has transmitted.
     pub(crate) fn reclaim(&mut self, now: Instant) {
         self.counters.tx_done += self.transmit.reclaim(now) as u64;
     }
 
-    /// Reads the link state, and notes a change.
+    /// Reads the link status, and records a change.
     pub(crate) fn refresh_link(&mut self) {
         let status = self.registers.read(reg::STATUS);
         let link = LinkStatus::from_status(Status::from_bits_retain(status));
@@ -181,7 +182,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         }
     }
 
-    /// Resets the NIC and starts it again. What is in its rings is given up and counted.
+    /// Resets the NIC and starts it again. Frames in its rings are dropped and counted.
     fn recover(&mut self, now: Instant) {
         self.counters.resets += 1;
         let transmit_lost = self.transmit.pending();

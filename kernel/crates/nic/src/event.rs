@@ -1,36 +1,36 @@
-//! What happened to a NIC, for the log.
+//! Events of a NIC, for the log.
 
 use crate::{LinkStatus, NicError};
 use base::time::Duration;
 use core::fmt;
 
-/// Events kept until the kernel asks for them; later ones are counted as lost.
+/// Events kept until the kernel takes them; later ones are counted as lost.
 const KEPT: usize = 16;
 
-/// Something worth a line in the log.
+/// An event worth a line in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NicEvent {
     /// The link came up, or its speed or duplex changed.
     LinkUp(LinkStatus),
     /// The link went down.
     LinkDown,
-    /// Frames wait in the transmit ring, the link is up, and the NIC completed none of them.
+    /// Frames are waiting in the transmit ring, the link is up, and the NIC has completed none of them.
     TransmitHang {
         /// Frames in the ring.
         pending: usize,
         /// Time without progress.
         waited: Duration,
     },
-    /// The NIC was reset and runs again.
+    /// The NIC was reset and works again.
     Recovered {
         /// Frames that were in the transmit ring; they may or may not have reached the wire.
         transmit_lost: usize,
     },
-    /// The NIC was reset and did not come back; the driver tries again from time to time.
+    /// The NIC did not work after a reset; the driver tries again at intervals.
     Failed(NicError),
-    /// The EEPROM did not answer; the driver goes on with what RAL0 and RAH0 hold.
+    /// The EEPROM did not answer; the driver continues without it.
     EepromSilent(NicError),
-    /// The PHY did not answer; it keeps its own settings.
+    /// The PHY did not answer; it keeps its settings.
     PhySilent(NicError),
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for NicEvent {
     }
 }
 
-/// The events not yet asked for.
+/// The events not yet taken.
 #[derive(Default)]
 pub(crate) struct EventQueue {
     waiting: heapless::Deque<NicEvent, KEPT>,

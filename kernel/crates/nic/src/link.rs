@@ -1,4 +1,4 @@
-//! The state of the link, from STATUS [8254x 13.4.2].
+//! The link status, from STATUS [8254x 13.4.2].
 
 use core::fmt;
 use intel_regs::Status;
@@ -15,7 +15,7 @@ pub enum LinkSpeed {
 }
 
 impl LinkSpeed {
-    /// Megabits in a second.
+    /// Megabits per second.
     #[must_use]
     pub fn megabits(self) -> u32 {
         match self {
@@ -35,14 +35,22 @@ pub enum Duplex {
     Full,
 }
 
-/// State of a link; speed and duplex mean something only while it is up.
+/// Status of a link; speed and duplex are meaningful only while it is up.
+///
+/// ```
+/// use nic::{Duplex, LinkSpeed, LinkStatus};
+///
+/// let link = LinkStatus { up: true, speed: LinkSpeed::Mbps100, duplex: Duplex::Half };
+/// assert_eq!(link.to_string(), "up, 100 Mb/s, half duplex");
+/// assert_eq!(LinkStatus::DOWN.to_string(), "down");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkStatus {
     /// True while there is a link partner.
     pub up: bool,
-    /// Its speed.
+    /// Speed of the link.
     pub speed: LinkSpeed,
-    /// Its duplex.
+    /// Duplex of the link.
     pub duplex: Duplex,
 }
 
@@ -50,7 +58,7 @@ impl LinkStatus {
     /// A link that is down.
     pub const DOWN: Self = Self { up: false, speed: LinkSpeed::Mbps10, duplex: Duplex::Half };
 
-    /// The link that STATUS tells of. While LU is clear the other fields mean nothing.
+    /// The link status in STATUS. While LU is clear the other fields are meaningless.
     pub(crate) fn from_status(status: Status) -> Self {
         if !status.contains(Status::LU) {
             return Self::DOWN;
@@ -85,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn status_tells_speed_and_duplex_while_the_link_is_up() {
+    fn status_gives_speed_and_duplex_while_the_link_is_up() {
         let gigabit = LinkStatus::from_status(Status::LU | Status::FD | Status::SPEED_1000);
         assert_eq!(gigabit, LinkStatus { up: true, speed: LinkSpeed::Mbps1000, duplex: Duplex::Full });
         // 10b and 11b both mean 1000 Mb/s [8254x 13.4.2].

@@ -1,4 +1,4 @@
-//! A NIC of any family, as the kernel holds it: one match for a batch, and none for a frame.
+//! A NIC of any family, as the kernel holds it: one match per batch, and none per frame.
 
 use crate::e1000::E1000Chip;
 use crate::e1000e::E1000eChip;
@@ -10,14 +10,14 @@ use crate::{
 use base::time::Duration;
 use base::{Batch, Capabilities, Instant, MacAddress, Port};
 
-/// Driver of a 82540EM or 82545EM.
+/// Driver of an 82540EM or 82545EM.
 pub type E1000<H> = NicDriver<H, E1000Chip>;
-/// Driver of a 82574.
+/// Driver of an 82574.
 pub type E1000e<H> = NicDriver<H, E1000eChip>;
-/// Driver of a 82576, I210 or I350.
+/// Driver of an 82576, I210 or I350.
 pub type Igb<H> = NicDriver<H, IgbChip>;
 
-/// A NIC with its driver. Every method is [`NicDriver`]'s of the same name.
+/// A NIC with its driver. Every method calls the [`NicDriver`] method of the same name; [`NicHost`] has an example.
 pub enum Nic<H: NicHost> {
     /// 82540EM, 82545EM.
     E1000(E1000<H>),
@@ -27,7 +27,7 @@ pub enum Nic<H: NicHost> {
     Igb(Igb<H>),
 }
 
-/// Does the same with a NIC of any family.
+/// Evaluates the same expression for the driver of any family.
 macro_rules! any {
     ($nic:expr, $driver:ident => $do:expr) => {
         match $nic {
@@ -39,7 +39,7 @@ macro_rules! any {
 }
 
 impl<H: NicHost> Nic<H> {
-    /// Starts the driver that is made for `id`; see [`NicDriver::new`].
+    /// Starts the driver for a NIC with this identity; see [`NicDriver::new`].
     ///
     /// # Errors
     /// [`NicError`].
@@ -52,7 +52,7 @@ impl<H: NicHost> Nic<H> {
         })
     }
 
-    /// Which family the NIC is of.
+    /// The family of the NIC.
     #[must_use]
     pub fn family(&self) -> Family {
         match self {
@@ -62,7 +62,7 @@ impl<H: NicHost> Nic<H> {
         }
     }
 
-    /// The name of its driver.
+    /// The name of the driver.
     #[must_use]
     pub fn driver(&self) -> &'static str {
         self.family().driver()

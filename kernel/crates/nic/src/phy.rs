@@ -7,10 +7,10 @@ use base::time::Duration;
 use intel_regs::phy::{self, Pctrl, Pstatus};
 use intel_regs::{Mdic, Status, reg};
 
-/// How long an access to a PHY register may take: MDI moves 64 bits at about 1 MHz [8254x 13.4.7].
+/// Timeout for an access to a PHY register: MDI transfers 64 bits at about 1 MHz [8254x 13.4.7].
 pub(crate) const PHY_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// Wakes a PHY that someone powered down or isolated, and has it negotiate [8254x 14.6].
+/// Wakes a PHY that was powered down or isolated, and starts auto-negotiation [8254x 14.6].
 pub(crate) fn wake<H: NicHost, C: BringUp>(
     host: &mut H,
     registers: &mut H::Registers,
@@ -26,8 +26,8 @@ pub(crate) fn wake<H: NicHost, C: BringUp>(
     }
 }
 
-/// A PHY that has negotiated, or whose link the MAC uses, is left alone: restarting would take the link down
-/// for seconds. One that has neither loses nothing, and may not have begun by itself.
+/// Restarts auto-negotiation unless the PHY has completed it or the MAC uses its link: a restart would take the
+/// link down for seconds. In any other state nothing is lost, and the PHY may not have started by itself.
 fn negotiate<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
     let asleep = Pctrl::POWER_DOWN | Pctrl::ISOLATE | Pctrl::LOOPBACK;
     let control = Pctrl::from_bits_retain(read(host, registers, phy::PCTRL)?);
@@ -44,10 +44,11 @@ fn negotiate<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(
 }
 
 fn read<H: NicHost>(host: &mut H, registers: &mut H::Registers, register: u32) -> Result<u16, NicError> {
-    transact(host, registers, register, Mdic::OP_READ.bits()).map(|mdic| (mdic & Mdic::DATA_MASK) as u16)
+    let mdic = transact(host, registers, register, Mdic::OP_READ.bits())?;
+    Ok((mdic & 0xffff) as u16)
 }
 
-/// One transaction with a register of the internal PHY, and the value of MDIC after it.
+/// Makes one transaction with a register of the internal PHY, and returns the value of MDIC after it.
 fn transact<H: NicHost>(
     host: &mut H,
     registers: &mut H::Registers,
@@ -56,7 +57,8 @@ fn transact<H: NicHost>(
 ) -> Result<u32, NicError> {
     let target = phy::ADDRESS << Mdic::PHYADD_SHIFT | register << Mdic::REGADD_SHIFT;
     registers.write(reg::MDIC, command | target);
-    let timeout = |mdic| NicError::PhyTimeout { register: register as u8, mdic, waited: PHY_TIMEOUT };
+    let timeout =
+        |mdic| NicError::PhyTimeout { register: (register & 0x1f) as u8, mdic, waited: PHY_TIMEOUT };
     let ready = |mdic| Mdic::from_bits_retain(mdic).contains(Mdic::R);
     let mdic = wait::until(host, registers, reg::MDIC, PHY_TIMEOUT, ready).map_err(timeout)?;
     if Mdic::from_bits_retain(mdic).contains(Mdic::E) { Err(timeout(mdic)) } else { Ok(mdic) }

@@ -1,15 +1,20 @@
-//! The NIC's own counts, from registers that are cleared by reading [8254x 13.7].
+//! The NIC's own counters, from registers that are cleared by reading [8254x 13.7].
 
 use crate::NicRegisters;
 use intel_regs::stats;
 
-/// Declares a count for each register, and a pair of registers for each 64-bit count.
+/// Declares a counter for each register, and a 64-bit counter for each pair of registers.
 macro_rules! statistics {
     (
         single { $($(#[$doc:meta])* $name:ident = $register:ident;)* }
         pair { $($(#[$wide_doc:meta])* $wide:ident = $low:ident, $high:ident;)* }
     ) => {
-        /// What the NIC counted since the driver started it; the driver adds up what it reads.
+        /// What the NIC counted since the driver started it: the sums of the values read.
+        ///
+        /// ```
+        /// let statistics = nic::HardwareStatistics { crc_errors: 3, late_collisions: 1, ..Default::default() };
+        /// assert_eq!(statistics.errors(), 4);
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
         pub struct HardwareStatistics {
             $($(#[$doc])* pub $name: u64,)*
@@ -49,7 +54,7 @@ statistics! {
     receive_errors = RXERRC;
     /// Frames lost because the receive FIFO was full.
     missed_packets = MPC;
-    /// Frames that found no receive descriptor.
+    /// Frames for which there was no free receive descriptor.
     receive_no_buffers = RNBC;
     /// Frames whose length field is wrong, or of a wrong length.
     receive_length_errors = RLEC;
@@ -61,7 +66,7 @@ statistics! {
     receive_oversize = ROC;
     /// Frames too long, with a bad CRC.
     receive_jabber = RJC;
-    /// Frames given up after 16 collisions.
+    /// Frames dropped after 16 collisions.
     excessive_collisions = ECOL;
     /// Frames with a late collision.
     late_collisions = LATECOL;
@@ -85,7 +90,7 @@ statistics! {
 }
 
 impl HardwareStatistics {
-    /// Frames that the NIC found damaged or could not send.
+    /// Frames that the NIC received damaged or could not send.
     #[must_use]
     pub fn errors(&self) -> u64 {
         let received = self.crc_errors
@@ -98,7 +103,7 @@ impl HardwareStatistics {
         received + self.excessive_collisions + self.late_collisions
     }
 
-    /// Clears the registers without counting: what is in them at start is not this driver's.
+    /// Clears the registers without counting: their contents at start are not this driver's.
     pub(crate) fn discard<R: NicRegisters>(&self, registers: &mut R) {
         let mut ignored = *self;
         ignored.collect(registers);

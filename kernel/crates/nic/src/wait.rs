@@ -3,20 +3,20 @@
 use crate::{NicHost, NicRegisters};
 use base::time::Duration;
 
-/// Reads the register at `offset` until `done` says that its value will do, for at most `limit`.
+/// Reads the register at `offset` until `done` accepts its value, for at most `timeout`.
 ///
-/// The error is the last value read. The register is read once more after the deadline, so that a driver
-/// that was interrupted for long does not blame the NIC.
+/// The error is the last value read. The register is read once more after the deadline, so that the NIC is not
+/// blamed when the driver itself was interrupted for a long time.
 pub(crate) fn until<H: NicHost>(
     host: &mut H,
     registers: &mut H::Registers,
     offset: u32,
-    limit: Duration,
+    timeout: Duration,
     done: impl Fn(u32) -> bool,
 ) -> Result<u32, u32> {
     let start = host.now();
     loop {
-        let late = host.now() - start >= limit;
+        let late = host.now() - start >= timeout;
         let value = registers.read(offset);
         if done(value) {
             return Ok(value);
@@ -28,7 +28,7 @@ pub(crate) fn until<H: NicHost>(
     }
 }
 
-/// Lets `time` pass.
+/// Waits for `time`.
 pub(crate) fn pass<H: NicHost>(host: &mut H, time: Duration) {
     let start = host.now();
     while host.now() - start < time {

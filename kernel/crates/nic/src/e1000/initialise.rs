@@ -1,4 +1,4 @@
-//! Bringing up a 82540EM or 82545EM [8254x 14].
+//! Initialisation of an 82540EM or 82545EM [8254x 14].
 
 use super::E1000Chip;
 use crate::chip::{AddressSource, BringUp, NvmLayout};
@@ -7,20 +7,20 @@ use intel_regs::reg::{self, tipg};
 use intel_regs::{Ctrl, Eerd};
 
 impl BringUp for E1000Chip {
-    /// Auto-speed detection, for the case that the PHY cannot tell [8254x 13.4.1].
+    /// With auto-speed detection, in case the PHY does not report the speed [8254x 13.4.1].
     const LINK_CONTROL: Ctrl = Ctrl::SLU.union(Ctrl::ASDE);
     const NVM: NvmLayout = NvmLayout { address_shift: Eerd::ADDR_SHIFT, done: Eerd::DONE.bits() };
     const ADDRESS_SOURCES: [AddressSource; 2] = [AddressSource::Nvm, AddressSource::ReceiveAddress];
 
-    /// PCI has no way to ask whether transactions are under way; the pause after this ends them.
+    /// PCI offers no way to tell whether transactions are outstanding; the pause that follows lets them end.
     fn quiesce<H: NicHost>(_host: &mut H, _registers: &mut H::Registers) {}
 
-    /// These NICs have no status bit for it.
+    /// These NICs have no status bit for this.
     fn await_nvm<H: NicHost>(_host: &mut H, _registers: &mut H::Registers) -> Result<(), NicError> {
         Ok(())
     }
 
-    /// No firmware to tell.
+    /// These NICs have no such firmware.
     fn announce<R: NicRegisters>(_registers: &mut R) {}
 
     fn nvm_base<R: NicRegisters>(_registers: &mut R) -> u16 {
@@ -34,8 +34,8 @@ impl BringUp for E1000Chip {
 
     fn release_phy<R: NicRegisters>(_registers: &mut R) {}
 
-    /// The interrupt throttle moderates, not the delay timers: the manual warns of those [8254x 13.4.30].
-    fn prepare_receive<R: NicRegisters>(registers: &mut R, _buffer: usize, _max_frame: usize) {
+    /// Interrupts are moderated by the throttle, not by the delay timers, of which the manual warns [8254x 13.4.30].
+    fn prepare_receive<R: NicRegisters>(registers: &mut R, _buffer: u16, _max_frame: u16) {
         registers.write(reg::RDTR, 0);
         registers.write(reg::RADV, 0);
     }

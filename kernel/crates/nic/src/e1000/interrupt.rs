@@ -1,4 +1,4 @@
-//! Interrupts of 82540EM and 82545EM [8254x 13.4.17 to 13.4.21].
+//! Interrupts of the 82540EM and 82545EM [8254x 13.4.17 to 13.4.21].
 
 use super::E1000Chip;
 use crate::chip::InterruptControl;
@@ -7,7 +7,7 @@ use base::time::Duration;
 use intel_regs::reg;
 
 impl InterruptControl for E1000Chip {
-    /// The 82545EM has MSI, but stock drivers never used it: nobody knows how well it works.
+    /// The 82545EM has MSI, but stock drivers never used it, so that its quality is unknown.
     const MESSAGES: bool = false;
 
     fn route<R: NicRegisters>(_registers: &mut R, _mode: InterruptMode) {}

@@ -1,4 +1,4 @@
-//! Bringing up a 82574 [82574 4.6].
+//! Initialisation of an 82574 [82574 4.6].
 
 use super::E1000eChip;
 use crate::chip::{AddressSource, BringUp, NicChip, NvmLayout};
@@ -17,7 +17,7 @@ impl BringUp for E1000eChip {
         pcie::quiesce(host, registers);
     }
 
-    /// EEC says so [82574 10.2.2.3].
+    /// EEC has the status bit [82574 10.2.2.3].
     fn await_nvm<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
         pcie::await_nvm(host, registers, reg::EECD, Eec::AUTO_RD.bits())
     }
@@ -30,7 +30,7 @@ impl BringUp for E1000eChip {
         pcie::nvm_base(registers)
     }
 
-    /// Asks for the MDI bus until it is granted [82574 10.2.2].
+    /// Requests the MDI bus and waits until it is granted [82574 10.2.2].
     fn take_phy<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
         let owned = ExtcnfCtrl::MDIO_SW_OWNERSHIP.bits();
         let control = registers.read(EXTCNF_CTRL);
@@ -45,8 +45,8 @@ impl BringUp for E1000eChip {
         registers.write(EXTCNF_CTRL, control & !ExtcnfCtrl::MDIO_SW_OWNERSHIP.bits());
     }
 
-    /// As on the 8254x, the interrupt throttle moderates, not the delay timers.
-    fn prepare_receive<R: NicRegisters>(registers: &mut R, _buffer: usize, _max_frame: usize) {
+    /// As on the 8254x, interrupts are moderated by the throttle, not by the delay timers.
+    fn prepare_receive<R: NicRegisters>(registers: &mut R, _buffer: u16, _max_frame: u16) {
         registers.write(reg::RDTR, 0);
         registers.write(reg::RADV, 0);
     }
@@ -55,7 +55,7 @@ impl BringUp for E1000eChip {
         Ok(())
     }
 
-    /// TIPG keeps its value after reset, which suits copper [82574 10.2.6].
+    /// TIPG keeps its reset value, which is right for copper [82574 10.2.6].
     fn prepare_transmit<R: NicRegisters>(registers: &mut R) {
         registers.write(reg::TIDV, 0);
         registers.write(reg::TADV, 0);

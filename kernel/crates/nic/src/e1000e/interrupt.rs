@@ -8,7 +8,7 @@ use intel_regs::e1000e::{EIAC, IAM, IVAR, QueueInterrupt, eitr, ivar};
 use intel_regs::pcie::CtrlExtPcie;
 use intel_regs::{Interrupt, reg};
 
-/// Causes without a queue that are of interest: the NIC sends them as [`QueueInterrupt::OTHER`].
+/// The wanted causes that belong to no queue: the NIC signals them as [`QueueInterrupt::OTHER`].
 const OTHER: Interrupt = Interrupt::LSC.union(Interrupt::RXO);
 
 impl InterruptControl for E1000eChip {
@@ -51,8 +51,8 @@ impl InterruptControl for E1000eChip {
         }
     }
 
-    /// With MSI-X reading does not clear, but writing does [82574 10.2.4.1]. A cause that comes between
-    /// the two is lost with its frame still in the ring: whoever asks for causes polls after it.
+    /// With MSI-X, ICR is cleared by writing, not by reading [82574 10.2.4.1]. A cause set between the two accesses
+    /// is lost while its frame stays in the ring, which is why the caller polls afterwards.
     fn causes<R: NicRegisters>(registers: &mut R, mode: InterruptMode) -> Option<Causes> {
         if mode != InterruptMode::Msix {
             return interrupt::causes(registers);

@@ -1,4 +1,4 @@
-//! Bringing up a 82576, I210 or I350 [I210 4.5].
+//! Initialisation of an 82576, I210 or I350 [I210 4.5].
 
 use super::IgbChip;
 use crate::chip::{AddressSource, BringUp, NicChip, NvmLayout};
@@ -9,11 +9,11 @@ use base::time::Duration;
 use intel_regs::igb::{DCTL_ENABLE, RLPML, SW_FW_SYNC, SWSM, Swsm, srrctl, sw_fw_sync};
 use intel_regs::{Ctrl, Rah, reg};
 
-/// Bytes of a frame that RLPML counts beside what the port counts: the frame check sequence.
-const CRC: usize = 4;
+/// Bytes of the frame check sequence, which RLPML counts and the port does not.
+const CRC: u16 = 4;
 
-/// How long firmware may keep the PHY: longer than any transaction, and longer than the 10 ms after which
-/// either side may take a semaphore from the other [I210 8.7.2].
+/// Timeout for firmware to release a semaphore: longer than any transaction, and longer than the 10 ms after
+/// which either side may take a semaphore from the other [I210 8.7.2].
 const SEMAPHORE_TIMEOUT: Duration = Duration::from_millis(20);
 
 impl BringUp for IgbChip {
@@ -25,8 +25,8 @@ impl BringUp for IgbChip {
         pcie::quiesce(host, registers);
     }
 
-    /// RAH0.AV says so: the NIC sets it when it has loaded the station address from there [I210 8.10.17].
-    /// QEMU's NIC never sets EEC.AUTO_RD.
+    /// RAH0.AV is the status bit: the NIC sets it when it has loaded the station address from its non-volatile
+    /// memory [I210 8.10.17]. QEMU's NIC never sets EEC.AUTO_RD.
     fn await_nvm<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
         pcie::await_nvm(host, registers, reg::rah(0), Rah::AV.bits())
     }
@@ -62,21 +62,20 @@ impl BringUp for IgbChip {
         }
     }
 
-    /// Gives the PHY back [I210 4.6.2]. Nobody but this driver changes the bit, so that it does not wait for
-    /// the semaphore.
+    /// Releases the PHY [I210 4.6.2]. Only this driver changes the bit, so that no semaphore is needed.
     fn release_phy<R: NicRegisters>(registers: &mut R) {
         let lan = pcie::lan_id(registers);
         let owners = registers.read(SW_FW_SYNC);
         registers.write(SW_FW_SYNC, owners & !sw_fw_sync::software_phy(lan));
     }
 
-    /// The queue is set up while it is disabled [I210 8.10.4].
-    fn prepare_receive<R: NicRegisters>(registers: &mut R, buffer: usize, max_frame: usize) {
+    /// A queue must be disabled while it is set up [I210 8.10.4].
+    fn prepare_receive<R: NicRegisters>(registers: &mut R, buffer: u16, max_frame: u16) {
         let control = registers.read(Self::RECEIVE.rxdctl());
         registers.write(Self::RECEIVE.rxdctl(), control & !DCTL_ENABLE);
-        let size = (buffer / 1024) as u32 & srrctl::BSIZEPACKET_MASK;
+        let size = u32::from(buffer / 1024) & srrctl::BSIZEPACKET_MASK;
         registers.write(Self::RECEIVE.srrctl(), size | srrctl::DESCTYPE_ONE_BUFFER);
-        registers.write(RLPML, (max_frame + CRC) as u32);
+        registers.write(RLPML, (max_frame + CRC).into());
     }
 
     fn enable_receive<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
@@ -93,7 +92,7 @@ impl BringUp for IgbChip {
     }
 }
 
-/// Enables a queue and waits until it works [I210 4.5.9, 4.5.10].
+/// Enables a queue and waits until it is enabled [I210 4.5.9, 4.5.10].
 fn enable<H: NicHost>(host: &mut H, registers: &mut H::Registers, register: u32) -> Result<(), NicError> {
     let control = registers.read(register);
     registers.write(register, control | DCTL_ENABLE);

@@ -1,5 +1,5 @@
-//! Interrupts of 82576, I210 and I350 [I210 7.3]. With MSI-X entry 0 of the table is for received frames
-//! and for the causes that belong to no queue, entry 1 for transmitted frames, so that these can be masked.
+//! Interrupts of the 82576, I210 and I350 [I210 7.3]. With MSI-X, entry 0 of the table is for received frames and
+//! for the causes that belong to no queue, entry 1 for transmitted frames, so that these can be masked separately.
 
 use super::IgbChip;
 use crate::chip::InterruptControl;
@@ -8,7 +8,7 @@ use base::time::Duration;
 use intel_regs::igb::{self, ExtendedInterrupt, Gpie, eitr, eitr_interval, ivar};
 use intel_regs::{Interrupt, reg};
 
-/// Entry of the MSI-X table for received frames and for what belongs to no queue.
+/// Entry of the MSI-X table for received frames and for causes that belong to no queue.
 const RECEIVE: u32 = 0;
 /// Entry of the MSI-X table for transmitted frames.
 const TRANSMIT: u32 = 1;
@@ -16,8 +16,8 @@ const TRANSMIT: u32 = 1;
 impl InterruptControl for IgbChip {
     const MESSAGES: bool = true;
 
-    /// The settings of [I210 table 7-53]: several vectors with MSI-X, else the legacy causes. IVAR counts
-    /// either way: QEMU's NIC completes transmissions without a cause when it has none for them.
+    /// The settings of [I210 table 7-53]: several vectors with MSI-X, else the legacy causes. IVAR is set in both
+    /// cases: without an entry for them, QEMU's NIC completes transmissions without setting a cause.
     fn route<R: NicRegisters>(registers: &mut R, mode: InterruptMode) {
         let entry = |vector: u32, shift: u32| (vector | ivar::VALID) << shift;
         let queues = entry(RECEIVE, ivar::RXQ0_SHIFT) | entry(TRANSMIT, ivar::TXQ0_SHIFT);
@@ -55,8 +55,8 @@ impl InterruptControl for IgbChip {
         }
     }
 
-    /// With MSI-X the message itself has cleared the causes of the queues, and only a look at the rings
-    /// tells which it was.
+    /// With MSI-X, sending the message has already cleared the causes of the queues; only the rings show which
+    /// one it was.
     fn causes<R: NicRegisters>(registers: &mut R, mode: InterruptMode) -> Option<Causes> {
         let causes = interrupt::causes(registers)?;
         let any = mode == InterruptMode::Msix;

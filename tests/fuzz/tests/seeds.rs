@@ -34,6 +34,11 @@ const HOSTILE_NIC: &[(&str, &[u8])] = &[
             0, 0,
         ],
     ),
+    // Each descriptor comes back at once: without an end of its frame, damaged, too short, and good.
+    ("refills-endless", &[0, 0x80, 0, 0, 0, 0xe2, 0xe2, 4, 0, 4, 0xe2]),
+    ("refills-damaged", &[1, 0xa0, 0, 0, 0, 0xe2, 0xe2, 4, 0, 4, 0xe2]),
+    ("refills-short", &[2, 0xc0, 1, 0, 0, 0xe2, 0xe2, 4, 0, 4, 0xe2]),
+    ("refills-good", &[2, 0xe0, 1, 0, 0, 0xe2, 0xe2, 4, 0, 4, 0xe2]),
     // Memory and time change at every access.
     (
         "never-the-same-twice",

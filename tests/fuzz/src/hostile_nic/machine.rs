@@ -67,6 +67,8 @@ pub struct Behaviour {
     pub answers: Answers,
     /// How often memory and time change under the driver's hands: one access in this many; 0 for never.
     pub meddles: u64,
+    /// What the NIC writes at once to each receive descriptor that it is given.
+    pub refill: Option<[u8; 8]>,
     pub seed: u64,
 }
 
@@ -288,5 +290,10 @@ impl DmaRegion for HostileRegion {
             arena.slice(&self.place, offset, 8).copy_from_slice(&value.to_le_bytes());
             arena.check_descriptor(&self.place, offset, false);
         });
+        // The driver clears the second half last: now the descriptor is the NIC's.
+        let refill = self.machine.0.borrow().behaviour.refill.filter(|_| offset % 16 == 8);
+        if let Some(half) = refill {
+            self.machine.with_arena(|arena| arena.slice(&self.place, offset, 8).copy_from_slice(&half));
+        }
     }
 }

@@ -11,7 +11,7 @@ const BASE: u64 = 0x1_2345_0000;
 /// Bytes of a descriptor, descriptors of a ring, and bytes of a receive buffer.
 const DESCRIPTOR: usize = 16;
 pub const DESCRIPTORS: usize = 256;
-const BUFFER: u64 = 2048;
+const BUFFER: usize = 2048;
 /// Descriptor status bits: done, and end of packet.
 const DD: u8 = 1;
 const EOP: u8 = 2;
@@ -42,33 +42,36 @@ impl Arena {
         HostPhysical(BASE + region.start as u64)
     }
 
-    /// The bytes of `region` from `offset` on. The driver must stay inside what it was given.
+    /// The bytes of `region` from `offset` on. The driver must stay inside what it was given, and inside one
+    /// buffer.
     pub fn slice(&mut self, region: &Range<usize>, offset: usize, length: usize) -> &mut [u8] {
         assert!(offset + length <= region.len(), "{length} bytes at {offset} of {}", region.len());
+        let buffer = |at: usize| at / BUFFER;
+        let one = length == 0 || is_ring(region) || buffer(offset) == buffer(offset + length - 1);
+        assert!(one, "{length} bytes at {offset} are more than one buffer");
         &mut self.bytes[region.start + offset..][..length]
     }
 
     /// Checks the descriptor that the driver has just written at `offset` of `region`, if it is one: the NIC
     /// must not be sent to memory that is no buffer.
     pub fn check_descriptor(&self, region: &Range<usize>, offset: usize, transmit: bool) {
-        if region.len() != DESCRIPTORS * DESCRIPTOR || !offset.is_multiple_of(DESCRIPTOR) {
+        if !is_ring(region) || !offset.is_multiple_of(DESCRIPTOR) {
             return;
         }
         let at = &self.bytes[region.start + offset..][..DESCRIPTOR];
         let address = u64::from_le_bytes(at[..8].try_into().expect("8 bytes"));
-        let length = if transmit { u64::from(u16::from_le_bytes([at[8], at[9]])) } else { BUFFER };
+        let length = if transmit { usize::from(u16::from_le_bytes([at[8], at[9]])) } else { BUFFER };
         let start = address.checked_sub(BASE).expect("an address in the arena") as usize;
-        let inside =
-            |buffers: &Range<usize>| buffers.contains(&start) && start + length as usize <= buffers.end;
+        let inside = |buffers: &Range<usize>| buffers.contains(&start) && start + length <= buffers.end;
         assert!(
-            self.regions.iter().any(|buffers| buffers.len() > region.len() && inside(buffers)),
+            self.regions.iter().any(|buffers| !is_ring(buffers) && inside(buffers)),
             "a descriptor names {length} bytes at {address:#x}, which are no buffer"
         );
     }
 
     /// Lets the NIC write `half` to the second half of `count` descriptors of a ring, from `index` on.
     pub fn write_back(&mut self, ring: usize, index: usize, count: usize, half: [u8; 8]) {
-        let mut rings = self.regions.iter().filter(|region| region.len() == DESCRIPTORS * DESCRIPTOR);
+        let mut rings = self.regions.iter().filter(|region| is_ring(region));
         let Some(start) = rings.nth(ring).map(|region| region.start) else { return };
         for index in index..index + count.min(DESCRIPTORS) {
             self.bytes[start + index % DESCRIPTORS * DESCRIPTOR + 8..][..8].copy_from_slice(&half);
@@ -94,6 +97,10 @@ impl Arena {
             }
         }
     }
+}
+
+fn is_ring(region: &Range<usize>) -> bool {
+    region.len() == DESCRIPTORS * DESCRIPTOR
 }
 
 /// The second half of a receive descriptor that a NIC has given back, in either format.

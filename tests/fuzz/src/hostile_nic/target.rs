@@ -108,13 +108,21 @@ pub fn target(data: &[u8]) {
 }
 
 fn behaviour(input: &mut Input) -> Behaviour {
-    let shape = input.u8();
+    let (shape, seed) = (input.u8(), input.u16());
     let answers =
         [Answers::True, Answers::Doubtful, Answers::True, Answers::Random, Answers::Ones, Answers::Zero];
+    let advanced = seed & 1 != 0;
     Behaviour {
         answers: answers[usize::from(shape & 7) % answers.len()],
         meddles: [0, 64, 5, 1][usize::from(shape >> 3 & 3)],
-        seed: input.u16().into(),
+        refill: match shape >> 5 {
+            4 => Some(received(advanced, 2048, false, 0)),
+            5 => Some(received(advanced, 100, true, 0x80)),
+            6 => Some(received(advanced, 13, true, 0)),
+            7 => Some(received(advanced, 1514, true, 0)),
+            _ => None,
+        },
+        seed: seed.into(),
     }
 }
 

@@ -38,7 +38,7 @@ impl TableMemory for Tables {
 /// The first byte chooses the format; then calls.
 ///
 /// # Panics
-/// When a call that succeeded does not show at both ends of its range, or one that failed does.
+/// When a call that succeeded has no effect at both ends of its range, or one that failed has one.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     if input.u8() & 1 == 0 { drive::<Ept>(&mut input) } else { drive::<Npt>(&mut input) }

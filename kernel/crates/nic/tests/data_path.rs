@@ -1,7 +1,7 @@
-//! The whole way of a frame, on the host: the driver plays the guest's part on a virtual NIC, frames pass
-//! the switch, and the same driver drives a "physical" NIC, which is the model again; its port is the wire.
+//! The whole path of a frame, on the host: the driver acts as the guest on a vNIC, frames pass the switch, and the same
+//! driver drives a "physical" NIC, which is the vNIC model again; its port is the wire.
 //!
-//! A wrong bit that model and driver share would pass here: `qemu.rs` is the outside witness.
+//! An error that model and driver share would pass here: `qemu.rs` is the outside witness.
 
 mod support;
 
@@ -33,7 +33,7 @@ impl Node {
         Self { machine, driver }
     }
 
-    /// Lets frames that wait in the NIC move on to the descriptors the driver gave it.
+    /// Moves frames that wait in the NIC to the descriptors that the driver has given it.
     fn let_held_frames_in(&self, now: Instant) {
         self.machine.nic.borrow_mut().port(&self.machine.memory).send(&[], now);
     }
@@ -101,7 +101,7 @@ impl World {
         poll(&mut machine.nic.borrow_mut().port(&machine.memory), self.clock.now())
     }
 
-    /// One step, after which everyone takes what has come.
+    /// One step, after which every node takes what has arrived.
     fn listen(&mut self, arrived: &mut [Vec<u32>; 3]) {
         self.step();
         for (place, arrived) in arrived.iter_mut().enumerate() {
@@ -176,7 +176,7 @@ fn a_broadcast_reaches_everyone_else_once() {
 }
 
 #[test]
-fn a_guest_that_does_not_receive_costs_its_own_frames_and_nobody_elses() {
+fn a_guest_that_does_not_receive_loses_its_own_frames_and_no_others() {
     let mut world = World::new();
     let (mut offered, mut got) = (0, 0);
     for round in 0..40 {
@@ -237,7 +237,7 @@ fn the_models_statistics_agree_with_the_drivers_counts() {
     assert_eq!((counters.rx_frames, statistics.good_packets_received), (1, 1));
 }
 
-/// A burst from a guest or from the wire, to somebody.
+/// A burst of frames from a guest or from the wire to one of the three.
 fn burst() -> impl Strategy<Value = (usize, u8, u32, usize)> {
     (0..3usize, 0..3u8, 1..60u32, prop_oneof![60..200usize, 60..=MAX_FRAME])
 }

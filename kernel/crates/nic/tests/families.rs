@@ -1,5 +1,5 @@
-//! What the families on PCI Express do in their own way, against the simple NIC; what all do is in `rings.rs` and
-//! `faults.rs`.
+//! What is specific to the families on PCI Express, against the fake NIC; what all families have in common is in
+//! `rings.rs` and `faults.rs`.
 
 mod support;
 
@@ -41,7 +41,7 @@ fn start(nic: FakeNic) -> (Machine<FakeNic>, Result<Nic<Machine<FakeNic>>, NicEr
     (machine, driver)
 }
 
-/// A NIC that has loaded its address, as they do at power-up.
+/// A NIC that has loaded its address, as after power-up.
 fn nic_of(kind: Kind) -> FakeNic {
     let mut nic = FakeNic { kind, ..FakeNic::default() };
     nic.set_receive_address(mac(7).0);
@@ -122,7 +122,7 @@ fn the_address_that_the_nic_loaded_comes_before_the_eeprom_of_its_port() {
         assert_eq!(driver.mac(), mac(7));
         for (port, eeprom_base) in [(0, 0x00), (1, 0x80), (2, 0xc0), (3, 0x100)] {
             let mut nic = FakeNic { kind, port, eeprom_base, ..FakeNic::default() };
-            // Valid, so that the NIC counts as loaded, but nobody's address.
+            // Valid, so that the NIC counts as loaded, but no station address.
             nic.set_receive_address([0; 6]);
             let (_, driver) = started(nic);
             assert_eq!(driver.mac(), MacAddress(EEPROM_MAC), "{kind:?} port {port}");

@@ -1,4 +1,4 @@
-//! NICs that fail: at start, in operation, for good and for a while.
+//! NICs that fail: at start, in operation, for ever and for a while.
 
 mod support;
 

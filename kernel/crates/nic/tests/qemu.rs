@@ -1,6 +1,6 @@
-//! The drivers against QEMU's own NICs, outside witnesses: e1000, e1000-82545em, e1000e and igb.
+//! The drivers against QEMU's NICs as outside witnesses: e1000, e1000-82545em, e1000e and igb.
 //!
-//! Which QEMU is used says `emulator::command`; without one the output says that nothing was run.
+//! `emulator::command` chooses the QEMU; without one the output says that nothing was run.
 
 mod emulator;
 
@@ -21,7 +21,7 @@ fn send(machine: &Machine, driver: &mut Nic<Machine>, frames: &[Vec<u8>]) -> usi
     driver.send(&offered, machine.now())
 }
 
-/// A frame each way.
+/// Sends one frame each way.
 fn carries(machine: &Machine, driver: &mut Nic<Machine>, frame: Vec<u8>) {
     assert_eq!(send(machine, driver, std::slice::from_ref(&frame)), 1);
     assert_eq!(machine.capture(), padded(frame.clone()), "{} bytes out", frame.len());
@@ -58,7 +58,7 @@ fn frames_of_every_length_and_in_number_pass_both_ways(model: &str) {
     assert_eq!((counters.rx_frames, counters.transmit_hangs), (all, 0));
 }
 
-/// Lets the test's interrupt through, in `mode`, with nothing pending.
+/// Routes and unmasks the NIC's interrupt in `mode`, with nothing pending.
 fn listen(machine: &Machine, driver: &mut Nic<Machine>, mode: InterruptMode) -> u64 {
     let place = machine.route(driver, mode);
     driver.set_interrupt_interval(Duration::ZERO);
@@ -112,7 +112,7 @@ fn a_full_ring_interrupts_when_it_has_room(model: &str, mode: InterruptMode) {
         let entries = if mode == InterruptMode::Msix { nic::MSIX_ENTRIES as u64 } else { 1 };
         (0..entries).any(|entry| machine.take_interrupt(mode, place, entry))
     };
-    // Completed transmissions alone are not worth an interrupt.
+    // Completed transmissions alone do not interrupt.
     assert_eq!(send(&machine, &mut driver, &[frame(0, 60)]), 1);
     machine.capture();
     machine.check_until(&mut driver, "completion", |driver| driver.counters().tx_done == 1);
@@ -132,7 +132,7 @@ fn range(end: u32) -> Vec<u32> {
     (0..end).collect()
 }
 
-/// Writes the transmit tail again as it is, so that the emulated transmitter looks.
+/// Writes the transmit tail again unchanged, so that the emulated transmitter runs.
 fn kick(machine: &Machine, driver: &Nic<Machine>) {
     let register = if matches!(driver, Nic::Igb(_)) { 0xe018 } else { 0x3818 };
     let tail = machine.clone().read(register);
@@ -162,7 +162,7 @@ fn a_nic_that_hangs_is_reset_and_carries_on(model: &str) {
     for number in 10..20 {
         carries(&machine, &mut driver, frame(number, 1000));
     }
-    // The interrupt settings are the NIC's again.
+    // The NIC has its interrupt settings again.
     driver.interrupt();
     machine.inject(&frame(30, 60));
     machine.wait("receive", || machine.take_interrupt(InterruptMode::Intx, place, 0));

@@ -106,7 +106,7 @@ fn damaged_and_short_frames_are_dropped_and_counted() {
     }
     receive(&machine, &[0; 13], 0);
     receive(&machine, &[], 0);
-    // A wrong TCP or IP checksum is for the guest to find.
+    // A wrong TCP or IP checksum is left to the guest.
     receive(&machine, &frame(1, 100), 0x60);
     assert_eq!(numbers(poll(&mut driver, machine.now())), [1]);
     assert_eq!((driver.counters().rx_errors, driver.counters().rx_runt), (5, 2));
@@ -163,7 +163,7 @@ fn a_full_batch_leaves_frames_in_the_ring_unless_they_fit_in_none() {
 }
 
 #[test]
-fn descriptors_that_all_claim_to_be_done_keep_nobody_busy() {
+fn a_ring_of_descriptors_all_marked_done_does_not_keep_the_caller_busy() {
     let (machine, mut driver) = started();
     let ring = machine.nic.borrow().receive_ring();
     for index in 0..256 {
@@ -173,7 +173,7 @@ fn descriptors_that_all_claim_to_be_done_keep_nobody_busy() {
     assert_eq!(driver.counters().rx_too_long, 1);
 }
 
-/// What happens at the NIC and at the port.
+/// An event at the NIC or at the port.
 #[derive(Clone, Debug)]
 enum RingEvent {
     Send { count: usize, length: usize },

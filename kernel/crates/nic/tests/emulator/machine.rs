@@ -1,4 +1,4 @@
-//! The machine that QEMU emulates, as a driver sees it.
+//! The machine emulated by QEMU, as a driver sees it.
 
 use super::{EMULATOR_TIMEOUT, Emulator, pci};
 use base::{Batch, HostPhysical, Instant, Port};
@@ -13,7 +13,7 @@ use testkit::frame::mac;
 pub struct Machine(pub Rc<RefCell<Emulator>>);
 
 impl Machine {
-    /// QEMU with a NIC of this model, and its driver; `None`, and the output says so, without QEMU.
+    /// QEMU with a NIC of this model, and its driver; without QEMU `None`, with a line in the output.
     pub fn start(model: &str, name: &str) -> Option<(Self, Nic<Self>)> {
         let emulator = Emulator::start(super::command()?, model, name, mac(9));
         let machine = Self(Rc::new(RefCell::new(emulator)));
@@ -37,7 +37,7 @@ impl Machine {
         }
     }
 
-    /// Has the driver check the NIC until `done`.
+    /// Lets the driver check the NIC until `done`.
     pub fn check_until(&self, driver: &mut Nic<Self>, what: &str, done: impl Fn(&Nic<Self>) -> bool) {
         self.wait(what, || {
             driver.check(self.now());
@@ -57,7 +57,7 @@ impl Machine {
         frame
     }
 
-    /// Polls until `count` frames have come.
+    /// Polls until `count` frames have arrived.
     pub fn poll(&self, driver: &mut Nic<Self>, count: usize) -> Vec<Vec<u8>> {
         let start = WallClock::now();
         let mut frames = Vec::new();
@@ -75,15 +75,15 @@ impl Machine {
         self.0.borrow_mut().set_link(up);
     }
 
-    /// Routes the NIC's interrupts to where [`take_interrupt`](Self::take_interrupt) sees them.
+    /// Routes the NIC's interrupts to where [`take_interrupt`](Self::take_interrupt) finds them.
     pub fn route(&self, driver: &mut Nic<Self>, mode: InterruptMode) -> u64 {
         let place = self.0.borrow_mut().route(mode);
         driver.set_interrupt_mode(mode);
         place
     }
 
-    /// Takes the interrupt by `entry` of the MSI-X table, by the message, or by the line: true when there
-    /// was one. The line stays up until the driver reads the causes.
+    /// True when there was an interrupt: by `entry` of the MSI-X table, by the message, or by the line. A message is
+    /// consumed; the line stays asserted until the driver reads the causes.
     pub fn take_interrupt(&self, mode: InterruptMode, place: u64, entry: u64) -> bool {
         let mut emulator = self.0.borrow_mut();
         let expected = match mode {
@@ -115,11 +115,11 @@ impl NicRegisters for Machine {
 
 impl NicHost for Machine {
     type Registers = Self;
-    type Dma = FakeRegion;
+    type Dma = EmulatedRegion;
 
-    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<FakeRegion> {
+    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<EmulatedRegion> {
         let start = self.0.borrow_mut().allocate(bytes as u64, alignment as u64);
-        Some(FakeRegion { machine: self.clone(), start })
+        Some(EmulatedRegion { machine: self.clone(), start })
     }
 
     fn now(&mut self) -> Instant {
@@ -131,13 +131,13 @@ impl NicHost for Machine {
     }
 }
 
-/// A run of QEMU's memory.
-pub struct FakeRegion {
+/// A region of QEMU's memory.
+pub struct EmulatedRegion {
     machine: Machine,
     start: u64,
 }
 
-impl DmaRegion for FakeRegion {
+impl DmaRegion for EmulatedRegion {
     fn device_address(&self) -> HostPhysical {
         HostPhysical(self.start)
     }

@@ -1,5 +1,5 @@
-//! QEMU with one NIC, over the qtest protocol: the emulated processor stands still, and the test makes every
-//! access itself.
+//! QEMU with one NIC, over the qtest protocol: the emulated processor is halted, and the test makes every access
+//! itself.
 
 mod machine;
 pub mod pci;
@@ -17,11 +17,11 @@ use std::time::{Duration as Wall, Instant as WallClock};
 /// Memory for DMA.
 const DMA_START: u64 = 16 << 20;
 
-/// How long a test waits for QEMU's other threads and sockets before it gives up.
+/// Timeout for QEMU's other threads and sockets.
 pub const EMULATOR_TIMEOUT: Wall = Wall::from_secs(20);
 
-/// The command that starts a QEMU which knows all three families: what `WEIR_QEMU` says, the one that
-/// `make setup` brings, or the system's own.
+/// The command for a QEMU with all three families: the one in `WEIR_QEMU`, the one that `make setup` installs, or
+/// the system's.
 pub fn command() -> Option<&'static str> {
     static COMMAND: OnceLock<Option<String>> = OnceLock::new();
     COMMAND.get_or_init(find).as_deref()
@@ -39,7 +39,7 @@ fn find() -> Option<String> {
     };
     let found = candidates.into_iter().find(knows_igb);
     if found.is_none() {
-        // Not eprintln!, which the test harness keeps to itself when a test passes.
+        // Not eprintln!, which the test harness captures when a test passes.
         let _ = writeln!(
             std::io::stderr(),
             "NOT RUN: the drivers against QEMU: neither WEIR_QEMU nor target/qemu/run nor PATH has a QEMU with igb"
@@ -97,7 +97,7 @@ impl Emulator {
             at("nic").display(),
             at("peer").display()
         );
-        // Firmware of HLT instructions: the processor leaves the NIC to the test.
+        // Firmware of HLT instructions: the processor does not touch the NIC.
         std::fs::write(at("firmware"), [0xf4; 1 << 16]).unwrap();
         let process = Command::new(command)
             .args(["-machine", "q35", "-accel", "tcg", "-m", "64", "-nodefaults", "-display", "none"])
@@ -139,14 +139,14 @@ impl Emulator {
         self.wire.send_to(frame, self.folder.join("nic")).unwrap();
     }
 
-    /// Plugs the cable in or out.
+    /// Plugs the cable in, or pulls it.
     pub fn set_link(&mut self, up: bool) {
         let command = format!(r#"{{"execute":"set_link","arguments":{{"name":"nic","up":{up}}}}}"#);
         let answer = self.monitor.ask(&command);
         assert!(answer.contains("return"), "{answer}");
     }
 
-    /// Memory that nobody else uses, for DMA and messages.
+    /// Allocates unused memory for DMA and messages.
     pub fn allocate(&mut self, bytes: u64, alignment: u64) -> u64 {
         let start = self.allocated.next_multiple_of(alignment);
         self.allocated = start + bytes;

@@ -1,5 +1,5 @@
-//! The least NIC that the drivers can drive, of any family, with faults to switch on. It is no model of a NIC,
-//! but a second opinion: it shares neither code nor author's assumptions with the `vnic` crate's model.
+//! The simplest NIC that the drivers can drive, of any family, with faults to switch on. It is not a model of a NIC but
+//! a second opinion: it shares neither code nor its author's assumptions with the model in the crate `vnic`.
 
 use super::FakeDevice;
 use super::fake_rings::{self, Rings};
@@ -34,7 +34,7 @@ pub const TXDW: u32 = 1 << 0;
 /// The address in the EEPROM.
 pub const EEPROM_MAC: [u8; 6] = [0x52, 0x54, 0, 0xaa, 0xbb, 0xcc];
 
-/// Which family it is of.
+/// Its family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     E1000,
@@ -42,28 +42,28 @@ pub enum Kind {
     Igb,
 }
 
-/// A NIC as simple as it can be.
+/// A NIC as simple as possible.
 pub struct FakeNic {
     pub kind: Kind,
     pub registers: BTreeMap<u32, u32>,
     /// Statistics registers by offset; they read once.
     pub statistics: BTreeMap<u32, u32>,
     pub link: bool,
-    /// The NIC has gone: every register reads as ones.
+    /// The NIC was removed: every register reads as ones.
     pub gone: bool,
     pub reset_never_ends: bool,
     /// Transactions on the bus never end.
     pub master_never_ends: bool,
     pub eeprom_silent: bool,
     pub eeprom: [u8; 6],
-    /// Which port of its NIC it is, and where its part of the EEPROM begins.
+    /// The number of the port on its device, and the first word of its part of the EEPROM.
     pub port: u32,
     pub eeprom_base: u32,
     pub phy_silent: bool,
     pub phy_control: u16,
     /// Link up, negotiation done.
     pub phy_status: u16,
-    /// Firmware has the PHY and keeps it.
+    /// Firmware owns the PHY and keeps it.
     pub phy_taken: bool,
     /// A queue stays disabled.
     pub queues_dead: bool,
@@ -72,7 +72,7 @@ pub struct FakeNic {
     /// Frames the transmitter may still send.
     pub transmit_credit: usize,
     pub sent: VecDeque<Vec<u8>>,
-    /// How often each register was written.
+    /// Number of writes to each register.
     pub writes: BTreeMap<u32, usize>,
     pub partial: Vec<u8>,
 }
@@ -118,7 +118,7 @@ impl FakeNic {
         *self.registers.entry(ICR).or_default() |= causes;
     }
 
-    /// Sets RAL0 and RAH0, as the NIC does itself at power-up.
+    /// Sets RAL0 and RAH0, as the NIC itself does at power-up.
     pub fn set_receive_address(&mut self, mac: [u8; 6]) {
         self.registers.insert(RAL0, u32::from_le_bytes([mac[0], mac[1], mac[2], mac[3]]));
         self.registers.insert(RAH0, u32::from(mac[4]) | u32::from(mac[5]) << 8 | 1 << 31);
@@ -157,7 +157,7 @@ impl FakeNic {
         true
     }
 
-    /// Sends what is in the transmit ring, as far as the faults allow.
+    /// Sends the frames in the transmit ring, as far as the faults allow.
     pub fn transmit(&mut self, memory: &FakeMemory) {
         let rings = self.rings();
         let (tdh, tdt) = (rings.tdh(), rings.tdt());
@@ -190,7 +190,7 @@ impl FakeNic {
         u32::from(u16::from_le_bytes([self.eeprom[2 * word], self.eeprom[2 * word + 1]])) << 16 | done
     }
 
-    /// CTRL.RST: what the NIC loads from its EEPROM is there again.
+    /// CTRL.RST: the NIC reloads its settings from the EEPROM.
     fn reset(&mut self, control: u32) {
         let kept = [RAL0, RAH0, SW_FW_SYNC].map(|offset| (offset, self.get(offset)));
         self.registers = BTreeMap::from(kept);

@@ -1,4 +1,4 @@
-//! Where the fake NIC keeps its rings, and what their descriptors look like.
+//! The ring registers of the fake NIC and its descriptor formats.
 
 /// Receive descriptor status: done, and end of packet.
 const DD: u8 = 1;
@@ -36,12 +36,12 @@ impl Rings {
         self.transmit + 0x18
     }
 
-    /// What the NIC writes into the second half of a receive descriptor; `errors` are those of the legacy format.
+    /// The second half of a receive descriptor as the NIC writes it back; `errors` are those of the legacy format.
     pub fn received(self, length: usize, last: bool, errors: u8) -> [u8; 8] {
         let [low, high] = (length as u16).to_le_bytes();
         let status = if last { DD | EOP } else { DD };
         if self.advanced {
-            // The upper three error bits are the same; the others the NIC does not tell apart.
+            // The upper three error bits are the same; the others are one bit in this format.
             let errors = if errors & 0x1f != 0 { 0x80 } else { errors & 0xe0 };
             [status, 0, 0, errors, low, high, 0, 0]
         } else {
@@ -55,7 +55,7 @@ impl Rings {
         assert_eq!((kind, extended), if self.advanced { (3, true) } else { (0, false) });
     }
 
-    /// Panics unless the descriptor names the length of the whole frame, where the format has it.
+    /// Panics unless the descriptor contains the length of the whole frame, where the format has that field.
     pub fn assert_tells_whole(self, half: [u8; 8], frame: usize) {
         let told = u32::from_le_bytes([half[4], half[5], half[6], half[7]]) >> 14;
         assert_eq!(told as usize, if self.advanced { frame } else { 0 });

@@ -15,7 +15,7 @@ pub const ID_82540EM: PciId = PciId { vendor: 0x8086, device: 0x100e };
 pub const ID_82574L: PciId = PciId { vendor: 0x8086, device: 0x10d3 };
 pub const ID_82576: PciId = PciId { vendor: 0x8086, device: 0x10c9 };
 
-/// What the driver drives.
+/// A NIC behind its registers.
 pub trait FakeDevice {
     fn read(&mut self, memory: &FakeMemory, offset: u32, now: Instant) -> u32;
     fn write(&mut self, memory: &FakeMemory, offset: u32, value: u32, now: Instant);
@@ -68,7 +68,7 @@ impl FakeDevice for vnic::Vnic {
     }
 
     fn write(&mut self, _memory: &FakeMemory, offset: u32, value: u32, now: Instant) {
-        // The test polls the NIC's port after every access, whatever the effects.
+        // The test polls the vNIC's port after every access, whatever the effects.
         let _ = vnic::Vnic::write(self, offset, value, now);
     }
 }
@@ -105,7 +105,7 @@ impl<C: FakeDevice> NicHost for Machine<C> {
     }
 }
 
-/// A run of the fake memory.
+/// A region of the fake memory.
 pub struct FakeRegion {
     memory: FakeMemory,
     start: u64,
@@ -144,7 +144,7 @@ impl DmaRegion for FakeRegion {
     }
 }
 
-/// All frames that a port has, at most a batch.
+/// Polls a port for at most one batch of frames.
 pub fn poll(port: &mut impl base::Port, now: Instant) -> Vec<Vec<u8>> {
     let mut batch = Batch::with_capacity(1 << 17);
     port.poll(&mut batch, 64, now);

@@ -28,8 +28,8 @@ const WIDTHS: [Width; 4] = [Width::Byte, Width::Word, Width::Dword, Width::Qword
 /// Accesses to one board with one processor.
 ///
 /// # Panics
-/// When an interrupt becomes pending or the deadline moves closer without an effect that says so, a pending interrupt
-/// cannot be taken, or advancing does not move a deadline that has passed.
+/// When an interrupt becomes pending or the deadline moves closer without an effect that says so, a pending
+/// interrupt cannot be taken, or advancing does not move a deadline that has passed.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let mut pc = Pc::new(&PcConfig {

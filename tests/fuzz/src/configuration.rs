@@ -52,8 +52,8 @@ const PIECES: &[&str] = &[
 /// Bytes below 0x80 choose pieces; the others are followed by text of their own.
 ///
 /// # Panics
-/// When a text is refused without an error or with an error in a line that the file does not have, or when an accepted
-/// configuration changes on its way through a bundle.
+/// When a text is refused without an error or with an error in a line that the file does not have, or when an
+/// accepted configuration changes on its way through a bundle.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let mut text = String::new();

@@ -18,8 +18,8 @@ const TSC_HZ: u64 = 3_000_000_000;
 /// Actions on one local APIC.
 ///
 /// # Panics
-/// When an interrupt becomes pending or the deadline moves without an effect that says so, a timer that was due is due
-/// again at once, or a vector is pending that the priorities forbid.
+/// When an interrupt becomes pending or the deadline moves without an effect that says so, a timer that was
+/// due is due again at once, or a vector is pending that the priorities forbid.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let mut apic = LocalApic::new(0, TSC_HZ, true);

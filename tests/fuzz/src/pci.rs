@@ -10,8 +10,8 @@ const ADDRESS_ENABLE: u32 = 1 << 31;
 /// Accesses to one bus.
 ///
 /// # Panics
-/// When the two mechanisms disagree, an identity changes, a window moves without an effect that says so, or an address
-/// lands outside the window in which it was found.
+/// When the two mechanisms disagree, an identity changes, a window moves without an effect that says so, or an
+/// address lands outside the window in which it was found.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let mut bus = PciBus::new(NICS);

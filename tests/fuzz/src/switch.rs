@@ -8,8 +8,8 @@ use testkit::QueuePort;
 /// A port count, then frames, steps, and changes of room and link.
 ///
 /// # Panics
-/// When a frame is neither delivered, dropped and counted, nor waiting; when one returns to the port it came from; or
-/// when one goes from uplink to uplink.
+/// When a frame is neither delivered, dropped and counted, nor waiting; when one returns to the port it came
+/// from; or when one goes from uplink to uplink.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let count = 2 + input.below(4) as usize;

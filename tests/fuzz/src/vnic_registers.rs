@@ -73,8 +73,8 @@ impl Registers32 for Window<'_> {
 /// Actions on one vNIC, which may have been set up by a driver.
 ///
 /// # Panics
-/// When the interrupt line changes without an effect that says so, a timer that was due is due again at once, or a
-/// port does more than it was asked to.
+/// When the interrupt line changes without an effect that says so, a timer that was due is due again at once,
+/// or a port does more than it was asked to.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let memory = FakeMemory::new(MEMORY);

@@ -1,4 +1,5 @@
-//! The seeds that were written by hand, with names that say what they do. The others, `found-*`, were found by libFuzzer.
+//! The seeds that were written by hand, with names that say what they do. The others, `found-*`, were found by
+//! libFuzzer.
 
 use std::path::PathBuf;
 

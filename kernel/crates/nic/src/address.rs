@@ -1,4 +1,5 @@
-//! The NIC's own address: from its EEPROM or flash, or from the registers into which the NIC loads it at power-up.
+//! The NIC's own address: from its EEPROM or flash, or from the registers into which the NIC loads it at
+//! power-up.
 
 use crate::chip::{AddressSource, NicChip};
 use crate::event::EventQueue;

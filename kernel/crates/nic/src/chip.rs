@@ -39,7 +39,8 @@ pub struct NvmLayout {
     pub done: u32,
 }
 
-/// The steps of the initialisation that differ between families. A step that a family does not need is empty there.
+/// The steps of the initialisation that differ between families. A step that a family does not need is empty
+/// there.
 pub trait BringUp {
     /// Bits set in CTRL so that the MAC follows the PHY.
     const LINK_CONTROL: Ctrl;

@@ -103,8 +103,8 @@ pub(crate) fn receive<H: NicHost, C: NicChip>(
     Ok(())
 }
 
-/// Gives the NIC its own address and no other. The tables have no effect while the NIC receives every frame; they
-/// are cleared because their contents after power-up are undefined [8254x 14.4].
+/// Gives the NIC its own address and no other. The tables have no effect while the NIC receives every frame;
+/// they are cleared because their contents after power-up are undefined [8254x 14.4].
 fn filters<R: NicRegisters>(registers: &mut R, mac: MacAddress) {
     let [a, b, c, d, e, f] = mac.0;
     registers.write(reg::ral(0), u32::from_le_bytes([a, b, c, d]));

@@ -17,7 +17,8 @@ pub type E1000e<H> = NicDriver<H, E1000eChip>;
 /// Driver of an 82576, I210 or I350.
 pub type Igb<H> = NicDriver<H, IgbChip>;
 
-/// A NIC with its driver. Every method calls the [`NicDriver`] method of the same name; [`NicHost`] has an example.
+/// A NIC with its driver. Every method calls the [`NicDriver`] method of the same name; [`NicHost`] has an
+/// example.
 pub enum Nic<H: NicHost> {
     /// 82540EM, 82545EM.
     E1000(E1000<H>),

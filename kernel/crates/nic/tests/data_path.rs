@@ -1,5 +1,5 @@
-//! The whole path of a frame, on the host: the driver acts as the guest on a vNIC, frames pass the switch, and the same
-//! driver drives a "physical" NIC, which is the vNIC model again; its port is the wire.
+//! The whole path of a frame, on the host: the driver acts as the guest on a vNIC, frames pass the switch, and
+//! the same driver drives a "physical" NIC, which is the vNIC model again; its port is the wire.
 //!
 //! An error that model and driver share would pass here: `qemu.rs` is the outside witness.
 

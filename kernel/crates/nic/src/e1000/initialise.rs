@@ -34,7 +34,8 @@ impl BringUp for E1000Chip {
 
     fn release_phy<R: NicRegisters>(_registers: &mut R) {}
 
-    /// Interrupts are moderated by the throttle, not by the delay timers, of which the manual warns [8254x 13.4.30].
+    /// Interrupts are moderated by the throttle, not by the delay timers, of which the manual warns
+    /// [8254x 13.4.30].
     fn prepare_receive<R: NicRegisters>(registers: &mut R, _buffer: u16, _max_frame: u16) {
         registers.write(reg::RDTR, 0);
         registers.write(reg::RADV, 0);

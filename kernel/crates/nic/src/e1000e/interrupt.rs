@@ -51,8 +51,8 @@ impl InterruptControl for E1000eChip {
         }
     }
 
-    /// With MSI-X, ICR is cleared by writing, not by reading [82574 10.2.4.1]. A cause set between the two accesses
-    /// is lost while its frame stays in the ring, which is why the caller polls afterwards.
+    /// With MSI-X, ICR is cleared by writing, not by reading [82574 10.2.4.1]. A cause set between the two
+    /// accesses is lost while its frame stays in the ring, which is why the caller polls afterwards.
     fn causes<R: NicRegisters>(registers: &mut R, mode: InterruptMode) -> Option<Causes> {
         if mode != InterruptMode::Msix {
             return interrupt::causes(registers);

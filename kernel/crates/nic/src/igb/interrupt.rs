@@ -1,5 +1,6 @@
-//! Interrupts of the 82576, I210 and I350 [I210 7.3]. With MSI-X, entry 0 of the table is for received frames and
-//! for the causes that belong to no queue, entry 1 for transmitted frames, so that these can be masked separately.
+//! Interrupts of the 82576, I210 and I350 [I210 7.3]. With MSI-X, entry 0 of the table is for received frames
+//! and for the causes that belong to no queue, entry 1 for transmitted frames, so that these can be masked
+//! separately.
 
 use super::IgbChip;
 use crate::chip::InterruptControl;
@@ -16,8 +17,8 @@ const TRANSMIT: u32 = 1;
 impl InterruptControl for IgbChip {
     const MESSAGES: bool = true;
 
-    /// The settings of [I210 table 7-53]: several vectors with MSI-X, else the legacy causes. IVAR is set in both
-    /// cases: without an entry for them, QEMU's NIC completes transmissions without setting a cause.
+    /// The settings of [I210 table 7-53]: several vectors with MSI-X, else the legacy causes. IVAR is set in
+    /// both cases: without an entry for them, QEMU's NIC completes transmissions without setting a cause.
     fn route<R: NicRegisters>(registers: &mut R, mode: InterruptMode) {
         let entry = |vector: u32, shift: u32| (vector | ivar::VALID) << shift;
         let queues = entry(RECEIVE, ivar::RXQ0_SHIFT) | entry(TRANSMIT, ivar::TXQ0_SHIFT);

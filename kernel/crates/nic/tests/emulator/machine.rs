@@ -82,8 +82,8 @@ impl Machine {
         place
     }
 
-    /// True when there was an interrupt: by `entry` of the MSI-X table, by the message, or by the line. A message is
-    /// consumed; the line stays asserted until the driver reads the causes.
+    /// True when there was an interrupt: by `entry` of the MSI-X table, by the message, or by the line. A
+    /// message is consumed; the line stays asserted until the driver reads the causes.
     pub fn take_interrupt(&self, mode: InterruptMode, place: u64, entry: u64) -> bool {
         let mut emulator = self.0.borrow_mut();
         let expected = match mode {

@@ -20,8 +20,8 @@ const DMA_START: u64 = 16 << 20;
 /// Timeout for QEMU's other threads and sockets.
 pub const EMULATOR_TIMEOUT: Wall = Wall::from_secs(20);
 
-/// The command for a QEMU with all three families: the one in `WEIR_QEMU`, the one that `make setup` installs, or
-/// the system's.
+/// The command for a QEMU with all three families: the one in `WEIR_QEMU`, the one that `make setup` installs,
+/// or the system's.
 pub fn command() -> Option<&'static str> {
     static COMMAND: OnceLock<Option<String>> = OnceLock::new();
     COMMAND.get_or_init(find).as_deref()

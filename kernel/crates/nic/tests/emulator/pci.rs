@@ -46,8 +46,8 @@ impl Emulator {
         self.configuration(0x04) & 1 << 19 != 0
     }
 
-    /// Configures the NIC to write its messages to memory, where a test finds them, and returns that address. The
-    /// line needs no configuration.
+    /// Configures the NIC to write its messages to memory, where a test finds them, and returns that address.
+    /// The line needs no configuration.
     pub fn route(&mut self, mode: InterruptMode) -> u64 {
         let place = self.allocate(64, 64);
         match mode {

@@ -1,5 +1,6 @@
-//! The simplest NIC that the drivers can drive, of any family, with faults to switch on. It is not a model of a NIC but
-//! a second opinion: it shares neither code nor its author's assumptions with the model in the crate `vnic`.
+//! The simplest NIC that the drivers can drive, of any family, with faults to switch on. It is not a model of
+//! a NIC but a second opinion: it shares neither code nor its author's assumptions with the model in the crate
+//! `vnic`.
 
 use super::FakeDevice;
 use super::fake_rings::{self, Rings};

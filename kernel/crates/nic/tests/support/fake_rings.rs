@@ -36,7 +36,8 @@ impl Rings {
         self.transmit + 0x18
     }
 
-    /// The second half of a receive descriptor as the NIC writes it back; `errors` are those of the legacy format.
+    /// The second half of a receive descriptor as the NIC writes it back; `errors` are those of the legacy
+    /// format.
     pub fn received(self, length: usize, last: bool, errors: u8) -> [u8; 8] {
         let [low, high] = (length as u16).to_le_bytes();
         let status = if last { DD | EOP } else { DD };

@@ -52,13 +52,13 @@ const REGISTERS: [u32; 36] = [
 ];
 
 /// A vNIC during one access.
-struct Window<'a> {
+struct RegisterAccess<'a> {
     vnic: &'a mut Vnic,
     effects: Effects,
     now: Instant,
 }
 
-impl Registers32 for Window<'_> {
+impl Registers32 for RegisterAccess<'_> {
     fn read(&mut self, offset: u64) -> u32 {
         let (value, effects) = self.vnic.read(offset as u32, self.now);
         self.effects |= effects;
@@ -124,7 +124,7 @@ fn access(vnic: &mut Vnic, action: u8, input: &mut Input, now: Instant) -> Effec
     };
     let skew = if action & 0x80 != 0 { u64::from(input.u8() & 3) } else { 0 };
     let offset = offset.wrapping_add(skew);
-    let mut window = Window { vnic, effects: Effects::empty(), now };
+    let mut window = RegisterAccess { vnic, effects: Effects::empty(), now };
     if action & 0x10 == 0 {
         let value = registers32::read(&mut window, offset, width);
         assert_eq!(value & !width.mask(), 0);

@@ -10,7 +10,7 @@ use base::{Instant, MacAddress, Port};
 use nic::{Duplex, LinkSpeed, MAX_FRAME, Nic, NicEvent};
 use path::{Counters, Path, PortConfig, PortId, Progress, UPLINK_HOLD};
 use proptest::prelude::*;
-use support::{Machine, poll, send};
+use support::{TestMachine, poll, send};
 use testkit::VirtualClock;
 use testkit::frame::{Station, checksums_are_right, mac, number_of, numbered, padded, tcp, udp};
 use vnic::{Vnic, VnicConfig};
@@ -22,13 +22,13 @@ const UPLINK: usize = 2;
 
 /// A NIC and the driver on top of it.
 struct Node {
-    machine: Machine<Vnic>,
-    driver: Nic<Machine<Vnic>>,
+    machine: TestMachine<Vnic>,
+    driver: Nic<TestMachine<Vnic>>,
 }
 
 impl Node {
     fn new(number: u8, clock: &VirtualClock) -> Self {
-        let machine = Machine::with_clock(Vnic::new(VnicConfig::new(mac(number))), clock.clone());
+        let machine = TestMachine::with_clock(Vnic::new(VnicConfig::new(mac(number))), clock.clone());
         let driver = machine.start().expect("the driver starts the model");
         Self { machine, driver }
     }

@@ -6,8 +6,8 @@ mod support;
 use base::time::Duration;
 use base::{MacAddress, Port};
 use nic::{CHECK_INTERVAL, InterruptMode, MAX_FRAME, Nic, NicError, NicEvent, NicState, TRANSMIT_HANG};
-use support::fake_nic::{EEPROM_MAC, EIMS, FakeNic, IMS, Kind, LSC, RXT0, TXDW};
-use support::{ID_82574L, ID_82576, Machine, poll, send};
+use support::fake_nic::{EEPROM_MAC, EIMS, FakeFamily, FakeNic, IMS, LSC, RXT0, TXDW};
+use support::{ID_82574L, ID_82576, TestMachine, poll, send};
 use testkit::frame::{mac, number_of, numbered};
 
 const CTRL_EXT: u32 = 0x0018;
@@ -28,27 +28,27 @@ const TXQ0: u32 = 1 << 22;
 const OTHER: u32 = 1 << 24;
 const RXO: u32 = 1 << 6;
 
-const KINDS: [Kind; 2] = [Kind::E1000e, Kind::Igb];
+const KINDS: [FakeFamily; 2] = [FakeFamily::E1000e, FakeFamily::Igb];
 
 fn frame(number: u32, length: usize) -> Vec<u8> {
     numbered(mac(1), mac(2), number, length)
 }
 
-fn start(nic: FakeNic) -> (Machine<FakeNic>, Result<Nic<Machine<FakeNic>>, NicError>) {
-    let id = if nic.kind == Kind::Igb { ID_82576 } else { ID_82574L };
-    let machine = Machine::new(nic);
+fn start(nic: FakeNic) -> (TestMachine<FakeNic>, Result<Nic<TestMachine<FakeNic>>, NicError>) {
+    let id = if nic.kind == FakeFamily::Igb { ID_82576 } else { ID_82574L };
+    let machine = TestMachine::new(nic);
     let driver = machine.start_as(id);
     (machine, driver)
 }
 
 /// A NIC that has loaded its address, as after power-up.
-fn nic_of(kind: Kind) -> FakeNic {
+fn nic_of(kind: FakeFamily) -> FakeNic {
     let mut nic = FakeNic { kind, ..FakeNic::default() };
     nic.set_receive_address(mac(7).0);
     nic
 }
 
-fn started(nic: FakeNic) -> (Machine<FakeNic>, Nic<Machine<FakeNic>>) {
+fn started(nic: FakeNic) -> (TestMachine<FakeNic>, Nic<TestMachine<FakeNic>>) {
     let (machine, driver) = start(nic);
     let mut driver = driver.expect("the NIC starts");
     let events: Vec<_> = driver.events().collect();
@@ -57,7 +57,7 @@ fn started(nic: FakeNic) -> (Machine<FakeNic>, Nic<Machine<FakeNic>>) {
 }
 
 /// Lets time pass in steps of the check interval, checking at each.
-fn pass(machine: &Machine<FakeNic>, driver: &mut Nic<Machine<FakeNic>>, time: Duration) {
+fn pass(machine: &TestMachine<FakeNic>, driver: &mut Nic<TestMachine<FakeNic>>, time: Duration) {
     let end = machine.now() + time;
     while machine.now() < end {
         driver.check(machine.clock.advance(CHECK_INTERVAL));
@@ -132,7 +132,7 @@ fn the_address_that_the_nic_loaded_comes_before_the_eeprom_of_its_port() {
 
 #[test]
 fn a_nic_that_has_not_loaded_its_address_in_time_is_reported_and_used() {
-    let (_, driver) = start(FakeNic { kind: Kind::Igb, ..FakeNic::default() });
+    let (_, driver) = start(FakeNic { kind: FakeFamily::Igb, ..FakeNic::default() });
     let mut driver = driver.expect("its EEPROM has an address");
     let first = driver.events().next();
     assert!(matches!(first, Some(NicEvent::EepromSilent(NicError::AutoReadTimeout { .. }))), "{first:?}");
@@ -154,13 +154,13 @@ fn firmware_that_keeps_the_phy_is_reported_and_the_nic_used_all_the_same() {
 
 #[test]
 fn the_phy_is_given_back() {
-    let (machine, _driver) = started(FakeNic { port: 1, ..nic_of(Kind::Igb) });
+    let (machine, _driver) = started(FakeNic { port: 1, ..nic_of(FakeFamily::Igb) });
     assert_eq!((machine.nic.borrow().get(SW_FW_SYNC), machine.nic.borrow().written(SW_FW_SYNC)), (0, 2));
 }
 
 #[test]
 fn a_queue_that_stays_disabled_is_an_error() {
-    let (machine, driver) = start(FakeNic { queues_dead: true, ..nic_of(Kind::Igb) });
+    let (machine, driver) = start(FakeNic { queues_dead: true, ..nic_of(FakeFamily::Igb) });
     assert!(matches!(driver.err(), Some(NicError::QueueTimeout { control: 0, .. })));
     assert!(machine.now().as_nanos() < Duration::from_secs(1).as_nanos() as u64);
 }
@@ -176,14 +176,14 @@ fn a_bus_that_does_not_come_to_rest_is_reset_all_the_same() {
 
 #[test]
 fn the_82576_is_told_how_long_buffers_and_frames_are() {
-    let (machine, _driver) = started(nic_of(Kind::Igb));
+    let (machine, _driver) = started(nic_of(FakeFamily::Igb));
     let nic = machine.nic.borrow();
     assert_eq!((nic.get(SRRCTL), nic.get(RLPML)), (2 | 1 << 25, MAX_FRAME as u32 + 4));
 }
 
 #[test]
 fn the_82574_sends_all_causes_by_its_first_entry() {
-    let (machine, mut driver) = started(nic_of(Kind::E1000e));
+    let (machine, mut driver) = started(nic_of(FakeFamily::E1000e));
     driver.set_interrupt_mode(InterruptMode::Msix);
     driver.set_interrupt_interval(Duration::from_micros(256));
     driver.unmask();
@@ -210,7 +210,7 @@ fn the_82574_sends_all_causes_by_its_first_entry() {
 
 #[test]
 fn the_82576_sends_completions_by_an_entry_of_their_own() {
-    let (machine, mut driver) = started(nic_of(Kind::Igb));
+    let (machine, mut driver) = started(nic_of(FakeFamily::Igb));
     driver.set_interrupt_mode(InterruptMode::Msix);
     driver.set_interrupt_interval(Duration::from_micros(100));
     driver.unmask();
@@ -238,7 +238,7 @@ fn without_messages_the_causes_are_those_of_the_8254x() {
             driver.unmask();
             let get = |offset| machine.nic.borrow().get(offset);
             assert_eq!(get(IMS) & (LSC | RXT0 | TXDW), LSC | RXT0);
-            assert_eq!(get(EIMS), if kind == Kind::Igb { 1 << 31 } else { 0 });
+            assert_eq!(get(EIMS), if kind == FakeFamily::Igb { 1 << 31 } else { 0 });
             machine.nic.borrow_mut().raise(RXT0 | LSC);
             let causes = driver.interrupt();
             assert!(causes.receive && causes.link && !causes.transmit);
@@ -268,7 +268,7 @@ fn a_hang_resets_the_nic_and_its_settings_come_back() {
 
 #[test]
 fn a_nic_whose_queue_dies_at_a_reset_fails_and_comes_back() {
-    let (machine, mut driver) = started(nic_of(Kind::Igb));
+    let (machine, mut driver) = started(nic_of(FakeFamily::Igb));
     machine.nic.borrow_mut().transmit_stuck = true;
     machine.nic.borrow_mut().queues_dead = true;
     send(&mut driver, &[frame(1, 60)], machine.now());

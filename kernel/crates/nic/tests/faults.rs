@@ -8,24 +8,24 @@ use nic::{
     CHECK_INTERVAL, NicError, NicEvent, NicState, PciId, RESET_TIMEOUT, RETRY_INTERVAL, TRANSMIT_HANG,
 };
 use support::fake_nic::{EEPROM_MAC, FakeNic, IMS, ITR, LSC, RXT0, TXDW};
-use support::{Machine, poll, send};
+use support::{TestMachine, poll, send};
 use testkit::frame::{mac, number_of, numbered};
 
-type Driver = nic::Nic<Machine<FakeNic>>;
+type Driver = nic::Nic<TestMachine<FakeNic>>;
 
 fn frames(numbers: std::ops::Range<u32>) -> Vec<Vec<u8>> {
     numbers.map(|number| numbered(mac(1), mac(2), number, 100)).collect()
 }
 
-fn started(nic: FakeNic) -> (Machine<FakeNic>, Driver) {
-    let machine = Machine::new(nic);
+fn started(nic: FakeNic) -> (TestMachine<FakeNic>, Driver) {
+    let machine = TestMachine::new(nic);
     let mut driver = machine.start().expect("the NIC starts");
     assert!(driver.events().any(|event| matches!(event, NicEvent::LinkUp(_))));
     (machine, driver)
 }
 
 /// Lets time pass in steps of the check interval, checking at each.
-fn pass(machine: &Machine<FakeNic>, driver: &mut Driver, time: Duration) {
+fn pass(machine: &TestMachine<FakeNic>, driver: &mut Driver, time: Duration) {
     let end = machine.now() + time;
     while machine.now() < end {
         driver.check(machine.clock.advance(CHECK_INTERVAL));
@@ -34,14 +34,14 @@ fn pass(machine: &Machine<FakeNic>, driver: &mut Driver, time: Duration) {
 
 #[test]
 fn an_unknown_nic_is_refused() {
-    let machine = Machine::new(FakeNic::default());
+    let machine = TestMachine::new(FakeNic::default());
     let id = PciId { vendor: 0x8086, device: 0x1234 };
     assert_eq!(machine.start_as(id).err(), Some(NicError::UnsupportedDevice(id)));
 }
 
 #[test]
 fn a_reset_that_never_ends_is_an_error_after_its_limit() {
-    let machine = Machine::new(FakeNic { reset_never_ends: true, ..FakeNic::default() });
+    let machine = TestMachine::new(FakeNic { reset_never_ends: true, ..FakeNic::default() });
     let Err(NicError::ResetTimeout { control, waited }) = machine.start() else { panic!("no timeout") };
     assert_eq!((control & 1 << 26, waited), (1 << 26, RESET_TIMEOUT));
     assert!(machine.now().as_nanos() < 2 * RESET_TIMEOUT.as_nanos() as u64);
@@ -49,7 +49,7 @@ fn a_reset_that_never_ends_is_an_error_after_its_limit() {
 
 #[test]
 fn a_nic_that_is_not_there_is_an_error() {
-    let machine = Machine::new(FakeNic { gone: true, ..FakeNic::default() });
+    let machine = TestMachine::new(FakeNic { gone: true, ..FakeNic::default() });
     let error = machine.start().err();
     assert_eq!(error, Some(NicError::ResetTimeout { control: u32::MAX, waited: RESET_TIMEOUT }));
 }
@@ -64,7 +64,7 @@ fn the_address_comes_from_the_eeprom() {
 fn a_silent_eeprom_gives_way_to_the_receive_address() {
     let mut nic = FakeNic { eeprom_silent: true, ..FakeNic::default() };
     nic.set_receive_address(mac(7).0);
-    let mut driver = Machine::new(nic).start().unwrap();
+    let mut driver = TestMachine::new(nic).start().unwrap();
     assert_eq!(driver.mac(), mac(7));
     let timeouts = driver.events().filter(|event| matches!(event, NicEvent::EepromSilent(_)));
     assert_eq!(timeouts.count(), 1);
@@ -73,14 +73,14 @@ fn a_silent_eeprom_gives_way_to_the_receive_address() {
 #[test]
 fn a_nic_without_an_address_is_refused() {
     for eeprom in [[0; 6], [0xff; 6]] {
-        let machine = Machine::new(FakeNic { eeprom, ..FakeNic::default() });
+        let machine = TestMachine::new(FakeNic { eeprom, ..FakeNic::default() });
         assert_eq!(machine.start().err(), Some(NicError::NoMacAddress));
     }
 }
 
 #[test]
 fn a_silent_phy_is_reported_and_the_nic_used_all_the_same() {
-    let machine = Machine::new(FakeNic { phy_silent: true, ..FakeNic::default() });
+    let machine = TestMachine::new(FakeNic { phy_silent: true, ..FakeNic::default() });
     let mut driver = machine.start().unwrap();
     assert!(driver.events().any(|event| matches!(event, NicEvent::PhySilent(_))));
     assert_eq!(send(&mut driver, &frames(0..3), machine.now()), 3);
@@ -98,7 +98,7 @@ fn a_sleeping_phy_is_woken_and_one_with_a_link_left_alone() {
     for (link, phy_status, after) in
         [(true, 0, negotiating), (false, 1 << 5, negotiating), (false, 0, negotiating | AWAKE)]
     {
-        let machine = Machine::new(FakeNic { link, phy_status, ..FakeNic::default() });
+        let machine = TestMachine::new(FakeNic { link, phy_status, ..FakeNic::default() });
         let _driver = machine.start().expect("the NIC starts");
         assert_eq!(machine.nic.borrow().phy_control, after, "{link} {phy_status:#x}");
     }

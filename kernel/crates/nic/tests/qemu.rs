@@ -6,7 +6,7 @@ mod emulator;
 
 use base::time::Duration;
 use base::{Instant, Port};
-use emulator::Machine;
+use emulator::EmulatedMachine;
 use nic::{InterruptMode, MAX_FRAME, Nic, NicEvent, NicRegisters, NicState, TRANSMIT_HANG};
 use testkit::frame::{mac, number_of, numbered, padded};
 
@@ -16,13 +16,13 @@ fn frame(number: u32, length: usize) -> Vec<u8> {
     numbered(mac(1), mac(2), number, length)
 }
 
-fn send(machine: &Machine, driver: &mut Nic<Machine>, frames: &[Vec<u8>]) -> usize {
+fn send(machine: &EmulatedMachine, driver: &mut Nic<EmulatedMachine>, frames: &[Vec<u8>]) -> usize {
     let offered: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
     driver.send(&offered, machine.now())
 }
 
 /// Sends one frame each way.
-fn carries(machine: &Machine, driver: &mut Nic<Machine>, frame: Vec<u8>) {
+fn carries(machine: &EmulatedMachine, driver: &mut Nic<EmulatedMachine>, frame: Vec<u8>) {
     assert_eq!(send(machine, driver, std::slice::from_ref(&frame)), 1);
     assert_eq!(machine.capture(), padded(frame.clone()), "{} bytes out", frame.len());
     let length = frame.len();
@@ -31,7 +31,7 @@ fn carries(machine: &Machine, driver: &mut Nic<Machine>, frame: Vec<u8>) {
 }
 
 fn frames_of_every_length_and_in_number_pass_both_ways(model: &str) {
-    let Some((machine, mut driver)) = Machine::start(model, "frames") else { return };
+    let Some((machine, mut driver)) = EmulatedMachine::start(model, "frames") else { return };
     assert_eq!(driver.mac(), mac(9));
     let events: Vec<_> = driver.events().collect();
     assert!(matches!(events[..], [NicEvent::LinkUp(_)]), "{events:?}");
@@ -59,7 +59,7 @@ fn frames_of_every_length_and_in_number_pass_both_ways(model: &str) {
 }
 
 /// Routes and unmasks the NIC's interrupt in `mode`, with nothing pending.
-fn listen(machine: &Machine, driver: &mut Nic<Machine>, mode: InterruptMode) -> u64 {
+fn listen(machine: &EmulatedMachine, driver: &mut Nic<EmulatedMachine>, mode: InterruptMode) -> u64 {
     let place = machine.route(driver, mode);
     driver.set_interrupt_interval(Duration::ZERO);
     driver.unmask();
@@ -70,7 +70,9 @@ fn listen(machine: &Machine, driver: &mut Nic<Machine>, mode: InterruptMode) -> 
 }
 
 fn a_pulled_cable_and_frames_interrupt(model: &str, mode: InterruptMode) {
-    let Some((machine, mut driver)) = Machine::start(model, &format!("interrupt-{mode}")) else { return };
+    let Some((machine, mut driver)) = EmulatedMachine::start(model, &format!("interrupt-{mode}")) else {
+        return;
+    };
     let place = listen(&machine, &mut driver, mode);
     let expect = |what: &str| machine.wait(what, || machine.take_interrupt(mode, place, 0));
     for round in 0..3 {
@@ -106,9 +108,11 @@ fn a_pulled_cable_and_frames_interrupt(model: &str, mode: InterruptMode) {
 }
 
 fn a_full_ring_interrupts_when_it_has_room(model: &str, mode: InterruptMode) {
-    let Some((machine, mut driver)) = Machine::start(model, &format!("transmit-{mode}")) else { return };
+    let Some((machine, mut driver)) = EmulatedMachine::start(model, &format!("transmit-{mode}")) else {
+        return;
+    };
     let place = listen(&machine, &mut driver, mode);
-    let arrived = |machine: &Machine| {
+    let arrived = |machine: &EmulatedMachine| {
         let entries = if mode == InterruptMode::Msix { nic::MSIX_ENTRIES as u64 } else { 1 };
         (0..entries).any(|entry| machine.take_interrupt(mode, place, entry))
     };
@@ -133,14 +137,14 @@ fn range(end: u32) -> Vec<u32> {
 }
 
 /// Writes the transmit tail again unchanged, so that the emulated transmitter runs.
-fn kick(machine: &Machine, driver: &Nic<Machine>) {
+fn kick(machine: &EmulatedMachine, driver: &Nic<EmulatedMachine>) {
     let register = if matches!(driver, Nic::Igb(_)) { 0xe018 } else { 0x3818 };
     let tail = machine.clone().read(register);
     machine.clone().write(register, tail);
 }
 
 fn a_nic_that_hangs_is_reset_and_carries_on(model: &str) {
-    let Some((machine, mut driver)) = Machine::start(model, "reset") else { return };
+    let Some((machine, mut driver)) = EmulatedMachine::start(model, "reset") else { return };
     let place = listen(&machine, &mut driver, InterruptMode::Intx);
     machine.clone().write(TCTL, 0);
     let frames: Vec<_> = (0..3).map(|number| frame(number, 100)).collect();

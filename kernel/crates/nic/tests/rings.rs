@@ -6,10 +6,10 @@ use base::{Batch, Port};
 use nic::MAX_FRAME;
 use proptest::prelude::*;
 use support::fake_nic::{FakeNic, IMS, RDT, TDT, TXDW};
-use support::{Machine, poll, send};
+use support::{TestMachine, poll, send};
 use testkit::frame::{mac, number_of, numbered};
 
-type Driver = nic::Nic<Machine<FakeNic>>;
+type Driver = nic::Nic<TestMachine<FakeNic>>;
 
 fn frame(number: u32, length: usize) -> Vec<u8> {
     numbered(mac(1), mac(2), number, length)
@@ -19,13 +19,13 @@ fn frames(numbers: std::ops::Range<u32>) -> Vec<Vec<u8>> {
     numbers.map(|number| frame(number, 100)).collect()
 }
 
-fn started() -> (Machine<FakeNic>, Driver) {
-    let machine = Machine::new(FakeNic::default());
+fn started() -> (TestMachine<FakeNic>, Driver) {
+    let machine = TestMachine::new(FakeNic::default());
     let driver = machine.start().expect("the NIC starts");
     (machine, driver)
 }
 
-fn receive(machine: &Machine<FakeNic>, frame: &[u8], errors: u8) {
+fn receive(machine: &TestMachine<FakeNic>, frame: &[u8], errors: u8) {
     assert!(machine.nic.borrow_mut().receive(&machine.memory, frame, errors), "the ring has room");
 }
 

@@ -72,7 +72,7 @@ pub struct Behaviour {
     pub seed: u64,
 }
 
-struct Inner {
+struct MachineState {
     arena: Arena,
     now: Instant,
     behaviour: Behaviour,
@@ -85,13 +85,13 @@ struct Inner {
 
 /// The machine; clones share it.
 #[derive(Clone)]
-pub struct HostileMachine(Rc<RefCell<Inner>>);
+pub struct HostileMachine(Rc<RefCell<MachineState>>);
 
 impl HostileMachine {
     /// A machine that gives the driver at most `regions` pieces of memory.
     pub fn new(behaviour: Behaviour, regions: usize) -> Self {
         let written = BTreeMap::from([(reg::ral(0), RECEIVE_ADDRESS.0), (reg::rah(0), RECEIVE_ADDRESS.1)]);
-        Self(Rc::new(RefCell::new(Inner {
+        Self(Rc::new(RefCell::new(MachineState {
             arena: Arena::new(regions),
             now: Instant::ZERO,
             behaviour,
@@ -143,7 +143,7 @@ impl HostileMachine {
     }
 }
 
-impl Inner {
+impl MachineState {
     /// The next of a sequence without short cycles (SplitMix64).
     fn random(&mut self) -> u64 {
         self.behaviour.seed = self.behaviour.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);

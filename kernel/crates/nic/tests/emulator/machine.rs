@@ -10,9 +10,9 @@ use testkit::frame::mac;
 
 /// Clones share the emulator, so that a test keeps one while the driver owns another.
 #[derive(Clone)]
-pub struct Machine(pub Rc<RefCell<Emulator>>);
+pub struct EmulatedMachine(pub Rc<RefCell<Emulator>>);
 
-impl Machine {
+impl EmulatedMachine {
     /// QEMU with a NIC of this model, and its driver; without QEMU `None`, with a line in the output.
     pub fn start(model: &str, name: &str) -> Option<(Self, Nic<Self>)> {
         let emulator = Emulator::start(super::command()?, model, name, mac(9));
@@ -102,7 +102,7 @@ impl Machine {
     }
 }
 
-impl NicRegisters for Machine {
+impl NicRegisters for EmulatedMachine {
     fn read(&mut self, offset: u32) -> u32 {
         self.0.borrow_mut().number(&format!("readl {:#x}", pci::REGISTERS + u64::from(offset))) as u32
     }
@@ -113,7 +113,7 @@ impl NicRegisters for Machine {
     }
 }
 
-impl NicHost for Machine {
+impl NicHost for EmulatedMachine {
     type Registers = Self;
     type Dma = EmulatedRegion;
 
@@ -133,7 +133,7 @@ impl NicHost for Machine {
 
 /// A region of QEMU's memory.
 pub struct EmulatedRegion {
-    machine: Machine,
+    machine: EmulatedMachine,
     start: u64,
 }
 

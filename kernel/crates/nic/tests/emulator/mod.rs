@@ -4,7 +4,7 @@
 mod machine;
 pub mod pci;
 
-pub use machine::Machine;
+pub use machine::EmulatedMachine;
 
 use base::{Instant, MacAddress};
 use std::io::{BufRead, BufReader, Write};

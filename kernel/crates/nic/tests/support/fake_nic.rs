@@ -37,7 +37,7 @@ pub const EEPROM_MAC: [u8; 6] = [0x52, 0x54, 0, 0xaa, 0xbb, 0xcc];
 
 /// Its family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FakeFamily {
     E1000,
     E1000e,
     Igb,
@@ -45,7 +45,7 @@ pub enum Kind {
 
 /// A NIC as simple as possible.
 pub struct FakeNic {
-    pub kind: Kind,
+    pub kind: FakeFamily,
     pub registers: BTreeMap<u32, u32>,
     /// Statistics registers by offset; they read once.
     pub statistics: BTreeMap<u32, u32>,
@@ -81,7 +81,7 @@ pub struct FakeNic {
 impl Default for FakeNic {
     fn default() -> Self {
         Self {
-            kind: Kind::E1000,
+            kind: FakeFamily::E1000,
             registers: BTreeMap::new(),
             statistics: BTreeMap::new(),
             link: true,
@@ -127,8 +127,8 @@ impl FakeNic {
 
     pub fn rings(&self) -> Rings {
         match self.kind {
-            Kind::E1000 | Kind::E1000e => fake_rings::E1000,
-            Kind::Igb => fake_rings::IGB,
+            FakeFamily::E1000 | FakeFamily::E1000e => fake_rings::E1000,
+            FakeFamily::Igb => fake_rings::IGB,
         }
     }
 
@@ -185,7 +185,7 @@ impl FakeNic {
     }
 
     fn eerd(&self) -> u32 {
-        let (shift, done) = if self.kind == Kind::E1000 { (8, 1 << 4) } else { (2, 1 << 1) };
+        let (shift, done) = if self.kind == FakeFamily::E1000 { (8, 1 << 4) } else { (2, 1 << 1) };
         let word = (self.get(EERD) & 0xffff) >> shift;
         let word = word.checked_sub(self.eeprom_base).expect("this port's part") as usize;
         u32::from(u16::from_le_bytes([self.eeprom[2 * word], self.eeprom[2 * word + 1]])) << 16 | done

@@ -22,21 +22,21 @@ pub trait FakeDevice {
 }
 
 /// The machine around a NIC; clones share it, so that a test keeps one while the driver owns another.
-pub struct Machine<C> {
+pub struct TestMachine<C> {
     pub memory: FakeMemory,
     pub clock: VirtualClock,
     pub nic: Rc<RefCell<C>>,
     allocated: Rc<Cell<u64>>,
 }
 
-impl<C> Clone for Machine<C> {
+impl<C> Clone for TestMachine<C> {
     fn clone(&self) -> Self {
         let (memory, clock) = (self.memory.clone(), self.clock.clone());
         Self { memory, clock, nic: self.nic.clone(), allocated: self.allocated.clone() }
     }
 }
 
-impl<C: FakeDevice> Machine<C> {
+impl<C: FakeDevice> TestMachine<C> {
     pub fn new(nic: C) -> Self {
         Self::with_clock(nic, VirtualClock::new())
     }
@@ -73,7 +73,7 @@ impl FakeDevice for vnic::Vnic {
     }
 }
 
-impl<C: FakeDevice> NicRegisters for Machine<C> {
+impl<C: FakeDevice> NicRegisters for TestMachine<C> {
     fn read(&mut self, offset: u32) -> u32 {
         self.nic.borrow_mut().read(&self.memory, offset, self.clock.now())
     }
@@ -83,7 +83,7 @@ impl<C: FakeDevice> NicRegisters for Machine<C> {
     }
 }
 
-impl<C: FakeDevice> NicHost for Machine<C> {
+impl<C: FakeDevice> NicHost for TestMachine<C> {
     type Registers = Self;
     type Dma = FakeRegion;
 

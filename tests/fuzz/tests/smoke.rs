@@ -1,6 +1,7 @@
 //! A short run of every target: its seeds, variations of them, then inputs that are the same each time.
 //!
 //! `FUZZ_SEED` and `FUZZ_INPUTS` in the environment choose other inputs and how many.
+#![allow(clippy::cast_possible_truncation, reason = "random bytes are cut out of 64 bits")]
 
 use fuzz::{TARGETS, Target};
 use std::path::PathBuf;

@@ -8,6 +8,7 @@ shift; [ $# -eq 0 ] || shift
 cd "$(dirname "$0")/../.."
 build=${CARGO_TARGET_DIR:-target}/fuzz
 corpus=$build/corpus/$target
+seeds=tests/fuzz/seeds/$target
 mkdir -p "$corpus"
 
 # Coverage as libFuzzer wants it, and the checks of a debug build at the speed of a release build. The
@@ -22,4 +23,4 @@ RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=$coverage -Cdebug-as
 
 FUZZ_TARGET=$target exec "$build/x86_64-unknown-linux-gnu/release/libfuzzer" \
     -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
-    -artifact_prefix="$build/$target-" "$@" "$corpus"
+    -artifact_prefix="$build/$target-" "$@" "$corpus" "$seeds"

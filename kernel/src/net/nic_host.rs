@@ -40,7 +40,7 @@ impl NicArena {
     }
 }
 
-impl nic::Registers for NicWindow {
+impl nic::NicRegisters for NicWindow {
     fn read(&mut self, offset: u32) -> u32 {
         self.0.read(offset as usize)
     }
@@ -50,7 +50,7 @@ impl nic::Registers for NicWindow {
     }
 }
 
-impl nic::Dma for DmaBuffer {
+impl nic::DmaRegion for DmaBuffer {
     fn device_address(&self) -> HostPhysical {
         self.0.device_address()
     }
@@ -74,7 +74,7 @@ impl nic::Dma for DmaBuffer {
     }
 }
 
-impl nic::Host for NicArena {
+impl nic::NicHost for NicArena {
     type Registers = NicWindow;
     type Dma = DmaBuffer;
 

@@ -11,7 +11,7 @@ use crate::memory::window::{self, WindowError};
 use crate::memory::{PageFrameError, PageFrames};
 use alloc::string::String;
 use base::{Duration, Instant, Port};
-use nic::{Nic, NicError};
+use nic::{Nic, NicError, NicEvent};
 
 /// How long a line stays masked after an interrupt that no NIC on it has a cause for. Lines are deasserted late, and
 /// another device on the line, for which there is no driver, would otherwise leave no time for anything else.
@@ -134,7 +134,7 @@ impl Uplink {
 
     /// Logs what went wrong while the NIC was started. Its link is in the line that names it.
     fn log_start_errors(&mut self) {
-        for event in self.nic.events().filter(|event| !matches!(event, nic::Event::LinkUp(_))) {
+        for event in self.nic.events().filter(|event| !matches!(event, NicEvent::LinkUp(_))) {
             log::warn!("{}: {event}", self.name);
         }
     }
@@ -142,13 +142,13 @@ impl Uplink {
     fn log_events(&mut self) {
         for event in self.nic.events() {
             match event {
-                nic::Event::LinkUp(_) | nic::Event::LinkDown | nic::Event::Recovered { .. } => {
+                NicEvent::LinkUp(_) | NicEvent::LinkDown | NicEvent::Recovered { .. } => {
                     log::info!("{}: {event}", self.name);
                 }
-                nic::Event::TransmitHang { .. }
-                | nic::Event::Failed(_)
-                | nic::Event::EepromSilent(_)
-                | nic::Event::PhySilent(_) => log::warn!("{}: {event}", self.name),
+                NicEvent::TransmitHang { .. }
+                | NicEvent::Failed(_)
+                | NicEvent::EepromSilent(_)
+                | NicEvent::PhySilent(_) => log::warn!("{}: {event}", self.name),
             }
         }
     }
@@ -156,6 +156,6 @@ impl Uplink {
     /// Logs what the NIC has done.
     pub fn log_statistics(&self) {
         log::info!("{}: driver:{}", self.name, counts(self.nic.counters().named()));
-        log::info!("{}: card:{}", self.name, counts(self.nic.statistics().named()));
+        log::info!("{}: hardware:{}", self.name, counts(self.nic.statistics().named()));
     }
 }

@@ -28,8 +28,8 @@ const WIDTHS: [Width; 4] = [Width::Byte, Width::Word, Width::Dword, Width::Qword
 /// Accesses to one board with one processor.
 ///
 /// # Panics
-/// When an interrupt becomes pending or the deadline comes nearer and no effect says so, what is pending
-/// cannot be taken, or a deadline that has passed is not moved by advancing.
+/// When an interrupt becomes pending or the deadline moves closer without an effect that says so, a pending
+/// interrupt cannot be taken, or advancing does not move a deadline that has passed.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let mut pc = Pc::new(&PcConfig {
@@ -56,8 +56,8 @@ pub fn target(data: &[u8]) {
                 let at = GuestPhysical(page(&mut input));
                 let (value, effects) = pc.mmio_read(0, at, width, now).unwrap_or_default();
                 assert_eq!(value & !width.mask(), 0);
-                // A read between the local APIC's registers raises its error interrupt without a word: the
-                // processor that reads is asked at its next entry anyway.
+                // A read between the local APIC's registers raises its error interrupt without an effect: the
+                // processor that reads is checked at its next entry anyway.
                 effects | Effects::IRQ_CHANGED
             }
             11 => pc.give_console(input.u8(), now).1,
@@ -84,9 +84,15 @@ pub fn target(data: &[u8]) {
             }
         };
         let raised = pc.interrupts().pending(0) && !pending;
-        assert!(!raised || effects.contains(Effects::IRQ_CHANGED), "an interrupt became pending unsaid");
+        assert!(
+            !raised || effects.contains(Effects::IRQ_CHANGED),
+            "an interrupt became pending without an effect"
+        );
         let moved = pc.next_deadline() < deadline && pc.next_deadline().is_some();
-        assert!(!moved || effects.contains(Effects::TIMER_CHANGED), "the deadline came nearer unsaid");
+        assert!(
+            !moved || effects.contains(Effects::TIMER_CHANGED),
+            "the deadline moved closer without an effect"
+        );
     }
 }
 

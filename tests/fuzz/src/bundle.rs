@@ -1,4 +1,4 @@
-//! The configuration as the kernel gets it: a bundle damaged anywhere, its checksum made right again.
+//! The configuration as the kernel receives it: a bundle damaged anywhere, with its checksum corrected.
 
 use crate::Input;
 use base::MacAddress;
@@ -7,11 +7,11 @@ use config::{
     VnicModel,
 };
 
-/// Where the bundle's header says its length and checksum.
+/// Offsets of length and checksum in the bundle's header.
 const LENGTH: usize = 16;
 const CHECKSUM: usize = 24;
 
-/// Places and what to write there; or, if the first byte is odd, a bundle as it is.
+/// Offsets and bytes to write there; or, if the first byte is odd, a bundle as it is.
 ///
 /// # Panics
 /// When a bundle that was accepted names a file that it does not contain.

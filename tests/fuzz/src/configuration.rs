@@ -1,10 +1,10 @@
-//! The configuration as text: pieces of one put together in any order, and any text.
+//! The configuration as text: pieces of a configuration in any order, and arbitrary text.
 
 use crate::Input;
 use config::{Bundle, text};
 use std::path::Path;
 
-/// What configurations are made of, right and wrong.
+/// Pieces of configurations, valid and invalid.
 const PIECES: &[&str] = &[
     "[host]\n",
     "[[nic]]\n",
@@ -52,8 +52,8 @@ const PIECES: &[&str] = &[
 /// Bytes below 0x80 choose pieces; the others are followed by text of their own.
 ///
 /// # Panics
-/// When mistakes are none or have lines that the file has not, or when what was accepted does not come out
-/// of a bundle as it went in.
+/// When a text is refused without an error or with an error in a line that the file does not have, or when an
+/// accepted configuration changes on its way through a bundle.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let mut text = String::new();
@@ -70,12 +70,12 @@ pub fn target(data: &[u8]) {
             let bundle = Bundle::parse(&bytes).expect("what was packed can be read");
             assert_eq!(*bundle.system(), configuration.system);
         }
-        Err(mistakes) => {
+        Err(errors) => {
             let lines = text.split('\n').count();
-            assert!(!mistakes.is_empty());
-            for mistake in &mistakes {
-                assert!((1..=lines).contains(&mistake.line), "{mistake}");
-                assert!(!mistake.message.is_empty(), "{mistake:?}");
+            assert!(!errors.is_empty());
+            for error in &errors {
+                assert!((1..=lines).contains(&error.line), "{error}");
+                assert!(!error.message.is_empty(), "{error:?}");
             }
         }
     }

@@ -4,7 +4,7 @@ use crate::Input;
 use mmio::{CpuMode, decode};
 use testkit::FakeRegisters;
 
-/// One mode, a value that every register is made of, then instructions, each executed once.
+/// The mode, a value from which every register is derived, then instructions, each executed once.
 ///
 /// # Panics
 /// When an access contradicts itself.

@@ -1,6 +1,6 @@
 //! A fuzzer's bytes as a sequence of values.
 
-/// Takes values from the front of the bytes; at their end every value is zero.
+/// A reader that takes values from the front of the bytes; after the end every value is zero.
 pub struct Input<'a> {
     bytes: &'a [u8],
 }
@@ -12,7 +12,7 @@ impl<'a> Input<'a> {
         Self { bytes }
     }
 
-    /// True when nothing is left: the loop over actions ends.
+    /// True when no bytes are left: the loop over actions ends.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
@@ -55,7 +55,7 @@ impl<'a> Input<'a> {
         self.number(if bound <= 256 { 1 } else { 8 }) % bound
     }
 
-    /// One of `values`, which are not none.
+    /// One of `values`, of which there is at least one.
     pub fn choose<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len() as u64) as usize]
     }

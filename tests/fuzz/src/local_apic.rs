@@ -18,8 +18,8 @@ const TSC_HZ: u64 = 3_000_000_000;
 /// Actions on one local APIC.
 ///
 /// # Panics
-/// When an interrupt becomes pending or the deadline moves and no effect says so, a timer that was due is
-/// due again at once, or a vector is pending that the priorities forbid.
+/// When an interrupt becomes pending or the deadline moves without an effect that says so, a timer that was
+/// due is due again at once, or a vector is pending that the priorities forbid.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let mut apic = LocalApic::new(0, TSC_HZ, true);
@@ -65,16 +65,19 @@ pub fn target(data: &[u8]) {
             _ => apic.set_task_priority(action >> 4),
         };
         let raised = apic.pending().is_some() && apic.pending() != pending;
-        assert!(!raised || effects.contains(Effects::IRQ_CHANGED), "an interrupt became pending unsaid");
+        assert!(
+            !raised || effects.contains(Effects::IRQ_CHANGED),
+            "an interrupt became pending without an effect"
+        );
         let moved = apic.next_deadline().is_some() && apic.next_deadline() != deadline;
-        assert!(!moved || effects.contains(Effects::TIMER_CHANGED), "the deadline moved unsaid");
+        assert!(!moved || effects.contains(Effects::TIMER_CHANGED), "the deadline moved without an effect");
         if let Some(vector) = apic.pending() {
             assert!(vector >= 16 && vector >> 4 > apic.processor_priority() >> 4);
         }
     }
 }
 
-/// The processor takes what there is.
+/// The processor takes everything that is pending.
 fn take(apic: &mut LocalApic) {
     let (pending, enabled) = (apic.pending(), apic.enabled());
     let vector = apic.begin_service();

@@ -9,15 +9,15 @@ const TABLES: usize = 24;
 const SIZES: [PageSize; 3] = [PageSize::Size4KiB, PageSize::Size2MiB, PageSize::Size1GiB];
 
 #[derive(Default)]
-struct Tables(Vec<[u64; 512]>);
+struct TablePool(Vec<[u64; 512]>);
 
-impl Tables {
+impl TablePool {
     fn at(table: HostPhysical) -> usize {
         ((table.0 - FIRST_TABLE) / 4096) as usize
     }
 }
 
-impl TableMemory for Tables {
+impl TableMemory for TablePool {
     fn allocate(&mut self) -> Option<HostPhysical> {
         let at = FIRST_TABLE + 4096 * self.0.len() as u64;
         (self.0.len() < TABLES).then(|| {
@@ -38,14 +38,14 @@ impl TableMemory for Tables {
 /// The first byte chooses the format; then calls.
 ///
 /// # Panics
-/// When a call that succeeded does not show at both ends of its range, or one that failed does.
+/// When a call that succeeded has no effect at both ends of its range, or one that failed has one.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     if input.u8() & 1 == 0 { drive::<Ept>(&mut input) } else { drive::<Npt>(&mut input) }
 }
 
 fn drive<F: Format>(input: &mut Input) {
-    let mut memory = Tables::default();
+    let mut memory = TablePool::default();
     let mut pages = NestedPages::<F>::new(&mut memory, 40).expect("there is memory for one table");
     // Running out of tables in a large range takes long: a few calls reach every state.
     for _ in 0..12 {
@@ -57,7 +57,7 @@ fn drive<F: Format>(input: &mut Input) {
         let last = guest.wrapping_add(bytes).wrapping_sub(1);
         let permissions = Permissions::from_bits_truncate(action >> 4) | Permissions::READ;
         let attributes = Attributes { permissions, ..Attributes::MEMORY };
-        let seen = |pages: &NestedPages<F>, memory: &Tables, at| {
+        let seen = |pages: &NestedPages<F>, memory: &TablePool, at| {
             pages.translate(memory, GuestPhysical(at)).map(|page| (page.host, page.attributes))
         };
         let before = [guest, last].map(|at| seen(&pages, &memory, at));

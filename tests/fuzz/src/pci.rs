@@ -10,8 +10,8 @@ const ADDRESS_ENABLE: u32 = 1 << 31;
 /// Accesses to one bus.
 ///
 /// # Panics
-/// When the two mechanisms disagree, an identity changes, a window moves and no effect says so, or an
-/// address lands outside the window it was found in.
+/// When the two mechanisms disagree, an identity changes, a window moves without an effect that says so, or an
+/// address lands outside the window in which it was found.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let mut bus = PciBus::new(NICS);
@@ -45,7 +45,10 @@ pub fn target(data: &[u8]) {
                 Effects::empty()
             }
         };
-        assert!(windows(&bus) == before || effects.contains(Effects::MAP_CHANGED), "a window moved unsaid");
+        assert!(
+            windows(&bus) == before || effects.contains(Effects::MAP_CHANGED),
+            "a window moved without an effect"
+        );
         compare(&mut bus, slot, register);
     }
     assert!(slots().map(|slot| identity(&bus, slot)).eq(identities));

@@ -1,4 +1,4 @@
-//! The switch and the path through it: arbitrary frames on several ports that push back.
+//! The switch: arbitrary frames on several ports with back-pressure.
 
 use crate::Input;
 use base::{Instant, MacAddress, Port};
@@ -8,8 +8,8 @@ use testkit::QueuePort;
 /// A port count, then frames, steps, and changes of room and link.
 ///
 /// # Panics
-/// When a frame is neither delivered, dropped with a count, nor waiting; when one comes back to the port it
-/// came from; or when one goes from uplink to uplink.
+/// When a frame is neither delivered, dropped and counted, nor waiting; when one returns to the port it came
+/// from; or when one goes from uplink to uplink.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let count = 2 + input.below(4) as usize;

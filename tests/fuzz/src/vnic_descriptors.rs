@@ -24,10 +24,10 @@ const MAX_POLLS: usize = 32 * 1024 + 64;
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let memory = FakeMemory::new(MEMORY);
-    let mut card = Vnic::new(VnicModelConfig::new(testkit::frame::mac(1)));
+    let mut vnic = Vnic::new(VnicModelConfig::new(testkit::frame::mac(1)));
     let mut batch = Batch::with_capacity(64 << 10);
     let mut now = Instant::ZERO;
-    set_up(&mut card, &mut input, now);
+    set_up(&mut vnic, &mut input, now);
     for (ring, kind) in [(TRANSMIT_RING, Descriptor::Transmit), (RECEIVE_RING, Descriptor::Receive)] {
         for index in 0..u64::from(DESCRIPTORS) {
             memory.put(u64::from(ring) + 16 * index, &descriptor(&mut input, kind, BUFFERS + 512 * index));
@@ -35,23 +35,23 @@ pub fn target(data: &[u8]) {
     }
     for round in 0..8 {
         let (transmit, receive) = (tail(&mut input), tail(&mut input));
-        let _ = card.write(reg::TDT, transmit, now) | card.write(reg::RDT, receive, now);
+        let _ = vnic.write(reg::TDT, transmit, now) | vnic.write(reg::RDT, receive, now);
         // What frames contain matters little, that lengths vary does.
         let length = 60 + usize::from(input.u16()) % 10_000;
         let frame = vec![round; if length % 32 == 0 { length / 32 } else { length }];
-        card.port(&memory).send(&[&frame, &frame[frame.len() / 2..]], now);
-        drain(&mut card, &memory, &mut batch, now);
+        vnic.port(&memory).send(&[&frame, &frame[frame.len() / 2..]], now);
+        drain(&mut vnic, &memory, &mut batch, now);
         now = Instant(now.0 + 1_000_000);
-        let _ = card.advance(now);
+        let _ = vnic.advance(now);
         if input.is_empty() {
             break;
         }
     }
-    while card.faults().is_some() {}
+    while vnic.faults().is_some() {}
 }
 
 /// Sets up rings at fixed places as a driver does, except for what `input` says otherwise.
-pub(crate) fn set_up(card: &mut Vnic, input: &mut Input, now: Instant) {
+pub(crate) fn set_up(vnic: &mut Vnic, input: &mut Input, now: Instant) {
     let odd = input.u8();
     let unusual = |bit: u8, value: u32| if odd & bit != 0 { value } else { 0 };
     let usual_receive = (Rctl::EN | Rctl::UPE | Rctl::MPE | Rctl::BAM | Rctl::LPE).bits();
@@ -71,7 +71,7 @@ pub(crate) fn set_up(card: &mut Vnic, input: &mut Input, now: Instant) {
         (reg::RCTL, usual_receive ^ unusual(64, input.u32())),
         (reg::TCTL, usual_transmit ^ unusual(128, input.u32())),
     ] {
-        let _ = card.write(register, value, now);
+        let _ = vnic.write(register, value, now);
     }
 }
 
@@ -121,10 +121,10 @@ fn tail(input: &mut Input) -> u32 {
     }
 }
 
-/// Polls until the card has no more to send.
-fn drain(card: &mut Vnic, memory: &FakeMemory, batch: &mut Batch, now: Instant) {
+/// Polls until the vNIC has no more to send.
+fn drain(vnic: &mut Vnic, memory: &FakeMemory, batch: &mut Batch, now: Instant) {
     for _ in 0..MAX_POLLS {
-        if !poll(card, memory, batch, 64, now).contains(Effects::TX_KICK) {
+        if !poll(vnic, memory, batch, 64, now).contains(Effects::TX_KICK) {
             return;
         }
     }

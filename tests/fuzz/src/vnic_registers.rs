@@ -51,75 +51,75 @@ const REGISTERS: [u32; 36] = [
     reg::RSRPD,
 ];
 
-/// A card during one access.
-struct Window<'a> {
-    card: &'a mut Vnic,
+/// A vNIC during one access.
+struct RegisterAccess<'a> {
+    vnic: &'a mut Vnic,
     effects: Effects,
     now: Instant,
 }
 
-impl Registers32 for Window<'_> {
+impl Registers32 for RegisterAccess<'_> {
     fn read(&mut self, offset: u64) -> u32 {
-        let (value, effects) = self.card.read(offset as u32, self.now);
+        let (value, effects) = self.vnic.read(offset as u32, self.now);
         self.effects |= effects;
         value
     }
 
     fn write(&mut self, offset: u64, value: u32) {
-        self.effects |= self.card.write(offset as u32, value, self.now);
+        self.effects |= self.vnic.write(offset as u32, value, self.now);
     }
 }
 
-/// Actions on one card, which may have been set up by a driver.
+/// Actions on one vNIC, which may have been set up by a driver.
 ///
 /// # Panics
-/// When the interrupt line changes and no effect says so, a timer that was due is due again at once, or a
-/// port does more than it was asked to.
+/// When the interrupt line changes without an effect that says so, a timer that was due is due again at once,
+/// or a port does more than it was asked to.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let memory = FakeMemory::new(MEMORY);
-    let mut card = Vnic::new(VnicModelConfig::new(testkit::frame::mac(1)));
+    let mut vnic = Vnic::new(VnicModelConfig::new(testkit::frame::mac(1)));
     let mut batch = Batch::with_capacity(64 << 10);
     let mut now = Instant::ZERO;
     if input.u8() & 1 == 0 {
-        vnic_descriptors::set_up(&mut card, &mut input, now);
+        vnic_descriptors::set_up(&mut vnic, &mut input, now);
     }
     while !input.is_empty() {
-        let line = card.interrupt_line();
+        let line = vnic.interrupt_line();
         let action = input.u8();
         let effects = match action % 16 {
-            0..10 => access(&mut card, action, &mut input, now),
+            0..10 => access(&mut vnic, action, &mut input, now),
             10 => {
                 let (offset, value) = (input.u8().into(), input.u32());
-                card.io_write(offset, value, now) | card.io_read(offset, now).1
+                vnic.io_write(offset, value, now) | vnic.io_read(offset, now).1
             }
             11 => {
                 now = Instant(now.0.saturating_add(input.number(3) << 8));
-                let effects = card.advance(now);
-                assert!(card.next_deadline().is_none_or(|due| due > now), "due again at {now}");
+                let effects = vnic.advance(now);
+                assert!(vnic.next_deadline().is_none_or(|due| due > now), "due again at {now}");
                 effects
             }
-            12 => card.set_link(action & 0x10 != 0, now),
+            12 => vnic.set_link(action & 0x10 != 0, now),
             13 if action >> 4 == 0 => {
-                card.power_cycle();
-                // The caller of power_cycle samples the line itself.
+                vnic.power_cycle();
+                // The caller of `power_cycle` samples the line itself.
                 Effects::IRQ_CHANGED
             }
             14 => {
                 let frame = vec![action; 1 + usize::from(input.u16()) % 4096];
-                assert!(card.port(&memory).send(&[&frame, &frame[..1]], now) <= 2);
-                card.take_effects()
+                assert!(vnic.port(&memory).send(&[&frame, &frame[..1]], now) <= 2);
+                vnic.take_effects()
             }
-            _ => poll(&mut card, &memory, &mut batch, usize::from(action >> 4), now),
+            _ => poll(&mut vnic, &memory, &mut batch, usize::from(action >> 4), now),
         };
-        let changed = card.interrupt_line() != line;
-        assert!(!changed || effects.contains(Effects::IRQ_CHANGED), "the line changed unsaid");
+        let changed = vnic.interrupt_line() != line;
+        assert!(!changed || effects.contains(Effects::IRQ_CHANGED), "the line changed without an effect");
     }
-    while card.faults().is_some() {}
+    while vnic.faults().is_some() {}
 }
 
 /// Reads or writes a register in the way the bus does.
-fn access(card: &mut Vnic, action: u8, input: &mut Input, now: Instant) -> Effects {
+fn access(vnic: &mut Vnic, action: u8, input: &mut Input, now: Instant) -> Effects {
     let width = WIDTHS[usize::from(action >> 5 & 3)];
     let offset = match input.u8() {
         index @ 0..0xc0 => REGISTERS[usize::from(index) % REGISTERS.len()].into(),
@@ -128,7 +128,7 @@ fn access(card: &mut Vnic, action: u8, input: &mut Input, now: Instant) -> Effec
     };
     let skew = if action & 0x80 != 0 { u64::from(input.u8() & 3) } else { 0 };
     let offset = offset.wrapping_add(skew);
-    let mut window = Window { card, effects: Effects::empty(), now };
+    let mut window = RegisterAccess { vnic, effects: Effects::empty(), now };
     if action & 0x10 == 0 {
         let value = registers32::read(&mut window, offset, width);
         assert_eq!(value & !width.mask(), 0);
@@ -141,16 +141,16 @@ fn access(card: &mut Vnic, action: u8, input: &mut Input, now: Instant) -> Effec
 
 /// Takes frames from the guest.
 pub(crate) fn poll(
-    card: &mut Vnic,
+    vnic: &mut Vnic,
     memory: &FakeMemory,
     batch: &mut Batch,
     budget: usize,
     now: Instant,
 ) -> Effects {
     batch.clear();
-    let polled = card.port(memory).poll(batch, budget, now);
+    let polled = vnic.port(memory).poll(batch, budget, now);
     assert_eq!(polled, batch.len());
     assert!(polled <= budget);
     assert!(batch.iter().all(|frame| (14..=intel_regs::receive::MAX_LONG_FRAME).contains(&frame.len())));
-    card.take_effects()
+    vnic.take_effects()
 }

@@ -1,12 +1,18 @@
-//! A short run of every target on inputs that are the same each time.
+//! A short run of every target: its seeds, variations of them, then inputs that are the same each time.
 //!
 //! `FUZZ_SEED` and `FUZZ_INPUTS` in the environment choose other inputs and how many.
+#![allow(clippy::cast_possible_truncation, reason = "random bytes are cut out of 64 bits")]
 
-use fuzz::TARGETS;
+use fuzz::{TARGETS, Target};
+use std::path::PathBuf;
 use std::time::Instant;
 
 const SEED: u64 = 0x5eed_0001;
 const INPUTS: usize = 6000;
+/// Variations of each seed.
+const VARIATIONS: usize = 24;
+/// Bytes of all seeds together: they are part of the source.
+const MAX_SEED_BYTES: usize = 200 << 10;
 
 /// SplitMix64: any seed gives a sequence without short cycles.
 struct Random(u64);
@@ -73,12 +79,40 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+fn seed_folder() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "seeds"].iter().collect()
+}
+
+/// The seeds of a target, in the order of their names.
+fn seeds(target: &Target) -> Vec<Vec<u8>> {
+    let folder = seed_folder().join(target.name);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("the folder can be read").path()).collect();
+    files.sort();
+    files.iter().map(|file| std::fs::read(file).expect("the seed can be read")).collect()
+}
+
+fn run(target: &Target, input: &[u8]) {
+    let witness = Witness { name: target.name, input };
+    (target.run)(witness.input);
+}
+
 #[test]
 fn every_target_survives_its_inputs() {
     let seed = variable("FUZZ_SEED").unwrap_or(SEED);
     let inputs = variable("FUZZ_INPUTS").map_or(INPUTS, |inputs| inputs as usize);
     for target in TARGETS {
         let start = Instant::now();
+        let seeds = seeds(target);
+        let mut random = Random(seed);
+        for seed in &seeds {
+            run(target, seed);
+            for _ in 0..VARIATIONS {
+                let mut input = seed.clone();
+                random.mutate(&mut input);
+                run(target, &input);
+            }
+        }
         let mut random = Random(seed);
         let mut input = Vec::new();
         for _ in 0..inputs {
@@ -87,11 +121,22 @@ fn every_target_survives_its_inputs() {
             } else {
                 random.mutate(&mut input);
             }
-            let witness = Witness { name: target.name, input: &input };
-            (target.run)(witness.input);
+            run(target, &input);
         }
-        println!("{}: {inputs} inputs from seed {seed:#x} in {:.1?}", target.name, start.elapsed());
+        let (name, count, elapsed) = (target.name, seeds.len(), start.elapsed());
+        println!("{name}: {count} seeds, {inputs} inputs from {seed:#x} in {elapsed:.1?}");
     }
+}
+
+#[test]
+fn every_target_has_seeds_and_every_seed_a_target() {
+    assert!(TARGETS.iter().all(|target| !seeds(target).is_empty()));
+    for folder in std::fs::read_dir(seed_folder()).expect("the folder can be read") {
+        let name = folder.expect("the folder can be read").file_name();
+        assert!(name.to_str().and_then(fuzz::find).is_some(), "no target is called {}", name.display());
+    }
+    let bytes: usize = TARGETS.iter().flat_map(seeds).map(|seed| seed.len()).sum();
+    assert!(bytes <= MAX_SEED_BYTES, "{bytes} bytes of seeds");
 }
 
 #[test]

@@ -1,116 +1,117 @@
-//! What a family of chips does in its own way. Everything else is [`crate::Card`].
+//! What is specific to a family of chips. Everything else is in [`crate::NicDriver`].
 //!
-//! A family is a folder with the same files as its neighbours: `mod.rs` says what it is made of,
-//! `initialise.rs` how it is brought up, `interrupt.rs` how it interrupts.
+//! Each family is a folder with the same files: `chip.rs` lists what it consists of, `initialise.rs` brings it
+//! up, `interrupt.rs` handles its interrupts.
 
-use crate::descriptors::Descriptors;
-use crate::{Causes, Host, InterruptMode, NicError, Registers};
+use crate::descriptors::DescriptorFormat;
+use crate::{Causes, InterruptMode, NicError, NicHost, NicRegisters};
 use base::time::Duration;
 use intel_regs::Ctrl;
 use intel_regs::queue::{ReceiveQueue, TransmitQueue};
 
 /// A family of chips.
-pub trait Chip: Initialise + Interrupts {
-    /// Its name in the log: that of the driver which other systems have for it.
+pub trait NicChip: BringUp + InterruptControl {
+    /// Name of the driver in the log, which is also its name in other systems.
     const NAME: &'static str;
     /// The format of its descriptors.
-    type Descriptors: Descriptors;
-    /// The registers of the receive queue that is used.
+    type Descriptors: DescriptorFormat;
+    /// Registers of the receive queue that is used.
     const RECEIVE: ReceiveQueue;
-    /// The registers of the transmit queue that is used.
+    /// Registers of the transmit queue that is used.
     const TRANSMIT: TransmitQueue;
 }
 
-/// Where a card keeps its own address.
+/// Where a NIC holds its own address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressSource {
     /// In its EEPROM or flash, read through EERD.
     Nvm,
-    /// In RAL0 and RAH0, which the card loads from there.
+    /// In RAL0 and RAH0, which the NIC loads from its EEPROM or flash.
     ReceiveAddress,
 }
 
-/// How a family lays EERD out, and where the station address stands.
+/// Layout of EERD in a family.
 #[derive(Clone, Copy, Debug)]
-pub struct Nvm {
+pub struct NvmLayout {
     /// Position of `ADDR`.
     pub address_shift: u32,
     /// `DONE`.
     pub done: u32,
 }
 
-/// The steps of bringing a card up that differ. Those with nothing to do in a family are empty there.
-pub trait Initialise {
-    /// What is set in CTRL so that the MAC follows the PHY.
+/// The steps of the initialisation that differ between families. A step that a family does not need is empty
+/// there.
+pub trait BringUp {
+    /// Bits set in CTRL so that the MAC follows the PHY.
     const LINK_CONTROL: Ctrl;
-    /// How EERD is laid out.
-    const NVM: Nvm;
-    /// Where the station address is looked for, in this order.
+    /// Layout of EERD.
+    const NVM: NvmLayout;
+    /// Sources of the station address, in the order in which they are tried.
     const ADDRESS_SOURCES: [AddressSource; 2];
 
-    /// Ends the transactions on the bus before a reset.
-    fn quiesce<H: Host>(host: &mut H, registers: &mut H::Registers);
+    /// Ends bus transactions before a reset.
+    fn quiesce<H: NicHost>(host: &mut H, registers: &mut H::Registers);
 
-    /// Waits, after a reset, until the card has read its non-volatile memory.
+    /// Waits, after a reset, until the NIC has read its non-volatile memory.
     ///
     /// # Errors
     /// [`NicError::AutoReadTimeout`].
-    fn await_nvm<H: Host>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
+    fn await_nvm<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
 
-    /// Tells the card's firmware that a driver has taken over.
-    fn announce<R: Registers>(registers: &mut R);
+    /// Tells the NIC's firmware that a driver has taken over.
+    fn announce<R: NicRegisters>(registers: &mut R);
 
     /// The first word of this port's part of the non-volatile memory.
-    fn nvm_base<R: Registers>(registers: &mut R) -> u16;
+    fn nvm_base<R: NicRegisters>(registers: &mut R) -> u16;
 
-    /// Takes the PHY from the card's firmware.
+    /// Acquires the PHY from the NIC's firmware.
     ///
     /// # Errors
     /// [`NicError::PhyBusy`].
-    fn take_phy<H: Host>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
+    fn take_phy<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
 
-    /// Gives the PHY back.
-    fn release_phy<R: Registers>(registers: &mut R);
+    /// Releases the PHY.
+    fn release_phy<R: NicRegisters>(registers: &mut R);
 
-    /// Sets what a receive queue needs beside its ring.
-    fn prepare_receive<R: Registers>(registers: &mut R, buffer: usize, max_frame: usize);
+    /// Sets up a receive queue, except for its ring, for buffers and frames of these lengths in bytes.
+    fn prepare_receive<R: NicRegisters>(registers: &mut R, buffer: u16, max_frame: u16);
 
-    /// Enables the receive queue once it has its ring.
+    /// Enables the receive queue after its ring is set up.
     ///
     /// # Errors
     /// [`NicError::QueueTimeout`].
-    fn enable_receive<H: Host>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
+    fn enable_receive<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
 
-    /// Sets what a transmit queue needs beside its ring.
-    fn prepare_transmit<R: Registers>(registers: &mut R);
+    /// Sets up a transmit queue, except for its ring.
+    fn prepare_transmit<R: NicRegisters>(registers: &mut R);
 
-    /// Enables the transmit queue once it has its ring.
+    /// Enables the transmit queue after its ring is set up.
     ///
     /// # Errors
     /// [`NicError::QueueTimeout`].
-    fn enable_transmit<H: Host>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
+    fn enable_transmit<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
 }
 
-/// Interrupts: which way they go, what they mean, which are let through, and how often.
-pub trait Interrupts {
-    /// Whether the family is trusted to send messages, MSI and MSI-X, when its PCI header offers them.
+/// Interrupts: how they are delivered, what they mean, which causes are unmasked, and how often they may occur.
+pub trait InterruptControl {
+    /// True when the family is trusted with MSI and MSI-X if its PCI header offers them.
     const MESSAGES: bool;
 
-    /// Has the card interrupt in this way. Called with all causes masked.
-    fn route<R: Registers>(registers: &mut R, mode: InterruptMode);
+    /// Sets how the NIC interrupts. Called with all causes masked.
+    fn route<R: NicRegisters>(registers: &mut R, mode: InterruptMode);
 
     /// Masks all causes.
-    fn mask<R: Registers>(registers: &mut R);
+    fn mask<R: NicRegisters>(registers: &mut R);
 
-    /// Lets through what is always of interest, and completed transmissions when `transmit` says so.
-    fn unmask<R: Registers>(registers: &mut R, mode: InterruptMode, transmit: bool);
+    /// Unmasks the causes that are always wanted, and completed transmissions when `transmit` is true.
+    fn unmask<R: NicRegisters>(registers: &mut R, mode: InterruptMode, transmit: bool);
 
-    /// Masks completed transmissions.
-    fn mask_transmit<R: Registers>(registers: &mut R, mode: InterruptMode);
+    /// Masks the cause for completed transmissions.
+    fn mask_transmit<R: NicRegisters>(registers: &mut R, mode: InterruptMode);
 
-    /// Takes the causes, which clears them; `None` when nothing answers at the card's address.
-    fn causes<R: Registers>(registers: &mut R, mode: InterruptMode) -> Option<Causes>;
+    /// Reads and clears the causes; `None` when the NIC does not answer.
+    fn causes<R: NicRegisters>(registers: &mut R, mode: InterruptMode) -> Option<Causes>;
 
-    /// Sets the least time between two interrupts; zero sets no limit.
-    fn throttle<R: Registers>(registers: &mut R, mode: InterruptMode, interval: Duration);
+    /// Sets the minimum interval between two interrupts; zero sets no limit.
+    fn throttle<R: NicRegisters>(registers: &mut R, mode: InterruptMode, interval: Duration);
 }

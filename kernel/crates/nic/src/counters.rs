@@ -1,15 +1,21 @@
-//! What the driver itself counts; what the card counts is in [`crate::Statistics`].
+//! What the driver itself counts; what the NIC counts is in [`crate::HardwareStatistics`].
 
-/// Counts of one card since construction.
+/// Counts of one NIC since its driver was constructed.
 ///
 /// `tx_queued` = `tx_done` + `tx_lost` + the frames in the transmit ring.
+///
+/// ```
+/// let counters = nic::DriverCounters { rx_runt: 2, tx_too_long: 1, ..Default::default() };
+/// assert_eq!(counters.dropped(), 3);
+/// assert!(counters.named().contains(&("rx_runt", 2)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Counters {
+pub struct DriverCounters {
     /// Frames handed to the caller.
     pub rx_frames: u64,
     /// Bytes in them.
     pub rx_bytes: u64,
-    /// Received frames dropped: the card marked them as damaged.
+    /// Received frames dropped: the NIC marked them as damaged.
     pub rx_errors: u64,
     /// Received frames dropped: shorter than an Ethernet header.
     pub rx_runt: u64,
@@ -17,35 +23,35 @@ pub struct Counters {
     pub rx_too_long: u64,
     /// Received frames dropped: longer than the whole batch they were polled into.
     pub rx_no_room: u64,
-    /// Received frames dropped: they were in the ring when the card was reset.
+    /// Received frames dropped: they were in the ring when the NIC was reset.
     pub rx_lost: u64,
     /// Frames put into the transmit ring.
     pub tx_queued: u64,
     /// Bytes in them.
     pub tx_bytes: u64,
-    /// Frames the card reported as transmitted.
+    /// Frames the NIC reported as transmitted.
     pub tx_done: u64,
-    /// Frames that were in the transmit ring when the card was reset: they may have reached the wire.
+    /// Frames that were in the transmit ring when the NIC was reset: they may have reached the wire.
     pub tx_lost: u64,
     /// Frames dropped: shorter than an Ethernet header.
     pub tx_runt: u64,
     /// Frames dropped: longer than [`crate::MAX_FRAME`].
     pub tx_too_long: u64,
-    /// Times the transmit ring had no room for a frame; the frame stayed with the caller.
+    /// Times that the transmit ring had no room for a frame; the frame stayed with the caller.
     pub tx_ring_full: u64,
-    /// Writes of TDT: batches handed to the card.
+    /// Writes of TDT: batches handed to the NIC.
     pub tx_batches: u64,
-    /// Interrupts of this card.
+    /// Interrupts for which this NIC had a cause.
     pub interrupts: u64,
     /// Changes of link state, speed or duplex.
     pub link_changes: u64,
-    /// Transmit hangs found.
+    /// Transmit hangs detected.
     pub transmit_hangs: u64,
-    /// Resets after construction, whether or not the card came back.
+    /// Resets after construction, whether or not the NIC recovered.
     pub resets: u64,
 }
 
-impl Counters {
+impl DriverCounters {
     /// Frames dropped or lost, in both directions and for all reasons.
     #[must_use]
     pub fn dropped(&self) -> u64 {

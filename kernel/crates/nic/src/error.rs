@@ -1,24 +1,24 @@
-//! What can be wrong with a card.
+//! Errors of a NIC.
 
 use crate::PciId;
 use base::time::Duration;
 
-/// Why a card cannot be used.
+/// Why a NIC cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NicError {
-    /// This driver does not know the card.
+    /// There is no driver for this NIC.
     #[error("no driver for PCI device {:04x}:{:04x}", .0.vendor, .0.device)]
     UnsupportedDevice(PciId),
-    /// There is no memory for the rings or the buffers.
+    /// There is no memory left for the rings or the buffers.
     #[error("no {bytes} contiguous bytes of DMA memory left")]
     OutOfMemory {
-        /// How much was asked for.
+        /// The amount requested.
         bytes: usize,
     },
     /// CTRL.RST was still set at the deadline.
     #[error("reset did not end within {waited:?}: CTRL is {control:#010x}")]
     ResetTimeout {
-        /// The last value of CTRL; all ones when nothing answers at the card's address.
+        /// The last value of CTRL; all ones when the NIC does not answer.
         control: u32,
         /// How long the driver waited.
         waited: Duration,
@@ -26,7 +26,7 @@ pub enum NicError {
     /// EERD.DONE was still clear at the deadline.
     #[error("EEPROM word {word:#x} was not read within {waited:?}: EERD is {eerd:#010x}")]
     EepromTimeout {
-        /// The word that was asked for.
+        /// The word that was requested.
         word: u16,
         /// The last value of EERD.
         eerd: u32,
@@ -36,7 +36,7 @@ pub enum NicError {
     /// MDIC.R was still clear at the deadline, or MDIC.E was set.
     #[error("PHY register {register} was not reached within {waited:?}: MDIC is {mdic:#010x}")]
     PhyTimeout {
-        /// The PHY register that was asked for.
+        /// The PHY register that was requested.
         register: u8,
         /// The last value of MDIC.
         mdic: u32,
@@ -44,17 +44,17 @@ pub enum NicError {
         waited: Duration,
     },
     /// EEC.AUTO_RD or RAH0.AV was still clear at the deadline.
-    #[error("the card did not read its non-volatile memory within {waited:?}: its register is {value:#010x}")]
+    #[error("the NIC did not read its non-volatile memory within {waited:?}: its register is {value:#010x}")]
     AutoReadTimeout {
         /// The last value of EEC or RAH0.
         value: u32,
         /// How long the driver waited.
         waited: Duration,
     },
-    /// The card's firmware did not give the PHY away.
+    /// The NIC's firmware did not release the PHY.
     #[error("firmware kept the PHY for {waited:?}: the semaphore register is {semaphore:#010x}")]
     PhyBusy {
-        /// The last value of the register that says who has it.
+        /// The last value of the register that names the PHY's owner.
         semaphore: u32,
         /// How long the driver waited.
         waited: Duration,
@@ -68,6 +68,6 @@ pub enum NicError {
         waited: Duration,
     },
     /// Neither the EEPROM nor RAL0 and RAH0 hold a station address.
-    #[error("the card has no station address: EEPROM and RAL0/RAH0 hold none")]
+    #[error("the NIC has no station address: EEPROM and RAL0/RAH0 hold none")]
     NoMacAddress,
 }

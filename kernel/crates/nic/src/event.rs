@@ -1,40 +1,40 @@
-//! What happened to a card, for the log.
+//! Events of a NIC, for the log.
 
-use crate::{Link, NicError};
+use crate::{LinkStatus, NicError};
 use base::time::Duration;
 use core::fmt;
 
-/// Events kept until the kernel asks for them; later ones are counted as lost.
+/// Events kept until the kernel takes them; later ones are counted as lost.
 const KEPT: usize = 16;
 
-/// Something worth a line in the log.
+/// An event worth a line in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum NicEvent {
     /// The link came up, or its speed or duplex changed.
-    LinkUp(Link),
+    LinkUp(LinkStatus),
     /// The link went down.
     LinkDown,
-    /// Frames wait in the transmit ring, the link is up, and the card completed none of them.
+    /// Frames are waiting in the transmit ring, the link is up, and the NIC has completed none of them.
     TransmitHang {
         /// Frames in the ring.
         pending: usize,
         /// Time without progress.
         waited: Duration,
     },
-    /// The card was reset and runs again.
+    /// The NIC was reset and works again.
     Recovered {
         /// Frames that were in the transmit ring; they may or may not have reached the wire.
         transmit_lost: usize,
     },
-    /// The card was reset and did not come back; the driver tries again from time to time.
+    /// The NIC did not work after a reset; the driver tries again at intervals.
     Failed(NicError),
-    /// The EEPROM did not answer; the driver goes on with what RAL0 and RAH0 hold.
+    /// The EEPROM did not answer; the driver continues without it.
     EepromSilent(NicError),
-    /// The PHY did not answer; it keeps its own settings.
+    /// The PHY did not answer; it keeps its settings.
     PhySilent(NicError),
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for NicEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LinkUp(link) => write!(f, "link {link}"),
@@ -45,26 +45,26 @@ impl fmt::Display for Event {
             Self::Recovered { transmit_lost } => {
                 write!(f, "reset done, {transmit_lost} frames in the transmit ring given up")
             }
-            Self::Failed(error) => write!(f, "card failed: {error}"),
+            Self::Failed(error) => write!(f, "NIC failed: {error}"),
             Self::EepromSilent(error) => write!(f, "going on without the EEPROM: {error}"),
             Self::PhySilent(error) => write!(f, "PHY left as it is: {error}"),
         }
     }
 }
 
-/// The events not yet asked for.
+/// The events not yet taken.
 #[derive(Default)]
-pub(crate) struct Events {
-    waiting: heapless::Deque<Event, KEPT>,
+pub(crate) struct EventQueue {
+    waiting: heapless::Deque<NicEvent, KEPT>,
     lost: u64,
 }
 
-impl Events {
-    pub(crate) fn push(&mut self, event: Event) {
+impl EventQueue {
+    pub(crate) fn push(&mut self, event: NicEvent) {
         self.lost += u64::from(self.waiting.push_back(event).is_err());
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Event> {
+    pub(crate) fn pop(&mut self) -> Option<NicEvent> {
         self.waiting.pop_front()
     }
 
@@ -79,13 +79,13 @@ mod tests {
 
     #[test]
     fn the_oldest_events_are_kept_and_the_rest_counted() {
-        let mut events = Events::default();
-        events.push(Event::LinkDown);
+        let mut events = EventQueue::default();
+        events.push(NicEvent::LinkDown);
         for pending in 0..KEPT + 2 {
-            events.push(Event::TransmitHang { pending, waited: Duration::ZERO });
+            events.push(NicEvent::TransmitHang { pending, waited: Duration::ZERO });
         }
         assert_eq!(events.lost(), 3);
-        assert_eq!(events.pop(), Some(Event::LinkDown));
+        assert_eq!(events.pop(), Some(NicEvent::LinkDown));
         assert_eq!(core::iter::from_fn(|| events.pop()).count(), KEPT - 1);
     }
 }

@@ -1,13 +1,13 @@
-//! What the driver needs from the machine: registers, memory the card can reach, and a clock to wait by.
+//! What a driver needs from the machine: registers, memory that the NIC can reach, and a clock for waits.
 
 use crate::NicError;
 use base::{HostPhysical, Instant};
 
-/// The register window of one card.
+/// The register window of one NIC.
 ///
-/// Each call is one 32-bit access, made in program order. A write is not made before the writes to
-/// [`Dma`] memory that precede it in the program are visible to the card.
-pub trait Registers {
+/// Each call is one 32-bit access, made in program order. Writes to a [`DmaRegion`] that precede a register
+/// write in the program are visible to the NIC before that register write reaches it.
+pub trait NicRegisters {
     /// Reads the register at byte `offset`.
     fn read(&mut self, offset: u32) -> u32;
 
@@ -15,19 +15,19 @@ pub trait Registers {
     fn write(&mut self, offset: u32, value: u32);
 }
 
-/// A run of memory, contiguous for the card, that the card reads and writes while the driver does.
+/// A region of memory, contiguous for the NIC, that the NIC accesses while the driver does.
 ///
-/// It is reached by copy only. Accesses happen in program order; on x86-64, where memory is coherent with
-/// devices and ordered, it is enough that the compiler keeps the order. Every range the driver asks for
-/// lies inside: an implementation may panic on one that does not.
-pub trait Dma {
-    /// The address to give the card.
+/// It is accessed by copy only. Accesses happen in program order; on x86-64, where memory is coherent with
+/// devices and ordered, it is enough that the compiler keeps the order. Every range that the driver asks for
+/// lies inside the region: an implementation may panic on any other.
+pub trait DmaRegion {
+    /// The address to give to the NIC.
     fn device_address(&self) -> HostPhysical;
 
-    /// Copies bytes out, from `offset` on.
+    /// Copies bytes out, starting at `offset`.
     fn read(&self, offset: usize, into: &mut [u8]);
 
-    /// Copies bytes in, from `offset` on.
+    /// Copies bytes in, starting at `offset`.
     fn write(&mut self, offset: usize, from: &[u8]);
 
     /// Reads 64 bits, little-endian, in a single access; `offset` is a multiple of 8.
@@ -38,24 +38,77 @@ pub trait Dma {
 }
 
 /// The machine, as a driver sees it.
-pub trait Host {
-    /// How it reaches the card's registers.
-    type Registers: Registers;
-    /// The memory it hands out for DMA.
-    type Dma: Dma;
+///
+/// ```
+/// use base::{HostPhysical, Instant};
+/// use nic::{DmaRegion, Nic, NicError, NicHost, NicRegisters, PciId};
+///
+/// /// A machine whose slot is empty: every register reads as ones.
+/// struct EmptySlot(u64);
+///
+/// impl NicRegisters for EmptySlot {
+///     fn read(&mut self, _offset: u32) -> u32 {
+///         u32::MAX
+///     }
+///     fn write(&mut self, _offset: u32, _value: u32) {}
+/// }
+///
+/// struct Memory(Vec<u8>);
+///
+/// impl DmaRegion for Memory {
+///     fn device_address(&self) -> HostPhysical {
+///         HostPhysical(0x10_0000)
+///     }
+///     fn read(&self, offset: usize, into: &mut [u8]) {
+///         into.copy_from_slice(&self.0[offset..][..into.len()]);
+///     }
+///     fn write(&mut self, offset: usize, from: &[u8]) {
+///         self.0[offset..][..from.len()].copy_from_slice(from);
+///     }
+///     fn read_u64(&self, offset: usize) -> u64 {
+///         u64::from_le_bytes(self.0[offset..][..8].try_into().unwrap())
+///     }
+///     fn write_u64(&mut self, offset: usize, value: u64) {
+///         self.write(offset, &value.to_le_bytes());
+///     }
+/// }
+///
+/// impl NicHost for EmptySlot {
+///     type Registers = Self;
+///     type Dma = Memory;
+///     fn allocate(&mut self, bytes: usize, _alignment: usize) -> Option<Memory> {
+///         Some(Memory(vec![0; bytes]))
+///     }
+///     fn now(&mut self) -> Instant {
+///         Instant(self.0)
+///     }
+///     fn relax(&mut self) {
+///         self.0 += 1_000_000;
+///     }
+/// }
+///
+/// let id = PciId { vendor: 0x8086, device: 0x100e };
+/// let error = Nic::new(EmptySlot(0), EmptySlot(0), id).err();
+/// assert!(matches!(error, Some(NicError::ResetTimeout { control: u32::MAX, .. })));
+/// ```
+pub trait NicHost {
+    /// Access to the NIC's registers.
+    type Registers: NicRegisters;
+    /// Memory for DMA.
+    type Dma: DmaRegion;
 
-    /// Hands out `bytes` zeroed bytes at a multiple of `alignment`, a power of two, for ever; `None` when
-    /// there is no such memory. Called only while a driver is constructed.
+    /// Hands out `bytes` zeroed bytes for ever, aligned to `alignment`, a power of two; `None` when there is
+    /// no such memory. Called only while a driver is constructed.
     fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Self::Dma>;
 
-    /// The time, for waits on the card.
+    /// The time, for waits on the NIC. It advances while [`relax`](Self::relax) is called.
     fn now(&mut self) -> Instant;
 
-    /// Called again and again during a wait: a pause instruction, or whatever lets time pass.
+    /// Called repeatedly during a wait: a pause instruction, or whatever lets time pass.
     fn relax(&mut self);
 }
 
-/// Identity of a card in PCI configuration space [PCI 3.0 6.2.1].
+/// Identity of a NIC in PCI configuration space [PCI 3.0 6.2.1].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PciId {
     /// Vendor ID; Intel is 0x8086.
@@ -64,9 +117,14 @@ pub struct PciId {
     pub device: u16,
 }
 
-/// DMA memory for a ring or its buffers, aligned to a page: more than the 16 bytes that descriptors need
-/// [8254x 13.4.25], and such that no 2048-byte buffer crosses a page.
-pub(crate) fn allocate<H: Host>(host: &mut H, bytes: usize) -> Result<H::Dma, NicError> {
+/// Allocates DMA memory for a ring or its buffers, aligned to a page: that is more than the 16 bytes that
+/// descriptors need [8254x 13.4.25], and no 2048-byte buffer crosses a page.
+pub(crate) fn allocate<H: NicHost>(host: &mut H, bytes: usize) -> Result<H::Dma, NicError> {
     const PAGE: usize = 4096;
     host.allocate(bytes, PAGE).ok_or(NicError::OutOfMemory { bytes })
+}
+
+/// The low and the high half of an address, for a pair of registers.
+pub(crate) fn halves(address: u64) -> (u32, u32) {
+    ((address & 0xffff_ffff) as u32, (address >> 32) as u32)
 }

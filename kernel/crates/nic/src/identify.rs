@@ -1,13 +1,13 @@
-//! Which cards there are drivers for, by PCI identity. `docs/hardware.md` shows the same table.
+//! The NICs for which there are drivers, by PCI identity. `docs/hardware.md` shows the same table.
 
 use crate::PciId;
-use crate::chip::{Chip, Interrupts};
+use crate::chip::{InterruptControl, NicChip};
 use crate::e1000::E1000Chip;
 use crate::e1000e::E1000eChip;
 use crate::igb::IgbChip;
 use intel_regs::pci::VENDOR_INTEL;
 
-/// A family of cards with one driver.
+/// A family of NICs with one driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// 82540EM, 82545EM.
@@ -19,7 +19,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// The name of its driver.
+    /// The name of the driver.
     #[must_use]
     pub fn driver(self) -> &'static str {
         match self {
@@ -29,7 +29,7 @@ impl Family {
         }
     }
 
-    /// Whether its cards are trusted with MSI and MSI-X when their PCI header offers them.
+    /// True when the NICs of this family are trusted with MSI and MSI-X if their PCI header offers them.
     #[must_use]
     pub fn has_messages(self) -> bool {
         match self {
@@ -40,35 +40,35 @@ impl Family {
     }
 }
 
-/// How much is known of a driver with one kind of card.
+/// How a driver was verified with one model of NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// The tests run on these emulators' model of the card.
+    /// The tests run on the models of the NIC in these emulators.
     RunOn(&'static str),
-    /// It follows the manual and was not tried.
+    /// It follows the manual and was not tested.
     ManualOnly,
 }
 
-/// A kind of card.
+/// A model of NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Model {
+pub struct NicModel {
     /// Device ID; the vendor is Intel.
     pub device: u16,
-    /// What it is called.
+    /// Name of the model.
     pub name: &'static str,
-    /// Which driver it has.
+    /// Family, which determines the driver.
     pub family: Family,
-    /// What is known of it.
+    /// How the driver was verified with it.
     pub evidence: Evidence,
 }
 
-const fn model(device: u16, name: &'static str, family: Family, evidence: Evidence) -> Model {
-    Model { device, name, family, evidence }
+const fn model(device: u16, name: &'static str, family: Family, evidence: Evidence) -> NicModel {
+    NicModel { device, name, family, evidence }
 }
 
-/// All cards with a driver, in the order of their ids. Ports for copper only: those for fibre and backplanes
-/// are brought up in another way.
-pub const MODELS: [Model; 12] = [
+/// All NICs with a driver, in the order of their device IDs. Copper ports only: those for fibre and backplanes
+/// are brought up differently.
+pub const MODELS: [NicModel; 12] = [
     model(0x100e, "82540EM", Family::E1000, Evidence::RunOn("Bochs, QEMU")),
     model(0x100f, "82545EM", Family::E1000, Evidence::RunOn("QEMU")),
     model(0x10c9, "82576", Family::Igb, Evidence::RunOn("QEMU")),
@@ -83,9 +83,17 @@ pub const MODELS: [Model; 12] = [
     model(0x157b, "I210 without flash", Family::Igb, Evidence::ManualOnly),
 ];
 
-/// The kind of card with this identity, or `None` when there is no driver for it.
+/// The model with this identity; `None` when there is no driver for it.
+///
+/// ```
+/// use nic::{Family, PciId, identify};
+///
+/// let model = identify(PciId { vendor: 0x8086, device: 0x10d3 }).expect("an 82574L has a driver");
+/// assert_eq!((model.name, model.family), ("82574L", Family::E1000e));
+/// assert_eq!(identify(PciId { vendor: 0x1af4, device: 0x1000 }), None);
+/// ```
 #[must_use]
-pub fn identify(id: PciId) -> Option<&'static Model> {
+pub fn identify(id: PciId) -> Option<&'static NicModel> {
     MODELS.iter().find(|model| id == PciId { vendor: VENDOR_INTEL, device: model.device })
 }
 
@@ -95,12 +103,12 @@ mod tests {
     use std::format;
 
     #[test]
-    fn ids_are_in_order_so_that_none_stands_twice() {
+    fn device_ids_are_in_order_and_unique() {
         assert!(MODELS.is_sorted_by(|a, b| a.device < b.device));
     }
 
     #[test]
-    fn the_vendor_counts() {
+    fn a_device_of_another_vendor_has_no_driver() {
         assert_eq!(identify(PciId { vendor: 0x8086, device: 0x10d3 }).map(|m| m.name), Some("82574L"));
         assert_eq!(identify(PciId { vendor: 0x1af4, device: 0x10d3 }), None);
     }
@@ -115,7 +123,7 @@ mod tests {
                 Evidence::RunOn(emulators) => format!("run on {emulators}"),
                 Evidence::ManualOnly => "by the manual".into(),
             };
-            let Model { device, name, family, .. } = model;
+            let NicModel { device, name, family, .. } = model;
             let row = format!("| 8086:{device:04x} | {name} | `{}` | {evidence}", family.driver());
             assert!(page.lines().any(|line| line.starts_with(&row)), "{row}");
         }

@@ -1,36 +1,36 @@
-//! The steps that bring a card up, in the order of chapter 14 of the 8254x's manual, which the later ones
-//! keep. What differs between families is in [`crate::chip::Initialise`].
+//! The steps that bring a NIC up, in the order of chapter 14 of the 8254x manual, which later manuals keep. What
+//! differs between families is in [`crate::chip::BringUp`].
 
-use crate::chip::{Chip, Initialise};
-use crate::event::Events;
-use crate::port::MAX_FRAME;
+use crate::chip::{BringUp, NicChip};
+use crate::event::EventQueue;
+use crate::hardware::halves;
+use crate::port::LONGEST_FRAME;
 use crate::receive::{BUFFER, ReceiveRing};
 use crate::transmit::TransmitRing;
-use crate::{Event, Host, InterruptMode, NicError, Registers, wait};
+use crate::{InterruptMode, NicError, NicEvent, NicHost, NicRegisters, wait};
 use base::MacAddress;
 use base::time::Duration;
 use intel_regs::reg;
 use intel_regs::{Ctrl, Rah, Rctl, Tctl};
 
-/// How long a card may take to clear CTRL.RST.
-pub const RESET_LIMIT: Duration = Duration::from_millis(100);
+/// Timeout for the NIC to clear CTRL.RST.
+pub const RESET_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How long the card is left alone after RST is written, and again once it reads as clear. The manual asks
-/// for 1 us before the next access [8254x 13.4.1]; meanwhile the card also reads its EEPROM again, of which
-/// the oldest cards have no status bit.
+/// Pause after RST is written, and again after it reads as clear. The manual requires 1 us before the next
+/// access [8254x 13.4.1]; meanwhile the NIC also reads its EEPROM, for which the oldest NICs have no status bit.
 const SETTLE: Duration = Duration::from_millis(5);
 
-/// How long the bus transactions under way may take to end after the units are disabled.
+/// Pause for outstanding bus transactions to end after receiver and transmitter are disabled.
 const QUIESCE: Duration = Duration::from_millis(1);
 
-/// How long a queue may take to be enabled.
-pub(crate) const QUEUE_LIMIT: Duration = Duration::from_millis(10);
+/// Timeout for enabling a queue.
+pub(crate) const QUEUE_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// Stops and resets the card [8254x 13.4.1, 14.7]. All interrupts are masked after it.
-pub(crate) fn reset<H: Host, C: Chip>(
+/// Stops and resets the NIC [8254x 13.4.1, 14.7]. Afterwards all interrupts are masked.
+pub(crate) fn reset<H: NicHost, C: NicChip>(
     host: &mut H,
     registers: &mut H::Registers,
-    events: &mut Events,
+    events: &mut EventQueue,
 ) -> Result<(), NicError> {
     mask_interrupts::<_, C>(registers);
     registers.write(reg::RCTL, 0);
@@ -42,26 +42,26 @@ pub(crate) fn reset<H: Host, C: Chip>(
     registers.write(reg::CTRL, control | Ctrl::RST.bits());
     wait::pass(host, SETTLE);
     let done = |control| !Ctrl::from_bits_retain(control).contains(Ctrl::RST);
-    wait::until(host, registers, reg::CTRL, RESET_LIMIT, done)
-        .map_err(|control| NicError::ResetTimeout { control, waited: RESET_LIMIT })?;
+    wait::until(host, registers, reg::CTRL, RESET_TIMEOUT, done)
+        .map_err(|control| NicError::ResetTimeout { control, waited: RESET_TIMEOUT })?;
     wait::pass(host, SETTLE);
-    // What the card should have read shows later: without a station address it is not used.
+    // Whether the NIC has read what it should shows later: without a station address it is not used.
     if let Err(error) = C::await_nvm(host, registers) {
-        events.push(Event::EepromSilent(error));
+        events.push(NicEvent::EepromSilent(error));
     }
     mask_interrupts::<_, C>(registers);
     Ok(())
 }
 
 /// Masks all causes and clears those that are pending [8254x 13.4.17, 13.4.21].
-fn mask_interrupts<R: Registers, C: Chip>(registers: &mut R) {
+fn mask_interrupts<R: NicRegisters, C: NicChip>(registers: &mut R) {
     C::mask(registers);
     let _ = C::causes(registers, InterruptMode::Intx);
 }
 
-/// General configuration [8254x 14.3]: the MAC takes speed and duplex from the PHY, flow control and VLAN
+/// General configuration [8254x 14.3]: the MAC takes speed and duplex from the PHY; flow control and VLAN
 /// tagging stay off.
-pub(crate) fn general<R: Registers, C: Initialise>(registers: &mut R) {
+pub(crate) fn general<R: NicRegisters, C: BringUp>(registers: &mut R) {
     let off = Ctrl::LRST
         | Ctrl::ILOS
         | Ctrl::FRCSPD
@@ -78,9 +78,9 @@ pub(crate) fn general<R: Registers, C: Initialise>(registers: &mut R) {
     C::announce(registers);
 }
 
-/// Receive initialisation [8254x 14.4]. The card receives every frame, since guests keep their own
-/// addresses on the wire, and long ones too.
-pub(crate) fn receive<H: Host, C: Chip>(
+/// Receive initialisation [8254x 14.4]. The NIC receives every frame, since guests use their own addresses on
+/// the wire, and long frames too.
+pub(crate) fn receive<H: NicHost, C: NicChip>(
     host: &mut H,
     registers: &mut H::Registers,
     ring: &ReceiveRing<H::Dma, C::Descriptors>,
@@ -90,9 +90,10 @@ pub(crate) fn receive<H: Host, C: Chip>(
 
     filters(registers, mac);
     registers.write(reg::RXCSUM, 0);
-    C::prepare_receive(registers, BUFFER, MAX_FRAME);
-    registers.write(C::RECEIVE.rdbal(), ring.address() as u32);
-    registers.write(C::RECEIVE.rdbah(), (ring.address() >> 32) as u32);
+    C::prepare_receive(registers, BUFFER, LONGEST_FRAME);
+    let (low, high) = halves(ring.address());
+    registers.write(C::RECEIVE.rdbal(), low);
+    registers.write(C::RECEIVE.rdbah(), high);
     registers.write(C::RECEIVE.rdlen(), ring.length());
     registers.write(C::RECEIVE.rdh(), 0);
     C::enable_receive(host, registers)?;
@@ -102,9 +103,9 @@ pub(crate) fn receive<H: Host, C: Chip>(
     Ok(())
 }
 
-/// Gives the card its own address and nobody else's. The tables do not count while it receives every frame;
-/// they are cleared because they hold anything after power-up [8254x 14.4].
-fn filters<R: Registers>(registers: &mut R, mac: MacAddress) {
+/// Gives the NIC its own address and no other. The tables have no effect while the NIC receives every frame;
+/// they are cleared because their contents after power-up are undefined [8254x 14.4].
+fn filters<R: NicRegisters>(registers: &mut R, mac: MacAddress) {
     let [a, b, c, d, e, f] = mac.0;
     registers.write(reg::ral(0), u32::from_le_bytes([a, b, c, d]));
     registers.write(reg::rah(0), u32::from_le_bytes([e, f, 0, 0]) | Rah::AV.bits());
@@ -117,19 +118,20 @@ fn filters<R: Registers>(registers: &mut R, mac: MacAddress) {
 }
 
 /// Transmit initialisation [8254x 14.5].
-pub(crate) fn transmit<H: Host, C: Chip>(
+pub(crate) fn transmit<H: NicHost, C: NicChip>(
     host: &mut H,
     registers: &mut H::Registers,
     ring: &TransmitRing<H::Dma, C::Descriptors>,
 ) -> Result<(), NicError> {
     C::prepare_transmit(registers);
-    registers.write(C::TRANSMIT.tdbal(), ring.address() as u32);
-    registers.write(C::TRANSMIT.tdbah(), (ring.address() >> 32) as u32);
+    let (low, high) = halves(ring.address());
+    registers.write(C::TRANSMIT.tdbal(), low);
+    registers.write(C::TRANSMIT.tdbah(), high);
     registers.write(C::TRANSMIT.tdlen(), ring.length());
     registers.write(C::TRANSMIT.tdh(), 0);
     C::enable_transmit(host, registers)?;
     registers.write(C::TRANSMIT.tdt(), ring.tail());
-    // Bits that a family adds keep their values after reset.
+    // Bits that a later family adds keep their reset values.
     let kept = registers.read(reg::TCTL) & !(Tctl::CT_MASK | Tctl::COLD_MASK);
     let fields = Tctl::CT_RECOMMENDED | Tctl::COLD_FULL_DUPLEX;
     registers.write(reg::TCTL, kept | (Tctl::EN | Tctl::PSP | Tctl::RTLC).bits() | fields);

@@ -1,30 +1,30 @@
-//! Interrupts: which way they go, what they mean, which are let through, and how often.
+//! Interrupts: how they are delivered, what they mean, which causes are unmasked, and how often they may occur.
 
-use crate::chip::Chip;
-use crate::{Card, Host, Registers};
+use crate::chip::NicChip;
+use crate::{NicDriver, NicHost, NicRegisters};
 use base::time::Duration;
 use core::fmt;
 use intel_regs::{Interrupt, reg};
 
-/// The causes that are always of interest.
+/// The causes that are always unmasked.
 const WANTED: Interrupt =
     Interrupt::LSC.union(Interrupt::RXT0).union(Interrupt::RXDMT0).union(Interrupt::RXO);
 
-/// Least time between two interrupts unless the kernel sets another: 20,000 in a second.
+/// Minimum interval between two interrupts unless the kernel sets another: 20,000 per second.
 const DEFAULT_INTERVAL: Duration = Duration::from_micros(50);
 
-/// Entries of the MSI-X table that a driver may use, from the first one on. All are to hold the same message.
+/// Entries of the MSI-X table that a driver may use, starting with the first. All must hold the same message.
 pub const MSIX_ENTRIES: usize = 2;
 
-/// Which way a card interrupts [PCI 3.0 2.2.6, 6.8].
+/// How a NIC signals interrupts [PCI 3.0 2.2.6, 6.8].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum InterruptMode {
-    /// By its line, which others may share.
+    /// By its interrupt line, which other devices may share.
     #[default]
     Intx,
     /// By a message.
     Msi,
-    /// By the messages in its own table.
+    /// By the messages of its MSI-X table.
     Msix,
 }
 
@@ -38,44 +38,44 @@ impl fmt::Display for InterruptMode {
     }
 }
 
-/// Why the card interrupted.
+/// Why the NIC interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Causes {
-    /// The link state changed; [`Card::link`] is already the new one.
+    /// The link status changed; [`NicDriver::link`] already returns the new one.
     pub link: bool,
-    /// Frames were received, or the receive ring runs low or dry: poll.
+    /// Frames were received, or free receive descriptors are running low or exhausted: poll.
     pub receive: bool,
     /// Frames were transmitted: there is room in the transmit ring again.
     pub transmit: bool,
 }
 
 impl Causes {
-    /// True when the card had no reason to interrupt: another card on the line had.
+    /// True when the NIC had no cause for the interrupt: another device on the line did.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }
 }
 
-/// Masks all causes that every family has [8254x 13.4.21].
-pub(crate) fn mask<R: Registers>(registers: &mut R) {
+/// Masks all causes that exist in every family [8254x 13.4.21].
+pub(crate) fn mask<R: NicRegisters>(registers: &mut R) {
     registers.write(reg::IMC, u32::MAX);
 }
 
-/// Lets through those that are wanted [8254x 13.4.20].
-pub(crate) fn unmask<R: Registers>(registers: &mut R, transmit: bool) {
+/// Unmasks the causes that are wanted [8254x 13.4.20].
+pub(crate) fn unmask<R: NicRegisters>(registers: &mut R, transmit: bool) {
     let transmit = if transmit { Interrupt::TXDW } else { Interrupt::empty() };
     registers.write(reg::IMS, (WANTED | transmit).bits());
 }
 
-/// Masks completed transmissions.
-pub(crate) fn mask_transmit<R: Registers>(registers: &mut R) {
+/// Masks the cause for completed transmissions.
+pub(crate) fn mask_transmit<R: NicRegisters>(registers: &mut R) {
     registers.write(reg::IMC, Interrupt::TXDW.bits());
 }
 
-/// Reading the causes clears them and lets the interrupt line go [8254x 13.4.17]. All ones: nothing answers
-/// at the card's address.
-pub(crate) fn causes<R: Registers>(registers: &mut R) -> Option<Causes> {
+/// Reads the causes, which clears them and deasserts the interrupt line [8254x 13.4.17]. All ones mean that the
+/// NIC does not answer.
+pub(crate) fn causes<R: NicRegisters>(registers: &mut R) -> Option<Causes> {
     let icr = registers.read(reg::ICR);
     if icr == u32::MAX {
         return None;
@@ -94,28 +94,27 @@ pub(crate) fn itr_units(interval: Duration) -> u32 {
     u32::from(u16::try_from(units).unwrap_or(u16::MAX))
 }
 
-/// What the driver sets up again after a reset.
-pub(crate) struct Settings {
+/// Settings that the driver restores after a reset.
+pub(crate) struct InterruptSettings {
     mode: InterruptMode,
     interval: Duration,
     unmasked: bool,
-    /// True while a frame was refused for want of room in the transmit ring: the next completion is worth
-    /// an interrupt.
+    /// True when the transmit ring had no room for a frame: the next completion should interrupt.
     wants_transmit: bool,
 }
 
-impl Default for Settings {
+impl Default for InterruptSettings {
     fn default() -> Self {
         let mode = InterruptMode::default();
         Self { mode, interval: DEFAULT_INTERVAL, unmasked: false, wants_transmit: false }
     }
 }
 
-impl<H: Host, C: Chip> Card<H, C> {
-    /// Takes the causes of an interrupt. An interrupt by line or by MSI-X may come without one; polling
-    /// after every call loses no frame.
+impl<H: NicHost, C: NicChip> NicDriver<H, C> {
+    /// Reads and clears the causes of an interrupt. An interrupt by line or by MSI-X may come without one; no
+    /// frame is lost if the caller polls after every call.
     pub fn interrupt(&mut self) -> Causes {
-        // A card that has gone is found by the next check.
+        // A NIC that has been removed is detected by the next check.
         let causes = C::causes(&mut self.registers, self.interrupts.mode).unwrap_or_default();
         self.counters.interrupts += u64::from(!causes.is_empty());
         if causes.link {
@@ -124,33 +123,33 @@ impl<H: Host, C: Chip> Card<H, C> {
         causes
     }
 
-    /// Has the card interrupt in this way. What it may be: line, or what its PCI header offers if the
-    /// family is trusted with messages ([`crate::Model`] says so).
+    /// Sets how the NIC interrupts: by its line, or by a mode that its PCI header offers if the family is
+    /// trusted with messages ([`crate::Family::has_messages`]).
     pub fn set_interrupt_mode(&mut self, mode: InterruptMode) {
         C::mask(&mut self.registers);
         self.interrupts.mode = mode;
         self.apply_interrupt_settings();
     }
 
-    /// Keeps the card from interrupting, while the kernel polls. Causes still gather.
+    /// Masks the NIC's interrupts while the kernel polls. Causes are still recorded.
     pub fn mask(&mut self) {
         self.interrupts.unmasked = false;
         C::mask(&mut self.registers);
     }
 
-    /// Lets the card interrupt. A cause that gathered meanwhile interrupts at once.
+    /// Unmasks the NIC's interrupts. A cause recorded meanwhile interrupts at once.
     pub fn unmask(&mut self) {
         self.interrupts.unmasked = true;
         self.write_mask();
     }
 
-    /// Sets the least time between two interrupts, up to 8 ms at least; zero sets no limit.
+    /// Sets the minimum interval between two interrupts; every NIC supports up to 8 ms, and zero sets no limit.
     pub fn set_interrupt_interval(&mut self, interval: Duration) {
         self.interrupts.interval = interval;
         C::throttle(&mut self.registers, self.interrupts.mode, interval);
     }
 
-    /// Writes the settings to a card whose causes are all masked.
+    /// Writes the settings to a NIC whose causes are all masked.
     pub(crate) fn apply_interrupt_settings(&mut self) {
         C::route(&mut self.registers, self.interrupts.mode);
         C::throttle(&mut self.registers, self.interrupts.mode, self.interrupts.interval);
@@ -159,7 +158,7 @@ impl<H: Host, C: Chip> Card<H, C> {
         }
     }
 
-    /// Says whether a completed transmission is worth an interrupt.
+    /// Sets whether a completed transmission should interrupt.
     pub(crate) fn want_transmit_interrupt(&mut self, wanted: bool) {
         if wanted == self.interrupts.wants_transmit {
             return;

@@ -1,16 +1,16 @@
-//! Drivers for physical NICs of Intel: [`E1000`] for 82540EM and 82545EM, [`E1000e`] for the 82574, [`Igb`]
-//! for the 82576 and its kin I210 and I350. [`identify`] says which card has which, and the kernel holds any
-//! of them as a [`Nic`].
+//! Drivers for Intel's physical NICs: [`E1000`] for the 82540EM and 82545EM, [`E1000e`] for the 82574, and
+//! [`Igb`] for the 82576, I210 and I350. [`identify`] tells which NIC has which driver, and the kernel holds a
+//! NIC of any family as a [`Nic`].
 //!
-//! The three are one driver, [`Card`]: chips of one house, whose rings work in the same way. What a family
-//! does in its own way is in the folder with its name; see `chip.rs`.
+//! The three are one driver, [`NicDriver`]: these chips come from one maker, and their rings work in the same
+//! way. What is specific to a family is in the folder with its name; see `chip.rs`.
 //!
-//! A driver is generic over [`Host`]: register access, DMA memory and a clock for waits. It is a
-//! [`base::Port`], so that nothing above it knows a register, and it owns its card: one `&mut`, no lock,
-//! no callback. What happened to the card is told by [`Card::events`] and counted.
+//! A driver is generic over [`NicHost`]: register access, DMA memory and a clock for waits. It is a
+//! [`base::Port`], so that the layers above it know no register, and it owns its NIC: one `&mut`, no lock,
+//! no callback. State changes of the NIC are reported by [`NicDriver::events`] and counted.
 //!
-//! The card's bus mastering and memory decode must be enabled in PCI configuration space before a driver
-//! is constructed, and its interrupt routed after; both are the kernel's business.
+//! Before a driver is constructed, the NIC's bus mastering and memory decode must be enabled in PCI
+//! configuration space; its interrupt is routed afterwards. Both are done by the kernel.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -18,10 +18,10 @@
 extern crate std;
 
 mod address;
-mod card;
 mod chip;
 mod counters;
 mod descriptors;
+mod driver;
 mod e1000;
 mod e1000e;
 mod error;
@@ -41,15 +41,15 @@ mod statistics;
 mod transmit;
 mod wait;
 
-pub use card::{CHECK_INTERVAL, Card, RETRY_INTERVAL, State, TRANSMIT_HANG};
-pub use counters::Counters;
+pub use counters::DriverCounters;
+pub use driver::{CHECK_INTERVAL, NicDriver, NicState, RETRY_INTERVAL, TRANSMIT_HANG};
 pub use error::NicError;
-pub use event::Event;
-pub use hardware::{Dma, Host, PciId, Registers};
-pub use identify::{Evidence, Family, MODELS, Model, identify};
-pub use initialise::RESET_LIMIT;
+pub use event::NicEvent;
+pub use hardware::{DmaRegion, NicHost, NicRegisters, PciId};
+pub use identify::{Evidence, Family, MODELS, NicModel, identify};
+pub use initialise::RESET_TIMEOUT;
 pub use interrupt::{Causes, InterruptMode, MSIX_ENTRIES};
-pub use link::{Duplex, Link, Speed};
+pub use link::{Duplex, LinkSpeed, LinkStatus};
 pub use nic::{E1000, E1000e, Igb, Nic};
 pub use port::MAX_FRAME;
-pub use statistics::Statistics;
+pub use statistics::HardwareStatistics;

@@ -1,24 +1,25 @@
-//! A card of any family, as the kernel holds it: one match for a batch, and none for a frame.
+//! A NIC of any family, as the kernel holds it: one match per batch, and none per frame.
 
 use crate::e1000::E1000Chip;
 use crate::e1000e::E1000eChip;
 use crate::igb::IgbChip;
 use crate::{
-    Card, Causes, Counters, Event, Family, Host, InterruptMode, Link, NicError, PciId, State, Statistics,
-    identify,
+    Causes, DriverCounters, Family, HardwareStatistics, InterruptMode, LinkStatus, NicDriver, NicError,
+    NicEvent, NicHost, NicState, PciId, identify,
 };
 use base::time::Duration;
 use base::{Batch, Capabilities, Instant, MacAddress, Port};
 
-/// Driver of a 82540EM or 82545EM.
-pub type E1000<H> = Card<H, E1000Chip>;
-/// Driver of a 82574.
-pub type E1000e<H> = Card<H, E1000eChip>;
-/// Driver of a 82576, I210 or I350.
-pub type Igb<H> = Card<H, IgbChip>;
+/// Driver of an 82540EM or 82545EM.
+pub type E1000<H> = NicDriver<H, E1000Chip>;
+/// Driver of an 82574.
+pub type E1000e<H> = NicDriver<H, E1000eChip>;
+/// Driver of an 82576, I210 or I350.
+pub type Igb<H> = NicDriver<H, IgbChip>;
 
-/// A card with its driver. Every method is [`Card`]'s of the same name.
-pub enum Nic<H: Host> {
+/// A NIC with its driver. Every method calls the [`NicDriver`] method of the same name; [`NicHost`] has an
+/// example.
+pub enum Nic<H: NicHost> {
     /// 82540EM, 82545EM.
     E1000(E1000<H>),
     /// 82574.
@@ -27,32 +28,32 @@ pub enum Nic<H: Host> {
     Igb(Igb<H>),
 }
 
-/// Does the same with a card of any family.
+/// Evaluates the same expression for the driver of any family.
 macro_rules! any {
-    ($nic:expr, $card:ident => $do:expr) => {
+    ($nic:expr, $driver:ident => $do:expr) => {
         match $nic {
-            Nic::E1000($card) => $do,
-            Nic::E1000e($card) => $do,
-            Nic::Igb($card) => $do,
+            Nic::E1000($driver) => $do,
+            Nic::E1000e($driver) => $do,
+            Nic::Igb($driver) => $do,
         }
     };
 }
 
-impl<H: Host> Nic<H> {
-    /// Starts the driver that is made for `id`; see [`Card::new`].
+impl<H: NicHost> Nic<H> {
+    /// Starts the driver for a NIC with this identity; see [`NicDriver::new`].
     ///
     /// # Errors
     /// [`NicError`].
     pub fn new(host: H, registers: H::Registers, id: PciId) -> Result<Self, NicError> {
         let model = identify(id).ok_or(NicError::UnsupportedDevice(id))?;
         Ok(match model.family {
-            Family::E1000 => Self::E1000(Card::new(host, registers)?),
-            Family::E1000e => Self::E1000e(Card::new(host, registers)?),
-            Family::Igb => Self::Igb(Card::new(host, registers)?),
+            Family::E1000 => Self::E1000(NicDriver::new(host, registers)?),
+            Family::E1000e => Self::E1000e(NicDriver::new(host, registers)?),
+            Family::Igb => Self::Igb(NicDriver::new(host, registers)?),
         })
     }
 
-    /// Which family the card is of.
+    /// The family of the NIC.
     #[must_use]
     pub fn family(&self) -> Family {
         match self {
@@ -62,100 +63,100 @@ impl<H: Host> Nic<H> {
         }
     }
 
-    /// The name of its driver.
+    /// The name of the driver.
     #[must_use]
     pub fn driver(&self) -> &'static str {
         self.family().driver()
     }
 
-    /// See [`Card::mac`].
+    /// See [`NicDriver::mac`].
     #[must_use]
     pub fn mac(&self) -> MacAddress {
-        any!(self, card => card.mac())
+        any!(self, driver => driver.mac())
     }
 
-    /// See [`Card::link`].
+    /// See [`NicDriver::link`].
     #[must_use]
-    pub fn link(&self) -> Link {
-        any!(self, card => card.link())
+    pub fn link(&self) -> LinkStatus {
+        any!(self, driver => driver.link())
     }
 
-    /// See [`Card::state`].
+    /// See [`NicDriver::state`].
     #[must_use]
-    pub fn state(&self) -> State {
-        any!(self, card => card.state())
+    pub fn state(&self) -> NicState {
+        any!(self, driver => driver.state())
     }
 
-    /// See [`Card::counters`].
+    /// See [`NicDriver::counters`].
     #[must_use]
-    pub fn counters(&self) -> &Counters {
-        any!(self, card => card.counters())
+    pub fn counters(&self) -> &DriverCounters {
+        any!(self, driver => driver.counters())
     }
 
-    /// See [`Card::statistics`].
+    /// See [`NicDriver::statistics`].
     #[must_use]
-    pub fn statistics(&self) -> &Statistics {
-        any!(self, card => card.statistics())
+    pub fn statistics(&self) -> &HardwareStatistics {
+        any!(self, driver => driver.statistics())
     }
 
-    /// See [`Card::events`].
-    pub fn events(&mut self) -> impl Iterator<Item = Event> {
-        core::iter::from_fn(|| any!(self, card => card.events.pop()))
+    /// See [`NicDriver::events`].
+    pub fn events(&mut self) -> impl Iterator<Item = NicEvent> {
+        core::iter::from_fn(|| any!(self, driver => driver.events.pop()))
     }
 
-    /// See [`Card::events_lost`].
+    /// See [`NicDriver::events_lost`].
     #[must_use]
     pub fn events_lost(&self) -> u64 {
-        any!(self, card => card.events_lost())
+        any!(self, driver => driver.events_lost())
     }
 
-    /// See [`Card::next_check`].
+    /// See [`NicDriver::next_check`].
     #[must_use]
     pub fn next_check(&self) -> Instant {
-        any!(self, card => card.next_check())
+        any!(self, driver => driver.next_check())
     }
 
-    /// See [`Card::check`].
+    /// See [`NicDriver::check`].
     pub fn check(&mut self, now: Instant) {
-        any!(self, card => card.check(now));
+        any!(self, driver => driver.check(now));
     }
 
-    /// See [`Card::interrupt`].
+    /// See [`NicDriver::interrupt`].
     pub fn interrupt(&mut self) -> Causes {
-        any!(self, card => card.interrupt())
+        any!(self, driver => driver.interrupt())
     }
 
-    /// See [`Card::set_interrupt_mode`].
+    /// See [`NicDriver::set_interrupt_mode`].
     pub fn set_interrupt_mode(&mut self, mode: InterruptMode) {
-        any!(self, card => card.set_interrupt_mode(mode));
+        any!(self, driver => driver.set_interrupt_mode(mode));
     }
 
-    /// See [`Card::set_interrupt_interval`].
+    /// See [`NicDriver::set_interrupt_interval`].
     pub fn set_interrupt_interval(&mut self, interval: Duration) {
-        any!(self, card => card.set_interrupt_interval(interval));
+        any!(self, driver => driver.set_interrupt_interval(interval));
     }
 
-    /// See [`Card::mask`].
+    /// See [`NicDriver::mask`].
     pub fn mask(&mut self) {
-        any!(self, card => card.mask());
+        any!(self, driver => driver.mask());
     }
 
-    /// See [`Card::unmask`].
+    /// See [`NicDriver::unmask`].
     pub fn unmask(&mut self) {
-        any!(self, card => card.unmask());
+        any!(self, driver => driver.unmask());
     }
 }
 
-impl<H: Host> Port for Nic<H> {
+impl<H: NicHost> Port for Nic<H> {
     fn capabilities(&self) -> Capabilities {
-        any!(self, card => card.capabilities())
+        any!(self, driver => driver.capabilities())
     }
 
     fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
-        any!(self, card => card.send(frames, now))
+        any!(self, driver => driver.send(frames, now))
     }
 
     fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize {
-        any!(self, card => card.poll(into, budget, now))
+        any!(self, driver => driver.poll(into, budget, now))
     }
 }

@@ -1,30 +1,34 @@
 //! The copper PHY behind MDIC [8254x 13.4.7, 82574 10.2.2.7, I210 8.2.4].
 
-use crate::chip::Initialise;
-use crate::event::Events;
-use crate::{Event, Host, NicError, Registers, wait};
+use crate::chip::BringUp;
+use crate::event::EventQueue;
+use crate::{NicError, NicEvent, NicHost, NicRegisters, wait};
 use base::time::Duration;
 use intel_regs::phy::{self, Pctrl, Pstatus};
 use intel_regs::{Mdic, Status, reg};
 
-/// How long an access to a PHY register may take: MDI moves 64 bits at about 1 MHz [8254x 13.4.7].
-pub(crate) const PHY_LIMIT: Duration = Duration::from_millis(10);
+/// Timeout for an access to a PHY register: MDI transfers 64 bits at about 1 MHz [8254x 13.4.7].
+pub(crate) const PHY_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// Wakes a PHY that someone powered down or isolated, and has it negotiate [8254x 14.6].
-pub(crate) fn wake<H: Host, C: Initialise>(host: &mut H, registers: &mut H::Registers, events: &mut Events) {
+/// Wakes a PHY that was powered down or isolated, and starts auto-negotiation [8254x 14.6].
+pub(crate) fn wake<H: NicHost, C: BringUp>(
+    host: &mut H,
+    registers: &mut H::Registers,
+    events: &mut EventQueue,
+) {
     let woken = C::take_phy(host, registers).and_then(|()| {
         let woken = negotiate(host, registers);
         C::release_phy(registers);
         woken
     });
     if let Err(error) = woken {
-        events.push(Event::PhySilent(error));
+        events.push(NicEvent::PhySilent(error));
     }
 }
 
-/// A PHY that has negotiated, or whose link the MAC uses, is left alone: restarting would take the link down
-/// for seconds. One that has neither loses nothing, and may not have begun by itself.
-fn negotiate<H: Host>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
+/// Restarts auto-negotiation unless the PHY has completed it or the MAC uses its link: a restart would take the
+/// link down for seconds. In any other state nothing is lost, and the PHY may not have started by itself.
+fn negotiate<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
     let asleep = Pctrl::POWER_DOWN | Pctrl::ISOLATE | Pctrl::LOOPBACK;
     let control = Pctrl::from_bits_retain(read(host, registers, phy::PCTRL)?);
     let complete = Pstatus::from_bits_retain(read(host, registers, phy::PSTATUS)?)
@@ -39,12 +43,13 @@ fn negotiate<H: Host>(host: &mut H, registers: &mut H::Registers) -> Result<(), 
     transact(host, registers, phy::PCTRL, Mdic::OP_WRITE.bits() | control).map(|_| ())
 }
 
-fn read<H: Host>(host: &mut H, registers: &mut H::Registers, register: u32) -> Result<u16, NicError> {
-    transact(host, registers, register, Mdic::OP_READ.bits()).map(|mdic| (mdic & Mdic::DATA_MASK) as u16)
+fn read<H: NicHost>(host: &mut H, registers: &mut H::Registers, register: u32) -> Result<u16, NicError> {
+    let mdic = transact(host, registers, register, Mdic::OP_READ.bits())?;
+    Ok((mdic & 0xffff) as u16)
 }
 
-/// One transaction with a register of the internal PHY, and the value of MDIC after it.
-fn transact<H: Host>(
+/// Makes one transaction with a register of the internal PHY, and returns the value of MDIC after it.
+fn transact<H: NicHost>(
     host: &mut H,
     registers: &mut H::Registers,
     register: u32,
@@ -52,8 +57,9 @@ fn transact<H: Host>(
 ) -> Result<u32, NicError> {
     let target = phy::ADDRESS << Mdic::PHYADD_SHIFT | register << Mdic::REGADD_SHIFT;
     registers.write(reg::MDIC, command | target);
-    let timeout = |mdic| NicError::PhyTimeout { register: register as u8, mdic, waited: PHY_LIMIT };
+    let timeout =
+        |mdic| NicError::PhyTimeout { register: (register & 0x1f) as u8, mdic, waited: PHY_TIMEOUT };
     let ready = |mdic| Mdic::from_bits_retain(mdic).contains(Mdic::R);
-    let mdic = wait::until(host, registers, reg::MDIC, PHY_LIMIT, ready).map_err(timeout)?;
+    let mdic = wait::until(host, registers, reg::MDIC, PHY_TIMEOUT, ready).map_err(timeout)?;
     if Mdic::from_bits_retain(mdic).contains(Mdic::E) { Err(timeout(mdic)) } else { Ok(mdic) }
 }

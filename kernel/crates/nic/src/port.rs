@@ -1,26 +1,29 @@
-//! The card as a port: batches in, batches out, one tail write for each.
+//! The NIC as a port: frames are sent and received in batches, with one tail write for each batch.
 
-use crate::chip::Chip;
-use crate::receive::Span;
-use crate::{Card, Host, Registers, State, receive};
+use crate::chip::NicChip;
+use crate::receive::ReceivedChain;
+use crate::{NicDriver, NicHost, NicRegisters, NicState, receive};
 use base::{Batch, Capabilities, Instant, Port};
 
-/// Longest frame the card carries, without frame check sequence: 9000 bytes of payload, an Ethernet header
-/// and a VLAN tag.
-pub const MAX_FRAME: usize = 9018;
+/// Longest frame that the drivers carry, without frame check sequence: 9000 bytes of payload, an Ethernet
+/// header and a VLAN tag.
+pub const MAX_FRAME: usize = LONGEST_FRAME as usize;
+
+/// [`MAX_FRAME`] as registers and descriptors take it.
+pub(crate) const LONGEST_FRAME: u16 = 9018;
 
 /// Length of an Ethernet header.
 const HEADER: usize = 14;
 
-impl<H: Host, C: Chip> Port for Card<H, C> {
+impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { max_frame: MAX_FRAME, link_up: self.link.up && self.state == State::Running }
+        Capabilities { max_frame: MAX_FRAME, link_up: self.link.up && self.state == NicState::Running }
     }
 
-    /// Puts frames into the transmit ring and tells the card of all of them at once. A card that failed
+    /// Puts frames into the transmit ring and hands all of them to the NIC at once. A NIC that has failed
     /// accepts none.
     fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
-        if self.state != State::Running {
+        if self.state != NicState::Running {
             return 0;
         }
         self.reclaim(now);
@@ -34,26 +37,26 @@ impl<H: Host, C: Chip> Port for Card<H, C> {
         taken
     }
 
-    /// Takes received frames out of the ring and gives the card all their buffers back at once.
+    /// Takes received frames from the ring and returns all their buffers to the NIC at once.
     fn poll(&mut self, into: &mut Batch, budget: usize, _now: Instant) -> usize {
-        if self.state != State::Running {
+        if self.state != NicState::Running {
             return 0;
         }
         let mut given = 0;
         let mut released = false;
-        // No more spans than descriptors: a card that fills the ring as fast as it is emptied cannot keep
-        // the caller here.
+        // At most as many chains as descriptors: a NIC that fills the ring as fast as it is emptied cannot
+        // keep the caller here.
         for _ in 0..receive::DESCRIPTORS {
             if given == budget {
                 break;
             }
-            let Some(span) = self.receive.next() else { break };
-            match self.take(&span, into) {
-                Taken::Given => given += 1,
-                Taken::Dropped => {}
-                Taken::NoRoom => break,
+            let Some(chain) = self.receive.next() else { break };
+            match self.take(&chain, into) {
+                ReceiveOutcome::Given => given += 1,
+                ReceiveOutcome::Dropped => {}
+                ReceiveOutcome::NoRoom => break,
             }
-            self.receive.release(&span);
+            self.receive.release(&chain);
             released = true;
         }
         if released {
@@ -63,15 +66,15 @@ impl<H: Host, C: Chip> Port for Card<H, C> {
     }
 }
 
-/// What became of received descriptors.
-enum Taken {
+/// What happened to received descriptors.
+enum ReceiveOutcome {
     Given,
     Dropped,
     NoRoom,
 }
 
-impl<H: Host, C: Chip> Card<H, C> {
-    /// Puts one frame into the transmit ring, or drops and counts it when it can never be sent; false
+impl<H: NicHost, C: NicChip> NicDriver<H, C> {
+    /// Puts one frame into the transmit ring, or drops and counts it when it can never be sent; returns false
     /// when the ring has no room.
     fn enqueue(&mut self, frame: &[u8], now: Instant) -> bool {
         if frame.len() < HEADER {
@@ -88,30 +91,31 @@ impl<H: Host, C: Chip> Card<H, C> {
         true
     }
 
-    fn take(&mut self, span: &Span, into: &mut Batch) -> Taken {
-        let length = span.length();
+    /// Copies one chain into the batch, or drops it and counts why.
+    fn take(&mut self, chain: &ReceivedChain, into: &mut Batch) -> ReceiveOutcome {
+        let length = chain.length();
         let rest_of_too_long = core::mem::replace(&mut self.skipping, false);
-        if rest_of_too_long || !span.ends_frame || length > MAX_FRAME {
-            self.skipping = !span.ends_frame;
-            // Counted once, at its first span.
+        if rest_of_too_long || !chain.ends_frame || length > MAX_FRAME {
+            self.skipping = !chain.ends_frame;
+            // Counted once, at the first chain of the frame.
             self.counters.rx_too_long += u64::from(!rest_of_too_long);
-        } else if span.has_errors {
+        } else if chain.has_errors {
             self.counters.rx_errors += 1;
         } else if length < HEADER {
             self.counters.rx_runt += 1;
         } else if into.fits(length) {
             into.push_with(length, |bytes| {
-                self.receive.copy(span, bytes);
+                self.receive.copy(chain, bytes);
                 true
             });
             self.counters.rx_frames += 1;
             self.counters.rx_bytes += length as u64;
-            return Taken::Given;
+            return ReceiveOutcome::Given;
         } else if into.is_empty() {
             self.counters.rx_no_room += 1;
         } else {
-            return Taken::NoRoom;
+            return ReceiveOutcome::NoRoom;
         }
-        Taken::Dropped
+        ReceiveOutcome::Dropped
     }
 }

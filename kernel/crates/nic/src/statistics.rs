@@ -1,34 +1,41 @@
-//! The card's own counts, from registers that are cleared by reading [8254x 13.7].
+//! The NIC's own counters, from registers that are cleared by reading [8254x 13.7].
 
-use crate::Registers;
+use crate::NicRegisters;
 use intel_regs::stats;
 
-/// Declares a count for each register, and a pair of registers for each 64-bit count.
+/// Declares a counter for each register, and a 64-bit counter for each pair of registers.
 macro_rules! statistics {
     (
         single { $($(#[$doc:meta])* $name:ident = $register:ident;)* }
         pair { $($(#[$wide_doc:meta])* $wide:ident = $low:ident, $high:ident;)* }
     ) => {
-        /// What the card counted since the driver started it; the driver adds up what it reads.
+        /// What the NIC counted since the driver started it: the sums of the values read.
+        ///
+        /// ```
+        /// let statistics = nic::HardwareStatistics { crc_errors: 3, late_collisions: 1, ..Default::default() };
+        /// assert_eq!(statistics.errors(), 4);
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-        pub struct Statistics {
+        pub struct HardwareStatistics {
             $($(#[$doc])* pub $name: u64,)*
             $($(#[$wide_doc])* pub $wide: u64,)*
         }
 
-        impl Statistics {
+        impl HardwareStatistics {
             /// All counts with their names, for the log.
             pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)* $((stringify!($wide), self.$wide),)*].into_iter()
             }
 
-            /// Reads the registers, which clears them, and adds them up. Of a pair the low half is read
-            /// first: reading the high half clears both.
-            pub(crate) fn collect<R: Registers>(&mut self, registers: &mut R) {
-                $(self.$name += u64::from(registers.read(stats::$register));)*
+            /// Reads the registers, which clears them, and adds their values. Of a pair the low half is read
+            /// first: reading the high half clears both. A count that a defective NIC drives past its end
+            /// stays there.
+            pub(crate) fn collect<R: NicRegisters>(&mut self, registers: &mut R) {
+                $(self.$name = self.$name.saturating_add(registers.read(stats::$register).into());)*
                 $(
-                    self.$wide += u64::from(registers.read(stats::$low));
-                    self.$wide += u64::from(registers.read(stats::$high)) << 32;
+                    let low = registers.read(stats::$low);
+                    let count = u64::from(registers.read(stats::$high)) << 32 | u64::from(low);
+                    self.$wide = self.$wide.saturating_add(count);
                 )*
             }
         }
@@ -47,7 +54,7 @@ statistics! {
     receive_errors = RXERRC;
     /// Frames lost because the receive FIFO was full.
     missed_packets = MPC;
-    /// Frames that found no receive descriptor.
+    /// Frames for which there was no free receive descriptor.
     receive_no_buffers = RNBC;
     /// Frames whose length field is wrong, or of a wrong length.
     receive_length_errors = RLEC;
@@ -59,7 +66,7 @@ statistics! {
     receive_oversize = ROC;
     /// Frames too long, with a bad CRC.
     receive_jabber = RJC;
-    /// Frames given up after 16 collisions.
+    /// Frames dropped after 16 collisions.
     excessive_collisions = ECOL;
     /// Frames with a late collision.
     late_collisions = LATECOL;
@@ -82,8 +89,8 @@ statistics! {
     }
 }
 
-impl Statistics {
-    /// Frames that the card found damaged or could not send.
+impl HardwareStatistics {
+    /// Frames that the NIC received damaged or could not send.
     #[must_use]
     pub fn errors(&self) -> u64 {
         let received = self.crc_errors
@@ -96,9 +103,37 @@ impl Statistics {
         received + self.excessive_collisions + self.late_collisions
     }
 
-    /// Clears the registers without counting: what is in them at start is not this driver's.
-    pub(crate) fn discard<R: Registers>(&self, registers: &mut R) {
+    /// Clears the registers without counting: their contents at start are not this driver's.
+    pub(crate) fn discard<R: NicRegisters>(&self, registers: &mut R) {
         let mut ignored = *self;
         ignored.collect(registers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every register reads as this value.
+    struct Constant(u32);
+
+    impl NicRegisters for Constant {
+        fn read(&mut self, _offset: u32) -> u32 {
+            self.0
+        }
+
+        fn write(&mut self, _offset: u32, _value: u32) {}
+    }
+
+    #[test]
+    fn a_count_past_its_end_neither_panics_nor_goes_back() {
+        let mut statistics = HardwareStatistics::default();
+        for _ in 0..3 {
+            statistics.collect(&mut Constant(u32::MAX));
+        }
+        assert_eq!(statistics.good_octets_received, u64::MAX);
+        assert_eq!(statistics.crc_errors, 3 * u64::from(u32::MAX));
+        statistics.collect(&mut Constant(0));
+        assert_eq!(statistics.good_octets_received, u64::MAX);
     }
 }

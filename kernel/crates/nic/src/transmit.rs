@@ -1,12 +1,12 @@
 //! The transmit ring: frames into buffers, buffers into descriptors [8254x 3.3, 3.4].
 
-use crate::descriptors::Descriptors;
+use crate::descriptors::{DescriptorFormat, TX_STATUS};
 use crate::hardware::allocate;
-use crate::{Dma, Host, NicError};
+use crate::{DmaRegion, NicError, NicHost};
 use base::Instant;
 use base::time::Duration;
 use core::marker::PhantomData;
-use intel_regs::desc::{SIZE, TX_STATUS_OFFSET, TxStatus};
+use intel_regs::desc::{SIZE, TxStatus};
 
 /// Descriptors in the ring: a multiple of 8, since TDLEN is one of 128 bytes [8254x 13.4.38].
 pub(crate) const DESCRIPTORS: usize = 256;
@@ -21,19 +21,19 @@ const MIN_FRAME: usize = 60;
 pub(crate) struct TransmitRing<D, F> {
     ring: D,
     buffers: D,
-    /// The next descriptor to fill: what TDT is to be.
+    /// The next descriptor to fill: the next value of TDT.
     tail: usize,
-    /// Descriptors filled and not reclaimed, which end before `tail`.
+    /// Descriptors filled and not yet reclaimed; the last of them is before `tail`.
     used: usize,
-    /// How many descriptors each frame in the ring takes, oldest first.
+    /// Number of descriptors of each frame in the ring, oldest first.
     frames: heapless::Deque<u8, DESCRIPTORS>,
-    /// When the ring was empty, or the card completed a frame, for the last time.
+    /// When the ring was last empty or the NIC last completed a frame.
     progress: Instant,
     format: PhantomData<F>,
 }
 
-impl<D: Dma, F: Descriptors> TransmitRing<D, F> {
-    pub(crate) fn new<H: Host<Dma = D>>(host: &mut H) -> Result<Self, NicError> {
+impl<D: DmaRegion, F: DescriptorFormat> TransmitRing<D, F> {
+    pub(crate) fn new<H: NicHost<Dma = D>>(host: &mut H) -> Result<Self, NicError> {
         Ok(Self {
             ring: allocate(host, DESCRIPTORS * SIZE)?,
             buffers: allocate(host, DESCRIPTORS * BUFFER)?,
@@ -45,17 +45,19 @@ impl<D: Dma, F: Descriptors> TransmitRing<D, F> {
         })
     }
 
-    /// Where the ring begins, for TDBAL and TDBAH.
+    /// Start of the ring, for TDBAL and TDBAH.
     pub(crate) fn address(&self) -> u64 {
         self.ring.device_address().0
     }
 
-    /// The length of the ring in bytes, for TDLEN.
+    /// Length of the ring in bytes, for TDLEN.
+    #[expect(clippy::cast_possible_truncation, reason = "a ring has 4096 bytes")]
     pub(crate) fn length(&self) -> u32 {
         (DESCRIPTORS * SIZE) as u32
     }
 
     /// The value for TDT.
+    #[expect(clippy::cast_possible_truncation, reason = "an index below 256")]
     pub(crate) fn tail(&self) -> u32 {
         self.tail as u32
     }
@@ -65,21 +67,22 @@ impl<D: Dma, F: Descriptors> TransmitRing<D, F> {
         self.frames.len()
     }
 
-    /// How long the oldest frame in the ring has waited since the last progress, or `None` when the ring
-    /// is empty.
+    /// Time since the NIC last made progress with the frames in the ring; `None` when the ring is empty.
     pub(crate) fn waited(&self, now: Instant) -> Option<Duration> {
         (!self.frames.is_empty()).then(|| now - self.progress)
     }
 
-    /// Forgets all frames, for a card that starts with TDH and TDT at 0.
+    /// Discards all frames, for a NIC that starts with TDH and TDT at 0.
     pub(crate) fn restart(&mut self) {
         self.tail = 0;
         self.used = 0;
         self.frames.clear();
     }
 
-    /// Copies `frame` into the ring, padded to the shortest length that Ethernet allows; returns false,
-    /// and changes nothing, when there is no room. The card learns of it by the next write of TDT.
+    /// Copies `frame`, of at most [`crate::MAX_FRAME`] bytes, into the ring, padded to the shortest length that
+    /// Ethernet allows; returns false, and changes nothing, when there is no room. The NIC sees the frame after
+    /// the next write of TDT.
+    #[expect(clippy::cast_possible_truncation, reason = "a frame has at most 9018 bytes and 5 descriptors")]
     pub(crate) fn push(&mut self, frame: &[u8], now: Instant) -> bool {
         let length = frame.len().max(MIN_FRAME);
         let count = length.div_ceil(BUFFER);
@@ -97,9 +100,9 @@ impl<D: Dma, F: Descriptors> TransmitRing<D, F> {
             let bytes = &frame[start.min(frame.len())..end.min(frame.len())];
             self.buffers.write(buffer, bytes);
             self.buffers.write(buffer + bytes.len(), &[0; MIN_FRAME][..end - start - bytes.len()]);
-            // The card looks at a descriptor only once TDT has passed it.
+            // The NIC reads a descriptor only after TDT has passed it.
             let address = self.buffers.device_address().0 + buffer as u64;
-            let descriptor = F::data(address, end - start, length, piece + 1 == count);
+            let descriptor = F::data(address, (end - start) as u16, length as u16, piece + 1 == count);
             self.ring.write(self.tail * SIZE, &descriptor);
             self.tail = (self.tail + 1) % DESCRIPTORS;
         }
@@ -107,7 +110,7 @@ impl<D: Dma, F: Descriptors> TransmitRing<D, F> {
         true
     }
 
-    /// Takes back the descriptors of frames that the card has completed, and returns how many frames.
+    /// Reclaims the descriptors of frames that the NIC has completed, and returns the number of frames.
     pub(crate) fn reclaim(&mut self, now: Instant) -> usize {
         let before = self.frames.len();
         while let Some(&count) = self.frames.front() {
@@ -125,8 +128,8 @@ impl<D: Dma, F: Descriptors> TransmitRing<D, F> {
     }
 
     fn is_done(&self, index: usize) -> bool {
-        let half = TX_STATUS_OFFSET as usize / 8 * 8;
+        let half = TX_STATUS / 8 * 8;
         let bytes = self.ring.read_u64(index * SIZE + half).to_le_bytes();
-        TxStatus::from_bits_retain(bytes[TX_STATUS_OFFSET as usize - half]).contains(TxStatus::DD)
+        TxStatus::from_bits_retain(bytes[TX_STATUS - half]).contains(TxStatus::DD)
     }
 }

@@ -1,22 +1,22 @@
-//! Waits on the card, each with a deadline.
+//! Waits on the NIC, each with a deadline.
 
-use crate::{Host, Registers};
+use crate::{NicHost, NicRegisters};
 use base::time::Duration;
 
-/// Reads the register at `offset` until `done` says that its value will do, for at most `limit`.
+/// Reads the register at `offset` until `done` accepts its value, for at most `timeout`.
 ///
-/// The error is the last value read. The register is read once more after the deadline, so that a driver
-/// that was interrupted for long does not blame the card.
-pub(crate) fn until<H: Host>(
+/// The error is the last value read. The register is read once more after the deadline, so that the NIC is not
+/// blamed when the driver itself was interrupted for a long time.
+pub(crate) fn until<H: NicHost>(
     host: &mut H,
     registers: &mut H::Registers,
     offset: u32,
-    limit: Duration,
+    timeout: Duration,
     done: impl Fn(u32) -> bool,
 ) -> Result<u32, u32> {
     let start = host.now();
     loop {
-        let late = host.now() - start >= limit;
+        let late = host.now() - start >= timeout;
         let value = registers.read(offset);
         if done(value) {
             return Ok(value);
@@ -28,8 +28,8 @@ pub(crate) fn until<H: Host>(
     }
 }
 
-/// Lets `time` pass.
-pub(crate) fn pass<H: Host>(host: &mut H, time: Duration) {
+/// Waits for `time`.
+pub(crate) fn pass<H: NicHost>(host: &mut H, time: Duration) {
     let start = host.now();
     while host.now() - start < time {
         host.relax();

@@ -1,16 +1,16 @@
-//! The whole way of a frame, on the host: the driver plays the guest's part on a virtual card, frames pass
-//! the switch, and the same driver drives a "physical" card, which is the model again; its port is the wire.
+//! The whole path of a frame, on the host: the driver acts as the guest on a vNIC, frames pass the switch, and
+//! the same driver drives a "physical" NIC, which is the vNIC model again; its port is the wire.
 //!
-//! A wrong bit that model and driver share would pass here: `qemu.rs` is the outside witness.
+//! An error that model and driver share would pass here: `qemu.rs` is the outside witness.
 
 mod support;
 
 use base::time::Duration;
 use base::{Instant, MacAddress, Port};
-use nic::{Duplex, Event, MAX_FRAME, Nic, Speed};
+use nic::{Duplex, LinkSpeed, MAX_FRAME, Nic, NicEvent};
 use path::{PortConfig, PortCounters, PortId, Progress, Switch, UPLINK_HOLD};
 use proptest::prelude::*;
-use support::{Machine, poll, send};
+use support::{TestMachine, poll, send};
 use testkit::VirtualClock;
 use testkit::frame::{Station, checksums_are_right, mac, number_of, numbered, padded, tcp, udp};
 use vnic::{Vnic, VnicModelConfig};
@@ -20,26 +20,26 @@ const PEER: u8 = 9;
 /// The switch's port of the uplink.
 const UPLINK: usize = 2;
 
-/// A card and the driver on top of it.
+/// A NIC and the driver on top of it.
 struct Node {
-    machine: Machine<Vnic>,
-    driver: Nic<Machine<Vnic>>,
+    machine: TestMachine<Vnic>,
+    driver: Nic<TestMachine<Vnic>>,
 }
 
 impl Node {
     fn new(number: u8, clock: &VirtualClock) -> Self {
-        let machine = Machine::with_clock(Vnic::new(VnicModelConfig::new(mac(number))), clock.clone());
+        let machine = TestMachine::with_clock(Vnic::new(VnicModelConfig::new(mac(number))), clock.clone());
         let driver = machine.start().expect("the driver starts the model");
         Self { machine, driver }
     }
 
-    /// Lets frames that wait in the card move on to the descriptors the driver gave it.
+    /// Moves frames that wait in the NIC to the descriptors that the driver has given it.
     fn let_held_frames_in(&self, now: Instant) {
-        self.machine.card.borrow_mut().port(&self.machine.memory).send(&[], now);
+        self.machine.nic.borrow_mut().port(&self.machine.memory).send(&[], now);
     }
 }
 
-/// Two guests, with addresses 0 and 1 at the ports of these numbers, and a physical card.
+/// Two guests, with addresses 0 and 1 at the ports of these numbers, and a physical NIC.
 struct World {
     clock: VirtualClock,
     guests: [Node; 2],
@@ -64,9 +64,9 @@ impl World {
     fn step(&mut self) -> Progress {
         let now = self.clock.advance(Duration::from_micros(20));
         let [a, b] = &self.guests;
-        let (mut a_card, mut b_card) = (a.machine.card.borrow_mut(), b.machine.card.borrow_mut());
-        let mut a_port = a_card.port(&a.machine.memory);
-        let mut b_port = b_card.port(&b.machine.memory);
+        let (mut a_nic, mut b_nic) = (a.machine.nic.borrow_mut(), b.machine.nic.borrow_mut());
+        let mut a_port = a_nic.port(&a.machine.memory);
+        let mut b_port = b_nic.port(&b.machine.memory);
         let progress = self.path.step(&mut [&mut a_port, &mut b_port, &mut self.physical.driver], now);
         self.physical.let_held_frames_in(now);
         progress
@@ -93,15 +93,15 @@ impl World {
 
     fn wire_sends(&mut self, frames: &[Vec<u8>]) -> usize {
         let Node { machine, .. } = &self.physical;
-        send(&mut machine.card.borrow_mut().port(&machine.memory), frames, self.clock.now())
+        send(&mut machine.nic.borrow_mut().port(&machine.memory), frames, self.clock.now())
     }
 
     fn wire_polls(&mut self) -> Vec<Vec<u8>> {
         let Node { machine, .. } = &self.physical;
-        poll(&mut machine.card.borrow_mut().port(&machine.memory), self.clock.now())
+        poll(&mut machine.nic.borrow_mut().port(&machine.memory), self.clock.now())
     }
 
-    /// One step, after which everyone takes what has come.
+    /// One step, after which every node takes what has arrived.
     fn listen(&mut self, arrived: &mut [Vec<u32>; 3]) {
         self.step();
         for (place, arrived) in arrived.iter_mut().enumerate() {
@@ -130,9 +130,9 @@ fn the_driver_finds_address_and_link_of_the_model() {
     let mut node = Node::new(7, &VirtualClock::new());
     assert_eq!(node.driver.mac(), mac(7));
     let link = node.driver.link();
-    assert_eq!((link.up, link.speed, link.duplex), (true, Speed::Mbps1000, Duplex::Full));
-    assert_eq!(node.driver.events().collect::<Vec<_>>(), [Event::LinkUp(link)]);
-    assert_eq!(node.machine.card.borrow().counters().unknown_register, 0);
+    assert_eq!((link.up, link.speed, link.duplex), (true, LinkSpeed::Mbps1000, Duplex::Full));
+    assert_eq!(node.driver.events().collect::<Vec<_>>(), [NicEvent::LinkUp(link)]);
+    assert_eq!(node.machine.nic.borrow().counters().unknown_register, 0);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_broadcast_reaches_everyone_else_once() {
 }
 
 #[test]
-fn a_guest_that_does_not_receive_costs_its_own_frames_and_nobody_elses() {
+fn a_guest_that_does_not_receive_loses_its_own_frames_and_no_others() {
     let mut world = World::new();
     let (mut offered, mut got) = (0, 0);
     for round in 0..40 {
@@ -207,7 +207,7 @@ fn a_guest_that_does_not_receive_costs_its_own_frames_and_nobody_elses() {
 fn frames_for_a_wire_without_link_are_counted_and_flow_again_with_it() {
     let mut world = World::new();
     let now = world.clock.now();
-    let _ = world.physical.machine.card.borrow_mut().set_link(false, now);
+    let _ = world.physical.machine.nic.borrow_mut().set_link(false, now);
     world.physical.driver.unmask();
     assert!(world.physical.driver.interrupt().link);
     world.guest_sends(0, &[frame(PEER, 0, 1, 60), frame(1, 0, 2, 60)]);
@@ -215,7 +215,7 @@ fn frames_for_a_wire_without_link_are_counted_and_flow_again_with_it() {
     assert_eq!(world.counters(UPLINK).link_down, 1);
     assert_eq!(numbers(world.guest_polls(1)), [2]);
 
-    let _ = world.physical.machine.card.borrow_mut().set_link(true, now);
+    let _ = world.physical.machine.nic.borrow_mut().set_link(true, now);
     assert!(world.physical.driver.interrupt().link);
     world.guest_sends(0, &[frame(PEER, 0, 3, 60)]);
     world.settle();
@@ -227,7 +227,7 @@ fn the_models_statistics_agree_with_the_drivers_counts() {
     let mut world = World::new();
     world.guest_sends(0, &(0..30).map(|number| frame(PEER, 0, number, 500)).collect::<Vec<_>>());
     world.settle();
-    // The physical card's transmitter runs when its wire is polled.
+    // The physical NIC's transmitter runs when its wire is polled.
     assert_eq!(world.wire_polls().len(), 30);
     let now = world.clock.advance(Duration::from_secs(2));
     world.physical.driver.check(now);
@@ -237,7 +237,7 @@ fn the_models_statistics_agree_with_the_drivers_counts() {
     assert_eq!((counters.rx_frames, statistics.good_packets_received), (1, 1));
 }
 
-/// A burst from a guest or from the wire, to somebody.
+/// A burst of frames from a guest or from the wire to one of the three.
 fn burst() -> impl Strategy<Value = (usize, u8, u32, usize)> {
     (0..3usize, 0..3u8, 1..60u32, prop_oneof![60..200usize, 60..=MAX_FRAME])
 }

@@ -1,13 +1,13 @@
-//! The drivers against QEMU's own cards, outside witnesses: e1000, e1000-82545em, e1000e and igb.
+//! The drivers against QEMU's NICs as outside witnesses: e1000, e1000-82545em, e1000e and igb.
 //!
-//! Which QEMU is used says `emulator::command`; without one the output says that nothing was run.
+//! `emulator::command` chooses the QEMU; without one the output says that nothing was run.
 
 mod emulator;
 
 use base::time::Duration;
 use base::{Instant, Port};
-use emulator::Machine;
-use nic::{Event, InterruptMode, MAX_FRAME, Nic, Registers, State, TRANSMIT_HANG};
+use emulator::EmulatedMachine;
+use nic::{InterruptMode, MAX_FRAME, Nic, NicEvent, NicRegisters, NicState, TRANSMIT_HANG};
 use testkit::frame::{mac, number_of, numbered, padded};
 
 const TCTL: u32 = 0x0400;
@@ -16,13 +16,13 @@ fn frame(number: u32, length: usize) -> Vec<u8> {
     numbered(mac(1), mac(2), number, length)
 }
 
-fn send(machine: &Machine, driver: &mut Nic<Machine>, frames: &[Vec<u8>]) -> usize {
+fn send(machine: &EmulatedMachine, driver: &mut Nic<EmulatedMachine>, frames: &[Vec<u8>]) -> usize {
     let offered: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
     driver.send(&offered, machine.now())
 }
 
-/// A frame each way.
-fn carries(machine: &Machine, driver: &mut Nic<Machine>, frame: Vec<u8>) {
+/// Sends one frame each way.
+fn carries(machine: &EmulatedMachine, driver: &mut Nic<EmulatedMachine>, frame: Vec<u8>) {
     assert_eq!(send(machine, driver, std::slice::from_ref(&frame)), 1);
     assert_eq!(machine.capture(), padded(frame.clone()), "{} bytes out", frame.len());
     let length = frame.len();
@@ -31,10 +31,10 @@ fn carries(machine: &Machine, driver: &mut Nic<Machine>, frame: Vec<u8>) {
 }
 
 fn frames_of_every_length_and_in_number_pass_both_ways(model: &str) {
-    let Some((machine, mut driver)) = Machine::start(model, "frames") else { return };
+    let Some((machine, mut driver)) = EmulatedMachine::start(model, "frames") else { return };
     assert_eq!(driver.mac(), mac(9));
     let events: Vec<_> = driver.events().collect();
-    assert!(matches!(events[..], [Event::LinkUp(_)]), "{events:?}");
+    assert!(matches!(events[..], [NicEvent::LinkUp(_)]), "{events:?}");
 
     let lengths = [18, 59, 60, 61, 1514, 1518, 2048, 2049, 4096, 4097, 9000, 9014, MAX_FRAME];
     for (number, length) in (0..).zip(lengths) {
@@ -58,8 +58,8 @@ fn frames_of_every_length_and_in_number_pass_both_ways(model: &str) {
     assert_eq!((counters.rx_frames, counters.transmit_hangs), (all, 0));
 }
 
-/// Lets the test's interrupt through, in `mode`, with nothing pending.
-fn listen(machine: &Machine, driver: &mut Nic<Machine>, mode: InterruptMode) -> u64 {
+/// Routes and unmasks the NIC's interrupt in `mode`, with nothing pending.
+fn listen(machine: &EmulatedMachine, driver: &mut Nic<EmulatedMachine>, mode: InterruptMode) -> u64 {
     let place = machine.route(driver, mode);
     driver.set_interrupt_interval(Duration::ZERO);
     driver.unmask();
@@ -70,7 +70,9 @@ fn listen(machine: &Machine, driver: &mut Nic<Machine>, mode: InterruptMode) -> 
 }
 
 fn a_pulled_cable_and_frames_interrupt(model: &str, mode: InterruptMode) {
-    let Some((machine, mut driver)) = Machine::start(model, &format!("interrupt-{mode}")) else { return };
+    let Some((machine, mut driver)) = EmulatedMachine::start(model, &format!("interrupt-{mode}")) else {
+        return;
+    };
     let place = listen(&machine, &mut driver, mode);
     let expect = |what: &str| machine.wait(what, || machine.take_interrupt(mode, place, 0));
     for round in 0..3 {
@@ -79,12 +81,12 @@ fn a_pulled_cable_and_frames_interrupt(model: &str, mode: InterruptMode) {
         assert!(driver.interrupt().link);
         assert!(!driver.capabilities().link_up);
         machine.set_link(true);
-        // The card negotiates before it reports the link.
+        // The NIC negotiates before it reports the link.
         machine.wait("link up", || {
             machine.take_interrupt(mode, place, 0) && driver.interrupt().link && driver.capabilities().link_up
         });
         let events: Vec<_> = driver.events().collect();
-        assert!(matches!(events[..], [Event::LinkDown, Event::LinkUp(_)]), "{events:?}");
+        assert!(matches!(events[..], [NicEvent::LinkDown, NicEvent::LinkUp(_)]), "{events:?}");
 
         for number in 0..5 {
             machine.inject(&frame(number, 60));
@@ -102,17 +104,19 @@ fn a_pulled_cable_and_frames_interrupt(model: &str, mode: InterruptMode) {
     assert!(!machine.take_interrupt(mode, place, 0), "masked");
     driver.unmask();
     expect("a cause that gathered interrupts at once");
-    assert_eq!(driver.state(), State::Running);
+    assert_eq!(driver.state(), NicState::Running);
 }
 
 fn a_full_ring_interrupts_when_it_has_room(model: &str, mode: InterruptMode) {
-    let Some((machine, mut driver)) = Machine::start(model, &format!("transmit-{mode}")) else { return };
+    let Some((machine, mut driver)) = EmulatedMachine::start(model, &format!("transmit-{mode}")) else {
+        return;
+    };
     let place = listen(&machine, &mut driver, mode);
-    let arrived = |machine: &Machine| {
+    let arrived = |machine: &EmulatedMachine| {
         let entries = if mode == InterruptMode::Msix { nic::MSIX_ENTRIES as u64 } else { 1 };
         (0..entries).any(|entry| machine.take_interrupt(mode, place, entry))
     };
-    // Completed transmissions alone are not worth an interrupt.
+    // Completed transmissions alone do not interrupt.
     assert_eq!(send(&machine, &mut driver, &[frame(0, 60)]), 1);
     machine.capture();
     machine.check_until(&mut driver, "completion", |driver| driver.counters().tx_done == 1);
@@ -132,15 +136,15 @@ fn range(end: u32) -> Vec<u32> {
     (0..end).collect()
 }
 
-/// Writes the transmit tail again as it is, so that the emulated transmitter looks.
-fn kick(machine: &Machine, driver: &Nic<Machine>) {
+/// Writes the transmit tail again unchanged, so that the emulated transmitter runs.
+fn kick(machine: &EmulatedMachine, driver: &Nic<EmulatedMachine>) {
     let register = if matches!(driver, Nic::Igb(_)) { 0xe018 } else { 0x3818 };
     let tail = machine.clone().read(register);
     machine.clone().write(register, tail);
 }
 
-fn a_card_that_hangs_is_reset_and_carries_on(model: &str) {
-    let Some((machine, mut driver)) = Machine::start(model, "reset") else { return };
+fn a_nic_that_hangs_is_reset_and_carries_on(model: &str) {
+    let Some((machine, mut driver)) = EmulatedMachine::start(model, "reset") else { return };
     let place = listen(&machine, &mut driver, InterruptMode::Intx);
     machine.clone().write(TCTL, 0);
     let frames: Vec<_> = (0..3).map(|number| frame(number, 100)).collect();
@@ -149,10 +153,10 @@ fn a_card_that_hangs_is_reset_and_carries_on(model: &str) {
     driver.check(hung);
     let events: Vec<_> = driver.events().collect();
     assert!(
-        matches!(events[..2], [Event::TransmitHang { pending: 3, .. }, Event::Recovered { .. }]),
+        matches!(events[..2], [NicEvent::TransmitHang { pending: 3, .. }, NicEvent::Recovered { .. }]),
         "{events:?}"
     );
-    assert_eq!((driver.state(), driver.counters().tx_lost), (State::Running, 3));
+    assert_eq!((driver.state(), driver.counters().tx_lost), (NicState::Running, 3));
     let until = Instant(hung.0 + 1);
     machine.wait("the link after a reset", || {
         driver.check(Instant(until.0.max(machine.now().0)));
@@ -162,7 +166,7 @@ fn a_card_that_hangs_is_reset_and_carries_on(model: &str) {
     for number in 10..20 {
         carries(&machine, &mut driver, frame(number, 1000));
     }
-    // The interrupt settings are the card's again.
+    // The NIC has its interrupt settings again.
     driver.interrupt();
     machine.inject(&frame(30, 60));
     machine.wait("receive", || machine.take_interrupt(InterruptMode::Intx, place, 0));
@@ -180,8 +184,8 @@ macro_rules! witness {
             }
 
             #[test]
-            fn a_card_that_hangs_is_reset_and_carries_on() {
-                super::a_card_that_hangs_is_reset_and_carries_on($model);
+            fn a_nic_that_hangs_is_reset_and_carries_on() {
+                super::a_nic_that_hangs_is_reset_and_carries_on($model);
             }
 
             $(#[test]

@@ -1,15 +1,15 @@
-//! Batches through the rings, against the simple card.
+//! Batches through the rings, against the simple NIC.
 
 mod support;
 
 use base::{Batch, Port};
 use nic::MAX_FRAME;
 use proptest::prelude::*;
-use support::fake_card::{FakeCard, IMS, RDT, TDT, TXDW};
-use support::{Machine, poll, send};
+use support::fake_nic::{FakeNic, IMS, RDT, TDT, TXDW};
+use support::{TestMachine, poll, send};
 use testkit::frame::{mac, number_of, numbered};
 
-type Driver = nic::Nic<Machine<FakeCard>>;
+type Driver = nic::Nic<TestMachine<FakeNic>>;
 
 fn frame(number: u32, length: usize) -> Vec<u8> {
     numbered(mac(1), mac(2), number, length)
@@ -19,14 +19,14 @@ fn frames(numbers: std::ops::Range<u32>) -> Vec<Vec<u8>> {
     numbers.map(|number| frame(number, 100)).collect()
 }
 
-fn started() -> (Machine<FakeCard>, Driver) {
-    let machine = Machine::new(FakeCard::default());
-    let driver = machine.start().expect("the card starts");
+fn started() -> (TestMachine<FakeNic>, Driver) {
+    let machine = TestMachine::new(FakeNic::default());
+    let driver = machine.start().expect("the NIC starts");
     (machine, driver)
 }
 
-fn receive(machine: &Machine<FakeCard>, frame: &[u8], errors: u8) {
-    assert!(machine.card.borrow_mut().receive(&machine.memory, frame, errors), "the ring has room");
+fn receive(machine: &TestMachine<FakeNic>, frame: &[u8], errors: u8) {
+    assert!(machine.nic.borrow_mut().receive(&machine.memory, frame, errors), "the ring has room");
 }
 
 fn numbers(frames: impl IntoIterator<Item = Vec<u8>>) -> Vec<u32> {
@@ -36,10 +36,10 @@ fn numbers(frames: impl IntoIterator<Item = Vec<u8>>) -> Vec<u32> {
 #[test]
 fn a_batch_is_sent_with_one_tail_write() {
     let (machine, mut driver) = started();
-    let before = machine.card.borrow().written(TDT);
+    let before = machine.nic.borrow().written(TDT);
     assert_eq!(send(&mut driver, &frames(0..40), machine.now()), 40);
-    assert_eq!(machine.card.borrow().written(TDT), before + 1);
-    assert_eq!(numbers(machine.card.borrow_mut().sent.drain(..)), (0..40).collect::<Vec<_>>());
+    assert_eq!(machine.nic.borrow().written(TDT), before + 1);
+    assert_eq!(numbers(machine.nic.borrow_mut().sent.drain(..)), (0..40).collect::<Vec<_>>());
     assert_eq!(driver.counters().tx_batches, 1);
 }
 
@@ -47,13 +47,13 @@ fn a_batch_is_sent_with_one_tail_write() {
 fn a_batch_is_received_with_one_tail_write_and_within_the_budget() {
     let (machine, mut driver) = started();
     frames(0..40).iter().for_each(|frame| receive(&machine, frame, 0));
-    let before = machine.card.borrow().written(RDT);
+    let before = machine.nic.borrow().written(RDT);
     let mut batch = Batch::with_capacity(1 << 17);
     assert_eq!(driver.poll(&mut batch, 30, machine.now()), 30);
-    assert_eq!(machine.card.borrow().written(RDT), before + 1);
+    assert_eq!(machine.nic.borrow().written(RDT), before + 1);
     assert_eq!(driver.poll(&mut batch, 30, machine.now()), 10);
     assert_eq!(driver.poll(&mut batch, 30, machine.now()), 0);
-    assert_eq!(machine.card.borrow().written(RDT), before + 2);
+    assert_eq!(machine.nic.borrow().written(RDT), before + 2);
     assert_eq!(numbers(batch.iter().map(<[u8]>::to_vec)), (0..40).collect::<Vec<_>>());
 }
 
@@ -62,7 +62,7 @@ fn short_frames_are_padded_with_zeros_and_not_with_old_data() {
     let (machine, mut driver) = started();
     send(&mut driver, &vec![vec![0xee; 200]; 255], machine.now());
     send(&mut driver, &vec![vec![0xdd; 14]; 255], machine.now());
-    let sent = machine.card.borrow_mut().sent.split_off(255);
+    let sent = machine.nic.borrow_mut().sent.split_off(255);
     assert!(sent.iter().all(|frame| frame[..14] == [0xdd; 14] && frame[14..] == [0; 46]));
     assert_eq!(driver.counters().tx_bytes, 255 * (200 + 14));
 }
@@ -72,7 +72,7 @@ fn frames_that_no_wire_carries_are_counted_and_do_not_block_others() {
     let (machine, mut driver) = started();
     let offered = [vec![0; 13], frame(0, MAX_FRAME), vec![0; MAX_FRAME + 1], vec![], frame(1, 60)];
     assert_eq!(send(&mut driver, &offered, machine.now()), 5);
-    assert_eq!(numbers(machine.card.borrow_mut().sent.drain(..)), [0, 1]);
+    assert_eq!(numbers(machine.nic.borrow_mut().sent.drain(..)), [0, 1]);
     let counters = driver.counters();
     assert_eq!((counters.tx_runt, counters.tx_too_long, counters.tx_queued), (2, 1, 2));
 }
@@ -81,20 +81,20 @@ fn frames_that_no_wire_carries_are_counted_and_do_not_block_others() {
 fn a_full_ring_accepts_a_prefix_and_asks_for_an_interrupt() {
     let (machine, mut driver) = started();
     driver.unmask();
-    machine.card.borrow_mut().transmit_credit = 0;
+    machine.nic.borrow_mut().transmit_credit = 0;
     assert_eq!(send(&mut driver, &frames(0..300), machine.now()), 255);
-    assert_eq!(machine.card.borrow().get(IMS) & TXDW, TXDW);
+    assert_eq!(machine.nic.borrow().get(IMS) & TXDW, TXDW);
     assert_eq!(send(&mut driver, &frames(255..300), machine.now()), 0);
 
-    machine.card.borrow_mut().transmit_credit = 10;
-    machine.card.borrow_mut().transmit(&machine.memory);
+    machine.nic.borrow_mut().transmit_credit = 10;
+    machine.nic.borrow_mut().transmit(&machine.memory);
     assert!(driver.interrupt().transmit);
     assert_eq!(send(&mut driver, &frames(255..300), machine.now()), 10);
-    machine.card.borrow_mut().transmit_credit = usize::MAX;
-    machine.card.borrow_mut().transmit(&machine.memory);
+    machine.nic.borrow_mut().transmit_credit = usize::MAX;
+    machine.nic.borrow_mut().transmit(&machine.memory);
     assert_eq!(send(&mut driver, &frames(265..300), machine.now()), 35);
-    assert_eq!(machine.card.borrow().get(IMS) & TXDW, 0);
-    assert_eq!(numbers(machine.card.borrow_mut().sent.drain(..)), (0..300).collect::<Vec<_>>());
+    assert_eq!(machine.nic.borrow().get(IMS) & TXDW, 0);
+    assert_eq!(numbers(machine.nic.borrow_mut().sent.drain(..)), (0..300).collect::<Vec<_>>());
     assert_eq!(driver.counters().tx_ring_full, 3);
 }
 
@@ -106,7 +106,7 @@ fn damaged_and_short_frames_are_dropped_and_counted() {
     }
     receive(&machine, &[0; 13], 0);
     receive(&machine, &[], 0);
-    // A wrong TCP or IP checksum is for the guest to find.
+    // A wrong TCP or IP checksum is left to the guest.
     receive(&machine, &frame(1, 100), 0x60);
     assert_eq!(numbers(poll(&mut driver, machine.now())), [1]);
     assert_eq!((driver.counters().rx_errors, driver.counters().rx_runt), (5, 2));
@@ -129,8 +129,8 @@ fn a_frame_waits_in_the_ring_until_all_of_it_is_there() {
     let (machine, mut driver) = started();
     let jumbo = frame(5, 5000);
     receive(&machine, &jumbo, 0);
-    // The card has not written its second descriptor yet.
-    let ring = machine.card.borrow().receive_ring();
+    // The NIC has not written its second descriptor yet.
+    let ring = machine.nic.borrow().receive_ring();
     let second = machine.memory.read_u64(ring + 24);
     machine.memory.write_u64(ring + 24, 0);
     assert!(poll(&mut driver, machine.now()).is_empty());
@@ -142,7 +142,7 @@ fn a_frame_waits_in_the_ring_until_all_of_it_is_there() {
 fn a_descriptor_longer_than_its_buffer_is_an_error_and_not_a_panic() {
     let (machine, mut driver) = started();
     receive(&machine, &frame(0, 100), 0);
-    let ring = machine.card.borrow().receive_ring();
+    let ring = machine.nic.borrow().receive_ring();
     machine.memory.write_u16(ring + 8, 0xffff);
     assert!(poll(&mut driver, machine.now()).is_empty());
     assert_eq!(driver.counters().rx_errors, 1);
@@ -163,9 +163,9 @@ fn a_full_batch_leaves_frames_in_the_ring_unless_they_fit_in_none() {
 }
 
 #[test]
-fn descriptors_that_all_claim_to_be_done_keep_nobody_busy() {
+fn a_ring_of_descriptors_all_marked_done_does_not_keep_the_caller_busy() {
     let (machine, mut driver) = started();
-    let ring = machine.card.borrow().receive_ring();
+    let ring = machine.nic.borrow().receive_ring();
     for index in 0..256 {
         machine.memory.write_u64(ring + 16 * index + 8, 0x01_0000_0000 | 2048);
     }
@@ -173,22 +173,22 @@ fn descriptors_that_all_claim_to_be_done_keep_nobody_busy() {
     assert_eq!(driver.counters().rx_too_long, 1);
 }
 
-/// What happens at the card and at the port.
+/// An event at the NIC or at the port.
 #[derive(Clone, Debug)]
-enum Event {
+enum RingEvent {
     Send { count: usize, length: usize },
     Complete { frames: usize },
     Receive { count: usize, length: usize },
     Poll { budget: usize },
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = RingEvent> {
     let length = prop_oneof![60usize..200, 60usize..=MAX_FRAME];
     prop_oneof![
-        (1usize..100, length.clone()).prop_map(|(count, length)| Event::Send { count, length }),
-        (0usize..200).prop_map(|frames| Event::Complete { frames }),
-        (1usize..100, length).prop_map(|(count, length)| Event::Receive { count, length }),
-        (1usize..65).prop_map(|budget| Event::Poll { budget }),
+        (1usize..100, length.clone()).prop_map(|(count, length)| RingEvent::Send { count, length }),
+        (0usize..200).prop_map(|frames| RingEvent::Complete { frames }),
+        (1usize..100, length).prop_map(|(count, length)| RingEvent::Receive { count, length }),
+        (1usize..65).prop_map(|budget| RingEvent::Poll { budget }),
     ]
 }
 
@@ -198,36 +198,36 @@ proptest! {
     #[test]
     fn both_directions_keep_order_and_lose_nothing(events in prop::collection::vec(event(), 1..80)) {
         let (machine, mut driver) = started();
-        machine.card.borrow_mut().transmit_credit = 0;
+        machine.nic.borrow_mut().transmit_credit = 0;
         let (mut sent, mut received) = (0, 0);
         let mut polled = Vec::new();
         let mut batch = Batch::with_capacity(1 << 17);
         for event in events {
             match event {
-                Event::Send { count, length } => {
+                RingEvent::Send { count, length } => {
                     let frames: Vec<_> = (sent..).take(count).map(|number| frame(number, length)).collect();
                     sent += send(&mut driver, &frames, machine.now()) as u32;
                 }
-                Event::Complete { frames } => {
-                    let mut card = machine.card.borrow_mut();
-                    card.transmit_credit = frames;
-                    card.transmit(&machine.memory);
-                    card.transmit_credit = 0;
+                RingEvent::Complete { frames } => {
+                    let mut nic = machine.nic.borrow_mut();
+                    nic.transmit_credit = frames;
+                    nic.transmit(&machine.memory);
+                    nic.transmit_credit = 0;
                 }
-                Event::Receive { count, length } => {
-                    let mut card = machine.card.borrow_mut();
+                RingEvent::Receive { count, length } => {
+                    let mut nic = machine.nic.borrow_mut();
                     for _ in 0..count {
-                        received += u32::from(card.receive(&machine.memory, &frame(received, length), 0));
+                        received += u32::from(nic.receive(&machine.memory, &frame(received, length), 0));
                     }
                 }
-                Event::Poll { budget } => {
+                RingEvent::Poll { budget } => {
                     batch.clear();
                     prop_assert!(driver.poll(&mut batch, budget, machine.now()) <= budget);
                     polled.extend(batch.iter().map(|frame| number_of(frame).expect("undamaged")));
                 }
             }
             let counters = driver.counters();
-            prop_assert!(counters.tx_done <= machine.card.borrow().sent.len() as u64);
+            prop_assert!(counters.tx_done <= machine.nic.borrow().sent.len() as u64);
             prop_assert_eq!(counters.tx_queued, u64::from(sent));
         }
         loop {
@@ -237,9 +237,9 @@ proptest! {
             }
             polled.extend(numbers(more));
         }
-        machine.card.borrow_mut().transmit_credit = usize::MAX;
-        machine.card.borrow_mut().transmit(&machine.memory);
-        let on_the_wire = numbers(machine.card.borrow_mut().sent.drain(..));
+        machine.nic.borrow_mut().transmit_credit = usize::MAX;
+        machine.nic.borrow_mut().transmit(&machine.memory);
+        let on_the_wire = numbers(machine.nic.borrow_mut().sent.drain(..));
         prop_assert_eq!(on_the_wire, (0..sent).collect::<Vec<_>>());
         prop_assert_eq!(polled, (0..received).collect::<Vec<_>>());
     }

@@ -1,42 +1,39 @@
-//! Advanced descriptors, which 82576, I210 and I350 have [I210 7.1.4.2, 7.2.2.3]. They know legacy ones
-//! too, but QEMU's model of the 82576 does not.
+//! Advanced descriptors of the 82576, I210 and I350 [I210 7.1.4.2, 7.2.2.3]. These NICs support legacy
+//! descriptors too, but QEMU's model of the 82576 does not.
 
-use super::{Descriptors, Received};
+use super::{DescriptorFormat, ReceivedBuffer, WRITE_BACK};
 use intel_regs::advanced::{
     DTALEN_MASK, DTYP_ADVANCED_DATA, ExtendedError, ExtendedStatus, PAYLEN_SHIFT, RxWriteBack, TxAdvanced,
 };
-use intel_regs::desc::{COMMAND_SHIFT, DTYP_SHIFT, RX_WRITE_BACK_OFFSET, SIZE, TxCommand};
-
-/// Where in a receive descriptor stands what the ring asks for.
-const WRITE_BACK: usize = RX_WRITE_BACK_OFFSET as usize;
+use intel_regs::desc::{COMMAND_SHIFT, DTYP_SHIFT, SIZE, TxCommand};
 
 /// The advanced format.
-pub enum Advanced {}
+pub enum AdvancedFormat {}
 
-impl Descriptors for Advanced {
-    fn received(half: u64) -> Option<Received> {
+impl DescriptorFormat for AdvancedFormat {
+    fn received(half: u64) -> Option<ReceivedBuffer> {
         let mut bytes = [0; SIZE];
         bytes[WRITE_BACK..].copy_from_slice(&half.to_le_bytes());
         let descriptor = RxWriteBack::from_bytes(bytes);
         let written = descriptor.status_and_error.get();
         let status = ExtendedStatus::from_bits_retain(written);
         let ends_frame = status.contains(ExtendedStatus::EOP);
-        status.contains(ExtendedStatus::DD).then(|| Received {
-            length: usize::from(descriptor.length.get()),
+        status.contains(ExtendedStatus::DD).then(|| ReceivedBuffer {
+            length: descriptor.length.get(),
             ends_frame,
-            // The errors count only in the last descriptor of a frame [I210 7.1.4.1].
+            // The error bits are valid only in the last descriptor of a frame [I210 7.1.4.1].
             damaged: ends_frame && ExtendedError::from_bits_retain(written).contains(ExtendedError::RXE),
         })
     }
 
-    fn data(address: u64, length: usize, frame: usize, last: bool) -> [u8; SIZE] {
+    fn data(address: u64, length: u16, frame: u16, last: bool) -> [u8; SIZE] {
         let end = if last { TxCommand::EOP | TxCommand::RS } else { TxCommand::empty() };
         let command = u32::from((TxCommand::DEXT | TxCommand::IFCS | end).bits()) << COMMAND_SHIFT;
+        let length = u32::from(length) & DTALEN_MASK;
         let descriptor = TxAdvanced {
             address: address.into(),
-            command_and_length: (command | DTYP_ADVANCED_DATA << DTYP_SHIFT | length as u32 & DTALEN_MASK)
-                .into(),
-            status_and_payload: ((frame as u32) << PAYLEN_SHIFT).into(),
+            command_and_length: (command | DTYP_ADVANCED_DATA << DTYP_SHIFT | length).into(),
+            status_and_payload: (u32::from(frame) << PAYLEN_SHIFT).into(),
         };
         descriptor.to_bytes()
     }

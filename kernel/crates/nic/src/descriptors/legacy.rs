@@ -1,38 +1,35 @@
-//! Legacy descriptors, which the 8254x and the 82574 share [8254x 3.2.3, 3.3.3; 82574 7.1, 7.2].
+//! Legacy descriptors, shared by the 8254x and the 82574 [8254x 3.2.3, 3.3.3; 82574 7.1, 7.2].
 
-use super::{Descriptors, Received};
-use intel_regs::desc::{RX_WRITE_BACK_OFFSET, RxDescriptor, RxErrors, RxStatus, SIZE, TxCommand, TxLegacy};
+use super::{DescriptorFormat, ReceivedBuffer, WRITE_BACK};
+use intel_regs::desc::{RxDescriptor, RxErrors, RxStatus, SIZE, TxCommand, TxLegacy};
 
-/// Where in a receive descriptor the card writes.
-const WRITE_BACK: usize = RX_WRITE_BACK_OFFSET as usize;
-
-/// What makes a frame unfit to be passed on. Wrong IP, TCP and UDP checksums are their receiver's business.
+/// Errors that keep a frame from being passed on. Wrong IP, TCP and UDP checksums are left to its receiver.
 const DAMAGE: RxErrors =
     RxErrors::CE.union(RxErrors::SE).union(RxErrors::SEQ).union(RxErrors::CXE).union(RxErrors::RXE);
 
 /// The legacy format.
-pub enum Legacy {}
+pub enum LegacyFormat {}
 
-impl Descriptors for Legacy {
-    fn received(half: u64) -> Option<Received> {
+impl DescriptorFormat for LegacyFormat {
+    fn received(half: u64) -> Option<ReceivedBuffer> {
         let mut bytes = [0; SIZE];
         bytes[WRITE_BACK..].copy_from_slice(&half.to_le_bytes());
         let descriptor = RxDescriptor::from_bytes(bytes);
         let status = RxStatus::from_bits_retain(descriptor.status);
         let ends_frame = status.contains(RxStatus::EOP);
-        status.contains(RxStatus::DD).then(|| Received {
-            length: usize::from(descriptor.length.get()),
+        status.contains(RxStatus::DD).then(|| ReceivedBuffer {
+            length: descriptor.length.get(),
             ends_frame,
-            // The errors count only in the last descriptor of a frame [8254x 3.2.3.2].
+            // The error bits are valid only in the last descriptor of a frame [8254x 3.2.3.2].
             damaged: ends_frame && RxErrors::from_bits_retain(descriptor.errors).intersects(DAMAGE),
         })
     }
 
-    fn data(address: u64, length: usize, _frame: usize, last: bool) -> [u8; SIZE] {
+    fn data(address: u64, length: u16, _frame: u16, last: bool) -> [u8; SIZE] {
         let end = if last { TxCommand::EOP | TxCommand::RS } else { TxCommand::empty() };
         let descriptor = TxLegacy {
             address: address.into(),
-            length: (length as u16).into(),
+            length: length.into(),
             command: (TxCommand::IFCS | end).bits(),
             ..TxLegacy::default()
         };

@@ -1,32 +1,11 @@
-//! The two formats of descriptors. Rings do not know which one they hold.
+//! The two formats of descriptors. The rings do not know which one they hold.
 
 mod advanced;
+mod format;
 mod legacy;
 
-pub use advanced::Advanced;
-pub use legacy::Legacy;
+pub use advanced::AdvancedFormat;
+pub use format::{DescriptorFormat, ReceivedBuffer};
+pub use legacy::LegacyFormat;
 
-use intel_regs::desc::SIZE;
-
-/// A format of descriptors. Both keep what the rings look at in the same places: the buffer address in
-/// the first half, what the card writes of a received frame in the second, and `STA` of a sent one in the
-/// byte at [`intel_regs::desc::TX_STATUS_OFFSET`].
-pub trait Descriptors {
-    /// What the card says in the second half of a receive descriptor, or `None` while it has not written it.
-    fn received(half: u64) -> Option<Received>;
-
-    /// A transmit descriptor for `length` bytes at `address`, of a frame of `frame` bytes; `last` when the
-    /// frame ends with them.
-    fn data(address: u64, length: usize, frame: usize, last: bool) -> [u8; SIZE];
-}
-
-/// What the card says of one receive descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// Bytes in its buffer.
-    pub length: usize,
-    /// True when a frame ends in it.
-    pub ends_frame: bool,
-    /// True when that frame is unfit to be passed on.
-    pub damaged: bool,
-}
+pub(crate) use format::{TX_STATUS, WRITE_BACK};

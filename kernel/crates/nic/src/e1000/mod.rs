@@ -1,19 +1,7 @@
-//! 82540EM and 82545EM, on PCI and PCI-X.
+//! The 82540EM and 82545EM, on PCI and PCI-X.
 
+mod chip;
 mod initialise;
 mod interrupt;
 
-use crate::chip::Chip;
-use crate::descriptors::Legacy;
-use intel_regs::queue::{ReceiveQueue, TransmitQueue};
-use intel_regs::reg;
-
-/// The family of 82540EM and 82545EM.
-pub enum E1000Chip {}
-
-impl Chip for E1000Chip {
-    const NAME: &'static str = "e1000";
-    type Descriptors = Legacy;
-    const RECEIVE: ReceiveQueue = ReceiveQueue::at(reg::RDBAL);
-    const TRANSMIT: TransmitQueue = TransmitQueue::at(reg::TDBAL);
-}
+pub use chip::E1000Chip;

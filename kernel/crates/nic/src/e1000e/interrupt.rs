@@ -1,20 +1,20 @@
 //! Interrupts of the 82574 [82574 7.4, 10.2.4]. With MSI-X all causes use entry 0 of the table.
 
 use super::E1000eChip;
-use crate::chip::Interrupts;
-use crate::{Causes, InterruptMode, Registers, interrupt};
+use crate::chip::InterruptControl;
+use crate::{Causes, InterruptMode, NicRegisters, interrupt};
 use base::time::Duration;
 use intel_regs::e1000e::{EIAC, IAM, IVAR, QueueInterrupt, eitr, ivar};
 use intel_regs::pcie::CtrlExtPcie;
 use intel_regs::{Interrupt, reg};
 
-/// Causes without a queue that are of interest: the card sends them as [`QueueInterrupt::OTHER`].
+/// The wanted causes that belong to no queue: the NIC signals them as [`QueueInterrupt::OTHER`].
 const OTHER: Interrupt = Interrupt::LSC.union(Interrupt::RXO);
 
-impl Interrupts for E1000eChip {
+impl InterruptControl for E1000eChip {
     const MESSAGES: bool = true;
 
-    fn route<R: Registers>(registers: &mut R, mode: InterruptMode) {
+    fn route<R: NicRegisters>(registers: &mut R, mode: InterruptMode) {
         registers.write(EIAC, 0);
         registers.write(IAM, 0);
         let pending = CtrlExtPcie::PBA_CLR.bits();
@@ -30,11 +30,11 @@ impl Interrupts for E1000eChip {
         registers.write(IVAR, entries | ivar::EVERY_WRITE_BACK);
     }
 
-    fn mask<R: Registers>(registers: &mut R) {
+    fn mask<R: NicRegisters>(registers: &mut R) {
         interrupt::mask(registers);
     }
 
-    fn unmask<R: Registers>(registers: &mut R, mode: InterruptMode, transmit: bool) {
+    fn unmask<R: NicRegisters>(registers: &mut R, mode: InterruptMode, transmit: bool) {
         if mode != InterruptMode::Msix {
             return interrupt::unmask(registers, transmit);
         }
@@ -43,7 +43,7 @@ impl Interrupts for E1000eChip {
         registers.write(reg::IMS, OTHER.bits() | wanted.bits());
     }
 
-    fn mask_transmit<R: Registers>(registers: &mut R, mode: InterruptMode) {
+    fn mask_transmit<R: NicRegisters>(registers: &mut R, mode: InterruptMode) {
         if mode == InterruptMode::Msix {
             registers.write(reg::IMC, QueueInterrupt::TXQ0.bits());
         } else {
@@ -51,9 +51,9 @@ impl Interrupts for E1000eChip {
         }
     }
 
-    /// With MSI-X reading does not clear, but writing does [82574 10.2.4.1]. A cause that comes between
-    /// the two is lost with its frame still in the ring: whoever asks for causes polls after it.
-    fn causes<R: Registers>(registers: &mut R, mode: InterruptMode) -> Option<Causes> {
+    /// With MSI-X, ICR is cleared by writing, not by reading [82574 10.2.4.1]. A cause set between the two
+    /// accesses is lost while its frame stays in the ring, which is why the caller polls afterwards.
+    fn causes<R: NicRegisters>(registers: &mut R, mode: InterruptMode) -> Option<Causes> {
         if mode != InterruptMode::Msix {
             return interrupt::causes(registers);
         }
@@ -70,7 +70,7 @@ impl Interrupts for E1000eChip {
         })
     }
 
-    fn throttle<R: Registers>(registers: &mut R, mode: InterruptMode, interval: Duration) {
+    fn throttle<R: NicRegisters>(registers: &mut R, mode: InterruptMode, interval: Duration) {
         let register = if mode == InterruptMode::Msix { eitr(0) } else { reg::ITR };
         registers.write(register, interrupt::itr_units(interval));
     }

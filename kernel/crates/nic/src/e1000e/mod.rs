@@ -1,19 +1,7 @@
-//! 82574L, on PCI Express: the registers of the 8254x, messages, two queues each way.
+//! The 82574L, on PCI Express: the registers of the 8254x, plus messages and two queues each way.
 
+mod chip;
 mod initialise;
 mod interrupt;
 
-use crate::chip::Chip;
-use crate::descriptors::Legacy;
-use intel_regs::e1000e;
-use intel_regs::queue::{ReceiveQueue, TransmitQueue};
-
-/// The family of the 82574.
-pub enum E1000eChip {}
-
-impl Chip for E1000eChip {
-    const NAME: &'static str = "e1000e";
-    type Descriptors = Legacy;
-    const RECEIVE: ReceiveQueue = e1000e::receive_queue(0);
-    const TRANSMIT: TransmitQueue = e1000e::transmit_queue(0);
-}
+pub use chip::E1000eChip;

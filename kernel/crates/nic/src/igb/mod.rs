@@ -1,20 +1,8 @@
-//! 82576, I210 and I350, on PCI Express: advanced descriptors, up to sixteen queues each way, of which one
-//! is used.
+//! The 82576, I210 and I350, on PCI Express: advanced descriptors and up to sixteen queues each way, of which
+//! one is used.
 
+mod chip;
 mod initialise;
 mod interrupt;
 
-use crate::chip::Chip;
-use crate::descriptors::Advanced;
-use intel_regs::igb;
-use intel_regs::queue::{ReceiveQueue, TransmitQueue};
-
-/// The family of 82576, I210 and I350.
-pub enum IgbChip {}
-
-impl Chip for IgbChip {
-    const NAME: &'static str = "igb";
-    type Descriptors = Advanced;
-    const RECEIVE: ReceiveQueue = igb::receive_queue(0);
-    const TRANSMIT: TransmitQueue = igb::transmit_queue(0);
-}
+pub use chip::IgbChip;

@@ -1,8 +1,8 @@
-//! The machine that QEMU emulates, as a driver sees it.
+//! The machine emulated by QEMU, as a driver sees it.
 
-use super::{Emulator, PATIENCE, pci};
+use super::{EMULATOR_TIMEOUT, Emulator, pci};
 use base::{Batch, HostPhysical, Instant, Port};
-use nic::{Dma, Host, InterruptMode, Nic, Registers};
+use nic::{DmaRegion, InterruptMode, Nic, NicHost, NicRegisters};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration as Wall, Instant as WallClock};
@@ -10,16 +10,16 @@ use testkit::frame::mac;
 
 /// Clones share the emulator, so that a test keeps one while the driver owns another.
 #[derive(Clone)]
-pub struct Machine(pub Rc<RefCell<Emulator>>);
+pub struct EmulatedMachine(pub Rc<RefCell<Emulator>>);
 
-impl Machine {
-    /// QEMU with a card of this model, and its driver; `None`, and the output says so, without QEMU.
+impl EmulatedMachine {
+    /// QEMU with a NIC of this model, and its driver; without QEMU `None`, with a line in the output.
     pub fn start(model: &str, name: &str) -> Option<(Self, Nic<Self>)> {
         let emulator = Emulator::start(super::command()?, model, name, mac(9));
         let machine = Self(Rc::new(RefCell::new(emulator)));
         let id = machine.0.borrow_mut().id();
-        let mut driver = Nic::new(machine.clone(), machine.clone(), id).expect("the card starts");
-        // The card may negotiate first.
+        let mut driver = Nic::new(machine.clone(), machine.clone(), id).expect("the NIC starts");
+        // The NIC may negotiate first.
         machine.check_until(&mut driver, "link", |driver| driver.link().up);
         Some((machine, driver))
     }
@@ -32,12 +32,12 @@ impl Machine {
     pub fn wait(&self, what: &str, mut done: impl FnMut() -> bool) {
         let start = WallClock::now();
         while !done() {
-            assert!(start.elapsed() < PATIENCE, "{what}");
+            assert!(start.elapsed() < EMULATOR_TIMEOUT, "{what}");
             std::thread::sleep(Wall::from_millis(1));
         }
     }
 
-    /// Has the driver check the card until `done`.
+    /// Lets the driver check the NIC until `done`.
     pub fn check_until(&self, driver: &mut Nic<Self>, what: &str, done: impl Fn(&Nic<Self>) -> bool) {
         self.wait(what, || {
             driver.check(self.now());
@@ -57,13 +57,13 @@ impl Machine {
         frame
     }
 
-    /// Polls until `count` frames have come.
+    /// Polls until `count` frames have arrived.
     pub fn poll(&self, driver: &mut Nic<Self>, count: usize) -> Vec<Vec<u8>> {
         let start = WallClock::now();
         let mut frames = Vec::new();
         let mut batch = Batch::with_capacity(1 << 17);
         while frames.len() < count {
-            assert!(start.elapsed() < PATIENCE, "{} of {count} frames", frames.len());
+            assert!(start.elapsed() < EMULATOR_TIMEOUT, "{} of {count} frames", frames.len());
             batch.clear();
             driver.poll(&mut batch, 64, self.now());
             frames.extend(batch.iter().map(<[u8]>::to_vec));
@@ -75,15 +75,15 @@ impl Machine {
         self.0.borrow_mut().set_link(up);
     }
 
-    /// Routes the card's interrupts to where [`take_interrupt`](Self::take_interrupt) sees them.
+    /// Routes the NIC's interrupts to where [`take_interrupt`](Self::take_interrupt) finds them.
     pub fn route(&self, driver: &mut Nic<Self>, mode: InterruptMode) -> u64 {
         let place = self.0.borrow_mut().route(mode);
         driver.set_interrupt_mode(mode);
         place
     }
 
-    /// Takes the interrupt by `entry` of the MSI-X table, by the message, or by the line: true when there
-    /// was one. The line stays up until the driver reads the causes.
+    /// True when there was an interrupt: by `entry` of the MSI-X table, by the message, or by the line. A
+    /// message is consumed; the line stays asserted until the driver reads the causes.
     pub fn take_interrupt(&self, mode: InterruptMode, place: u64, entry: u64) -> bool {
         let mut emulator = self.0.borrow_mut();
         let expected = match mode {
@@ -102,7 +102,7 @@ impl Machine {
     }
 }
 
-impl Registers for Machine {
+impl NicRegisters for EmulatedMachine {
     fn read(&mut self, offset: u32) -> u32 {
         self.0.borrow_mut().number(&format!("readl {:#x}", pci::REGISTERS + u64::from(offset))) as u32
     }
@@ -113,13 +113,13 @@ impl Registers for Machine {
     }
 }
 
-impl Host for Machine {
+impl NicHost for EmulatedMachine {
     type Registers = Self;
-    type Dma = Run;
+    type Dma = EmulatedRegion;
 
-    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Run> {
+    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<EmulatedRegion> {
         let start = self.0.borrow_mut().allocate(bytes as u64, alignment as u64);
-        Some(Run { machine: self.clone(), start })
+        Some(EmulatedRegion { machine: self.clone(), start })
     }
 
     fn now(&mut self) -> Instant {
@@ -131,13 +131,13 @@ impl Host for Machine {
     }
 }
 
-/// A run of QEMU's memory.
-pub struct Run {
-    machine: Machine,
+/// A region of QEMU's memory.
+pub struct EmulatedRegion {
+    machine: EmulatedMachine,
     start: u64,
 }
 
-impl Dma for Run {
+impl DmaRegion for EmulatedRegion {
     fn device_address(&self) -> HostPhysical {
         HostPhysical(self.start)
     }

@@ -1,10 +1,10 @@
-//! QEMU with one card, over the qtest protocol: the emulated processor stands still, and the test makes every
-//! access itself.
+//! QEMU with one NIC, over the qtest protocol: the emulated processor is halted, and the test makes every access
+//! itself.
 
 mod machine;
 pub mod pci;
 
-pub use machine::Machine;
+pub use machine::EmulatedMachine;
 
 use base::{Instant, MacAddress};
 use std::io::{BufRead, BufReader, Write};
@@ -17,11 +17,11 @@ use std::time::{Duration as Wall, Instant as WallClock};
 /// Memory for DMA.
 const DMA_START: u64 = 16 << 20;
 
-/// How long a test waits for QEMU's other threads and sockets before it gives up.
-pub const PATIENCE: Wall = Wall::from_secs(20);
+/// Timeout for QEMU's other threads and sockets.
+pub const EMULATOR_TIMEOUT: Wall = Wall::from_secs(20);
 
-/// The command that starts a QEMU which knows all three families: what `WEIR_QEMU` says, the one that
-/// `make setup` brings, or the system's own.
+/// The command for a QEMU with all three families: the one in `WEIR_QEMU`, the one that `make setup` installs,
+/// or the system's.
 pub fn command() -> Option<&'static str> {
     static COMMAND: OnceLock<Option<String>> = OnceLock::new();
     COMMAND.get_or_init(find).as_deref()
@@ -39,7 +39,7 @@ fn find() -> Option<String> {
     };
     let found = candidates.into_iter().find(knows_igb);
     if found.is_none() {
-        // Not eprintln!, which the test harness keeps to itself when a test passes.
+        // Not eprintln!, which the test harness captures when a test passes.
         let _ = writeln!(
             std::io::stderr(),
             "NOT RUN: the drivers against QEMU: neither WEIR_QEMU nor target/qemu/run nor PATH has a QEMU with igb"
@@ -57,7 +57,7 @@ impl Lines {
         loop {
             match UnixStream::connect(path) {
                 Ok(stream) => return Self(BufReader::new(stream)),
-                Err(error) if start.elapsed() > PATIENCE => panic!("{}: {error}", path.display()),
+                Err(error) if start.elapsed() > EMULATOR_TIMEOUT => panic!("{}: {error}", path.display()),
                 Err(_) => std::thread::sleep(Wall::from_millis(10)),
             }
         }
@@ -75,7 +75,7 @@ impl Lines {
     }
 }
 
-/// QEMU with one card, and the far end of its wire.
+/// QEMU with one NIC, and the far end of its wire.
 pub struct Emulator {
     process: Child,
     folder: PathBuf,
@@ -94,10 +94,10 @@ impl Emulator {
         let wire = UnixDatagram::bind(at("peer")).unwrap();
         let netdev = format!(
             "dgram,id=n0,local.type=unix,local.path={},remote.type=unix,remote.path={}",
-            at("card").display(),
+            at("nic").display(),
             at("peer").display()
         );
-        // Firmware of HLT instructions: the processor leaves the card to the test.
+        // Firmware of HLT instructions: the processor does not touch the NIC.
         std::fs::write(at("firmware"), [0xf4; 1 << 16]).unwrap();
         let process = Command::new(command)
             .args(["-machine", "q35", "-accel", "tcg", "-m", "64", "-nodefaults", "-display", "none"])
@@ -105,7 +105,7 @@ impl Emulator {
             .args(["-qtest", &format!("unix:{},server=on,wait=off", at("qtest").display())])
             .args(["-qmp", &format!("unix:{},server=on,wait=off", at("monitor").display())])
             .args(["-netdev", &netdev])
-            .args(["-device", &format!("{model},id=card,netdev=n0,addr=04.0,romfile=,mac={mac}")])
+            .args(["-device", &format!("{model},id=nic,netdev=n0,addr=04.0,romfile=,mac={mac}")])
             .stderr(Stdio::null())
             .spawn()
             .expect("QEMU can be run");
@@ -113,7 +113,7 @@ impl Emulator {
         let mut monitor = Lines::connect(&at("monitor"));
         monitor.answer();
         monitor.ask(r#"{"execute":"qmp_capabilities"}"#);
-        wire.set_read_timeout(Some(PATIENCE)).unwrap();
+        wire.set_read_timeout(Some(EMULATOR_TIMEOUT)).unwrap();
         let start = WallClock::now();
         let mut emulator = Self { process, folder, qtest, monitor, wire, start, allocated: DMA_START };
         emulator.enable();
@@ -134,19 +134,19 @@ impl Emulator {
         Instant(self.start.elapsed().as_nanos() as u64)
     }
 
-    /// Sends a frame to the card.
+    /// Sends a frame to the NIC.
     pub fn inject(&self, frame: &[u8]) {
-        self.wire.send_to(frame, self.folder.join("card")).unwrap();
+        self.wire.send_to(frame, self.folder.join("nic")).unwrap();
     }
 
-    /// Plugs the cable in or out.
+    /// Plugs the cable in, or pulls it.
     pub fn set_link(&mut self, up: bool) {
-        let command = format!(r#"{{"execute":"set_link","arguments":{{"name":"card","up":{up}}}}}"#);
+        let command = format!(r#"{{"execute":"set_link","arguments":{{"name":"nic","up":{up}}}}}"#);
         let answer = self.monitor.ask(&command);
         assert!(answer.contains("return"), "{answer}");
     }
 
-    /// Memory that nobody else uses, for DMA and messages.
+    /// Allocates unused memory for DMA and messages.
     pub fn allocate(&mut self, bytes: u64, alignment: u64) -> u64 {
         let start = self.allocated.next_multiple_of(alignment);
         self.allocated = start + bytes;

@@ -1,20 +1,20 @@
-//! The card in PCI configuration space, and the ways it interrupts [PCI 3.0 6.1, 6.8].
+//! The NIC in PCI configuration space, and its interrupt modes [PCI 3.0 6.1, 6.8].
 
 use super::Emulator;
 use nic::{InterruptMode, PciId};
 
-/// Where a test puts BAR 0 of the card, the registers.
+/// Address that a test gives BAR 0 of the NIC, the registers.
 pub const REGISTERS: u64 = 0xe000_0000;
-/// Where a test puts the BAR with the table of MSI-X.
+/// Address that a test gives the BAR with the MSI-X table.
 const TABLE: u64 = 0xe010_0000;
-/// Configuration address of the card, which stands in slot 4 of bus 0.
+/// Configuration address of the NIC, which is in slot 4 of bus 0.
 const ADDRESS: u32 = 0x8000_0000 | 4 << 11;
 
 /// Capability identifiers [PCI 3.0 H].
 const MSI: u32 = 0x05;
 const MSIX: u32 = 0x11;
 
-/// What the test has the card write as message `entry`.
+/// The data of message `entry`, as the test configures it.
 pub fn message(entry: u64) -> u32 {
     0x5aa5_1110 | entry as u32
 }
@@ -41,12 +41,13 @@ impl Emulator {
         PciId { vendor: id as u16, device: (id >> 16) as u16 }
     }
 
-    /// True while the card asserts its interrupt line [PCI 3.0 6.2.3].
+    /// True while the NIC asserts its interrupt line [PCI 3.0 6.2.3].
     pub fn line(&mut self) -> bool {
         self.configuration(0x04) & 1 << 19 != 0
     }
 
-    /// Has the card write messages to memory, where a test sees them; returns where. The line needs nothing.
+    /// Configures the NIC to write its messages to memory, where a test finds them, and returns that address.
+    /// The line needs no configuration.
     pub fn route(&mut self, mode: InterruptMode) -> u64 {
         let place = self.allocate(64, 64);
         match mode {
@@ -56,7 +57,7 @@ impl Emulator {
                 let control = self.configuration(capability);
                 self.configure(capability + 4, place as u32);
                 self.configure(capability + 8, 0);
-                // With a 64-bit address the data stands 12 bytes after the start. It has 16 bits.
+                // With a 64-bit address the 16 bits of data are 12 bytes after the start.
                 assert!(control & 1 << 23 != 0, "64-bit addresses");
                 self.configure(capability + 12, message(0) & 0xffff);
                 self.configure(capability, control | 1 << 16);

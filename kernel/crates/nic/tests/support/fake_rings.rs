@@ -1,4 +1,4 @@
-//! Where the fake card keeps its rings, and what their descriptors look like.
+//! The ring registers of the fake NIC and its descriptor formats.
 
 /// Receive descriptor status: done, and end of packet.
 const DD: u8 = 1;
@@ -36,12 +36,13 @@ impl Rings {
         self.transmit + 0x18
     }
 
-    /// What the card writes into the second half of a receive descriptor; `errors` are those of the legacy format.
+    /// The second half of a receive descriptor as the NIC writes it back; `errors` are those of the legacy
+    /// format.
     pub fn received(self, length: usize, last: bool, errors: u8) -> [u8; 8] {
         let [low, high] = (length as u16).to_le_bytes();
         let status = if last { DD | EOP } else { DD };
         if self.advanced {
-            // The upper three error bits are the same; the others the card does not tell apart.
+            // The upper three error bits are the same; the others are one bit in this format.
             let errors = if errors & 0x1f != 0 { 0x80 } else { errors & 0xe0 };
             [status, 0, 0, errors, low, high, 0, 0]
         } else {
@@ -49,13 +50,13 @@ impl Rings {
         }
     }
 
-    /// Panics unless the second half of a transmit descriptor is of the format the card expects.
+    /// Panics unless the second half of a transmit descriptor is of the format the NIC expects.
     pub fn assert_is_data(self, half: [u8; 8]) {
         let (kind, extended) = (half[2] >> 4, half[3] & 0x20 != 0);
         assert_eq!((kind, extended), if self.advanced { (3, true) } else { (0, false) });
     }
 
-    /// Panics unless the descriptor names the length of the whole frame, where the format has it.
+    /// Panics unless the descriptor contains the length of the whole frame, where the format has that field.
     pub fn assert_tells_whole(self, half: [u8; 8], frame: usize) {
         let told = u32::from_le_bytes([half[4], half[5], half[6], half[7]]) >> 14;
         assert_eq!(told as usize, if self.advanced { frame } else { 0 });

@@ -1,58 +1,58 @@
-//! A machine for the driver: fake memory, a virtual clock, and a card behind register access.
+//! A machine for the driver: fake memory, a virtual clock, and a NIC behind register access.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use base::time::Duration;
 use base::{Batch, GuestMemory, GuestPhysical, HostPhysical, Instant};
-use nic::{Dma, Host, Nic, NicError, PciId, Registers};
+use nic::{DmaRegion, Nic, NicError, NicHost, NicRegisters, PciId};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use testkit::{FakeMemory, VirtualClock};
 
-pub mod fake_card;
+pub mod fake_nic;
 mod fake_rings;
 
 pub const ID_82540EM: PciId = PciId { vendor: 0x8086, device: 0x100e };
 pub const ID_82574L: PciId = PciId { vendor: 0x8086, device: 0x10d3 };
 pub const ID_82576: PciId = PciId { vendor: 0x8086, device: 0x10c9 };
 
-/// What the driver drives.
-pub trait Card {
+/// A NIC behind its registers.
+pub trait FakeDevice {
     fn read(&mut self, memory: &FakeMemory, offset: u32, now: Instant) -> u32;
     fn write(&mut self, memory: &FakeMemory, offset: u32, value: u32, now: Instant);
 }
 
-/// The machine around a card; clones share it, so that a test keeps one while the driver owns another.
-pub struct Machine<C> {
+/// The machine around a NIC; clones share it, so that a test keeps one while the driver owns another.
+pub struct TestMachine<C> {
     pub memory: FakeMemory,
     pub clock: VirtualClock,
-    pub card: Rc<RefCell<C>>,
+    pub nic: Rc<RefCell<C>>,
     allocated: Rc<Cell<u64>>,
 }
 
-impl<C> Clone for Machine<C> {
+impl<C> Clone for TestMachine<C> {
     fn clone(&self) -> Self {
         let (memory, clock) = (self.memory.clone(), self.clock.clone());
-        Self { memory, clock, card: self.card.clone(), allocated: self.allocated.clone() }
+        Self { memory, clock, nic: self.nic.clone(), allocated: self.allocated.clone() }
     }
 }
 
-impl<C: Card> Machine<C> {
-    pub fn new(card: C) -> Self {
-        Self::with_clock(card, VirtualClock::new())
+impl<C: FakeDevice> TestMachine<C> {
+    pub fn new(nic: C) -> Self {
+        Self::with_clock(nic, VirtualClock::new())
     }
 
-    pub fn with_clock(card: C, clock: VirtualClock) -> Self {
+    pub fn with_clock(nic: C, clock: VirtualClock) -> Self {
         // A base above 4 GiB, so that the high halves of addresses count.
         let memory = FakeMemory::at(0x1_2345_0000, 2 << 20);
-        let card = Rc::new(RefCell::new(card));
-        Self { memory, clock, card, allocated: Rc::new(Cell::new(0)) }
+        let nic = Rc::new(RefCell::new(nic));
+        Self { memory, clock, nic, allocated: Rc::new(Cell::new(0)) }
     }
 
     pub fn start(&self) -> Result<Nic<Self>, NicError> {
         self.start_as(ID_82540EM)
     }
 
-    /// Starts the driver for a card with this identity.
+    /// Starts the driver for a NIC with this identity.
     pub fn start_as(&self, id: PciId) -> Result<Nic<Self>, NicError> {
         Nic::new(self.clone(), self.clone(), id)
     }
@@ -62,37 +62,37 @@ impl<C: Card> Machine<C> {
     }
 }
 
-impl Card for vnic::Vnic {
+impl FakeDevice for vnic::Vnic {
     fn read(&mut self, _memory: &FakeMemory, offset: u32, now: Instant) -> u32 {
         vnic::Vnic::read(self, offset, now).0
     }
 
     fn write(&mut self, _memory: &FakeMemory, offset: u32, value: u32, now: Instant) {
-        // The test polls the card's port after every access, whatever the effects.
+        // The test polls the vNIC's port after every access, whatever the effects.
         let _ = vnic::Vnic::write(self, offset, value, now);
     }
 }
 
-impl<C: Card> Registers for Machine<C> {
+impl<C: FakeDevice> NicRegisters for TestMachine<C> {
     fn read(&mut self, offset: u32) -> u32 {
-        self.card.borrow_mut().read(&self.memory, offset, self.clock.now())
+        self.nic.borrow_mut().read(&self.memory, offset, self.clock.now())
     }
 
     fn write(&mut self, offset: u32, value: u32) {
-        self.card.borrow_mut().write(&self.memory, offset, value, self.clock.now());
+        self.nic.borrow_mut().write(&self.memory, offset, value, self.clock.now());
     }
 }
 
-impl<C: Card> Host for Machine<C> {
+impl<C: FakeDevice> NicHost for TestMachine<C> {
     type Registers = Self;
-    type Dma = Run;
+    type Dma = FakeRegion;
 
-    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Run> {
+    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<FakeRegion> {
         let start = self.allocated.get().next_multiple_of(alignment as u64);
         let end = start + bytes as u64;
         (end <= self.memory.length() as u64).then(|| {
             self.allocated.set(end);
-            Run { memory: self.memory.clone(), start: self.memory.base() + start, length: bytes }
+            FakeRegion { memory: self.memory.clone(), start: self.memory.base() + start, length: bytes }
         })
     }
 
@@ -105,21 +105,21 @@ impl<C: Card> Host for Machine<C> {
     }
 }
 
-/// A run of the fake memory.
-pub struct Run {
+/// A region of the fake memory.
+pub struct FakeRegion {
     memory: FakeMemory,
     start: u64,
     length: usize,
 }
 
-impl Run {
+impl FakeRegion {
     fn at(&self, offset: usize, length: usize) -> u64 {
         assert!(offset + length <= self.length, "{length} bytes at {offset} of {}", self.length);
         self.start + offset as u64
     }
 }
 
-impl Dma for Run {
+impl DmaRegion for FakeRegion {
     fn device_address(&self) -> HostPhysical {
         HostPhysical(self.start)
     }
@@ -144,7 +144,7 @@ impl Dma for Run {
     }
 }
 
-/// All frames that a port has, at most a batch.
+/// Polls a port for at most one batch of frames.
 pub fn poll(port: &mut impl base::Port, now: Instant) -> Vec<Vec<u8>> {
     let mut batch = Batch::with_capacity(1 << 17);
     port.poll(&mut batch, 64, now);

@@ -1,150 +1,151 @@
 //! The driver: construction, the periodic check, recovery.
 
-use crate::chip::Chip;
-use crate::event::Events;
+use crate::chip::NicChip;
+use crate::event::EventQueue;
 use crate::receive::ReceiveRing;
 use crate::transmit::TransmitRing;
-use crate::{Counters, Event, Host, Link, NicError, Registers, Statistics};
+use crate::{DriverCounters, HardwareStatistics, LinkStatus, NicError, NicEvent, NicHost, NicRegisters};
 use crate::{address, initialise, phy};
 use base::time::Duration;
 use base::{Instant, MacAddress};
 use intel_regs::{Status, reg};
 
-/// How often [`Card::check`] looks at the card.
+/// Interval between two checks of the NIC by [`NicDriver::check`].
 pub const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long the card may hold frames without completing one while the link is up. A card that is paused
-/// by its link partner does not count: the driver leaves flow control off.
+/// How long the NIC may hold frames without completing one while the link is up. A pause requested by the link
+/// partner is no reason for a longer time: the driver leaves flow control off.
 pub const TRANSMIT_HANG: Duration = Duration::from_secs(1);
 
-/// How often a card that failed is reset again.
+/// Interval between two attempts to reset a NIC that has failed.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often the card's statistics registers are read: its 32-bit counts wrap after minutes at the
+/// Interval between two reads of the NIC's statistics registers: the 32-bit counts wrap after minutes at the
 /// earliest.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whether a card can be used.
+/// Whether a NIC can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It runs.
+pub enum NicState {
+    /// It works.
     Running,
-    /// It does not; the driver resets it every [`RETRY_INTERVAL`].
+    /// It does not work; the driver resets it every [`RETRY_INTERVAL`].
     Failed(NicError),
 }
 
-/// A card of the family `C` with its rings.
-pub struct Card<H: Host, C: Chip> {
+/// The driver of one NIC of the family `C`, with its rings.
+pub struct NicDriver<H: NicHost, C: NicChip> {
     pub(crate) host: H,
     pub(crate) registers: H::Registers,
     pub(crate) receive: ReceiveRing<H::Dma, C::Descriptors>,
     pub(crate) transmit: TransmitRing<H::Dma, C::Descriptors>,
-    pub(crate) state: State,
-    pub(crate) link: Link,
-    pub(crate) counters: Counters,
-    pub(crate) events: Events,
-    pub(crate) interrupts: crate::interrupt::Settings,
-    /// True while the rest of a received frame that is too long is to be dropped.
+    pub(crate) state: NicState,
+    pub(crate) link: LinkStatus,
+    pub(crate) counters: DriverCounters,
+    pub(crate) events: EventQueue,
+    pub(crate) interrupts: crate::interrupt::InterruptSettings,
+    /// True while the rest of an overlong received frame must still be dropped.
     pub(crate) skipping: bool,
     mac: MacAddress,
-    statistics: Statistics,
+    statistics: HardwareStatistics,
     next_check: Instant,
     next_statistics: Instant,
 }
 
-impl<H: Host, C: Chip> Card<H, C> {
-    /// Resets the card and starts it, with interrupts masked.
+impl<H: NicHost, C: NicChip> NicDriver<H, C> {
+    /// Resets the NIC and starts it, with interrupts masked.
     ///
     /// # Errors
-    /// All but [`NicError::UnsupportedDevice`]. An EEPROM or PHY that does not answer is an [`Event`], not an
+    /// All but [`NicError::UnsupportedDevice`]. An EEPROM or PHY that does not answer is a [`NicEvent`], not an
     /// error, as long as there is a station address.
     pub fn new(mut host: H, mut registers: H::Registers) -> Result<Self, NicError> {
-        let mut events = Events::default();
+        let mut events = EventQueue::default();
         initialise::reset::<H, C>(&mut host, &mut registers, &mut events)?;
         let mac = address::station_address::<H, C>(&mut host, &mut registers, &mut events)?;
         let now = host.now();
-        let mut card = Self {
+        let mut driver = Self {
             receive: ReceiveRing::new(&mut host)?,
             transmit: TransmitRing::new(&mut host)?,
             host,
             registers,
-            state: State::Running,
-            link: Link::DOWN,
-            counters: Counters::default(),
+            state: NicState::Running,
+            link: LinkStatus::DOWN,
+            counters: DriverCounters::default(),
             events,
-            interrupts: crate::interrupt::Settings::default(),
+            interrupts: crate::interrupt::InterruptSettings::default(),
             skipping: false,
             mac,
-            statistics: Statistics::default(),
+            statistics: HardwareStatistics::default(),
             next_check: now,
             next_statistics: now + STATISTICS_INTERVAL,
         };
-        card.start()?;
-        card.refresh_link();
-        Ok(card)
+        driver.start()?;
+        driver.refresh_link();
+        Ok(driver)
     }
 
-    /// The card's own address. Guests keep theirs on the wire: the card receives everything.
+    /// The NIC's own address. Guests use their own addresses on the wire: the NIC receives every frame.
     #[must_use]
     pub fn mac(&self) -> MacAddress {
         self.mac
     }
 
-    /// The link as it was when the driver last looked.
+    /// The link status as last read by the driver.
     #[must_use]
-    pub fn link(&self) -> Link {
+    pub fn link(&self) -> LinkStatus {
         self.link
     }
 
-    /// Whether the card can be used.
+    /// Whether the NIC can be used.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> NicState {
         self.state
     }
 
-    /// What the driver counted.
+    /// The driver's counters.
     #[must_use]
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &DriverCounters {
         &self.counters
     }
 
-    /// What the card counted, as of the last read of its registers.
+    /// The NIC's own counters, as of the last read of its registers.
     #[must_use]
-    pub fn statistics(&self) -> &Statistics {
+    pub fn statistics(&self) -> &HardwareStatistics {
         &self.statistics
     }
 
-    /// Takes what happened since the last call, oldest first.
-    pub fn events(&mut self) -> impl Iterator<Item = Event> {
+    /// Takes the events since the last call, oldest first.
+    pub fn events(&mut self) -> impl Iterator<Item = NicEvent> {
         core::iter::from_fn(|| self.events.pop())
     }
 
-    /// Events that were not kept because nobody asked for them in time.
+    /// Number of events dropped because [`events`](Self::events) was not called in time.
     #[must_use]
     pub fn events_lost(&self) -> u64 {
         self.events.lost()
     }
 
-    /// When [`check`](Self::check) has something to do next.
+    /// When [`check`](Self::check) next has something to do.
     #[must_use]
     pub fn next_check(&self) -> Instant {
         self.next_check
     }
 
-    /// Looks after the card: completed frames, link, statistics, transmit hang, recovery. Cheap before
-    /// [`next_check`](Self::next_check); call it as often as is convenient.
+    /// Checks the NIC: completed frames, link, statistics, transmit hang, recovery. Cheap before
+    /// [`next_check`](Self::next_check); it may be called at any time.
     ///
-    /// A recovery waits for the card, for [`crate::RESET_LIMIT`] and a few milliseconds at most.
+    /// A recovery waits for the NIC: some 11 ms for one that works, and less than half a second, the sum of all
+    /// timeouts, for any other.
     pub fn check(&mut self, now: Instant) {
         if now < self.next_check {
             return;
         }
         self.next_check = now + CHECK_INTERVAL;
-        if matches!(self.state, State::Failed(_)) {
+        if matches!(self.state, NicState::Failed(_)) {
             return self.recover(now);
         }
         if self.registers.read(reg::STATUS) == u32::MAX {
-            // Nothing answers at the card's address any more.
+            // The NIC no longer answers.
             return self.recover(now);
         }
         self.reclaim(now);
@@ -155,33 +156,33 @@ impl<H: Host, C: Chip> Card<H, C> {
         }
         let stuck = self.transmit.waited(now).filter(|waited| *waited >= TRANSMIT_HANG);
         if let Some(waited) = stuck {
-            // Without a link the card transmits nothing; the reset only keeps it from sending stale
+            // Without a link the NIC transmits nothing; the reset only keeps it from sending stale
             // frames when the link returns.
             if self.link.up {
                 self.counters.transmit_hangs += 1;
-                self.events.push(Event::TransmitHang { pending: self.transmit.pending(), waited });
+                self.events.push(NicEvent::TransmitHang { pending: self.transmit.pending(), waited });
             }
             self.recover(now);
         }
     }
 
-    /// Counts and takes back what the card has transmitted.
+    /// Reclaims and counts the frames that the NIC has transmitted.
     pub(crate) fn reclaim(&mut self, now: Instant) {
         self.counters.tx_done += self.transmit.reclaim(now) as u64;
     }
 
-    /// Reads the link state, and notes a change.
+    /// Reads the link status, and records a change.
     pub(crate) fn refresh_link(&mut self) {
         let status = self.registers.read(reg::STATUS);
-        let link = Link::from_status(Status::from_bits_retain(status));
+        let link = LinkStatus::from_status(Status::from_bits_retain(status));
         if link != self.link {
             self.link = link;
             self.counters.link_changes += 1;
-            self.events.push(if link.up { Event::LinkUp(link) } else { Event::LinkDown });
+            self.events.push(if link.up { NicEvent::LinkUp(link) } else { NicEvent::LinkDown });
         }
     }
 
-    /// Resets the card and starts it again. What is in its rings is given up and counted.
+    /// Resets the NIC and starts it again. Frames in its rings are dropped and counted.
     fn recover(&mut self, now: Instant) {
         self.counters.resets += 1;
         let transmit_lost = self.transmit.pending();
@@ -193,22 +194,22 @@ impl<H: Host, C: Chip> Card<H, C> {
         let reset = initialise::reset::<H, C>(&mut self.host, &mut self.registers, &mut self.events);
         match reset.and_then(|()| self.start()) {
             Ok(()) => {
-                self.state = State::Running;
-                self.events.push(Event::Recovered { transmit_lost });
+                self.state = NicState::Running;
+                self.events.push(NicEvent::Recovered { transmit_lost });
                 self.refresh_link();
             }
             Err(error) => {
-                if self.state != State::Failed(error) {
-                    self.events.push(Event::Failed(error));
+                if self.state != NicState::Failed(error) {
+                    self.events.push(NicEvent::Failed(error));
                 }
-                self.state = State::Failed(error);
-                self.link = Link::DOWN;
+                self.state = NicState::Failed(error);
+                self.link = LinkStatus::DOWN;
                 self.next_check = now + RETRY_INTERVAL;
             }
         }
     }
 
-    /// Starts a card that has just been reset, in the order of [8254x 14.3 to 14.6].
+    /// Starts a NIC that has just been reset, in the order of [8254x 14.3 to 14.6].
     fn start(&mut self) -> Result<(), NicError> {
         let (host, registers) = (&mut self.host, &mut self.registers);
         self.receive.restart();

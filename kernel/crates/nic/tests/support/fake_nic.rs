@@ -1,7 +1,8 @@
-//! The least card that the drivers can drive, of any family, with faults to switch on. It is no model of a card,
-//! but a second opinion: it shares neither code nor author's assumptions with the `vnic` crate's model.
+//! The simplest NIC that the drivers can drive, of any family, with faults to switch on. It is not a model of
+//! a NIC but a second opinion: it shares neither code nor its author's assumptions with the model in the crate
+//! `vnic`.
 
-use super::Card;
+use super::FakeDevice;
 use super::fake_rings::{self, Rings};
 use base::{GuestMemory, GuestPhysical, Instant};
 use std::collections::{BTreeMap, VecDeque};
@@ -34,36 +35,36 @@ pub const TXDW: u32 = 1 << 0;
 /// The address in the EEPROM.
 pub const EEPROM_MAC: [u8; 6] = [0x52, 0x54, 0, 0xaa, 0xbb, 0xcc];
 
-/// Which family it is of.
+/// Its family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FakeFamily {
     E1000,
     E1000e,
     Igb,
 }
 
-/// A card as simple as it can be.
-pub struct FakeCard {
-    pub kind: Kind,
+/// A NIC as simple as possible.
+pub struct FakeNic {
+    pub kind: FakeFamily,
     pub registers: BTreeMap<u32, u32>,
     /// Statistics registers by offset; they read once.
     pub statistics: BTreeMap<u32, u32>,
     pub link: bool,
-    /// The card has gone: every register reads as ones.
+    /// The NIC was removed: every register reads as ones.
     pub gone: bool,
     pub reset_never_ends: bool,
     /// Transactions on the bus never end.
     pub master_never_ends: bool,
     pub eeprom_silent: bool,
     pub eeprom: [u8; 6],
-    /// Which port of its card it is, and where its part of the EEPROM begins.
+    /// The number of the port on its device, and the first word of its part of the EEPROM.
     pub port: u32,
     pub eeprom_base: u32,
     pub phy_silent: bool,
     pub phy_control: u16,
     /// Link up, negotiation done.
     pub phy_status: u16,
-    /// Firmware has the PHY and keeps it.
+    /// Firmware owns the PHY and keeps it.
     pub phy_taken: bool,
     /// A queue stays disabled.
     pub queues_dead: bool,
@@ -72,15 +73,15 @@ pub struct FakeCard {
     /// Frames the transmitter may still send.
     pub transmit_credit: usize,
     pub sent: VecDeque<Vec<u8>>,
-    /// How often each register was written.
+    /// Number of writes to each register.
     pub writes: BTreeMap<u32, usize>,
     pub partial: Vec<u8>,
 }
 
-impl Default for FakeCard {
+impl Default for FakeNic {
     fn default() -> Self {
         Self {
-            kind: Kind::E1000,
+            kind: FakeFamily::E1000,
             registers: BTreeMap::new(),
             statistics: BTreeMap::new(),
             link: true,
@@ -105,7 +106,7 @@ impl Default for FakeCard {
     }
 }
 
-impl FakeCard {
+impl FakeNic {
     pub fn get(&self, offset: u32) -> u32 {
         self.registers.get(&offset).copied().unwrap_or(0)
     }
@@ -118,7 +119,7 @@ impl FakeCard {
         *self.registers.entry(ICR).or_default() |= causes;
     }
 
-    /// Sets RAL0 and RAH0, as the card does itself at power-up.
+    /// Sets RAL0 and RAH0, as the NIC itself does at power-up.
     pub fn set_receive_address(&mut self, mac: [u8; 6]) {
         self.registers.insert(RAL0, u32::from_le_bytes([mac[0], mac[1], mac[2], mac[3]]));
         self.registers.insert(RAH0, u32::from(mac[4]) | u32::from(mac[5]) << 8 | 1 << 31);
@@ -126,8 +127,8 @@ impl FakeCard {
 
     pub fn rings(&self) -> Rings {
         match self.kind {
-            Kind::E1000 | Kind::E1000e => fake_rings::E1000,
-            Kind::Igb => fake_rings::IGB,
+            FakeFamily::E1000 | FakeFamily::E1000e => fake_rings::E1000,
+            FakeFamily::Igb => fake_rings::IGB,
         }
     }
 
@@ -157,7 +158,7 @@ impl FakeCard {
         true
     }
 
-    /// Sends what is in the transmit ring, as far as the faults allow.
+    /// Sends the frames in the transmit ring, as far as the faults allow.
     pub fn transmit(&mut self, memory: &FakeMemory) {
         let rings = self.rings();
         let (tdh, tdt) = (rings.tdh(), rings.tdt());
@@ -184,13 +185,13 @@ impl FakeCard {
     }
 
     fn eerd(&self) -> u32 {
-        let (shift, done) = if self.kind == Kind::E1000 { (8, 1 << 4) } else { (2, 1 << 1) };
+        let (shift, done) = if self.kind == FakeFamily::E1000 { (8, 1 << 4) } else { (2, 1 << 1) };
         let word = (self.get(EERD) & 0xffff) >> shift;
         let word = word.checked_sub(self.eeprom_base).expect("this port's part") as usize;
         u32::from(u16::from_le_bytes([self.eeprom[2 * word], self.eeprom[2 * word + 1]])) << 16 | done
     }
 
-    /// CTRL.RST: what the card loads from its EEPROM is there again.
+    /// CTRL.RST: the NIC reloads its settings from the EEPROM.
     fn reset(&mut self, control: u32) {
         let kept = [RAL0, RAH0, SW_FW_SYNC].map(|offset| (offset, self.get(offset)));
         self.registers = BTreeMap::from(kept);
@@ -200,7 +201,7 @@ impl FakeCard {
     }
 }
 
-impl Card for FakeCard {
+impl FakeDevice for FakeNic {
     fn read(&mut self, _memory: &FakeMemory, offset: u32, _now: Instant) -> u32 {
         let rings = self.rings();
         match offset {

@@ -1,0 +1,36 @@
+//! What the rings need from a descriptor format.
+
+use intel_regs::desc::{RX_WRITE_BACK_OFFSET, SIZE, TX_STATUS_OFFSET};
+
+/// Offset in a receive descriptor of the half that the NIC writes back.
+#[expect(clippy::cast_possible_truncation, reason = "an offset in 16 bytes")]
+pub(crate) const WRITE_BACK: usize = RX_WRITE_BACK_OFFSET as usize;
+
+/// Offset of `STA` in a transmit descriptor.
+#[expect(clippy::cast_possible_truncation, reason = "an offset in 16 bytes")]
+pub(crate) const TX_STATUS: usize = TX_STATUS_OFFSET as usize;
+
+/// A format of descriptors.
+///
+/// In both formats the fields that the rings use are in the same places: the buffer address in the first half,
+/// the write-back of a received frame in the second half, and `STA` of a sent frame in the byte at
+/// [`intel_regs::desc::TX_STATUS_OFFSET`].
+pub trait DescriptorFormat {
+    /// Parses the second half of a receive descriptor; `None` while the NIC has not written it back.
+    fn received(half: u64) -> Option<ReceivedBuffer>;
+
+    /// A transmit descriptor for `length` bytes at `address` that belong to a frame of `frame` bytes; `last`
+    /// when the frame ends with them.
+    fn data(address: u64, length: u16, frame: u16, last: bool) -> [u8; SIZE];
+}
+
+/// What the NIC reports in one receive descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceivedBuffer {
+    /// Bytes in its buffer.
+    pub length: u16,
+    /// True when a frame ends in it.
+    pub ends_frame: bool,
+    /// True when that frame must not be passed on.
+    pub damaged: bool,
+}

@@ -1,0 +1,299 @@
+//! The machine around the NIC, which counts what the driver does in one call.
+
+use super::memory::Arena;
+use base::time::Duration;
+use base::{HostPhysical, Instant};
+use intel_regs::{Status, reg};
+use nic::{DmaRegion, NicHost, NicRegisters};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// Time that passes in one step of a wait.
+const STEP: Duration = Duration::from_micros(500);
+/// Bytes of the register window [8254x 4.1].
+const WINDOW: u32 = 128 << 10;
+/// CTRL.RST, and the bit of CTRL and of STATUS for bus transactions of NICs on PCI Express.
+const RST: u32 = 1 << 26;
+const MASTER_DISABLE: u32 = 1 << 2;
+const MASTER_ENABLE: u32 = 1 << 19;
+/// RAL0 and RAH0 as the NIC loads them at power-up: an address, and that it is valid.
+const RECEIVE_ADDRESS: (u32, u32) = (0x0000_5452, 0x8000_0100);
+/// EERD with its data and `DONE` of both layouts; EEC.AUTO_RD; MDIC with `R` and a PHY that has negotiated.
+const EERD: u32 = 0x5452_0012;
+const AUTO_READ: u32 = 1 << 9;
+const MDIC: u32 = 0x1000_1164;
+/// Tail registers: they hold an index of the ring.
+const TAILS: [u32; 4] = [reg::RDT, reg::TDT, 0xc018, 0xe018];
+
+/// What a call of the driver has done, or may do at most.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Work {
+    /// Accesses to registers.
+    pub accesses: usize,
+    /// Copies into and out of DMA memory.
+    pub copies: usize,
+    /// Steps of waits.
+    pub waits: usize,
+}
+
+impl Work {
+    /// For a call that may bring the NIC up: all its deadlines together are less than half a second, and the
+    /// tables of filters are some 300 registers.
+    pub const BRING_UP: Self = Self { accesses: 4000, copies: 20_000, waits: 1400 };
+    /// For all others: they wait for nothing, and go round each ring once. A received frame takes up to 8
+    /// descriptors, each of which is read, copied and written twice.
+    pub const BATCH: Self = Self { accesses: 16, copies: 256 * 8 * 4 + 256, waits: 0 };
+}
+
+/// How registers answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// As those of a NIC that works.
+    True,
+    /// Now and then with another value.
+    Doubtful,
+    /// With any value.
+    Random,
+    /// As if there were no NIC.
+    Ones,
+    /// With zero.
+    Zero,
+}
+
+/// What the NIC is up to.
+pub struct Behaviour {
+    pub answers: Answers,
+    /// How often memory and time change under the driver's hands: one access in this many; 0 for never.
+    pub meddles: u64,
+    /// What the NIC writes at once to each receive descriptor that it is given.
+    pub refill: Option<[u8; 8]>,
+    pub seed: u64,
+}
+
+struct MachineState {
+    arena: Arena,
+    now: Instant,
+    behaviour: Behaviour,
+    written: BTreeMap<u32, u32>,
+    forced: BTreeMap<u32, u32>,
+    causes: u32,
+    done: Work,
+    limit: Work,
+}
+
+/// The machine; clones share it.
+#[derive(Clone)]
+pub struct HostileMachine(Rc<RefCell<MachineState>>);
+
+impl HostileMachine {
+    /// A machine that gives the driver at most `regions` pieces of memory.
+    pub fn new(behaviour: Behaviour, regions: usize) -> Self {
+        let written = BTreeMap::from([(reg::ral(0), RECEIVE_ADDRESS.0), (reg::rah(0), RECEIVE_ADDRESS.1)]);
+        Self(Rc::new(RefCell::new(MachineState {
+            arena: Arena::new(regions),
+            now: Instant::ZERO,
+            behaviour,
+            written,
+            forced: BTreeMap::new(),
+            causes: 0,
+            done: Work::default(),
+            limit: Work::default(),
+        })))
+    }
+
+    /// Begins a call that may do as much as `limit`, and returns the time.
+    pub fn begin(&self, limit: Work) -> Instant {
+        let mut inner = self.0.borrow_mut();
+        (inner.done, inner.limit) = (Work::default(), limit);
+        inner.now
+    }
+
+    /// Refuses memory from now on.
+    pub fn seal(&self) {
+        self.0.borrow_mut().arena.left = 0;
+    }
+
+    pub fn pass(&self, time: Duration) {
+        let mut inner = self.0.borrow_mut();
+        inner.now = inner.now + time;
+    }
+
+    pub fn behave(&self, behaviour: Behaviour) {
+        self.0.borrow_mut().behaviour = behaviour;
+    }
+
+    /// Makes a register read as `value` for good, or all as they are without it.
+    pub fn force(&self, register: Option<(u32, u32)>) {
+        let forced = &mut self.0.borrow_mut().forced;
+        match register {
+            Some((offset, value)) => _ = forced.insert(offset, value),
+            None => forced.clear(),
+        }
+    }
+
+    pub fn raise(&self, causes: u32) {
+        self.0.borrow_mut().causes |= causes;
+    }
+
+    /// Lets the NIC write to memory.
+    pub fn with_arena(&self, act: impl FnOnce(&mut Arena)) {
+        act(&mut self.0.borrow_mut().arena);
+    }
+}
+
+impl MachineState {
+    /// The next of a sequence without short cycles (SplitMix64).
+    fn random(&mut self) -> u64 {
+        self.behaviour.seed = self.behaviour.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = self.behaviour.seed;
+        let z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// Called at every access, before it: the NIC may act at any moment.
+    fn moment(&mut self) {
+        let Work { accesses, copies, waits } = self.done;
+        let within =
+            accesses <= self.limit.accesses && copies <= self.limit.copies && waits <= self.limit.waits;
+        assert!(within, "one call of the driver does {:?}, more than {:?}", self.done, self.limit);
+        if self.behaviour.meddles == 0 || !self.random().is_multiple_of(self.behaviour.meddles) {
+            return;
+        }
+        let random = self.random();
+        self.arena.meddle(random);
+        if random >> 56 == 0 {
+            // The processor was elsewhere for up to 17 seconds.
+            self.now = self.now + Duration::from_nanos(random & 0x3_ffff_ffff);
+        }
+    }
+
+    fn answer(&mut self, offset: u32) -> u32 {
+        let answer = self.forced.get(&offset).copied().unwrap_or_else(|| self.true_answer(offset));
+        let random = self.random();
+        match self.behaviour.answers {
+            Answers::True => return answer,
+            Answers::Ones => return u32::MAX,
+            Answers::Zero => return 0,
+            Answers::Doubtful if random & 7 != 0 => return answer,
+            Answers::Doubtful | Answers::Random => {}
+        }
+        match random >> 61 {
+            0 => u32::MAX,
+            1 => 0,
+            2 | 3 => answer ^ 1 << (random >> 8 & 31),
+            _ => (random >> 16) as u32,
+        }
+    }
+
+    /// What a NIC that works would say.
+    fn true_answer(&mut self, offset: u32) -> u32 {
+        let written = |offset| self.written.get(&offset).copied().unwrap_or(0);
+        match offset {
+            reg::CTRL => written(offset) & !RST,
+            reg::STATUS => {
+                let busy = written(reg::CTRL) & MASTER_DISABLE == 0;
+                (Status::LU | Status::FD | Status::SPEED_1000).bits() | if busy { MASTER_ENABLE } else { 0 }
+            }
+            reg::EECD => AUTO_READ,
+            reg::EERD => EERD,
+            reg::MDIC => MDIC,
+            reg::ICR => std::mem::take(&mut self.causes),
+            _ => written(offset),
+        }
+    }
+}
+
+impl NicRegisters for HostileMachine {
+    fn read(&mut self, offset: u32) -> u32 {
+        assert!(offset.is_multiple_of(4) && offset < WINDOW, "no register at {offset:#x}");
+        let mut inner = self.0.borrow_mut();
+        inner.done.accesses += 1;
+        inner.moment();
+        inner.answer(offset)
+    }
+
+    fn write(&mut self, offset: u32, value: u32) {
+        assert!(offset.is_multiple_of(4) && offset < WINDOW, "no register at {offset:#x}");
+        assert!(!TAILS.contains(&offset) || value < 256, "tail {value} in a ring of 256 descriptors");
+        let mut inner = self.0.borrow_mut();
+        inner.done.accesses += 1;
+        inner.moment();
+        inner.written.insert(offset, value);
+    }
+}
+
+impl NicHost for HostileMachine {
+    type Registers = Self;
+    type Dma = HostileRegion;
+
+    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<HostileRegion> {
+        let place = self.0.borrow_mut().arena.allocate(bytes, alignment)?;
+        Some(HostileRegion { machine: self.clone(), place })
+    }
+
+    fn now(&mut self) -> Instant {
+        self.0.borrow().now
+    }
+
+    fn relax(&mut self) {
+        let mut inner = self.0.borrow_mut();
+        inner.done.waits += 1;
+        inner.moment();
+        inner.now = inner.now + STEP;
+    }
+}
+
+/// A piece of DMA memory.
+pub struct HostileRegion {
+    machine: HostileMachine,
+    place: Range<usize>,
+}
+
+impl HostileRegion {
+    fn access<T>(&self, act: impl FnOnce(&mut Arena) -> T) -> T {
+        let mut inner = self.machine.0.borrow_mut();
+        inner.done.copies += 1;
+        inner.moment();
+        act(&mut inner.arena)
+    }
+}
+
+impl DmaRegion for HostileRegion {
+    fn device_address(&self) -> HostPhysical {
+        Arena::device_address(&self.place)
+    }
+
+    fn read(&self, offset: usize, into: &mut [u8]) {
+        self.access(|arena| into.copy_from_slice(arena.slice(&self.place, offset, into.len())));
+    }
+
+    fn write(&mut self, offset: usize, from: &[u8]) {
+        self.access(|arena| {
+            arena.slice(&self.place, offset, from.len()).copy_from_slice(from);
+            arena.check_descriptor(&self.place, offset, true);
+        });
+    }
+
+    fn read_u64(&self, offset: usize) -> u64 {
+        assert!(offset.is_multiple_of(8));
+        let mut bytes = [0; 8];
+        self.read(offset, &mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    fn write_u64(&mut self, offset: usize, value: u64) {
+        assert!(offset.is_multiple_of(8));
+        self.access(|arena| {
+            arena.slice(&self.place, offset, 8).copy_from_slice(&value.to_le_bytes());
+            arena.check_descriptor(&self.place, offset, false);
+        });
+        // The driver clears the second half last: now the descriptor is the NIC's.
+        let refill = self.machine.0.borrow().behaviour.refill.filter(|_| offset % 16 == 8);
+        if let Some(half) = refill {
+            self.machine.with_arena(|arena| arena.slice(&self.place, offset, 8).copy_from_slice(&half));
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! One driver, one hostile NIC, and calls in any order.
+
+use super::machine::{Answers, Behaviour, HostileMachine, Work};
+use super::memory::{DESCRIPTORS, TRANSMITTED, received};
+use crate::Input;
+use base::time::Duration;
+use base::{Batch, MacAddress, Port};
+use intel_regs::{queue::ReceiveQueue, reg};
+use nic::{InterruptMode, MAX_FRAME, Nic, PciId};
+
+/// One NIC of each family.
+const IDS: [PciId; 3] = [intel(0x100e), intel(0x10d3), intel(0x10c9)];
+/// Regions of DMA memory that a driver asks for: a ring and its buffers each way.
+const REGIONS: usize = 4;
+/// Most frames in one call of `send`.
+const MAX_OFFERED: u64 = 64;
+/// Most frames that the transmit ring holds.
+const MAX_PENDING: u64 = DESCRIPTORS as u64 - 1;
+/// Registers that the driver believes something of; arbitrary offsets reach the others.
+const REGISTERS: [u32; 16] = [
+    reg::CTRL,
+    reg::STATUS,
+    reg::EECD,
+    reg::EERD,
+    reg::CTRL_EXT,
+    reg::MDIC,
+    reg::ICR,
+    reg::TCTL,
+    reg::RAL,
+    reg::RAL + 4,
+    // EXTCNF_CTRL of the 82574; SWSM, SW_FW_SYNC, RXDCTL and TXDCTL of the 82576.
+    0x0f00,
+    0x5b50,
+    0x5b5c,
+    ReceiveQueue::at(0xc000).rxdctl(),
+    0xe028,
+    // GORCH: the upper half of a count of bytes.
+    0x408c,
+];
+
+const fn intel(device: u16) -> PciId {
+    PciId { vendor: 0x8086, device }
+}
+
+/// What has been counted so far.
+struct Totals {
+    counts: Vec<(&'static str, u64)>,
+}
+
+impl Totals {
+    fn of(nic: &Nic<HostileMachine>) -> Self {
+        let lost = [("events_lost", nic.events_lost())];
+        Self {
+            counts: nic.counters().named().into_iter().chain(nic.statistics().named()).chain(lost).collect(),
+        }
+    }
+
+    fn get(&self, name: &str) -> u64 {
+        self.counts.iter().find(|(known, _)| *known == name).expect("a counter").1
+    }
+
+    fn assert_follows(&self, before: &Self) {
+        for ((name, now), (_, before)) in self.counts.iter().zip(&before.counts) {
+            assert!(now >= before, "{name} went from {before} to {now}");
+        }
+        let pending = self.get("tx_queued") - self.get("tx_done") - self.get("tx_lost");
+        assert!(pending <= MAX_PENDING, "{pending} frames in the transmit ring");
+    }
+
+    /// Frames that `send` has accepted.
+    fn accepted(&self) -> u64 {
+        ["tx_queued", "tx_runt", "tx_too_long"].map(|name| self.get(name)).iter().sum()
+    }
+}
+
+/// The family, how the NIC behaves at first, then calls of the driver and acts of the NIC.
+///
+/// # Panics
+/// When a call of the driver does more than its bound in accesses, copies or waits; leaves its DMA memory or
+/// the register window; sends the NIC to memory that is no buffer; asks for more memory than the kernel has,
+/// or for any once it runs; hands up a frame of a length that Ethernet has not, or more than was asked for;
+/// when a counter goes back, or one call's result contradicts the counters.
+pub fn target(data: &[u8]) {
+    let mut input = Input::new(data);
+    let id = input.choose(&IDS);
+    let machine = HostileMachine::new(behaviour(&mut input), REGIONS - usize::from(input.u8() / 64));
+    machine.begin(Work::BRING_UP);
+    let started = Nic::new(machine.clone(), machine.clone(), id);
+    machine.seal();
+    let Ok(mut nic) = started else { return };
+    assert!(!nic.mac().is_multicast() && nic.mac() != MacAddress::default());
+    let mut batches = [64, 2048, 20_000, 1 << 17].map(Batch::with_capacity);
+    let mut before = Totals::of(&nic);
+    while !input.is_empty() {
+        let action = input.u8();
+        match action & 15 {
+            0 | 1 => send(&mut nic, &machine, &mut input),
+            2 | 3 => poll(&mut nic, &machine, &mut batches[usize::from(action >> 6)], action >> 4, &before),
+            4..9 => control(&mut nic, &machine, action, &mut input),
+            _ => act(&machine, action, &mut input),
+        }
+        assert_eq!(nic.capabilities().max_frame, MAX_FRAME);
+        assert!(nic.events().map(|event| event.to_string().len()).all(|length| length > 0));
+        let totals = Totals::of(&nic);
+        totals.assert_follows(&before);
+        before = totals;
+    }
+}
+
+fn behaviour(input: &mut Input) -> Behaviour {
+    let (shape, seed) = (input.u8(), input.u16());
+    let answers =
+        [Answers::True, Answers::Doubtful, Answers::True, Answers::Random, Answers::Ones, Answers::Zero];
+    let advanced = seed & 1 != 0;
+    Behaviour {
+        answers: answers[usize::from(shape & 7) % answers.len()],
+        meddles: [0, 64, 5, 1][usize::from(shape >> 3 & 3)],
+        refill: match shape >> 5 {
+            4 => Some(received(advanced, 2048, false, 0)),
+            5 => Some(received(advanced, 100, true, 0x80)),
+            6 => Some(received(advanced, 13, true, 0)),
+            7 => Some(received(advanced, 1514, true, 0)),
+            _ => None,
+        },
+        seed: seed.into(),
+    }
+}
+
+fn send(nic: &mut Nic<HostileMachine>, machine: &HostileMachine, input: &mut Input) {
+    static BYTES: [u8; MAX_FRAME + 8] = [0xa5; MAX_FRAME + 8];
+    let lengths = [input.u16(), input.u16()].map(|length| usize::from(length) % BYTES.len());
+    let count = 1 + input.below(MAX_OFFERED) as usize;
+    let frames: Vec<&[u8]> = (0..count).map(|index| &BYTES[..lengths[index & 1]]).collect();
+    let before = Totals::of(nic).accepted();
+    let now = machine.begin(Work::BATCH);
+    let accepted = nic.send(&frames, now);
+    assert!(accepted <= count);
+    assert_eq!(Totals::of(nic).accepted(), before + accepted as u64);
+}
+
+fn poll(
+    nic: &mut Nic<HostileMachine>,
+    machine: &HostileMachine,
+    batch: &mut Batch,
+    choice: u8,
+    before: &Totals,
+) {
+    let budget = 1 + usize::from(choice) * 5;
+    // Sometimes what is in the batch already has to stay.
+    if choice & 1 == 0 {
+        batch.clear();
+    }
+    let held = batch.len();
+    let now = machine.begin(Work::BATCH);
+    let given = nic.poll(batch, budget, now);
+    assert!(given <= budget);
+    assert_eq!(batch.len(), held + given);
+    assert!(batch.iter().all(|frame| (14..=MAX_FRAME).contains(&frame.len())));
+    let bytes: usize = batch.iter().skip(held).map(<[u8]>::len).sum();
+    let counters = nic.counters();
+    assert_eq!(counters.rx_frames, before.get("rx_frames") + given as u64);
+    assert_eq!(counters.rx_bytes, before.get("rx_bytes") + bytes as u64);
+}
+
+/// Calls of the driver that carry no frame.
+fn control(nic: &mut Nic<HostileMachine>, machine: &HostileMachine, action: u8, input: &mut Input) {
+    match action & 15 {
+        4 => {
+            machine.pass(Duration::from_nanos(input.number(2) << 20));
+            let now = machine.begin(Work::BRING_UP);
+            nic.check(now);
+            assert!(nic.next_check() > now, "due again at {now}");
+        }
+        5 => {
+            machine.begin(Work::BATCH);
+            nic.interrupt();
+        }
+        6 => {
+            machine.begin(Work::BATCH);
+            if action & 0x10 == 0 { nic.unmask() } else { nic.mask() }
+        }
+        7 => {
+            machine.begin(Work::BATCH);
+            let modes = [InterruptMode::Intx, InterruptMode::Msi, InterruptMode::Msix, InterruptMode::Msix];
+            nic.set_interrupt_mode(modes[usize::from(action >> 6)]);
+        }
+        _ => {
+            machine.begin(Work::BATCH);
+            nic.set_interrupt_interval(Duration::from_nanos(input.number(5)));
+        }
+    }
+}
+
+/// What the NIC does between two calls.
+fn act(machine: &HostileMachine, action: u8, input: &mut Input) {
+    match action & 15 {
+        9 => machine.behave(behaviour(input)),
+        10 => {
+            let choice = input.u8();
+            let offset = REGISTERS[usize::from(choice) % REGISTERS.len()];
+            machine.force((choice < 0xf0).then(|| (offset, input.u32())));
+        }
+        11 | 12 => {
+            let (index, count, length) = (input.u8().into(), 1 + usize::from(input.u8()), input.u16());
+            let errors = if action & 0x40 != 0 { input.u8() } else { 0 };
+            let half = received(action & 0x10 != 0, length, action & 0x20 == 0, errors);
+            machine.with_arena(|arena| arena.write_back(0, index, count, half));
+        }
+        13 => {
+            let (index, count) = (input.u8().into(), 1 + usize::from(input.u8()));
+            machine.with_arena(|arena| arena.write_back(1, index, count, TRANSMITTED));
+        }
+        14 => {
+            let (at, bytes) = (input.u32() as usize, input.bytes(usize::from(action >> 4)));
+            machine.with_arena(|arena| arena.scribble(at, bytes));
+        }
+        _ => {
+            machine.raise(input.u32());
+            machine.pass(Duration::from_nanos(input.number(5)));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The seeds that were written by hand, with names that say what they do. The others, `found-*`, were found by
+//! libFuzzer.
+
+use std::path::PathBuf;
+
+/// A hostile NIC begins with its family, its behaviour with a seed in two bytes, and how much memory is missing.
+/// The lower half of each action's byte chooses it; see `hostile_nic/target.rs`.
+const HOSTILE_NIC: &[(&str, &[u8])] = &[
+    // Ten frames received and polled, 13 sent and completed, a check after a second.
+    (
+        "e1000-both-ways",
+        &[0, 0, 0, 0, 0, 0x0b, 0, 9, 100, 0, 0xe2, 0, 60, 0, 0xea, 5, 12, 0x0d, 0, 31, 4, 0, 4],
+    ),
+    (
+        "e1000e-both-ways",
+        &[1, 0, 0, 0, 0, 0x0b, 0, 9, 100, 0, 0xe2, 0, 60, 0, 0xea, 5, 12, 0x0d, 0, 31, 4, 0, 4],
+    ),
+    (
+        "igb-both-ways",
+        &[2, 0, 0, 0, 0, 0x1b, 0, 9, 100, 0, 0xe2, 0, 60, 0, 0xea, 5, 12, 0x0d, 0, 31, 4, 0, 4],
+    ),
+    // Nothing sent is completed: a check after two seconds resets the NIC.
+    ("transmit-hang", &[0, 0, 0, 0, 0, 0, 60, 0, 0xea, 5, 12, 4, 0xd0, 7, 4, 0xd0, 7]),
+    // Every register reads as ones, then the NIC is there again.
+    ("removed-and-back", &[2, 0, 0, 0, 0, 9, 4, 0, 0, 4, 1, 0, 9, 0, 0, 0, 4, 0, 0x20]),
+    // A whole ring of descriptors, none of which ends a frame; one that claims more than its buffer.
+    ("endless-frame", &[1, 0, 0, 0, 0, 0x2b, 0, 0xff, 0, 8, 0xe2, 0x0b, 0, 0, 0xff, 0xff, 0xe2]),
+    // The upper half of a count of bytes reads as ones, once a second.
+    ("count-overflows", &[0, 0, 0, 0, 0, 10, 15, 0xff, 0xff, 0xff, 0xff, 4, 0, 4, 4, 0, 4, 4, 0, 4]),
+    // Each way of interrupting, with causes.
+    (
+        "interrupt-modes",
+        &[
+            2, 0, 0, 0, 0, 6, 0x47, 15, 0xff, 0, 0, 0, 0, 5, 0x87, 15, 4, 0, 0, 0, 0, 5, 0x16, 7, 8, 0, 1, 0,
+            0, 0,
+        ],
+    ),
+    // Each descriptor comes back at once: without an end of its frame, damaged, too short, and good.
+    ("refills-endless", &[0, 0x80, 0, 0, 0, 0xe2, 0xe2, 4, 0, 4, 0xe2]),
+    ("refills-damaged", &[1, 0xa0, 0, 0, 0, 0xe2, 0xe2, 4, 0, 4, 0xe2]),
+    ("refills-short", &[2, 0xc0, 1, 0, 0, 0xe2, 0xe2, 4, 0, 4, 0xe2]),
+    ("refills-good", &[2, 0xe0, 1, 0, 0, 0xe2, 0xe2, 4, 0, 4, 0xe2]),
+    // Memory and time change at every access.
+    (
+        "never-the-same-twice",
+        &[
+            0, 0x18, 1, 2, 0, 0xe2, 0, 60, 0, 0xea, 5, 63, 0xe2, 4, 0, 4, 0xf2, 1, 0, 1, 0, 2, 9, 0xe2, 4,
+            0xff, 0xff,
+        ],
+    ),
+];
+
+/// Numbers of pieces; see `configuration.rs`.
+const CONFIGURATION: &[(&str, &[u8])] = &[
+    // A host, a NIC, a VM with a vNIC on that NIC.
+    ("whole", &[0, 5, 1, 8, 12, 2, 9, 18, 24, 26, 27, 3, 29, 31, 35]),
+    // The same with an error in each value.
+    ("wrong-values", &[0, 6, 1, 10, 13, 2, 11, 20, 25, 28, 3, 30, 33, 36]),
+];
+
+/// The mode, eight bytes that every register is made of, then code.
+const DECODER: &[(&str, &[u8])] = &[
+    // MOV to and from memory, MOVZX, MOV of an immediate, MOVS, STOS, XCHG, OR, TEST.
+    (
+        "moves-64",
+        &[
+            0, 1, 2, 3, 4, 5, 6, 7, 8, 0x89, 0x08, 0x8b, 0x42, 0x04, 0x0f, 0xb6, 0x06, 0xc7, 0x00, 1, 0, 0,
+            0, 0x48, 0xa5, 0xab, 0x87, 0x03, 0x09, 0x18, 0xf7, 0x00, 1, 0, 0, 0,
+        ],
+    ),
+    ("moves-16", &[2, 1, 2, 3, 4, 5, 6, 7, 8, 0x89, 0x07, 0x66, 0x8b, 0x47, 0x04, 0xa4, 0xa1, 0, 1, 0xaa]),
+];
+
+fn named() -> impl Iterator<Item = (PathBuf, &'static [u8])> {
+    [("hostile-nic", HOSTILE_NIC), ("configuration", CONFIGURATION), ("decoder", DECODER)]
+        .into_iter()
+        .flat_map(|(target, seeds)| {
+            let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "seeds", target].iter().collect();
+            seeds.iter().map(move |(name, bytes)| (folder.join(name), *bytes))
+        })
+}
+
+#[test]
+fn the_seeds_written_by_hand_are_kept() {
+    for (path, bytes) in named() {
+        let kept = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(kept, bytes, "{}", path.display());
+    }
+}
+
+/// `cargo test -p fuzz --test seeds -- --ignored` after a change of the lists above.
+#[test]
+#[ignore = "writes to the source tree"]
+fn write_the_seeds() {
+    for (path, bytes) in named() {
+        std::fs::write(&path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}

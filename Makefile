@@ -20,15 +20,22 @@ KERNEL := target/x86_64-hv/release/weir
 STAGE := target/x86_64-unknown-uefi/release/weir-uefi.efi
 BOOT := target/release/boot
 IMAGES := target/images
+DENY_VERSION := 0.20.2
+DENY := target/tools/bin/cargo-deny
+# ADVISORIES=1 asks the advisory database as well, which takes a way to GitHub.
+DENY_CHECKS := --all-features $(if $(ADVISORIES),,--offline) check $(if $(ADVISORIES),advisories) licenses bans sources
 
-.PHONY: help setup kernel stage micro boot traffic guest build image run host-test end-to-end bench test check lint clean
+.PHONY: help setup kernel stage micro boot traffic guest build image run host-test end-to-end bench figures test check lint docs \
+	deny clean
 
 help:
 	@echo 'make run      boot CONFIG ($(CONFIG)) in an emulator, its console here'
 	@echo 'make test     all tests: host, then emulated machines'
 	@echo '              ACCEL= chooses the emulator: kvm, qemu-svm, bochs-vtx, bochs-svm (a list for make test)'
-	@echo 'make check    format, lints, host tests'
+	@echo 'make check    format, rules of tests/house, lints, documentation, host tests'
 	@echo 'make bench    what Weir costs, as figures; BENCH=GROUP for some of them'
+	@echo 'make figures  copies docs/figures.txt, which make bench writes, into docs/performance.md'
+	@echo 'make deny     licences, origin and duplicates of the packages used; builds cargo-deny at first, for some minutes'
 	@echo 'make image    BIOS and UEFI disk images and a file for PXE of CONFIG in $(IMAGES)'
 	@echo 'make setup    what the others need; they call it themselves'
 	@echo 'make clean    remove everything built or downloaded'
@@ -76,19 +83,37 @@ end-to-end: build
 bench: kernel micro boot guest
 	@cargo run -q --release -p end-to-end --bin bench -- $(BENCH)
 
+figures: setup
+	@cargo run -q -p house -- --write-figures
+
 test: build
 	@sh tests/run.sh
 
+# Packages are looked at as well where the tool is there already.
 check: lint host-test
+	@if [ -x $(DENY) ]; then $(DENY) $(DENY_CHECKS); fi
 
 lint: setup
 	@cargo fmt --all --check
+	@cargo run -q -p house
 	@cargo clippy -q $(HOST) --all-targets -- -D warnings
 	@cargo clippy -q -p end-to-end --test end_to_end -- -D warnings
 	@cargo clippy -q --release -p boot --all-targets -- -D warnings
 	@cargo clippy -q -p weir $(BARE) -- -D warnings
 	@cargo clippy -q -p weir-uefi $(EFI) -- -D warnings
 	@cargo clippy -q -p micro $(BARE) -- -D warnings
+	@$(MAKE) -s docs
+
+docs: setup
+	@RUSTDOCFLAGS='-D warnings' cargo doc -q --no-deps $(HOST)
+	@RUSTDOCFLAGS='-D warnings' cargo doc -q --no-deps --release -p boot
+	@RUSTDOCFLAGS='-D warnings' cargo doc -q --no-deps -p micro --lib
+	@RUSTDOCFLAGS='-D warnings' cargo doc -q --no-deps -p weir --document-private-items
+
+deny: setup
+	@[ -x $(DENY) ] || cargo install -q cargo-deny --locked --version $(DENY_VERSION) --no-default-features --root target/tools \
+		--target-dir target/tools/build
+	@$(DENY) $(DENY_CHECKS)
 
 clean:
 	rm -rf target

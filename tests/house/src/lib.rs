@@ -1,5 +1,5 @@
-//! What `make check` asks of the tree beyond the compiler and clippy: which way imports lead, how long files and functions
-//! are, that a name of a type means one thing, that sources are listed, and that documented figures were measured.
+//! Checks of the tree beyond the compiler and clippy: the direction of imports, the length of files and functions, one
+//! meaning for each type name, a reference for each citation, and documented figures that were measured.
 #![forbid(unsafe_code)]
 
 pub mod rules;
@@ -12,7 +12,7 @@ use rules::{citations, crates, figures, imports, length, types, vendor};
 use tree::Tree;
 use violation::Violation;
 
-/// Why the tree could not be looked at.
+/// Why the tree could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder cannot be read.
@@ -59,7 +59,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts what `tree` has.
+    /// Counts the lines and circles of `tree`.
     #[must_use]
     pub fn new(tree: &Tree) -> Self {
         let kernel_lines = tree.code_lines("kernel/src/");
@@ -68,7 +68,7 @@ impl Summary {
         Self { kernel_lines, image_lines: kernel_lines + crates, circles }
     }
 
-    /// What is above its bound.
+    /// Counts above their bounds.
     #[must_use]
     pub fn check(&self) -> Vec<Violation> {
         let parts = [
@@ -78,8 +78,9 @@ impl Summary {
         let above = parts.into_iter().filter(|(_, lines, bound)| lines > bound);
         let violations = above.map(|(path, lines, bound)| {
             let what = if path == "kernel" { "what is linked into the kernel has" } else { "has" };
-            let text =
-                format!("{what} {lines} source lines, {bound} at most: take out what a package does better");
+            let text = format!(
+                "{what} {lines} source lines, {bound} at most: look for code that a package can replace"
+            );
             Violation::new(path, 1, "source-lines", text)
         });
         violations.collect()

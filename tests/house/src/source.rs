@@ -1,6 +1,6 @@
-//! A Rust file as tokens with their places, and its comments apart from them.
+//! A Rust file as tokens with their positions, and its comments separately.
 //!
-//! Rules look at tokens and not at a syntax tree: what stands in the arguments of a macro counts like everything else.
+//! Rules work on tokens and not on a syntax tree, so that code in the arguments of a macro counts like any other.
 
 use crate::Error;
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
@@ -16,7 +16,7 @@ pub struct Source {
     pub tokens: Vec<Token>,
     /// True for a file that is only compiled for tests.
     pub is_test: bool,
-    /// True for a file that the kernel does without: only programs of the host compile it.
+    /// True for a file that only programs of the host compile.
     pub is_host_only: bool,
 }
 
@@ -26,7 +26,7 @@ pub struct Condition(&'static str);
 
 /// Compiled for tests.
 pub const TEST: Condition = Condition("test");
-/// Compiled where there is an operating system.
+/// Compiled with the standard library only.
 pub const HOST: Condition = Condition("\"std\"");
 
 /// One token.
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_blank_lines_and_tests_are_no_code() {
+    fn comments_blank_lines_and_tests_are_not_code() {
         let source = Source::new("a.rs", TEXT).expect("Rust");
         assert_eq!(source.code_lines(), 1);
         let source = Source::new("a.rs", "const A: &str = \"one\n\ntwo\";\n\n/* no */\n").expect("Rust");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_of_tests_is_code() {
+    fn items_without_tests_are_code() {
         let source = Source::new("a.rs", "#[cfg(not(test))]\nfn f() {\n    g();\n}\n").expect("Rust");
         assert_eq!(source.code_lines(), 4);
     }

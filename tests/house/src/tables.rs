@@ -1,4 +1,4 @@
-//! What the rules go by, each with its reason. An exception that is not needed any more is a violation as well.
+//! The tables behind the rules, with reasons. An exception that is no longer needed is a violation too.
 
 /// Folders of `kernel/src`, from the ground up: a folder imports only those of earlier lines, and those of one line do
 /// not import each other. The files of `kernel/src` itself stand above all of them, and no folder imports them.
@@ -7,10 +7,10 @@ pub const FOLDERS: &[(&[&str], &str)] = &[
     (&["log"], "everything above may log, and it needs a processor alone"),
     (&["memory"], "frames, heap and mappings, before there are devices"),
     (&["hardware"], "the machine: firmware tables, PCI, interrupts"),
-    (&["virt"], "the virtual processor, which does not know whose it is"),
+    (&["virt"], "the virtual processor, which knows nothing of the guest that it belongs to"),
     (&["meeting"], "where cores and frames meet: ground for guests and networks"),
     (&["vm", "net"], "guests and networks are level: they meet in `meeting`"),
-    (&["shell"], "shows and steers all of them"),
+    (&["shell"], "reports on all of them and controls them"),
 ];
 
 /// Where `vmx` and `svm` may be named outside their folders: a file, and the item in it: `mod` is the declaration of the
@@ -27,7 +27,7 @@ pub struct Knows {
     pub package: &'static str,
     /// Packages of the workspace that it may depend on.
     pub packages: &'static [&'static str],
-    /// Those that its tests may use besides.
+    /// Further packages that its tests may use.
     pub tests: &'static [&'static str],
 }
 
@@ -40,7 +40,8 @@ const fn knows(
 }
 
 /// The direction of docs/architecture.md: the guests' NIC and the machine's NICs never see each other, the switch sees no
-/// NIC and no register, and what takes decisions sees values of `base` only, so that it can be replayed on the host.
+/// NIC and no register, and crates that take decisions see values of `base` only, so that decisions can be replayed on the
+/// host.
 pub const PACKAGES: &[Knows] = &[
     knows("base", &[], &[]),
     knows("intel-regs", &[], &[]),
@@ -68,18 +69,18 @@ pub const FILE_LINES: usize = 400;
 pub const FUNCTION_LINES: usize = 60;
 /// Fields of a struct of the kernel.
 pub const STRUCT_FIELDS: usize = 12;
-/// Source lines of `kernel/src`: what a reader has to trust.
+/// Source lines of `kernel/src`, the code that a reader must trust.
 pub const KERNEL_LINES: usize = 10_000;
-/// Source lines of what is linked into the kernel.
+/// Source lines of all code that is linked into the kernel.
 pub const IMAGE_LINES: usize = 29_000;
 
-/// A violation that stays.
+/// A violation that is accepted.
 pub struct Exception {
     /// Name of the rule.
     pub rule: &'static str,
-    /// What it is about: a file, `file::function`, or a type's name.
+    /// Its subject: a file, `file::function`, or a type's name.
     pub subject: &'static str,
-    /// Why it stays.
+    /// Why it is accepted.
     pub reason: &'static str,
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Folders with code.
 const CODE: [&str; 4] = ["kernel", "boot", "tests", "guest-images"];
 
-/// What the rules look at.
+/// The files that the rules check.
 pub struct Tree {
     /// Every Rust file.
     pub sources: Vec<Source>,
@@ -17,7 +17,7 @@ pub struct Tree {
     pub manifests: Vec<Manifest>,
     /// Path and text of every document.
     pub documents: Vec<(String, String)>,
-    /// What `make bench` wrote last, if it is there.
+    /// The figures of the last `make bench`, if the file is there.
     pub figures: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl Tree {
         self.below(folder).map(Source::code_lines).sum()
     }
 
-    /// Source lines of those that the kernel can be linked with.
+    /// The same without the files that only programs of the host compile.
     #[must_use]
     pub fn bare_code_lines(&self, folder: &str) -> usize {
         self.below(folder).filter(|source| !source.is_host_only).map(Source::code_lines).sum()

@@ -1,4 +1,4 @@
-//! What a rule finds, and the exceptions that let it pass.
+//! A violation of a rule, and the exceptions that accept some.
 
 use crate::tables::Exception;
 use std::fmt;
@@ -12,14 +12,14 @@ pub struct Violation {
     pub line: usize,
     /// Name of the rule.
     pub rule: &'static str,
-    /// What an exception would have to name; empty where the rule has none.
+    /// The subject that an exception would name; empty if the rule allows none.
     pub subject: String,
     /// What is wrong and what to do.
     pub text: String,
 }
 
 impl Violation {
-    /// A violation without a subject: no exception lets it pass.
+    /// A violation without a subject: no exception can accept it.
     #[must_use]
     pub fn new(path: &str, line: usize, rule: &'static str, text: String) -> Self {
         Self { path: path.to_owned(), line, rule, subject: String::new(), text }
@@ -38,7 +38,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// The violations that no exception lets pass, and one for each exception that none of them needs or that has no reason.
+/// The violations that no exception accepts, and one for each exception that is unused or has no reason.
 #[must_use]
 pub fn without_exceptions(found: Vec<Violation>, exceptions: &[Exception]) -> Vec<Violation> {
     let matches = |violation: &Violation, exception: &Exception| {
@@ -51,7 +51,7 @@ pub fn without_exceptions(found: Vec<Violation>, exceptions: &[Exception]) -> Ve
     });
     let idle = idle.map(|one| {
         let text = format!(
-            "the exception of {} for \"{}\" is unused or gives no reason: remove it or mend it",
+            "the exception of {} for \"{}\" is unused or gives no reason: remove or correct it",
             one.rule, one.subject
         );
         Violation::new("tests/house/src/tables.rs", 1, "exception", text)

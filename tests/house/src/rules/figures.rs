@@ -1,4 +1,4 @@
-//! `figures`: docs/performance.md says what `make bench` wrote to docs/figures.txt.
+//! `figures`: docs/performance.md states the figures that `make bench` wrote to docs/figures.txt.
 //!
 //! In the section "Results" a table whose first column is headed `figure` names one in each row. Its other columns are
 //! headed `value` and `unit`, or by an ending: the cell of row `receive` below `exits` is the figure `receive-exits`. In
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const RULE: &str = "figures";
 const PAGE: &str = "docs/performance.md";
 const FILE: &str = "docs/figures.txt";
-const REMEDY: &str = "write the page again with `make figures`";
+const REMEDY: &str = "update the page with `make figures`";
 
 /// Value and unit of each figure, by name.
 pub type Figures = BTreeMap<String, (String, String)>;
@@ -42,7 +42,7 @@ pub fn check(page: &str, file: Option<&str>) -> Vec<Violation> {
     let mut found = Vec::new();
     let _ = rewrite(page, |place| {
         let text = match figures.get(&place.name) {
-            None => format!("`{}` is no figure of {FILE}: mend its name or remove it", place.name),
+            None => format!("{FILE} has no figure `{}`: correct the name or remove it", place.name),
             Some(figure) => {
                 in_tables.insert(place.name.clone());
                 let right = place.kind.of(figure);
@@ -57,12 +57,12 @@ pub fn check(page: &str, file: Option<&str>) -> Vec<Violation> {
     });
     let missing = figures.keys().filter(|name| !in_tables.contains(*name));
     let missing =
-        missing.map(|name| format!("`{name}` stands in no table of {PAGE}: add it to one of the Results"));
+        missing.map(|name| format!("no table of {PAGE} shows `{name}`: add it to one in the Results"));
     found.extend(missing.map(|text| Violation::new(FILE, 1, RULE, text)));
     found
 }
 
-/// The page with every figure as the file has it.
+/// The page with the file's value in place of every figure.
 #[must_use]
 pub fn renew(page: &str, file: &str) -> String {
     let figures = parse(file);
@@ -77,7 +77,7 @@ struct Place<'a> {
     line: usize,
 }
 
-/// What of a figure a place states.
+/// Which part of a figure a place states.
 #[derive(Clone, Copy)]
 enum Kind {
     Value,
@@ -232,20 +232,20 @@ With `size` = 1,819,648, and 12 others.
 
     #[test]
     fn figures_that_only_one_side_has_are_named() {
-        assert!(said(&PAGE_TEXT.replace("`size` |", "`sizes` |"))[0].contains("`sizes` is no figure"));
+        assert!(said(&PAGE_TEXT.replace("`size` |", "`sizes` |"))[0].contains("has no figure `sizes`"));
         let without = PAGE_TEXT.replace("| `receive` | 0.062 | 4,974 |\n", "");
-        assert!(
-            said(&without)[0].starts_with("docs/figures.txt:1: figures: `receive-exits` stands in no table")
-        );
+        assert!(said(&without)[0].starts_with(
+            "docs/figures.txt:1: figures: no table of docs/performance.md shows `receive-exits`"
+        ));
     }
 
     #[test]
-    fn a_missing_file_is_said() {
+    fn a_missing_file_is_reported() {
         assert!(check(PAGE_TEXT, None)[0].to_string().contains("`make bench` writes it"));
     }
 
     #[test]
-    fn renewing_brings_the_page_up_to_date_and_changes_nothing_else() {
+    fn renewing_updates_the_figures_and_changes_nothing_else() {
         let old = PAGE_TEXT.replace("4,974", "1").replace("1,819,648", "7").replace("bytes", "KiB");
         assert_eq!(renew(&old, FIGURES), PAGE_TEXT);
         assert_eq!(renew(PAGE_TEXT, FIGURES), PAGE_TEXT);

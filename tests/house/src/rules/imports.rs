@@ -58,7 +58,7 @@ pub fn check(imports: &[Import], order: &[(&[&str], &str)]) -> Vec<Violation> {
             }
             (Some(_), Some(_)) => {
                 format!(
-                    "{from} imports {to}, which is above it: move what it needs down, or take it as a parameter"
+                    "{from} must not import {to}, above it: move what it needs down, or take it as a parameter"
                 )
             }
             (rank, _) => {
@@ -73,7 +73,7 @@ pub fn check(imports: &[Import], order: &[(&[&str], &str)]) -> Vec<Violation> {
     imports.iter().filter_map(judge).collect()
 }
 
-/// Groups of folders in which each imports, by way of the others, itself.
+/// Groups of folders that import each other in a circle.
 #[must_use]
 pub fn circles(imports: &[Import]) -> Vec<Vec<String>> {
     let mut reached: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -188,7 +188,7 @@ mod tests {
         let said = said("log/a.rs", "\nuse crate::vm::Vm;");
         assert_eq!(said.len(), 1);
         assert!(
-            said[0].starts_with("kernel/src/log/a.rs:2: import-direction: log imports vm, which is above it")
+            said[0].starts_with("kernel/src/log/a.rs:2: import-direction: log must not import vm, above it")
         );
     }
 
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn super_that_leads_out_of_the_folder_counts() {
+    fn super_counts_when_it_leads_out_of_the_folder() {
         assert_eq!(said("log/a.rs", "use super::super::vm::Vm;").len(), 1);
         assert_eq!(said("log/mod.rs", "use super::vm::Vm;").len(), 1);
         assert_eq!(said("log/a.rs", "mod tests { use super::super::super::{vm, log}; }").len(), 1);
@@ -240,7 +240,7 @@ mod tests {
     fn no_folder_imports_a_root_file_or_the_root_itself() {
         assert!(
             said("shell/a.rs", "use crate::scheduler::Scheduler;")[0]
-                .contains("shell imports the root files")
+                .contains("shell must not import the root files")
         );
         assert_eq!(said("shell/a.rs", "use crate::*; fn f() { crate::say!(); }").len(), 2);
     }

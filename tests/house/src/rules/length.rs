@@ -1,10 +1,10 @@
-//! `file-length`, `function-length` and `struct-fields`: what fits on a screen and in a head.
+//! `file-length`, `function-length` and `struct-fields`: code in pieces that a reader can survey.
 
 use crate::source::Source;
 use crate::tables::{FILE_LINES, FUNCTION_LINES, STRUCT_FIELDS};
 use crate::violation::Violation;
 
-/// What a line in front of a struct with many fields begins with; the reason follows.
+/// Start of a comment in front of a struct with many fields; the reason follows.
 const REASON: &str = "// More than 12 fields: ";
 
 /// Files with more than [`FILE_LINES`] lines. The subject of an exception is the path.

@@ -1,4 +1,4 @@
-//! `type-name`: a name of a type means one thing in the product.
+//! `type-name`: a type name means one thing in the product.
 
 use crate::source::Source;
 use crate::violation::Violation;
@@ -33,7 +33,7 @@ pub fn check(sources: &[Source]) -> Vec<Violation> {
         for (index, place) in places.iter().enumerate().skip(1) {
             let first = &places[index - 1];
             let text = format!(
-                "{name} is also defined in {}:{}: a name means one thing, so find the word for this one",
+                "{name} is also defined in {}:{}: a name means one thing, so choose another for one of them",
                 first.path, first.line
             );
             found.push(Violation::new(place.path, place.line, "type-name", text).about(name.to_owned()));
@@ -42,7 +42,7 @@ pub fn check(sources: &[Source]) -> Vec<Violation> {
     found
 }
 
-/// True for files that end up in what is built for users.
+/// True for files of the product, tests excluded.
 fn is_product(source: &Source) -> bool {
     let path = &source.path;
     let in_crate = path.strip_prefix("kernel/crates/").and_then(|rest| rest.split_once('/'));

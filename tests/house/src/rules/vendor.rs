@@ -1,4 +1,4 @@
-//! `vendor-name`: only the places that choose a vendor name one.
+//! `vendor-name`: only the place that chooses a vendor names one.
 
 use crate::source::Source;
 use crate::violation::Violation;
@@ -26,7 +26,7 @@ pub fn check(sources: &[Source], places: &[(&str, &str)]) -> Vec<Violation> {
             };
             if !is_declared && !functions.iter().any(around) {
                 let text = format!(
-                    "{} is named outside its folder: ask for it through the traits of kernel/src/virt/mod.rs",
+                    "{} is named outside its folder: use the traits of kernel/src/virt/mod.rs",
                     token.text
                 );
                 found.push(Violation::new(&source.path, token.line, "vendor-name", text));

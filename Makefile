@@ -13,6 +13,8 @@ BARE := --release --target x86_64-hv.json $(STD)
 EFI := --release --target x86_64-unknown-uefi $(STD)
 # boot is checked and tested as it is used, since the loader takes minutes to build for each profile.
 HOST := --workspace --exclude weir --exclude weir-uefi --exclude micro --exclude boot
+# Lints that tests are exempt from.
+TEST_CASTS := $(addprefix -A clippy::cast_,possible_truncation sign_loss possible_wrap lossless)
 CONFIG ?= boot/examples/one-guest.toml
 # Which emulator, where the choice is not left to the tools: see docs/emulators.md.
 export ACCEL
@@ -96,8 +98,9 @@ check: lint host-test
 lint: setup
 	@cargo fmt --all --check
 	@cargo run -q -p house
-	@cargo clippy -q $(HOST) --all-targets -- -D warnings
-	@cargo clippy -q -p end-to-end --test end_to_end -- -D warnings
+	@cargo clippy -q $(HOST) -- -D warnings
+	@cargo clippy -q $(HOST) --all-targets -- -D warnings $(TEST_CASTS)
+	@cargo clippy -q -p end-to-end --test end_to_end -- -D warnings $(TEST_CASTS)
 	@cargo clippy -q --release -p boot --all-targets -- -D warnings
 	@cargo clippy -q -p weir $(BARE) -- -D warnings
 	@cargo clippy -q -p weir-uefi $(EFI) -- -D warnings

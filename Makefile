@@ -13,6 +13,8 @@ BARE := --release --target x86_64-hv.json $(STD)
 EFI := --release --target x86_64-unknown-uefi $(STD)
 # boot is checked and tested as it is used, since the loader takes minutes to build for each profile.
 HOST := --workspace --exclude weir --exclude weir-uefi --exclude micro --exclude boot
+# Lints that tests are exempt from.
+TEST_CASTS := $(addprefix -A clippy::cast_,possible_truncation sign_loss possible_wrap lossless)
 CONFIG ?= boot/examples/one-guest.toml
 # Which emulator, where the choice is not left to the tools: see docs/emulators.md.
 export ACCEL
@@ -20,8 +22,13 @@ KERNEL := target/x86_64-hv/release/weir
 STAGE := target/x86_64-unknown-uefi/release/weir-uefi.efi
 BOOT := target/release/boot
 IMAGES := target/images
+DENY_VERSION := 0.20.2
+DENY := target/tools/bin/cargo-deny
+# ADVISORIES=1 asks the advisory database as well, which takes a way to GitHub.
+DENY_CHECKS := --all-features $(if $(ADVISORIES),,--offline) check $(if $(ADVISORIES),advisories) licenses bans sources
 
-.PHONY: help setup kernel stage micro boot traffic guest build image run host-test end-to-end one bench test check lint clean
+.PHONY: help setup kernel stage micro boot traffic guest build image run host-test end-to-end one bench figures test check lint \
+	docs deny clean
 
 help:
 	@echo 'make run      boot CONFIG ($(CONFIG)) in an emulator, its console here'
@@ -29,8 +36,10 @@ help:
 	@echo '              ACCEL= chooses the emulator: kvm, qemu-svm, bochs-vtx, bochs-svm (a list for make test)'
 	@echo 'make one      the end-to-end test TEST=NAME (or a part of the name), with its console; without TEST, all names'
 	@echo '              GDB=1 stops its machine at the first instruction and prints how to attach a debugger'
-	@echo 'make check    format, lints, host tests'
+	@echo 'make check    format, rules of tests/house, lints, documentation, host tests'
 	@echo "make bench    Weir's costs in instructions, also in docs/figures.txt; BENCH=GROUP prints some of them"
+	@echo 'make figures  copies docs/figures.txt, which make bench writes, into docs/performance.md'
+	@echo 'make deny     licences, origin and duplicates of the packages used; builds cargo-deny first, which takes minutes'
 	@echo 'make image    BIOS and UEFI disk images and a file for PXE of CONFIG in $(IMAGES)'
 	@echo 'make setup    what the others need; they call it themselves'
 	@echo 'make clean    remove everything built or downloaded'
@@ -83,19 +92,38 @@ one: build
 bench: kernel micro boot guest
 	@cargo run -q --release -p end-to-end --bin bench -- $(BENCH)
 
+figures: setup
+	@cargo run -q -p house -- --write-figures
+
 test: build
 	@sh tests/run.sh
 
+# Packages are looked at as well where the tool is there already.
 check: lint host-test
+	@if [ -x $(DENY) ]; then $(DENY) $(DENY_CHECKS); fi
 
 lint: setup
 	@cargo fmt --all --check
-	@cargo clippy -q $(HOST) --all-targets -- -D warnings
-	@cargo clippy -q -p end-to-end --test end_to_end -- -D warnings
+	@cargo run -q -p house
+	@cargo clippy -q $(HOST) -- -D warnings
+	@cargo clippy -q $(HOST) --all-targets -- -D warnings $(TEST_CASTS)
+	@cargo clippy -q -p end-to-end --test end_to_end -- -D warnings $(TEST_CASTS)
 	@cargo clippy -q --release -p boot --all-targets -- -D warnings
 	@cargo clippy -q -p weir $(BARE) -- -D warnings
 	@cargo clippy -q -p weir-uefi $(EFI) -- -D warnings
 	@cargo clippy -q -p micro $(BARE) -- -D warnings
+	@$(MAKE) -s docs
+
+docs: setup
+	@RUSTDOCFLAGS='-D warnings' cargo doc -q --no-deps $(HOST)
+	@RUSTDOCFLAGS='-D warnings' cargo doc -q --no-deps --release -p boot
+	@RUSTDOCFLAGS='-D warnings' cargo doc -q --no-deps -p micro --lib
+	@RUSTDOCFLAGS='-D warnings' cargo doc -q --no-deps -p weir --document-private-items
+
+deny: setup
+	@[ -x $(DENY) ] || cargo install -q cargo-deny --locked --version $(DENY_VERSION) --no-default-features --root target/tools \
+		--target-dir target/tools/build
+	@$(DENY) $(DENY_CHECKS)
 
 clean:
 	rm -rf target

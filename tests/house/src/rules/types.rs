@@ -1,0 +1,148 @@
+//! `type-name`: a type name means one thing in the product.
+
+use crate::source::Source;
+use crate::violation::Violation;
+use std::collections::BTreeMap;
+
+const VENDORS: [&str; 2] = ["kernel/src/virt/vmx/", "kernel/src/virt/svm/"];
+
+/// Where a type is defined.
+struct Place<'a> {
+    path: &'a str,
+    line: usize,
+}
+
+/// Names of types that are defined more than once. Mirrored ones of the two vendors are one. The subject of an exception
+/// is the name.
+#[must_use]
+pub fn check(sources: &[Source]) -> Vec<Violation> {
+    let mut places: BTreeMap<&str, Vec<Place>> = BTreeMap::new();
+    for source in sources.iter().filter(|source| is_product(source)) {
+        for (name, line) in definitions(source) {
+            places.entry(name).or_default().push(Place { path: &source.path, line });
+        }
+    }
+    let mut found = Vec::new();
+    for (name, places) in places {
+        let vendors =
+            VENDORS.map(|vendor| places.iter().filter(|place| place.path.starts_with(vendor)).count());
+        let is_mirrored = places.len() == 2 && vendors == [1, 1];
+        if places.len() < 2 || is_mirrored {
+            continue;
+        }
+        for (index, place) in places.iter().enumerate().skip(1) {
+            let first = &places[index - 1];
+            let text = format!(
+                "{name} is also defined in {}:{}: a name means one thing, so choose another for one of them",
+                first.path, first.line
+            );
+            found.push(Violation::new(place.path, place.line, "type-name", text).about(name.to_owned()));
+        }
+    }
+    found
+}
+
+/// True for files of the product, tests excluded.
+fn is_product(source: &Source) -> bool {
+    let path = &source.path;
+    let in_crate = path.strip_prefix("kernel/crates/").and_then(|rest| rest.split_once('/'));
+    let in_product = path.starts_with("kernel/src/")
+        || in_crate.is_some_and(|(_, rest)| rest.starts_with("src/"))
+        || path.starts_with("boot/src/")
+        || path.starts_with("boot/uefi/src/");
+    in_product && !source.is_test
+}
+
+/// Name and line of each type, associated types excepted.
+fn definitions(source: &Source) -> Vec<(&str, usize)> {
+    let mut found = Vec::new();
+    // End of the body of an `impl` or `trait` that is being read.
+    let mut body_end = 0;
+    for (index, token) in source.tokens.iter().enumerate().filter(|(_, token)| !token.is_test) {
+        let before = if index == 0 { "" } else { source.at(index - 1) };
+        let starts_item = matches!(before, "" | "}" | ";" | "]" | "{" | "unsafe" | ")" | "pub");
+        match token.text.as_str() {
+            "impl" | "trait" if starts_item => {
+                let open = source.header_end(index);
+                body_end = source.tokens.get(open).map_or(0, |open| open.pair).max(body_end);
+            }
+            _ => {}
+        }
+        let name = source.at(index + 1);
+        let is_name = name.starts_with(|first: char| first.is_ascii_uppercase());
+        let defines = match token.text.as_str() {
+            "struct" | "enum" | "trait" => true,
+            "union" | "type" => starts_item && index >= body_end,
+            _ => false,
+        };
+        if defines && is_name {
+            found.push((name, token.line));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(files: &[(&str, &str)]) -> Vec<String> {
+        let sources: Vec<_> =
+            files.iter().map(|(path, text)| Source::new(path, text).expect("Rust")).collect();
+        check(&sources).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_second_definition_is_named_with_its_line_and_the_first_one() {
+        let said = said(&[
+            ("kernel/src/a.rs", "struct Entry;"),
+            ("kernel/crates/x/src/lib.rs", "\npub enum Entry {}"),
+            ("boot/src/a.rs", "type Other = u8;"),
+        ]);
+        assert_eq!(said.len(), 1);
+        assert!(said[0].starts_with(
+            "kernel/crates/x/src/lib.rs:2: type-name: Entry is also defined in kernel/src/a.rs:1"
+        ));
+    }
+
+    #[test]
+    fn every_kind_of_type_counts_and_those_in_macros_too() {
+        let kinds =
+            ["struct A;", "enum A {}", "trait A {}", "pub type A = u8;", "pub(crate) union A { b: u8 }"];
+        for kind in kinds.into_iter().chain(["bitflags! { pub struct A: u8 {} }", "fn f() { struct A; }"]) {
+            assert_eq!(said(&[("kernel/src/a.rs", "struct A;"), ("boot/src/a.rs", kind)]).len(), 1, "{kind}");
+        }
+    }
+
+    #[test]
+    fn associated_types_are_not_defined_by_each_impl() {
+        let text = "trait T { type A; } impl T for u8 { type A = u8; } fn f() -> impl T { 1 }";
+        assert!(
+            said(&[("kernel/src/a.rs", text), ("kernel/src/b.rs", "impl T for u8 { type A = u8; }")])
+                .is_empty()
+        );
+        assert_eq!(
+            said(&[("kernel/src/a.rs", text), ("kernel/src/b.rs", "type A = u8; type A = u8;")]).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn tests_may_reuse_names() {
+        let text = "#[cfg(test)] mod tests { struct A; }";
+        assert!(said(&[("kernel/src/a.rs", "struct A;"), ("boot/src/a.rs", text)]).is_empty());
+        assert!(
+            said(&[("kernel/src/a.rs", "struct A;"), ("kernel/crates/x/tests/a.rs", "struct A;")]).is_empty()
+        );
+    }
+
+    #[test]
+    fn mirrored_names_of_the_vendors_are_one() {
+        let mirrored =
+            [("kernel/src/virt/vmx/a.rs", "struct Vcpu;"), ("kernel/src/virt/svm/a.rs", "struct Vcpu;")];
+        assert!(said(&mirrored).is_empty());
+        let twice = [mirrored[0], ("kernel/src/virt/vmx/b.rs", "struct Vcpu;")];
+        assert_eq!(said(&twice).len(), 1);
+        assert_eq!(said(&[mirrored[0], mirrored[1], ("kernel/src/vm/mod.rs", "struct Vcpu;")]).len(), 2);
+    }
+}

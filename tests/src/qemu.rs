@@ -63,16 +63,7 @@ pub fn arguments(
         Chipset::I440fx => "pc",
         Chipset::Q35 => "q35",
     };
-    // Time is counted in instructions, so that a busy host cannot disturb a guest that calibrates its clocks;
-    // while all processors sleep, it passes like the host's, or jumps to the next event. One instruction is 8 ns:
-    // guests, drivers and OVMF wait by executing instructions, and at 1 ns the emulator would spend most of its
-    // time on that.
-    let shift = 3;
-    let clock = match (accelerator, machine.pace) {
-        (Accelerator::Kvm, _) => String::new(),
-        (Accelerator::Tcg, Pace::RealTime) => format!("-icount shift={shift}"),
-        (Accelerator::Tcg, Pace::Free | Pace::Counted) => format!("-icount shift={shift},sleep=off"),
-    };
+    let clock = clock(accelerator, machine.pace);
     let mut text = format!(
         "-machine {board} -accel {} {clock} -cpu {cpu_model} -smp {} -m {} -nodefaults -no-user-config -vga std \
          -display none{} -rtc base=2000-01-01 \
@@ -114,6 +105,18 @@ pub fn arguments(
         arguments.extend(["-drive".into(), drive, "-device".into(), device]);
     }
     Ok(arguments)
+}
+
+/// The option for the emulated clock. Time is counted in instructions, so that a busy host cannot disturb a guest that
+/// calibrates its clocks; while all processors sleep, it passes like the host's, or jumps to the next event. One
+/// instruction is 8 ns: guests, drivers and OVMF wait by executing instructions, and at 1 ns the emulator would spend most
+/// of its time on that.
+fn clock(accelerator: Accelerator, pace: Pace) -> &'static str {
+    match (accelerator, pace) {
+        (Accelerator::Kvm, _) => "",
+        (Accelerator::Tcg, Pace::RealTime) => "-icount shift=3",
+        (Accelerator::Tcg, Pace::Free | Pace::Counted) => "-icount shift=3,sleep=off",
+    }
 }
 
 /// A network inside QEMU with a server that offers the image by DHCP and TFTP.

@@ -43,6 +43,7 @@ const PARAMETERS: u64 = 0xf00;
 pub type CoreMain = extern "C" fn(core: usize, argument: *const ()) -> !;
 
 /// What a processor finds in its first page. The code depends on this layout.
+// More than 12 fields: the layout is that of the code in assembly, padding included.
 #[repr(C)]
 struct Parameters {
     gdt_limit: u16,

@@ -83,17 +83,22 @@ pub fn target(data: &[u8]) {
                 effects
             }
         };
-        let raised = pc.interrupts().pending(0) && !pending;
-        assert!(
-            !raised || effects.contains(Effects::IRQ_CHANGED),
-            "an interrupt became pending without an effect"
-        );
-        let moved = pc.next_deadline() < deadline && pc.next_deadline().is_some();
-        assert!(
-            !moved || effects.contains(Effects::TIMER_CHANGED),
-            "the deadline moved closer without an effect"
-        );
+        check_effects(&mut pc, effects, deadline, pending);
     }
+}
+
+/// Checks what must hold after an action that had these effects, before which `deadline` and `pending` were so.
+fn check_effects(pc: &mut Pc, effects: Effects, deadline: Option<Instant>, pending: bool) {
+    let raised = pc.interrupts().pending(0) && !pending;
+    assert!(
+        !raised || effects.contains(Effects::IRQ_CHANGED),
+        "an interrupt became pending without an effect"
+    );
+    let moved = pc.next_deadline() < deadline && pc.next_deadline().is_some();
+    assert!(
+        !moved || effects.contains(Effects::TIMER_CHANGED),
+        "the deadline moved closer without an effect"
+    );
 }
 
 fn port(pc: &mut Pc, action: u8, input: &mut Input, now: Instant) -> Effects {

@@ -85,4 +85,8 @@ pub struct Exception {
 }
 
 /// Exceptions of the rules `file-length`, `function-length` and `type-name`.
-pub const EXCEPTIONS: &[Exception] = &[];
+pub const EXCEPTIONS: &[Exception] = &[Exception {
+    rule: "function-length",
+    subject: "kernel/src/vm/exits/dispatch.rs::dispatch",
+    reason: "one exhaustive match over all exits, a line or two for each: split, its reader would have to look in two places",
+}];

@@ -27,7 +27,7 @@ static IO_APICS: Mutex<IoApics> =
 
 struct IoApics {
     apics: heapless::Vec<MappedIoApic, 8>,
-    lines: heapless::Vec<InterruptRoute, MAX_NICS>,
+    lines: heapless::Vec<RoutedLine, MAX_NICS>,
 }
 
 struct MappedIoApic {
@@ -37,7 +37,7 @@ struct MappedIoApic {
 }
 
 /// A level-triggered input in use.
-struct InterruptRoute {
+struct RoutedLine {
     vector: u8,
     apic: RegisterWindow,
     input: u32,
@@ -92,7 +92,7 @@ fn route(gsi: u32, vector: u8, level: bool, low: bool) -> bool {
     };
     let input = gsi - apic.first;
     let entry = u32::from(vector) | if low { LOW } else { 0 } | if level { LEVEL } else { 0 };
-    let line = InterruptRoute { vector, apic: apic.registers, input, entry, masked: false };
+    let line = RoutedLine { vector, apic: apic.registers, input, entry, masked: false };
     if level && lines.push(line).is_err() {
         return false;
     }

@@ -7,6 +7,7 @@ use crate::log::{framebuffer, serial};
 use crate::meeting::ending::End;
 use crate::memory::page_frames::{MemoryRegion, MemoryRegionKind};
 use crate::memory::{PageFrames, copy, heap, physical};
+use crate::processor::narrow::to_usize;
 use crate::processor::{clock, cores, cpu, descriptors};
 use crate::virt::state::extended;
 use crate::{panic, self_test, usage, virt};
@@ -152,7 +153,7 @@ fn memory_regions(info: &BootInfo) -> impl Iterator<Item = MemoryRegion> {
 fn ramdisk(info: &BootInfo) -> Result<&'static [u8], BootError> {
     let address = info.ramdisk_addr.into_option().ok_or(BootError::NoBundle)?;
     // SAFETY: the loader mapped the ramdisk there, reported its memory as not usable, and never changes it.
-    Ok(unsafe { core::slice::from_raw_parts(address as *const u8, info.ramdisk_len as usize) })
+    Ok(unsafe { core::slice::from_raw_parts(address as *const u8, to_usize(info.ramdisk_len)) })
 }
 
 /// The brand string [SDM2A CPUID, leaves 80000002h to 80000004h].

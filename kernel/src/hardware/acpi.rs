@@ -1,6 +1,8 @@
 //! What the firmware's ACPI tables say about this machine.
 
 use crate::memory::physical;
+use crate::processor::narrow::to_usize;
+use acpi::address::GenericAddress;
 use acpi::fadt::Fadt;
 use acpi::madt::{Madt, MadtEntry};
 use acpi::{AcpiHandler, AcpiTables, PhysicalMapping};
@@ -78,7 +80,8 @@ pub enum MachineError {
 pub fn discover(rsdp: Option<u64>) -> Result<MachineInfo, MachineError> {
     let rsdp = rsdp.ok_or(MachineError::NoTables)?;
     // SAFETY: the loader found the RSDP, and the direct map covers all of physical memory.
-    let tables = unsafe { AcpiTables::from_rsdp(DirectMap, rsdp as usize) }.map_err(MachineError::Damaged)?;
+    let tables =
+        unsafe { AcpiTables::from_rsdp(DirectMap, to_usize(rsdp)) }.map_err(MachineError::Damaged)?;
     let mut machine = MachineInfo::default();
     if let Ok(madt) = tables.find_table::<Madt>() {
         for entry in madt.get().entries() {
@@ -86,22 +89,27 @@ pub fn discover(rsdp: Option<u64>) -> Result<MachineInfo, MachineError> {
         }
     }
     if let Ok(fadt) = tables.find_table::<Fadt>() {
-        machine.pm_timer = fadt.pm_timer_block().ok().flatten().map(|block| block.address as u16);
+        machine.pm_timer = fadt.pm_timer_block().ok().flatten().and_then(|block| io_port(&block));
         machine.power_off = fadt.pm1a_control_block().ok().and_then(|block| {
             let dsdt = tables.dsdt().ok()?;
-            Some((block.address as u16, sleep_type_s5(aml(dsdt.address, dsdt.length))?))
+            Some((io_port(&block)?, sleep_type_s5(aml(dsdt.address, dsdt.length))?))
         });
         let flags = fadt.flags;
         if flags.supports_system_reset_via_fadt()
             && let Ok(register) = fadt.reset_register()
         {
-            machine.reset = Some((register.address as u16, fadt.reset_value));
+            machine.reset = io_port(&register).map(|port| (port, fadt.reset_value));
         }
     }
     if let Ok(mcfg) = tables.find_table::<acpi::mcfg::Mcfg>() {
         machine.ecam = mcfg.entries().first().map(|entry| HostPhysical(entry.base_address));
     }
     Ok(machine)
+}
+
+/// The I/O port of a register. Weir uses none of those in memory.
+fn io_port(register: &GenericAddress) -> Option<u16> {
+    u16::try_from(register.address).ok()
 }
 
 // Failed pushes: processors, IO-APICs or overrides for which there is no room are left out, and Weir runs without

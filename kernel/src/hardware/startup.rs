@@ -8,6 +8,7 @@ use super::acpi::MachineInfo;
 use crate::hardware::interrupt::{idt, local_apic};
 use crate::memory::{PAGE, PageFrames, physical, stack};
 use crate::processor::cores::{self, PerCore, per_core};
+use crate::processor::narrow::{low_u16, low_u32, to_usize};
 use crate::processor::{clock, cpu, descriptors};
 use base::{Duration, HostPhysical};
 use core::arch::global_asm;
@@ -247,11 +248,11 @@ fn prepare(page: HostPhysical, stack: VirtAddr, core: usize, entry: CoreMain, ar
     let base = page.0 + PARAMETERS + offset_of!(Parameters, gdt) as u64;
     let parameters = Parameters {
         gdt_limit: 23,
-        gdt_base: [base as u16, (base >> 16) as u16],
+        gdt_base: [low_u16(base), low_u16(base >> 16)],
         _padding: [0; 5],
-        cr3_low: (page.0 + PAGE) as u32,
-        efer: (EferFlags::LONG_MODE_ENABLE | Efer::read() & EferFlags::NO_EXECUTE_ENABLE).bits() as u32,
-        far_offset: page.0 as u32 + (long as usize - first as usize) as u32,
+        cr3_low: low_u32(page.0 + PAGE),
+        efer: low_u32((EferFlags::LONG_MODE_ENABLE | Efer::read() & EferFlags::NO_EXECUTE_ENABLE).bits()),
+        far_offset: low_u32(page.0 + (long as u64 - first as u64)),
         far_selector: 8,
         _padding_2: 0,
         stack: stack.as_u64(),
@@ -268,7 +269,7 @@ fn prepare(page: HostPhysical, stack: VirtAddr, core: usize, entry: CoreMain, ar
     // else; the active root table is only read. The root table's first entry, which is replaced, maps nothing of
     // Weir's: what lies below 512 GiB is the loader's.
     unsafe {
-        pointer(0).write_bytes(0, 4 * PAGE as usize);
+        pointer(0).write_bytes(0, to_usize(4 * PAGE));
         pointer(0).copy_from_nonoverlapping(first, end as usize - first as usize);
         pointer(PARAMETERS).cast::<Parameters>().write_unaligned(parameters);
         let tables = pointer(PAGE).cast::<u64>();

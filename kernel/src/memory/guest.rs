@@ -2,6 +2,7 @@
 
 use crate::memory::copy::copy_volatile;
 use crate::memory::physical;
+use crate::processor::narrow::to_usize;
 use base::{GuestMemory, GuestPhysical, HostPhysical, MemoryError};
 use core::sync::atomic::{Ordering, fence};
 
@@ -48,7 +49,7 @@ impl GuestRam {
                 let length = bytes.min(piece.bytes - offset);
                 // SAFETY: inside this guest's memory, which stays mapped; the guest is not running.
                 unsafe {
-                    physical::pointer(HostPhysical(piece.host.0 + offset)).write_bytes(0, length as usize);
+                    physical::pointer(HostPhysical(piece.host.0 + offset)).write_bytes(0, to_usize(length));
                 }
                 return Some(from + length);
             }

@@ -1,6 +1,7 @@
 //! Weir's heap. After boot, only restarting a guest allocates.
 
 use super::{PageFrameError, PageFrames, physical};
+use crate::processor::narrow::to_usize;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{NonNull, null_mut};
 use linked_list_allocator::Heap;
@@ -33,7 +34,7 @@ unsafe impl GlobalAlloc for BootHeap {
 pub fn init(frames: &mut PageFrames, bytes: u64) -> Result<(), PageFrameError> {
     let at = frames.allocate(bytes, super::PAGE)?;
     // SAFETY: the memory was just allocated, stays mapped and is used for nothing else.
-    unsafe { HEAP.0.lock().init(physical::pointer(at), bytes as usize) };
+    unsafe { HEAP.0.lock().init(physical::pointer(at), to_usize(bytes)) };
     Ok(())
 }
 

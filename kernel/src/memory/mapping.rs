@@ -2,6 +2,7 @@
 
 use super::table_frames::TableFrames;
 use super::{PAGE, PageFrames, physical};
+use crate::processor::narrow::to_usize;
 use base::HostPhysical;
 use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::structures::paging::{
@@ -46,7 +47,7 @@ pub fn map(
         OffsetPageTable::new(root, VirtAddr::new(physical::offset()))
     };
     let flags = flags | PageTableFlags::PRESENT | PageTableFlags::WRITABLE | PageTableFlags::NO_EXECUTE;
-    for offset in (0..end - first).step_by(PAGE as usize) {
+    for offset in (0..end - first).step_by(to_usize(PAGE)) {
         let page = Page::<Size4KiB>::containing_address(VirtAddr::new(start + offset));
         let frame = PhysFrame::containing_address(PhysAddr::new(first + offset));
         // SAFETY: the page was not mapped before, so no mapping is lost; the caller owns the frame.

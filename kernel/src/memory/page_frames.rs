@@ -1,6 +1,7 @@
 //! Physical memory, allocated at boot and never freed: guest memory, page tables, DMA buffers, the heap.
 
 use super::physical;
+use crate::processor::narrow::to_usize;
 use base::HostPhysical;
 
 /// Bytes in a frame.
@@ -157,7 +158,7 @@ impl PageFrames {
         let at = HostPhysical(start);
         // SAFETY: the loader reported this memory as usable, it is in the direct map, and it was not allocated
         // before.
-        unsafe { physical::pointer(at).write_bytes(0, bytes as usize) };
+        unsafe { physical::pointer(at).write_bytes(0, to_usize(bytes)) };
         Ok(at)
     }
 }

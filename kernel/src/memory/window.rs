@@ -1,6 +1,7 @@
 //! Uncached windows onto device registers.
 
 use super::{PageFrames, mapping};
+use crate::processor::narrow::to_usize;
 use base::HostPhysical;
 use core::ptr::NonNull;
 use volatile::VolatilePtr;
@@ -48,5 +49,5 @@ impl RegisterWindow {
 pub fn map(frames: &mut PageFrames, at: HostPhysical, bytes: u64) -> Result<RegisterWindow, WindowError> {
     let flags = PageTableFlags::NO_CACHE | PageTableFlags::WRITE_THROUGH;
     let start = mapping::map(frames, at, bytes, flags)?;
-    Ok(RegisterWindow { start, bytes: bytes as usize })
+    Ok(RegisterWindow { start, bytes: to_usize(bytes) })
 }

@@ -58,14 +58,15 @@ pub fn calibrate(pm_timer: u16) -> Result<u64, ClockError> {
         reads_left = reads_left.checked_sub(1).ok_or(stuck)?;
     }
     let ticks = cpu::rdtsc() - tsc_start;
-    let hz = (u128::from(ticks) * u128::from(PM_TIMER_HZ) / u128::from(elapsed)) as u64;
+    let hz = saturated(u128::from(ticks) * u128::from(PM_TIMER_HZ) / u128::from(elapsed));
     HZ.store(hz, Ordering::Relaxed);
-    NANOS_PER_TICK.store(((1_000_000_000u128 << 32) / u128::from(hz)) as u64, Ordering::Relaxed);
+    NANOS_PER_TICK.store(saturated((1_000_000_000u128 << 32) / u128::from(hz)), Ordering::Relaxed);
     ORIGIN.store(cpu::rdtsc(), Ordering::Relaxed);
     Ok(hz)
 }
 
 /// Time since the clock was calibrated; zero before.
+#[expect(clippy::cast_possible_truncation, reason = "64 bits of nanoseconds last for 584 years")]
 pub fn now() -> Instant {
     if hz() == 0 {
         return Instant::ZERO;
@@ -85,12 +86,16 @@ pub fn origin() -> u64 {
 }
 
 /// Ticks of the time-stamp counter from instant zero to `now`.
+#[expect(clippy::cast_possible_truncation, reason = "the time-stamp counter itself has 64 bits")]
 pub fn ticks_at(now: Instant) -> u64 {
     (u128::from(now.as_nanos()) * u128::from(hz()) / 1_000_000_000) as u64
 }
 
 /// Ticks of the time-stamp counter in `nanos`, rounded up; saturates.
 pub fn ticks(nanos: u64) -> u64 {
-    let ticks = u128::from(nanos) * u128::from(hz()) / 1_000_000_000 + 1;
-    u64::try_from(ticks).unwrap_or(u64::MAX)
+    saturated(u128::from(nanos) * u128::from(hz()) / 1_000_000_000 + 1)
+}
+
+fn saturated(value: u128) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
 }

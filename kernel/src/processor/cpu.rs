@@ -1,5 +1,6 @@
 //! Registers and instructions of the processor that the `x86_64` crate does not wrap.
 
+use super::narrow::low_u32;
 use core::arch::asm;
 use x86_64::registers::model_specific::Msr;
 
@@ -62,7 +63,7 @@ pub fn halt_forever() -> ! {
 pub unsafe fn xsetbv0(value: u64) {
     // SAFETY: the caller's contract; the kernel is compiled to use no extended state itself.
     unsafe {
-        asm!("xsetbv", in("ecx") 0, in("eax") value as u32, in("edx") (value >> 32) as u32,
+        asm!("xsetbv", in("ecx") 0, in("eax") low_u32(value), in("edx") low_u32(value >> 32),
             options(nomem, nostack))
     }
 }

@@ -4,4 +4,5 @@ pub mod clock;
 pub mod cores;
 pub mod cpu;
 pub mod descriptors;
+pub mod narrow;
 pub mod panicking;

@@ -3,6 +3,7 @@
 
 use super::pending;
 use super::vectors::FIRST_INTERRUPT;
+use crate::processor::narrow::low_u8;
 use crate::processor::{cpu, descriptors};
 use spin::Once;
 use x86_64::VirtAddr;
@@ -137,6 +138,6 @@ extern "C" fn handle(frame: &InterruptFrame) {
             Some(report) => report(frame),
             None => cpu::halt_forever(),
         },
-        vector => pending::note(vector as u8),
+        vector => pending::note(low_u8(vector)),
     }
 }

@@ -4,6 +4,7 @@ use crate::hardware::interrupt::vectors;
 use crate::memory::PageFrames;
 use crate::memory::window::{self, RegisterWindow, WindowError};
 use crate::processor::cores::{self, PerCore, per_core};
+use crate::processor::narrow::low_u32;
 use crate::processor::{clock, cpu};
 use base::HostPhysical;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,7 +48,7 @@ static TIMER_HZ: spin::Once<u64> = spin::Once::new();
 
 fn read(register: u32) -> u32 {
     if X2APIC.load(Ordering::Relaxed) {
-        return cpu::rdmsr(0x800 + register / 16) as u32;
+        return low_u32(cpu::rdmsr(0x800 + register / 16));
     }
     XAPIC.get().map_or(0, |page| page.read(register as usize))
 }
@@ -147,7 +148,7 @@ pub fn send_init(id: u32) {
 
 /// Starts a processor that [`send_init`] has reset, at `page`, below 1 MiB.
 pub fn send_startup(id: u32, page: HostPhysical) {
-    send(id, COMMAND_STARTUP | COMMAND_ASSERT | (page.0 >> 12) as u32 & 0xff);
+    send(id, COMMAND_STARTUP | COMMAND_ASSERT | low_u32(page.0 >> 12) & 0xff);
 }
 
 /// Measures the timer's frequency over at least 10 ms of the calibrated TSC; more if an emulator's processor is
@@ -159,7 +160,8 @@ fn measure_timer() -> u64 {
     while cpu::rdtsc() - start < ticks {}
     let (end, last) = sample_timer();
     write(TIMER_INITIAL, 0);
-    (u128::from(first - last) * u128::from(clock::hz()) / u128::from(end - start)) as u64
+    let hz = u128::from(first - last) * u128::from(clock::hz()) / u128::from(end - start);
+    u64::try_from(hz).unwrap_or(u64::MAX)
 }
 
 /// The time-stamp counter and the timer at one moment: the fastest of several readings.

@@ -4,6 +4,7 @@ use crate::hardware::interrupt::local_apic;
 use crate::hardware::pci::{PciConfiguration, PciFunction};
 use crate::memory::PageFrames;
 use crate::memory::window::{self, WindowError};
+use crate::processor::narrow::to_usize;
 use base::HostPhysical;
 use pci_types::capability::{MsiCapability, MsixCapability, MultipleMessageSupport, PciCapability};
 
@@ -51,7 +52,7 @@ impl PciFunction {
         msix.set_function_mask(true, PciConfiguration);
         msix.set_enabled(true, PciConfiguration);
         for entry in 0..entries {
-            let start = (entry * ENTRY) as usize;
+            let start = to_usize(entry * ENTRY);
             for (offset, value) in [(0, message.address), (4, 0), (8, message.data), (12, 0)] {
                 table.write(start + offset, value);
             }

@@ -7,6 +7,9 @@ use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
 use volatile::VolatilePtr;
 
+/// Bytes of a word that is accessed at once. All DMA memory begins at a multiple of it.
+const WORD: usize = size_of::<u64>();
+
 /// Physically contiguous memory that is shared with a device.
 ///
 /// The platform keeps it coherent: x86 snoops DMA. That leaves the order of Weir's own accesses: plain stores
@@ -31,10 +34,12 @@ impl DmaMemory {
         self.at
     }
 
-    /// Splits a part off; `None` past the end. The caller gives each part to one user only.
+    /// Splits off a part that starts at a multiple of 8; `None` for other offsets and past the end. The caller gives each
+    /// part to one user only.
     pub fn part(&self, offset: usize, bytes: usize) -> Option<Self> {
         let end = offset.checked_add(bytes)?;
-        (end <= self.bytes).then_some(Self { at: HostPhysical(self.at.0 + offset as u64), bytes })
+        (end <= self.bytes && offset.is_multiple_of(WORD))
+            .then_some(Self { at: HostPhysical(self.at.0 + offset as u64), bytes })
     }
 
     /// Copies out; reads zeros if the range passes the end.
@@ -72,9 +77,9 @@ impl DmaMemory {
     }
 
     fn word(&self, offset: usize) -> Option<VolatilePtr<'_, u64>> {
-        let word = self.inside(offset, size_of::<u64>())?.cast::<u64>();
-        // SAFETY: inside this memory, which does not begin at address zero, and aligned.
-        word.is_aligned().then(|| unsafe { VolatilePtr::new(NonNull::new_unchecked(word)) })
+        let word = self.inside(offset, WORD)?.cast::<u64>();
+        // SAFETY: inside this memory, which does not begin at address zero, and aligned as this memory is.
+        offset.is_multiple_of(WORD).then(|| unsafe { VolatilePtr::new(NonNull::new_unchecked(word)) })
     }
 
     fn inside(&self, offset: usize, bytes: usize) -> Option<*mut u8> {

@@ -16,10 +16,12 @@ use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::info::MemoryRegionKind as LoaderRegionKind;
 use bootloader_api::{BootInfo, entry_point};
 use config::{Bundle, LogLevel};
+use raw_cpuid::{CpuId, ProcessorBrandString};
 
 /// Bytes of Weir's heap: device models, switch tables and batches.
 const HEAP: u64 = 16 << 20;
-/// Bytes of the boot core's stack. Device models are built there before they move to the heap; a guard page follows.
+/// Bytes of the boot core's stack. Device models are built there before they move to the heap; a guard page
+/// follows.
 const STACK: u64 = 512 * 1024;
 
 static LOADER: BootloaderConfig = {
@@ -111,7 +113,10 @@ fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
     heap::init(&mut frames, HEAP)?;
     let machine = acpi::discover(info.rsdp_addr.into_option())?;
     let tsc_hz = clock::calibrate(machine.pm_timer.ok_or(BootError::NoPmTimer)?)?;
-    ::log::info!("Weir {} on {}", env!("CARGO_PKG_VERSION"), processor_name().as_str());
+    // [SDM2A CPUID, leaves 80000002h to 80000004h]
+    let brand = CpuId::new().get_processor_brand_string();
+    let name = brand.as_ref().map_or("", ProcessorBrandString::as_str);
+    ::log::info!("Weir {} on {name}", env!("CARGO_PKG_VERSION"));
     ::log::info!(
         "memory {} MiB usable, {} processor{}, TSC {}.{:03} MHz",
         frames.total() >> 20,
@@ -154,21 +159,4 @@ fn ramdisk(info: &BootInfo) -> Result<&'static [u8], BootError> {
     let address = info.ramdisk_addr.into_option().ok_or(BootError::NoBundle)?;
     // SAFETY: the loader mapped the ramdisk there, reported its memory as not usable, and never changes it.
     Ok(unsafe { core::slice::from_raw_parts(address as *const u8, to_usize(info.ramdisk_len)) })
-}
-
-/// The brand string [SDM2A CPUID, leaves 80000002h to 80000004h].
-fn processor_name() -> heapless::String<48> {
-    let mut name = heapless::String::new();
-    if cpu::cpuid(0x8000_0000, 0).eax < 0x8000_0004 {
-        return name;
-    }
-    for leaf in 0x8000_0002..=0x8000_0004u32 {
-        let part = cpu::cpuid(leaf, 0);
-        for byte in [part.eax, part.ebx, part.ecx, part.edx].into_iter().flat_map(u32::to_le_bytes) {
-            if byte != 0 && !(byte == b' ' && (name.is_empty() || name.ends_with(' '))) {
-                let _ = name.push(char::from(byte));
-            }
-        }
-    }
-    name
 }

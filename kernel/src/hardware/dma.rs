@@ -34,8 +34,8 @@ impl DmaMemory {
         self.at
     }
 
-    /// Splits off a part that starts at a multiple of 8; `None` for other offsets and past the end. The caller gives each
-    /// part to one user only.
+    /// Splits off a part that starts at a multiple of 8; `None` for other offsets and past the end. The caller
+    /// gives each part to one user only.
     pub fn part(&self, offset: usize, bytes: usize) -> Option<Self> {
         let end = offset.checked_add(bytes)?;
         (end <= self.bytes && offset.is_multiple_of(WORD))

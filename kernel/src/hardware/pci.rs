@@ -122,9 +122,9 @@ impl fmt::Display for PciPlace {
     }
 }
 
-/// Stops the DMA of every device that firmware may have left running, such as the NIC that Weir was loaded through:
-/// it must not write memory that now belongs to Weir or a guest. Needs no heap, since it runs before there is one.
-/// Bridges continue to forward, and displays to show the framebuffer.
+/// Stops the DMA of every device that firmware may have left running, such as the NIC that Weir was loaded
+/// through: it must not write memory that now belongs to Weir or a guest. Needs no heap, since it runs before
+/// there is one. Bridges continue to forward, and displays to show the framebuffer.
 pub fn quiesce_all() {
     bus(0, 0, &mut |function| {
         if !matches!(function.class.0, CLASS_DISPLAY | CLASS_BRIDGE) {

@@ -43,8 +43,8 @@ pub fn off() -> ! {
     cpu::halt_forever()
 }
 
-/// Resets the machine: as the FADT describes, else through the chipset, else through the keyboard controller. Halts
-/// if none of them works.
+/// Resets the machine: as the FADT describes, else through the chipset, else through the keyboard controller.
+/// Halts if none of them works.
 pub fn reset() -> ! {
     output::flush();
     if let Some(&(port, value)) = RESET.get() {

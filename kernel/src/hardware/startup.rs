@@ -160,8 +160,8 @@ struct BootRegisters {
     pat: u64,
 }
 
-/// Starts every processor that the firmware lists, except this one. Each runs `entry` with `argument`. `entry` must
-/// first call [`settle`], and then [`ready`] or [`failed`] in time.
+/// Starts every processor that the firmware lists, except this one. Each runs `entry` with `argument`. `entry`
+/// must first call [`settle`], and then [`ready`] or [`failed`] in time.
 pub fn start_others(machine: &MachineInfo, frames: &Mutex<PageFrames>, entry: CoreMain, argument: *const ()) {
     let me = local_apic::id();
     let others = machine.processors.iter().copied().filter(|id| *id != me);

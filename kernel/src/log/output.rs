@@ -2,8 +2,8 @@
 //! as well.
 //!
 //! A prompt has no line end: the cursor stays behind it until the next output of another source, which ends that
-//! line first. A log line that finds no room in the queue is lost and counted, because code that logs must not wait
-//! for a slow line. Guests' output is never lost here: it waits in their consoles.
+//! line first. A log line that finds no room in the queue is lost and counted, because code that logs must not
+//! wait for a slow line. Guests' output is never lost here: it waits in their consoles.
 
 use super::{framebuffer, serial};
 use core::fmt::{self, Write};

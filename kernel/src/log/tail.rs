@@ -31,8 +31,8 @@ pub fn remember(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
     let _ = tail.write_str("\n");
 }
 
-/// Passes the whole lines that are still kept to `say`, oldest first. None if a panic occurred while a line was being
-/// added.
+/// Passes the whole lines that are still kept to `say`, oldest first. None if a panic occurred while a line was
+/// being added.
 pub fn for_each_line(mut say: impl FnMut(&str)) {
     let Some(tail) = TAIL.try_lock() else { return };
     let mut text = [0; KEPT];

@@ -1,5 +1,5 @@
-//! Which guests' output the serial line shows, and which guest has the keyboard. All in one word, so that all cores
-//! see the same.
+//! Which guests' output the serial line shows, and which guest has the keyboard. All in one word, so that all
+//! cores see the same.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,8 +20,8 @@ pub fn current() -> View {
     View(VIEW.load(Ordering::Relaxed))
 }
 
-/// Gives this guest the keyboard; with `all`, the output of the others is shown as well. Only the shell's core changes
-/// the view.
+/// Gives this guest the keyboard; with `all`, the output of the others is shown as well. Only the shell's core
+/// changes the view.
 pub fn show_guest(guest: usize, all: bool) {
     change(guest as u64 | if all { ALL } else { 0 });
 }

@@ -39,8 +39,8 @@ impl GuestRam {
         &self.pieces
     }
 
-    /// Clears up to `bytes` from offset `from` on, counted through all pieces; stops at the end of a piece. Returns
-    /// the next offset, or `None` when `from` is past the end.
+    /// Clears up to `bytes` from offset `from` on, counted through all pieces; stops at the end of a piece.
+    /// Returns the next offset, or `None` when `from` is past the end.
     pub fn clear(&self, from: u64, bytes: u64) -> Option<u64> {
         let mut start = 0;
         for piece in &self.pieces {

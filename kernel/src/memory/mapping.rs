@@ -24,8 +24,8 @@ pub struct MappingError {
     bytes: u64,
 }
 
-/// Maps `bytes` at `at` readable and writable, not executable, with additional `flags`. Call it only while the boot
-/// core is the only one that works.
+/// Maps `bytes` at `at` readable and writable, not executable, with additional `flags`. Call it only while the
+/// boot core is the only one that works.
 ///
 /// # Errors
 /// When no page frame is left for the page tables.

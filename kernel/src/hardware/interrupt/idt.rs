@@ -1,5 +1,5 @@
-//! The IDT and the 256 entry points behind it. An exception in Weir's own code is fatal. An interrupt is only recorded
-//! as pending, for the main loop.
+//! The IDT and the 256 entry points behind it. An exception in Weir's own code is fatal. An interrupt is only
+//! recorded as pending, for the main loop.
 
 use super::pending;
 use super::vectors::FIRST_INTERRUPT;
@@ -48,7 +48,8 @@ pub fn report_exceptions_with(report: ExceptionReport) {
 
 #[cfg(not(test))]
 core::arch::global_asm!(
-    // 256 entries of 16 bytes: push an error code if the processor pushes none [SDM3A 7.15], push the vector, jump.
+    // 256 entries of 16 bytes: push an error code if the processor pushes none [SDM3A 7.15], push the vector,
+    // jump.
     ".align 16",
     ".globl weir_interrupt_entries",
     "weir_interrupt_entries:",

@@ -1,9 +1,9 @@
-//! The machine's IO-APICs [82093AA].
+//! The machine's IO-APICs, which work like Intel's 82093AA.
 //!
-//! A level-triggered line stays asserted until the driver of its device has handled the cause, long after the end of
-//! interrupt at the local APIC. The IO-APIC would send the interrupt again at once, and the processor would take it
-//! again and again without executing anything else. So the line is masked when it interrupts, until a driver has read
-//! the causes from its device, or for a while if no device on the line has any.
+//! A level-triggered line stays asserted until the driver of its device has handled the cause, long after the
+//! end of interrupt at the local APIC. The IO-APIC would send the interrupt again at once, and the processor
+//! would take it again and again without executing anything else. So the line is masked when it interrupts,
+//! until a driver has read the causes from its device, or for a while if no device on the line has any.
 
 use crate::hardware::acpi::MachineInfo;
 use crate::hardware::interrupt::local_apic;
@@ -70,16 +70,16 @@ pub fn init(machine: &MachineInfo, frames: &mut PageFrames) -> Result<(), Window
     Ok(())
 }
 
-/// Routes an ISA interrupt to `vector` on this processor, with the MADT's overrides. Returns false if no IO-APIC has
-/// its input, or no route is left.
+/// Routes an ISA interrupt to `vector` on this processor, with the MADT's overrides. Returns false if no IO-APIC
+/// has its input, or no route is left.
 pub fn route_isa(machine: &MachineInfo, isa: u8, vector: u8) -> bool {
     let wired = machine.overrides.iter().find(|o| o.isa == isa);
     let (gsi, flags) = wired.map_or((isa.into(), 0), |o| (o.gsi, o.flags));
     route(gsi, vector, flags & 0b1100 == 0b1100, flags & 0b11 == 0b11)
 }
 
-/// Routes the PCI interrupt that is wired to `line` to `vector` on this processor: level and active low, unless the
-/// MADT overrides the ISA interrupt of that number. Returns false as [`route_isa`] does.
+/// Routes the PCI interrupt that is wired to `line` to `vector` on this processor: level and active low, unless
+/// the MADT overrides the ISA interrupt of that number. Returns false as [`route_isa`] does.
 pub fn route_pci(machine: &MachineInfo, line: u8, vector: u8) -> bool {
     let wired = machine.overrides.iter().find(|o| u32::from(o.isa) == u32::from(line));
     let (gsi, flags) = wired.map_or((line.into(), 0b1111), |o| (o.gsi, o.flags));

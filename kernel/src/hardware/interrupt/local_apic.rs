@@ -8,12 +8,12 @@ use crate::processor::narrow::low_u32;
 use crate::processor::{clock, cpu};
 use base::HostPhysical;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use raw_cpuid::CpuId;
 use x86_64::instructions::port::Port;
 
 const IA32_APIC_BASE: u32 = 0x1b;
 const APIC_BASE_ENABLE: u64 = 1 << 11;
 const APIC_BASE_X2APIC: u64 = 1 << 10;
-const CPUID_1_ECX_X2APIC: u32 = 1 << 21;
 
 /// Local APIC registers by their MMIO offset [SDM3A 11.4.1]; in x2APIC mode the MSR is 0x800 + offset / 16.
 const ID: u32 = 0x020;
@@ -73,7 +73,7 @@ pub fn init_local(frames: &mut PageFrames) -> Result<(), WindowError> {
         primary.write(0xff);
         secondary.write(0xff);
     }
-    let x2apic = cpu::cpuid(1, 0).ecx & CPUID_1_ECX_X2APIC != 0;
+    let x2apic = CpuId::new().get_feature_info().is_some_and(|features| features.has_x2apic());
     X2APIC.store(x2apic, Ordering::Relaxed);
     if !x2apic {
         let page = HostPhysical(cpu::rdmsr(IA32_APIC_BASE) & 0x000f_ffff_ffff_f000);
@@ -208,7 +208,8 @@ pub fn wake_by(tsc: u64) {
     start_timer(u64::try_from(nanos).unwrap_or(u64::MAX));
 }
 
-/// Arms the timer to raise [`vectors::TIMER_VECTOR`] once in `nanos`, or earlier if the 32-bit counter is too short.
+/// Arms the timer to raise [`vectors::TIMER_VECTOR`] once in `nanos`, or earlier if the 32-bit counter is too
+/// short.
 pub fn wake_in(nanos: u64) {
     WAKE.here().store(0, Ordering::Relaxed);
     start_timer(nanos);

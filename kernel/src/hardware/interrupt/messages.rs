@@ -70,7 +70,8 @@ impl PciFunction {
         true
     }
 
-    /// Disables MSI and MSI-X, which a driver of the firmware may have enabled: the function uses its interrupt line.
+    /// Disables MSI and MSI-X, which a driver of the firmware may have enabled: the function uses its interrupt
+    /// line.
     pub fn send_none(&self) {
         if let Some(mut msix) = self.msix() {
             msix.set_enabled(false, PciConfiguration);

@@ -12,8 +12,8 @@ static PENDING: PerCore<[AtomicU32; 8]> = per_core!([const { AtomicU32::new(0) }
 static RECEIVED: PerCore<AtomicU64> = per_core!(AtomicU64::new(0));
 static NMIS: PerCore<AtomicU32> = per_core!(AtomicU32::new(0));
 
-/// Records an NMI. No guest depends on it, so the main loop may look at it later. If another core is panicking, it has
-/// sent the NMI to stop this core, which halts.
+/// Records an NMI. No guest depends on it, so the main loop may look at it later. If another core is panicking,
+/// it has sent the NMI to stop this core, which halts.
 pub fn note_nmi() {
     panicking::halt_if_elsewhere();
     NMIS.here().fetch_add(1, Ordering::Relaxed);
@@ -24,8 +24,8 @@ pub fn take_nmis() -> u32 {
     NMIS.here().swap(0, Ordering::Relaxed)
 }
 
-/// Records that an interrupt has arrived, and ends it at the local APIC. Also called for interrupts that caused a VM
-/// exit, which the processor has acknowledged already.
+/// Records that an interrupt has arrived, and ends it at the local APIC. Also called for interrupts that caused
+/// a VM exit, which the processor has acknowledged already.
 pub fn note(vector: u8) {
     if vector == SPURIOUS_VECTOR {
         return; // not acknowledged [SDM3A 11.9]

@@ -1,22 +1,27 @@
-//! From the loader's hand-over to the first guest instruction. The only file that names the loader.
+//! From the loader's handover to the first guest instruction. The only file that names the loader.
 
 use crate::hardware::interrupt::{idt, io_apic, local_apic, vectors};
 use crate::hardware::{acpi, pci, power};
 use crate::launch::Guests;
 use crate::log::{framebuffer, serial};
 use crate::meeting::ending::End;
+use crate::memory::page_frames::{MemoryRegion, MemoryRegionKind};
 use crate::memory::{PageFrames, copy, heap, physical};
+use crate::processor::narrow::to_usize;
 use crate::processor::{clock, cores, cpu, descriptors};
 use crate::virt::state::extended;
 use crate::{panic, self_test, usage, virt};
 use ::log::LevelFilter;
 use bootloader_api::config::{BootloaderConfig, Mapping};
+use bootloader_api::info::MemoryRegionKind as LoaderRegionKind;
 use bootloader_api::{BootInfo, entry_point};
 use config::{Bundle, LogLevel};
+use raw_cpuid::{CpuId, ProcessorBrandString};
 
-/// Weir's own heap: models, switch tables and batches.
+/// Bytes of Weir's heap: device models, switch tables and batches.
 const HEAP: u64 = 16 << 20;
-/// Models are made on the stack before they move to the heap; a guard page follows.
+/// Bytes of the boot core's stack. Device models are built there before they move to the heap; a guard page
+/// follows.
 const STACK: u64 = 512 * 1024;
 
 static LOADER: BootloaderConfig = {
@@ -28,7 +33,7 @@ static LOADER: BootloaderConfig = {
 
 entry_point!(start, config = &LOADER);
 
-/// Why Weir cannot start. Each says what to do about it.
+/// Why Weir cannot start. Each message says what to do about it.
 #[derive(Debug, thiserror::Error)]
 enum BootError {
     #[error("the loader mapped no physical memory")]
@@ -55,7 +60,7 @@ enum BootError {
 
 fn start(info: &'static mut BootInfo) -> ! {
     usage::begin();
-    // What each core has for itself comes first: everything else may use it.
+    // Per-core state comes first: everything else may use it.
     descriptors::load(cores::BOOT_CORE, descriptors::boot_stacks());
     idt::report_exceptions_with(panic::exception);
     idt::load();
@@ -70,7 +75,7 @@ fn start(info: &'static mut BootInfo) -> ! {
             }
         }
         Err(error) => {
-            // Whoever stands before the screen must be able to read why.
+            // Halt instead of powering off, so that the reason stays readable on the screen.
             ::log::error!("{error}");
             ::log::error!("Weir cannot start: the processor halts here");
             cpu::halt_forever()
@@ -78,7 +83,7 @@ fn start(info: &'static mut BootInfo) -> ! {
     }
 }
 
-/// Has the log on the screen, if the firmware has set one up, and says so where it is the only place.
+/// Shows the log on the screen, if the firmware has set one up, and warns if that is the log's only place.
 fn show_log(info: &mut BootInfo) {
     if let Some(screen) = info.framebuffer.take() {
         let layout = screen.info();
@@ -97,22 +102,26 @@ fn show_log(info: &mut BootInfo) {
     }
 }
 
-/// Brings the machine up and runs its guests until the last has stopped.
+/// Sets up the machine and runs its guests until the last one has stopped.
 fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
     pci::quiesce_all();
     let offset = info.physical_memory_offset.into_option().ok_or(BootError::NoDirectMap)?;
     // SAFETY: the loader mapped all of physical memory there, and nothing has used the map before.
     unsafe { physical::set_direct_map(offset) };
     copy::init();
-    let mut frames = PageFrames::new(&info.memory_regions);
+    let mut frames = PageFrames::new(memory_regions(info));
     heap::init(&mut frames, HEAP)?;
     let machine = acpi::discover(info.rsdp_addr.into_option())?;
     let tsc_hz = clock::calibrate(machine.pm_timer.ok_or(BootError::NoPmTimer)?)?;
-    ::log::info!("Weir {} on {}", env!("CARGO_PKG_VERSION"), processor_name().as_str());
+    // [SDM2A CPUID, leaves 80000002h to 80000004h]
+    let brand = CpuId::new().get_processor_brand_string();
+    let name = brand.as_ref().map_or("", ProcessorBrandString::as_str);
+    ::log::info!("Weir {} on {name}", env!("CARGO_PKG_VERSION"));
     ::log::info!(
-        "memory {} MiB usable, {} processors, TSC {}.{:03} MHz",
+        "memory {} MiB usable, {} processor{}, TSC {}.{:03} MHz",
         frames.total() >> 20,
         machine.processors.len(),
+        if machine.processors.len() == 1 { "" } else { "s" },
         tsc_hz / 1_000_000,
         tsc_hz / 1000 % 1000
     );
@@ -134,25 +143,20 @@ fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
     Ok(virt::with_this_machine(Guests { frames, machine, bundle })??)
 }
 
-fn ramdisk(info: &BootInfo) -> Result<&'static [u8], BootError> {
-    let address = info.ramdisk_addr.into_option().ok_or(BootError::NoBundle)?;
-    // SAFETY: the loader mapped the ramdisk there, reported its memory as not usable, and leaves it alone.
-    Ok(unsafe { core::slice::from_raw_parts(address as *const u8, info.ramdisk_len as usize) })
+/// What the loader's memory map says of the regions that concern Weir.
+fn memory_regions(info: &BootInfo) -> impl Iterator<Item = MemoryRegion> {
+    info.memory_regions.iter().filter_map(|region| {
+        let kind = match region.kind {
+            LoaderRegionKind::Usable => MemoryRegionKind::Usable,
+            LoaderRegionKind::Bootloader => MemoryRegionKind::Bootloader,
+            _ => return None,
+        };
+        Some(MemoryRegion { start: region.start, end: region.end, kind })
+    })
 }
 
-/// The brand string [SDM2A CPUID, leaves 80000002h to 80000004h].
-fn processor_name() -> heapless::String<48> {
-    let mut name = heapless::String::new();
-    if cpu::cpuid(0x8000_0000, 0).eax < 0x8000_0004 {
-        return name;
-    }
-    for leaf in 0x8000_0002..=0x8000_0004u32 {
-        let part = cpu::cpuid(leaf, 0);
-        for byte in [part.eax, part.ebx, part.ecx, part.edx].into_iter().flat_map(u32::to_le_bytes) {
-            if byte != 0 && !(byte == b' ' && (name.is_empty() || name.ends_with(' '))) {
-                let _ = name.push(char::from(byte));
-            }
-        }
-    }
-    name
+fn ramdisk(info: &BootInfo) -> Result<&'static [u8], BootError> {
+    let address = info.ramdisk_addr.into_option().ok_or(BootError::NoBundle)?;
+    // SAFETY: the loader mapped the ramdisk there, reported its memory as not usable, and never changes it.
+    Ok(unsafe { core::slice::from_raw_parts(address as *const u8, to_usize(info.ramdisk_len)) })
 }

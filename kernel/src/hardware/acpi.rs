@@ -1,13 +1,15 @@
-//! What the firmware's ACPI tables say of this machine.
+//! What the firmware's ACPI tables say about this machine.
 
 use crate::memory::physical;
+use crate::processor::narrow::to_usize;
+use acpi::address::GenericAddress;
 use acpi::fadt::Fadt;
 use acpi::madt::{Madt, MadtEntry};
 use acpi::{AcpiHandler, AcpiTables, PhysicalMapping};
 use base::HostPhysical;
 use core::ptr::NonNull;
 
-/// Everything in the direct map already: mapping is arithmetic.
+/// Maps tables by arithmetic: everything is in the direct map already.
 #[derive(Clone)]
 struct DirectMap;
 
@@ -21,12 +23,12 @@ impl AcpiHandler for DirectMap {
     fn unmap_physical_region<T>(_: &PhysicalMapping<Self, T>) {}
 }
 
-/// How the line of an ISA interrupt differs from identity, edge and active high.
+/// How the wiring of an ISA interrupt differs from the default: identity, edge, active high.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceOverride {
     /// ISA interrupt.
     pub isa: u8,
-    /// Input of the IO-APICs it is wired to.
+    /// Global system interrupt that it is wired to.
     pub gsi: u32,
     /// MPS INTI flags [ACPI 6.5 5.2.12.5]: polarity in bits 1:0, trigger mode in bits 3:2.
     pub flags: u16,
@@ -35,38 +37,38 @@ pub struct SourceOverride {
 /// An IO-APIC.
 #[derive(Clone, Copy, Debug)]
 pub struct IoApicInfo {
-    /// Where its registers are.
+    /// Address of its registers.
     pub address: HostPhysical,
-    /// The first of its inputs.
+    /// Global system interrupt of its first input.
     pub gsi_base: u32,
 }
 
-/// The tables, boiled down to what Weir uses.
+/// The part of the tables that Weir uses.
 #[derive(Debug, Default)]
 pub struct MachineInfo {
-    /// Local APIC ids of the processors that are enabled.
+    /// Local APIC ids of the enabled processors.
     pub processors: heapless::Vec<u32, 256>,
     /// IO-APICs.
     pub io_apics: heapless::Vec<IoApicInfo, 8>,
-    /// ISA interrupts that are not wired one to one.
+    /// ISA interrupts that are not wired by default.
     pub overrides: heapless::Vec<SourceOverride, 16>,
     /// I/O port of the PM timer.
     pub pm_timer: Option<u16>,
-    /// I/O port of PM1a control, with the sleep type that means power-off.
+    /// I/O port of PM1a control, with the sleep type of power-off.
     pub power_off: Option<(u16, u16)>,
     /// I/O port and value that reset the machine.
     pub reset: Option<(u16, u8)>,
-    /// Where PCI Express configuration space is mapped, if it is.
+    /// Address of memory-mapped PCI Express configuration space, if there is one.
     pub ecam: Option<HostPhysical>,
 }
 
-/// Why the tables are of no use.
+/// Why the tables cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
-    /// The loader found none.
+    /// The loader found no tables.
     #[error("the firmware has no ACPI tables: Weir needs MADT and FADT")]
     NoTables,
-    /// They do not parse.
+    /// The tables do not parse.
     #[error("the firmware's ACPI tables are damaged: {0:?}")]
     Damaged(acpi::AcpiError),
 }
@@ -74,11 +76,12 @@ pub enum MachineError {
 /// Reads the tables.
 ///
 /// # Errors
-/// When there are none, or the root of them is damaged. A missing MADT or FADT is an empty field.
+/// When there are none, or their root is damaged. A missing MADT or FADT leaves its fields empty.
 pub fn discover(rsdp: Option<u64>) -> Result<MachineInfo, MachineError> {
     let rsdp = rsdp.ok_or(MachineError::NoTables)?;
     // SAFETY: the loader found the RSDP, and the direct map covers all of physical memory.
-    let tables = unsafe { AcpiTables::from_rsdp(DirectMap, rsdp as usize) }.map_err(MachineError::Damaged)?;
+    let tables =
+        unsafe { AcpiTables::from_rsdp(DirectMap, to_usize(rsdp)) }.map_err(MachineError::Damaged)?;
     let mut machine = MachineInfo::default();
     if let Ok(madt) = tables.find_table::<Madt>() {
         for entry in madt.get().entries() {
@@ -86,16 +89,16 @@ pub fn discover(rsdp: Option<u64>) -> Result<MachineInfo, MachineError> {
         }
     }
     if let Ok(fadt) = tables.find_table::<Fadt>() {
-        machine.pm_timer = fadt.pm_timer_block().ok().flatten().map(|block| block.address as u16);
+        machine.pm_timer = fadt.pm_timer_block().ok().flatten().and_then(|block| io_port(&block));
         machine.power_off = fadt.pm1a_control_block().ok().and_then(|block| {
             let dsdt = tables.dsdt().ok()?;
-            Some((block.address as u16, sleep_type_s5(aml(dsdt.address, dsdt.length))?))
+            Some((io_port(&block)?, sleep_type_s5(aml(dsdt.address, dsdt.length))?))
         });
         let flags = fadt.flags;
         if flags.supports_system_reset_via_fadt()
             && let Ok(register) = fadt.reset_register()
         {
-            machine.reset = Some((register.address as u16, fadt.reset_value));
+            machine.reset = io_port(&register).map(|port| (port, fadt.reset_value));
         }
     }
     if let Ok(mcfg) = tables.find_table::<acpi::mcfg::Mcfg>() {
@@ -104,8 +107,13 @@ pub fn discover(rsdp: Option<u64>) -> Result<MachineInfo, MachineError> {
     Ok(machine)
 }
 
-// Failed pushes: more processors, IO-APICs or overrides than there is room for are left out; Weir then
-// runs without them.
+/// The I/O port of a register. Weir uses none of those in memory.
+fn io_port(register: &GenericAddress) -> Option<u16> {
+    u16::try_from(register.address).ok()
+}
+
+// Failed pushes: processors, IO-APICs or overrides for which there is no room are left out, and Weir runs without
+// them.
 fn note_madt_entry(machine: &mut MachineInfo, entry: &MadtEntry) {
     match entry {
         MadtEntry::LocalApic(entry) if entry.flags & 1 != 0 => {
@@ -132,12 +140,13 @@ fn note_madt_entry(machine: &mut MachineInfo, entry: &MadtEntry) {
 }
 
 fn aml(at: usize, bytes: u32) -> &'static [u8] {
-    // SAFETY: the direct map covers the firmware's tables, which nobody writes.
+    // SAFETY: the direct map covers the firmware's tables, which are never written.
     unsafe { core::slice::from_raw_parts(physical::pointer(HostPhysical(at as u64)), bytes as usize) }
 }
 
 /// Finds the sleep type of S5 in AML: the first element of the package named `_S5_` [ACPI 6.5 7.4.2.6].
-/// An interpreter would be more than this one constant deserves; a name inside a string could fool this.
+/// A search, because an interpreter would be too much for this one constant; the same bytes inside a string would
+/// mislead it.
 fn sleep_type_s5(aml: &[u8]) -> Option<u16> {
     const NAME: &[u8] = b"_S5_";
     const PACKAGE: u8 = 0x12;
@@ -145,8 +154,8 @@ fn sleep_type_s5(aml: &[u8]) -> Option<u16> {
     let at = aml.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
     let rest = aml.get(at..)?;
     let (&PACKAGE, rest) = rest.split_first()? else { return None };
-    // Package length: the two top bits of the first byte say how many follow [ACPI 6.5 20.2.4]; then comes
-    // the count of elements.
+    // Package length: the top two bits of the first byte say how many bytes follow [ACPI 6.5 20.2.4]. After it
+    // comes the number of elements.
     let first = rest.get(usize::from(rest.first()? >> 6) + 2..)?;
     match *first.first()? {
         BYTE => first.get(1).map(|&value| value.into()),
@@ -170,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn aml_that_breaks_off_has_no_sleep_type() {
+    fn truncated_aml_has_no_sleep_type() {
         assert_eq!(sleep_type_s5(b""), None);
         assert_eq!(sleep_type_s5(b"_S5_"), None);
         assert_eq!(sleep_type_s5(b"_S5_\x12\xff"), None);

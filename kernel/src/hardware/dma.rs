@@ -1,14 +1,19 @@
-//! Memory that devices read and write by themselves.
+//! Memory that devices access by DMA.
 
 use crate::memory::copy::copy_volatile;
 use crate::memory::{PageFrameError, PageFrames, physical};
 use base::HostPhysical;
+use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
+use volatile::VolatilePtr;
 
-/// A piece of memory shared with a device, in one physical piece.
+/// Bytes of a word that is accessed at once. All DMA memory begins at a multiple of it.
+const WORD: usize = size_of::<u64>();
+
+/// Physically contiguous memory that is shared with a device.
 ///
-/// Coherent by the platform: x86 snoops DMA. What remains is the order of our own accesses: plain stores
-/// become visible in program order [SDM3A 9.2.2], so a compiler fence is all that a release needs.
+/// The platform keeps it coherent: x86 snoops DMA. That leaves the order of Weir's own accesses: plain stores
+/// become visible in program order [SDM3A 9.2.2], so a release needs no more than a compiler fence.
 #[derive(Debug)]
 pub struct DmaMemory {
     at: HostPhysical,
@@ -16,7 +21,7 @@ pub struct DmaMemory {
 }
 
 impl DmaMemory {
-    /// Takes `bytes` at a multiple of `alignment`, zeroed.
+    /// Allocates `bytes` at a multiple of `alignment`, zeroed.
     ///
     /// # Errors
     /// When the machine's memory is used up.
@@ -24,35 +29,57 @@ impl DmaMemory {
         Ok(Self { at: frames.allocate(bytes as u64, alignment as u64)?, bytes })
     }
 
-    /// Where the device finds it.
+    /// The address at which the device accesses it.
     pub fn device_address(&self) -> HostPhysical {
         self.at
     }
 
-    /// A part of it, to be handed to somebody: the caller hands each part out once.
+    /// Splits off a part that starts at a multiple of 8; `None` for other offsets and past the end. The caller
+    /// gives each part to one user only.
     pub fn part(&self, offset: usize, bytes: usize) -> Option<Self> {
         let end = offset.checked_add(bytes)?;
-        (end <= self.bytes).then_some(Self { at: HostPhysical(self.at.0 + offset as u64), bytes })
+        (end <= self.bytes && offset.is_multiple_of(WORD))
+            .then_some(Self { at: HostPhysical(self.at.0 + offset as u64), bytes })
     }
 
-    /// Copies out; whatever is past the end reads as zero.
+    /// Copies out; reads zeros if the range passes the end.
     pub fn read(&self, offset: usize, into: &mut [u8]) {
         fence(Ordering::Acquire);
         match self.inside(offset, into.len()) {
-            // SAFETY: inside the piece; the device may write at the same time, and what is read is taken as
-            // bytes only.
+            // SAFETY: inside this memory; the device may write at the same time, so what is read is treated as
+            // plain bytes.
             Some(from) => unsafe { copy_volatile(from, into.as_mut_ptr(), into.len()) },
             None => into.fill(0),
         }
     }
 
-    /// Copies in; does nothing past the end.
+    /// Copies in; does nothing if the range passes the end.
     pub fn write(&mut self, offset: usize, from: &[u8]) {
         if let Some(into) = self.inside(offset, from.len()) {
-            // SAFETY: inside the piece, which only this value and the device write.
+            // SAFETY: inside this memory, which only this value and the device write.
             unsafe { copy_volatile(from.as_ptr(), into, from.len()) }
         }
         fence(Ordering::Release);
+    }
+
+    /// Reads half a descriptor, the aligned 64-bit word at `offset`, in one access; zero past the end.
+    pub fn read_u64(&self, offset: usize) -> u64 {
+        fence(Ordering::Acquire);
+        self.word(offset).map_or(0, VolatilePtr::read)
+    }
+
+    /// Writes half a descriptor, the aligned 64-bit word at `offset`, in one access; does nothing past the end.
+    pub fn write_u64(&mut self, offset: usize, value: u64) {
+        if let Some(word) = self.word(offset) {
+            word.write(value);
+        }
+        fence(Ordering::Release);
+    }
+
+    fn word(&self, offset: usize) -> Option<VolatilePtr<'_, u64>> {
+        let word = self.inside(offset, WORD)?.cast::<u64>();
+        // SAFETY: inside this memory, which does not begin at address zero, and aligned as this memory is.
+        offset.is_multiple_of(WORD).then(|| unsafe { VolatilePtr::new(NonNull::new_unchecked(word)) })
     }
 
     fn inside(&self, offset: usize, bytes: usize) -> Option<*mut u8> {

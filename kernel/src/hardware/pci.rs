@@ -10,7 +10,7 @@ use pci_types::{
 };
 use x86_64::instructions::port::Port;
 
-/// Access through ports 0xcf8 and 0xcfc. Boot is single-threaded, and after it nobody else uses them.
+/// Access through ports 0xcf8 and 0xcfc. Boot is single-threaded, and nothing else uses these ports after it.
 #[derive(Clone, Copy)]
 pub struct PciConfiguration;
 
@@ -21,7 +21,7 @@ impl PciConfiguration {
             | u32::from(address.device()) << 11
             | u32::from(address.function()) << 8
             | u32::from(offset & 0xfc);
-        // SAFETY: the address register of the configuration mechanism selects, and changes nothing.
+        // SAFETY: the address register of the configuration mechanism only selects, and changes nothing.
         unsafe { Port::<u32>::new(0xcf8).write(selector) }
     }
 }
@@ -43,7 +43,7 @@ impl ConfigRegionAccess for PciConfiguration {
 /// A function found on a bus.
 #[derive(Clone, Copy)]
 pub struct PciFunction {
-    /// Where it is.
+    /// Its bus, device and function numbers.
     pub address: PciAddress,
     /// Vendor id.
     pub vendor: u16,
@@ -51,13 +51,13 @@ pub struct PciFunction {
     pub device: u16,
     /// Base class and subclass.
     pub class: (u8, u8),
-    /// IO-APIC input or ISA interrupt that firmware wired its pin to; 255 means none.
+    /// IO-APIC input or ISA interrupt that its pin is wired to, as firmware recorded it; 255 means none.
     pub interrupt_line: u8,
-    /// Whether it has MSI, and MSI-X.
+    /// Whether it has MSI, and whether it has MSI-X.
     pub message_interrupts: (bool, bool),
 }
 
-/// A damaged list could be a ring; no function has more capabilities in the 192 bytes for them.
+/// A limit because a damaged list could be circular: the 192 bytes for capabilities have no room for more.
 const MOST_CAPABILITIES: usize = 48;
 
 /// Ethernet controllers [PCI Code and ID 1.11, class 02h].
@@ -67,8 +67,8 @@ const CLASS_DISPLAY: u8 = 0x03;
 const CLASS_BRIDGE: u8 = 0x06;
 
 impl PciFunction {
-    /// The memory window of a base address register: where and how many bytes. `None` where there is none, or where
-    /// firmware has found no place for it.
+    /// The memory window of a base address register: its address and size in bytes. `None` if there is none, or if
+    /// firmware has assigned no address to it.
     pub fn memory_bar(&self, index: u8) -> Option<(HostPhysical, u64)> {
         let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), PciConfiguration)?;
         let (address, size) = match endpoint.bar(index, PciConfiguration)? {
@@ -79,18 +79,18 @@ impl PciFunction {
         (address != 0).then_some((HostPhysical(address), size))
     }
 
-    /// What `pick` finds first among the capabilities.
+    /// The first capability for which `pick` returns a value.
     pub fn find_capability<T>(&self, pick: impl FnMut(PciCapability) -> Option<T>) -> Option<T> {
         let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), PciConfiguration)?;
         endpoint.capabilities(PciConfiguration).take(MOST_CAPABILITIES).find_map(pick)
     }
 
-    /// Where it is, to be shown.
+    /// Its bus, device and function numbers, for display.
     pub fn place(&self) -> PciPlace {
         PciPlace(self.address)
     }
 
-    /// Lets the function answer memory accesses and master the bus.
+    /// Enables the function's memory windows, DMA and interrupt.
     pub fn enable(&self) {
         PciHeader::new(self.address).update_command(PciConfiguration, |command| {
             (command | CommandRegister::MEMORY_ENABLE | CommandRegister::BUS_MASTER_ENABLE)
@@ -98,7 +98,7 @@ impl PciFunction {
         });
     }
 
-    /// Keeps the function off the bus, and its interrupt off lines that it may share.
+    /// Disables the function's DMA, and its interrupt, which it may share with others.
     pub fn quiesce(&self) {
         PciHeader::new(self.address).update_command(PciConfiguration, |command| {
             (command - CommandRegister::BUS_MASTER_ENABLE) | CommandRegister::INTERRUPT_DISABLE
@@ -112,7 +112,7 @@ impl fmt::Display for PciFunction {
     }
 }
 
-/// Where a function is, as the configuration writes it: bus, device and function.
+/// Bus, device and function numbers in the notation of the configuration.
 #[derive(Clone, Copy)]
 pub struct PciPlace(PciAddress);
 
@@ -122,9 +122,9 @@ impl fmt::Display for PciPlace {
     }
 }
 
-/// Takes every device off the bus that firmware may have left running, like the NIC that Weir came through: it
-/// must not write memory that is Weir's or a guest's now. Needs no heap, since it comes before there is one.
-/// Bridges go on forwarding, and displays showing the framebuffer.
+/// Stops the DMA of every device that firmware may have left running, such as the NIC that Weir was loaded
+/// through: it must not write memory that now belongs to Weir or a guest. Needs no heap, since it runs before
+/// there is one. Bridges continue to forward, and displays to show the framebuffer.
 pub fn quiesce_all() {
     bus(0, 0, &mut |function| {
         if !matches!(function.class.0, CLASS_DISPLAY | CLASS_BRIDGE) {
@@ -133,7 +133,7 @@ pub fn quiesce_all() {
     });
 }
 
-/// Every function of the machine, in the order of the buses.
+/// Every function of the machine, in bus order.
 pub fn enumerate() -> Vec<PciFunction> {
     let mut found = Vec::new();
     bus(0, 0, &mut |function| found.push(function));
@@ -184,7 +184,7 @@ fn look_at(address: PciAddress, depth: u8, see: &mut dyn FnMut(PciFunction)) {
         }
         HeaderType::PciPciBridge => {
             see(function);
-            // Buses behind a bridge have higher numbers; the depth bounds a damaged tree.
+            // Buses behind a bridge have higher numbers; the depth limit is for a damaged tree.
             if let Some(bridge) = PciPciBridgeHeader::from_header(header, PciConfiguration)
                 && depth < 8
                 && bridge.secondary_bus_number(PciConfiguration) > address.bus()

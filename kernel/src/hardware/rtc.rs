@@ -10,18 +10,18 @@ const PM: u8 = 1 << 7;
 
 fn read(register: u8) -> u8 {
     let (mut index, mut data) = (Port::<u8>::new(0x70), Port::<u8>::new(0x71));
-    // SAFETY: reading registers of the clock changes nothing but the index; bit 7 of it keeps NMIs enabled.
+    // SAFETY: reading registers of the clock changes only the index, whose clear bit 7 keeps NMIs enabled.
     unsafe {
         index.write(register);
         data.read()
     }
 }
 
-/// Seconds since 1970 at the first call, taken as UTC.
+/// Seconds since 1970 at the time of the first call; the clock is taken to run in UTC.
 pub fn unix_seconds() -> u64 {
     static NOW: Once<u64> = Once::new();
     *NOW.call_once(|| {
-        // An update takes 2 ms at most; a clock that never ends one is read as it is.
+        // An update takes at most 2 ms; a clock that never ends one is read anyway.
         for _ in 0..1_000_000 {
             if read(0x0a) & UPDATE_IN_PROGRESS == 0 {
                 break;
@@ -32,7 +32,7 @@ pub fn unix_seconds() -> u64 {
     })
 }
 
-/// From seconds, minutes, hours, day, month and year as the registers hold them in the mode of register B.
+/// Converts seconds, minutes, hours, day, month and year, as registers in the mode of register B hold them.
 fn to_unix(fields: [u8; 6], mode: u8) -> u64 {
     let plain =
         |value: u8| u64::from(if mode & BINARY != 0 { value } else { (value >> 4) * 10 + (value & 0xf) });
@@ -41,10 +41,10 @@ fn to_unix(fields: [u8; 6], mode: u8) -> u64 {
         (true, _) => plain(hour),
         (false, afternoon) => plain(hour & !PM) % 12 + if afternoon { 12 } else { 0 },
     };
-    // Two digits: the century register is at no fixed place, and no such machine is older than 1970.
+    // Two digits: the century register has no fixed index, and no such machine is older than 1970.
     let year = plain(year) + if plain(year) < 70 { 2000 } else { 1900 };
     let month = plain(month).clamp(1, 12);
-    // Days since 1970, with the year beginning in March so that leap days come last.
+    // Days since 1970; years start in March here, so that leap days come last.
     let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days =
         365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + plain(day).clamp(1, 31) - 1 - 719_468;
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn years_from_70_on_are_of_the_last_century() {
+    fn years_from_70_on_are_in_the_last_century() {
         assert_eq!(to_unix([0, 0, 0x23, 0x31, 0x12, 0x99], HOURS_24), 946_681_200);
     }
 

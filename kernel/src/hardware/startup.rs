@@ -1,55 +1,56 @@
-//! Starting the other processors: INIT, start-up, and the way from real mode to Rust [SDM3A 9.4].
+//! Starting the other processors: INIT, start-up, and the path from real mode to Rust [SDM3A 9.4].
 //!
-//! One after the other: the boot core fills a page below 1 MiB with code and what the processor needs to know,
-//! wakes it, and waits until it has come up. One that does not is reset again, named in the log, and left out.
+//! They start one after the other: the boot core fills a page below 1 MiB with code and parameters, wakes the
+//! processor, and waits until it has come up. A processor that does not come up is reset again, reported in the
+//! log, and not used.
 
 use super::acpi::MachineInfo;
 use crate::hardware::interrupt::{idt, local_apic};
 use crate::memory::{PAGE, PageFrames, physical, stack};
 use crate::processor::cores::{self, PerCore, per_core};
+use crate::processor::narrow::{low_u16, low_u32, to_usize};
 use crate::processor::{clock, cpu, descriptors};
 use base::{Duration, HostPhysical};
 use core::arch::global_asm;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use platform::msr::IA32_PAT;
 use spin::{Mutex, Once};
 use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr0, Cr3, Cr4, Cr4Flags};
-use x86_64::registers::model_specific::Efer;
+use x86_64::registers::model_specific::{Efer, EferFlags};
+use x86_64::structures::paging::PageTableFlags;
 
-/// Stack of a core: models are made on it when a guest is started again.
+/// Bytes of a core's stack: device models are built on it when a guest is started again.
 const STACK: u64 = 256 * 1024;
-/// Between INIT and start-up, and after a start-up that may have been lost [SDM3A 9.4.4.1].
+/// Waits between INIT and start-up, and after a start-up that may have been lost [SDM3A 9.4.4.1].
 const AFTER_INIT: Duration = Duration::from_millis(10);
 const AFTER_STARTUP: Duration = Duration::from_millis(1);
-/// Until a processor must have come up; an emulator may give it little time.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit for each step of a processor that starts; long, as an emulator may give it little time.
+const CORE_START_TIMEOUT: Duration = Duration::from_secs(2);
 /// Rounds of comparing time-stamp counters.
 const ROUNDS: u64 = 16;
-/// Counters that differ by less are one: it takes longer to tell another core.
+/// A smaller difference between two counters does not matter: a message to another core takes longer.
 const TOLERANCE_NANOS: u64 = 1000;
 
-const EFER_LME: u64 = 1 << 8;
-const EFER_NXE: u64 = 1 << 11;
-const IA32_PAT: u32 = 0x277;
-/// Page-table entries: present, writable; and with a large page.
-const TABLE: u64 = 0b11;
-const LARGE: u64 = TABLE | 1 << 7;
+/// Page-table entries: of a table, and of a large page.
+const TABLE: u64 = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE).bits();
+const LARGE: u64 = TABLE | PageTableFlags::HUGE_PAGE.bits();
 
-/// Where [`Parameters`] are in the page of the first steps; the code there knows it.
+/// Offset of [`Parameters`] in the start page; the code there contains it as well.
 const PARAMETERS: u64 = 0xf00;
 
-/// What runs on a core that has come up, with its number and what was given for it.
+/// The entry point of a core that has come up. It receives the core's number and the argument of [`start_others`].
 pub type CoreMain = extern "C" fn(core: usize, argument: *const ()) -> !;
 
-/// What a processor finds in its first page. The code depends on this layout.
+/// What a processor finds in its start page. The code there depends on this layout.
 // More than 12 fields: the layout is that of the code in assembly, padding included.
 #[repr(C)]
 struct Parameters {
     gdt_limit: u16,
     gdt_base: [u16; 2],
     _padding: [u16; 5],
-    /// Low tables, which map the page where it is.
+    /// The temporary page tables, which map the start page at its physical address.
     cr3_low: u32,
     efer: u32,
     far_offset: u32,
@@ -86,7 +87,7 @@ global_asm!(
     "  orl 0xf14, %eax",
     "  wrmsr",
     "  movl %cr0, %eax",
-    "  orl $0x80000001, %eax", // PG, PE: to 64-bit mode in one step
+    "  orl $0x80000001, %eax", // PG, PE: into 64-bit mode in one step
     "  movl %eax, %cr0",
     "  ljmpl *0xf18",
     ".code64",
@@ -103,7 +104,7 @@ global_asm!(
     "  movq 0xf48(%rbx), %rdx",
     "  jmpq *0xf50(%rbx)",
     "weir_startup_end:",
-    // In Weir's own address range: the low tables can go.
+    // In Weir's own address range, where the temporary tables are no longer needed.
     "weir_startup_high:",
     "  movq %rax, %cr3",
     "  xorl %ebp, %ebp",
@@ -119,36 +120,36 @@ unsafe extern "C" {
     static weir_startup_high: u8;
 }
 
-/// How far a core has come.
+/// Stages of a core's start.
 const ABSENT: u8 = 0;
 const ALIVE: u8 = 1;
 const READY: u8 = 2;
 const FAILED: u8 = 3;
 
 static STAGE: PerCore<AtomicU8> = per_core!(AtomicU8::new(ABSENT));
-/// Stacks for exceptions of a core that is being started.
+/// Exception stacks of the core that is being started.
 static EXCEPTION_STACKS: AtomicU64 = AtomicU64::new(0);
-/// What all cores take over from the boot core.
+/// Register values that all cores copy from the boot core.
 static BOOT_REGISTERS: Once<BootRegisters> = Once::new();
-/// Comparing time-stamp counters: the round, and the other core's counter in it.
+/// For comparing time-stamp counters: the round, and the other core's counter in it.
 static ROUND: AtomicU64 = AtomicU64::new(0);
 static ANSWER: AtomicU64 = AtomicU64::new(0);
 
-/// Why a processor did not become a core.
+/// Why a processor could not be used as a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum StartError {
-    #[error("finds no memory for its stacks")]
+    #[error("has no memory for its stacks")]
     NoMemory,
     #[error("does not start")]
     Silent,
-    #[error("cannot host guests, as the line above tells")]
+    #[error("cannot host guests (see the line above)")]
     Unfit,
     #[error("does not come up in time")]
     Late,
 }
 
 impl StartError {
-    /// True when no other processor can be tried: what the next core would use is used up, or in use.
+    /// True when no other processor can be tried, because what it would need is used up or still in use.
     fn is_final(self) -> bool {
         self != Self::Silent
     }
@@ -160,8 +161,8 @@ struct BootRegisters {
     pat: u64,
 }
 
-/// Starts every processor that the firmware names besides this one. Each runs `entry` with `argument`, which must
-/// call [`settle`] first and [`ready`] or [`failed`] in time.
+/// Starts every processor that the firmware lists, except this one. Each runs `entry` with `argument`. `entry`
+/// must first call [`settle`], and then [`ready`] or [`failed`] in time.
 pub fn start_others(machine: &MachineInfo, frames: &Mutex<PageFrames>, entry: CoreMain, argument: *const ()) {
     let me = local_apic::id();
     let others = machine.processors.iter().copied().filter(|id| *id != me);
@@ -170,7 +171,7 @@ pub fn start_others(machine: &MachineInfo, frames: &Mutex<PageFrames>, entry: Co
     }
     let low = frames.lock().low();
     let Some(page) = low else {
-        log::warn!("no memory below 640 KiB is free: the other processors stay off");
+        log::warn!("no free memory below 640 KiB: the other processors stay off");
         return;
     };
     BOOT_REGISTERS.call_once(|| BootRegisters {
@@ -181,13 +182,13 @@ pub fn start_others(machine: &MachineInfo, frames: &Mutex<PageFrames>, entry: Co
     for id in others {
         let core = cores::count();
         if core == cores::MAX_CORES {
-            log::warn!("processor {id} stays off: Weir uses {} cores at most", cores::MAX_CORES);
+            log::warn!("processor {id} stays off: Weir uses at most {} cores", cores::MAX_CORES);
             continue;
         }
         match start(page, frames, (core, id), entry, argument) {
             Ok(()) => cores::note_running(core, id),
             Err(error) => {
-                // Whatever it does: it waits for another start-up from now on.
+                // Whatever it is executing, from now on it waits for another start-up.
                 local_apic::send_init(id);
                 log::error!("processor {id} {error}: it stays off");
                 if error.is_final() {
@@ -226,11 +227,11 @@ fn start(
     if !wait(AFTER_STARTUP, alive) {
         local_apic::send_startup(id, page);
     }
-    if !wait(PATIENCE, alive) {
+    if !wait(CORE_START_TIMEOUT, alive) {
         return Err(StartError::Silent);
     }
     compare_counters(id);
-    let settled = wait(PATIENCE, || stage.load(Ordering::Acquire) >= READY);
+    let settled = wait(CORE_START_TIMEOUT, || stage.load(Ordering::Acquire) >= READY);
     match stage.load(Ordering::Acquire) {
         READY => Ok(()),
         _ if settled => Err(StartError::Unfit),
@@ -238,7 +239,8 @@ fn start(
     }
 }
 
-/// Fills the low pages: code and parameters, and tables that map them where they are beside all that Weir maps.
+/// Fills the pages below 1 MiB: code and parameters, and page tables that map these pages at their physical
+/// addresses, in addition to everything that Weir maps.
 fn prepare(page: HostPhysical, stack: VirtAddr, core: usize, entry: CoreMain, argument: *const ()) {
     let (first, long) = (&raw const weir_startup_first, &raw const weir_startup_long);
     let end = &raw const weir_startup_end;
@@ -247,11 +249,11 @@ fn prepare(page: HostPhysical, stack: VirtAddr, core: usize, entry: CoreMain, ar
     let base = page.0 + PARAMETERS + offset_of!(Parameters, gdt) as u64;
     let parameters = Parameters {
         gdt_limit: 23,
-        gdt_base: [base as u16, (base >> 16) as u16],
+        gdt_base: [low_u16(base), low_u16(base >> 16)],
         _padding: [0; 5],
-        cr3_low: (page.0 + PAGE) as u32,
-        efer: (EFER_LME | Efer::read_raw() & EFER_NXE) as u32,
-        far_offset: page.0 as u32 + (long as usize - first as usize) as u32,
+        cr3_low: low_u32(page.0 + PAGE),
+        efer: low_u32((EferFlags::LONG_MODE_ENABLE | Efer::read() & EferFlags::NO_EXECUTE_ENABLE).bits()),
+        far_offset: low_u32(page.0 + (long as u64 - first as u64)),
         far_selector: 8,
         _padding_2: 0,
         stack: stack.as_u64(),
@@ -260,15 +262,15 @@ fn prepare(page: HostPhysical, stack: VirtAddr, core: usize, entry: CoreMain, ar
         cr3: root | u64::from(flags),
         entry: entry as usize as u64,
         high: &raw const weir_startup_high as u64,
-        // Nothing, 64-bit code, data [SDM3A 3.4.5].
+        // Null, 64-bit code, data [SDM3A 3.4.5].
         gdt: [0, 0x00af_9a00_0000_ffff, 0x00cf_9200_0000_ffff],
     };
     let pointer = |offset: u64| physical::pointer(HostPhysical(page.0 + offset));
-    // SAFETY: four pages that the loader reported as usable, in the direct map and handed out to nobody; the
-    // active root table is only read. Weir's own range does not begin with the table's first entry, which is
-    // replaced: the code below 512 GiB is the loader's.
+    // SAFETY: four pages that the loader reported as usable, in the direct map and never allocated to anything
+    // else; the active root table is only read. The root table's first entry, which is replaced, maps nothing of
+    // Weir's: what lies below 512 GiB is the loader's.
     unsafe {
-        pointer(0).write_bytes(0, 4 * PAGE as usize);
+        pointer(0).write_bytes(0, to_usize(4 * PAGE));
         pointer(0).copy_from_nonoverlapping(first, end as usize - first as usize);
         pointer(PARAMETERS).cast::<Parameters>().write_unaligned(parameters);
         let tables = pointer(PAGE).cast::<u64>();
@@ -279,7 +281,7 @@ fn prepare(page: HostPhysical, stack: VirtAddr, core: usize, entry: CoreMain, ar
     }
 }
 
-/// Waits until something holds, but no longer than `limit`; true when it does.
+/// Waits until `holds` returns true, but no longer than `limit`. Returns whether it did.
 fn wait(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let end = clock::now() + limit;
     loop {
@@ -293,33 +295,34 @@ fn wait(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Compares the time-stamp counter of a core that is in [`settle`] with this one's. All of Weir's time rests on
-/// them being one; when they are not, the log says by how much.
+/// Compares the time-stamp counter of a core that is in [`settle`] with this core's. All timekeeping in Weir
+/// relies on their being equal; if they are not, the log reports the difference.
 fn compare_counters(id: u32) {
     let mut off = 0;
     for round in 1..=ROUNDS {
         let before = cpu::rdtsc();
         ROUND.store(round, Ordering::Release);
         let answer = || ANSWER.load(Ordering::Acquire);
-        if !wait(PATIENCE, || answer() != 0) {
+        if !wait(CORE_START_TIMEOUT, || answer() != 0) {
             break;
         }
         let (other, after) = (ANSWER.swap(0, Ordering::AcqRel), cpu::rdtsc());
-        // The other core has read its counter in between.
+        // The other core has read its counter between these two readings.
         off = off.max(before.saturating_sub(other)).max(other.saturating_sub(after));
     }
     ROUND.store(u64::MAX, Ordering::Release);
     if off > clock::ticks(TOLERANCE_NANOS) {
         log::warn!(
-            "the time-stamp counter of processor {id} is off by {off} ticks: guests on it tell wrong times"
+            "the time-stamp counter of processor {id} is off by {off} ticks: guests on it will see wrong times"
         );
     }
 }
 
+/// The other side of [`compare_counters`].
 fn answer_comparison() {
     let start = clock::now();
     let mut last = 0;
-    while last != u64::MAX && clock::now() < start + PATIENCE {
+    while last != u64::MAX && clock::now() < start + CORE_START_TIMEOUT {
         let round = ROUND.load(Ordering::Acquire);
         if round != last && round != 0 {
             last = round;
@@ -330,12 +333,12 @@ fn answer_comparison() {
     }
 }
 
-/// The first steps of a core in Rust: everything that each core has for itself, as the boot core has it.
+/// The first steps of a core in Rust: sets up the per-core state as on the boot core.
 pub fn settle(core: usize) {
     descriptors::load(core, VirtAddr::new(EXCEPTION_STACKS.load(Ordering::Relaxed)));
     if let Some(boot) = BOOT_REGISTERS.get() {
-        // SAFETY: the values that the boot core runs with, on the same tables. Virtualization is switched on by
-        // its vendor.
+        // SAFETY: the values that the boot core runs with, on the same page tables. VMXE is left out: the vendor's
+        // code in `virt` enables virtualization.
         unsafe {
             Cr0::write_raw(boot.cr0);
             Cr4::write_raw(boot.cr4 & !Cr4Flags::VIRTUAL_MACHINE_EXTENSIONS.bits());
@@ -350,12 +353,12 @@ pub fn settle(core: usize) {
     answer_comparison();
 }
 
-/// This core can host guests.
+/// Reports that this core can host guests.
 pub fn ready() {
     STAGE.here().store(READY, Ordering::Release);
 }
 
-/// This core cannot host guests, as the log tells: it halts.
+/// Reports that this core cannot host guests, for the reason in the log, and halts it.
 pub fn failed() -> ! {
     STAGE.here().store(FAILED, Ordering::Release);
     cpu::halt_forever()

@@ -1,7 +1,7 @@
-//! The log on the screen: for a machine without a serial port, and for whoever stands before any other.
+//! The log on the screen: for a machine without a serial port, and for anyone who sits in front of one with it.
 //!
-//! Only Weir's own lines are here. A guest could write without end, and painting takes its time: video memory
-//! is not cached, so it is never read, and only characters that differ from what is shown are written.
+//! It shows only Weir's own lines: a guest could write without end, and painting is slow. Video memory is not
+//! cached, so it is never read, and only characters that differ from the ones shown are written.
 
 use super::text::{MAX_COLUMNS, MAX_ROWS, Text};
 use core::fmt::{self, Write};
@@ -12,10 +12,10 @@ const WEIGHT: FontWeight = FontWeight::Regular;
 const SIZE: RasterHeight = RasterHeight::Size16;
 const GLYPH_WIDTH: usize = get_raster_width(WEIGHT, SIZE);
 const GLYPH_HEIGHT: usize = SIZE.val();
-/// From this height in pixels on, characters are painted twice as large.
+/// Height in pixels from which characters are painted twice as large.
 const FINE: usize = 1440;
 
-/// How pixels lie in video memory.
+/// Layout of pixels in video memory.
 #[derive(Clone, Copy)]
 pub struct FramebufferLayout {
     /// Pixels in a line.
@@ -32,7 +32,7 @@ pub struct FramebufferLayout {
 struct Pixels {
     memory: &'static mut [u8],
     layout: FramebufferLayout,
-    /// Pixels of the screen, in each direction, for a pixel of the font.
+    /// Pixels of the screen per pixel of the font, in each direction.
     scale: usize,
 }
 
@@ -48,7 +48,7 @@ impl Pixels {
             let Some(line) = self.memory.get_mut(start..start + bytes) else { return };
             let wide = intensities.iter().flat_map(|intensity| core::iter::repeat_n(*intensity, self.scale));
             for (pixel, intensity) in line.chunks_exact_mut(pixel_bytes).zip(wide) {
-                // Four bytes at a time where they are: each store is a bus transaction.
+                // Four bytes at a time if pixels have four: each store is a bus transaction.
                 match <&mut [u8; 4]>::try_from(&mut *pixel) {
                     Ok(pixel) => *pixel = [intensity; 4],
                     Err(_) => pixel.fill(intensity),
@@ -60,9 +60,9 @@ impl Pixels {
 
 struct Screen {
     text: Text,
-    /// What video memory shows.
+    /// The characters in video memory.
     shown: [[u8; MAX_COLUMNS]; MAX_ROWS],
-    /// Rows from `next` on that may differ from what is shown.
+    /// Number of rows from `next` on that may differ from `shown`.
     stale: usize,
     next: usize,
     pixels: Option<Pixels>,
@@ -77,7 +77,7 @@ static SCREEN: Mutex<Screen> = Mutex::new(Screen {
 });
 
 impl Screen {
-    /// Brings one row up to date; false when none was left.
+    /// Updates one row; false when none was left.
     fn paint_row(&mut self) -> bool {
         let Some(pixels) = self.pixels.as_mut().filter(|_| self.stale > 0) else { return false };
         let row = self.next;
@@ -94,7 +94,7 @@ impl Screen {
     }
 }
 
-/// Clears the screen and takes it for the log.
+/// Clears the screen and uses it for the log.
 pub fn init(memory: &'static mut [u8], layout: FramebufferLayout) {
     if layout.pixel_bytes == 0 || layout.line_bytes == 0 {
         return;
@@ -108,7 +108,7 @@ pub fn init(memory: &'static mut [u8], layout: FramebufferLayout) {
     screen.pixels = (screen.text.rows() > 0).then_some(Pixels { memory, layout, scale });
 }
 
-/// Takes one log line.
+/// Adds one log line.
 pub fn log_line(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
     let mut screen = SCREEN.lock();
     // As in `output::log_line`.
@@ -117,7 +117,7 @@ pub fn log_line(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
     screen.stale = screen.text.rows();
 }
 
-/// Paints one row if any may have changed: a bounded piece of work.
+/// Paints one row if any may have changed, a bounded amount of work.
 pub fn pump() {
     SCREEN.lock().paint_row();
 }
@@ -127,13 +127,13 @@ pub fn waiting() -> bool {
     SCREEN.lock().stale > 0
 }
 
-/// Paints everything.
+/// Paints all rows that may have changed.
 pub fn flush() {
     let mut screen = SCREEN.lock();
     while screen.paint_row() {}
 }
 
-/// Gives up the lock that a panicking context may hold.
+/// Releases the lock, which a panicking context may hold.
 ///
 /// # Safety
 /// Only for the panic path, when no other code runs any more.
@@ -149,7 +149,7 @@ mod tests {
     const LAYOUT: FramebufferLayout =
         FramebufferLayout { width: 64, height: 48, line_bytes: 70 * 4, pixel_bytes: 4 };
 
-    /// Paints characters alone, and says which bytes are not black.
+    /// Paints one character, and returns which bytes are not black.
     fn lit(layout: FramebufferLayout, scale: usize, bytes: usize, row: usize, column: usize) -> Vec<usize> {
         let memory = Box::leak(vec![0; bytes].into_boxed_slice());
         let mut pixels = Pixels { memory, layout, scale };

@@ -1,8 +1,7 @@
-//! What Weir says: log records with level and time, the guests' consoles, and the one serial line they
-//! share.
+//! Weir's output: log records with level and time, the guests' consoles, and the serial line that they share.
 //!
-//! A log line is `[ssssss.uuuuuu] LEVEL subsystem: message`; a guest's is `name| text`, the shell's `weir| text`,
-//! and what is typed for the shell comes behind `weir> `.
+//! A log line is `[ssssss.uuuuuu] LEVEL subsystem: message`, a guest's line is `name| text`, the shell's is
+//! `weir| text`, and input typed for the shell follows `weir> `.
 
 pub mod framebuffer;
 pub mod output;
@@ -20,7 +19,7 @@ struct WeirLog;
 
 static LOG: WeirLog = WeirLog;
 
-/// Lines wait for the main loop instead of keeping it waiting.
+/// Lines are left in the queue for the main loop, which does not wait for them.
 static QUEUED: AtomicBool = AtomicBool::new(false);
 
 /// Starts the log on the serial port.
@@ -31,8 +30,8 @@ pub fn init() {
     log::set_max_level(LevelFilter::Info);
 }
 
-/// From now on the main loop moves what is logged out of the machine. Before, each line has left it when the
-/// next step of boot begins: the last one tells where it stopped.
+/// Leaves output to the main loop from now on. Before this call, each log line is sent before the next step of
+/// boot begins, so that the last line shows where boot stopped.
 pub fn leave_to_main_loop() {
     QUEUED.store(true, Ordering::Relaxed);
 }
@@ -50,7 +49,7 @@ impl Log for WeirLog {
             Level::Debug => "DEBUG",
             Level::Trace => "TRACE",
         };
-        // `weir::virt::vmx::vcpu` speaks as `vmx`: the part that a reader of the log knows.
+        // `weir::virt::vmx::vcpu` appears as `vmx`: the part that a reader of the log knows.
         let subsystem = subsystem(record.target());
         let write = |out: &mut dyn Write| line(out, level, subsystem, record.args());
         tail::remember(write);
@@ -71,7 +70,7 @@ pub fn line(out: &mut dyn Write, level: &str, subsystem: &str, text: &fmt::Argum
     write!(out, "[{:5}.{:06}] {level} {subsystem}: {text}", now / 1_000_000_000, now % 1_000_000_000 / 1000)
 }
 
-/// Counts with their names, zeros left out; a list too long for a line is cut.
+/// Formats counters with their names, without those that are zero. A list too long for a line is truncated.
 pub fn counts(named: impl IntoIterator<Item = (&'static str, u64)>) -> heapless::String<768> {
     let mut text = heapless::String::new();
     for (name, count) in named.into_iter().filter(|(_, count)| *count > 0) {

@@ -1,9 +1,9 @@
-//! One serial line for the log, the shell and all guest consoles: whole lines, never torn. The log is on the
-//! screen as well.
+//! One serial line for the log, the shell and all guest consoles, with lines never mixed. The log is on the screen
+//! as well.
 //!
-//! A prompt has no line end: the cursor stays behind it as long as nobody else speaks. Who speaks next ends
-//! that line first. What finds no room in the queue is lost and counted: whoever logs must not wait for a
-//! slow line. Guests' output does not get lost here: it waits in their consoles.
+//! A prompt has no line end: the cursor stays behind it until the next output of another source, which ends that
+//! line first. A log line that finds no room in the queue is lost and counted, because code that logs must not
+//! wait for a slow line. Guests' output is never lost here: it waits in their consoles.
 
 use super::{framebuffer, serial};
 use core::fmt::{self, Write};
@@ -12,21 +12,21 @@ use spin::Mutex;
 
 /// Bytes waiting for the UART.
 const QUEUE: usize = 64 * 1024;
-/// The part of the queue that consoles leave to the log.
+/// The part of the queue that is reserved for the log.
 const LOG_RESERVE: usize = 8 * 1024;
-/// Longest line of log or shell.
+/// Longest line of the log or the shell.
 const LONGEST: usize = 2048;
-/// Looks at a UART that takes nothing before it is given up: about a second.
-const PATIENCE: u32 = 1_000_000;
-/// Begins the shell's lines, as a guest's name does its own.
+/// Polls of a UART that accepts nothing before flushing is abandoned: about a second.
+const UART_TIMEOUT: u32 = 1_000_000;
+/// Prefix of the shell's lines; a guest's lines have its name.
 const SHELL_PREFIX: &str = "weir| ";
 
-/// Who wrote the unfinished line that the cursor stands on.
+/// The source of the unfinished line that the cursor is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cursor {
     LineStart,
     Guest(usize),
-    /// The shell's prompt, with what has been typed.
+    /// The shell's prompt, with the input typed so far.
     Prompt,
 }
 
@@ -37,8 +37,8 @@ struct SerialQueue {
     cursor: Cursor,
     /// Lines and bytes that found no room.
     lost: u64,
-    /// Those that a line has told of.
-    told: u64,
+    /// The part of `lost` that a line has reported.
+    reported: u64,
 }
 
 static OUTPUT: Mutex<SerialQueue> = Mutex::new(SerialQueue {
@@ -47,7 +47,7 @@ static OUTPUT: Mutex<SerialQueue> = Mutex::new(SerialQueue {
     waiting: 0,
     cursor: Cursor::LineStart,
     lost: 0,
-    told: 0,
+    reported: 0,
 });
 
 impl SerialQueue {
@@ -87,14 +87,14 @@ impl SerialQueue {
             return;
         }
         self.end_line();
-        if self.told < self.lost {
-            let lost = self.lost - self.told;
-            self.told = self.lost;
+        if self.reported < self.lost {
+            let lost = self.lost - self.reported;
+            self.reported = self.lost;
             let text = format_args!("{lost} lines lost here: the serial line is too slow");
             let _ = super::line(self, "WARN ", "log", &text);
             let _ = self.write_str("\n");
         }
-        // Formatting can only fail by a `Display` of our own refusing; the line then simply ends there.
+        // Formatting fails only if one of Weir's own `Display`s does; the line then ends there.
         let _ = write(self);
         let _ = self.write_str("\n");
     }
@@ -123,13 +123,13 @@ pub fn log_line(write: impl Fn(&mut dyn Write) -> fmt::Result) {
     OUTPUT.lock().line(write);
 }
 
-/// Queues one line of the shell's.
+/// Queues one line of the shell.
 pub fn shell_line(text: fmt::Arguments) {
     OUTPUT.lock().line(|out| write!(out, "{SHELL_PREFIX}{text}"));
 }
 
-/// Lets the shell write on the line of its prompt. `write` is told whether the cursor stands on it, and tells
-/// with its result whether it still does.
+/// Lets the shell write on the line of its prompt. `write` is passed whether the cursor is on that line, and the
+/// second part of its result says whether it still is.
 pub fn prompt<R>(write: impl FnOnce(&mut dyn Write, bool) -> (R, bool)) -> R {
     let mut output = OUTPUT.lock();
     let drawn = output.cursor == Cursor::Prompt;
@@ -141,13 +141,13 @@ pub fn prompt<R>(write: impl FnOnce(&mut dyn Write, bool) -> (R, bool)) -> R {
     result
 }
 
-/// True when the cursor stands on the line of the shell's prompt.
+/// True when the cursor is on the line of the shell's prompt.
 pub fn at_prompt() -> bool {
     OUTPUT.lock().cursor == Cursor::Prompt
 }
 
-/// Queues console text of a guest, at most `length` bytes: the whole of it, or nothing and false when the
-/// queue has no room.
+/// Queues console text of a guest, at most `length` bytes: all of it, or none if the queue has no room, in which
+/// case it returns false.
 pub fn console(
     guest: usize,
     name: &str,
@@ -176,7 +176,7 @@ pub fn console(
     true
 }
 
-/// Moves waiting bytes into the UART while it takes them at once; returns true while some are left.
+/// Moves queued bytes into the UART as long as it accepts them at once. Returns true if some are left.
 pub fn pump() -> bool {
     framebuffer::pump();
     let mut output = OUTPUT.lock();
@@ -184,7 +184,7 @@ pub fn pump() -> bool {
     output.waiting > 0
 }
 
-/// True while something waits for the UART or the screen.
+/// True while output is queued for the UART or the screen.
 pub fn waiting() -> bool {
     OUTPUT.lock().waiting > 0 || framebuffer::waiting()
 }
@@ -194,23 +194,23 @@ pub fn lost() -> u64 {
     OUTPUT.lock().lost
 }
 
-/// Waits until everything queued has left the machine, or the UART takes nothing any more, and is on the screen.
+/// Waits until all queued output is on the screen and sent, or the UART accepts nothing any more.
 pub fn flush() {
     framebuffer::flush();
     flush_serial();
 }
 
-/// The same without the screen, on which every line moves all others.
+/// Like [`flush`], but without the screen, where every new line means painting all rows.
 pub fn flush_serial() {
     let mut output = OUTPUT.lock();
-    let mut patience = PATIENCE;
-    while output.waiting > 0 && patience > 0 {
-        patience = if output.pump() { PATIENCE } else { patience - 1 };
+    let mut polls_left = UART_TIMEOUT;
+    while output.waiting > 0 && polls_left > 0 {
+        polls_left = if output.pump() { UART_TIMEOUT } else { polls_left - 1 };
     }
     serial::drain();
 }
 
-/// Gives up the locks that a panicking context may hold.
+/// Releases the locks, which a panicking context may hold.
 ///
 /// # Safety
 /// Only for the panic path, when no other code runs any more.

@@ -12,15 +12,15 @@ const COM1: u16 = 0x3f8;
 /// Its interrupt on the ISA bus.
 pub const ISA_IRQ: u8 = 4;
 
-/// Times that typed bytes were lost: they came faster than they were fetched.
+/// Number of times that typed bytes were lost because they arrived faster than they were read.
 static OVERRUNS: AtomicU64 = AtomicU64::new(0);
 
 static PORT: Mutex<Option<Uart16550<PioBackend>>> = Mutex::new(None);
 
-/// Sets the port up. A machine without one runs with a silent log.
+/// Initialises the port. Without one, the log is on the screen only.
 pub fn init() {
     let config = Config { baud_rate: BaudRate::Baud115200, interrupts: IER::DATA_READY, ..Config::DEFAULT };
-    // SAFETY: COM1's ports are the UART's or nobody's, and only this module uses them.
+    // SAFETY: COM1's I/O ports belong to the UART or to no device, and only this module uses them.
     if let Ok(mut port) = unsafe { Uart16550::new_port(COM1) }
         && port.init(config).is_ok()
     {
@@ -33,7 +33,7 @@ pub fn present() -> bool {
     PORT.lock().is_some()
 }
 
-/// Hands bytes to the port's FIFO while it has room; returns how many it took. A missing port takes all.
+/// Writes bytes to the port's FIFO while it has room. Returns how many; a missing port accepts all.
 pub fn send(bytes: &[u8]) -> usize {
     match &mut *PORT.lock() {
         // Not `send_bytes`: it honours modem control lines that a three-wire cable leaves open.
@@ -53,19 +53,19 @@ pub fn waiting() -> bool {
     PORT.lock().as_mut().is_some_and(|port| status(port).contains(LSR::DATA_READY))
 }
 
-/// The next byte typed at the other end.
+/// The next byte received, if any.
 pub fn receive() -> Option<u8> {
     let mut port = PORT.lock();
     let port = port.as_mut()?;
     if status(port).contains(LSR::DATA_READY) { port.try_receive_byte().ok() } else { None }
 }
 
-/// Times that the port had no room for a typed byte.
+/// Number of times that the port had no room for a typed byte.
 pub fn overruns() -> u64 {
     OVERRUNS.load(Ordering::Relaxed)
 }
 
-/// The line status. Reading it clears the overrun flag, so it is looked at each time.
+/// The line status. Reading it clears the overrun flag, so every read must count it.
 fn status(port: &mut Uart16550<PioBackend>) -> LSR {
     let status = port.lsr();
     if status.contains(LSR::OVERRUN_ERROR) {
@@ -74,10 +74,10 @@ fn status(port: &mut Uart16550<PioBackend>) -> LSR {
     status
 }
 
-/// Waits until the last byte has left the wire, so that power-off does not cut it.
+/// Waits until the last byte has been sent, so that power-off does not cut it off.
 pub fn drain() {
     if let Some(port) = &mut *PORT.lock() {
-        // 16 bytes at 115200 baud take 1.4 ms; a port that never empties must not hold us.
+        // 16 bytes at 115200 baud take 1.4 ms; a port that never empties must not block Weir.
         for _ in 0..1_000_000 {
             if status(port).contains(LSR::TRANSMITTER_EMPTY) {
                 return;
@@ -86,7 +86,7 @@ pub fn drain() {
     }
 }
 
-/// Gives up the lock that a panicking context may hold.
+/// Releases the lock, which a panicking context may hold.
 ///
 /// # Safety
 /// Only for the panic path, when no other code runs any more.

@@ -1,4 +1,4 @@
-//! The end of the log, kept in memory for reports: the serial line may have no reader.
+//! The end of the log, kept in memory for reports, since the serial line may have no reader.
 
 use core::fmt::{self, Write};
 use spin::Mutex;
@@ -23,7 +23,7 @@ impl Write for Tail {
     }
 }
 
-/// Remembers a line.
+/// Adds a line.
 pub fn remember(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
     let mut tail = TAIL.lock();
     // As in `output::log_line`.
@@ -31,8 +31,8 @@ pub fn remember(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
     let _ = tail.write_str("\n");
 }
 
-/// The whole lines that are still known, oldest first. Nothing when a panic struck while a line was being
-/// remembered.
+/// Passes the whole lines that are still kept to `say`, oldest first. None if a panic occurred while a line was
+/// being added.
 pub fn for_each_line(mut say: impl FnMut(&str)) {
     let Some(tail) = TAIL.try_lock() else { return };
     let mut text = [0; KEPT];
@@ -41,7 +41,7 @@ pub fn for_each_line(mut say: impl FnMut(&str)) {
         *byte = tail.ring[(tail.written - known + index) % KEPT];
     }
     drop(tail);
-    // The first line has lost its beginning once the ring has come round.
+    // Once the ring has wrapped around, the first line is incomplete.
     let lines = text[..known].split(|byte| *byte == b'\n').skip(usize::from(known == KEPT));
     lines
         .filter(|line| !line.is_empty())

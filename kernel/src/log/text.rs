@@ -1,4 +1,4 @@
-//! Text in rows and columns, as it stands on a screen. Pure: who paints it is another matter.
+//! Text in rows and columns, as on a screen. It does not paint.
 
 use core::fmt::{self, Write};
 
@@ -6,32 +6,32 @@ use core::fmt::{self, Write};
 pub const MAX_COLUMNS: usize = 274;
 /// Most rows: 1088 pixels of a font 16 high.
 pub const MAX_ROWS: usize = 68;
-/// Stands for a character that the font does not have.
+/// Replaces characters that the font does not have.
 const UNKNOWN: u8 = b'?';
 
-/// A page of text that moves up when it is full. Long lines go on in the next row.
+/// A page of text that scrolls when it is full. Long lines continue in the next row.
 pub struct Text {
     cells: [[u8; MAX_COLUMNS]; MAX_ROWS],
     columns: usize,
     rows: usize,
-    /// Which of `cells` is the uppermost row: moving up moves no text.
+    /// Index in `cells` of the top row, so that scrolling copies no text.
     top: usize,
     row: usize,
     column: usize,
 }
 
 impl Text {
-    /// A page without rows: it takes text and shows none.
+    /// A page without rows, which discards text.
     pub const fn new() -> Self {
         Self { cells: [[b' '; MAX_COLUMNS]; MAX_ROWS], columns: 0, rows: 0, top: 0, row: 0, column: 0 }
     }
 
-    /// An empty page of this size, as far as there is room.
+    /// Clears the page and sets its size, at most [`MAX_COLUMNS`] by [`MAX_ROWS`].
     pub fn resize(&mut self, columns: usize, rows: usize) {
         *self = Self { columns: columns.min(MAX_COLUMNS), rows: rows.min(MAX_ROWS), ..Self::new() };
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -87,30 +87,30 @@ mod tests {
     }
 
     #[test]
-    fn lines_stand_below_each_other() {
+    fn each_line_starts_a_row() {
         assert_eq!(page(3, 3, "ab\ncd"), ["ab ", "cd ", "   "]);
     }
 
     #[test]
-    fn a_full_page_moves_up() {
+    fn a_full_page_scrolls() {
         assert_eq!(page(2, 2, "a\nb\nc"), ["b ", "c "]);
         assert_eq!(page(2, 2, "a\nb\nc\nd\ne"), ["d ", "e "]);
     }
 
     #[test]
-    fn a_long_line_goes_on_in_the_next_row() {
+    fn a_long_line_continues_in_the_next_row() {
         assert_eq!(page(2, 3, "abc\nd"), ["ab", "c ", "d "]);
-        // A line that just fits leaves no empty row behind it.
+        // A line that just fits leaves no empty row after it.
         assert_eq!(page(2, 3, "ab\ncd"), ["ab", "cd", "  "]);
     }
 
     #[test]
-    fn what_the_font_lacks_has_a_stand_in() {
+    fn characters_that_the_font_lacks_are_replaced() {
         assert_eq!(page(4, 1, "a\té…"), ["a???"]);
     }
 
     #[test]
-    fn a_page_without_room_takes_text() {
+    fn a_page_without_room_accepts_text() {
         assert!(page(0, 0, "ab\ncd\n").is_empty());
         assert_eq!(page(0, 2, "ab\ncd\n"), ["", ""]);
         assert_eq!(page(1000, 1000, "a").len(), MAX_ROWS);

@@ -1,32 +1,32 @@
-//! Which guests' output the serial line shows, and which one has the keyboard. In one word, so that all
-//! processors see the same.
+//! Which guests' output the serial line shows, and which guest has the keyboard. All in one word, so that all
+//! cores see the same.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Stands for no guest: the shell has the keyboard.
+/// Number for no guest: the shell has the keyboard.
 const SHELL: u64 = 0xffff;
 const ALL: u64 = 1 << 16;
 const CHANGES: u32 = 32;
 
-/// At first the first guest has the keyboard, and all are shown.
+/// Initially the first guest has the keyboard, and all are shown.
 static VIEW: AtomicU64 = AtomicU64::new(ALL);
 
-/// What is shown.
+/// What is shown, and which guest has the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View(u64);
 
-/// What is shown now.
+/// The current view.
 pub fn current() -> View {
     View(VIEW.load(Ordering::Relaxed))
 }
 
-/// The keyboard is this guest's; the output of the others is shown as well if `all`. The shell's processor
-/// is the only one that changes the view.
+/// Gives this guest the keyboard; with `all`, the output of the others is shown as well. Only the shell's core
+/// changes the view.
 pub fn show_guest(guest: usize, all: bool) {
     change(guest as u64 | if all { ALL } else { 0 });
 }
 
-/// The keyboard is the shell's; guests' output is shown if `all`, else it waits.
+/// Gives the shell the keyboard; with `all`, guests' output is shown, otherwise it waits.
 pub fn show_shell(all: bool) {
     change(SHELL | if all { ALL } else { 0 });
 }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_a_change_even_to_the_same() {
+    fn every_change_is_noticed_even_if_the_view_stays_the_same() {
         assert!(current().has_keyboard(0) && current().shows(0) && current().shows(3));
         show_guest(2, false);
         let one = current();

@@ -1,7 +1,8 @@
-//! What Weir maps besides the direct map, for good: device registers, and stacks.
+//! Permanent mappings besides the direct map: device registers and stacks.
 
 use super::table_frames::TableFrames;
 use super::{PAGE, PageFrames, physical};
+use crate::processor::narrow::to_usize;
 use base::HostPhysical;
 use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::structures::paging::{
@@ -9,10 +10,10 @@ use x86_64::structures::paging::{
 };
 use x86_64::{PhysAddr, VirtAddr};
 
-/// Where mappings are put: a part of the kernel's half that the loader leaves alone.
+/// Start of the mappings, in a part of the kernel's half of the address space that the loader does not use.
 const START: u64 = 0xffff_e000_0000_0000;
 
-/// Where the next one begins. The page below each is not mapped.
+/// Start of the next mapping. The page below each mapping stays unmapped.
 static NEXT: AtomicU64 = AtomicU64::new(START + PAGE);
 
 /// Why something could not be mapped.
@@ -23,11 +24,11 @@ pub struct MappingError {
     bytes: u64,
 }
 
-/// Maps `bytes` at `at`, to be read and written but not executed, with further `flags`. Only while the boot core
-/// is the only one that works.
+/// Maps `bytes` at `at` readable and writable, not executable, with additional `flags`. Call it only while the
+/// boot core is the only one that works.
 ///
 /// # Errors
-/// When no frame is left for the tables.
+/// When no page frame is left for the page tables.
 pub fn map(
     frames: &mut PageFrames,
     at: HostPhysical,
@@ -39,17 +40,17 @@ pub fn map(
     let end = at.0.checked_add(bytes).ok_or(error)?.next_multiple_of(PAGE);
     let start = NEXT.fetch_add(end - first + PAGE, Ordering::Relaxed);
     let root = x86_64::registers::control::Cr3::read().0.start_address().as_u64();
-    // SAFETY: the active root table is in the direct map, and boot is single-threaded: no other reference
-    // to the tables exists while this one does.
+    // SAFETY: the active root table is in the direct map, and boot is single-threaded: no other reference to the
+    // tables exists at the same time.
     let mut tables = unsafe {
         let root = &mut *physical::pointer(HostPhysical(root)).cast::<PageTable>();
         OffsetPageTable::new(root, VirtAddr::new(physical::offset()))
     };
     let flags = flags | PageTableFlags::PRESENT | PageTableFlags::WRITABLE | PageTableFlags::NO_EXECUTE;
-    for offset in (0..end - first).step_by(PAGE as usize) {
+    for offset in (0..end - first).step_by(to_usize(PAGE)) {
         let page = Page::<Size4KiB>::containing_address(VirtAddr::new(start + offset));
         let frame = PhysFrame::containing_address(PhysAddr::new(first + offset));
-        // SAFETY: the page is fresh, so nothing is mapped away; the caller owns the frame.
+        // SAFETY: the page was not mapped before, so no mapping is lost; the caller owns the frame.
         unsafe { tables.map_to(page, frame, flags, &mut TableFrames(frames)) }.map_err(|_| error)?.flush();
     }
     Ok(VirtAddr::new(start + (at.0 - first)))

@@ -1,4 +1,4 @@
-//! The machine's memory: the direct map, frames, mappings, stacks, the boot-time heap, and what guests are given of it.
+//! The machine's memory: the direct map, page frames, mappings, stacks, the heap, and guest memory.
 
 pub mod copy;
 pub mod guest;

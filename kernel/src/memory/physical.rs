@@ -1,20 +1,20 @@
-//! The direct map: all of the machine's memory at one offset, made by the loader.
+//! The direct map: all of the machine's memory, mapped by the loader at one offset.
 
 use base::HostPhysical;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 static OFFSET: AtomicU64 = AtomicU64::new(0);
 
-/// Tells where the loader put the direct map.
+/// Sets where the loader put the direct map.
 ///
 /// # Safety
-/// Must be called once, before anything else here, with the offset at which physical address 0 is mapped
-/// and all memory that the loader reported follows.
+/// Must be called once, before anything else in this module, with the offset at which the loader mapped physical
+/// address 0; all memory that the loader reported must be mapped there at its physical address plus this offset.
 pub unsafe fn set_direct_map(offset: u64) {
     OFFSET.store(offset, Ordering::Relaxed);
 }
 
-/// Where a physical address stands in the direct map. The pointer is valid for memory the loader reported.
+/// Returns the pointer to a physical address in the direct map. It is valid for memory that the loader reported.
 pub fn pointer(at: HostPhysical) -> *mut u8 {
     (OFFSET.load(Ordering::Relaxed) + at.0) as *mut u8
 }

@@ -1,4 +1,4 @@
-//! Stacks of cores. The page below each is not mapped: a stack that overflows faults.
+//! Stacks of cores. The page below each is not mapped, so that an overflow faults.
 
 use super::mapping::{self, MappingError};
 use super::{PAGE, PageFrameError, PageFrames};
@@ -8,15 +8,15 @@ use x86_64::structures::paging::PageTableFlags;
 /// Why a stack could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StackError {
-    /// There is no memory for it.
+    /// No memory is left for it.
     #[error(transparent)]
     Memory(#[from] PageFrameError),
-    /// There is no memory for its tables.
+    /// No memory is left for its page tables.
     #[error(transparent)]
     Mapping(#[from] MappingError),
 }
 
-/// A stack of `bytes`, a multiple of a page: where it begins, and where it is empty.
+/// Makes a stack of `bytes`, a multiple of the page size. Returns its lowest address and its top.
 ///
 /// # Errors
 /// When the machine's memory is used up.

@@ -2,14 +2,16 @@
 
 use super::{PAGE, PageFrames, physical};
 use base::HostPhysical;
+use core::ptr::NonNull;
 use nested_paging::TableMemory;
+use volatile::VolatilePtr;
 use x86_64::PhysAddr;
 use x86_64::structures::paging::{FrameAllocator, PhysFrame, Size4KiB};
 
 /// The machine's page frames, handed out one table at a time.
 pub struct TableFrames<'a>(pub &'a mut PageFrames);
 
-// SAFETY: `PageFrames` hands every frame out once.
+// SAFETY: `PageFrames` hands out every frame once.
 unsafe impl FrameAllocator<Size4KiB> for TableFrames<'_> {
     fn allocate_frame(&mut self) -> Option<PhysFrame> {
         let at = TableMemory::allocate(self)?;
@@ -17,8 +19,16 @@ unsafe impl FrameAllocator<Size4KiB> for TableFrames<'_> {
     }
 }
 
-fn entry(table: HostPhysical, index: usize) -> *mut u64 {
-    physical::pointer(table).cast::<u64>().wrapping_add(index)
+impl TableFrames<'_> {
+    /// An entry of a table. An aligned store of 8 bytes is a single access, and stores stay in order
+    /// [SDM3A 9.1.1, 9.2.2].
+    fn entry(&self, table: HostPhysical, index: usize) -> VolatilePtr<'_, u64> {
+        debug_assert!(index < nested_paging::memory::ENTRIES);
+        let entry = physical::pointer(table).cast::<u64>().wrapping_add(index);
+        // SAFETY: the table came from `allocate`, the index is below its 512 entries, and the direct map does not
+        // begin at address zero.
+        unsafe { VolatilePtr::new(NonNull::new_unchecked(entry)) }
+    }
 }
 
 impl TableMemory for TableFrames<'_> {
@@ -27,14 +37,10 @@ impl TableMemory for TableFrames<'_> {
     }
 
     fn read(&self, table: HostPhysical, index: usize) -> u64 {
-        debug_assert!(index < nested_paging::memory::ENTRIES);
-        // SAFETY: the table came from `allocate` and the index is below its 512 entries.
-        unsafe { entry(table, index).read_volatile() }
+        self.entry(table, index).read()
     }
 
     fn write(&mut self, table: HostPhysical, index: usize, value: u64) {
-        debug_assert!(index < nested_paging::memory::ENTRIES);
-        // SAFETY: as in `read`; an aligned store of 8 bytes is single and in order [SDM3A 9.1.1, 9.2.2].
-        unsafe { entry(table, index).write_volatile(value) }
+        self.entry(table, index).write(value);
     }
 }

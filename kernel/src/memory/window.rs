@@ -1,43 +1,42 @@
 //! Uncached windows onto device registers.
 
 use super::{PageFrames, mapping};
+use crate::processor::narrow::to_usize;
 use base::HostPhysical;
+use core::ptr::NonNull;
+use volatile::VolatilePtr;
+use x86_64::VirtAddr;
 use x86_64::structures::paging::PageTableFlags;
 
 pub use mapping::MappingError as WindowError;
 
-/// A range of device registers, mapped uncached for good.
+/// A range of 32-bit device registers that is mapped uncached and never unmapped.
 #[derive(Clone, Copy, Debug)]
 pub struct RegisterWindow {
-    start: *mut u8,
+    start: VirtAddr,
     bytes: usize,
 }
 
-// SAFETY: a window is an address range that stays mapped; accesses are single volatile instructions.
-unsafe impl Send for RegisterWindow {}
-
 impl RegisterWindow {
-    /// Where it is mapped.
-    pub fn address(&self) -> usize {
-        self.start as usize
+    /// The register at `offset`, a multiple of 4; `None` outside the window.
+    fn register(&self, offset: usize) -> Option<VolatilePtr<'_, u32>> {
+        debug_assert!(offset.is_multiple_of(4));
+        let register = self.start.as_mut_ptr::<u32>().wrapping_byte_add(offset);
+        // SAFETY: inside the mapped range, which does not begin at address zero, and aligned. What a write does is
+        // the driver's responsibility.
+        (offset.saturating_add(4) <= self.bytes)
+            .then(|| unsafe { VolatilePtr::new(NonNull::new_unchecked(register)) })
     }
 
-    /// Reads the 32-bit register at `offset`; all ones outside the window, as an absent device answers.
+    /// Reads the 32-bit register at `offset`; all ones outside the window, as from an absent device.
     pub fn read(&self, offset: usize) -> u32 {
-        debug_assert!(offset.is_multiple_of(4));
-        if offset + 4 > self.bytes {
-            return u32::MAX;
-        }
-        // SAFETY: inside the mapped range and aligned.
-        unsafe { self.start.add(offset).cast::<u32>().read_volatile() }
+        self.register(offset).map_or(u32::MAX, VolatilePtr::read)
     }
 
     /// Writes the 32-bit register at `offset`; does nothing outside the window.
     pub fn write(&mut self, offset: usize, value: u32) {
-        debug_assert!(offset.is_multiple_of(4));
-        if offset + 4 <= self.bytes {
-            // SAFETY: inside the mapped range and aligned; what the register does is the driver's concern.
-            unsafe { self.start.add(offset).cast::<u32>().write_volatile(value) }
+        if let Some(register) = self.register(offset) {
+            register.write(value);
         }
     }
 }
@@ -46,9 +45,9 @@ impl RegisterWindow {
 /// [SDM3A 12.12.3].
 ///
 /// # Errors
-/// When no frame is left for the tables.
+/// When no page frame is left for the page tables.
 pub fn map(frames: &mut PageFrames, at: HostPhysical, bytes: u64) -> Result<RegisterWindow, WindowError> {
     let flags = PageTableFlags::NO_CACHE | PageTableFlags::WRITE_THROUGH;
     let start = mapping::map(frames, at, bytes, flags)?;
-    Ok(RegisterWindow { start: start.as_mut_ptr(), bytes: bytes as usize })
+    Ok(RegisterWindow { start, bytes: to_usize(bytes) })
 }

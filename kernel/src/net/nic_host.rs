@@ -64,13 +64,11 @@ impl nic::DmaRegion for DmaBuffer {
     }
 
     fn read_u64(&self, offset: usize) -> u64 {
-        let mut bytes = [0; 8];
-        self.0.read(offset, &mut bytes);
-        u64::from_le_bytes(bytes)
+        self.0.read_u64(offset)
     }
 
     fn write_u64(&mut self, offset: usize, value: u64) {
-        self.0.write(offset, &value.to_le_bytes());
+        self.0.write_u64(offset, value);
     }
 }
 

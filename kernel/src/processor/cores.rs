@@ -1,19 +1,18 @@
-//! Cores: which one executes this, and what each has for itself.
+//! Cores: the number of the current one, and per-core values.
 //!
-//! A core's number is its place in the order of starting: the one that Weir boots on is 0. GS points to the core's
-//! own record from the first instructions on; entries to guests keep it.
+//! Cores are numbered in the order in which they start: the one that Weir boots on is 0. GS points to the core's
+//! own record from its first instructions on, and entering a guest preserves it.
 
-use crate::processor::cpu;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use x86_64::VirtAddr;
+use x86_64::registers::model_specific::GsBase;
 
-/// Most cores that are used.
+/// Most cores that Weir uses.
 pub const MAX_CORES: usize = config::MAX_CORES;
-/// The core that Weir boots on: it has the serial line, the shell, and the interrupts of devices.
+/// The core that Weir boots on: it runs the serial line and the shell, and receives device interrupts.
 pub const BOOT_CORE: usize = 0;
 
-const IA32_GS_BASE: u32 = 0xc000_0101;
-
-/// A cache line of its own, so that cores do not disturb each other.
+/// A value in a cache line of its own, so that cores do not disturb each other.
 #[repr(align(64))]
 pub struct CacheLine<T>(T);
 
@@ -28,7 +27,7 @@ impl<T> CacheLine<T> {
 pub struct PerCore<T>([CacheLine<T>; MAX_CORES]);
 
 impl<T> PerCore<T> {
-    /// These values; see [`per_core`].
+    /// Made of one value for each core; see [`per_core`].
     pub const fn new(lines: [CacheLine<T>; MAX_CORES]) -> Self {
         Self(lines)
     }
@@ -44,7 +43,7 @@ impl<T> PerCore<T> {
     }
 }
 
-/// The same initial value for each core.
+/// A [`PerCore`] with the same initial value for each core.
 macro_rules! per_core {
     ($value:expr) => {
         $crate::processor::cores::PerCore::new(
@@ -54,7 +53,7 @@ macro_rules! per_core {
 }
 pub(crate) use per_core;
 
-/// What GS points to: the core's number.
+/// What GS points to: a record that holds the core's number.
 #[repr(C, align(64))]
 struct CoreRecord(usize);
 
@@ -69,40 +68,39 @@ static RECORDS: [CoreRecord; MAX_CORES] = {
 };
 
 static LOCAL_APIC_IDS: [AtomicU32; MAX_CORES] = [const { AtomicU32::new(0) }; MAX_CORES];
-/// Cores that run, by the next number.
+/// Number of running cores, which is also the number of the next core to start.
 static COUNT: AtomicUsize = AtomicUsize::new(1);
 
-/// Makes this core the one of this number, below [`MAX_CORES`]. Comes before anything that is per core, and after
-/// the GS selector was loaded for the last time: that clears the base.
+/// Gives this core its number, below [`MAX_CORES`]. Call it before anything uses a per-core value, and after the
+/// last load of the GS selector, which clears the base.
 pub fn adopt(core: usize) {
-    let record = &raw const RECORDS[core];
-    // SAFETY: the kernel's own code uses GS for nothing but `current`.
-    unsafe { cpu::wrmsr(IA32_GS_BASE, record as u64) }
+    // The kernel's own code uses GS for nothing but `current`.
+    GsBase::write(VirtAddr::from_ptr(&raw const RECORDS[core]));
 }
 
 /// The number of this core.
 #[cfg(not(test))]
 pub fn current() -> usize {
     let core: usize;
-    // SAFETY: `adopt` has pointed GS at this core's record, which nobody writes.
+    // SAFETY: `adopt` has pointed GS at this core's record, which is never written.
     unsafe {
         core::arch::asm!("mov {}, gs:[0]", out(reg) core, options(pure, readonly, nostack, preserves_flags));
     }
     core
 }
 
-/// On the host there is one.
+/// Tests on the development host see one core.
 #[cfg(test)]
 pub fn current() -> usize {
     BOOT_CORE
 }
 
-/// The linear address of this core's record, which a return from a guest must bring back into GS.
+/// The linear address of this core's record, which must be in GS again after a VM exit.
 pub fn gs_base() -> u64 {
     (&raw const RECORDS[current()]) as u64
 }
 
-/// Notes a core as running: its number, and its local APIC's id.
+/// Records that core `core` is running, and the id of its local APIC.
 pub fn note_running(core: usize, local_apic_id: u32) {
     if let Some(id) = LOCAL_APIC_IDS.get(core) {
         id.store(local_apic_id, Ordering::Relaxed);
@@ -110,12 +108,12 @@ pub fn note_running(core: usize, local_apic_id: u32) {
     }
 }
 
-/// How many run.
+/// Number of running cores.
 pub fn count() -> usize {
     COUNT.load(Ordering::Acquire)
 }
 
-/// The local APIC of a core.
+/// The local APIC id of a running core.
 pub fn local_apic_id(core: usize) -> Option<u32> {
     (core < count()).then(|| LOCAL_APIC_IDS[core].load(Ordering::Relaxed))
 }

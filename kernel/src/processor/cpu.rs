@@ -1,12 +1,13 @@
-//! The processor's own registers and instructions that the `x86_64` crate does not wrap.
+//! Registers and instructions of the processor that the `x86_64` crate does not wrap.
 
+use super::narrow::low_u32;
 use core::arch::asm;
 use x86_64::registers::model_specific::Msr;
 
 /// Reads a model-specific register.
 pub fn rdmsr(index: u32) -> u64 {
-    // SAFETY: callers name registers whose presence CPUID or a capability MSR has shown; a read changes
-    // nothing Rust knows of.
+    // SAFETY: callers name registers whose presence CPUID or a capability MSR has shown; a read changes nothing
+    // that Rust code depends on.
     unsafe { Msr::new(index).read() }
 }
 
@@ -14,7 +15,7 @@ pub fn rdmsr(index: u32) -> u64 {
 ///
 /// # Safety
 /// The write must not change how this kernel's own code and memory behave (paging, segment bases, system
-/// calls), or the caller must put that right before Rust code depends on it.
+/// calls), or the caller must restore that before Rust code depends on it.
 pub unsafe fn wrmsr(index: u32, value: u64) {
     // SAFETY: the caller's contract.
     unsafe { Msr::new(index).write(value) }
@@ -29,28 +30,28 @@ pub fn rdtsc() -> u64 {
     }
 }
 
-/// CPUID as the processor answers it.
+/// Executes CPUID.
 pub fn cpuid(leaf: u32, subleaf: u32) -> core::arch::x86_64::CpuidResult {
     core::arch::x86_64::__cpuid_count(leaf, subleaf)
 }
 
-/// Stops until an interrupt arrives; it is taken before this returns, with interrupts off again.
+/// Waits in HLT until an interrupt arrives. Its handler has run when this returns, with interrupts off again.
 pub fn wait_for_interrupt() {
-    // SAFETY: STI takes effect after the next instruction, so no interrupt slips in between it and HLT
+    // SAFETY: STI takes effect after the next instruction, so no interrupt can arrive between it and HLT
     // [SDM2B STI]; the handlers only record what happened.
     unsafe { asm!("sti", "hlt", "cli", options(nomem, nostack)) }
 }
 
-/// Takes the interrupts that have arrived, and returns with interrupts off again.
+/// Runs the handlers of the interrupts that have arrived, and returns with interrupts off again.
 pub fn take_interrupts() {
     // SAFETY: the handlers only record what happened; STI takes effect after the NOP.
     unsafe { asm!("sti", "nop", "cli", options(nomem, nostack)) }
 }
 
-/// Stops this processor for good.
+/// Halts this processor for good.
 pub fn halt_forever() -> ! {
     loop {
-        // SAFETY: with interrupts off HLT only ends with an NMI, after which it is executed again.
+        // SAFETY: with interrupts off only an NMI ends HLT, and the loop executes it again.
         unsafe { asm!("cli", "hlt", options(nomem, nostack)) }
     }
 }
@@ -60,9 +61,9 @@ pub fn halt_forever() -> ! {
 /// # Safety
 /// `value` must be a combination that [SDM1 13.3] allows on this processor; CR4.OSXSAVE must be set.
 pub unsafe fn xsetbv0(value: u64) {
-    // SAFETY: the caller's contract; the kernel is compiled without any extended state of its own.
+    // SAFETY: the caller's contract; the kernel is compiled to use no extended state itself.
     unsafe {
-        asm!("xsetbv", in("ecx") 0, in("eax") value as u32, in("edx") (value >> 32) as u32,
+        asm!("xsetbv", in("ecx") 0, in("eax") low_u32(value), in("edx") low_u32(value >> 32),
             options(nomem, nostack))
     }
 }

@@ -1,5 +1,5 @@
-//! GDT and TSS: flat 64-bit segments, and stacks of their own for NMI, double fault and machine check,
-//! which may strike when the current stack cannot be trusted.
+//! GDT and TSS: flat 64-bit segments, and separate stacks for NMI, double fault and machine check, which can
+//! occur when the current stack cannot be trusted.
 
 use crate::processor::cores::{self, PerCore, per_core};
 use spin::Once;
@@ -9,16 +9,16 @@ use x86_64::instructions::tables::load_tss;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
 use x86_64::structures::tss::TaskStateSegment;
 
-/// Interrupt-stack-table slots, counted from zero; a gate in the IDT counts from one.
+/// Interrupt-stack-table slot for NMIs. Slots count from zero here and from one in the IDT's gates.
 pub const NMI_STACK: u8 = 0;
-/// The double fault's.
+/// Slot for double faults.
 pub const DOUBLE_FAULT_STACK: u8 = 1;
-/// The machine check's.
+/// Slot for machine checks.
 pub const MACHINE_CHECK_STACK: u8 = 2;
 
 /// Bytes of each of these stacks.
 const STACK: usize = 16 * 1024;
-/// How many there are.
+/// Number of these stacks per core.
 const STACKS: usize = 3;
 /// Bytes that [`load`] needs for the stacks of a core.
 pub const STACK_BYTES: u64 = (STACKS * STACK) as u64;
@@ -26,7 +26,7 @@ pub const STACK_BYTES: u64 = (STACKS * STACK) as u64;
 #[repr(align(16))]
 struct Stack(#[expect(dead_code, reason = "used by the processor only")] [u8; STACK]);
 
-/// The boot core's: there is no memory to hand out yet when it needs them.
+/// The boot core's stacks: it needs them before memory can be allocated.
 static mut BOOT_STACKS: [Stack; STACKS] = [const { Stack([0; STACK]) }; STACKS];
 
 struct DescriptorTables {
@@ -39,13 +39,13 @@ struct DescriptorTables {
 static TASKS: PerCore<Once<TaskStateSegment>> = per_core!(Once::new());
 static TABLES: PerCore<Once<DescriptorTables>> = per_core!(Once::new());
 
-/// Where the boot core's stacks begin.
+/// Start of the boot core's stacks.
 pub fn boot_stacks() -> VirtAddr {
     VirtAddr::from_ptr(&raw const BOOT_STACKS)
 }
 
-/// Loads the tables on this processor and makes it the core of this number, below the most there can be. Its
-/// stacks lie in [`STACK_BYTES`] from `stacks` on.
+/// Loads the tables on this processor and makes it core `core`, below [`cores::MAX_CORES`]. Its stacks take up
+/// [`STACK_BYTES`] from `stacks` on.
 pub fn load(core: usize, stacks: VirtAddr) {
     let (Some(task), Some(tables)) = (TASKS.of(core), TABLES.of(core)) else { return };
     let task = task.call_once(|| {
@@ -65,7 +65,7 @@ pub fn load(core: usize, stacks: VirtAddr) {
         DescriptorTables { gdt, code, data, task }
     });
     tables.gdt.load();
-    // SAFETY: the selectors name flat segments of the table just loaded, which lives for ever.
+    // SAFETY: the selectors name flat segments of the table just loaded, which is never dropped.
     unsafe {
         CS::set_reg(tables.code);
         SS::set_reg(tables.data);
@@ -78,7 +78,7 @@ pub fn load(core: usize, stacks: VirtAddr) {
     cores::adopt(core);
 }
 
-/// The selectors and table bases that a return from a guest must bring back [SDM3C 28.5.2].
+/// The selectors and table bases that a VM exit must restore [SDM3C 28.5.2].
 pub struct HostSegments {
     /// Code segment.
     pub code: u16,
@@ -90,7 +90,7 @@ pub struct HostSegments {
     pub task_base: u64,
 }
 
-/// What [`load`] loaded on this core; `None` before.
+/// The segments that [`load`] loaded on this core; `None` before that.
 pub fn host_segments() -> Option<HostSegments> {
     let tables = TABLES.here().get()?;
     let task_base = core::ptr::from_ref(TASKS.here().get()?) as u64;

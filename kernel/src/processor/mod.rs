@@ -1,7 +1,8 @@
-//! The processor that executes this: its instructions and registers, its cores, and the clock. Needs nothing else.
+//! The processor: instructions and registers, cores, and the clock. Imports no other folder of the kernel.
 
 pub mod clock;
 pub mod cores;
 pub mod cpu;
 pub mod descriptors;
+pub mod narrow;
 pub mod panicking;

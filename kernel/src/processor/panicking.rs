@@ -1,12 +1,12 @@
-//! Which core is panicking, if any. The first one reports; all others halt.
+//! Which core is panicking, if any. The first core to panic reports; all others halt.
 
 use super::{cores, cpu};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// The number of the core that panics, plus one; zero while none does.
+/// The number of the panicking core plus one; zero while none panics.
 static PANICKING: AtomicUsize = AtomicUsize::new(0);
 
-/// Makes this core the one that panics. False if another core, or this one itself, is panicking already.
+/// Makes this core the panicking one. Returns false if another core, or this core itself, is panicking already.
 pub fn claim() -> bool {
     let me = cores::current() + 1;
     PANICKING.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_ok()

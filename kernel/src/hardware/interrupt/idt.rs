@@ -1,8 +1,9 @@
-//! The IDT and the 256 entry points behind it. An exception in Weir's own code is fatal; an interrupt only leaves a
-//! note, which the main loop takes.
+//! The IDT and the 256 entry points behind it. An exception in Weir's own code is fatal. An interrupt is only
+//! recorded as pending, for the main loop.
 
 use super::pending;
 use super::vectors::FIRST_INTERRUPT;
+use crate::processor::narrow::low_u8;
 use crate::processor::{cpu, descriptors};
 use spin::Once;
 use x86_64::VirtAddr;
@@ -17,19 +18,19 @@ const NMI: u64 = 2;
 pub struct InterruptFrame {
     /// r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax.
     pub general: [u64; 15],
-    /// Which exception or interrupt.
+    /// Vector of the exception or interrupt.
     pub vector: u64,
     /// Its error code, or zero.
     pub error: u64,
-    /// Where it struck.
+    /// Instruction pointer of the interrupted code.
     pub rip: u64,
-    /// Code segment there.
+    /// Its code segment.
     pub cs: u64,
-    /// Flags there.
+    /// Its flags.
     pub rflags: u64,
-    /// Stack pointer there.
+    /// Its stack pointer.
     pub rsp: u64,
-    /// Stack segment there.
+    /// Its stack segment.
     pub ss: u64,
 }
 
@@ -40,14 +41,15 @@ static REPORT: Once<ExceptionReport> = Once::new();
 /// A report of an exception in Weir's own code, which ends Weir.
 pub type ExceptionReport = fn(&InterruptFrame) -> !;
 
-/// Sets what an exception in Weir's own code leads to. Comes before [`load`].
+/// Sets the function that reports an exception in Weir's own code. Call it before [`load`].
 pub fn report_exceptions_with(report: ExceptionReport) {
     REPORT.call_once(|| report);
 }
 
 #[cfg(not(test))]
 core::arch::global_asm!(
-    // 256 entries of 16 bytes: an error code where the processor pushes none [SDM3A 7.15], the vector, on.
+    // 256 entries of 16 bytes: push an error code if the processor pushes none [SDM3A 7.15], push the vector,
+    // jump.
     ".align 16",
     ".globl weir_interrupt_entries",
     "weir_interrupt_entries:",
@@ -89,7 +91,7 @@ pub fn load() {
     let idt = IDT.call_once(|| {
         let mut idt = InterruptDescriptorTable::new();
         let entry = |vector: usize| {
-            // SAFETY: only the address of the entry is taken.
+            // SAFETY: only the address of the entry is taken, nothing is read.
             VirtAddr::from_ptr(unsafe { &raw const weir_interrupt_entries[vector] })
         };
         // SAFETY: every entry saves what it uses and ends in IRETQ; the stacks exist in the TSS.
@@ -125,7 +127,7 @@ pub fn load() {
         idt
     });
     idt.load();
-    // SAFETY: machine checks now come to their gate instead of shutting the processor down.
+    // SAFETY: the IDT has a gate for machine checks; without this bit they would shut the processor down.
     unsafe { Cr4::update(|cr4| cr4.insert(Cr4Flags::MACHINE_CHECK_EXCEPTION)) }
 }
 
@@ -137,6 +139,6 @@ extern "C" fn handle(frame: &InterruptFrame) {
             Some(report) => report(frame),
             None => cpu::halt_forever(),
         },
-        vector => pending::note(vector as u8),
+        vector => pending::note(low_u8(vector)),
     }
 }

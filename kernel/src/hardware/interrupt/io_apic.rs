@@ -1,9 +1,9 @@
-//! The machine's IO-APICs [82093AA].
+//! The machine's IO-APICs, which work like Intel's 82093AA.
 //!
-//! A level-triggered line stays asserted until the driver of its device has handled the cause, long after the end of
-//! interrupt at the local APIC. The IO-APIC would send the interrupt again at once, and the processor would take it
-//! again and again without executing anything else. So the line is masked from its interrupt until a driver has found
-//! the causes at its device, or for a while if no device on the line has any.
+//! A level-triggered line stays asserted until the driver of its device has handled the cause, long after the
+//! end of interrupt at the local APIC. The IO-APIC would send the interrupt again at once, and the processor
+//! would take it again and again without executing anything else. So the line is masked when it interrupts,
+//! until a driver has read the causes from its device, or for a while if no device on the line has any.
 
 use crate::hardware::acpi::MachineInfo;
 use crate::hardware::interrupt::local_apic;
@@ -16,12 +16,12 @@ const MASKED: u32 = 1 << 16;
 const LEVEL: u32 = 1 << 15;
 const LOW: u32 = 1 << 13;
 const VERSION: u32 = 1;
-/// Low and high half of the redirection entry of input 0; each input has two registers.
+/// Low and high halves of the redirection entry of input 0; each input has two registers.
 const ENTRY: u32 = 0x10;
 const DESTINATION: u32 = 0x11;
 
-/// All of them. Interrupt handlers take this lock as well: interrupts are off wherever it is held, as everywhere in
-/// Weir but where it waits for them.
+/// All IO-APICs. Interrupt handlers take this lock as well: interrupts are off wherever it is held, as they are
+/// everywhere in Weir except where it waits for them.
 static IO_APICS: Mutex<IoApics> =
     Mutex::new(IoApics { apics: heapless::Vec::new(), lines: heapless::Vec::new() });
 
@@ -45,7 +45,7 @@ struct RoutedLine {
     masked: bool,
 }
 
-/// Index and data registers [82093AA 3.1].
+/// Writes a register through the index and data registers [82093AA 3.1].
 fn write(registers: &mut RegisterWindow, register: u32, value: u32) {
     registers.write(0x00, register);
     registers.write(0x10, value);
@@ -64,21 +64,22 @@ pub fn init(machine: &MachineInfo, frames: &mut PageFrames) -> Result<(), Window
         for input in 0..count {
             write(&mut registers, ENTRY + 2 * input, MASKED);
         }
-        // As many as the list it comes from.
+        // Has as much room as the list it comes from.
         let _ = all.apics.push(MappedIoApic { registers, first: apic.gsi_base, count });
     }
     Ok(())
 }
 
-/// Has `vector` raised on this processor by an ISA interrupt, with the MADT's overrides.
+/// Routes an ISA interrupt to `vector` on this processor, with the MADT's overrides. Returns false if no IO-APIC
+/// has its input, or no route is left.
 pub fn route_isa(machine: &MachineInfo, isa: u8, vector: u8) -> bool {
     let wired = machine.overrides.iter().find(|o| o.isa == isa);
     let (gsi, flags) = wired.map_or((isa.into(), 0), |o| (o.gsi, o.flags));
     route(gsi, vector, flags & 0b1100 == 0b1100, flags & 0b11 == 0b11)
 }
 
-/// Has `vector` raised by the PCI interrupt that firmware wired to `line`: level and active low, unless
-/// the MADT says otherwise of the ISA interrupt of that number.
+/// Routes the PCI interrupt that is wired to `line` to `vector` on this processor: level and active low, unless
+/// the MADT overrides the ISA interrupt of that number. Returns false as [`route_isa`] does.
 pub fn route_pci(machine: &MachineInfo, line: u8, vector: u8) -> bool {
     let wired = machine.overrides.iter().find(|o| u32::from(o.isa) == u32::from(line));
     let (gsi, flags) = wired.map_or((line.into(), 0b1111), |o| (o.gsi, o.flags));
@@ -101,7 +102,7 @@ fn route(gsi: u32, vector: u8, level: bool, low: bool) -> bool {
     true
 }
 
-/// Masks the line that has raised `vector`, if it is level-triggered. Comes before the end of the interrupt.
+/// Masks the line that has raised `vector`, if it is level-triggered. Call it before the end of interrupt.
 pub fn mask(vector: u8) {
     set_masked(vector, true);
 }

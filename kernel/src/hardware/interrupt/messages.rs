@@ -1,9 +1,10 @@
-//! Interrupts of PCI functions by message, MSI and MSI-X [PCI 3.0 6.8].
+//! Message-signalled interrupts of PCI functions, MSI and MSI-X [PCI 3.0 6.8].
 
 use crate::hardware::interrupt::local_apic;
 use crate::hardware::pci::{PciConfiguration, PciFunction};
 use crate::memory::PageFrames;
 use crate::memory::window::{self, WindowError};
+use crate::processor::narrow::to_usize;
 use base::HostPhysical;
 use pci_types::capability::{MsiCapability, MsixCapability, MultipleMessageSupport, PciCapability};
 
@@ -18,8 +19,8 @@ pub struct MsiMessage {
 }
 
 impl MsiMessage {
-    /// Raises `vector` on this processor: fixed, edge. `None` when its id does not fit into an address, where 255
-    /// means all.
+    /// A message that raises `vector` on this processor: fixed, edge. `None` when the processor's id does not fit
+    /// into an address, in which 255 means all processors.
     pub fn to_this_processor(vector: u8) -> Option<Self> {
         let id = u8::try_from(local_apic::id()).ok().filter(|id| *id != 255)?;
         Some(Self { address: 0xfee0_0000 | u32::from(id) << 12, data: vector.into() })
@@ -27,8 +28,8 @@ impl MsiMessage {
 }
 
 impl PciFunction {
-    /// Has the function send `message` for each of the first `entries` entries of its MSI-X table; false when it
-    /// has no table of that length in memory.
+    /// Sets `message` for each of the first `entries` entries of the function's MSI-X table and enables MSI-X.
+    /// Returns false if it has no table of that length in memory.
     ///
     /// # Errors
     /// When the table cannot be mapped.
@@ -47,11 +48,11 @@ impl PciFunction {
             return Ok(false);
         }
         let mut table = window::map(frames, HostPhysical(at.0 + offset), entries * ENTRY)?;
-        // Everything is masked while the entries change [PCI 3.0 6.8.3.1].
+        // All interrupts are masked while the entries change [PCI 3.0 6.8.3.1].
         msix.set_function_mask(true, PciConfiguration);
         msix.set_enabled(true, PciConfiguration);
         for entry in 0..entries {
-            let start = (entry * ENTRY) as usize;
+            let start = to_usize(entry * ENTRY);
             for (offset, value) in [(0, message.address), (4, 0), (8, message.data), (12, 0)] {
                 table.write(start + offset, value);
             }
@@ -60,7 +61,7 @@ impl PciFunction {
         Ok(true)
     }
 
-    /// Has the function send `message`; false when it has no MSI.
+    /// Sets `message` and enables MSI. Returns false if the function has no MSI.
     pub fn send_msi(&self, message: MsiMessage) -> bool {
         let Some(msi) = self.msi() else { return false };
         msi.set_message_info(message.address.into(), message.data, PciConfiguration);
@@ -69,7 +70,8 @@ impl PciFunction {
         true
     }
 
-    /// Has the function use its interrupt line, whatever the firmware's driver left set.
+    /// Disables MSI and MSI-X, which a driver of the firmware may have enabled: the function uses its interrupt
+    /// line.
     pub fn send_none(&self) {
         if let Some(mut msix) = self.msix() {
             msix.set_enabled(false, PciConfiguration);

@@ -1,4 +1,4 @@
-//! Interrupts of the machine: the gates they enter by, the controllers that raise them, and the note that each leaves.
+//! Interrupts of the machine: the IDT, the interrupt controllers, and the record of pending interrupts.
 
 pub mod idt;
 pub mod io_apic;

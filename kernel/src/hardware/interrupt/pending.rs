@@ -1,4 +1,4 @@
-//! Interrupts that have arrived and wait for the main loop. A handler does no more than leave a note here.
+//! Interrupts that have arrived and wait for the main loop. A handler only records its interrupt here.
 
 use super::vectors::{SPURIOUS_VECTOR, TIMER_VECTOR, is_line};
 use super::{io_apic, local_apic};
@@ -6,26 +6,26 @@ use crate::processor::cores::{self, PerCore, per_core};
 use crate::processor::panicking;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// One bit per vector: interrupts that have arrived at this core and have not been taken.
+/// Interrupts that have arrived at this core and have not been taken, one bit per vector.
 static PENDING: PerCore<[AtomicU32; 8]> = per_core!([const { AtomicU32::new(0) }; 8]);
 /// All interrupts that this core has received.
 static RECEIVED: PerCore<AtomicU64> = per_core!(AtomicU64::new(0));
 static NMIS: PerCore<AtomicU32> = per_core!(AtomicU32::new(0));
 
-/// Notes an NMI. No guest depends on it, so the main loop may look at it later. If another core is panicking, the NMI
-/// is its order to stop, and this core halts.
+/// Records an NMI. No guest depends on it, so the main loop may look at it later. If another core is panicking,
+/// it has sent the NMI to stop this core, which halts.
 pub fn note_nmi() {
     panicking::halt_if_elsewhere();
     NMIS.here().fetch_add(1, Ordering::Relaxed);
 }
 
-/// Takes the number of NMIs since the last call.
+/// Returns the number of NMIs since the last call.
 pub fn take_nmis() -> u32 {
     NMIS.here().swap(0, Ordering::Relaxed)
 }
 
-/// Notes that an interrupt has arrived, and ends it at the local APIC. Also called for interrupts that ended a guest's
-/// run, which the processor has acknowledged already.
+/// Records that an interrupt has arrived, and ends it at the local APIC. Also called for interrupts that caused
+/// a VM exit, which the processor has acknowledged already.
 pub fn note(vector: u8) {
     if vector == SPURIOUS_VECTOR {
         return; // not acknowledged [SDM3A 11.9]
@@ -42,7 +42,7 @@ pub fn note(vector: u8) {
     local_apic::end_of_interrupt();
 }
 
-/// Interrupts that all cores have received, NMIs not included.
+/// Number of interrupts that all cores have received, without NMIs.
 pub fn received() -> u64 {
     (0..cores::count())
         .filter_map(|core| RECEIVED.of(core))
@@ -50,10 +50,10 @@ pub fn received() -> u64 {
         .sum()
 }
 
-/// Takes the note of `vector` on this core: true if the interrupt had arrived.
+/// Clears the record of `vector` on this core. Returns true if the interrupt had arrived.
 pub fn take(vector: u8) -> bool {
     let word = &PENDING.here()[usize::from(vector / 32)];
     let bit = 1 << (vector % 32);
-    // A plain load first: this runs at every exit, and the answer is nearly always no.
+    // A plain load first: this runs at every VM exit, and the answer is nearly always no.
     word.load(Ordering::Relaxed) & bit != 0 && word.fetch_and(!bit, Ordering::Relaxed) & bit != 0
 }

@@ -76,22 +76,16 @@ fn await_answer<V: VirtualCpu>(vms: &mut [Vm<V>], number: usize, now: Instant) {
 
 /// Runs the boot core's guests until every guest has ended for good, or the operator ends Weir.
 pub fn run<V: VirtualCpu>(vms: Vec<Vm<V>>, network: &'static Network, shell: Shell) -> End {
-    let mut scheduler = Scheduler::new(vms, network, BootCore { network, shell, end: None });
-    let end = loop {
-        if let Some(end) = scheduler.duties().end {
-            break end;
-        }
-        if directory::all_ended() {
-            break End::AllStopped;
-        }
-        scheduler.turn();
-    };
+    let mut boot_core = BootCore { network, shell, end: None };
+    let mut scheduler = Scheduler::new(vms, network, &mut boot_core);
+    scheduler.run_until(directory::all_ended);
     // What follows must find room.
     output::flush();
     scheduler.log_statistics();
     end_others();
     network.log_statistics();
     usage::log_statistics();
+    let end = boot_core.end.unwrap_or(End::AllStopped);
     match end {
         End::AllStopped => log::info!("all guests stopped, powering off"),
         End::PowerOff => log::info!("powering off (operator request)"),

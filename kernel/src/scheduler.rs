@@ -53,12 +53,14 @@ impl<V: VirtualCpu> Duties<V> for GuestsOnly {
 }
 
 /// Everything that runs on this core.
-pub struct Scheduler<V: VirtualCpu, D: Duties<V>> {
+pub struct Scheduler<'a, V: VirtualCpu> {
     /// The VMs, under their indices in `queue`.
     vms: Vec<Vm<V>>,
     queue: RunQueue,
     network: &'static Network,
-    duties: D,
+    duties: &'a mut dyn Duties<V>,
+    /// The duties have said that the main loop is to end.
+    over: bool,
     /// The VM whose guest's state is in the processor.
     active: Option<usize>,
     next_feed: Instant,
@@ -68,17 +70,16 @@ pub struct Scheduler<V: VirtualCpu, D: Duties<V>> {
 
 /// On a core other than the boot core: runs its guests until the boot core ends Weir.
 pub fn run<V: VirtualCpu>(vms: Vec<Vm<V>>, network: &'static Network) {
-    let mut scheduler = Scheduler::new(vms, network, GuestsOnly);
-    while !ending::has_begun() {
-        scheduler.turn();
-    }
+    let mut duties = GuestsOnly;
+    let mut scheduler = Scheduler::new(vms, network, &mut duties);
+    scheduler.run_until(ending::has_begun);
     scheduler.log_statistics();
     ending::follow();
 }
 
-impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
+impl<'a, V: VirtualCpu> Scheduler<'a, V> {
     /// A scheduler for these VMs, which this core runs from now on.
-    pub fn new(mut vms: Vec<Vm<V>>, network: &'static Network, duties: D) -> Self {
+    pub fn new(mut vms: Vec<Vm<V>>, network: &'static Network, duties: &'a mut dyn Duties<V>) -> Self {
         let mut queue = RunQueue::new();
         for vm in &mut vms {
             vm.vcpu.cpu.enter_core();
@@ -86,16 +87,18 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
             let _ = queue.add(vm.identity.shares);
         }
         let (next_feed, due) = (Instant::ZERO, Instant::ZERO);
-        Self { vms, queue, network, duties, active: None, next_feed, due }
+        Self { vms, queue, network, duties, over: false, active: None, next_feed, due }
     }
 
-    /// This core's duties.
-    pub fn duties(&self) -> &D {
-        &self.duties
+    /// Runs the guests until `ended`, which is checked between their turns, or until the duties say so.
+    pub fn run_until(&mut self, ended: fn() -> bool) {
+        while !self.over && !ended() {
+            self.turn();
+        }
     }
 
     /// Lets the guest that is first in the queue run for a while, or waits if none has anything to do.
-    pub fn turn(&mut self) {
+    fn turn(&mut self) {
         let now = clock::now();
         self.housekeeping(now);
         match self.queue.next() {
@@ -132,6 +135,7 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
             }
             self.next_feed = now + FEED;
         }
+        self.over = self.duties.is_over();
         if let Some(active) = self.active {
             self.vms[active].publish_usage();
         }
@@ -178,7 +182,7 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
                 charged = now;
             }
             // It may have powered off, halted, been woken again, or paused.
-            if self.duties.is_over() || self.vms[index].state() != VmState::Running {
+            if self.over || self.vms[index].state() != VmState::Running {
                 break;
             }
         }

@@ -100,6 +100,7 @@ pub fn check(tree: &Tree) -> Result<Vec<Violation>, Error> {
     found.extend(length::functions(sources));
     found.extend(length::structs(sources));
     found.extend(types::check(sources));
+    found.extend(types::glossary("docs/words.md", tree.document("docs/words.md")?, sources));
     let known = citations::short_names(tree.document("docs/references.md")?);
     for source in sources {
         found.extend(citations::check(&source.path, &source.comments(), &known));

@@ -2,7 +2,7 @@
 
 use crate::source::Source;
 use crate::violation::Violation;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const VENDORS: [&str; 2] = ["kernel/src/virt/vmx/", "kernel/src/virt/svm/"];
 
@@ -37,6 +37,23 @@ pub fn check(sources: &[Source]) -> Vec<Violation> {
                 first.path, first.line
             );
             found.push(Violation::new(place.path, place.line, "type-name", text).about(name.to_owned()));
+        }
+    }
+    found
+}
+
+/// Types in the first column of a table of the glossary `text` that the product does not define.
+#[must_use]
+pub fn glossary(path: &str, text: &str, sources: &[Source]) -> Vec<Violation> {
+    let product = sources.iter().filter(|source| is_product(source));
+    let defined: BTreeSet<&str> = product.flat_map(definitions).map(|(name, _)| name).collect();
+    let mut found = Vec::new();
+    for (line, row) in text.lines().enumerate().filter(|(_, row)| row.starts_with('|')) {
+        let names = row.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2);
+        let is_type = |name: &&str| name.starts_with(|first: char| first.is_ascii_uppercase());
+        for name in names.filter(is_type).filter(|name| !defined.contains(name)) {
+            let text = format!("{name} is in the glossary, and the product defines no such type");
+            found.push(Violation::new(path, line + 1, "glossary", text));
         }
     }
     found
@@ -125,6 +142,15 @@ mod tests {
             said(&[("kernel/src/a.rs", text), ("kernel/src/b.rs", "type A = u8; type A = u8;")]).len(),
             1
         );
+    }
+
+    #[test]
+    fn the_glossary_lists_types_that_exist() {
+        let sources = [Source::new("kernel/src/a.rs", "struct Known;").expect("Rust")];
+        let page = "| type |\n| --- |\n| `Known`, `Gone` | `Elsewhere` |\n| word | `Elsewhere` |";
+        let found = glossary("docs/words.md", page, &sources);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].to_string().starts_with("docs/words.md:3: glossary: Gone is in the glossary"));
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn consoles(test: &Test) -> Outcome {
     enter_shell(&mut run)?;
     run.console.type_text("console net all\r")?;
     run.expect("weir| net (")?;
-    run.expect("weir| net wrote ")?;
+    run.expect("weir| net: ")?;
     run.expect(" more bytes of output were not kept")?;
     run.expect("net| a datagram to port 5")?;
     // Typed twice, the escape key reaches the guest, which keeps the keyboard.

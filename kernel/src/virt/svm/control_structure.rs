@@ -1,37 +1,45 @@
-//! A virtual machine control block. It is plain memory, but the processor writes it at every exit and may keep
+//! A virtual machine control block (VMCB). It is plain memory, but the processor writes it at every exit and may cache
 //! parts of it: each access is one volatile access of the field's width.
 
-use super::fields::{CLEAN, Field, INSTRUCTION_BYTES, ReadWrite};
+use super::controls::{
+    CleanBits, ControlRegisterIntercepts, ExtensionIntercepts, InstructionIntercepts, NestedControl,
+    VirtualInterrupt,
+};
+use super::fields::{CLEAN, ControlField, INSTRUCTION_BYTES, InterruptShadow, ReadWrite};
 use crate::memory::{PAGE, PageFrameError, PageFrames, physical};
 use crate::virt::InstructionBytes;
+use crate::virt::intercept_maps::Exceptions;
+use crate::virt::state::control_registers::{Cr0Flags, Cr4Flags, EferFlags, RFlags};
 use base::HostPhysical;
+use bitflags::Flags;
 
 /// One VMCB.
 pub struct Vmcb {
     region: HostPhysical,
-    /// Clean bits of fields that were written since the last exit.
-    changed: u32,
+    /// Clean bits of the fields that were written since the last exit.
+    changed: CleanBits,
 }
 
 impl Vmcb {
     /// A VMCB of zeros.
     pub fn new(frames: &mut PageFrames) -> Result<Self, PageFrameError> {
-        Ok(Self { region: frames.allocate(PAGE, PAGE)?, changed: u32::MAX })
+        Ok(Self { region: frames.allocate(PAGE, PAGE)?, changed: CleanBits::EVERYTHING })
     }
 
-    /// Makes it a VMCB of zeros again.
+    /// Clears it to a VMCB of zeros.
     pub fn clear(&mut self) {
+        let frame = self.pointer::<[u8; 4096]>(0);
         // SAFETY: the region is a frame of its own, and its guest does not run.
-        unsafe { self.pointer::<u8>(0).write_bytes(0, PAGE as usize) }
+        unsafe { frame.write_bytes(0, 1) }
         self.mark_changed();
     }
 
-    /// Has the processor read all of it at the next entry.
+    /// Makes the processor read the whole VMCB at the next entry.
     pub fn mark_changed(&mut self) {
-        self.changed = u32::MAX;
+        self.changed = CleanBits::EVERYTHING;
     }
 
-    /// Where it is, as VMRUN, VMLOAD and VMSAVE take it.
+    /// Its address, for VMRUN, VMLOAD and VMSAVE.
     pub fn address(&self) -> HostPhysical {
         self.region
     }
@@ -41,26 +49,26 @@ impl Vmcb {
     }
 
     /// Reads a field.
-    pub fn read<T: Value, A>(&self, field: Field<T, A>) -> T {
+    pub fn read<T: Value, A>(&self, field: ControlField<T, A>) -> T {
         // SAFETY: the region is a frame of its own that lives as long as Weir; fields are aligned and inside.
-        unsafe { self.pointer::<T>(field.0).read_volatile() }
+        T::from_raw(unsafe { self.pointer::<T::Raw>(field.0).read_volatile() })
     }
 
     /// Writes a field.
-    pub fn write<T: Value>(&mut self, field: Field<T, ReadWrite>, value: T) {
+    pub fn write<T: Value>(&mut self, field: ControlField<T, ReadWrite>, value: T) {
         self.changed |= field.clean_bit();
-        // SAFETY: as in `read`; what a guest can do with the values is for the intercepts to bound.
-        unsafe { self.pointer::<T>(field.0).write_volatile(value) }
+        // SAFETY: as in `read`; the intercepts confine the guest whatever the values are.
+        unsafe { self.pointer::<T::Raw>(field.0).write_volatile(value.raw()) }
     }
 
-    /// Tells the processor what has changed since the last exit, just before an entry. Processors without clean
+    /// Tells the processor, just before an entry, what has not changed since the last exit. Processors without clean
     /// bits ignore it.
     pub fn mark_clean(&mut self) {
-        let clean = !core::mem::take(&mut self.changed);
-        self.write(CLEAN, clean);
+        let changed = core::mem::replace(&mut self.changed, CleanBits::empty());
+        self.write(CLEAN, CleanBits::EVERYTHING - changed);
     }
 
-    /// The bytes of the instruction that exited; none when the processor does not tell.
+    /// The bytes of the instruction that exited; empty when the processor does not provide them.
     pub fn instruction_bytes(&self) -> InstructionBytes {
         // SAFETY: as in `read`.
         let [count, bytes @ ..] = unsafe { self.pointer::<[u8; 16]>(INSTRUCTION_BYTES).read_volatile() };
@@ -68,10 +76,50 @@ impl Vmcb {
     }
 }
 
-/// What a field can hold.
-pub trait Value: Copy {}
+/// A type that a VMCB field can hold.
+pub trait Value: Copy {
+    /// The integer in memory.
+    type Raw: Copy;
+    /// The integer to write.
+    fn raw(self) -> Self::Raw;
+    /// From the integer that was read.
+    fn from_raw(raw: Self::Raw) -> Self;
+}
 
-impl Value for u8 {}
-impl Value for u16 {}
-impl Value for u32 {}
-impl Value for u64 {}
+macro_rules! integers {
+    ($($type:ty),*) => {
+        $(impl Value for $type {
+            type Raw = Self;
+
+            fn raw(self) -> Self {
+                self
+            }
+
+            fn from_raw(raw: Self) -> Self {
+                raw
+            }
+        })*
+    };
+}
+
+integers!(u8, u16, u32, u64);
+
+macro_rules! flags {
+    ($($type:ty),*) => {
+        $(impl Value for $type {
+            type Raw = <Self as Flags>::Bits;
+
+            fn raw(self) -> Self::Raw {
+                self.bits()
+            }
+
+            fn from_raw(raw: Self::Raw) -> Self {
+                Self::from_bits_retain(raw)
+            }
+        })*
+    };
+}
+
+flags!(ControlRegisterIntercepts, InstructionIntercepts, ExtensionIntercepts, Exceptions);
+flags!(VirtualInterrupt, NestedControl, CleanBits, InterruptShadow);
+flags!(Cr0Flags, Cr4Flags, EferFlags, RFlags);

@@ -70,7 +70,8 @@ pub struct StringOperand {
 
 /// Why the guest stopped running.
 ///
-/// The length of an instruction is zero when the processor does not provide it and the instruction must be decoded.
+/// The length of an instruction is zero when the processor does not provide it and the instruction must be
+/// decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// A hardware interrupt for Weir, which has been recorded.

@@ -41,8 +41,8 @@ pub type InstructionBytes = heapless::Vec<u8, 15>;
 
 /// One virtual processor of either vendor.
 ///
-/// Between [`activate`](Self::activate) and [`deactivate`](Self::deactivate) the processor holds the guest state that
-/// VM entries and exits do not switch: extended registers, system-call MSRs, debug registers.
+/// Between [`activate`](Self::activate) and [`deactivate`](Self::deactivate) the processor holds the guest
+/// state that VM entries and exits do not switch: extended registers, system-call MSRs, debug registers.
 pub trait VirtualCpu: Sized + 'static {
     /// This vendor's format of nested page tables.
     type Tables: nested_paging::Format;
@@ -66,14 +66,15 @@ pub trait VirtualCpu: Sized + 'static {
         cr4: Cr4Flags,
     ) -> Result<Self, VirtError>;
 
-    /// Resets it to the state that [`new`](Self::new) returns, on the same nested page tables. It must not be active.
+    /// Resets it to the state that [`new`](Self::new) returns, on the same nested page tables. It must not be
+    /// active.
     fn reset(&mut self);
 
     /// Detaches it from this core, which made it or ran it until now. It must not be active.
     fn leave_core(&mut self);
 
-    /// Attaches it to this core, which runs it from now on. Must be the first call after [`new`](Self::new) or after
-    /// it has left another core.
+    /// Attaches it to this core, which runs it from now on. Must be the first call after [`new`](Self::new) or
+    /// after it has left another core.
     fn enter_core(&mut self);
 
     /// The largest page that the processor's nested tables can map.
@@ -97,7 +98,8 @@ pub trait VirtualCpu: Sized + 'static {
     /// Instruction pointer.
     fn rip(&self) -> u64;
 
-    /// Sets the instruction pointer after an emulated instruction. This ends the interrupt shadow of STI and MOV SS.
+    /// Sets the instruction pointer after an emulated instruction. This ends the interrupt shadow of STI and
+    /// MOV SS.
     fn set_rip(&mut self, rip: u64);
 
     /// Flags.

@@ -1,4 +1,5 @@
-//! The features that guests are offered: decided once, on the boot core, from what the vendor's extension supports.
+//! The features that guests are offered: decided once, on the boot core, from what the vendor's extension
+//! supports.
 
 use super::state::control_registers::Cr4Flags;
 use super::state::extended;

@@ -1,5 +1,5 @@
-//! Control registers and EFER as a guest writes them: what the processor would check, and what follows from a write.
-//! The same for both vendors.
+//! Control registers and EFER as a guest writes them: what the processor would check, and what follows from a
+//! write. The same for both vendors.
 //!
 //! Values of a guest keep the bits that have no name (`from_bits_retain`): the checks here refuse those.
 

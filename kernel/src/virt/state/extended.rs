@@ -1,7 +1,7 @@
 //! Extended processor state: x87, SSE, AVX and the other state components of XCR0.
 //!
-//! Weir is compiled without any of it, so the active guest's extended state stays in the registers across exits and is
-//! switched only when another guest is activated.
+//! Weir is compiled without any of it, so the active guest's extended state stays in the registers across exits
+//! and is switched only when another guest is activated.
 
 use crate::memory::{PAGE, PageFrameError, PageFrames, physical};
 use crate::processor::cpu;
@@ -33,9 +33,9 @@ pub fn init() {
     OFFERED.call_once(|| if has_xsave { offered_of(cpu::cpuid(0xd, 0)) } else { 0 });
 }
 
-/// AVX-512 is not offered: in Bochs 2.7, where the test suite runs, its state gets lost when a guest's kernel switches
-/// tasks, and one in fifty processes of a guest that is offered it dies. It can be offered again once a processor has
-/// shown that it works.
+/// AVX-512 is not offered: in Bochs 2.7, where the test suite runs, its state gets lost when a guest's kernel
+/// switches tasks, and one in fifty processes of a guest that is offered it dies. It can be offered again once
+/// a processor has shown that it works.
 fn offered_of(leaf: core::arch::x86_64::CpuidResult) -> u64 {
     let supported = u64::from(leaf.edx) << 32 | u64::from(leaf.eax);
     supported & (X87 | SSE | AVX)
@@ -65,8 +65,8 @@ impl ExtendedState {
     /// # Errors
     /// When the machine is out of memory.
     pub fn new(frames: &mut PageFrames) -> Result<Self, PageFrameError> {
-        // ECX is the size of the area for all supported components [SDM2A CPUID]. FXSAVE needs 512 bytes, and `reset`
-        // always writes the header of 64 bytes.
+        // ECX is the size of the area for all supported components [SDM2A CPUID]. FXSAVE needs 512 bytes, and
+        // `reset` always writes the header of 64 bytes.
         let bytes = if offered() == 0 { 576 } else { cpu::cpuid(0xd, 0).ecx };
         let area = physical::pointer(frames.allocate(bytes.into(), PAGE)?);
         let mut state = Self { area, bytes: bytes as usize, xcr0: X87 };
@@ -102,7 +102,8 @@ impl ExtendedState {
         }
     }
 
-    /// Saves the state from the processor, including components that the guest has disabled: it may enable them again.
+    /// Saves the state from the processor, including components that the guest has disabled: it may enable them
+    /// again.
     pub fn save(&mut self) {
         let all = offered();
         // SAFETY: the area is large enough for all components.

@@ -18,8 +18,8 @@ pub fn held() -> impl Iterator<Item = &'static ProcessorMsr> {
     })
 }
 
-/// MSRs that neither the vendor's control structure nor Weir uses, so the active guest's values stay loaded across exits.
-/// This holds the values of a guest that is not active.
+/// MSRs that neither the vendor's control structure nor Weir uses, so the active guest's values stay loaded
+/// across exits. This holds the values of a guest that is not active.
 #[derive(Clone, Debug, Default)]
 pub struct Switched(heapless::Vec<(u32, u64), CAPACITY>);
 
@@ -32,8 +32,8 @@ impl Switched {
     /// Loads them into the processor.
     pub fn load(&self) {
         for &(index, value) in &self.0 {
-            // SAFETY: Weir does not use system calls, SWAPGS or TSC_AUX; the values are zero or were read from the same
-            // registers.
+            // SAFETY: Weir does not use system calls, SWAPGS or TSC_AUX; the values are zero or were read from
+            // the same registers.
             unsafe { cpu::wrmsr(index, value) }
         }
     }

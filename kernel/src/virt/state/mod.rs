@@ -1,5 +1,5 @@
-//! State of a virtual processor that both vendors have in common: registers by their architectural names, rules for
-//! writing them, and the state that VM entries and exits do not switch.
+//! State of a virtual processor that both vendors have in common: registers by their architectural names, rules
+//! for writing them, and the state that VM entries and exits do not switch.
 
 pub mod control_registers;
 pub mod extended;

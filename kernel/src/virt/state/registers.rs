@@ -8,8 +8,8 @@ pub use mmio::Segment as SegmentRegister;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GeneralRegisters {
-    /// rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15. A slot whose register is in the vendor's control structure
-    /// (rsp; on SVM rax too) is not used.
+    /// rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15. A slot whose register is in the vendor's control
+    /// structure (rsp; on SVM rax too) is not used.
     pub general: [u64; 16],
 }
 

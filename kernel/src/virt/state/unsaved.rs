@@ -1,5 +1,5 @@
-//! Registers that VM entries and exits of neither vendor switch and that Weir does not use: CR2, and the debug registers
-//! except DR7. The active guest's values stay loaded across exits.
+//! Registers that VM entries and exits of neither vendor switch and that Weir does not use: CR2, and the debug
+//! registers except DR7. The active guest's values stay loaded across exits.
 
 use core::arch::asm;
 
@@ -48,8 +48,8 @@ pub fn set_cr2(linear: u64) {
     unsafe { asm!("mov cr2, {}", in(reg) linear, options(nomem, nostack)) }
 }
 
-/// Sets bits of the active guest's DR6 as the delivery of #DB does: `conditions` replaces the breakpoint bits 3:0 and is
-/// added to the other bits [SDM3B 18.2.3].
+/// Sets bits of the active guest's DR6 as the delivery of #DB does: `conditions` replaces the breakpoint bits
+/// 3:0 and is added to the other bits [SDM3B 18.2.3].
 pub fn add_to_dr6(conditions: u64) {
     let mut dr6: u64;
     // SAFETY: as in `Unsaved::load`.

@@ -1,4 +1,5 @@
-//! The SVM capabilities of this processor, and the check that they include what Weir needs [APM2 15.4; APM3 E.4.9].
+//! The SVM capabilities of this processor, and the check that they include what Weir needs [APM2 15.4]
+//! [APM3 E.4.9].
 
 use crate::processor::cpu;
 use crate::virt::VirtError;

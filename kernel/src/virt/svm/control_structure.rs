@@ -1,5 +1,5 @@
-//! A virtual machine control block (VMCB). It is plain memory, but the processor writes it at every exit and may cache
-//! parts of it: each access is one volatile access of the field's width.
+//! A virtual machine control block (VMCB). It is plain memory, but the processor writes it at every exit and
+//! may cache parts of it: each access is one volatile access of the field's width.
 
 use super::controls::{
     CleanBits, ControlRegisterIntercepts, ExtensionIntercepts, InstructionIntercepts, NestedControl,
@@ -61,8 +61,8 @@ impl Vmcb {
         unsafe { self.pointer::<T::Raw>(field.0).write_volatile(value.raw()) }
     }
 
-    /// Tells the processor, just before an entry, what has not changed since the last exit. Processors without clean
-    /// bits ignore it.
+    /// Tells the processor, just before an entry, what has not changed since the last exit. Processors without
+    /// clean bits ignore it.
     pub fn mark_clean(&mut self) {
         let changed = core::mem::replace(&mut self.changed, CleanBits::empty());
         self.write(CLEAN, CleanBits::EVERYTHING - changed);

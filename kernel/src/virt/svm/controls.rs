@@ -15,13 +15,13 @@ bitflags! {
     pub struct ControlRegisterIntercepts: u32 {
         /// Read of CR0: only while the guest's value differs from the processor's.
         const CR0_READ = 1 << 0;
-        /// The processor's CR4 has MCE set.
+        /// The processor's CR4 has MCE set even if the guest's has not.
         const CR4_READ = 1 << 4;
         /// CR8 belongs to the guest's local APIC.
         const CR8_READ = 1 << 8;
         /// Guests may set what their CPUID offers.
         const CR4_WRITE = 1 << 20;
-        /// As for the read.
+        /// As for reads.
         const CR8_WRITE = 1 << 24;
     }
 
@@ -36,7 +36,7 @@ bitflags! {
         const INIT = 1 << 3;
         /// The guest can take an interrupt.
         const VINTR = 1 << 4;
-        /// A write to CR0 changes more than TS and MP: a guest must not switch the machine's caches off.
+        /// A write to CR0 that changes more than TS and MP: a guest must not switch the machine's caches off.
         const CR0_SELECTIVE_WRITE = 1 << 5;
         /// Performance counters are not offered.
         const RDPMC = 1 << 15;
@@ -61,8 +61,8 @@ bitflags! {
     /// Instructions, second vector [APM2 B.1].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct ExtensionIntercepts: u32 {
-        /// VMRUN, because an entry without this intercept is refused; there is no nesting, so with it VMMCALL, VMLOAD,
-        /// VMSAVE, STGI, CLGI and SKINIT.
+        /// VMRUN, because an entry without this intercept is refused; there is no nesting, so with it VMMCALL,
+        /// VMLOAD, VMSAVE, STGI, CLGI and SKINIT.
         const SVM = 0x7f;
         /// RDTSCP where CPUID does not offer it.
         const RDTSCP = 1 << 7;
@@ -192,8 +192,8 @@ pub fn io_permissions(frames: &mut PageFrames) -> Result<HostPhysical, PageFrame
     intercept_maps::allocate(frames, 3, |_| {})
 }
 
-/// MSR permissions map: every MSR exits except those that the guest accesses directly. Each MSR has two bits, one for
-/// reads and one for writes; each range of MSRs has 2 KiB [APM2 15.11].
+/// MSR permissions map: every MSR exits except those that the guest accesses directly. Each MSR has two bits,
+/// one for reads and one for writes; each range of MSRs has 2 KiB [APM2 15.11].
 pub fn msr_permissions(frames: &mut PageFrames) -> Result<HostPhysical, PageFrameError> {
     intercept_maps::allocate(frames, 2, |bits| {
         for msr in held().filter(|msr| msrs::direct(msr)) {

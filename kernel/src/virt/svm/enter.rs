@@ -2,11 +2,12 @@
 
 use crate::virt::GeneralRegisters;
 
-/// Enters the guest of the VMCB at `guest` with these registers (RAX and RSP are in the VMCB), and returns after its
-/// exit. `host` is the VMCB in which Weir's own segments and system-call MSRs are saved.
+/// Enters the guest of the VMCB at `guest` with these registers (RAX and RSP are in the VMCB), and returns
+/// after its exit. `host` is the VMCB in which Weir's own segments and system-call MSRs are saved.
 ///
-/// Hardware interrupts end the guest's run and stay pending: the global interrupt flag is clear from CLGI to STGI, and
-/// RFLAGS.IF, which masks physical interrupts while the guest runs, is set during that time [APM2 15.13.1, 15.17].
+/// Hardware interrupts end the guest's run and stay pending: the global interrupt flag is clear from CLGI to
+/// STGI, and RFLAGS.IF, which masks physical interrupts while the guest runs, is set during that time
+/// [APM2 15.13.1, 15.17].
 ///
 /// # Safety
 /// Both must be VMCBs of this processor, and the guest's VMCB must confine the guest.

@@ -1,9 +1,9 @@
 //! Event injection, interrupt and NMI windows, interrupted delivery, and the reading of an exit.
 //!
-//! EVENTINJ delivers an event before the first instruction, so an external interrupt that the guest can take is injected
-//! that way. Two kinds are injected as a virtual interrupt (V_IRQ) instead, which the processor delivers as soon as the
-//! guest can take it: on every processor, an interrupt that the guest cannot take yet; under QEMU's TCG, which may deliver
-//! an EVENTINJ interrupt twice, every external interrupt.
+//! EVENTINJ delivers an event before the first instruction, so an external interrupt that the guest can take is
+//! injected that way. Two kinds are injected as a virtual interrupt (V_IRQ) instead, which the processor
+//! delivers as soon as the guest can take it: on every processor, an interrupt that the guest cannot take yet;
+//! under QEMU's TCG, which may deliver an EVENTINJ interrupt twice, every external interrupt.
 
 use super::controls::{InstructionIntercepts, VirtualInterrupt};
 use super::exit::{RawExit, injection, interrupted_event, parse};
@@ -13,8 +13,8 @@ use crate::processor::cpu;
 use crate::virt::state::control_registers::RFlags;
 use crate::virt::{Exit, InjectedEvent, VirtualCpu, VmEntry};
 
-/// A pending virtual interrupt of the highest priority, independent of V_TPR: the guest's local APIC has already made
-/// that decision.
+/// A pending virtual interrupt of the highest priority, independent of V_TPR: the guest's local APIC has
+/// already made that decision.
 const PENDING: VirtualInterrupt =
     VirtualInterrupt::V_IRQ.union(VirtualInterrupt::V_INTR_PRIO).union(VirtualInterrupt::V_IGN_TPR);
 const DR6_BS: u64 = 1 << 14;
@@ -92,8 +92,8 @@ impl Vcpu {
         parse(&raw)
     }
 
-    /// Records the event during whose delivery the exit occurred, and a virtual interrupt that is still pending, so that
-    /// neither is lost.
+    /// Records the event during whose delivery the exit occurred, and a virtual interrupt that is still
+    /// pending, so that neither is lost.
     fn note_interrupted_delivery(&mut self) {
         let virtual_interrupt = self.vmcb.read(VIRTUAL_INTERRUPT);
         if !virtual_interrupt.contains(VirtualInterrupt::V_IRQ) {
@@ -111,8 +111,8 @@ impl Vcpu {
         }
     }
 
-    /// The event to deliver now by EVENTINJ: the one whose delivery was interrupted, unless there is an exception to
-    /// deliver first; or the trap of a single-stepping guest after an emulated instruction.
+    /// The event to deliver now by EVENTINJ: the one whose delivery was interrupted, unless there is an
+    /// exception to deliver first; or the trap of a single-stepping guest after an emulated instruction.
     pub(super) fn next_event(&mut self, inject: Option<InjectedEvent>) -> Option<InjectedEvent> {
         if let Some(InjectedEvent::Interrupt(vector)) = inject {
             self.held = Some(vector);
@@ -145,8 +145,8 @@ impl Vcpu {
         }
     }
 
-    /// SVM has no exit after IRET, so the instruction is intercepted and single-stepped; #DB is intercepted anyway. TF
-    /// traps after an IRET that began with TF set [APM2 13.1.4].
+    /// SVM has no exit after IRET, so the instruction is intercepted and single-stepped; #DB is intercepted
+    /// anyway. TF traps after an IRET that began with TF set [APM2 13.1.4].
     fn begin_step(&mut self, iret: bool) {
         let flags = self.rflags();
         self.step = Some(Step { iret, guest_steps: flags.contains(RFlags::TRAP_FLAG) });

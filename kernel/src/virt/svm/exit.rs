@@ -57,7 +57,8 @@ pub fn parse(raw: &RawExit) -> Exit {
     }
 }
 
-/// No instruction is longer than 15 bytes; any other difference means that the processor did not provide the address.
+/// No instruction is longer than 15 bytes; any other difference means that the processor did not provide the
+/// address.
 fn instruction_length(rip: u64, next: u64) -> u8 {
     let length = next.wrapping_sub(rip);
     if length <= 15 { low_byte(length) } else { 0 }
@@ -76,8 +77,8 @@ fn control(raw: &RawExit, length: u8) -> Exit {
     Exit::Control { register, operation: control_operation(raw, make), length }
 }
 
-/// With decode assists, bit 63 is set for a MOV, and bits 3:0 are the general-purpose register; CLTS, LMSW and SMSW must
-/// be decoded.
+/// With decode assists, bit 63 is set for a MOV, and bits 3:0 are the general-purpose register; CLTS, LMSW and
+/// SMSW must be decoded.
 fn control_operation(raw: &RawExit, make: fn(u8) -> ControlOperation) -> ControlOperation {
     if raw.decode_assists && raw.info_1 & INTERCEPTED_BY_INFO != 0 {
         make(low_byte(raw.info_1 & 0xf))
@@ -104,8 +105,8 @@ fn port(raw: &RawExit) -> Exit {
     Exit::Port { access, length: instruction_length(raw.rip, raw.info_2) }
 }
 
-/// [APM2 15.25.6]: EXITINFO1 is the error code of the fault; bit 32 is set for an access to the final address, bit 33
-/// for an access to the guest's page tables.
+/// [APM2 15.25.6]: EXITINFO1 is the error code of the fault; bit 32 is set for an access to the final address,
+/// bit 33 for an access to the guest's page tables.
 fn nested_page_fault(raw: &RawExit) -> Exit {
     let bit = |n: u32| raw.info_1 >> n & 1 == 1;
     let access = match (bit(1), bit(4)) {
@@ -122,8 +123,9 @@ const BREAKPOINT: u8 = 3;
 const OVERFLOW: u8 = 4;
 const FIRST_INTERRUPT: u8 = 32;
 
-/// The event whose delivery the exit interrupted and that must be delivered again [APM2 15.7.2]. INT n, INT3 and INTO
-/// are not delivered again: the guest's instruction pointer still points at them, so the guest executes them again.
+/// The event whose delivery the exit interrupted and that must be delivered again [APM2 15.7.2]. INT n, INT3
+/// and INTO are not delivered again: the guest's instruction pointer still points at them, so the guest
+/// executes them again.
 pub fn interrupted_event(information: u64) -> Option<InjectedEvent> {
     if information & VALID == 0 {
         return None;

@@ -1,5 +1,5 @@
-//! VMCB fields by offset [APM2 B], each with its type and its access: fields that only the processor writes cannot be
-//! written.
+//! VMCB fields by offset [APM2 B], each with its type and its access: fields that only the processor writes
+//! cannot be written.
 
 use super::controls::{
     CleanBits, ControlRegisterIntercepts, ExtensionIntercepts, InstructionIntercepts, NestedControl,
@@ -36,8 +36,8 @@ impl<T, A> Clone for ControlField<T, A> {
 impl<T, A> Copy for ControlField<T, A> {}
 
 impl<T, A> ControlField<T, A> {
-    /// The bit of [`CLEAN`] that covers this field [APM2 15.15.3]; none for fields that the processor reads at every
-    /// entry.
+    /// The bit of [`CLEAN`] that covers this field [APM2 15.15.3]; none for fields that the processor reads at
+    /// every entry.
     pub const fn clean_bit(self) -> CleanBits {
         match self.0 {
             // Intercepts, addresses of the permission maps, TSC offset.

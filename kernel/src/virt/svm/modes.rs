@@ -6,7 +6,7 @@ use super::vcpu::Vcpu;
 use crate::virt::VirtualCpu;
 use crate::virt::state::control_registers::*;
 
-/// Must be set while the guest runs, which does not see it [APM2 15.5.1].
+/// Set while the guest runs, and hidden from it [APM2 15.5.1].
 const SVME: EferFlags = EferFlags::SECURE_VIRTUAL_MACHINE_ENABLE;
 /// CD and NW are shadowed: a guest must not switch the machine's caches off.
 const CACHE_CONTROL: Cr0Flags = Cr0Flags::CACHE_DISABLE.union(Cr0Flags::NOT_WRITE_THROUGH);

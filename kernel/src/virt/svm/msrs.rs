@@ -11,8 +11,8 @@ pub fn field(index: u32) -> Option<ControlField<u64, ReadWrite>> {
     SAVED_MSRS.iter().find(|(saved, _)| *saved == index).map(|(_, field)| *field)
 }
 
-/// True when a guest accesses the register directly: VMLOAD and VMSAVE switch it, or [`switched`] does. Direct access
-/// to EFER would show that SVM is on, and to the time-stamp counter would miss the guest's offset.
+/// True when a guest accesses the register directly: VMLOAD and VMSAVE switch it, or [`switched`] does. Direct
+/// access to EFER would show that SVM is on, and to the time-stamp counter would miss the guest's offset.
 pub fn direct(msr: &ProcessorMsr) -> bool {
     field(msr.index).is_some() || matches!(msr.home, Home::SaveRestore | Home::Command)
 }

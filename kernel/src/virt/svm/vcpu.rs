@@ -172,8 +172,8 @@ impl VirtualCpu for Vcpu {
         self.vmcb.mark_clean();
         // SVM has no preemption timer: the local APIC's interrupt ends the run.
         local_apic::wake_by(cpu::rdtsc().saturating_add(entry.ticks));
-        // SAFETY: `operation::enter` saved Weir's own state, and the intercepts confine the guest to its nested tables, to
-        // emulated ports and to the MSRs of the map.
+        // SAFETY: `operation::enter` saved Weir's own state, and the intercepts confine the guest to its nested
+        // tables, to emulated ports and to the MSRs of the map.
         unsafe { enter(&raw mut self.registers, self.vmcb.address().0, self.operation.host.0) };
         self.read_exit()
     }

@@ -51,8 +51,8 @@ impl Vmcs {
         Ok(vmcs)
     }
 
-    /// Makes the processor write its copy of the VMCS to memory: before the first use of the VMCS, and before another
-    /// core uses it. The next entry must be VMLAUNCH [SDM3C 25.11.3].
+    /// Makes the processor write its copy of the VMCS to memory: before the first use of the VMCS, and before
+    /// another core uses it. The next entry must be VMLAUNCH [SDM3C 25.11.3].
     pub fn clear(&mut self) -> Result<(), VirtError> {
         let (carry, zero): (u8, u8);
         // SAFETY: the region is a frame of its own, and its guest does not run.

@@ -21,6 +21,7 @@ const IO_STRING: u64 = 1 << 4;
 const NMI_UNBLOCKED: u64 = 1 << 12;
 
 impl Vcpu {
+    /// Opens or closes the interrupt and NMI windows.
     pub(super) fn open_windows(&mut self, entry: &VmEntry) {
         let mut windows = PrimaryControls::empty();
         windows.set(PrimaryControls::INTERRUPT_WINDOW, entry.interrupt_window);
@@ -70,7 +71,7 @@ impl Vcpu {
         parse(&raw)
     }
 
-    /// At most 15.
+    /// Length of the instruction that exited, at most 15.
     fn instruction_length(&self) -> u8 {
         low_byte(self.vmcs.read(EXIT_INSTRUCTION_LENGTH).into())
     }

@@ -147,8 +147,8 @@ impl VirtualCpu for Vcpu {
         }
         let ticks = entry.ticks >> self.operation.capabilities.preemption_shift;
         self.vmcs.write(PREEMPTION_TIMER, u32::try_from(ticks).unwrap_or(u32::MAX));
-        // SAFETY: the host state was read from the running kernel, and the controls confine the guest to its EPT, to
-        // emulated ports and to the MSRs of the bitmap.
+        // SAFETY: the host state was read from the running kernel, and the controls confine the guest to its
+        // EPT, to emulated ports and to the MSRs of the bitmap.
         let failed = unsafe { enter(&raw mut self.registers, self.launch) };
         if failed != 0 {
             return Exit::InvalidState { reason: 0x1_0000 | self.vmcs.read(INSTRUCTION_ERROR) };

@@ -203,4 +203,9 @@ mod tests {
         let loaded = GUEST_TR.base.clean_bit() | GUEST_LDTR.base.clean_bit();
         assert_eq!(loaded, CleanBits::empty(), "VMLOAD reads them");
     }
+
+    #[test]
+    fn clean_bits_without_a_name_stay_set() {
+        assert_eq!((CleanBits::EVERYTHING - GUEST_CR0.clean_bit()).bits(), !(1 << 5));
+    }
 }

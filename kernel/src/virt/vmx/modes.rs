@@ -68,3 +68,15 @@ impl Vcpu {
 pub(super) fn guest_view<F: Flags + Copy>(hardware: F, shadow: F, mask: F) -> F {
     hardware.difference(mask).union(shadow.intersection(mask))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masked_bits_are_read_from_the_shadow() {
+        let [hardware, shadow, mask] =
+            [0b1100, 0b1010 | 1 << 63, 0b0110 | 1 << 63].map(Cr4Flags::from_bits_retain);
+        assert_eq!(guest_view(hardware, shadow, mask).bits(), 0b1010 | 1 << 63);
+    }
+}

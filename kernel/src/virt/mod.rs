@@ -3,6 +3,7 @@
 //! Nothing outside the vendor folders names a vendor. Entering a virtual processor returns an [`Exit`]; all other
 //! functions read and write registers by their architectural names.
 
+mod control_field;
 pub mod exit;
 mod intercept_maps;
 pub mod offer;

@@ -1,17 +1,12 @@
 //! A virtual machine control block (VMCB). It is plain memory, but the processor writes it at every exit and
 //! may cache parts of it: each access is one volatile access of the field's width.
 
-use super::controls::{
-    CleanBits, ControlRegisterIntercepts, ExtensionIntercepts, InstructionIntercepts, NestedControl,
-    VirtualInterrupt,
-};
-use super::fields::{CLEAN, ControlField, INSTRUCTION_BYTES, InterruptShadow, ReadWrite};
+use super::controls::CleanBits;
+use super::fields::{CLEAN, ControlField, INSTRUCTION_BYTES, ReadWrite, clean_bit};
 use crate::memory::{PAGE, PageFrameError, PageFrames, physical};
 use crate::virt::InstructionBytes;
-use crate::virt::intercept_maps::Exceptions;
-use crate::virt::state::control_registers::{Cr0Flags, Cr4Flags, EferFlags, RFlags};
+use crate::virt::control_field::Value;
 use base::HostPhysical;
-use bitflags::Flags;
 
 /// One VMCB.
 pub struct Vmcb {
@@ -44,19 +39,20 @@ impl Vmcb {
         self.region
     }
 
-    fn pointer<T>(&self, offset: usize) -> *mut T {
-        physical::pointer(self.region).wrapping_add(offset).cast()
+    fn pointer<T>(&self, offset: u32) -> *mut T {
+        physical::pointer(self.region).wrapping_add(offset as usize).cast()
     }
 
     /// Reads a field.
     pub fn read<T: Value, A>(&self, field: ControlField<T, A>) -> T {
-        // SAFETY: the region is a frame of its own that lives as long as Weir; fields are aligned and inside.
+        // SAFETY: the region is a frame of its own that lives as long as Weir; fields are integers, aligned and
+        // inside.
         T::from_raw(unsafe { self.pointer::<T::Raw>(field.0).read_volatile() })
     }
 
     /// Writes a field.
     pub fn write<T: Value>(&mut self, field: ControlField<T, ReadWrite>, value: T) {
-        self.changed |= field.clean_bit();
+        self.changed |= clean_bit(field);
         // SAFETY: as in `read`; the intercepts confine the guest whatever the values are.
         unsafe { self.pointer::<T::Raw>(field.0).write_volatile(value.raw()) }
     }
@@ -75,51 +71,3 @@ impl Vmcb {
         bytes.into_iter().take(usize::from(count & 0xf)).collect()
     }
 }
-
-/// A type that a VMCB field can hold.
-pub trait Value: Copy {
-    /// The integer in memory.
-    type Raw: Copy;
-    /// The integer to write.
-    fn raw(self) -> Self::Raw;
-    /// From the integer that was read.
-    fn from_raw(raw: Self::Raw) -> Self;
-}
-
-macro_rules! integers {
-    ($($type:ty),*) => {
-        $(impl Value for $type {
-            type Raw = Self;
-
-            fn raw(self) -> Self {
-                self
-            }
-
-            fn from_raw(raw: Self) -> Self {
-                raw
-            }
-        })*
-    };
-}
-
-integers!(u8, u16, u32, u64);
-
-macro_rules! flags {
-    ($($type:ty),*) => {
-        $(impl Value for $type {
-            type Raw = <Self as Flags>::Bits;
-
-            fn raw(self) -> Self::Raw {
-                self.bits()
-            }
-
-            fn from_raw(raw: Self::Raw) -> Self {
-                Self::from_bits_retain(raw)
-            }
-        })*
-    };
-}
-
-flags!(ControlRegisterIntercepts, InstructionIntercepts, ExtensionIntercepts, Exceptions);
-flags!(VirtualInterrupt, NestedControl, CleanBits, InterruptShadow);
-flags!(Cr0Flags, Cr4Flags, EferFlags, RFlags);

@@ -1,19 +1,14 @@
-//! VMCB fields by offset [APM2 B], each with its type and its access: fields that only the processor writes
-//! cannot be written.
+//! VMCB fields by offset [APM2 B].
 
 use super::controls::{
     CleanBits, ControlRegisterIntercepts, ExtensionIntercepts, InstructionIntercepts, NestedControl,
     VirtualInterrupt,
 };
+pub use crate::virt::control_field::{ControlField, ReadOnly, ReadWrite};
+use crate::virt::control_field::{fields, flags};
 use crate::virt::intercept_maps::Exceptions;
 use crate::virt::state::control_registers::{Cr0Flags, Cr4Flags, EferFlags, RFlags};
 use bitflags::bitflags;
-use core::marker::PhantomData;
-
-/// Exit information: written by the processor only.
-pub struct ReadOnly;
-/// Control and guest state.
-pub struct ReadWrite;
 
 bitflags! {
     /// What keeps an event from being delivered to the guest [APM2 15.21.5].
@@ -24,46 +19,27 @@ bitflags! {
     }
 }
 
-/// A VMCB field that holds a `T`.
-pub struct ControlField<T, A>(pub usize, PhantomData<(T, A)>);
+flags!(ControlRegisterIntercepts, InstructionIntercepts, ExtensionIntercepts, InterruptShadow);
+flags!(VirtualInterrupt, NestedControl, CleanBits);
 
-impl<T, A> Clone for ControlField<T, A> {
-    fn clone(&self) -> Self {
-        *self
+/// The bit of [`CLEAN`] that covers a field [APM2 15.15.3]; none for fields that the processor reads at
+/// every entry.
+pub const fn clean_bit<T, A>(field: ControlField<T, A>) -> CleanBits {
+    match field.0 {
+        // Intercepts, addresses of the permission maps, TSC offset.
+        0x000..0x050 => CleanBits::I.union(CleanBits::IOPM),
+        0x050 => CleanBits::I,
+        0x058 => CleanBits::ASID,
+        0x060 | 0x064 => CleanBits::TPR,
+        0x090 | 0x0b0 | 0x668 => CleanBits::NP,
+        0x4d0 | 0x548 | 0x550 | 0x558 => CleanBits::CRX,
+        0x560 | 0x568 => CleanBits::DRX,
+        0x460..0x470 | 0x480..0x490 => CleanBits::DT,
+        0x400..0x460 | 0x4cb => CleanBits::SEG,
+        0x640 => CleanBits::CR2,
+        0x670 => CleanBits::LBR,
+        _ => CleanBits::empty(),
     }
-}
-
-impl<T, A> Copy for ControlField<T, A> {}
-
-impl<T, A> ControlField<T, A> {
-    /// The bit of [`CLEAN`] that covers this field [APM2 15.15.3]; none for fields that the processor reads at
-    /// every entry.
-    pub const fn clean_bit(self) -> CleanBits {
-        match self.0 {
-            // Intercepts, addresses of the permission maps, TSC offset.
-            0x000..0x050 => CleanBits::I.union(CleanBits::IOPM),
-            0x050 => CleanBits::I,
-            0x058 => CleanBits::ASID,
-            0x060 | 0x064 => CleanBits::TPR,
-            0x090 | 0x0b0 | 0x668 => CleanBits::NP,
-            0x4d0 | 0x548 | 0x550 | 0x558 => CleanBits::CRX,
-            0x560 | 0x568 => CleanBits::DRX,
-            0x460..0x470 | 0x480..0x490 => CleanBits::DT,
-            0x400..0x460 | 0x4cb => CleanBits::SEG,
-            0x640 => CleanBits::CR2,
-            0x670 => CleanBits::LBR,
-            _ => CleanBits::empty(),
-        }
-    }
-}
-
-macro_rules! fields {
-    ($($type:ty, $access:ident: { $($name:ident = $offset:literal,)* })*) => {
-        $($(
-            #[doc = concat!("Offset ", stringify!($offset), " [APM2 B].")]
-            pub const $name: ControlField<$type, $access> = ControlField($offset, PhantomData);
-        )*)*
-    };
 }
 
 fields! {
@@ -91,42 +67,18 @@ fields! {
         GUEST_CR2 = 0x640,
         GUEST_PAT = 0x668,
     }
-    ControlRegisterIntercepts, ReadWrite: {
-        INTERCEPT_CONTROL_REGISTERS = 0x000,
-    }
-    Exceptions, ReadWrite: {
-        INTERCEPT_EXCEPTIONS = 0x008,
-    }
-    InstructionIntercepts, ReadWrite: {
-        INTERCEPT_INSTRUCTIONS = 0x00c,
-    }
-    ExtensionIntercepts, ReadWrite: {
-        INTERCEPT_EXTENSIONS = 0x010,
-    }
-    VirtualInterrupt, ReadWrite: {
-        VIRTUAL_INTERRUPT = 0x060,
-    }
-    InterruptShadow, ReadWrite: {
-        INTERRUPT_SHADOW = 0x068,
-    }
-    NestedControl, ReadWrite: {
-        NESTED_CONTROL = 0x090,
-    }
-    CleanBits, ReadWrite: {
-        CLEAN = 0x0c0,
-    }
-    EferFlags, ReadWrite: {
-        GUEST_EFER = 0x4d0,
-    }
-    Cr4Flags, ReadWrite: {
-        GUEST_CR4 = 0x548,
-    }
-    Cr0Flags, ReadWrite: {
-        GUEST_CR0 = 0x558,
-    }
-    RFlags, ReadWrite: {
-        GUEST_RFLAGS = 0x570,
-    }
+    ControlRegisterIntercepts, ReadWrite: { INTERCEPT_CONTROL_REGISTERS = 0x000, }
+    Exceptions, ReadWrite: { INTERCEPT_EXCEPTIONS = 0x008, }
+    InstructionIntercepts, ReadWrite: { INTERCEPT_INSTRUCTIONS = 0x00c, }
+    ExtensionIntercepts, ReadWrite: { INTERCEPT_EXTENSIONS = 0x010, }
+    VirtualInterrupt, ReadWrite: { VIRTUAL_INTERRUPT = 0x060, }
+    InterruptShadow, ReadWrite: { INTERRUPT_SHADOW = 0x068, }
+    NestedControl, ReadWrite: { NESTED_CONTROL = 0x090, }
+    CleanBits, ReadWrite: { CLEAN = 0x0c0, }
+    EferFlags, ReadWrite: { GUEST_EFER = 0x4d0, }
+    Cr4Flags, ReadWrite: { GUEST_CR4 = 0x548, }
+    Cr0Flags, ReadWrite: { GUEST_CR0 = 0x558, }
+    RFlags, ReadWrite: { GUEST_RFLAGS = 0x570, }
     u64, ReadOnly: {
         EXIT_CODE = 0x070,
         EXIT_INFO_1 = 0x078,
@@ -152,12 +104,12 @@ pub struct SegmentFields {
     pub base: ControlField<u64, ReadWrite>,
 }
 
-const fn segment(offset: usize) -> SegmentFields {
+const fn segment(offset: u32) -> SegmentFields {
     SegmentFields {
-        selector: ControlField(offset, PhantomData),
-        attributes: ControlField(offset + 2, PhantomData),
-        limit: ControlField(offset + 4, PhantomData),
-        base: ControlField(offset + 8, PhantomData),
+        selector: ControlField::at(offset),
+        attributes: ControlField::at(offset + 2),
+        limit: ControlField::at(offset + 4),
+        base: ControlField::at(offset + 8),
     }
 }
 
@@ -170,20 +122,20 @@ pub const GUEST_LDTR: SegmentFields = segment(0x470);
 pub const GUEST_TR: SegmentFields = segment(0x490);
 
 /// Offset of the instruction bytes: their number, then 15 bytes [APM2 15.8.4].
-pub const INSTRUCTION_BYTES: usize = 0x0d0;
+pub const INSTRUCTION_BYTES: u32 = 0x0d0;
 
 /// MSRs that VMLOAD and VMSAVE switch, with their VMCB fields [APM2 15.5.2].
 pub const SAVED_MSRS: [(u32, ControlField<u64, ReadWrite>); 10] = [
-    (0xc000_0100, ControlField(0x448, PhantomData)), // FS base
-    (0xc000_0101, ControlField(0x458, PhantomData)), // GS base
-    (0xc000_0081, ControlField(0x600, PhantomData)), // STAR
-    (0xc000_0082, ControlField(0x608, PhantomData)), // LSTAR
-    (0xc000_0083, ControlField(0x610, PhantomData)), // CSTAR
-    (0xc000_0084, ControlField(0x618, PhantomData)), // SFMASK
-    (0xc000_0102, ControlField(0x620, PhantomData)), // KernelGSBase
-    (0x174, ControlField(0x628, PhantomData)),       // SYSENTER_CS
-    (0x175, ControlField(0x630, PhantomData)),       // SYSENTER_ESP
-    (0x176, ControlField(0x638, PhantomData)),       // SYSENTER_EIP
+    (0xc000_0100, ControlField::at(0x448)), // FS base
+    (0xc000_0101, ControlField::at(0x458)), // GS base
+    (0xc000_0081, ControlField::at(0x600)), // STAR
+    (0xc000_0082, ControlField::at(0x608)), // LSTAR
+    (0xc000_0083, ControlField::at(0x610)), // CSTAR
+    (0xc000_0084, ControlField::at(0x618)), // SFMASK
+    (0xc000_0102, ControlField::at(0x620)), // KernelGSBase
+    (0x174, ControlField::at(0x628)),       // SYSENTER_CS
+    (0x175, ControlField::at(0x630)),       // SYSENTER_ESP
+    (0x176, ControlField::at(0x638)),       // SYSENTER_EIP
 ];
 
 #[cfg(test)]
@@ -192,20 +144,20 @@ mod tests {
 
     #[test]
     fn fields_that_the_processor_may_cache_have_a_clean_bit() {
-        assert_eq!(GUEST_CR0.clean_bit().bits(), 1 << 5);
-        assert_eq!(GUEST_SEGMENTS[1].attributes.clean_bit().bits(), 1 << 8);
-        assert_eq!(GUEST_IDTR_BASE.clean_bit().bits(), 1 << 7);
-        assert_eq!(VIRTUAL_INTERRUPT.clean_bit().bits(), 1 << 3);
+        assert_eq!(clean_bit(GUEST_CR0).bits(), 1 << 5);
+        assert_eq!(clean_bit(GUEST_SEGMENTS[1].attributes).bits(), 1 << 8);
+        assert_eq!(clean_bit(GUEST_IDTR_BASE).bits(), 1 << 7);
+        assert_eq!(clean_bit(VIRTUAL_INTERRUPT).bits(), 1 << 3);
         // Read at every entry.
-        for bit in [GUEST_RIP.clean_bit(), GUEST_RFLAGS.clean_bit(), EVENT_INJECTION.clean_bit()] {
+        for bit in [clean_bit(GUEST_RIP), clean_bit(GUEST_RFLAGS), clean_bit(EVENT_INJECTION)] {
             assert_eq!(bit, CleanBits::empty());
         }
-        let loaded = GUEST_TR.base.clean_bit() | GUEST_LDTR.base.clean_bit();
+        let loaded = clean_bit(GUEST_TR.base) | clean_bit(GUEST_LDTR.base);
         assert_eq!(loaded, CleanBits::empty(), "VMLOAD reads them");
     }
 
     #[test]
     fn clean_bits_without_a_name_stay_set() {
-        assert_eq!((CleanBits::EVERYTHING - GUEST_CR0.clean_bit()).bits(), !(1 << 5));
+        assert_eq!((CleanBits::EVERYTHING - clean_bit(GUEST_CR0)).bits(), !(1 << 5));
     }
 }

@@ -1,12 +1,10 @@
 //! A virtual-machine control structure (VMCS) and the instructions that access it.
 
-use super::controls::{EntryControls, ExitControls, PinControls, PrimaryControls, SecondaryControls};
-use super::fields::{ControlField, INSTRUCTION_ERROR, Interruptibility, ReadWrite};
+use super::fields::{ControlField, INSTRUCTION_ERROR, ReadWrite};
 use crate::memory::{PAGE, PageFrameError, PageFrames, physical};
 use crate::processor::cores::{PerCore, per_core};
 use crate::virt::VirtError;
-use crate::virt::intercept_maps::Exceptions;
-use crate::virt::state::control_registers::{Cr0Flags, Cr4Flags, EferFlags, RFlags};
+use crate::virt::control_field::Value;
 use base::HostPhysical;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -21,9 +19,10 @@ pub fn check(instruction: &'static str, carry: bool, zero: bool) -> Result<(), V
     match (carry, zero) {
         (false, false) => Ok(()),
         (true, _) => Err(VirtError::Instruction { instruction, error: 0 }),
-        (false, true) => {
-            Err(VirtError::Instruction { instruction, error: u32::from_raw(read_raw(INSTRUCTION_ERROR.0)) })
-        }
+        (false, true) => Err(VirtError::Instruction {
+            instruction,
+            error: u32::from_register(read_raw(INSTRUCTION_ERROR.0)),
+        }),
     }
 }
 
@@ -81,16 +80,17 @@ impl Vmcs {
     /// Reads a field of this VMCS.
     pub fn read<T: Value, A>(&self, field: ControlField<T, A>) -> T {
         self.make_current();
-        T::from_raw(read_raw(field.0))
+        T::from_register(read_raw(field.0))
     }
 
     /// Writes a field of this VMCS.
     pub fn write<T: Value>(&mut self, field: ControlField<T, ReadWrite>, value: T) {
         self.make_current();
+        let raw: u64 = value.raw().into();
         let (carry, zero): (u8, u8);
         // SAFETY: changes the current VMCS only; the controls confine the guest whatever the values are.
         unsafe {
-            asm!("vmwrite {}, {}", "setc {}", "setz {}", in(reg) u64::from(field.0), in(reg) value.raw(),
+            asm!("vmwrite {}, {}", "setc {}", "setz {}", in(reg) u64::from(field.0), in(reg) raw,
                 out(reg_byte) carry, out(reg_byte) zero, options(nostack));
         }
         assert!(carry == 0 && zero == 0, "VMCS field {:#x} cannot be written", field.0);
@@ -104,63 +104,3 @@ pub fn region(frames: &mut PageFrames, revision: u32) -> Result<HostPhysical, Pa
     unsafe { physical::pointer(region).cast::<u32>().write_volatile(revision) };
     Ok(region)
 }
-
-/// A type that a VMCS field can hold.
-pub trait Value: Copy {
-    /// The operand of VMWRITE.
-    fn raw(self) -> u64;
-    /// From the result of VMREAD.
-    fn from_raw(raw: u64) -> Self;
-}
-
-impl Value for u64 {
-    fn raw(self) -> u64 {
-        self
-    }
-
-    fn from_raw(raw: u64) -> Self {
-        raw
-    }
-}
-
-macro_rules! integers {
-    ($($type:ty),*) => {
-        $(impl Value for $type {
-            fn raw(self) -> u64 {
-                self.into()
-            }
-
-            #[expect(clippy::cast_possible_truncation, reason = "VMREAD clears the bits above the field's width")]
-            fn from_raw(raw: u64) -> Self {
-                raw as Self
-            }
-        })*
-    };
-}
-
-integers!(u16, u32);
-
-macro_rules! flags {
-    ($($type:ty),*) => {
-        $(impl Value for $type {
-            fn raw(self) -> u64 {
-                self.bits().raw()
-            }
-
-            fn from_raw(raw: u64) -> Self {
-                Self::from_bits_retain(Value::from_raw(raw))
-            }
-        })*
-    };
-}
-
-flags!(
-    PinControls,
-    PrimaryControls,
-    SecondaryControls,
-    ExitControls,
-    EntryControls,
-    Exceptions,
-    Interruptibility
-);
-flags!(Cr0Flags, Cr4Flags, EferFlags, RFlags);

@@ -1,16 +1,11 @@
-//! VMCS fields by encoding [SDM3D B], each with its type and its access: a read-only field cannot be written.
-//! Fields of natural width are 64 bits wide, because Weir runs in 64-bit mode.
+//! VMCS fields by encoding [SDM3D B]. Fields of natural width are 64 bits wide, because Weir runs in 64-bit mode.
 
 use super::controls::{EntryControls, ExitControls, PinControls, PrimaryControls, SecondaryControls};
+pub use crate::virt::control_field::{ControlField, ReadOnly, ReadWrite};
+use crate::virt::control_field::{fields, flags};
 use crate::virt::intercept_maps::Exceptions;
 use crate::virt::state::control_registers::{Cr0Flags, Cr4Flags, EferFlags, RFlags};
 use bitflags::bitflags;
-use core::marker::PhantomData;
-
-/// Exit information: written by the processor only.
-pub struct ReadOnly;
-/// Control, guest and host state.
-pub struct ReadWrite;
 
 bitflags! {
     /// What keeps an event from being delivered to the guest [SDM3C 25.4.2].
@@ -27,25 +22,7 @@ bitflags! {
     }
 }
 
-/// A VMCS field that holds a `T`.
-pub struct ControlField<T, A>(pub u32, PhantomData<(T, A)>);
-
-impl<T, A> Clone for ControlField<T, A> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T, A> Copy for ControlField<T, A> {}
-
-macro_rules! fields {
-    ($($type:ty, $access:ident: { $($name:ident = $encoding:literal,)* })*) => {
-        $($(
-            #[doc = concat!("Encoding ", stringify!($encoding), " [SDM3D B].")]
-            pub const $name: ControlField<$type, $access> = ControlField($encoding, PhantomData);
-        )*)*
-    };
-}
+flags!(PinControls, PrimaryControls, SecondaryControls, ExitControls, EntryControls, Interruptibility);
 
 fields! {
     u16, ReadWrite: {
@@ -125,43 +102,17 @@ fields! {
         EXIT_INSTRUCTION_LENGTH = 0x440c,
         EXIT_INSTRUCTION_INFORMATION = 0x440e,
     }
-    PinControls, ReadWrite: {
-        PIN_CONTROLS = 0x4000,
-    }
-    PrimaryControls, ReadWrite: {
-        PRIMARY_CONTROLS = 0x4002,
-    }
-    SecondaryControls, ReadWrite: {
-        SECONDARY_CONTROLS = 0x401e,
-    }
-    ExitControls, ReadWrite: {
-        EXIT_CONTROLS = 0x400c,
-    }
-    EntryControls, ReadWrite: {
-        ENTRY_CONTROLS = 0x4012,
-    }
-    Exceptions, ReadWrite: {
-        EXCEPTION_BITMAP = 0x4004,
-    }
-    Interruptibility, ReadWrite: {
-        GUEST_INTERRUPTIBILITY = 0x4824,
-    }
-    Cr0Flags, ReadWrite: {
-        CR0_MASK = 0x6000,
-        CR0_SHADOW = 0x6004,
-        GUEST_CR0 = 0x6800,
-    }
-    Cr4Flags, ReadWrite: {
-        CR4_MASK = 0x6002,
-        CR4_SHADOW = 0x6006,
-        GUEST_CR4 = 0x6804,
-    }
-    EferFlags, ReadWrite: {
-        GUEST_EFER = 0x2806,
-    }
-    RFlags, ReadWrite: {
-        GUEST_RFLAGS = 0x6820,
-    }
+    PinControls, ReadWrite: { PIN_CONTROLS = 0x4000, }
+    PrimaryControls, ReadWrite: { PRIMARY_CONTROLS = 0x4002, }
+    SecondaryControls, ReadWrite: { SECONDARY_CONTROLS = 0x401e, }
+    ExitControls, ReadWrite: { EXIT_CONTROLS = 0x400c, }
+    EntryControls, ReadWrite: { ENTRY_CONTROLS = 0x4012, }
+    Exceptions, ReadWrite: { EXCEPTION_BITMAP = 0x4004, }
+    Interruptibility, ReadWrite: { GUEST_INTERRUPTIBILITY = 0x4824, }
+    Cr0Flags, ReadWrite: { CR0_MASK = 0x6000, CR0_SHADOW = 0x6004, GUEST_CR0 = 0x6800, }
+    Cr4Flags, ReadWrite: { CR4_MASK = 0x6002, CR4_SHADOW = 0x6006, GUEST_CR4 = 0x6804, }
+    EferFlags, ReadWrite: { GUEST_EFER = 0x2806, }
+    RFlags, ReadWrite: { GUEST_RFLAGS = 0x6820, }
     u64, ReadWrite: { // of natural width
         GUEST_CR3 = 0x6802,
         GUEST_ES_BASE = 0x6806,

@@ -1,4 +1,4 @@
-//! Why a guest stopped running, in words that no vendor owns.
+//! Why a guest stopped running, independent of the vendor.
 
 use base::{GuestPhysical, Width};
 
@@ -16,23 +16,23 @@ pub enum InjectedEvent {
         /// Error code.
         error: Option<u32>,
     },
-    /// INT n, INT3, INTO or INT1, whose delivery was interrupted and must be taken up again.
+    /// INT n, INT3, INTO or INT1, whose delivery was interrupted and must be repeated.
     Software {
         /// Vector.
         vector: u8,
         /// Kind as the vendor encodes it: 4 software interrupt, 5 privileged, 6 software exception.
         kind: u8,
-        /// Bytes of the instruction.
+        /// Length of the instruction in bytes.
         length: u8,
     },
 }
 
-/// #GP(0), the processor's answer to most wrongs.
+/// #GP(0), which the processor raises for most invalid operations.
 pub const GENERAL_PROTECTION: InjectedEvent = InjectedEvent::Exception { vector: 13, error: Some(0) };
 /// #UD.
 pub const INVALID_OPCODE: InjectedEvent = InjectedEvent::Exception { vector: 6, error: None };
 
-/// How a guest touched memory that its tables do not map that way.
+/// The kind of a guest's access to memory that nested paging does not map for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryAccess {
     /// Load.
@@ -46,9 +46,9 @@ pub enum MemoryAccess {
 /// A port access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortAccess {
-    /// Which port.
+    /// Port number.
     pub port: u16,
-    /// How wide.
+    /// Width of the data.
     pub width: Width,
     /// IN or INS.
     pub input: bool,
@@ -59,21 +59,22 @@ pub struct PortAccess {
 /// The memory operand of a string instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StringOperand {
-    /// Where this element is, as a linear address; `None` when the processor does not tell, and the
-    /// instruction must be decoded.
+    /// Linear address of this element; `None` when the processor does not provide it and the instruction must be
+    /// decoded.
     pub linear: Option<u64>,
-    /// The part of RCX, RSI and RDI that counts.
+    /// Address size: the part of RCX, RSI and RDI that is used.
     pub address: Width,
-    /// With REP prefix.
+    /// The instruction has a REP prefix.
     pub repeated: bool,
 }
 
 /// Why the guest stopped running.
 ///
-/// The length of an instruction is zero when the processor does not tell, and the instruction must be decoded.
+/// The length of an instruction is zero when the processor does not provide it and the instruction must be
+/// decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// The machine has an interrupt for Weir; it has been noted.
+    /// A hardware interrupt for Weir, which has been recorded.
     HostInterrupt,
     /// The ticks of the [`VmEntry`](super::VmEntry) have run out.
     Timer,
@@ -83,83 +84,83 @@ pub enum Exit {
     NmiWindow,
     /// Memory that nested paging does not map for this access.
     Memory {
-        /// Where.
+        /// Address of the access.
         at: GuestPhysical,
-        /// How.
+        /// Kind of the access.
         access: MemoryAccess,
         /// False when the access was to the guest's own page tables, not by the instruction's operand.
         operand: bool,
     },
     /// IN, OUT, INS, OUTS.
     Port {
-        /// What was accessed.
+        /// The access.
         access: PortAccess,
-        /// Bytes of the instruction.
+        /// Length of the instruction in bytes.
         length: u8,
     },
     /// RDMSR of the register in ECX.
     ReadMsr {
-        /// Bytes of the instruction.
+        /// Length of the instruction in bytes.
         length: u8,
     },
     /// WRMSR.
     WriteMsr {
-        /// Bytes of the instruction.
+        /// Length of the instruction in bytes.
         length: u8,
     },
     /// CPUID.
     Cpuid {
-        /// Bytes of the instruction.
+        /// Length of the instruction in bytes.
         length: u8,
     },
     /// HLT.
     Halt {
-        /// Bytes of the instruction.
+        /// Length of the instruction in bytes.
         length: u8,
     },
     /// PAUSE in a loop.
     Pause {
-        /// Bytes of the instruction.
+        /// Length of the instruction in bytes.
         length: u8,
     },
-    /// MOV to or from a control register, with what is needed to complete it.
+    /// An access to a control register, with what is needed to complete it.
     Control {
         /// Number of the control register.
         register: u8,
-        /// What was done.
+        /// The operation.
         operation: ControlOperation,
-        /// Bytes of the instruction.
+        /// Length of the instruction in bytes.
         length: u8,
     },
     /// XSETBV.
     SetXcr {
-        /// Bytes of the instruction.
+        /// Length of the instruction in bytes.
         length: u8,
     },
-    /// An instruction with nothing left to do for it: WBINVD, INVD.
+    /// WBINVD or INVD: there is nothing to emulate.
     CacheFlush {
-        /// Bytes of the instruction.
+        /// Length of the instruction in bytes.
         length: u8,
     },
     /// An instruction that the guest's CPUID does not offer: #UD.
     NotOffered,
-    /// An exception that is intercepted, to be given to the guest.
+    /// An intercepted exception, which the guest receives.
     Exception {
         /// Vector.
         vector: u8,
         /// Error code.
         error: Option<u32>,
     },
-    /// Machine check while the guest ran.
+    /// A machine check while the guest ran.
     MachineCheck,
-    /// The guest's processor shut down: a fault while delivering a double fault.
+    /// The guest's processor shut down: a fault during delivery of a double fault.
     TripleFault,
-    /// The guest's state does not pass the checks of entry.
+    /// The guest's state failed the checks of VM entry.
     InvalidState {
         /// The vendor's reason number.
         reason: u32,
     },
-    /// An exit that should not happen as Weir sets the controls.
+    /// An exit that should not happen with the controls that Weir sets.
     Unexpected {
         /// The vendor's reason number.
         reason: u32,
@@ -179,15 +180,35 @@ pub enum ControlOperation {
     ClearTaskSwitched,
     /// LMSW with this value.
     LoadMachineStatus(u16),
-    /// The processor does not tell: the instruction must be decoded.
+    /// The processor does not provide it: the instruction must be decoded.
     Undecoded,
 }
 
-/// Number of kinds of exits, for counters.
+/// Bits 7:0 of a field of an exit.
+#[inline]
+pub const fn low_byte(field: u64) -> u8 {
+    field.to_le_bytes()[0]
+}
+
+/// Bits 15:0 of a field of an exit.
+#[inline]
+pub const fn low_word(field: u64) -> u16 {
+    let [low, high, ..] = field.to_le_bytes();
+    u16::from_le_bytes([low, high])
+}
+
+/// Bits 31:0 of a field of an exit.
+#[inline]
+pub const fn low_dword(field: u64) -> u32 {
+    let [a, b, c, d, ..] = field.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// Number of kinds of exits, for the counters.
 pub const KINDS: usize = 20;
 
 impl Exit {
-    /// The length of the instruction that exited, where it is one that dispatch steps over.
+    /// The length of the instruction that exited, if dispatch steps over it.
     pub fn length_mut(&mut self) -> Option<&mut u8> {
         match self {
             Self::Port { length, .. }
@@ -213,7 +234,7 @@ impl Exit {
         }
     }
 
-    /// True when the processor has told all that dispatch needs.
+    /// True when the processor has provided everything that dispatch needs.
     #[must_use]
     pub fn is_complete(mut self) -> bool {
         let decoded = match self {
@@ -224,7 +245,7 @@ impl Exit {
         decoded && self.length_mut().is_none_or(|length| *length != 0)
     }
 
-    /// A number per kind, for counters, with its name.
+    /// The number of this kind of exit, for the counters, and its name.
     #[must_use]
     pub fn kind(&self) -> (usize, &'static str) {
         match self {

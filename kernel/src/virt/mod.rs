@@ -1,8 +1,9 @@
-//! The first seam: one shape of virtual processor, one folder per vendor behind it.
+//! Virtual processors: one trait, with one folder per vendor behind it.
 //!
-//! Nothing outside the vendor folders names a vendor. A virtual processor is entered and comes back with an
-//! [`Exit`]; everything else asks it for registers by their architectural names.
+//! Nothing outside the vendor folders names a vendor. Entering a virtual processor returns an [`Exit`]; all other
+//! functions read and write registers by their architectural names.
 
+mod control_field;
 pub mod exit;
 mod intercept_maps;
 pub mod offer;
@@ -19,72 +20,74 @@ use core::fmt;
 use mmio::CpuMode;
 use nested_paging::{NestedPages, PageSize};
 use platform::boot::EntryState;
+use state::control_registers::{Cr0Flags, Cr4Flags, RFlags};
 
-/// What a virtual processor is entered with.
+/// The parameters of one VM entry.
 #[derive(Clone, Copy, Debug)]
 pub struct VmEntry {
-    /// Delivered before the first instruction. The caller has made sure that the guest can take it.
+    /// Event to deliver before the first instruction. The caller has checked that the guest can take it.
     pub inject: Option<InjectedEvent>,
-    /// Come back as soon as the guest can take an interrupt.
+    /// Exit as soon as the guest can take an interrupt.
     pub interrupt_window: bool,
-    /// Come back as soon as the guest can take an NMI.
+    /// Exit as soon as the guest can take an NMI.
     pub nmi_window: bool,
-    /// CR8, for processors on which reads of it do not exit.
+    /// CR8, for processors on which reading it does not exit.
     pub task_priority: u8,
-    /// Come back after so many ticks of the time-stamp counter.
+    /// Exit after this many ticks of the time-stamp counter.
     pub ticks: u64,
 }
 
-/// The bytes of an instruction, as far as they are known.
+/// The known bytes of an instruction.
 pub type InstructionBytes = heapless::Vec<u8, 15>;
 
-/// One virtual processor, whatever the vendor.
+/// One virtual processor of either vendor.
 ///
-/// Between [`activate`](Self::activate) and [`deactivate`](Self::deactivate) the guest's state that no
-/// entry or exit switches (extended registers, system-call MSRs, debug registers) lives in the processor.
+/// Between [`activate`](Self::activate) and [`deactivate`](Self::deactivate) the processor holds the guest
+/// state that VM entries and exits do not switch: extended registers, system-call MSRs, debug registers.
 pub trait VirtualCpu: Sized + 'static {
-    /// How this vendor writes nested page tables.
+    /// This vendor's format of nested page tables.
     type Tables: nested_paging::Format;
 
-    /// Switches the extension on for this core. On the boot core, which is the first, decides as well what guests
-    /// are offered of it, and says in the log what it has. Comes before everything else here.
+    /// Switches the virtualization extension on for this core. The boot core, which comes first, also decides what
+    /// guests are offered and logs the capabilities. Must be called before any other function of this trait.
     ///
     /// # Errors
-    /// When a feature is missing, and what to do about it.
+    /// The missing feature, and what to do about it.
     fn enter_operation(frames: &mut PageFrames) -> Result<(), VirtError>;
 
-    /// Makes a virtual processor on these nested page tables, whose guest may set the bits `cr4` of CR4:
-    /// those that its CPUID offers.
+    /// Makes a virtual processor on these nested page tables. Its guest may set the bits `cr4` of CR4: those whose
+    /// features its CPUID offers.
     ///
     /// # Errors
-    /// When the machine's memory is used up.
+    /// When the machine is out of memory, or the processor has no identifier left for this guest's translations.
     fn new(
         frames: &mut PageFrames,
         number: u16,
         nested: &NestedPages<Self::Tables>,
-        cr4: u64,
+        cr4: Cr4Flags,
     ) -> Result<Self, VirtError>;
 
-    /// Brings it to where [`new`](Self::new) left it, on the same nested page tables. It must not be active.
+    /// Resets it to the state that [`new`](Self::new) returns, on the same nested page tables. It must not be
+    /// active.
     fn reset(&mut self);
 
-    /// Takes it off this core, which made it or ran it until now. It must not be active.
+    /// Detaches it from this core, which made it or ran it until now. It must not be active.
     fn leave_core(&mut self);
 
-    /// Puts it on this core, which runs it from now on. Comes before anything else here once it has left another
-    /// core, or was made.
+    /// Attaches it to this core, which runs it from now on. Must be the first call after [`new`](Self::new) or
+    /// after it has left another core.
     fn enter_core(&mut self);
 
     /// The largest page that the processor's nested tables can map.
     fn largest_page() -> PageSize;
 
-    /// Brings the state that only this virtual processor may see into the processor.
+    /// Loads the guest state that entries and exits do not switch into the processor.
     fn activate(&mut self);
 
-    /// Takes it out again.
+    /// Saves that state from the processor.
     fn deactivate(&mut self);
 
-    /// Runs the guest until something happens.
+    /// Runs the guest until its next exit.
     fn enter(&mut self, entry: VmEntry) -> Exit;
 
     /// A general-purpose register by its number in instructions, RSP included.
@@ -96,19 +99,20 @@ pub trait VirtualCpu: Sized + 'static {
     /// Instruction pointer.
     fn rip(&self) -> u64;
 
-    /// Sets the instruction pointer, and ends the shadow of STI and MOV SS: an instruction was completed.
+    /// Sets the instruction pointer after an emulated instruction. This ends the interrupt shadow of STI and
+    /// MOV SS.
     fn set_rip(&mut self, rip: u64);
 
     /// Flags.
-    fn rflags(&self) -> u64;
+    fn rflags(&self) -> RFlags;
 
     /// Sets the flags.
-    fn set_rflags(&mut self, value: u64);
+    fn set_rflags(&mut self, value: RFlags);
 
     /// The control registers that address translation depends on.
     fn paging(&self) -> Paging;
 
-    /// How the processor reads the guest's code.
+    /// The mode in which the processor decodes the guest's code.
     fn code_mode(&self) -> CpuMode;
 
     /// True if the guest runs with user privilege: CPL 3, which is the DPL of SS [SDM3C 25.4.1] [APM2 4.7].
@@ -117,66 +121,66 @@ pub trait VirtualCpu: Sized + 'static {
     /// A segment register.
     fn segment(&self, which: SegmentRegister) -> SegmentState;
 
-    /// True when an external interrupt can be delivered: RFLAGS.IF, and no shadow.
+    /// True when an external interrupt can be delivered: RFLAGS.IF is set and there is no interrupt shadow.
     fn interruptible(&self) -> bool;
 
     /// True when an NMI can be delivered.
     fn nmi_ready(&self) -> bool;
 
-    /// Puts the virtual processor where the boot protocol says.
+    /// Sets the registers to the entry state of the boot protocol.
     fn set_boot_state(&mut self, state: &EntryState);
 
-    /// Reads an MSR that the virtual processor itself holds; `None` when it holds no such MSR.
+    /// Reads an MSR that the virtual processor itself holds; `None` for any other MSR.
     fn read_msr(&self, index: u32) -> Option<u64>;
 
-    /// Writes an MSR that the virtual processor itself holds, with a value that the policy allows; false
-    /// when it holds no such MSR or the processor's mode does not allow the value.
+    /// Writes an MSR that the virtual processor itself holds, with a value that the policy allows; false for any
+    /// other MSR, or when the guest's mode does not allow the value.
     fn write_msr(&mut self, index: u32, value: u64) -> bool;
 
-    /// Sets CR2 of the active guest.
+    /// Sets CR2. The virtual processor must be active.
     fn set_cr2(&mut self, linear: u64);
 
-    /// Moves the guest's time-stamp counter.
+    /// Adds `by` to the guest's time-stamp counter.
     fn move_tsc(&mut self, by: u64);
 
-    /// Completes a write to a control register that exited; false when the value is not allowed: #GP.
+    /// Completes a write to a control register that exited; false when the value is not allowed (#GP).
     fn write_control(&mut self, register: u8, value: u64) -> bool;
 
-    /// A control register as the guest reads it; `None` for those whose reads do not exit.
+    /// A control register as the guest reads it; `None` for registers whose reads do not exit.
     fn read_control(&self, register: u8) -> Option<u64>;
 
-    /// Completes XSETBV; false when the value is not allowed: #GP.
+    /// Completes XSETBV; false when the value is not allowed (#GP).
     fn write_xcr0(&mut self, value: u64) -> bool;
 
     /// XCR0 as the guest set it.
     fn xcr0(&self) -> u64;
 
     /// CR0 as the guest sees it.
-    fn cr0(&self) -> u64;
+    fn cr0(&self) -> Cr0Flags;
 
     /// CR4 as the guest sees it.
-    fn cr4(&self) -> u64;
+    fn cr4(&self) -> Cr4Flags;
 
-    /// The bytes of the instruction that exited by touching memory; none when the processor does not tell.
+    /// The bytes of the instruction whose memory access exited; empty when the processor does not provide them.
     fn instruction_bytes(&self) -> InstructionBytes;
 
-    /// Writes what helps to understand a stopped guest beyond its registers.
+    /// Writes the vendor-specific state of a stopped guest.
     fn report(&self, out: &mut dyn FnMut(fmt::Arguments));
 }
 
-/// Something to do with virtual processors of whatever vendor this machine's are.
+/// Work that is generic over the vendor of the virtual processors.
 pub trait Task {
-    /// What comes of it.
+    /// Result of the work.
     type Output;
 
-    /// Does it.
+    /// Does the work with virtual processors of type `V`.
     fn run<V: VirtualCpu>(self) -> Self::Output;
 }
 
-/// Does a task with the virtual processors of this machine: the one place where the vendor is chosen.
+/// Runs a task with this machine's kind of virtual processor: the only place that chooses the vendor.
 ///
 /// # Errors
-/// When it has none.
+/// When the machine has neither VT-x nor SVM.
 pub fn with_this_machine<T: Task>(task: T) -> Result<T::Output, VirtError> {
     if vmx::present() {
         Ok(task.run::<vmx::Vcpu>())
@@ -193,7 +197,7 @@ pub fn with_this_machine<T: Task>(task: T) -> Result<T::Output, VirtError> {
 /// Why the processor cannot host guests, or not this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VirtError {
-    /// Not there, or switched off.
+    /// A feature is absent or switched off.
     #[error("{feature} is missing: {remedy}")]
     Missing {
         /// The feature by its manual name.
@@ -201,37 +205,38 @@ pub enum VirtError {
         /// What to do about it.
         remedy: &'static str,
     },
-    /// A control that must be on cannot be.
+    /// A control that Weir needs cannot be set.
     #[error(
         "the processor cannot set {wanted:#x} in the {controls} controls (allowed: {allowed:#x}): it is too old for Weir"
     )]
     Control {
         /// Which set of controls.
         controls: &'static str,
-        /// The bits that are needed.
+        /// The needed bits that cannot be set.
         wanted: u32,
-        /// What the capability MSR allows.
+        /// The bits that the capability MSR allows.
         allowed: u32,
     },
-    /// The machine has no tag left for another virtual processor's translations.
-    #[error("the processor tells only {0} guests apart: configure fewer")]
+    /// The processor has no identifier (ASID) left for another virtual processor's translations.
+    #[error("the processor supports at most {0} guests: configure fewer")]
     TooManyGuests(u32),
-    /// An instruction of the extension failed.
-    #[error("{instruction} failed{}", Number(*error))]
+    /// A virtualization instruction failed.
+    #[error("{instruction} failed{}", ErrorNumber(*error))]
     Instruction {
-        /// Which one.
+        /// Name of the instruction.
         instruction: &'static str,
-        /// VM-instruction error, when there is one [SDM3C 31.4].
+        /// VM-instruction error [SDM3C 31.4]; zero when there is none.
         error: u32,
     },
-    /// No memory.
+    /// The machine is out of memory.
     #[error(transparent)]
     Memory(#[from] crate::memory::PageFrameError),
 }
 
-struct Number(u32);
+/// The suffix of the message that names the VM-instruction error.
+struct ErrorNumber(u32);
 
-impl fmt::Display for Number {
+impl fmt::Display for ErrorNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 == 0 { Ok(()) } else { write!(f, " with VM-instruction error {}", self.0) }
     }

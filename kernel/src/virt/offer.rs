@@ -1,5 +1,7 @@
-//! What the processor offers to guests: decided once, on the boot core, from what the vendor's extension can do.
+//! The features that guests are offered: decided once, on the boot core, from what the vendor's extension
+//! supports.
 
+use super::state::control_registers::Cr4Flags;
 use super::state::extended;
 use crate::processor::{clock, cpu};
 use platform::cpuid::{CpuidContext, CpuidPolicy, CpuidResult, guest_cpuid};
@@ -7,7 +9,7 @@ use platform::local_apic::APIC_TIMER_HZ;
 use platform::msr::HostMsrs;
 use spin::Once;
 
-/// What the backend found that the processor lets guests use.
+/// The features that the vendor's extension lets guests use.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Offer {
     /// XSAVES runs in a guest.
@@ -16,14 +18,14 @@ pub struct Offer {
     pub rdtscp: bool,
     /// INVPCID runs in a guest.
     pub invpcid: bool,
-    /// The processor has SYSCFG, HWCR and NB_CFG, which guests of it look at.
+    /// The processor has the MSRs SYSCFG, HWCR and NB_CFG, which guests on such a processor read.
     pub system_configuration: bool,
 }
 
 static POLICY: Once<CpuidPolicy> = Once::new();
 static HOST: Once<HostMsrs> = Once::new();
 
-/// Decides the policy; the same for all guests of one processor each.
+/// Decides the policy. It is the same for all guests, each of which has one processor.
 pub fn decide(offer: Offer) {
     HOST.call_once(|| HostMsrs {
         physical_bits: physical_bits(),
@@ -38,25 +40,26 @@ pub fn decide(offer: Offer) {
         xsaves: offer.xsaves,
         rdtscp: offer.rdtscp,
         invpcid: offer.invpcid,
-        // Speculation controls: the exit path does not switch them.
+        // The exit path does not switch the speculation controls.
         spec_ctrl: false,
         arch_capabilities: false,
     });
 }
 
-/// The policy that was decided; nothing optional before.
+/// The policy that was decided; before that, one without optional features.
 pub fn policy() -> CpuidPolicy {
     POLICY.get().copied().unwrap_or_default()
 }
 
-/// What guests may know of the processor's own MSRs.
+/// What guests may know about the processor's own MSRs.
 pub fn host_msrs() -> HostMsrs {
     HOST.get().copied().unwrap_or_default()
 }
 
 /// Physical address bits of the processor [SDM2A CPUID, leaf 80000008h].
 pub fn physical_bits() -> u8 {
-    cpu::cpuid(0x8000_0008, 0).eax as u8
+    let [bits, ..] = cpu::cpuid(0x8000_0008, 0).eax.to_le_bytes();
+    bits
 }
 
 /// CPUID as a guest sees it in this context.
@@ -69,21 +72,34 @@ fn host(leaf: u32, subleaf: u32) -> CpuidResult {
     CpuidResult { eax, ebx, ecx, edx }
 }
 
-/// Bits of CR4 that guests may set: those whose features they are shown [SDM3A 2.5].
-pub fn offered_cr4() -> u64 {
-    let seen = |leaf| cpuid(leaf, 0, &CpuidContext::default());
-    let (basic, features) = (seen(1), seen(7));
-    // VME, PVI, TSD, DE, PSE, PAE, MCE, PGE, PCE, OSFXSR, OSXMMEXCPT: every processor with 64-bit mode.
-    let always = 0x7ff;
+/// Bits of CR4 that guests may set: those whose features they are offered [SDM3A 2.5].
+pub fn offered_cr4() -> Cr4Flags {
+    let offered = |leaf| cpuid(leaf, 0, &CpuidContext::default());
+    let (basic, features) = (offered(1), offered(7));
+    // Every processor with 64-bit mode has these.
+    let always = Cr4Flags::VIRTUAL_8086_MODE_EXTENSIONS
+        | Cr4Flags::PROTECTED_MODE_VIRTUAL_INTERRUPTS
+        | Cr4Flags::TIMESTAMP_DISABLE
+        | Cr4Flags::DEBUGGING_EXTENSIONS
+        | Cr4Flags::PAGE_SIZE_EXTENSION
+        | Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
+        | Cr4Flags::MACHINE_CHECK_EXCEPTION
+        | Cr4Flags::PAGE_GLOBAL
+        | Cr4Flags::PERFORMANCE_MONITOR_COUNTER
+        | Cr4Flags::OSFXSR
+        | Cr4Flags::OSXMMEXCPT_ENABLE;
     let optional = [
-        (features.ecx, 2, 11),  // UMIP
-        (features.ebx, 0, 16),  // FSGSBASE
-        (basic.ecx, 17, 17),    // PCIDE
-        (basic.ecx, 26, 18),    // OSXSAVE
-        (features.ebx, 7, 20),  // SMEP
-        (features.ebx, 20, 21), // SMAP
-        (features.ecx, 3, 22),  // PKE
-        (features.ecx, 16, 12), // LA57
+        (features.ecx, 2, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
+        (features.ebx, 0, Cr4Flags::FSGSBASE),
+        (basic.ecx, 17, Cr4Flags::PCID),
+        (basic.ecx, 26, Cr4Flags::OSXSAVE),
+        (features.ebx, 7, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
+        (features.ebx, 20, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
+        (features.ecx, 3, Cr4Flags::PROTECTION_KEY_USER),
+        (features.ecx, 16, Cr4Flags::L5_PAGING),
     ];
-    optional.iter().fold(always, |bits, &(word, feature, bit)| bits | u64::from(word >> feature & 1) << bit)
+    optional
+        .into_iter()
+        .filter(|(word, feature, _)| word >> feature & 1 == 1)
+        .fold(always, |bits, (_, _, bit)| bits | bit)
 }

@@ -1,10 +1,10 @@
-//! GeneralRegisters of a stopped guest, for the log.
+//! Registers of a stopped guest, for the log.
 
 use super::VirtualCpu;
 use crate::virt::SegmentRegister;
 use core::fmt;
 
-/// Writes the registers, and what the vendor's own state adds.
+/// Writes the registers, then the vendor-specific state.
 pub fn describe<V: VirtualCpu>(vcpu: &V, out: &mut dyn FnMut(fmt::Arguments)) {
     const NAMES: [&str; 16] = [
         "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
@@ -18,10 +18,13 @@ pub fn describe<V: VirtualCpu>(vcpu: &V, out: &mut dyn FnMut(fmt::Arguments)) {
         ));
     }
     let paging = vcpu.paging();
-    out(format_args!("rip {:016x} rflags {:08x}", vcpu.rip(), vcpu.rflags()));
+    out(format_args!("rip {:016x} rflags {:08x}", vcpu.rip(), vcpu.rflags().bits()));
     out(format_args!(
         "cr0 {:08x} cr3 {:016x} cr4 {:08x} efer {:04x}",
-        paging.cr0, paging.cr3, paging.cr4, paging.efer
+        paging.cr0.bits(),
+        paging.cr3,
+        paging.cr4.bits(),
+        paging.efer.bits()
     ));
     for (name, which) in
         [("cs", SegmentRegister::Cs), ("ss", SegmentRegister::Ss), ("ds", SegmentRegister::Ds)]

@@ -1,14 +1,15 @@
-//! MSRs that the processor itself holds for a guest, and those among them that no entry or exit switches.
+//! MSRs that the processor itself holds for a guest, including those that VM entries and exits do not switch.
 
 use crate::processor::cpu;
+use crate::virt::offer;
 use platform::msr::processor::{Condition, PROCESSOR_MSRS, ProcessorMsr};
 
-/// More than are ever switched.
-const MOST: usize = 16;
+/// An upper bound on the number of switched MSRs.
+const CAPACITY: usize = 16;
 
-/// The registers that the processor holds for a guest of this machine.
+/// The MSRs that the processor holds for a guest on this machine.
 pub fn held() -> impl Iterator<Item = &'static ProcessorMsr> {
-    let policy = crate::virt::offer::policy();
+    let policy = offer::policy();
     PROCESSOR_MSRS.iter().filter(move |msr| match msr.condition {
         Condition::Always => true,
         Condition::Rdtscp => policy.rdtscp,
@@ -17,27 +18,27 @@ pub fn held() -> impl Iterator<Item = &'static ProcessorMsr> {
     })
 }
 
-/// What neither the vendor's control structure nor Weir uses: the active guest's stay loaded between exits.
-/// These are their values while the guest is not active.
+/// MSRs that neither the vendor's control structure nor Weir uses, so the active guest's values stay loaded
+/// across exits. This holds the values of a guest that is not active.
 #[derive(Clone, Debug, Default)]
-pub struct Switched(heapless::Vec<(u32, u64), MOST>);
+pub struct Switched(heapless::Vec<(u32, u64), CAPACITY>);
 
 impl Switched {
-    /// Those of the registers, all zero.
+    /// These registers, all zero.
     pub fn new(registers: impl Iterator<Item = &'static ProcessorMsr>) -> Self {
-        Self(registers.map(|msr| (msr.index, 0)).take(MOST).collect())
+        Self(registers.map(|msr| (msr.index, 0)).take(CAPACITY).collect())
     }
 
-    /// Brings them into the processor.
+    /// Loads them into the processor.
     pub fn load(&self) {
         for &(index, value) in &self.0 {
-            // SAFETY: Weir makes no system calls, swaps no GS and reads no TSC_AUX; the values are zero or
-            // came out of the same registers.
+            // SAFETY: Weir does not use system calls, SWAPGS or TSC_AUX; the values are zero or were read from
+            // the same registers.
             unsafe { cpu::wrmsr(index, value) }
         }
     }
 
-    /// Takes them out.
+    /// Saves them from the processor.
     pub fn save(&mut self) {
         for (index, value) in &mut self.0 {
             *value = cpu::rdmsr(*index);

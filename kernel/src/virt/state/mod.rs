@@ -1,5 +1,5 @@
-//! State of a virtual processor that both vendors hold alike: registers by their architectural names, rules for writing
-//! them, and what no VM entry or exit switches.
+//! State of a virtual processor that both vendors have in common: registers by their architectural names, rules
+//! for writing them, and the state that VM entries and exits do not switch.
 
 pub mod control_registers;
 pub mod extended;

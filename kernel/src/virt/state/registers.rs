@@ -1,5 +1,6 @@
-//! GeneralRegisters of a virtual processor by their architectural names.
+//! Registers of a virtual processor by their architectural names.
 
+use super::control_registers::{Cr0Flags, Cr4Flags, EferFlags};
 pub use mmio::SegmentRegister;
 
 /// General-purpose registers, in the order of their numbers in instructions. The entry code of each vendor
@@ -7,7 +8,8 @@ pub use mmio::SegmentRegister;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GeneralRegisters {
-    /// rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15. The slot of rsp is where a vendor keeps a copy.
+    /// rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15. A slot whose register is in the vendor's control
+    /// structure (rsp; on SVM rax too) is not used.
     pub general: [u64; 16],
 }
 
@@ -45,11 +47,11 @@ pub struct SegmentState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paging {
     /// CR0.
-    pub cr0: u64,
+    pub cr0: Cr0Flags,
     /// CR3.
     pub cr3: u64,
     /// CR4.
-    pub cr4: u64,
+    pub cr4: Cr4Flags,
     /// IA32_EFER.
-    pub efer: u64,
+    pub efer: EferFlags,
 }

@@ -1,9 +1,9 @@
-//! Registers that neither vendor's entry and exit switch and that Weir does not use: CR2 and the debug
-//! registers but DR7. The active guest's stay loaded between exits.
+//! Registers that VM entries and exits of neither vendor switch and that Weir does not use: CR2, and the debug
+//! registers except DR7. The active guest's values stay loaded across exits.
 
 use core::arch::asm;
 
-/// Their values while the guest is not active.
+/// The values of a guest that is not active.
 #[derive(Clone, Copy, Debug)]
 pub struct Unsaved {
     cr2: u64,
@@ -19,21 +19,21 @@ impl Default for Unsaved {
 }
 
 impl Unsaved {
-    /// Brings them into the processor.
+    /// Loads them into the processor.
     pub fn load(&self) {
         set_cr2(self.cr2);
         let [dr0, dr1, dr2, dr3] = self.dr;
-        // SAFETY: breakpoints are armed by DR7 only, which is zero outside guests [SDM3C 28.5.1].
+        // SAFETY: only DR7 arms breakpoints, and it is zero outside guests [SDM3C 28.5.1].
         unsafe {
             asm!("mov dr0, {}", "mov dr1, {}", "mov dr2, {}", "mov dr3, {}", "mov dr6, {}", in(reg) dr0,
                 in(reg) dr1, in(reg) dr2, in(reg) dr3, in(reg) self.dr6, options(nomem, nostack));
         }
     }
 
-    /// Takes them out.
+    /// Saves them from the processor.
     pub fn save(&mut self) {
         let [dr0, dr1, dr2, dr3] = &mut self.dr;
-        // SAFETY: reads registers.
+        // SAFETY: only reads registers.
         unsafe {
             asm!("mov {}, cr2", "mov {}, dr0", "mov {}, dr1", "mov {}, dr2", "mov {}, dr3", "mov {}, dr6",
                 out(reg) self.cr2, out(reg) *dr0, out(reg) *dr1, out(reg) *dr2, out(reg) *dr3,
@@ -44,12 +44,12 @@ impl Unsaved {
 
 /// Sets the active guest's CR2.
 pub fn set_cr2(linear: u64) {
-    // SAFETY: CR2 is only read by page-fault handlers; Weir's own prints it and stops.
+    // SAFETY: only page-fault handlers read CR2; Weir's handler prints it and stops.
     unsafe { asm!("mov cr2, {}", in(reg) linear, options(nomem, nostack)) }
 }
 
-/// Sets bits of the active guest's DR6 as the delivery of #DB does: conditions that hold replace those of
-/// the breakpoints, the others stay [SDM3B 18.2.3].
+/// Sets bits of the active guest's DR6 as the delivery of #DB does: `conditions` replaces the breakpoint bits
+/// 3:0 and is added to the other bits [SDM3B 18.2.3].
 pub fn add_to_dr6(conditions: u64) {
     let mut dr6: u64;
     // SAFETY: as in `Unsaved::load`.

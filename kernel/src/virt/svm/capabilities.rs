@@ -1,7 +1,9 @@
-//! What this processor's SVM can do, and what is missing of what Weir needs [APM2 15.4; APM3 E.4.9].
+//! The SVM capabilities of this processor, and the check that they include what Weir needs [APM2 15.4]
+//! [APM3 E.4.9].
 
 use crate::processor::cpu;
 use crate::virt::VirtError;
+use bitflags::bitflags;
 use core::fmt;
 
 const VM_CR: u32 = 0xc001_0114;
@@ -16,44 +18,47 @@ const ECX_SVM: u32 = 1 << 2;
 /// CPUID 8000_0001h EDX: 1 GiB pages.
 const EDX_1G: u32 = 1 << 26;
 
-/// CPUID 8000_000Ah EDX [APM3 E.4.9].
-mod feature {
-    pub const NESTED_PAGING: u32 = 1 << 0;
-    pub const SVM_LOCK: u32 = 1 << 2;
-    pub const NEXT_RIP: u32 = 1 << 3;
-    pub const VMCB_CLEAN: u32 = 1 << 5;
-    pub const FLUSH_BY_ASID: u32 = 1 << 6;
-    pub const DECODE_ASSISTS: u32 = 1 << 7;
-    pub const AVIC: u32 = 1 << 13;
+bitflags! {
+    /// CPUID 8000_000Ah EDX [APM3 E.4.9].
+    #[derive(Clone, Copy)]
+    struct SvmFeatures: u32 {
+        const NESTED_PAGING = 1 << 0;
+        const SVM_LOCK = 1 << 2;
+        const NEXT_RIP = 1 << 3;
+        const VMCB_CLEAN = 1 << 5;
+        const FLUSH_BY_ASID = 1 << 6;
+        const DECODE_ASSISTS = 1 << 7;
+        const AVIC = 1 << 13;
+    }
 }
 
 /// The capabilities, read once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VirtCapabilities {
-    /// Address-space identifiers, the host's 0 included.
+    /// Number of address-space identifiers, including 0, which is the host's.
     pub asids: u32,
-    /// An exit tells where the next instruction begins.
+    /// An exit provides the address of the next instruction.
     pub next_rip: bool,
-    /// An exit tells operands and instruction bytes.
+    /// An exit provides operands and instruction bytes.
     pub decode_assists: bool,
-    /// The processor keeps what the VMCB says is unchanged.
+    /// The processor caches the parts of the VMCB that are marked clean.
     pub clean_bits: bool,
-    /// One guest's translations can be forgotten without the others'.
+    /// One guest's cached translations can be flushed alone.
     pub flush_by_asid: bool,
-    /// The processor can be the guest's local APIC: not used yet.
+    /// The processor can virtualize the local APIC: not used yet.
     pub avic: bool,
-    /// Nested tables can map 1 GiB at once.
+    /// Nested tables support pages of 1 GiB.
     pub one_gib: bool,
-    /// An external interrupt of EVENTINJ may be delivered twice: QEMU's TCG, under `-icount`.
+    /// An external interrupt injected by EVENTINJ may be delivered twice: QEMU's TCG with `-icount`.
     pub repeats_injection: bool,
 }
 
-/// True when the processor has SVM, whether or not firmware has left it usable.
+/// True when the processor has SVM, even if firmware has locked it off.
 pub fn present() -> bool {
     cpu::cpuid(LARGEST_EXTENDED, 0).eax >= SVM_FEATURES && cpu::cpuid(FEATURES, 0).ecx & ECX_SVM != 0
 }
 
-/// True on the processor that QEMU emulates by itself: its signature where hypervisors have theirs.
+/// True on a processor emulated by QEMU's TCG, whose signature is in the CPUID leaf for hypervisors.
 fn is_tcg() -> bool {
     let leaf = cpu::cpuid(0x4000_0000, 0);
     let hypervisor = cpu::cpuid(1, 0).ecx & 1 << 31 != 0;
@@ -61,7 +66,7 @@ fn is_tcg() -> bool {
 }
 
 impl VirtCapabilities {
-    /// Reads what the processor offers.
+    /// Reads the capabilities.
     ///
     /// # Errors
     /// [`VirtError::Missing`], naming the feature and what to do about it.
@@ -70,10 +75,10 @@ impl VirtCapabilities {
         if cpu::rdmsr(VM_CR) & VM_CR_SVMDIS != 0 {
             return Err(VirtError::Missing {
                 feature: "SVM (switched off in VM_CR.SVMDIS)",
-                remedy: if leaf.edx & feature::SVM_LOCK != 0 {
-                    "switch \"SVM Mode\" (AMD-V) on in the firmware's set-up and power-cycle the machine"
+                remedy: if SvmFeatures::from_bits_retain(leaf.edx).contains(SvmFeatures::SVM_LOCK) {
+                    "enable \"SVM Mode\" (AMD-V) in the firmware setup and power-cycle the machine"
                 } else {
-                    "the firmware has disabled it for good: look for an update of the firmware"
+                    "the firmware has disabled it permanently: look for a firmware update"
                 },
             });
         }
@@ -83,8 +88,8 @@ impl VirtCapabilities {
 
     /// From EBX and EDX of leaf 8000_000Ah, and EDX of 8000_0001h.
     fn from_leaf(asids: u32, features: u32, extended: u32) -> Result<Self, VirtError> {
-        let has = |bit| features & bit != 0;
-        if !has(feature::NESTED_PAGING) {
+        let features = SvmFeatures::from_bits_retain(features);
+        if !features.contains(SvmFeatures::NESTED_PAGING) {
             return Err(VirtError::Missing {
                 feature: "nested paging (CPUID.8000000AH:EDX.NP)",
                 remedy: "use a processor from AMD's Barcelona generation on, or, in an emulator, add its \"npt\" feature",
@@ -92,11 +97,11 @@ impl VirtCapabilities {
         }
         Ok(Self {
             asids,
-            next_rip: has(feature::NEXT_RIP),
-            decode_assists: has(feature::DECODE_ASSISTS),
-            clean_bits: has(feature::VMCB_CLEAN),
-            flush_by_asid: has(feature::FLUSH_BY_ASID),
-            avic: has(feature::AVIC),
+            next_rip: features.contains(SvmFeatures::NEXT_RIP),
+            decode_assists: features.contains(SvmFeatures::DECODE_ASSISTS),
+            clean_bits: features.contains(SvmFeatures::VMCB_CLEAN),
+            flush_by_asid: features.contains(SvmFeatures::FLUSH_BY_ASID),
+            avic: features.contains(SvmFeatures::AVIC),
             one_gib: extended & EDX_1G != 0,
             repeats_injection: false,
         })

@@ -2,15 +2,15 @@
 
 use crate::virt::GeneralRegisters;
 
-/// Enters the guest of the VMCB at `guest` with these registers (RAX and RSP are the VMCB's), and returns when
-/// it has exited. `host` is the VMCB that Weir's own segments and system-call MSRs were saved in.
+/// Enters the guest of the VMCB at `guest` with these registers (RAX and RSP are in the VMCB), and returns
+/// after its exit. `host` is the VMCB in which Weir's own segments and system-call MSRs are saved.
 ///
-/// Interrupts of the machine end the guest's run and stay pending: the global interrupt flag is clear from CLGI
-/// to STGI, and RFLAGS.IF, which decides for physical interrupts while the guest runs, is set in between
+/// Hardware interrupts end the guest's run and stay pending: the global interrupt flag is clear from CLGI to
+/// STGI, and RFLAGS.IF, which masks physical interrupts while the guest runs, is set during that time
 /// [APM2 15.13.1, 15.17].
 ///
 /// # Safety
-/// Both must be VMCBs of this processor, and the guest's must confine the guest.
+/// Both must be VMCBs of this processor, and the guest's VMCB must confine the guest.
 #[cfg(not(test))]
 #[unsafe(naked)]
 pub unsafe extern "C" fn enter(registers: *mut GeneralRegisters, guest: u64, host: u64) {
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn enter(registers: *mut GeneralRegisters, guest: u64, hos
         "mov r15, [rdi + 120]",
         "mov rdi, [rdi + 56]",
         "vmrun rax",
-        // RAX and RSP are Weir's again.
+        // VMRUN has restored Weir's RAX and RSP.
         "vmsave rax",
         "mov rax, rdi",
         "pop rdi",
@@ -65,6 +65,6 @@ pub unsafe extern "C" fn enter(registers: *mut GeneralRegisters, guest: u64, hos
 /// On the host there is nothing to enter.
 ///
 /// # Safety
-/// None needed; the signature is that of the target.
+/// No requirements; `unsafe` only matches the signature on the target.
 #[cfg(test)]
 pub unsafe extern "C" fn enter(_: *mut GeneralRegisters, _: u64, _: u64) {}

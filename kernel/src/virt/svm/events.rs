@@ -1,23 +1,22 @@
-//! Events on their way in, and what an exit says: injection, windows, interrupted delivery.
+//! Event injection, interrupt and NMI windows, interrupted delivery, and the reading of an exit.
 //!
-//! EVENTINJ delivers before the first instruction, as the manual says, so an external interrupt that the guest can
-//! take goes in by it. Under QEMU's TCG, which may deliver that twice, it goes in as a virtual interrupt (V_IRQ), which the
-//! processor delivers as soon as the guest can take it; so does, everywhere, one that the guest cannot take yet.
+//! EVENTINJ delivers an event before the first instruction, so an external interrupt that the guest can take is
+//! injected that way. Two kinds are injected as a virtual interrupt (V_IRQ) instead, which the processor
+//! delivers as soon as the guest can take it: on every processor, an interrupt that the guest cannot take yet;
+//! under QEMU's TCG, which may deliver an EVENTINJ interrupt twice, every external interrupt.
 
-use super::controls::instruction;
-use super::exit::{Raw, injection, interrupted_event, parse};
+use super::controls::{InstructionIntercepts, VirtualInterrupt};
+use super::exit::{RawExit, injection, interrupted_event, parse};
 use super::fields::*;
 use super::vcpu::Vcpu;
 use crate::processor::cpu;
-use crate::virt::state::control_registers::{RFLAGS_IF, RFLAGS_TF};
+use crate::virt::state::control_registers::RFlags;
 use crate::virt::{Exit, InjectedEvent, VirtualCpu, VmEntry};
 
-/// V_INTR_MASKING: the guest's RFLAGS.IF is for its virtual interrupts, not for the machine's [APM2 15.21.1].
-pub(super) const INTERRUPTS_MASKED: u32 = 1 << 24;
-const V_IRQ: u32 = 1 << 8;
-/// Highest priority, whatever V_TPR says: the guest's local APIC has decided already.
-const V_PRIORITY: u32 = 0xf << 16 | 1 << 20;
-const SHADOW: u32 = 1 << 0;
+/// A pending virtual interrupt of the highest priority, independent of V_TPR: the guest's local APIC has
+/// already made that decision.
+const PENDING: VirtualInterrupt =
+    VirtualInterrupt::V_IRQ.union(VirtualInterrupt::V_INTR_PRIO).union(VirtualInterrupt::V_IGN_TPR);
 const DR6_BS: u64 = 1 << 14;
 
 const EXIT_DEBUG_EXCEPTION: u64 = 0x41;
@@ -30,35 +29,37 @@ pub(super) const DEBUG_EXCEPTION: InjectedEvent = InjectedEvent::Exception { vec
 /// A single step over an instruction after which the guest can take an NMI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
-    /// It is the IRET that ends NMI blocking.
+    /// The instruction is the IRET that ends NMI blocking.
     iret: bool,
-    /// The guest was single-stepping itself.
+    /// The guest itself was single-stepping.
     guest_steps: bool,
 }
 
 impl Vcpu {
-    /// Virtual interrupt and intercepts for what is to come in, or for the moment when it could.
+    /// Sets the virtual interrupt to deliver, or the intercepts that exit when the guest can take an event.
     pub(super) fn open_windows(&mut self, entry: &VmEntry) {
         let (interrupt, vector, window) = match self.held {
-            Some(vector) => (V_IRQ | V_PRIORITY, vector, 0),
-            None if entry.interrupt_window => (V_IRQ | V_PRIORITY, 0, instruction::VINTR),
-            None => (0, 0, 0),
+            Some(vector) => (PENDING, vector, InstructionIntercepts::empty()),
+            None if entry.interrupt_window => (PENDING, 0, InstructionIntercepts::VINTR),
+            None => (VirtualInterrupt::empty(), 0, InstructionIntercepts::empty()),
         };
-        // V_TPR, the field's lowest bits: what CR8 reads as without an exit, as under QEMU 10.0 [APM2 15.21.2].
-        let virtual_interrupt = INTERRUPTS_MASKED | interrupt | u32::from(entry.task_priority);
+        // V_TPR is the value of CR8 where reading it does not exit, as under QEMU 10.0 [APM2 15.21.2].
+        let task_priority = VirtualInterrupt::from_bits_retain(entry.task_priority.into());
+        let virtual_interrupt = VirtualInterrupt::V_INTR_MASKING | interrupt | task_priority;
         if self.virtual_interrupt != (virtual_interrupt, vector) {
             self.virtual_interrupt = (virtual_interrupt, vector);
             self.vmcb.write(VIRTUAL_INTERRUPT, virtual_interrupt);
             self.vmcb.write(VIRTUAL_INTERRUPT_VECTOR, vector.into());
         }
         if entry.nmi_window && !self.nmi_blocked && self.step.is_none() {
-            // Only a shadow is in the way: it ends with the next instruction.
+            // Only the interrupt shadow delays the NMI: it ends with the next instruction.
             self.begin_step(false);
         }
-        let iret = if self.nmi_blocked && self.step.is_none() { instruction::IRET } else { 0 };
-        if self.windows != window | iret {
-            self.windows = window | iret;
-            self.vmcb.write(INTERCEPT_INSTRUCTIONS, self.controls.instructions | self.windows);
+        let mut windows = window;
+        windows.set(InstructionIntercepts::IRET, self.nmi_blocked && self.step.is_none());
+        if self.windows != windows {
+            self.windows = windows;
+            self.vmcb.write(INTERCEPT_INSTRUCTIONS, self.controls.instructions | windows);
         }
     }
 
@@ -67,10 +68,10 @@ impl Vcpu {
         self.vmcb.write(EVENT_INJECTION, injection(event));
     }
 
-    /// Reads what happened.
+    /// Reads the exit.
     pub(super) fn read_exit(&mut self) -> Exit {
         let capabilities = &self.operation.capabilities;
-        let raw = Raw {
+        let raw = RawExit {
             code: self.vmcb.read(EXIT_CODE),
             info_1: self.vmcb.read(EXIT_INFO_1),
             info_2: self.vmcb.read(EXIT_INFO_2),
@@ -91,11 +92,11 @@ impl Vcpu {
         parse(&raw)
     }
 
-    /// An exit can strike while an event is being delivered, or before a virtual interrupt was: that event is not
-    /// lost.
+    /// Records the event during whose delivery the exit occurred, and a virtual interrupt that is still
+    /// pending, so that neither is lost.
     fn note_interrupted_delivery(&mut self) {
         let virtual_interrupt = self.vmcb.read(VIRTUAL_INTERRUPT);
-        if virtual_interrupt & V_IRQ == 0 {
+        if !virtual_interrupt.contains(VirtualInterrupt::V_IRQ) {
             self.held = None;
         }
         self.virtual_interrupt.0 = virtual_interrupt;
@@ -103,15 +104,15 @@ impl Vcpu {
             None => {}
             Some(InjectedEvent::Interrupt(vector)) => self.held = Some(vector),
             event => {
-                // Delivery of an NMI begins again, and blocks NMIs itself.
+                // Delivery of an NMI starts over, and blocks NMIs itself.
                 self.nmi_blocked &= event != Some(InjectedEvent::Nmi);
                 self.interrupted = event;
             }
         }
     }
 
-    /// What to deliver now by EVENTINJ: an event whose delivery was interrupted, unless an exception comes before
-    /// it; and the trap of a single-stepping guest after an emulated instruction.
+    /// The event to deliver now by EVENTINJ: the one whose delivery was interrupted, unless there is an
+    /// exception to deliver first; or the trap of a single-stepping guest after an emulated instruction.
     pub(super) fn next_event(&mut self, inject: Option<InjectedEvent>) -> Option<InjectedEvent> {
         if let Some(InjectedEvent::Interrupt(vector)) = inject {
             self.held = Some(vector);
@@ -130,34 +131,34 @@ impl Vcpu {
     }
 
     pub(super) fn accepts_interrupts(&self) -> bool {
-        self.rflags() & RFLAGS_IF != 0 && !self.in_shadow()
+        self.rflags().contains(RFlags::INTERRUPT_FLAG) && !self.in_shadow()
     }
 
     pub(super) fn in_shadow(&self) -> bool {
-        self.vmcb.read(INTERRUPT_SHADOW) & SHADOW != 0
+        self.vmcb.read(INTERRUPT_SHADOW).contains(InterruptShadow::SHADOW)
     }
 
     pub(super) fn end_shadow(&mut self) {
         let state = self.vmcb.read(INTERRUPT_SHADOW);
-        if state & SHADOW != 0 {
-            self.vmcb.write(INTERRUPT_SHADOW, state & !SHADOW);
+        if state.contains(InterruptShadow::SHADOW) {
+            self.vmcb.write(INTERRUPT_SHADOW, state - InterruptShadow::SHADOW);
         }
     }
 
-    /// SVM has no exit after IRET: the instruction is intercepted and single-stepped, #DB being intercepted
-    /// anyway. TF traps after an IRET that began with it set [APM2 13.1.4].
+    /// SVM has no exit after IRET, so the instruction is intercepted and single-stepped; #DB is intercepted
+    /// anyway. TF traps after an IRET that began with TF set [APM2 13.1.4].
     fn begin_step(&mut self, iret: bool) {
         let flags = self.rflags();
-        self.step = Some(Step { iret, guest_steps: flags & RFLAGS_TF != 0 });
-        self.set_rflags(flags | RFLAGS_TF);
+        self.step = Some(Step { iret, guest_steps: flags.contains(RFlags::TRAP_FLAG) });
+        self.set_rflags(flags | RFlags::TRAP_FLAG);
     }
 
-    /// An exit while stepping: either the step is over, or the instruction has not been executed.
-    fn end_step(&mut self, step: Step, raw: &Raw) -> Exit {
+    /// Handles an exit during a step: either the step is over, or the instruction has not been executed.
+    fn end_step(&mut self, step: Step, raw: &RawExit) -> Exit {
         let over = raw.code == EXIT_DEBUG_EXCEPTION;
         // IRET has loaded the guest's own TF.
         if !(step.guest_steps || over && step.iret) {
-            self.set_rflags(self.rflags() & !RFLAGS_TF);
+            self.set_rflags(self.rflags() - RFlags::TRAP_FLAG);
         }
         if !over {
             return parse(raw);

@@ -1,35 +1,38 @@
 //! From the raw exit fields to an [`Exit`]: a pure function.
 
-use crate::virt::exit::{ControlOperation, Exit, InjectedEvent, MemoryAccess, PortAccess, StringOperand};
+use crate::virt::exit::{
+    ControlOperation, Exit, InjectedEvent, MemoryAccess, PortAccess, StringOperand, low_byte, low_dword,
+    low_word,
+};
 use base::{GuestPhysical, Width};
 
-/// The fields of an exit, as the VMCB has them.
+/// The fields of an exit as read from the VMCB.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Raw {
+pub struct RawExit {
     /// EXITCODE [APM2 C].
     pub code: u64,
     /// EXITINFO1.
     pub info_1: u64,
     /// EXITINFO2.
     pub info_2: u64,
-    /// Instruction pointer of the guest.
+    /// The guest's instruction pointer.
     pub rip: u64,
-    /// Of the next instruction; zero when the processor does not tell.
+    /// Address of the next instruction; zero when the processor does not provide it.
     pub next_rip: u64,
-    /// The processor has decode assists: EXITINFO1 names the operands of control-register accesses.
+    /// The processor has decode assists: EXITINFO1 contains the operands of control-register accesses.
     pub decode_assists: bool,
 }
 
 const INTERCEPTED_BY_INFO: u64 = 1 << 63;
 
-/// Names the exit. Codes are those of [APM2 C].
-pub fn parse(raw: &Raw) -> Exit {
+/// The exit that the fields describe. The codes are those of [APM2 C].
+pub fn parse(raw: &RawExit) -> Exit {
     let length = if raw.next_rip == 0 { 0 } else { instruction_length(raw.rip, raw.next_rip) };
     match raw.code {
         0x00..=0x1f => control(raw, length),
         0x52 => Exit::MachineCheck,
-        code @ 0x40..=0x5f => exception((code - 0x40) as u8, raw.info_1),
-        // INTR, NMI: taken with the global interrupt flag. INIT and SMI are the machine's as well.
+        code @ 0x40..=0x5f => exception(low_byte(code - 0x40), raw.info_1),
+        // INTR and NMI are taken when the global interrupt flag is set. INIT and SMI concern the machine as well.
         0x60..=0x63 => Exit::HostInterrupt,
         0x64 => Exit::InterruptWindow,
         0x65 => {
@@ -50,41 +53,42 @@ pub fn parse(raw: &Raw) -> Exit {
         0x400 => nested_page_fault(raw),
         // VMEXIT_INVALID is -1 in 64 or, on older processors, 32 bits.
         u64::MAX | 0xffff_ffff => Exit::InvalidState { reason: u32::MAX },
-        code => Exit::Unexpected { reason: code as u32, qualification: raw.info_1 },
+        code => Exit::Unexpected { reason: low_dword(code), qualification: raw.info_1 },
     }
 }
 
-/// No instruction has more than 15 bytes; anything else means that the processor does not tell.
+/// No instruction is longer than 15 bytes; any other difference means that the processor did not provide the
+/// address.
 fn instruction_length(rip: u64, next: u64) -> u8 {
     let length = next.wrapping_sub(rip);
-    if length <= 15 { length as u8 } else { 0 }
+    if length <= 15 { low_byte(length) } else { 0 }
 }
 
-/// The processor has put an error code into EXITINFO1 [APM2 15.12].
+/// The error code, where the vector has one, is in EXITINFO1 [APM2 15.12].
 fn exception(vector: u8, info_1: u64) -> Exit {
     let has_error = matches!(vector, 8 | 10..=14 | 17 | 21 | 29 | 30);
-    Exit::Exception { vector, error: has_error.then_some(info_1 as u32) }
+    Exit::Exception { vector, error: has_error.then_some(low_dword(info_1)) }
 }
 
 /// [APM2 15.8.1].
-fn control(raw: &Raw, length: u8) -> Exit {
-    let register = raw.code as u8 & 0xf;
+fn control(raw: &RawExit, length: u8) -> Exit {
+    let register = low_byte(raw.code & 0xf);
     let make = if raw.code < 0x10 { ControlOperation::Read } else { ControlOperation::Write };
     Exit::Control { register, operation: control_operation(raw, make), length }
 }
 
-/// With decode assists bit 63 says that it was a MOV, and bits 3:0 of which register; CLTS, LMSW and SMSW are
-/// left to be decoded.
-fn control_operation(raw: &Raw, make: fn(u8) -> ControlOperation) -> ControlOperation {
+/// With decode assists, bit 63 is set for a MOV, and bits 3:0 are the general-purpose register; CLTS, LMSW and
+/// SMSW must be decoded.
+fn control_operation(raw: &RawExit, make: fn(u8) -> ControlOperation) -> ControlOperation {
     if raw.decode_assists && raw.info_1 & INTERCEPTED_BY_INFO != 0 {
-        make(raw.info_1 as u8 & 0xf)
+        make(low_byte(raw.info_1 & 0xf))
     } else {
         ControlOperation::Undecoded
     }
 }
 
-/// [APM2 15.10.2, figure 15-2]. EXITINFO2 is the next instruction's pointer, on every processor.
-fn port(raw: &Raw) -> Exit {
+/// [APM2 15.10.2, figure 15-2]. EXITINFO2 is the address of the next instruction, on every processor.
+fn port(raw: &RawExit) -> Exit {
     let bit = |n: u32| raw.info_1 >> n & 1 == 1;
     let width = match raw.info_1 >> 4 & 7 {
         1 => Width::Byte,
@@ -97,13 +101,13 @@ fn port(raw: &Raw) -> Exit {
         _ => Width::Qword,
     };
     let string = bit(2).then_some(StringOperand { linear: None, address, repeated: bit(3) });
-    let access = PortAccess { port: (raw.info_1 >> 16) as u16, width, input: bit(0), string };
+    let access = PortAccess { port: low_word(raw.info_1 >> 16), width, input: bit(0), string };
     Exit::Port { access, length: instruction_length(raw.rip, raw.info_2) }
 }
 
-/// [APM2 15.25.6]: the error code of the fault, with bit 32 for an access to the final address and bit 33 for
-/// one to the guest's page tables.
-fn nested_page_fault(raw: &Raw) -> Exit {
+/// [APM2 15.25.6]: EXITINFO1 is the error code of the fault; bit 32 is set for an access to the final address,
+/// bit 33 for an access to the guest's page tables.
+fn nested_page_fault(raw: &RawExit) -> Exit {
     let bit = |n: u32| raw.info_1 >> n & 1 == 1;
     let access = match (bit(1), bit(4)) {
         (true, _) => MemoryAccess::Write,
@@ -119,22 +123,26 @@ const BREAKPOINT: u8 = 3;
 const OVERFLOW: u8 = 4;
 const FIRST_INTERRUPT: u8 = 32;
 
-/// The event whose delivery the exit interrupted, to be delivered again [APM2 15.7.2]. INT n, INT3 and INTO are
-/// not: the guest's instruction pointer is still at them, and executes them again.
+/// The event whose delivery the exit interrupted and that must be delivered again [APM2 15.7.2]. INT n, INT3
+/// and INTO are not delivered again: the guest's instruction pointer still points at them, so the guest
+/// executes them again.
 pub fn interrupted_event(information: u64) -> Option<InjectedEvent> {
     if information & VALID == 0 {
         return None;
     }
-    let vector = information as u8;
+    let vector = low_byte(information);
     match information >> 8 & 7 {
         0 => Some(InjectedEvent::Interrupt(vector)),
         2 => Some(InjectedEvent::Nmi),
-        // QEMU's TCG gives external interrupts as exceptions; no exception has such a vector.
+        // QEMU's TCG reports external interrupts as exceptions; no exception has such a vector.
         3 if vector >= FIRST_INTERRUPT => Some(InjectedEvent::Interrupt(vector)),
         3 if vector == BREAKPOINT || vector == OVERFLOW => None,
         3 => {
             let has_error = information & ERROR_CODE_VALID != 0;
-            Some(InjectedEvent::Exception { vector, error: has_error.then_some((information >> 32) as u32) })
+            Some(InjectedEvent::Exception {
+                vector,
+                error: has_error.then_some(low_dword(information >> 32)),
+            })
         }
         _ => None,
     }
@@ -159,12 +167,12 @@ mod tests {
 
     #[test]
     fn a_port_access_is_decoded() {
-        let raw = Raw {
+        let raw = RawExit {
             code: 0x7b,
             info_1: 0x03f8 << 16 | 1 << 8 | 1 << 4 | 1 << 3 | 1 << 2 | 1,
             rip: 0x1000,
             info_2: 0x1002,
-            ..Raw::default()
+            ..RawExit::default()
         };
         let string = Some(StringOperand { linear: None, address: Width::Dword, repeated: true });
         let access = PortAccess { port: 0x3f8, width: Width::Byte, input: true, string };
@@ -172,34 +180,34 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_a_page_walk_is_told_from_one_of_an_operand() {
-        let raw = Raw { code: 0x400, info_1: 1 << 33 | 0b110, info_2: 0xfee0_0000, ..Raw::default() };
+    fn faults_of_page_walks_and_of_operands_are_distinguished() {
+        let raw = RawExit { code: 0x400, info_1: 1 << 33 | 0b110, info_2: 0xfee0_0000, ..RawExit::default() };
         let at = GuestPhysical(0xfee0_0000);
         assert_eq!(parse(&raw), Exit::Memory { at, access: MemoryAccess::Write, operand: false });
-        let raw = Raw { info_1: 1 << 32 | 0b100, ..raw };
+        let raw = RawExit { info_1: 1 << 32 | 0b100, ..raw };
         assert_eq!(parse(&raw), Exit::Memory { at, access: MemoryAccess::Read, operand: true });
     }
 
     #[test]
-    fn without_next_rip_the_length_is_left_open() {
-        let raw = Raw { code: 0x72, rip: 0x1000, ..Raw::default() };
+    fn without_next_rip_the_length_is_unknown() {
+        let raw = RawExit { code: 0x72, rip: 0x1000, ..RawExit::default() };
         assert_eq!(parse(&raw), Exit::Cpuid { length: 0 });
-        assert_eq!(parse(&Raw { next_rip: 0x1002, ..raw }), Exit::Cpuid { length: 2 });
+        assert_eq!(parse(&RawExit { next_rip: 0x1002, ..raw }), Exit::Cpuid { length: 2 });
     }
 
     #[test]
-    fn decode_assists_name_the_register_of_a_move() {
-        let raw = Raw { code: 0x14, info_1: INTERCEPTED_BY_INFO | 3, next_rip: 3, ..Raw::default() };
+    fn decode_assists_provide_the_register_of_a_move() {
+        let raw = RawExit { code: 0x14, info_1: INTERCEPTED_BY_INFO | 3, next_rip: 3, ..RawExit::default() };
         let open = Exit::Control { register: 4, operation: ControlOperation::Undecoded, length: 3 };
         assert_eq!(parse(&raw), open);
         let told = Exit::Control { register: 4, operation: ControlOperation::Write(3), length: 3 };
-        assert_eq!(parse(&Raw { decode_assists: true, ..raw }), told);
+        assert_eq!(parse(&RawExit { decode_assists: true, ..raw }), told);
     }
 
     #[test]
-    fn a_failed_entry_is_never_taken_for_an_exit() {
+    fn a_failed_entry_is_never_mistaken_for_an_exit() {
         for code in [u64::MAX, 0xffff_ffff] {
-            let raw = Raw { code, ..Raw::default() };
+            let raw = RawExit { code, ..RawExit::default() };
             assert!(matches!(parse(&raw), Exit::InvalidState { .. }));
         }
     }
@@ -207,7 +215,7 @@ mod tests {
     #[test]
     fn every_code_has_an_exit() {
         for code in 0..0x1_0000 {
-            let _ = parse(&Raw { code, info_1: u64::MAX, next_rip: u64::MAX, ..Raw::default() });
+            let _ = parse(&RawExit { code, info_1: u64::MAX, next_rip: u64::MAX, ..RawExit::default() });
         }
     }
 

@@ -1,4 +1,4 @@
-//! AMD SVM: secure virtual machine, VMCB, NPT. After [APM2], chapter 15.
+//! AMD SVM: SVM operation, VMCB, NPT [APM2, chapter 15].
 
 mod capabilities;
 mod control_structure;

@@ -1,11 +1,11 @@
-//! SVM operation of this processor.
+//! SVM operation of this core.
 
 use super::capabilities::VirtCapabilities;
 use super::control_structure::Vmcb;
 use crate::memory::{PAGE, PageFrames};
 use crate::processor::cores::{self, PerCore, per_core};
 use crate::processor::cpu;
-use crate::virt::VirtError;
+use crate::virt::{VirtError, offer};
 use base::HostPhysical;
 use core::arch::asm;
 use spin::Once;
@@ -16,19 +16,19 @@ const VM_HSAVE_PA: u32 = 0xc001_0117;
 /// A core in SVM operation.
 #[derive(Clone)]
 pub struct Operation {
-    /// What it can do.
+    /// What the processor can do.
     pub capabilities: VirtCapabilities,
-    /// Traps every port: shared by all guests.
+    /// I/O permissions map, in which every port exits: shared by all guests.
     pub io_permissions: HostPhysical,
-    /// Which MSRs trap: shared by all guests.
+    /// MSR permissions map: shared by all guests.
     pub msr_permissions: HostPhysical,
-    /// Weir's own segments and system-call MSRs.
+    /// The VMCB that holds Weir's own segments and system-call MSRs.
     pub host: HostPhysical,
 }
 
 static OPERATION: PerCore<Once<Operation>> = per_core!(Once::new());
 
-/// Takes this core into SVM operation.
+/// Enters SVM operation on this core.
 ///
 /// # Errors
 /// When a feature is missing.
@@ -41,23 +41,23 @@ pub fn enter(frames: &mut PageFrames) -> Result<(), VirtError> {
         cpu::wrmsr(VM_HSAVE_PA, save_area.0);
     }
     let host = Vmcb::new(frames)?.address();
-    // SAFETY: writes the VMCB just made.
+    // SAFETY: writes the VMCB that was just made.
     unsafe { asm!("vmsave rax", in("rax") host.0, options(nostack)) }
     let boot = OPERATION.of(cores::BOOT_CORE).and_then(Once::get);
     if let Some(boot) = boot {
-        // All cores are of one kind, and share what guests may reach; only the save area is each one's own.
+        // All cores are identical and share the permission maps; only the save area belongs to each core.
         OPERATION.here().call_once(|| Operation { host, ..boot.clone() });
         return Ok(());
     }
-    crate::virt::offer::decide(super::controls::offer());
+    offer::decide(super::controls::offer());
     let io_permissions = super::controls::io_permissions(frames)?;
     let msr_permissions = super::controls::msr_permissions(frames)?;
-    log::info!("SVM on: {capabilities}, physical addresses {} bits", cpu::cpuid(0x8000_0008, 0).eax & 0xff);
+    log::info!("SVM on: {capabilities}, physical addresses {} bits", offer::physical_bits());
     OPERATION.here().call_once(|| Operation { capabilities, io_permissions, msr_permissions, host });
     Ok(())
 }
 
-/// The operation that [`enter`] has this core in.
+/// This core's SVM operation, which [`enter`] entered.
 pub fn current() -> Result<&'static Operation, VirtError> {
     OPERATION.here().get().ok_or(VirtError::Instruction { instruction: "VMRUN", error: 0 })
 }

@@ -1,11 +1,11 @@
-//! What the VMCB says of a stopped guest beyond its registers, for the log.
+//! The state of a stopped guest that only the VMCB holds, for the log.
 
 use super::fields::*;
 use super::vcpu::Vcpu;
 use core::fmt;
 
 impl Vcpu {
-    /// Writes descriptor tables and exit information.
+    /// Writes the descriptor tables and the exit information.
     pub(super) fn describe(&self, out: &mut dyn FnMut(fmt::Arguments)) {
         out(format_args!(
             "gdt {:x}+{:x} idt {:x}+{:x} shadow {:x} virtual interrupt {:x}",
@@ -13,8 +13,8 @@ impl Vcpu {
             self.vmcb.read(GUEST_GDTR_LIMIT),
             self.vmcb.read(GUEST_IDTR_BASE),
             self.vmcb.read(GUEST_IDTR_LIMIT),
-            self.vmcb.read(INTERRUPT_SHADOW),
-            self.vmcb.read(VIRTUAL_INTERRUPT),
+            self.vmcb.read(INTERRUPT_SHADOW).bits(),
+            self.vmcb.read(VIRTUAL_INTERRUPT).bits(),
         ));
         out(format_args!(
             "#vmexit code {:#x} info {:#x} {:#x} interrupted {:#x} next rip {:#x}",

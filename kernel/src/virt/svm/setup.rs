@@ -1,10 +1,10 @@
-//! The VMCB before the first entry: controls, and the guest's state after reset or at its boot.
+//! The VMCB before the first entry: controls, and the guest's state after reset and at boot.
 
-use super::controls;
-use super::events::INTERRUPTS_MASKED;
+use super::controls::{NestedControl, VirtualInterrupt};
 use super::fields::*;
 use super::vcpu::Vcpu;
 use crate::processor::clock;
+use crate::virt::intercept_maps::EXCEPTIONS;
 use crate::virt::state::control_registers::*;
 use crate::virt::state::registers::RSI;
 use crate::virt::{GeneralRegisters, SegmentRegister};
@@ -14,7 +14,6 @@ use platform::boot::EntryState;
 const ATTRIBUTES_CODE_64: u16 = 0x0a9b;
 const ATTRIBUTES_DATA: u16 = 0x0c93;
 const ATTRIBUTES_TSS: u16 = 0x008b;
-const NESTED_PAGING: u64 = 1 << 0;
 /// Values after reset [APM2 table 14-1].
 const DR6_RESET: u64 = 0xffff_0ff0;
 const DR7_RESET: u64 = 0x400;
@@ -31,16 +30,16 @@ impl Vcpu {
         let controls = self.controls;
         let vmcb = &mut self.vmcb;
         vmcb.write(INTERCEPT_CONTROL_REGISTERS, controls.control_registers);
-        vmcb.write(INTERCEPT_EXCEPTIONS, controls::EXCEPTIONS);
+        vmcb.write(INTERCEPT_EXCEPTIONS, EXCEPTIONS);
         vmcb.write(INTERCEPT_INSTRUCTIONS, controls.instructions);
         vmcb.write(INTERCEPT_EXTENSIONS, controls.extensions);
         vmcb.write(IO_PERMISSIONS, self.operation.io_permissions.0);
         vmcb.write(MSR_PERMISSIONS, self.operation.msr_permissions.0);
         vmcb.write(ASID, asid);
-        vmcb.write(VIRTUAL_INTERRUPT, INTERRUPTS_MASKED);
-        vmcb.write(NESTED_CONTROL, NESTED_PAGING);
+        vmcb.write(VIRTUAL_INTERRUPT, VirtualInterrupt::V_INTR_MASKING);
+        vmcb.write(NESTED_CONTROL, NestedControl::NP_ENABLE);
         vmcb.write(NESTED_CR3, nested_cr3);
-        // The guest's TSC is zero at the instant zero of Weir's clock.
+        // The guest's TSC is zero at time zero of Weir's clock.
         vmcb.write(TSC_OFFSET, clock::origin().wrapping_neg());
     }
 
@@ -57,11 +56,11 @@ impl Vcpu {
         vmcb.write(GUEST_DR6, DR6_RESET);
         vmcb.write(GUEST_DR7, DR7_RESET);
         vmcb.write(GUEST_PAT, PAT_RESET);
-        vmcb.write(INTERRUPT_SHADOW, 0);
+        vmcb.write(INTERRUPT_SHADOW, InterruptShadow::empty());
         vmcb.write(GUEST_RFLAGS, RFLAGS_RESERVED_1);
     }
 
-    /// Puts the guest where the boot protocol says.
+    /// Sets the guest's registers to the entry state of the boot protocol.
     pub(super) fn start_at(&mut self, state: &EntryState) {
         for which in [0, 2, 3, 4, 5] {
             self.set_segment(GUEST_SEGMENTS[which], state.data_selector, 0xffff_ffff, ATTRIBUTES_DATA);
@@ -71,9 +70,9 @@ impl Vcpu {
         self.vmcb.write(GUEST_GDTR_BASE, state.gdt_base);
         self.vmcb.write(GUEST_GDTR_LIMIT, state.gdt_limit.into());
         self.vmcb.write(GUEST_CR3, state.cr3);
-        self.set_cr0(CR0_PE | CR0_ET | CR0_NE | CR0_PG);
-        self.set_cr4(CR4_PAE);
-        self.set_efer(EFER_LME | EFER_LMA);
+        self.set_cr0(CR0_AT_BOOT);
+        self.set_cr4(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION);
+        self.set_efer(EferFlags::LONG_MODE_ENABLE | EferFlags::LONG_MODE_ACTIVE);
         self.vmcb.write(GUEST_RIP, state.rip);
         self.vmcb.write(GUEST_RSP, state.rsp);
         self.vmcb.write(GUEST_RAX, 0);

@@ -1,7 +1,7 @@
 //! A virtual processor on SVM.
 
 use super::control_structure::Vmcb;
-use super::controls::{self, Controls};
+use super::controls::{self, Controls, InstructionIntercepts, VirtualInterrupt};
 use super::enter::enter;
 use super::events::Step;
 use super::fields::*;
@@ -29,7 +29,7 @@ const ATTRIBUTE_L: u16 = 1 << 9;
 const ATTRIBUTE_D: u16 = 1 << 10;
 /// In the layout that [`SegmentState`] has.
 const RIGHTS_UNUSABLE: u32 = 1 << 16;
-/// TLB_CONTROL [APM2 15.16.2]: forget all translations, or those of this guest's identifier.
+/// TLB_CONTROL [APM2 15.16.2]: flush all translations, or those of this guest's identifier.
 const FLUSH_ALL: u32 = 1;
 const FLUSH_GUEST: u32 = 3;
 
@@ -41,27 +41,27 @@ pub struct Vcpu {
     pub(super) controls: Controls,
     nested_cr3: u64,
     asid: u32,
-    /// CR4 bits that the guest may not set: those that its CPUID does not offer.
-    pub(super) cr4_reserved: u64,
+    /// CR4 bits that the guest may set: those whose features its CPUID offers.
+    pub(super) cr4_allowed: Cr4Flags,
     /// CR4 as the guest wrote it.
-    pub(super) cr4_shadow: u64,
+    pub(super) cr4_shadow: Cr4Flags,
     /// CD and NW of CR0 as the guest wrote them.
-    pub(super) cr0_shadow: u64,
-    /// Delivery was interrupted by the last exit: comes before anything else.
+    pub(super) cr0_shadow: Cr0Flags,
+    /// The event whose delivery the last exit interrupted: it has precedence over all but exceptions.
     pub(super) interrupted: Option<InjectedEvent>,
     /// An external interrupt that the processor delivers when the guest can take it.
     pub(super) held: Option<u8>,
-    /// Virtual interrupt fields as they are in the VMCB.
-    pub(super) virtual_interrupt: (u32, u8),
-    /// Intercepts that are on for a moment.
-    pub(super) windows: u32,
+    /// The virtual interrupt control and vector in the VMCB.
+    pub(super) virtual_interrupt: (VirtualInterrupt, u8),
+    /// The intercepts of the open windows.
+    pub(super) windows: InstructionIntercepts,
     /// The guest is in its NMI handler.
     pub(super) nmi_blocked: bool,
-    /// TF was set for an NMI.
+    /// The single step for an NMI, for which Weir has set TF.
     pub(super) step: Option<Step>,
-    /// A single-stepping guest's instruction was emulated: its trap is due.
+    /// An instruction of a single-stepping guest was emulated: its trap is due.
     pub(super) stepped: bool,
-    /// Translations are out of date.
+    /// Cached translations are stale: the next entry flushes them.
     flush: bool,
     pub(super) msrs: Switched,
     pub(super) extended: ExtendedState,
@@ -79,10 +79,10 @@ impl VirtualCpu for Vcpu {
         frames: &mut PageFrames,
         number: u16,
         nested: &NestedPages<Npt>,
-        cr4: u64,
+        cr4: Cr4Flags,
     ) -> Result<Self, VirtError> {
         let operation = operation::current()?;
-        // Identifier 0 is Weir's own.
+        // Identifier 0 belongs to Weir.
         let asid = u32::from(number) + 1;
         if asid >= operation.capabilities.asids {
             return Err(VirtError::TooManyGuests(operation.capabilities.asids - 1));
@@ -94,13 +94,13 @@ impl VirtualCpu for Vcpu {
             controls: Controls::new(controls::offer()),
             nested_cr3: nested.ncr3(),
             asid,
-            cr4_reserved: !cr4,
-            cr4_shadow: 0,
-            cr0_shadow: 0,
+            cr4_allowed: cr4,
+            cr4_shadow: Cr4Flags::empty(),
+            cr0_shadow: Cr0Flags::empty(),
             interrupted: None,
             held: None,
-            virtual_interrupt: (0, 0),
-            windows: 0,
+            virtual_interrupt: (VirtualInterrupt::empty(), 0),
+            windows: InstructionIntercepts::empty(),
             nmi_blocked: false,
             step: None,
             stepped: false,
@@ -116,9 +116,10 @@ impl VirtualCpu for Vcpu {
     fn reset(&mut self) {
         self.vmcb.clear();
         self.registers = GeneralRegisters::default();
-        (self.cr4_shadow, self.cr0_shadow) = (0, 0);
-        (self.interrupted, self.held, self.virtual_interrupt) = (None, None, (0, 0));
-        self.windows = 0;
+        (self.cr4_shadow, self.cr0_shadow) = (Cr4Flags::empty(), Cr0Flags::empty());
+        (self.interrupted, self.held) = (None, None);
+        self.virtual_interrupt = (VirtualInterrupt::empty(), 0);
+        self.windows = InstructionIntercepts::empty();
         (self.nmi_blocked, self.step, self.stepped) = (false, None, false);
         self.msrs = msrs::switched();
         self.extended.reset();
@@ -132,7 +133,7 @@ impl VirtualCpu for Vcpu {
         if let Ok(operation) = operation::current() {
             self.operation = operation;
         }
-        // What this core may have cached of the VMCB and of the guest's translations is of another time.
+        // This core may have stale copies of the VMCB and of the guest's translations.
         self.vmcb.mark_changed();
         self.invalidate();
     }
@@ -169,10 +170,10 @@ impl VirtualCpu for Vcpu {
         };
         self.vmcb.write(TLB_CONTROL, flush);
         self.vmcb.mark_clean();
-        // There is no timer for guests: the machine's interrupts.
+        // SVM has no preemption timer: the local APIC's interrupt ends the run.
         local_apic::wake_by(cpu::rdtsc().saturating_add(entry.ticks));
-        // SAFETY: Weir's own state was saved by `operation::enter`, and the intercepts confine the guest to its
-        // nested tables, to emulated ports and to the MSRs of the map.
+        // SAFETY: `operation::enter` saved Weir's own state, and the intercepts confine the guest to its nested
+        // tables, to emulated ports and to the MSRs of the map.
         unsafe { enter(&raw mut self.registers, self.vmcb.address().0, self.operation.host.0) };
         self.read_exit()
     }
@@ -200,15 +201,15 @@ impl VirtualCpu for Vcpu {
     fn set_rip(&mut self, rip: u64) {
         self.vmcb.write(GUEST_RIP, rip);
         self.end_shadow();
-        // A single-stepping guest gets its trap after an emulated instruction too.
-        self.stepped = self.rflags() & RFLAGS_TF != 0;
+        // A single-stepping guest gets its trap after an emulated instruction, too.
+        self.stepped = self.rflags().contains(RFlags::TRAP_FLAG);
     }
 
-    fn rflags(&self) -> u64 {
+    fn rflags(&self) -> RFlags {
         self.vmcb.read(GUEST_RFLAGS)
     }
 
-    fn set_rflags(&mut self, value: u64) {
+    fn set_rflags(&mut self, value: RFlags) {
         self.vmcb.write(GUEST_RFLAGS, value | RFLAGS_RESERVED_1);
     }
 
@@ -218,7 +219,7 @@ impl VirtualCpu for Vcpu {
 
     fn code_mode(&self) -> CpuMode {
         let attributes = self.vmcb.read(GUEST_SEGMENTS[SegmentRegister::Cs as usize].attributes);
-        let long = self.efer() & EFER_LMA != 0;
+        let long = self.efer().contains(EferFlags::LONG_MODE_ACTIVE);
         CpuMode::new(long, attributes & ATTRIBUTE_L != 0, attributes & ATTRIBUTE_D != 0)
     }
 
@@ -229,10 +230,10 @@ impl VirtualCpu for Vcpu {
     fn segment(&self, which: SegmentRegister) -> SegmentState {
         let fields = GUEST_SEGMENTS[which as usize];
         let attributes = self.vmcb.read(fields.attributes);
-        // Bits 11:8 stand four higher in the layout that both vendors share here.
+        // Bits 11:8 are four positions higher in the layout that both vendors share.
         let mut rights = u32::from(attributes & 0xff) | u32::from(attributes & 0xf00) << 4;
         if which == SegmentRegister::Ss {
-            // SYSRET leaves the DPL of SS alone: the VMCB has the privilege level by itself [APM2 15.5.1].
+            // SYSRET does not change the DPL of SS: the VMCB holds the privilege level separately [APM2 15.5.1].
             rights = rights & !(3 << 5) | u32::from(self.vmcb.read(GUEST_CPL) & 3) << 5;
         }
         if attributes & ATTRIBUTE_P == 0 {
@@ -261,21 +262,22 @@ impl VirtualCpu for Vcpu {
     fn read_msr(&self, index: u32) -> Option<u64> {
         Some(match index {
             msrs::IA32_TIME_STAMP_COUNTER => cpu::rdtsc().wrapping_add(self.vmcb.read(TSC_OFFSET)),
-            msrs::IA32_EFER => self.efer(),
+            msrs::IA32_EFER => self.efer().bits(),
             msrs::IA32_PAT => self.vmcb.read(GUEST_PAT),
             _ => self.vmcb.read(msrs::field(index)?),
         })
     }
 
     fn write_msr(&mut self, index: u32, value: u64) -> bool {
-        // What else the VMCB holds is written by the guest directly.
+        // The guest writes the other MSRs of the VMCB directly.
         match index {
             msrs::IA32_EFER => {
+                let value = EferFlags::from_bits_retain(value);
                 let Some(efer) = efer_after_write(self.efer(), value, self.cr0()) else { return false };
                 self.set_efer(efer);
             }
             msrs::IA32_PAT => self.vmcb.write(GUEST_PAT, value),
-            // Zero, the only value that passes the policy.
+            // Zero is the only value that the policy allows.
             platform::msr::IA32_XSS => {}
             _ => return false,
         }
@@ -293,19 +295,19 @@ impl VirtualCpu for Vcpu {
 
     fn write_control(&mut self, register: u8, value: u64) -> bool {
         match register {
-            0 => self.write_cr0(value),
-            4 => self.write_cr4(value),
+            0 => self.write_cr0(Cr0Flags::from_bits_retain(value)),
+            4 => self.write_cr4(Cr4Flags::from_bits_retain(value)),
             _ => false,
         }
     }
 
     fn read_control(&self, register: u8) -> Option<u64> {
         match register {
-            0 => Some(self.cr0()),
-            // QEMU 10.0's TCG takes the intercept of CR0 for reads of all control registers.
+            0 => Some(self.cr0().bits()),
+            // QEMU 10.0's TCG applies the intercept of CR0 to reads of all control registers.
             2 => Some(self.vmcb.read(GUEST_CR2)),
             3 => Some(self.vmcb.read(GUEST_CR3)),
-            4 => Some(self.cr4()),
+            4 => Some(self.cr4().bits()),
             _ => None,
         }
     }
@@ -318,11 +320,11 @@ impl VirtualCpu for Vcpu {
         self.extended.xcr0()
     }
 
-    fn cr0(&self) -> u64 {
+    fn cr0(&self) -> Cr0Flags {
         self.vmcb.read(GUEST_CR0) | self.cr0_shadow
     }
 
-    fn cr4(&self) -> u64 {
+    fn cr4(&self) -> Cr4Flags {
         self.cr4_shadow
     }
 
@@ -340,14 +342,14 @@ impl VirtualCpu for Vcpu {
 }
 
 impl Vcpu {
-    /// Fills the VMCB as before the first entry.
+    /// Writes the VMCB for the first entry after reset.
     fn set_up(&mut self) {
         self.set_controls(self.nested_cr3, self.asid);
         self.set_guest_state();
         self.invalidate();
     }
 
-    /// Has the guest's translations forgotten before its next instruction.
+    /// Flushes the guest's cached translations at its next entry.
     pub(super) fn invalidate(&mut self) {
         self.flush = true;
     }

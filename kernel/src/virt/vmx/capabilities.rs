@@ -1,7 +1,11 @@
-//! What this processor's VMX can do, and what is missing of what Weir needs [SDM3D A].
+//! The VMX capabilities of this processor, and the check that they include what Weir needs [SDM3D A].
 
+use super::controls::{EntryControls, ExitControls, PinControls, PrimaryControls, SecondaryControls};
 use crate::processor::cpu;
 use crate::virt::VirtError;
+use crate::virt::exit::{low_byte, low_dword};
+use crate::virt::state::control_registers::{Cr0Flags, Cr4Flags};
+use bitflags::{Flags, bitflags};
 
 const IA32_FEATURE_CONTROL: u32 = 0x3a;
 const IA32_VMX_BASIC: u32 = 0x480;
@@ -17,50 +21,67 @@ const IA32_VMX_EPT_VPID_CAP: u32 = 0x48c;
 const IA32_VMX_TRUE_PINBASED_CTLS: u32 = 0x48d;
 
 const CPUID_1_ECX_VMX: u32 = 1 << 5;
-const FEATURE_CONTROL_LOCKED: u64 = 1 << 0;
-const FEATURE_CONTROL_VMXON: u64 = 1 << 2;
 /// IA32_VMX_BASIC: the TRUE capability MSRs exist.
 const BASIC_TRUE_CONTROLS: u64 = 1 << 55;
-const PRIMARY_SECONDARY: u32 = 1 << 31;
 
-/// EPT and VPID capabilities that Weir uses [SDM3D A.10].
-const EPT_WALK_4: u64 = 1 << 6;
-const EPT_WRITE_BACK: u64 = 1 << 14;
-const EPT_2M: u64 = 1 << 16;
-const EPT_1G: u64 = 1 << 17;
-const INVEPT: u64 = 1 << 20;
-const INVEPT_SINGLE: u64 = 1 << 25;
-const INVVPID: u64 = 1 << 32;
-const INVVPID_SINGLE: u64 = 1 << 41;
+bitflags! {
+    /// IA32_FEATURE_CONTROL [SDM3C 24.7].
+    #[derive(Clone, Copy)]
+    struct FeatureControl: u64 {
+        const LOCKED = 1 << 0;
+        const VMXON = 1 << 2;
+    }
 
-/// One set of controls: which bits may be 0, which may be 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowed {
-    name: &'static str,
-    must: u32,
-    may: u32,
+    /// EPT and VPID capabilities that Weir uses [SDM3D A.10].
+    #[derive(Clone, Copy)]
+    struct EptCapabilities: u64 {
+        const WALK_4 = 1 << 6;
+        const WRITE_BACK = 1 << 14;
+        const PAGE_2M = 1 << 16;
+        const PAGE_1G = 1 << 17;
+        const INVEPT = 1 << 20;
+        const INVEPT_SINGLE = 1 << 25;
+        const INVVPID = 1 << 32;
+        const INVVPID_SINGLE = 1 << 41;
+    }
 }
 
-impl Allowed {
+/// What a capability MSR says about one set of controls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllowedControls<C> {
+    name: &'static str,
+    /// Controls that must be 1.
+    must: C,
+    /// Controls that may be 1.
+    may: C,
+}
+
+impl<C: Flags<Bits = u32> + Copy> AllowedControls<C> {
     fn read(name: &'static str, msr: u32) -> Self {
-        let value = cpu::rdmsr(msr);
-        Self { name, must: value as u32, may: (value >> 32) as u32 }
+        let (must, may) = halves(cpu::rdmsr(msr));
+        Self { name, must: C::from_bits_retain(must), may: C::from_bits_retain(may) }
     }
 
-    /// The value to write for the controls that are needed and those that are welcome.
+    /// The value to write to get the needed controls, and the optional ones as far as they are allowed.
     ///
     /// # Errors
-    /// [`VirtError::Control`] when one that is needed cannot be set.
-    pub fn adjust(&self, needed: u32, welcome: u32) -> Result<u32, VirtError> {
-        if needed & !self.may != 0 {
+    /// [`VirtError::Control`] when a needed control cannot be set.
+    pub fn adjust(&self, needed: C, optional: C) -> Result<C, VirtError> {
+        let refused = needed.difference(self.may);
+        if !refused.is_empty() {
             return Err(VirtError::Control {
                 controls: self.name,
-                wanted: needed & !self.may,
-                allowed: self.may,
+                wanted: refused.bits(),
+                allowed: self.may.bits(),
             });
         }
-        Ok((needed | welcome | self.must) & self.may)
+        Ok(needed.union(optional).union(self.must).intersection(self.may))
     }
+}
+
+/// Bits 31:0 and bits 63:32 of an MSR: EAX and EDX of RDMSR.
+fn halves(value: u64) -> (u32, u32) {
+    (low_dword(value), low_dword(value >> 32))
 }
 
 /// The capabilities, read once.
@@ -69,64 +90,65 @@ pub struct VirtCapabilities {
     /// Revision identifier of VMXON and VMCS regions.
     pub revision: u32,
     /// Pin-based controls.
-    pub pin: Allowed,
+    pub pin: AllowedControls<PinControls>,
     /// Primary processor-based controls.
-    pub primary: Allowed,
+    pub primary: AllowedControls<PrimaryControls>,
     /// Secondary processor-based controls.
-    pub secondary: Allowed,
+    pub secondary: AllowedControls<SecondaryControls>,
     /// VM-exit controls.
-    pub exit: Allowed,
+    pub exit: AllowedControls<ExitControls>,
     /// VM-entry controls.
-    pub entry: Allowed,
+    pub entry: AllowedControls<EntryControls>,
     /// Bits of CR0 that must be 1 in VMX operation.
-    pub cr0_fixed: u64,
+    pub cr0_fixed: Cr0Flags,
     /// Bits of CR4 that must be 1 in VMX operation.
-    pub cr4_fixed: u64,
+    pub cr4_fixed: Cr4Flags,
     /// The preemption timer counts once every 2^n ticks of the TSC.
     pub preemption_shift: u8,
-    /// EPT can map 2 MiB, and 1 GiB, at once.
+    /// EPT supports pages of 2 MiB, and of 1 GiB.
     pub large_pages: (bool, bool),
 }
 
-/// True when the processor has VT-x, whether or not firmware has left it usable.
+/// True when the processor has VT-x, even if firmware has locked it off.
 pub fn present() -> bool {
     cpu::cpuid(1, 0).ecx & CPUID_1_ECX_VMX != 0
 }
 
 impl VirtCapabilities {
-    /// Reads what the processor offers, and unlocks VMXON where firmware has left that open.
+    /// Reads the capabilities, and permits VMXON if firmware has not locked that setting.
     ///
     /// # Errors
     /// [`VirtError::Missing`], naming the feature and what to do about it.
     pub fn read() -> Result<Self, VirtError> {
         unlock()?;
         let basic = cpu::rdmsr(IA32_VMX_BASIC);
-        // The TRUE MSRs stand at the same distance, 12, from the old ones [SDM3D A.3.1].
+        // Each TRUE MSR is 12 above the original one [SDM3D A.3.1].
         let shift = if basic & BASIC_TRUE_CONTROLS != 0 {
             IA32_VMX_TRUE_PINBASED_CTLS - IA32_VMX_PINBASED_CTLS
         } else {
             0
         };
-        let primary = Allowed::read("primary processor-based", IA32_VMX_PROCBASED_CTLS + shift);
-        if primary.may & PRIMARY_SECONDARY == 0 {
+        let primary: AllowedControls<PrimaryControls> =
+            AllowedControls::read("primary processor-based", IA32_VMX_PROCBASED_CTLS + shift);
+        if !primary.may.contains(PrimaryControls::SECONDARY) {
             return Err(MISSING_EPT);
         }
-        let ept = cpu::rdmsr(IA32_VMX_EPT_VPID_CAP);
-        let needed = EPT_WALK_4 | EPT_WRITE_BACK | INVEPT | INVEPT_SINGLE | INVVPID | INVVPID_SINGLE;
-        if ept & needed != needed {
+        let ept = EptCapabilities::from_bits_retain(cpu::rdmsr(IA32_VMX_EPT_VPID_CAP));
+        let optional = EptCapabilities::PAGE_2M | EptCapabilities::PAGE_1G;
+        if !ept.contains(EptCapabilities::all() - optional) {
             return Err(MISSING_EPT);
         }
         Ok(Self {
-            revision: basic as u32 & 0x7fff_ffff,
-            pin: Allowed::read("pin-based", IA32_VMX_PINBASED_CTLS + shift),
+            revision: low_dword(basic) & 0x7fff_ffff,
+            pin: AllowedControls::read("pin-based", IA32_VMX_PINBASED_CTLS + shift),
             primary,
-            secondary: Allowed::read("secondary processor-based", IA32_VMX_PROCBASED_CTLS2),
-            exit: Allowed::read("VM-exit", IA32_VMX_EXIT_CTLS + shift),
-            entry: Allowed::read("VM-entry", IA32_VMX_ENTRY_CTLS + shift),
-            cr0_fixed: cpu::rdmsr(IA32_VMX_CR0_FIXED0),
-            cr4_fixed: cpu::rdmsr(IA32_VMX_CR4_FIXED0),
-            preemption_shift: (cpu::rdmsr(IA32_VMX_MISC) & 0x1f) as u8,
-            large_pages: (ept & EPT_2M != 0, ept & EPT_1G != 0),
+            secondary: AllowedControls::read("secondary processor-based", IA32_VMX_PROCBASED_CTLS2),
+            exit: AllowedControls::read("VM-exit", IA32_VMX_EXIT_CTLS + shift),
+            entry: AllowedControls::read("VM-entry", IA32_VMX_ENTRY_CTLS + shift),
+            cr0_fixed: Cr0Flags::from_bits_retain(cpu::rdmsr(IA32_VMX_CR0_FIXED0)),
+            cr4_fixed: Cr4Flags::from_bits_retain(cpu::rdmsr(IA32_VMX_CR4_FIXED0)),
+            preemption_shift: low_byte(cpu::rdmsr(IA32_VMX_MISC) & 0x1f),
+            large_pages: (ept.contains(EptCapabilities::PAGE_2M), ept.contains(EptCapabilities::PAGE_1G)),
         })
     }
 }
@@ -138,18 +160,19 @@ const MISSING_EPT: VirtError = VirtError::Missing {
 
 /// IA32_FEATURE_CONTROL must allow VMXON outside SMX operation [SDM3C 24.7].
 fn unlock() -> Result<(), VirtError> {
-    let control = cpu::rdmsr(IA32_FEATURE_CONTROL);
-    if control & FEATURE_CONTROL_VMXON != 0 {
+    let control = FeatureControl::from_bits_retain(cpu::rdmsr(IA32_FEATURE_CONTROL));
+    if control.contains(FeatureControl::VMXON) {
         return Ok(());
     }
-    if control & FEATURE_CONTROL_LOCKED != 0 {
+    if control.contains(FeatureControl::LOCKED) {
         return Err(VirtError::Missing {
             feature: "VT-x (locked off in IA32_FEATURE_CONTROL)",
-            remedy: "switch \"Intel Virtualization Technology\" (VMX) on in the firmware's set-up and power-cycle the machine",
+            remedy: "enable \"Intel Virtualization Technology\" (VMX) in the firmware setup and power-cycle the machine",
         });
     }
-    // SAFETY: the register is not locked, so it takes the write; it only permits VMXON.
-    unsafe { cpu::wrmsr(IA32_FEATURE_CONTROL, control | FEATURE_CONTROL_VMXON | FEATURE_CONTROL_LOCKED) };
+    let permitted = control | FeatureControl::VMXON | FeatureControl::LOCKED;
+    // SAFETY: the register is not locked, so it can be written; the write only permits VMXON.
+    unsafe { cpu::wrmsr(IA32_FEATURE_CONTROL, permitted.bits()) };
     Ok(())
 }
 
@@ -157,17 +180,26 @@ fn unlock() -> Result<(), VirtError> {
 mod tests {
     use super::*;
 
-    const PIN: Allowed = Allowed { name: "pin-based", must: 0x16, may: 0x7f };
+    const PIN: AllowedControls<PinControls> = AllowedControls {
+        name: "pin-based",
+        must: PinControls::from_bits_retain(0x16),
+        may: PinControls::from_bits_retain(0x7f),
+    };
 
-    #[test]
-    fn controls_get_what_must_be_and_lose_what_cannot_be() {
-        assert_eq!(PIN.adjust(0x01, 0x80), Ok(0x17));
+    fn adjust(needed: u32, optional: u32) -> Result<u32, VirtError> {
+        let [needed, optional] = [needed, optional].map(PinControls::from_bits_retain);
+        PIN.adjust(needed, optional).map(|controls| controls.bits())
     }
 
     #[test]
-    fn a_needed_control_that_cannot_be_is_named() {
+    fn required_controls_are_added_and_impossible_ones_dropped() {
+        assert_eq!(adjust(0x01, 0x80), Ok(0x17));
+    }
+
+    #[test]
+    fn a_needed_control_that_cannot_be_set_is_reported() {
         assert_eq!(
-            PIN.adjust(0x81, 0),
+            adjust(0x81, 0),
             Err(VirtError::Control { controls: "pin-based", wanted: 0x80, allowed: 0x7f })
         );
     }

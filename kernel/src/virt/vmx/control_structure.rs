@@ -1,33 +1,35 @@
-//! A virtual-machine control structure and the instructions that reach it.
+//! A virtual-machine control structure (VMCS) and the instructions that access it.
 
-use super::fields::{Field, INSTRUCTION_ERROR, ReadWrite};
+use super::fields::{ControlField, INSTRUCTION_ERROR, ReadWrite};
 use crate::memory::{PAGE, PageFrameError, PageFrames, physical};
 use crate::processor::cores::{PerCore, per_core};
 use crate::virt::VirtError;
+use crate::virt::control_field::Value;
 use base::HostPhysical;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// The VMCS that VMREAD and VMWRITE reach on this core.
+/// The current VMCS of this core: the one that VMREAD and VMWRITE access.
 static CURRENT: PerCore<AtomicU64> = per_core!(AtomicU64::new(NO_VMCS));
-/// There is none [SDM3C 25.11.3].
+/// No VMCS is current [SDM3C 25.11.3].
 const NO_VMCS: u64 = u64::MAX;
 
-/// How an instruction of VMX ended [SDM3C 31.2].
+/// The result of a VMX instruction, from its flags [SDM3C 31.2].
 pub fn check(instruction: &'static str, carry: bool, zero: bool) -> Result<(), VirtError> {
     match (carry, zero) {
         (false, false) => Ok(()),
         (true, _) => Err(VirtError::Instruction { instruction, error: 0 }),
-        (false, true) => {
-            Err(VirtError::Instruction { instruction, error: read_raw(INSTRUCTION_ERROR.0) as u32 })
-        }
+        (false, true) => Err(VirtError::Instruction {
+            instruction,
+            error: u32::from_register(read_raw(INSTRUCTION_ERROR.0)),
+        }),
     }
 }
 
 fn read_raw(encoding: u32) -> u64 {
     let value: u64;
-    // SAFETY: VMREAD in VMX operation touches the current VMCS only; when there is none it sets CF and leaves
-    // the zero.
+    // SAFETY: VMREAD in VMX operation accesses the current VMCS only; when there is none it sets CF and leaves
+    // the zero in place.
     unsafe {
         asm!("xor {v:e}, {v:e}", "vmread {v}, {e}", v = out(reg) value, e = in(reg) u64::from(encoding),
             options(nostack));
@@ -35,7 +37,7 @@ fn read_raw(encoding: u32) -> u64 {
     value
 }
 
-/// One VMCS. Its fields are reached through the processor, which may keep them anywhere [SDM3C 25.11.1].
+/// One VMCS. Its fields are accessed through the processor, which may keep them anywhere [SDM3C 25.11.1].
 pub struct Vmcs {
     region: HostPhysical,
 }
@@ -48,8 +50,8 @@ impl Vmcs {
         Ok(vmcs)
     }
 
-    /// Has the processor write everything it keeps of the VMCS to memory: before its first use, and before
-    /// another core uses it. It must be launched anew afterwards [SDM3C 25.11.3].
+    /// Makes the processor write its copy of the VMCS to memory: before the first use of the VMCS, and before
+    /// another core uses it. The next entry must be VMLAUNCH [SDM3C 25.11.3].
     pub fn clear(&mut self) -> Result<(), VirtError> {
         let (carry, zero): (u8, u8);
         // SAFETY: the region is a frame of its own, and its guest does not run.
@@ -61,7 +63,7 @@ impl Vmcs {
         check("VMCLEAR", carry != 0, zero != 0)
     }
 
-    /// Makes this the VMCS that the processor works on.
+    /// Makes this the current VMCS.
     pub fn make_current(&self) {
         if CURRENT.here().swap(self.region.0, Ordering::Relaxed) == self.region.0 {
             return;
@@ -76,19 +78,19 @@ impl Vmcs {
     }
 
     /// Reads a field of this VMCS.
-    pub fn read<T: Value, A>(&self, field: Field<T, A>) -> T {
+    pub fn read<T: Value, A>(&self, field: ControlField<T, A>) -> T {
         self.make_current();
-        T::from_raw(read_raw(field.0))
+        T::from_register(read_raw(field.0))
     }
 
     /// Writes a field of this VMCS.
-    pub fn write<T: Value>(&mut self, field: Field<T, ReadWrite>, value: T) {
+    pub fn write<T: Value>(&mut self, field: ControlField<T, ReadWrite>, value: T) {
         self.make_current();
+        let raw: u64 = value.raw().into();
         let (carry, zero): (u8, u8);
-        // SAFETY: changes the current VMCS only; what a guest can do with the values is for the controls to
-        // bound.
+        // SAFETY: changes the current VMCS only; the controls confine the guest whatever the values are.
         unsafe {
-            asm!("vmwrite {}, {}", "setc {}", "setz {}", in(reg) u64::from(field.0), in(reg) value.raw(),
+            asm!("vmwrite {}, {}", "setc {}", "setz {}", in(reg) u64::from(field.0), in(reg) raw,
                 out(reg_byte) carry, out(reg_byte) zero, options(nostack));
         }
         assert!(carry == 0 && zero == 0, "VMCS field {:#x} cannot be written", field.0);
@@ -102,26 +104,3 @@ pub fn region(frames: &mut PageFrames, revision: u32) -> Result<HostPhysical, Pa
     unsafe { physical::pointer(region).cast::<u32>().write_volatile(revision) };
     Ok(region)
 }
-
-/// What a field can hold.
-pub trait Value: Copy {
-    /// As the instructions take it.
-    fn raw(self) -> u64;
-    /// From what the instructions gave.
-    fn from_raw(raw: u64) -> Self;
-}
-
-macro_rules! value {
-    ($($type:ty),*) => {
-        $(impl Value for $type {
-            fn raw(self) -> u64 {
-                self as u64
-            }
-            fn from_raw(raw: u64) -> Self {
-                raw as Self
-            }
-        })*
-    };
-}
-
-value!(u16, u32, u64, usize);

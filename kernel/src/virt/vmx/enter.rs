@@ -12,15 +12,15 @@ pub enum Launch {
     Again = 1,
 }
 
-/// Enters the guest of the current VMCS with these registers, and returns when it has exited, with 0, or
-/// could not be entered, with 1.
+/// Enters the guest of the current VMCS with these registers. Returns 0 after the guest's exit, 1 when the entry
+/// failed.
 ///
 /// # Safety
 /// The current VMCS must describe this processor's host state, and its controls must confine the guest.
 #[cfg(not(test))]
 #[unsafe(naked)]
 pub unsafe extern "C" fn enter(registers: *mut GeneralRegisters, launch: Launch) -> u64 {
-    // HOST_RSP and HOST_RIP are set here, where they are known. The kernel has no extended state to save.
+    // HOST_RSP and HOST_RIP are written here, where they are known. The kernel has no extended state to save.
     core::arch::naked_asm!(
         "push rbp; push rbx; push r12; push r13; push r14; push r15; push rdi",
         "mov eax, 0x6c14", // HOST_RSP
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn enter(registers: *mut GeneralRegisters, launch: Launch)
         "4:",
         "mov eax, 1",
         "jmp 5f",
-        // Exits come here with HOST_RSP loaded: the pointer to the registers is on top.
+        // Exits arrive here with HOST_RSP loaded: the pointer to the registers is on top of the stack.
         "2:",
         "push rdi",
         "mov rdi, [rsp + 8]",
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn enter(registers: *mut GeneralRegisters, launch: Launch)
 /// On the host there is nothing to enter.
 ///
 /// # Safety
-/// None needed; the signature is that of the target.
+/// No requirements; `unsafe` only matches the signature on the target.
 #[cfg(test)]
 pub unsafe extern "C" fn enter(_: *mut GeneralRegisters, _: Launch) -> u64 {
     1

@@ -1,26 +1,28 @@
 //! From the raw exit fields to an [`Exit`]: a pure function.
 
-use crate::virt::exit::{ControlOperation, Exit, InjectedEvent, MemoryAccess, PortAccess, StringOperand};
+use crate::virt::exit::{
+    ControlOperation, Exit, InjectedEvent, MemoryAccess, PortAccess, StringOperand, low_byte, low_word,
+};
 use base::{GuestPhysical, Width};
 
-/// The fields of an exit, as VMREAD gave them.
+/// The fields of an exit as read from the VMCS.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Raw {
+pub struct RawExit {
     /// Exit reason [SDM3C 25.9.1].
     pub reason: u32,
     /// Exit qualification [SDM3C 28.2.1].
     pub qualification: u64,
-    /// Guest-physical address, of EPT violations and misconfigurations.
+    /// Guest-physical address, for EPT violations and misconfigurations.
     pub physical: u64,
     /// Instruction length.
-    pub length: u32,
+    pub length: u8,
     /// VM-exit interruption information [SDM3C 25.9.2].
     pub interruption: u32,
-    /// Its error code.
+    /// Error code that belongs to the interruption information.
     pub error: u32,
-    /// Guest-linear address, of INS and OUTS.
+    /// Guest-linear address, for INS and OUTS.
     pub linear: u64,
-    /// VM-exit instruction information, of INS and OUTS.
+    /// VM-exit instruction information, for INS and OUTS.
     pub instruction: u32,
 }
 
@@ -28,13 +30,13 @@ const ENTRY_FAILURE: u32 = 1 << 31;
 const VALID: u32 = 1 << 31;
 const ERROR_CODE_VALID: u32 = 1 << 11;
 
-/// Names the exit. Reasons are those of [SDM3D C].
-pub fn parse(raw: &Raw) -> Exit {
+/// The exit that the fields describe. The reasons are those of [SDM3D C].
+pub fn parse(raw: &RawExit) -> Exit {
     let basic = raw.reason & 0xffff;
     if raw.reason & ENTRY_FAILURE != 0 {
         return Exit::InvalidState { reason: basic };
     }
-    let length = raw.length as u8;
+    let length = raw.length;
     match basic {
         0 => exception(raw),
         1 => Exit::HostInterrupt,
@@ -59,9 +61,9 @@ pub fn parse(raw: &Raw) -> Exit {
     }
 }
 
-/// Exceptions and NMIs; the latter were noted by whoever read the fields.
-fn exception(raw: &Raw) -> Exit {
-    match (raw.interruption >> 8 & 7, raw.interruption as u8) {
+/// Exceptions and NMIs; an NMI was recorded when the fields were read.
+fn exception(raw: &RawExit) -> Exit {
+    match (raw.interruption >> 8 & 7, low_byte(raw.interruption.into())) {
         (2, _) => Exit::HostInterrupt,
         (_, 18) => Exit::MachineCheck,
         (_, vector) => {
@@ -71,20 +73,20 @@ fn exception(raw: &Raw) -> Exit {
 }
 
 /// [SDM3C 28.2.1, table 28-3].
-fn control(raw: &Raw) -> Exit {
-    let register = raw.qualification as u8 & 0xf;
-    let general = (raw.qualification >> 8) as u8 & 0xf;
+fn control(raw: &RawExit) -> Exit {
+    let register = low_byte(raw.qualification & 0xf);
+    let general = low_byte(raw.qualification >> 8 & 0xf);
     let operation = match raw.qualification >> 4 & 3 {
         0 => ControlOperation::Write(general),
         1 => ControlOperation::Read(general),
         2 => ControlOperation::ClearTaskSwitched,
-        _ => ControlOperation::LoadMachineStatus((raw.qualification >> 16) as u16),
+        _ => ControlOperation::LoadMachineStatus(low_word(raw.qualification >> 16)),
     };
-    Exit::Control { register, operation, length: raw.length as u8 }
+    Exit::Control { register, operation, length: raw.length }
 }
 
 /// [SDM3C 28.2.1, table 28-5].
-fn port(raw: &Raw) -> Exit {
+fn port(raw: &RawExit) -> Exit {
     let width = match raw.qualification & 7 {
         0 => Width::Byte,
         1 => Width::Word,
@@ -98,40 +100,40 @@ fn port(raw: &Raw) -> Exit {
         _ => Width::Qword,
     };
     let string = bit(4).then_some(StringOperand { linear: Some(raw.linear), address, repeated: bit(5) });
-    let access = PortAccess { port: (raw.qualification >> 16) as u16, width, input: bit(3), string };
-    Exit::Port { access, length: raw.length as u8 }
+    let access = PortAccess { port: low_word(raw.qualification >> 16), width, input: bit(3), string };
+    Exit::Port { access, length: raw.length }
 }
 
 /// [SDM3C 28.2.1, table 28-7].
-fn violation(raw: &Raw) -> Exit {
+fn violation(raw: &RawExit) -> Exit {
     let bit = |n: u32| raw.qualification >> n & 1 == 1;
     let access = match (bit(0), bit(1), bit(2)) {
         (_, true, _) => MemoryAccess::Write,
         (_, _, true) => MemoryAccess::Fetch,
         _ => MemoryAccess::Read,
     };
-    // Bit 7: a linear address was being translated; bit 8: its translation had been found.
+    // Bit 7: the access was for a linear address; bit 8: it was to the final address, not to a page table.
     Exit::Memory { at: GuestPhysical(raw.physical), access, operand: !bit(7) || bit(8) }
 }
 
-/// The event whose delivery the exit interrupted, to be delivered again [SDM3C 28.2.4].
-pub fn interrupted_event(information: u32, error: u32, length: u32) -> Option<InjectedEvent> {
+/// The event whose delivery the exit interrupted and that must be delivered again [SDM3C 28.2.4].
+pub fn interrupted_event(information: u32, error: u32, length: u8) -> Option<InjectedEvent> {
     if information & VALID == 0 {
         return None;
     }
-    let vector = information as u8;
-    Some(match information >> 8 & 7 {
+    let vector = low_byte(information.into());
+    Some(match low_byte((information >> 8 & 7).into()) {
         0 => InjectedEvent::Interrupt(vector),
         2 => InjectedEvent::Nmi,
         3 => {
             InjectedEvent::Exception { vector, error: (information & ERROR_CODE_VALID != 0).then_some(error) }
         }
-        kind => InjectedEvent::Software { vector, kind: kind as u8, length: length as u8 },
+        kind => InjectedEvent::Software { vector, kind, length },
     })
 }
 
 /// VM-entry interruption information, error code and instruction length [SDM3C 25.8.3].
-pub fn injection(event: InjectedEvent) -> (u32, u32, u32) {
+pub fn injection(event: InjectedEvent) -> (u32, u32, u8) {
     match event {
         InjectedEvent::Interrupt(vector) => (VALID | u32::from(vector), 0, 0),
         InjectedEvent::Nmi => (VALID | 2 << 8 | 2, 0, 0),
@@ -140,7 +142,7 @@ pub fn injection(event: InjectedEvent) -> (u32, u32, u32) {
             (VALID | 3 << 8 | code | u32::from(vector), error.unwrap_or(0), 0)
         }
         InjectedEvent::Software { vector, kind, length } => {
-            (VALID | u32::from(kind) << 8 | u32::from(vector), 0, length.into())
+            (VALID | u32::from(kind) << 8 | u32::from(vector), 0, length)
         }
     }
 }
@@ -151,13 +153,13 @@ mod tests {
 
     #[test]
     fn a_port_access_is_decoded() {
-        let raw = Raw {
+        let raw = RawExit {
             reason: 30,
             qualification: 0x03f8 << 16 | 1 << 5 | 1 << 4 | 1 << 3,
             length: 2,
             linear: 0x1234,
             instruction: 1 << 7,
-            ..Raw::default()
+            ..RawExit::default()
         };
         let string = Some(StringOperand { linear: Some(0x1234), address: Width::Dword, repeated: true });
         let access = PortAccess { port: 0x3f8, width: Width::Byte, input: true, string };
@@ -165,24 +167,25 @@ mod tests {
     }
 
     #[test]
-    fn a_violation_by_a_page_walk_is_told_from_one_by_an_operand() {
-        let raw = Raw { reason: 48, qualification: 1 | 1 << 7, physical: 0xfee0_0000, ..Raw::default() };
+    fn violations_by_page_walks_and_by_operands_are_distinguished() {
+        let raw =
+            RawExit { reason: 48, qualification: 1 | 1 << 7, physical: 0xfee0_0000, ..RawExit::default() };
         let at = GuestPhysical(0xfee0_0000);
         assert_eq!(parse(&raw), Exit::Memory { at, access: MemoryAccess::Read, operand: false });
-        let raw = Raw { qualification: 2 | 1 << 7 | 1 << 8, ..raw };
+        let raw = RawExit { qualification: 2 | 1 << 7 | 1 << 8, ..raw };
         assert_eq!(parse(&raw), Exit::Memory { at, access: MemoryAccess::Write, operand: true });
     }
 
     #[test]
-    fn a_failed_entry_is_never_taken_for_an_exit() {
-        let raw = Raw { reason: 1 << 31 | 33, ..Raw::default() };
+    fn a_failed_entry_is_never_mistaken_for_an_exit() {
+        let raw = RawExit { reason: 1 << 31 | 33, ..RawExit::default() };
         assert_eq!(parse(&raw), Exit::InvalidState { reason: 33 });
     }
 
     #[test]
     fn every_reason_has_an_exit() {
         for reason in 0..0x1_0000 {
-            let _ = parse(&Raw { reason, qualification: u64::MAX, ..Raw::default() });
+            let _ = parse(&RawExit { reason, qualification: u64::MAX, ..RawExit::default() });
         }
     }
 

@@ -1,32 +1,28 @@
-//! VMCS fields by encoding [SDM3D B], each with the width and the access that it has: a read-only field
-//! has no write.
+//! VMCS fields by encoding [SDM3D B]. Fields of natural width are 64 bits wide, because Weir runs in 64-bit mode.
 
-use core::marker::PhantomData;
+use super::controls::{EntryControls, ExitControls, PinControls, PrimaryControls, SecondaryControls};
+pub use crate::virt::control_field::{ControlField, ReadOnly, ReadWrite};
+use crate::virt::control_field::{fields, flags};
+use crate::virt::intercept_maps::Exceptions;
+use crate::virt::state::control_registers::{Cr0Flags, Cr4Flags, EferFlags, RFlags};
+use bitflags::bitflags;
 
-/// Exit information: written by the processor only.
-pub struct ReadOnly;
-/// Control, guest and host state.
-pub struct ReadWrite;
-
-/// A VMCS field that holds a `T`.
-pub struct Field<T, A>(pub u32, PhantomData<(T, A)>);
-
-impl<T, A> Clone for Field<T, A> {
-    fn clone(&self) -> Self {
-        *self
+bitflags! {
+    /// What keeps an event from being delivered to the guest [SDM3C 25.4.2].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Interruptibility: u32 {
+        /// The instruction before was an STI that enabled interrupts.
+        const BLOCKING_BY_STI = 1 << 0;
+        /// The instruction before loaded SS.
+        const BLOCKING_BY_MOV_SS = 1 << 1;
+        /// The guest is in its NMI handler.
+        const BLOCKING_BY_NMI = 1 << 3;
+        /// The shadow of either instruction, which ends after the next one.
+        const SHADOW = Self::BLOCKING_BY_STI.bits() | Self::BLOCKING_BY_MOV_SS.bits();
     }
 }
 
-impl<T, A> Copy for Field<T, A> {}
-
-macro_rules! fields {
-    ($($type:ty, $access:ident: { $($name:ident = $encoding:literal,)* })*) => {
-        $($(
-            #[doc = concat!("Encoding ", stringify!($encoding), " [SDM3D B].")]
-            pub const $name: Field<$type, $access> = Field($encoding, PhantomData);
-        )*)*
-    };
-}
+flags!(PinControls, PrimaryControls, SecondaryControls, ExitControls, EntryControls, Interruptibility);
 
 fields! {
     u16, ReadWrite: {
@@ -57,7 +53,6 @@ fields! {
         VMCS_LINK_POINTER = 0x2800,
         GUEST_DEBUGCTL = 0x2802,
         GUEST_PAT = 0x2804,
-        GUEST_EFER = 0x2806,
         HOST_PAT = 0x2c00,
         HOST_EFER = 0x2c02,
     }
@@ -65,21 +60,15 @@ fields! {
         GUEST_PHYSICAL_ADDRESS = 0x2400,
     }
     u32, ReadWrite: {
-        PIN_CONTROLS = 0x4000,
-        PRIMARY_CONTROLS = 0x4002,
-        EXCEPTION_BITMAP = 0x4004,
         PAGE_FAULT_MASK = 0x4006,
         PAGE_FAULT_MATCH = 0x4008,
         CR3_TARGET_COUNT = 0x400a,
-        EXIT_CONTROLS = 0x400c,
         EXIT_MSR_STORE_COUNT = 0x400e,
         EXIT_MSR_LOAD_COUNT = 0x4010,
-        ENTRY_CONTROLS = 0x4012,
         ENTRY_MSR_LOAD_COUNT = 0x4014,
         ENTRY_INTERRUPTION_INFORMATION = 0x4016,
         ENTRY_EXCEPTION_ERROR_CODE = 0x4018,
         ENTRY_INSTRUCTION_LENGTH = 0x401a,
-        SECONDARY_CONTROLS = 0x401e,
         GUEST_ES_LIMIT = 0x4800,
         GUEST_CS_LIMIT = 0x4802,
         GUEST_SS_LIMIT = 0x4804,
@@ -98,7 +87,6 @@ fields! {
         GUEST_GS_RIGHTS = 0x481e,
         GUEST_LDTR_RIGHTS = 0x4820,
         GUEST_TR_RIGHTS = 0x4822,
-        GUEST_INTERRUPTIBILITY = 0x4824,
         GUEST_ACTIVITY = 0x4826,
         GUEST_SYSENTER_CS = 0x482a,
         PREEMPTION_TIMER = 0x482e,
@@ -114,14 +102,19 @@ fields! {
         EXIT_INSTRUCTION_LENGTH = 0x440c,
         EXIT_INSTRUCTION_INFORMATION = 0x440e,
     }
-    usize, ReadWrite: {
-        CR0_MASK = 0x6000,
-        CR4_MASK = 0x6002,
-        CR0_SHADOW = 0x6004,
-        CR4_SHADOW = 0x6006,
-        GUEST_CR0 = 0x6800,
+    PinControls, ReadWrite: { PIN_CONTROLS = 0x4000, }
+    PrimaryControls, ReadWrite: { PRIMARY_CONTROLS = 0x4002, }
+    SecondaryControls, ReadWrite: { SECONDARY_CONTROLS = 0x401e, }
+    ExitControls, ReadWrite: { EXIT_CONTROLS = 0x400c, }
+    EntryControls, ReadWrite: { ENTRY_CONTROLS = 0x4012, }
+    Exceptions, ReadWrite: { EXCEPTION_BITMAP = 0x4004, }
+    Interruptibility, ReadWrite: { GUEST_INTERRUPTIBILITY = 0x4824, }
+    Cr0Flags, ReadWrite: { CR0_MASK = 0x6000, CR0_SHADOW = 0x6004, GUEST_CR0 = 0x6800, }
+    Cr4Flags, ReadWrite: { CR4_MASK = 0x6002, CR4_SHADOW = 0x6006, GUEST_CR4 = 0x6804, }
+    EferFlags, ReadWrite: { GUEST_EFER = 0x2806, }
+    RFlags, ReadWrite: { GUEST_RFLAGS = 0x6820, }
+    u64, ReadWrite: { // of natural width
         GUEST_CR3 = 0x6802,
-        GUEST_CR4 = 0x6804,
         GUEST_ES_BASE = 0x6806,
         GUEST_CS_BASE = 0x6808,
         GUEST_SS_BASE = 0x680a,
@@ -135,7 +128,6 @@ fields! {
         GUEST_DR7 = 0x681a,
         GUEST_RSP = 0x681c,
         GUEST_RIP = 0x681e,
-        GUEST_RFLAGS = 0x6820,
         GUEST_PENDING_DEBUG = 0x6822,
         GUEST_SYSENTER_ESP = 0x6824,
         GUEST_SYSENTER_EIP = 0x6826,
@@ -150,7 +142,7 @@ fields! {
         HOST_SYSENTER_ESP = 0x6c10,
         HOST_SYSENTER_EIP = 0x6c12,
     }
-    usize, ReadOnly: {
+    u64, ReadOnly: { // of natural width
         EXIT_QUALIFICATION = 0x6400,
         GUEST_LINEAR_ADDRESS = 0x640a,
     }

@@ -1,4 +1,4 @@
-//! Intel VT-x: VMX operation, VMCS, EPT. After [SDM3C], chapters 24 to 31.
+//! Intel VT-x: VMX operation, VMCS, EPT [SDM3C, chapters 24 to 31].
 
 mod capabilities;
 mod control_structure;

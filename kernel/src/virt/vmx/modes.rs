@@ -1,61 +1,61 @@
-//! Control registers and EFER: what the guest wants, and what the processor must have for it.
+//! Control registers and EFER: the guest's values, and the values that the processor must have for them.
 
-use super::controls::entry;
+use super::controls::EntryControls;
 use super::fields::*;
 use super::operation;
 use super::vcpu::Vcpu;
 use crate::virt::VirtualCpu;
 use crate::virt::state::control_registers::*;
-
-pub(super) const CR4_VMXE: u64 = 1 << 13;
+use bitflags::Flags;
 
 impl Vcpu {
-    /// CR0 as the processor must have it for what the guest wants.
-    fn cr0_in_hardware(&self, wanted: u64) -> u64 {
+    /// The value of CR0 that the processor must have when the guest wants `wanted`.
+    fn cr0_in_hardware(&self, wanted: Cr0Flags) -> Cr0Flags {
         // With unrestricted guest PE and PG may be 0 [SDM3C 24.8].
-        let fixed = self.operation.capabilities.cr0_fixed & !(CR0_PE | CR0_PG);
-        (wanted | fixed | CR0_NE) & !(CR0_NW | CR0_CD)
+        let fixed =
+            self.operation.capabilities.cr0_fixed - (Cr0Flags::PROTECTED_MODE_ENABLE | Cr0Flags::PAGING);
+        (wanted | fixed | Cr0Flags::NUMERIC_ERROR) - (Cr0Flags::NOT_WRITE_THROUGH | Cr0Flags::CACHE_DISABLE)
     }
 
-    pub(super) fn set_cr0(&mut self, wanted: u64) {
+    pub(super) fn set_cr0(&mut self, wanted: Cr0Flags) {
         let hardware = self.cr0_in_hardware(wanted);
-        self.vmcs.write(CR0_SHADOW, wanted as usize);
-        self.vmcs.write(GUEST_CR0, hardware as usize);
+        self.vmcs.write(CR0_SHADOW, wanted);
+        self.vmcs.write(GUEST_CR0, hardware);
     }
 
-    pub(super) fn set_cr4(&mut self, wanted: u64) {
-        self.vmcs.write(CR4_SHADOW, wanted as usize);
-        // Without CR4.MCE a machine check would shut the processor down [SDM3B 16.7], Weir included.
-        let hardware = wanted | self.operation.capabilities.cr4_fixed | CR4_MCE;
-        self.vmcs.write(GUEST_CR4, hardware as usize);
+    pub(super) fn set_cr4(&mut self, wanted: Cr4Flags) {
+        self.vmcs.write(CR4_SHADOW, wanted);
+        // Without CR4.MCE a machine check would shut the processor down, and Weir with it [SDM3B 16.7].
+        let fixed = self.operation.capabilities.cr4_fixed | Cr4Flags::MACHINE_CHECK_EXCEPTION;
+        self.vmcs.write(GUEST_CR4, wanted | fixed);
     }
 
-    pub(super) fn efer(&self) -> u64 {
+    pub(super) fn efer(&self) -> EferFlags {
         self.vmcs.read(GUEST_EFER)
     }
 
-    pub(super) fn set_efer(&mut self, value: u64) {
+    pub(super) fn set_efer(&mut self, value: EferFlags) {
         self.vmcs.write(GUEST_EFER, value);
-        let entry_controls = self.vmcs.read(ENTRY_CONTROLS) & !entry::IA32E_GUEST;
-        let mode = if value & EFER_LMA != 0 { entry::IA32E_GUEST } else { 0 };
-        self.vmcs.write(ENTRY_CONTROLS, entry_controls | mode);
+        let mut controls = self.vmcs.read(ENTRY_CONTROLS);
+        controls.set(EntryControls::IA32E_GUEST, value.contains(EferFlags::LONG_MODE_ACTIVE));
+        self.vmcs.write(ENTRY_CONTROLS, controls);
     }
 
-    pub(super) fn write_cr0(&mut self, value: u64) -> bool {
+    pub(super) fn write_cr0(&mut self, value: Cr0Flags) -> bool {
         let old = self.cr0();
         let Some(efer) = efer_after_cr0(old, value, self.cr4(), self.efer()) else { return false };
         if efer != self.efer() {
             self.set_efer(efer);
         }
-        self.set_cr0(value | CR0_ET);
-        if (old ^ value) & CR0_PG != 0 {
+        self.set_cr0(value | Cr0Flags::EXTENSION_TYPE);
+        if (old ^ value).contains(Cr0Flags::PAGING) {
             operation::invalidate(self.vmcs.read(VPID));
         }
         true
     }
 
-    pub(super) fn write_cr4(&mut self, value: u64) -> bool {
-        if !cr4_is_valid(value, self.cr4_reserved | CR4_VMXE, self.efer()) {
+    pub(super) fn write_cr4(&mut self, value: Cr4Flags) -> bool {
+        if !cr4_is_valid(value, self.cr4_allowed, self.efer()) {
             return false;
         }
         self.set_cr4(value);
@@ -65,6 +65,18 @@ impl Vcpu {
 }
 
 /// A control register as the guest reads it: masked bits from the shadow [SDM3C 26.3].
-pub(super) fn guest_view(hardware: usize, shadow: usize, mask: usize) -> u64 {
-    (hardware & !mask | shadow & mask) as u64
+pub(super) fn guest_view<F: Flags + Copy>(hardware: F, shadow: F, mask: F) -> F {
+    hardware.difference(mask).union(shadow.intersection(mask))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masked_bits_are_read_from_the_shadow() {
+        let [hardware, shadow, mask] =
+            [0b1100, 0b1010 | 1 << 63, 0b0110 | 1 << 63].map(Cr4Flags::from_bits_retain);
+        assert_eq!(guest_view(hardware, shadow, mask).bits(), 0b1010 | 1 << 63);
+    }
 }

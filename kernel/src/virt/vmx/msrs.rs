@@ -1,4 +1,4 @@
-//! Where a guest's MSRs are while it runs.
+//! Where a guest's MSRs are kept while it runs.
 
 use crate::virt::state::held_msrs::{Switched, held};
 use platform::msr::processor::Home;
@@ -16,7 +16,7 @@ pub const FS_BASE: u32 = 0xc000_0100;
 /// IA32_GS_BASE.
 pub const GS_BASE: u32 = 0xc000_0101;
 
-/// Those that the VMCS does not have. IA32_XSS stays zero: nothing it names is offered.
+/// The MSRs that the VMCS does not hold. IA32_XSS stays zero: no state component that it enables is offered.
 pub fn switched() -> Switched {
     Switched::new(held().filter(|msr| msr.home == Home::SaveRestore && msr.direct_write))
 }

@@ -1,10 +1,9 @@
-//! VMX operation of this processor: VMXON, and invalidation of cached translations.
+//! VMX operation of this core: VMXON, and invalidation of cached translations.
 
 use super::capabilities::VirtCapabilities;
 use super::control_structure::{check, region};
 use crate::memory::PageFrames;
-use crate::processor::cpu;
-use crate::virt::VirtError;
+use crate::virt::{VirtError, offer};
 use base::HostPhysical;
 use core::arch::asm;
 use spin::Once;
@@ -12,30 +11,29 @@ use x86_64::registers::control::{Cr0, Cr4, Cr4Flags};
 
 /// A processor in VMX operation.
 pub struct Operation {
-    /// What it can do.
+    /// What the processor can do.
     pub capabilities: VirtCapabilities,
-    /// Traps every port: shared by all guests.
+    /// I/O bitmaps, in which every port exits: shared by all guests.
     pub io_permissions: HostPhysical,
-    /// Which MSRs trap: shared by all guests.
+    /// MSR bitmaps: shared by all guests.
     pub msr_permissions: HostPhysical,
 }
 
-/// The boot core's, and with it all cores': they are of one kind.
+/// What the boot core found. It holds for all cores, because they are identical.
 static OPERATION: Once<Operation> = Once::new();
 
-/// Takes this core into VMX operation.
+/// Enters VMX operation on this core.
 ///
 /// # Errors
 /// When a feature is missing or VMXON fails.
 pub fn enter(frames: &mut PageFrames) -> Result<(), VirtError> {
     let capabilities = VirtCapabilities::read()?;
     let vmxon = region(frames, capabilities.revision)?;
-    // SAFETY: only adds bits that VMX operation demands [SDM3C 24.8]: NE and VMXE; the kernel uses no x87.
+    // SAFETY: only adds bits that VMX operation requires [SDM3C 24.8]: NE and VMXE; the kernel does not use x87.
     unsafe {
-        Cr0::write_raw(Cr0::read_raw() | capabilities.cr0_fixed);
-        Cr4::write_raw(
-            Cr4::read_raw() | capabilities.cr4_fixed | Cr4Flags::VIRTUAL_MACHINE_EXTENSIONS.bits(),
-        );
+        Cr0::write_raw(Cr0::read_raw() | capabilities.cr0_fixed.bits());
+        let cr4 = capabilities.cr4_fixed | Cr4Flags::VIRTUAL_MACHINE_EXTENSIONS;
+        Cr4::write_raw(Cr4::read_raw() | cr4.bits());
     }
     let (carry, zero): (u8, u8);
     // SAFETY: the region is a frame of its own with the revision identifier.
@@ -48,7 +46,7 @@ pub fn enter(frames: &mut PageFrames) -> Result<(), VirtError> {
         return Ok(());
     }
     let secondary = super::controls::Controls::new(&capabilities)?.secondary;
-    crate::virt::offer::decide(super::controls::offer(secondary));
+    offer::decide(super::controls::offer(secondary));
     let io_permissions = super::controls::io_permissions(frames)?;
     let msr_permissions = super::controls::msr_permissions(frames)?;
     OPERATION.call_once(|| Operation { capabilities, io_permissions, msr_permissions });
@@ -59,26 +57,26 @@ pub fn enter(frames: &mut PageFrames) -> Result<(), VirtError> {
         if two_mib { " 2M" } else { "" },
         if one_gib { " 1G" } else { "" },
         1u32 << capabilities.preemption_shift,
-        cpu::cpuid(0x8000_0008, 0).eax & 0xff,
+        offer::physical_bits(),
     );
     Ok(())
 }
 
-/// The operation that [`enter`] entered.
+/// The VMX operation that [`enter`] entered.
 pub fn current() -> Result<&'static Operation, VirtError> {
     OPERATION.get().ok_or(VirtError::Instruction { instruction: "VMXON", error: 0 })
 }
 
-/// Forgets all translations cached for an EPT pointer [SDM3C 29.4.3.1].
+/// Invalidates all translations cached for an EPT pointer [SDM3C 29.4.3.1].
 pub fn invalidate_ept(pointer: u64) {
     let descriptor = [pointer, 0];
-    // SAFETY: single-context INVEPT of a pointer in use; it can only slow things down.
+    // SAFETY: a single-context INVEPT of a pointer in use only discards cached translations.
     unsafe { asm!("invept {}, [{}]", in(reg) 1u64, in(reg) &descriptor, options(nostack)) }
 }
 
-/// Forgets all translations cached for a VPID [SDM3C 29.4.3.3].
+/// Invalidates all translations cached for a VPID [SDM3C 29.4.3.3].
 pub fn invalidate(vpid: u16) {
     let descriptor = [u64::from(vpid), 0];
-    // SAFETY: single-context INVVPID; it can only slow things down.
+    // SAFETY: a single-context INVVPID only discards cached translations.
     unsafe { asm!("invvpid {}, [{}]", in(reg) 1u64, in(reg) &descriptor, options(nostack)) }
 }

@@ -1,11 +1,11 @@
-//! What the VMCS says of a stopped guest beyond its registers, for the log.
+//! The state of a stopped guest that only the VMCS holds, for the log.
 
 use super::fields::*;
 use super::vcpu::Vcpu;
 use core::fmt;
 
 impl Vcpu {
-    /// Writes descriptor tables and exit information.
+    /// Writes the descriptor tables and the exit information.
     pub(super) fn describe(&self, out: &mut dyn FnMut(fmt::Arguments)) {
         out(format_args!(
             "gdt {:x}+{:x} idt {:x}+{:x} interruptibility {:x} activity {:x}",
@@ -13,7 +13,7 @@ impl Vcpu {
             self.vmcs.read(GUEST_GDTR_LIMIT),
             self.vmcs.read(GUEST_IDTR_BASE),
             self.vmcs.read(GUEST_IDTR_LIMIT),
-            self.vmcs.read(GUEST_INTERRUPTIBILITY),
+            self.vmcs.read(GUEST_INTERRUPTIBILITY).bits(),
             self.vmcs.read(GUEST_ACTIVITY),
         ));
         out(format_args!(

@@ -1,16 +1,17 @@
-//! The VMCS before the first entry: controls, Weir's state, and the guest's after reset or at its boot.
+//! The VMCS before the first entry: controls, Weir's state, and the guest's state after reset and at boot.
 
+use super::controls::SecondaryControls;
 use super::fields::*;
-use super::modes::CR4_VMXE;
+use super::msrs;
 use super::vcpu::Vcpu;
-use super::{controls, msrs};
+use crate::memory::PAGE;
 use crate::processor::{clock, cores, cpu, descriptors};
+use crate::virt::intercept_maps::EXCEPTIONS;
 use crate::virt::state::control_registers::*;
 use crate::virt::state::registers::RSI;
 use crate::virt::{GeneralRegisters, SegmentRegister};
 use platform::boot::EntryState;
-use x86_64::registers::control::{Cr0, Cr3, Cr4};
-use x86_64::registers::model_specific::Efer;
+use x86_64::registers::control::{Cr0, Cr3, Cr4, Efer};
 
 /// Access rights [SDM3C 25.4.1]: type, S, DPL, P, AVL, L, D/B, G, unusable.
 const RIGHTS_CODE_64: u32 = 0xa09b;
@@ -18,8 +19,13 @@ const RIGHTS_DATA: u32 = 0xc093;
 const RIGHTS_TSS: u32 = 0x008b;
 const RIGHTS_UNUSABLE: u32 = 1 << 16;
 
-pub(super) type SegmentFields =
-    (Field<u16, ReadWrite>, Field<u32, ReadWrite>, Field<u32, ReadWrite>, Field<usize, ReadWrite>);
+/// Selector, limit, access rights, base.
+pub(super) type SegmentFields = (
+    ControlField<u16, ReadWrite>,
+    ControlField<u32, ReadWrite>,
+    ControlField<u32, ReadWrite>,
+    ControlField<u64, ReadWrite>,
+);
 
 /// In the order of [`SegmentRegister`].
 pub(super) const SEGMENTS: [SegmentFields; 6] = [
@@ -48,7 +54,7 @@ impl Vcpu {
         vmcs.write(SECONDARY_CONTROLS, controls.secondary);
         vmcs.write(EXIT_CONTROLS, controls.exit);
         vmcs.write(ENTRY_CONTROLS, controls.entry);
-        vmcs.write(EXCEPTION_BITMAP, controls::EXCEPTIONS);
+        vmcs.write(EXCEPTION_BITMAP, EXCEPTIONS);
         vmcs.write(PAGE_FAULT_MASK, 0);
         vmcs.write(PAGE_FAULT_MATCH, 0);
         vmcs.write(CR3_TARGET_COUNT, 0);
@@ -57,14 +63,14 @@ impl Vcpu {
         vmcs.write(ENTRY_MSR_LOAD_COUNT, 0);
         vmcs.write(ENTRY_INTERRUPTION_INFORMATION, 0);
         vmcs.write(IO_BITMAP_A, self.operation.io_permissions.0);
-        vmcs.write(IO_BITMAP_B, self.operation.io_permissions.0 + 4096);
+        vmcs.write(IO_BITMAP_B, self.operation.io_permissions.0 + PAGE);
         vmcs.write(MSR_BITMAPS, self.operation.msr_permissions.0);
         vmcs.write(EPT_POINTER, ept_pointer);
         vmcs.write(VPID, vpid);
         vmcs.write(VMCS_LINK_POINTER, u64::MAX);
-        // The guest's TSC is zero at the instant zero of Weir's clock.
+        // The guest's TSC is zero at time zero of Weir's clock.
         vmcs.write(TSC_OFFSET, clock::origin().wrapping_neg());
-        if controls.secondary & controls::secondary::XSAVES != 0 {
+        if controls.secondary.contains(SecondaryControls::XSAVES) {
             vmcs.write(XSS_EXITING_BITMAP, 0);
         }
     }
@@ -74,9 +80,9 @@ impl Vcpu {
         let (gdt, idt) = (x86_64::instructions::tables::sgdt(), x86_64::instructions::tables::sidt());
         let (frame, flags) = Cr3::read_raw();
         let vmcs = &mut self.vmcs;
-        vmcs.write(HOST_CR0, Cr0::read_raw() as usize);
-        vmcs.write(HOST_CR3, (frame.start_address().as_u64() | u64::from(flags)) as usize);
-        vmcs.write(HOST_CR4, Cr4::read_raw() as usize);
+        vmcs.write(HOST_CR0, Cr0::read_raw());
+        vmcs.write(HOST_CR3, frame.start_address().as_u64() | u64::from(flags));
+        vmcs.write(HOST_CR4, Cr4::read_raw());
         for field in [HOST_ES_SELECTOR, HOST_SS_SELECTOR, HOST_DS_SELECTOR] {
             vmcs.write(field, segments.data);
         }
@@ -85,10 +91,10 @@ impl Vcpu {
         vmcs.write(HOST_GS_SELECTOR, 0);
         vmcs.write(HOST_TR_SELECTOR, segments.task);
         vmcs.write(HOST_FS_BASE, 0);
-        vmcs.write(HOST_GS_BASE, cores::gs_base() as usize);
-        vmcs.write(HOST_TR_BASE, segments.task_base as usize);
-        vmcs.write(HOST_GDTR_BASE, gdt.base.as_u64() as usize);
-        vmcs.write(HOST_IDTR_BASE, idt.base.as_u64() as usize);
+        vmcs.write(HOST_GS_BASE, cores::gs_base());
+        vmcs.write(HOST_TR_BASE, segments.task_base);
+        vmcs.write(HOST_GDTR_BASE, gdt.base.as_u64());
+        vmcs.write(HOST_IDTR_BASE, idt.base.as_u64());
         vmcs.write(HOST_SYSENTER_CS, 0);
         vmcs.write(HOST_SYSENTER_ESP, 0);
         vmcs.write(HOST_SYSENTER_EIP, 0);
@@ -114,32 +120,35 @@ impl Vcpu {
         vmcs.write(GUEST_DEBUGCTL, 0);
         vmcs.write(GUEST_DR7, 0x400);
         vmcs.write(GUEST_PAT, PAT_RESET);
-        vmcs.write(GUEST_INTERRUPTIBILITY, 0);
+        vmcs.write(GUEST_INTERRUPTIBILITY, Interruptibility::empty());
         vmcs.write(GUEST_ACTIVITY, 0);
         vmcs.write(GUEST_PENDING_DEBUG, 0);
         vmcs.write(GUEST_SYSENTER_CS, 0);
         vmcs.write(GUEST_SYSENTER_ESP, 0);
         vmcs.write(GUEST_SYSENTER_EIP, 0);
-        vmcs.write(GUEST_RFLAGS, RFLAGS_RESERVED_1 as usize);
+        vmcs.write(GUEST_RFLAGS, RFLAGS_RESERVED_1);
         // CD and NW are shadowed: a guest must not switch the machine's caches off. NE must be 1.
-        vmcs.write(CR0_MASK, (CR0_NE | CR0_NW | CR0_CD | !CR0_DEFINED) as usize);
-        vmcs.write(CR4_MASK, (CR4_VMXE | CR4_MCE | self.cr4_reserved) as usize);
+        let shadowed = Cr0Flags::NUMERIC_ERROR | Cr0Flags::NOT_WRITE_THROUGH | Cr0Flags::CACHE_DISABLE;
+        vmcs.write(CR0_MASK, Cr0Flags::from_bits_retain(!CR0_DEFINED.bits()) | shadowed);
+        // MCE stays on in hardware.
+        let refused = Cr4Flags::from_bits_retain(!self.cr4_allowed.bits());
+        vmcs.write(CR4_MASK, refused | Cr4Flags::MACHINE_CHECK_EXCEPTION);
     }
 
-    /// Puts the guest where the boot protocol says.
+    /// Sets the guest's registers to the entry state of the boot protocol.
     pub(super) fn start_at(&mut self, state: &EntryState) {
         for which in [0, 2, 3, 4, 5] {
             self.set_segment(which, state.data_selector, 0xffff_ffff, RIGHTS_DATA);
         }
         self.set_segment(SegmentRegister::Cs as usize, state.code_selector, 0xffff_ffff, RIGHTS_CODE_64);
-        self.vmcs.write(GUEST_GDTR_BASE, state.gdt_base as usize);
+        self.vmcs.write(GUEST_GDTR_BASE, state.gdt_base);
         self.vmcs.write(GUEST_GDTR_LIMIT, state.gdt_limit.into());
-        self.vmcs.write(GUEST_CR3, state.cr3 as usize);
-        self.set_cr0(CR0_PE | CR0_ET | CR0_NE | CR0_PG);
-        self.set_cr4(CR4_PAE);
-        self.set_efer(EFER_LME | EFER_LMA);
-        self.vmcs.write(GUEST_RIP, state.rip as usize);
-        self.vmcs.write(GUEST_RSP, state.rsp as usize);
+        self.vmcs.write(GUEST_CR3, state.cr3);
+        self.set_cr0(CR0_AT_BOOT);
+        self.set_cr4(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION);
+        self.set_efer(EferFlags::LONG_MODE_ENABLE | EferFlags::LONG_MODE_ACTIVE);
+        self.vmcs.write(GUEST_RIP, state.rip);
+        self.vmcs.write(GUEST_RSP, state.rsp);
         self.registers = GeneralRegisters::default();
         self.registers.general[RSI] = state.rsi;
     }

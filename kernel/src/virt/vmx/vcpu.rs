@@ -1,7 +1,7 @@
 //! A virtual processor on VT-x.
 
 use super::control_structure::Vmcs;
-use super::controls::Controls;
+use super::controls::{Controls, PrimaryControls};
 use super::enter::{Launch, enter};
 use super::fields::*;
 use super::modes::guest_view;
@@ -27,12 +27,8 @@ use platform::boot::EntryState;
 const RIGHTS_DPL: u32 = 3 << 5;
 const RIGHTS_L: u32 = 1 << 13;
 const RIGHTS_D: u32 = 1 << 14;
-/// Interruptibility [SDM3C 25.4.2].
-const BLOCKING_BY_STI: u32 = 1 << 0;
-const BLOCKING_BY_MOV_SS: u32 = 1 << 1;
-const BLOCKING_BY_NMI: u32 = 1 << 3;
 /// Pending debug exceptions: single step.
-const PENDING_BS: usize = 1 << 14;
+const PENDING_BS: u64 = 1 << 14;
 
 /// A VMCS with the state around it.
 pub struct Vcpu {
@@ -43,18 +39,19 @@ pub struct Vcpu {
     pub(super) controls: Controls,
     ept_pointer: u64,
     vpid: u16,
-    /// CR4 bits that the guest may not set: those that its CPUID does not offer.
-    pub(super) cr4_reserved: u64,
-    /// Delivery was interrupted by the last exit: comes before anything else.
+    /// CR4 bits that the guest may set: those whose features its CPUID offers, without VMXE.
+    pub(super) cr4_allowed: Cr4Flags,
+    /// The event whose delivery the last exit interrupted: it has precedence over all but exceptions.
     pub(super) interrupted: Option<InjectedEvent>,
-    pub(super) windows: u32,
+    /// The open windows.
+    pub(super) windows: PrimaryControls,
     pub(super) msrs: Switched,
     pub(super) extended: ExtendedState,
     pub(super) unsaved: unsaved::Unsaved,
 }
 
 impl Vcpu {
-    /// Fills the VMCS as before the first entry.
+    /// Writes the VMCS for the first entry after reset.
     fn set_up(&mut self) {
         self.set_controls(self.ept_pointer, self.vpid);
         self.set_host_state();
@@ -75,7 +72,7 @@ impl VirtualCpu for Vcpu {
         frames: &mut PageFrames,
         number: u16,
         nested: &NestedPages<Ept>,
-        cr4: u64,
+        cr4: Cr4Flags,
     ) -> Result<Self, VirtError> {
         let operation = operation::current()?;
         let controls = Controls::new(&operation.capabilities)?;
@@ -87,11 +84,11 @@ impl VirtualCpu for Vcpu {
             operation,
             controls,
             ept_pointer: nested.eptp(false),
-            // VPID 0 is Weir's own.
+            // VPID 0 belongs to Weir.
             vpid: number + 1,
-            cr4_reserved: !cr4,
+            cr4_allowed: cr4 - Cr4Flags::VIRTUAL_MACHINE_EXTENSIONS,
             interrupted: None,
-            windows: 0,
+            windows: PrimaryControls::empty(),
             msrs: msrs::switched(),
             extended: ExtendedState::new(frames)?,
             unsaved: unsaved::Unsaved::default(),
@@ -103,7 +100,7 @@ impl VirtualCpu for Vcpu {
     fn reset(&mut self) {
         self.registers = GeneralRegisters::default();
         self.interrupted = None;
-        self.windows = 0;
+        self.windows = PrimaryControls::empty();
         self.msrs = msrs::switched();
         self.extended.reset();
         self.unsaved = unsaved::Unsaved::default();
@@ -111,7 +108,7 @@ impl VirtualCpu for Vcpu {
     }
 
     fn leave_core(&mut self) {
-        // Only a region that is no frame could be refused.
+        // VMCLEAR can only fail for an address that is not a frame.
         let _ = self.vmcs.clear();
         self.launch = Launch::First;
     }
@@ -150,7 +147,7 @@ impl VirtualCpu for Vcpu {
         }
         let ticks = entry.ticks >> self.operation.capabilities.preemption_shift;
         self.vmcs.write(PREEMPTION_TIMER, u32::try_from(ticks).unwrap_or(u32::MAX));
-        // SAFETY: host state was written from the running kernel, and the controls confine the guest to its
+        // SAFETY: the host state was read from the running kernel, and the controls confine the guest to its
         // EPT, to emulated ports and to the MSRs of the bitmap.
         let failed = unsafe { enter(&raw mut self.registers, self.launch) };
         if failed != 0 {
@@ -161,49 +158,49 @@ impl VirtualCpu for Vcpu {
     }
 
     fn general(&self, number: usize) -> u64 {
-        if number == RSP { self.vmcs.read(GUEST_RSP) as u64 } else { self.registers.general[number & 15] }
+        if number == RSP { self.vmcs.read(GUEST_RSP) } else { self.registers.general[number & 15] }
     }
 
     fn set_general(&mut self, number: usize, value: u64) {
         if number == RSP {
-            self.vmcs.write(GUEST_RSP, value as usize);
+            self.vmcs.write(GUEST_RSP, value);
         } else {
             self.registers.general[number & 15] = value;
         }
     }
 
     fn rip(&self) -> u64 {
-        self.vmcs.read(GUEST_RIP) as u64
+        self.vmcs.read(GUEST_RIP)
     }
 
     fn set_rip(&mut self, rip: u64) {
-        self.vmcs.write(GUEST_RIP, rip as usize);
+        self.vmcs.write(GUEST_RIP, rip);
         let state = self.vmcs.read(GUEST_INTERRUPTIBILITY);
-        if state & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS) != 0 {
-            self.vmcs.write(GUEST_INTERRUPTIBILITY, state & !(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+        if state.intersects(Interruptibility::SHADOW) {
+            self.vmcs.write(GUEST_INTERRUPTIBILITY, state - Interruptibility::SHADOW);
         }
-        if self.rflags() & RFLAGS_TF != 0 {
-            // A single-stepping guest gets its trap after an emulated instruction too.
+        if self.rflags().contains(RFlags::TRAP_FLAG) {
+            // A single-stepping guest gets its trap after an emulated instruction, too.
             self.vmcs.write(GUEST_PENDING_DEBUG, PENDING_BS);
         }
     }
 
-    fn rflags(&self) -> u64 {
-        self.vmcs.read(GUEST_RFLAGS) as u64
+    fn rflags(&self) -> RFlags {
+        self.vmcs.read(GUEST_RFLAGS)
     }
 
-    fn set_rflags(&mut self, value: u64) {
-        self.vmcs.write(GUEST_RFLAGS, (value | RFLAGS_RESERVED_1) as usize);
+    fn set_rflags(&mut self, value: RFlags) {
+        self.vmcs.write(GUEST_RFLAGS, value | RFLAGS_RESERVED_1);
     }
 
     fn paging(&self) -> Paging {
-        let cr3 = self.vmcs.read(GUEST_CR3) as u64;
-        Paging { cr0: self.cr0(), cr3, cr4: self.cr4(), efer: self.efer() }
+        Paging { cr0: self.cr0(), cr3: self.vmcs.read(GUEST_CR3), cr4: self.cr4(), efer: self.efer() }
     }
 
     fn code_mode(&self) -> CpuMode {
         let rights = self.vmcs.read(GUEST_CS_RIGHTS);
-        CpuMode::new(self.efer() & EFER_LMA != 0, rights & RIGHTS_L != 0, rights & RIGHTS_D != 0)
+        let long = self.efer().contains(EferFlags::LONG_MODE_ACTIVE);
+        CpuMode::new(long, rights & RIGHTS_L != 0, rights & RIGHTS_D != 0)
     }
 
     fn is_user(&self) -> bool {
@@ -214,7 +211,7 @@ impl VirtualCpu for Vcpu {
         let (selector, limit, rights, base) = SEGMENTS[which as usize];
         SegmentState {
             selector: self.vmcs.read(selector),
-            base: self.vmcs.read(base) as u64,
+            base: self.vmcs.read(base),
             limit: self.vmcs.read(limit),
             rights: self.vmcs.read(rights),
         }
@@ -225,8 +222,8 @@ impl VirtualCpu for Vcpu {
     }
 
     fn nmi_ready(&self) -> bool {
-        let blocking = BLOCKING_BY_STI | BLOCKING_BY_MOV_SS | BLOCKING_BY_NMI;
-        self.interrupted.is_none() && self.vmcs.read(GUEST_INTERRUPTIBILITY) & blocking == 0
+        let blocking = Interruptibility::SHADOW | Interruptibility::BLOCKING_BY_NMI;
+        self.interrupted.is_none() && !self.vmcs.read(GUEST_INTERRUPTIBILITY).intersects(blocking)
     }
 
     fn set_boot_state(&mut self, state: &EntryState) {
@@ -235,26 +232,27 @@ impl VirtualCpu for Vcpu {
 
     fn read_msr(&self, index: u32) -> Option<u64> {
         Some(match index {
-            msrs::IA32_EFER => self.efer(),
+            msrs::IA32_EFER => self.efer().bits(),
             msrs::IA32_PAT => self.vmcs.read(GUEST_PAT),
-            msrs::FS_BASE => self.vmcs.read(GUEST_FS_BASE) as u64,
-            msrs::GS_BASE => self.vmcs.read(GUEST_GS_BASE) as u64,
+            msrs::FS_BASE => self.vmcs.read(GUEST_FS_BASE),
+            msrs::GS_BASE => self.vmcs.read(GUEST_GS_BASE),
             msrs::SYSENTER_CS => self.vmcs.read(GUEST_SYSENTER_CS).into(),
-            msrs::SYSENTER_ESP => self.vmcs.read(GUEST_SYSENTER_ESP) as u64,
-            msrs::SYSENTER_EIP => self.vmcs.read(GUEST_SYSENTER_EIP) as u64,
+            msrs::SYSENTER_ESP => self.vmcs.read(GUEST_SYSENTER_ESP),
+            msrs::SYSENTER_EIP => self.vmcs.read(GUEST_SYSENTER_EIP),
             _ => return None,
         })
     }
 
     fn write_msr(&mut self, index: u32, value: u64) -> bool {
-        // What else the VMCS holds is written by the guest directly.
+        // The guest writes the other MSRs of the VMCS directly.
         match index {
             msrs::IA32_EFER => {
+                let value = EferFlags::from_bits_retain(value);
                 let Some(efer) = efer_after_write(self.efer(), value, self.cr0()) else { return false };
                 self.set_efer(efer);
             }
             msrs::IA32_PAT => self.vmcs.write(GUEST_PAT, value),
-            // Zero, the only value that passes the policy.
+            // Zero is the only value that the policy allows.
             platform::msr::IA32_XSS => {}
             _ => return false,
         }
@@ -272,8 +270,8 @@ impl VirtualCpu for Vcpu {
 
     fn write_control(&mut self, register: u8, value: u64) -> bool {
         match register {
-            0 => self.write_cr0(value),
-            4 => self.write_cr4(value),
+            0 => self.write_cr0(Cr0Flags::from_bits_retain(value)),
+            4 => self.write_cr4(Cr4Flags::from_bits_retain(value)),
             _ => false,
         }
     }
@@ -290,11 +288,11 @@ impl VirtualCpu for Vcpu {
         self.extended.xcr0()
     }
 
-    fn cr0(&self) -> u64 {
+    fn cr0(&self) -> Cr0Flags {
         guest_view(self.vmcs.read(GUEST_CR0), self.vmcs.read(CR0_SHADOW), self.vmcs.read(CR0_MASK))
     }
 
-    fn cr4(&self) -> u64 {
+    fn cr4(&self) -> Cr4Flags {
         guest_view(self.vmcs.read(GUEST_CR4), self.vmcs.read(CR4_SHADOW), self.vmcs.read(CR4_MASK))
     }
 

@@ -14,7 +14,7 @@ impl<V: VirtualCpu> Vm<V> {
             apic_id: vcpu.number,
             apic_enabled: self.pc.interrupts().apic(vcpu.number).is_some_and(|apic| apic.enabled()),
             xcr0: vcpu.cpu.xcr0(),
-            cr4: vcpu.cpu.cr4(),
+            cr4: vcpu.cpu.cr4().bits(),
         };
         let result = offer::cpuid(leaf, subleaf, &context);
         for (register, value) in [(RAX, result.eax), (RBX, result.ebx), (RCX, result.ecx), (RDX, result.edx)]

@@ -4,6 +4,7 @@ use super::context::{ExitContext, PAGE, padded};
 use super::dispatch::Action;
 use super::operand::{OperandFault, OperandSpan, fits_page};
 use crate::virt::exit::MemoryAccess;
+use crate::virt::state::control_registers::RFlags;
 use crate::virt::{SegmentRegister, VirtualCpu};
 use crate::vm::Vm;
 use crate::vm::life::StopReason;
@@ -31,11 +32,11 @@ impl<V: VirtualCpu> RegisterFile for DecoderRegisters<'_, V> {
     }
 
     fn rflags(&self) -> u64 {
-        self.0.rflags()
+        self.0.rflags().bits()
     }
 
     fn set_rflags(&mut self, rflags: u64) {
-        self.0.set_rflags(rflags);
+        self.0.set_rflags(RFlags::from_bits_retain(rflags));
     }
 
     fn segment_base(&self, segment: SegmentRegister) -> u64 {

@@ -1,14 +1,9 @@
 //! Translates linear to guest-physical addresses, by the guest's own page tables [SDM3A 5].
 
 use crate::virt::Paging;
+use crate::virt::state::control_registers::{Cr0Flags, Cr4Flags, EferFlags};
 use base::{GuestMemory, GuestPhysical};
 
-const CR0_WP: u64 = 1 << 16;
-const CR0_PG: u64 = 1 << 31;
-const CR4_PSE: u64 = 1 << 4;
-const CR4_PAE: u64 = 1 << 5;
-const CR4_LA57: u64 = 1 << 12;
-const EFER_LMA: u64 = 1 << 10;
 const PRESENT: u64 = 1 << 0;
 const WRITABLE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
@@ -52,21 +47,23 @@ pub fn translate(
     let fault = if kind.write { FAULT_WRITE } else { 0 } | if kind.user { FAULT_USER } else { 0 };
     let (at, rights) = find(memory, paging, linear).ok_or(PageFault(fault))?;
     let denied = kind.user && rights & USER == 0
-        || kind.write && rights & WRITABLE == 0 && (kind.user || paging.cr0 & CR0_WP != 0);
+        || kind.write
+            && rights & WRITABLE == 0
+            && (kind.user || paging.cr0.contains(Cr0Flags::WRITE_PROTECT));
     if denied { Err(PageFault(fault | FAULT_PRESENT)) } else { Ok(at) }
 }
 
 /// The address, and the rights that all levels together grant.
 fn find(memory: &impl GuestMemory, paging: &Paging, linear: u64) -> Option<(GuestPhysical, u64)> {
-    if paging.cr0 & CR0_PG == 0 {
+    if !paging.cr0.contains(Cr0Flags::PAGING) {
         return Some((GuestPhysical(linear & 0xffff_ffff), USER | WRITABLE));
     }
-    if paging.efer & EFER_LMA != 0 {
-        let levels = if paging.cr4 & CR4_LA57 != 0 { 5 } else { 4 };
+    if paging.efer.contains(EferFlags::LONG_MODE_ACTIVE) {
+        let levels = if paging.cr4.contains(Cr4Flags::L5_PAGING) { 5 } else { 4 };
         return walk(memory, paging.cr3 & ADDRESS, levels, linear);
     }
     let linear = linear & 0xffff_ffff;
-    if paging.cr4 & CR4_PAE != 0 {
+    if paging.cr4.contains(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION) {
         // Four page-directory pointers in 32 bytes, no bits but present and address [SDM3A 5.4.1].
         let pointer = read(memory, (paging.cr3 & 0xffff_ffe0) + (linear >> 30) * 8)?;
         return walk(memory, pointer & ADDRESS, 2, linear);
@@ -98,7 +95,7 @@ fn walk_32(memory: &impl GuestMemory, paging: &Paging, linear: u64) -> Option<(G
         Some(u64::from(u32::from_le_bytes(bytes))).filter(|entry| entry & PRESENT != 0)
     };
     let directory = read((paging.cr3 & 0xffff_f000) + (linear >> 22) * 4)?;
-    if directory & LARGE != 0 && paging.cr4 & CR4_PSE != 0 {
+    if directory & LARGE != 0 && paging.cr4.contains(Cr4Flags::PAGE_SIZE_EXTENSION) {
         // Bits 20:13 are bits 39:32 of the address [SDM3A table 5-4].
         let base = directory & 0xffc0_0000 | (directory >> 13 & 0xff) << 32;
         return Some((GuestPhysical(base | linear & 0x3f_ffff), directory));
@@ -123,7 +120,12 @@ mod tests {
         translate(memory, paging, linear, PageWalkAccess::ALLOWED).ok()
     }
 
-    const LONG: Paging = Paging { cr0: CR0_PG | 1, cr3: 0x1000, cr4: CR4_PAE, efer: EFER_LMA };
+    const LONG: Paging = Paging {
+        cr0: Cr0Flags::PROTECTED_MODE_ENABLE.union(Cr0Flags::PAGING),
+        cr3: 0x1000,
+        cr4: Cr4Flags::PHYSICAL_ADDRESS_EXTENSION,
+        efer: EferFlags::LONG_MODE_ACTIVE,
+    };
 
     fn memory(entries: &[(u64, u64)]) -> FakeMemory {
         let memory = FakeMemory::new(0x10000);
@@ -156,12 +158,13 @@ mod tests {
 
     #[test]
     fn protected_mode_with_and_without_pae() {
-        let pae = Paging { efer: 0, ..LONG };
+        let pae = Paging { efer: EferFlags::empty(), ..LONG };
         let memory = memory(&[(0x1000, 0x2001), (0x2000, 0x0020_0083), (0x5000, 0x6003), (0x6004, 0x8003)]);
         assert_eq!(look(&memory, &pae, 0x1_0000), Some(GuestPhysical(0x21_0000)));
-        let legacy = Paging { cr3: 0x5000, cr4: 0, ..pae };
+        let legacy = Paging { cr3: 0x5000, cr4: Cr4Flags::empty(), ..pae };
         assert_eq!(look(&memory, &legacy, 0x1abc), Some(GuestPhysical(0x8abc)));
-        assert_eq!(look(&memory, &Paging { cr0: 1, ..legacy }, 0x1abc), Some(GuestPhysical(0x1abc)));
+        let unpaged = Paging { cr0: Cr0Flags::PROTECTED_MODE_ENABLE, ..legacy };
+        assert_eq!(look(&memory, &unpaged, 0x1abc), Some(GuestPhysical(0x1abc)));
     }
 
     #[test]
@@ -180,7 +183,7 @@ mod tests {
         assert_eq!(check(0x1000, true, false), Ok(GuestPhysical(0x7000)));
         assert_eq!(check(0x2000, false, true), Err(PageFault(5)));
         assert_eq!(check(0x3000, true, false), Err(PageFault(2)));
-        let protected = Paging { cr0: LONG.cr0 | CR0_WP, ..LONG };
+        let protected = Paging { cr0: LONG.cr0 | Cr0Flags::WRITE_PROTECT, ..LONG };
         assert_eq!(
             translate(&memory, &protected, 0x1000, PageWalkAccess { write: true, user: false }),
             Err(PageFault(3))

@@ -5,6 +5,7 @@ use super::dispatch::{Action, advance};
 use super::operand::OperandSpan;
 use crate::virt::VirtualCpu;
 use crate::virt::exit::{PortAccess, StringOperand};
+use crate::virt::state::control_registers::RFlags;
 use crate::virt::state::registers::{RAX, RCX, RDI, RSI};
 use crate::vm::Vm;
 use base::{Instant, Width};
@@ -49,7 +50,6 @@ fn string_port<V: VirtualCpu>(
     length: u8,
     now: Instant,
 ) -> Action {
-    const DIRECTION: u64 = 1 << 10;
     let mask = string.address.mask();
     let count = vm.vcpu.cpu.general(RCX) & mask;
     if string.repeated && count == 0 {
@@ -74,7 +74,8 @@ fn string_port<V: VirtualCpu>(
         vm.port_write(access.port, width, value as u32, now);
     }
     let step = width.bytes() as u64;
-    let step = if vm.vcpu.cpu.rflags() & DIRECTION != 0 { step.wrapping_neg() } else { step };
+    let down = vm.vcpu.cpu.rflags().contains(RFlags::DIRECTION_FLAG);
+    let step = if down { step.wrapping_neg() } else { step };
     let index = if access.input { RDI } else { RSI };
     let next = vm.vcpu.cpu.general(index).wrapping_add(step);
     vm.vcpu.cpu.set_general(index, merge(vm.vcpu.cpu.general(index), next, string.address));

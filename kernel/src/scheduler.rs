@@ -23,7 +23,7 @@ use schedule::{RunQueue, SLICE};
 const FEED: Duration = Duration::from_millis(1);
 /// Minimum run before the next timer exit. Without it, a guest whose timer fires faster than one trip through Weir would
 /// never make progress.
-const SHORTEST_RUN: Duration = Duration::from_micros(20);
+const SHORTEST_RUN_NANOS: u64 = 20_000;
 /// Maximum number of rounds of moving frames, if each makes room for more.
 const ROUNDS: usize = 2;
 
@@ -163,7 +163,7 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
                 break;
             }
             let due = if contended { self.due.min(end) } else { self.due };
-            let (exit, effects) = self.enter(index, (due - now).max(SHORTEST_RUN));
+            let (exit, effects) = self.enter(index, nanos_until(due, now).max(SHORTEST_RUN_NANOS));
             now = clock::now();
             self.charge(index, now - charged);
             charged = now;
@@ -187,10 +187,10 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
         usage::add_guests(self.vms[index].vcpu.statistics.take_ticks_inside());
     }
 
-    /// Enters a guest for at most `length` and handles its exit.
-    fn enter(&mut self, index: usize, length: Duration) -> (Exit, Effects) {
+    /// Enters a guest for at most this long and handles its exit.
+    fn enter(&mut self, index: usize, nanos: u64) -> (Exit, Effects) {
         let vm = &mut self.vms[index];
-        let entry = vm.prepare_entry(clock::ticks(length.as_nanos() as u64));
+        let entry = vm.prepare_entry(clock::ticks(nanos));
         vm.vcpu.statistics.note_entry(cpu::rdtsc());
         let exit = vm.vcpu.cpu.enter(entry);
         vm.vcpu.statistics.note_return(cpu::rdtsc());
@@ -241,9 +241,14 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
     fn idle(&mut self) {
         let now = clock::now();
         if self.due > now {
-            local_apic::wake_in((self.due - now).as_nanos() as u64);
+            local_apic::wake_in(nanos_until(self.due, now));
             usage::idle(cpu::wait_for_interrupt);
             local_apic::cancel_wake();
         }
     }
+}
+
+/// Nanoseconds from `now` to `due`; zero if `due` has passed.
+fn nanos_until(due: Instant, now: Instant) -> u64 {
+    due.as_nanos().saturating_sub(now.as_nanos())
 }

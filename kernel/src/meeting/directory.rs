@@ -142,7 +142,8 @@ pub fn change(vm: usize, action: VmAction) -> Result<(), ActionRefusal> {
 /// # Errors
 /// [`ActionRefusal::Busy`] or [`ActionRefusal::NoSuchVm`].
 pub fn ask(vm: usize, request: Request) -> Result<(), ActionRefusal> {
-    let number = REQUESTS.iter().position(|known| *known == request).unwrap_or(usize::from(NONE)) as u8;
+    let known = (0..).zip(&REQUESTS).find(|(_, known)| **known == request);
+    let number = known.map_or(NONE, |(number, _)| number);
     let asked = &RECORDS.get(vm).ok_or(ActionRefusal::NoSuchVm)?.request;
     asked
         .compare_exchange(NONE, number, Ordering::AcqRel, Ordering::Relaxed)

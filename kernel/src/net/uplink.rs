@@ -64,6 +64,7 @@ impl Uplink {
         function.enable();
         let host = NicArena::new(frames)?;
         let mut nic = Nic::new(host, registers, id(function))?;
+        #[expect(clippy::cast_possible_truncation, reason = "the configuration names at most MAX_NICS")]
         let number = others.len() as u8;
         let interrupt = match InterruptRoute::by_messages(
             frames,

@@ -1,6 +1,6 @@
 //! A guest's console: its output, kept and shown line by line, and the bytes typed for it.
 
-use super::{Identity, Vm};
+use super::machine::{Identity, Vm};
 use crate::log::output;
 use crate::log::view::{self, View};
 use crate::meeting::state::VmState;

@@ -58,11 +58,11 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// Sets CR8; false if the value has other bits.
     pub(super) fn set_task_priority(&mut self, value: u64) -> bool {
-        let valid = value <= 0xf;
-        if valid {
-            let effects = self.pc.interrupts().set_task_priority(self.vcpu.number, value as u8);
-            self.apply(effects);
-        }
-        valid
+        let Some(priority) = u8::try_from(value).ok().filter(|priority| *priority <= 0xf) else {
+            return false;
+        };
+        let effects = self.pc.interrupts().set_task_priority(self.vcpu.number, priority);
+        self.apply(effects);
+        true
     }
 }

@@ -2,6 +2,7 @@
 
 use super::statistics::ExitStatistics;
 use crate::virt::exit::InjectedEvent;
+use crate::virt::state::registers::{RAX, RDX};
 use crate::virt::{VirtualCpu, offer};
 use mmio::CpuMode;
 use platform::boot::EntryState;
@@ -51,6 +52,16 @@ impl<V: VirtualCpu> VirtualProcessor<V> {
         self.fault = None;
     }
 
+    /// The low half of a general-purpose register.
+    pub(super) fn general_32(&self, number: usize) -> u32 {
+        low_32(self.cpu.general(number))
+    }
+
+    /// The operand of WRMSR and XSETBV: EDX and EAX.
+    pub(super) fn edx_eax(&self) -> u64 {
+        u64::from(self.general_32(RDX)) << 32 | u64::from(self.general_32(RAX))
+    }
+
     /// Delivers an exception before the next instruction.
     pub(super) fn raise(&mut self, event: InjectedEvent) {
         self.fault = Some(event);
@@ -67,4 +78,10 @@ impl<V: VirtualCpu> VirtualProcessor<V> {
         let rip = self.cpu.rip().wrapping_add(length.into());
         self.cpu.set_rip(mode.wrap_instruction_pointer(rip));
     }
+}
+
+/// The low half of a value.
+#[expect(clippy::cast_possible_truncation, reason = "the truncation is the purpose")]
+pub(super) fn low_32(value: u64) -> u32 {
+    value as u32
 }

@@ -5,7 +5,7 @@ use crate::virt::exit::ControlOperation;
 use crate::vm::Vm;
 
 /// Completes an access to a control register; false if it is not allowed: #GP.
-pub fn control<V: VirtualCpu>(vm: &mut Vm<V>, register: u8, operation: ControlOperation) -> bool {
+pub(super) fn control<V: VirtualCpu>(vm: &mut Vm<V>, register: u8, operation: ControlOperation) -> bool {
     const TASK_SWITCHED: u64 = 1 << 3;
     match (register, operation) {
         // CR8 is bits 7:4 of the task-priority register [SDM3A 11.8.6].

@@ -11,7 +11,7 @@ use base::{GuestPhysical, Instant};
 use mmio::{Gpr, RegisterFile};
 
 /// A virtual processor's registers as the decoder asks for them.
-pub struct DecoderRegisters<'a, V>(pub &'a mut V);
+pub(super) struct DecoderRegisters<'a, V>(pub(super) &'a mut V);
 
 impl<V: VirtualCpu> RegisterFile for DecoderRegisters<'_, V> {
     fn get(&self, register: Gpr) -> u64 {
@@ -57,7 +57,7 @@ impl From<OperandFault> for Incomplete {
 }
 
 /// Emulates the instruction that accessed memory which nested paging does not map.
-pub fn memory<V: VirtualCpu>(
+pub(super) fn memory<V: VirtualCpu>(
     vm: &mut Vm<V>,
     context: &mut ExitContext,
     at: GuestPhysical,

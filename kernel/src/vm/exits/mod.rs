@@ -2,7 +2,7 @@
 
 mod bus;
 mod complete;
-pub mod context;
+pub(super) mod context;
 mod control_access;
 mod cpuid;
 mod device_access;

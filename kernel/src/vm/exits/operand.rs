@@ -1,22 +1,22 @@
 //! Memory operands of an instruction, found before anything is read or written.
 
-use super::context::{ExitContext, PAGE};
+use super::context::{ExitContext, bytes_to_page_end};
 use super::guest_paging::{self, PageFault, PageWalkAccess};
 use crate::virt::VirtualCpu;
 use crate::vm::Vm;
 use base::{GuestPhysical, Instant, Width};
 
 /// The guest's tables do not allow an operand: the guest gets this page fault.
-pub struct OperandFault {
+pub(super) struct OperandFault {
     /// Linear address of the access, for CR2.
-    pub linear: u64,
+    pub(super) linear: u64,
     /// Error code.
-    pub code: u32,
+    pub(super) code: u32,
 }
 
 /// Where an operand lies: in one page, or at the end of one and the beginning of another.
 #[derive(Clone, Copy)]
-pub struct OperandSpan {
+pub(super) struct OperandSpan {
     first: GuestPhysical,
     /// Where the second page begins, and how many bytes are before it.
     second: Option<(GuestPhysical, usize)>,
@@ -24,8 +24,8 @@ pub struct OperandSpan {
 }
 
 /// True if an operand at `linear` lies in one page.
-pub fn fits_page(linear: u64, width: Width) -> bool {
-    linear % PAGE + width.bytes() as u64 <= PAGE
+pub(super) fn fits_page(linear: u64, width: Width) -> bool {
+    width.bytes() <= bytes_to_page_end(linear)
 }
 
 impl OperandSpan {
@@ -33,7 +33,7 @@ impl OperandSpan {
     ///
     /// # Errors
     /// The page fault that the guest's own tables lead to.
-    pub fn find<V: VirtualCpu>(
+    pub(super) fn find<V: VirtualCpu>(
         vm: &Vm<V>,
         context: &mut ExitContext,
         linear: u64,
@@ -50,8 +50,8 @@ impl OperandSpan {
         let second = if fits_page(linear, width) {
             None
         } else {
-            let before = PAGE - linear % PAGE;
-            Some((find(linear.wrapping_add(before))?, before as usize))
+            let before = bytes_to_page_end(linear);
+            Some((find(linear.wrapping_add(before as u64))?, before))
         };
         Ok(Self { first, second, width })
     }
@@ -66,7 +66,7 @@ impl OperandSpan {
     }
 
     /// Reads it: from memory or a device.
-    pub fn read<V: VirtualCpu>(self, vm: &mut Vm<V>, now: Instant) -> u64 {
+    pub(super) fn read<V: VirtualCpu>(self, vm: &mut Vm<V>, now: Instant) -> u64 {
         match self.second {
             None => vm.memory_read(self.first, self.width, now),
             Some(second) => self
@@ -77,7 +77,7 @@ impl OperandSpan {
     }
 
     /// Writes it: to memory or a device.
-    pub fn write<V: VirtualCpu>(self, vm: &mut Vm<V>, value: u64, now: Instant) {
+    pub(super) fn write<V: VirtualCpu>(self, vm: &mut Vm<V>, value: u64, now: Instant) {
         match self.second {
             None => vm.memory_write(self.first, self.width, value, now),
             Some(second) => self.bytes(second).enumerate().for_each(|(index, at)| {

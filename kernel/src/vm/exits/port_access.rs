@@ -7,6 +7,7 @@ use crate::virt::VirtualCpu;
 use crate::virt::exit::{PortAccess, StringOperand};
 use crate::virt::state::registers::{RAX, RCX, RDI, RSI};
 use crate::vm::Vm;
+use crate::vm::virtual_processor::low_32;
 use base::{Instant, Width};
 
 /// Replaces the part of `old` that an operand of this width covers; 32-bit results clear the upper half
@@ -19,7 +20,7 @@ fn merge(old: u64, new: u64, width: Width) -> u64 {
 }
 
 /// Completes IN, OUT, INS or OUTS.
-pub fn port<V: VirtualCpu>(
+pub(super) fn port<V: VirtualCpu>(
     vm: &mut Vm<V>,
     context: &mut ExitContext,
     access: &PortAccess,
@@ -34,7 +35,7 @@ pub fn port<V: VirtualCpu>(
         vm.vcpu.cpu.set_general(RAX, merge(vm.vcpu.cpu.general(RAX), value.into(), access.width));
     } else {
         let value = vm.vcpu.cpu.general(RAX) & access.width.mask();
-        vm.port_write(access.port, access.width, value as u32, now);
+        vm.port_write(access.port, access.width, low_32(value), now);
     }
     advance(vm, context, length);
     Action::Continue
@@ -71,7 +72,7 @@ fn string_port<V: VirtualCpu>(
         element.write(vm, value.into(), now);
     } else {
         let value = element.read(vm, now);
-        vm.port_write(access.port, width, value as u32, now);
+        vm.port_write(access.port, width, low_32(value), now);
     }
     let step = width.bytes() as u64;
     let step = if vm.vcpu.cpu.rflags() & DIRECTION != 0 { step.wrapping_neg() } else { step };

@@ -12,10 +12,10 @@ use crate::memory::{PageFrameError, PageFrames};
 use crate::processor::clock;
 use crate::virt::{VirtError, VirtualCpu, offer};
 use crate::vm::console::Console;
+use crate::vm::machine::{Identity, Vm};
 use crate::vm::nics::Nics;
 use crate::vm::statistics::Statistics;
 use crate::vm::virtual_processor::{BOOT_VCPU, VirtualProcessor};
-use crate::vm::{Identity, Vm};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Effects, GuestPhysical, HostPhysical, Instant};
@@ -84,8 +84,12 @@ impl<V: VirtualCpu> Vm<V> {
             guest_ram(frames, bytes).map_err(|error| VmError::Memory { name: name.clone(), error })?;
         let nested = nested_tables::<V>(frames, &memory)
             .map_err(|error| VmError::Tables { name: name.clone(), error })?;
-        let mut cpu = V::new(frames, number as u16, &nested, offer::offered_cr4())
+        #[expect(clippy::cast_possible_truncation, reason = "there are at most MAX_VMS")]
+        let tag = number as u16;
+        let mut cpu = V::new(frames, tag, &nested, offer::offered_cr4())
             .map_err(|error| VmError::Processor { name: name.clone(), error })?;
+        #[expect(clippy::cast_possible_truncation, reason = "the configuration gives a VM at most MAX_VNICS")]
+        let vnics = config.vnics.len() as u8;
         let images = Images {
             kernel: bundle.file(config.kernel),
             initrd: config.initrd.map_or(&[], |file| bundle.file(file)),
@@ -94,7 +98,7 @@ impl<V: VirtualCpu> Vm<V> {
             board: PcConfig {
                 memory_bytes: bytes,
                 vcpus: 1,
-                nics: config.vnics.len() as u8,
+                nics: vnics,
                 tsc_hz: clock::hz(),
                 wall_clock_unix_seconds: rtc::unix_seconds(),
             },
@@ -105,7 +109,7 @@ impl<V: VirtualCpu> Vm<V> {
         log::info!(
             "{name}: {} MiB, {} vNICs, kernel {} KiB, initrd {} KiB, entry {:#x}, {} shares{}",
             bytes >> 20,
-            config.vnics.len(),
+            vnics,
             images.kernel.len() >> 10,
             images.initrd.len() >> 10,
             entry.rip,

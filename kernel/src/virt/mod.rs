@@ -4,6 +4,8 @@
 //! [`Exit`]; everything else asks it for registers by their architectural names.
 
 pub mod exit;
+#[cfg(test)]
+pub mod fake;
 mod intercept_maps;
 pub mod offer;
 pub mod report;

@@ -12,5 +12,7 @@ pub mod history;
 mod msr;
 mod operand;
 mod port_access;
+#[cfg(test)]
+mod tests;
 
 pub use dispatch::{Action, dispatch};

@@ -86,3 +86,35 @@ impl OperandSpan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::exits::tests::vm;
+    use base::GuestMemory;
+
+    #[test]
+    fn the_last_operand_of_a_page_ends_with_it() {
+        for width in [Width::Byte, Width::Word, Width::Dword, Width::Qword] {
+            let last = 0x2000 - width.bytes() as u64;
+            assert!(fits_page(0x1000, width) && fits_page(last, width), "{width:?}");
+            assert!(width == Width::Byte || !fits_page(last + 1, width), "{width:?}");
+        }
+    }
+
+    #[test]
+    fn an_operand_in_two_pages_is_read_and_written_where_each_part_lies() {
+        let mut vm = vm();
+        let span = OperandSpan {
+            first: GuestPhysical(0x1ffd),
+            second: Some((GuestPhysical(0x5000), 3)),
+            width: Width::Qword,
+        };
+        span.write(&mut vm, 0x8877_6655_4433_2211, Instant::ZERO);
+        let (mut end, mut start) = ([0; 4], [0; 6]);
+        vm.memory.read(GuestPhysical(0x1ffd), &mut end).unwrap();
+        vm.memory.read(GuestPhysical(0x5000), &mut start).unwrap();
+        assert_eq!((end, start), ([0x11, 0x22, 0x33, 0], [0x44, 0x55, 0x66, 0x77, 0x88, 0]));
+        assert_eq!(span.read(&mut vm, Instant::ZERO), 0x8877_6655_4433_2211);
+    }
+}

@@ -87,3 +87,17 @@ fn string_port<V: VirtualCpu>(
     }
     Action::Continue
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_result_keeps_the_rest_of_the_register_but_one_of_32_bits_clears_it() {
+        let (old, new) = (0x1111_2222_3333_4444, 0xaaaa_bbbb_cccc_dddd);
+        assert_eq!(merge(old, new, Width::Byte), 0x1111_2222_3333_44dd);
+        assert_eq!(merge(old, new, Width::Word), 0x1111_2222_3333_dddd);
+        assert_eq!(merge(old, new, Width::Dword), 0xcccc_dddd);
+        assert_eq!(merge(old, new, Width::Qword), new);
+    }
+}

@@ -16,6 +16,7 @@ use crate::vm::machine::{Identity, Vm};
 use crate::vm::nics::Nics;
 use crate::vm::statistics::Statistics;
 use crate::vm::virtual_processor::{BOOT_VCPU, VirtualProcessor};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Effects, GuestPhysical, HostPhysical, Instant};
@@ -32,39 +33,27 @@ const LARGE_PAGE: u64 = 2 << 20;
 
 /// Why a VM cannot be built.
 #[derive(Debug, thiserror::Error)]
-pub enum VmError {
+#[error("guest {name}: {error}")]
+pub struct VmError {
+    name: String,
+    error: BuildError,
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+enum BuildError {
     /// There is not enough memory for it.
-    #[error("guest {name}: {error}")]
-    Memory {
-        /// Which guest.
-        name: alloc::string::String,
-        /// What is missing.
-        error: PageFrameError,
-    },
+    #[error(transparent)]
+    Memory(#[from] PageFrameError),
     /// Its nested page tables cannot be built.
-    #[error("guest {name}: {error}")]
-    Tables {
-        /// Which guest.
-        name: alloc::string::String,
-        /// What is wrong.
-        error: PagingError,
-    },
+    #[error(transparent)]
+    Tables(#[from] PagingError),
     /// Its virtual processor cannot be created.
-    #[error("guest {name}: {error}")]
-    Processor {
-        /// Which guest.
-        name: alloc::string::String,
-        /// What is wrong.
-        error: VirtError,
-    },
+    #[error(transparent)]
+    Processor(#[from] VirtError),
     /// Its images do not fit, or are damaged.
-    #[error("guest {name}: {error}")]
-    Load {
-        /// Which guest.
-        name: alloc::string::String,
-        /// What is wrong.
-        error: LoadError,
-    },
+    #[error(transparent)]
+    Load(#[from] LoadError),
 }
 
 impl<V: VirtualCpu> Vm<V> {
@@ -78,63 +67,69 @@ impl<V: VirtualCpu> Vm<V> {
         config: &config::VmConfig,
         bundle: &Bundle<'static>,
     ) -> Result<Self, VmError> {
-        let name = config.name.clone();
-        let bytes = config.memory_bytes;
-        let memory =
-            guest_ram(frames, bytes).map_err(|error| VmError::Memory { name: name.clone(), error })?;
-        let nested = nested_tables::<V>(frames, &memory)
-            .map_err(|error| VmError::Tables { name: name.clone(), error })?;
+        Self::build(frames, number, config, bundle)
+            .map_err(|error| VmError { name: config.name.clone(), error })
+    }
+
+    fn build(
+        frames: &mut PageFrames,
+        number: usize,
+        config: &config::VmConfig,
+        bundle: &Bundle<'static>,
+    ) -> Result<Self, BuildError> {
+        let memory = guest_ram(frames, config.memory_bytes)?;
+        let nested = nested_tables::<V>(frames, &memory)?;
         #[expect(clippy::cast_possible_truncation, reason = "there are at most MAX_VMS")]
         let tag = number as u16;
-        let mut cpu = V::new(frames, tag, &nested, offer::offered_cr4())
-            .map_err(|error| VmError::Processor { name: name.clone(), error })?;
-        #[expect(clippy::cast_possible_truncation, reason = "the configuration gives a VM at most MAX_VNICS")]
-        let vnics = config.vnics.len() as u8;
-        let images = Images {
-            kernel: bundle.file(config.kernel),
-            initrd: config.initrd.map_or(&[], |file| bundle.file(file)),
-            command_line: config.command_line.clone(),
-            acpi: platform::acpi::build(1),
-            board: PcConfig {
-                memory_bytes: bytes,
-                vcpus: 1,
-                nics: vnics,
-                tsc_hz: clock::hz(),
-                wall_clock_unix_seconds: rtc::unix_seconds(),
-            },
-        };
+        let mut cpu = V::new(frames, tag, &nested, offer::offered_cr4())?;
+        let images = images(config, bundle);
         // Loaded once at boot in any case: errors in the images are reported now, not at a later start.
-        let entry = images.load(&memory).map_err(|error| VmError::Load { name: name.clone(), error })?;
+        let entry = images.load(&memory)?;
         cpu.set_boot_state(&entry);
         log::info!(
-            "{name}: {} MiB, {} vNICs, kernel {} KiB, initrd {} KiB, entry {:#x}, {} shares{}",
-            bytes >> 20,
-            vnics,
+            "{}: {} MiB, {} vNICs, kernel {} KiB, initrd {} KiB, entry {:#x}, {} shares{}",
+            config.name,
+            config.memory_bytes >> 20,
+            config.vnics.len(),
             images.kernel.len() >> 10,
             images.initrd.len() >> 10,
             entry.rip,
             config.shares,
             if config.autostart { "" } else { ", not started" }
         );
-        Ok(Self {
+        let identity = Identity { number, name: config.name.clone(), shares: config.shares };
+        let slots = vnic_slots(number, config, &memory);
+        Ok(Self::assemble(identity, cpu, memory, slots, images, policy(config.restart)))
+    }
+
+    /// Puts the parts of a VM together.
+    pub(in crate::vm) fn assemble(
+        identity: Identity,
+        cpu: V,
+        memory: GuestRam,
+        slots: Vec<Arc<VnicSlot>>,
+        images: Images,
+        policy: RestartPolicy,
+    ) -> Self {
+        Self {
             pc: Pc::new(&images.board),
             life: Life {
                 state: VmState::Stopped,
                 images,
-                policy: policy(config.restart),
+                policy,
                 back_off: BackOff::default(),
                 started: Instant::ZERO,
                 start_at: None,
                 cleared: 0,
             },
             vcpu: VirtualProcessor::new(BOOT_VCPU, cpu),
-            nics: Nics::new(vnic_slots(number, config, &memory)),
+            nics: Nics::new(slots),
             memory,
             console: Console::new(),
             effects: Effects::empty(),
             statistics: Statistics::default(),
-            identity: Identity { number, name, shares: config.shares },
-        })
+            identity,
+        }
     }
 
     /// Switches on a VM that is loaded and was never started.
@@ -142,6 +137,25 @@ impl<V: VirtualCpu> Vm<V> {
         self.life.started = now;
         directory::count_start(self.identity.number);
         self.set_state(VmState::Running);
+    }
+}
+
+/// What the guest is loaded from, and the board that it finds.
+fn images(config: &config::VmConfig, bundle: &Bundle<'static>) -> Images {
+    #[expect(clippy::cast_possible_truncation, reason = "the configuration gives a VM at most MAX_VNICS")]
+    let nics = config.vnics.len() as u8;
+    Images {
+        kernel: bundle.file(config.kernel),
+        initrd: config.initrd.map_or(&[], |file| bundle.file(file)),
+        command_line: config.command_line.clone(),
+        acpi: platform::acpi::build(1),
+        board: PcConfig {
+            memory_bytes: config.memory_bytes,
+            vcpus: 1,
+            nics,
+            tsc_hz: clock::hz(),
+            wall_clock_unix_seconds: rtc::unix_seconds(),
+        },
     }
 }
 

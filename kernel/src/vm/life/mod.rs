@@ -6,12 +6,12 @@ mod start;
 mod stop_reason;
 
 pub use build::VmError;
+pub(super) use start::Images;
 pub use stop_reason::StopReason;
 
 use crate::meeting::state::VmState;
 use base::Instant;
 use schedule::restart::{BackOff, RestartPolicy};
-use start::Images;
 
 /// Where a VM is in its life, and how it goes on.
 pub struct Life {

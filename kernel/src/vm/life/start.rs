@@ -21,11 +21,11 @@ const STEP: u64 = 2 << 20;
 
 /// What a guest is loaded from. The images stay in the bundle, where the loader put them.
 pub struct Images {
-    pub(super) kernel: &'static [u8],
-    pub(super) initrd: &'static [u8],
-    pub(super) command_line: String,
-    pub(super) acpi: AcpiTables,
-    pub(super) board: PcConfig,
+    pub(in crate::vm) kernel: &'static [u8],
+    pub(in crate::vm) initrd: &'static [u8],
+    pub(in crate::vm) command_line: String,
+    pub(in crate::vm) acpi: AcpiTables,
+    pub(in crate::vm) board: PcConfig,
 }
 
 impl Images {

@@ -142,7 +142,9 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
     fn move_frames(&mut self, now: Instant) {
         for _ in 0..ROUNDS {
             let kicks = self.vms.iter_mut().fold(0, |kicks, vm| kicks | vm.nics.take_kicks());
-            self.network.service(kicks, now);
+            if !self.network.service(kicks, now) {
+                return;
+            }
             self.vms.iter_mut().for_each(|vm| vm.after_frames(now));
             if !self.vms.iter().any(|vm| vm.nics.has_kicks()) {
                 return;

@@ -70,6 +70,8 @@ impl<V: VirtualCpu> Vm<V> {
             self.advance_machine(now);
         }
         self.show_console(now);
+        // Last: output that has been taken makes the UART interrupt.
+        self.wake();
         self.effects = Effects::empty();
     }
 
@@ -85,7 +87,6 @@ impl<V: VirtualCpu> Vm<V> {
         if let Some(event) = self.pc.power_event() {
             self.stop(&event.into(), now);
         }
-        self.wake();
     }
 
     /// Handles what other cores have asked of this VM.

@@ -24,7 +24,7 @@ const TAKEN: usize = 64;
 const TYPED: usize = 256;
 
 /// One guest's console. Its output is always taken and kept, and shown while the view includes the guest.
-pub struct Console {
+pub(super) struct Console {
     kept: Backlog<KEPT>,
     /// When the last output came.
     last: Instant,
@@ -46,7 +46,7 @@ pub struct Console {
 
 impl Console {
     /// An empty console.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             kept: Backlog::new(),
             last: Instant::ZERO,
@@ -62,7 +62,7 @@ impl Console {
     }
 
     /// Notes that the guest has written output.
-    pub fn note_output(&mut self) {
+    pub(super) fn note_output(&mut self) {
         self.due = true;
     }
 
@@ -79,7 +79,7 @@ impl Console {
     /// Takes the output that `take` delivers and shows its whole lines if the view includes the guest, which has exited
     /// `exits` times. True if nothing is left to do. Output that the serial line has no room for stays with the guest,
     /// whose UART fills up and makes it wait.
-    pub fn show_all(
+    pub(super) fn show_all(
         &mut self,
         guest: usize,
         name: &str,
@@ -102,7 +102,7 @@ impl Console {
     }
 
     /// Shows an unfinished line that has waited long enough. `exits` is the number of the guest's exits if it is running.
-    pub fn advance(&mut self, guest: usize, name: &str, now: Instant, exits: Option<u64>) {
+    pub(super) fn advance(&mut self, guest: usize, name: &str, now: Instant, exits: Option<u64>) {
         self.follow_view(guest, name);
         if self.next_deadline(guest).is_some_and(|due| due <= now) {
             if exits.is_none_or(|exits| exits.wrapping_sub(self.exits) >= EXITS) {
@@ -113,7 +113,7 @@ impl Console {
     }
 
     /// When [`advance`](Self::advance) must run.
-    pub fn next_deadline(&self, guest: usize) -> Option<Instant> {
+    pub(super) fn next_deadline(&self, guest: usize) -> Option<Instant> {
         if self.view_changed() {
             return Some(self.last);
         }
@@ -123,30 +123,30 @@ impl Console {
 
     /// Bytes of output that were lost before they were shown: newer output took their place while the guest was not
     /// shown.
-    pub fn lost(&self) -> u64 {
+    pub(super) fn lost(&self) -> u64 {
         self.kept.lost()
     }
 
     /// Typed bytes that were lost: more than [`TYPED`] were typed ahead, or the guest ended before it took them.
-    pub fn typed_lost(&self) -> u64 {
+    pub(super) fn typed_lost(&self) -> u64 {
         self.typed_lost
     }
 
     /// Takes a byte that was typed for the guest.
-    pub fn type_byte(&mut self, byte: u8) {
+    pub(super) fn type_byte(&mut self, byte: u8) {
         if self.typed.push_back(byte).is_err() {
             self.typed_lost += 1;
         }
     }
 
     /// Drops what was typed for a guest that no longer runs.
-    pub fn forget_typed(&mut self) {
+    pub(super) fn forget_typed(&mut self) {
         self.typed_lost += self.typed.len() as u64;
         self.typed.clear();
     }
 
     /// Hands typed bytes to `give` until it takes none.
-    pub fn pass_typed(&mut self, mut give: impl FnMut(u8) -> bool) {
+    pub(super) fn pass_typed(&mut self, mut give: impl FnMut(u8) -> bool) {
         while self.typed.front().is_some_and(|&byte| give(byte)) {
             self.typed.pop_front();
         }

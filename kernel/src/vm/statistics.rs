@@ -10,7 +10,7 @@ use core::fmt;
 
 /// Exits by kind.
 #[derive(Clone, Debug)]
-pub struct ExitCounts([(u64, &'static str); KINDS]);
+pub(super) struct ExitCounts([(u64, &'static str); KINDS]);
 
 /// The exits of one virtual processor, and the time between them.
 pub struct ExitStatistics {
@@ -29,7 +29,7 @@ pub struct ExitStatistics {
 
 /// What one guest has used and done, besides its exits.
 #[derive(Default)]
-pub struct Statistics {
+pub(super) struct Statistics {
     /// Processor time that it, or Weir on its behalf, has used.
     pub(super) run_time: Duration,
     /// Accesses to addresses that are neither memory nor a device.

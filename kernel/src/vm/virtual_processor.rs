@@ -9,12 +9,12 @@ use platform::boot::EntryState;
 use platform::msr::Msrs;
 
 /// The number of a guest's first virtual processor, as the board counts them.
-pub const BOOT_VCPU: u8 = 0;
+pub(super) const BOOT_VCPU: u8 = 0;
 
 /// One virtual processor.
 pub struct VirtualProcessor<V> {
     /// Its number on the board.
-    pub number: u8,
+    pub(super) number: u8,
     /// Registers and control structure, in the vendor's form.
     pub cpu: V,
     pub(super) msrs: Msrs,

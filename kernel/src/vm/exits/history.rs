@@ -27,7 +27,7 @@ static HISTORY: [Mutex<ExitHistory>; GUESTS] =
     [const { Mutex::new(ExitHistory { records: [None; DEPTH], next: 0 }) }; GUESTS];
 
 /// Remembers an exit.
-pub fn record(guest: usize, now: Instant, rip: u64, exit: Exit) {
+pub(super) fn record(guest: usize, now: Instant, rip: u64, exit: Exit) {
     if let Some(mut ring) = HISTORY.get(guest).map(Mutex::lock) {
         let ring = &mut *ring;
         ring.records[ring.next % DEPTH] = Some(ExitRecord { now, rip, exit });

@@ -1,8 +1,8 @@
-//! The main loop of a core: runs its guests by their shares, and keeps clock, wire and consoles going between their
+//! The main loop of a core: runs its guests by their shares, and serves timers, network and consoles between their
 //! turns.
 //!
-//! Each core has its own loop, with guests of its own, and none waits for another. What a core does besides is its
-//! [`Duties`]: those of the boot core are in `boot_core.rs`.
+//! Each core has its own loop, with guests of its own, and none waits for another. What else a core does is its
+//! [`Duties`]; those of the boot core are in `boot_core.rs`.
 
 use crate::hardware::interrupt::{local_apic, pending, vectors};
 use crate::log::output;
@@ -21,8 +21,8 @@ use schedule::{RunQueue, SLICE};
 
 /// How often the serial port is fed while output waits: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
-/// Minimum run before the next timer exit. Without it, a guest whose timer fires faster than one trip through Weir would
-/// never make progress.
+/// Minimum run before the next timer exit. Without it, a guest whose timer fires faster than one trip through Weir
+/// would never make progress.
 const SHORTEST_RUN_NANOS: u64 = 20_000;
 /// Maximum number of rounds of moving frames, if each makes room for more.
 const ROUNDS: usize = 2;
@@ -110,7 +110,7 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
         self.vms.iter().for_each(Vm::log_statistics);
     }
 
-    /// What does not depend on a guest's exits: time, wire, console.
+    /// Handles what does not depend on a guest's exits: timers, network, consoles.
     fn housekeeping(&mut self, now: Instant) {
         pending::take(vectors::WAKE_VECTOR);
         for vm in &mut self.vms {
@@ -173,7 +173,7 @@ impl<V: VirtualCpu, D: Duties<V>> Scheduler<V, D> {
             if !effects.is_empty() || exit == Exit::HostInterrupt || now >= self.due {
                 self.housekeeping(now);
                 now = clock::now();
-                // Work that a guest causes is charged to it; work that the clock and the wire cause is not.
+                // Work that a guest causes is charged to it; work that timers and the network cause is not.
                 if !effects.is_empty() {
                     self.charge(index, now - charged);
                 }

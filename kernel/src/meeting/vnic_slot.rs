@@ -10,8 +10,8 @@ use mmio::registers32::{self, Registers32};
 use spin::{Mutex, MutexGuard};
 use vnic::{Vnic, VnicModelConfig, VnicPort};
 
-/// One vNIC of a guest. The guest's core locks the model for one register access, and the core that moves frames locks
-/// it for one batch.
+/// One vNIC of a guest. The guest's core locks the model for one register access, and the core that moves frames
+/// locks it for one batch.
 pub struct VnicSlot {
     /// Number of its VM.
     pub guest: usize,
@@ -35,7 +35,7 @@ pub struct VnicSlot {
 struct VnicBar<'a> {
     model: &'a mut Vnic,
     now: Instant,
-    /// What the access has set in motion.
+    /// Effects of the access.
     effects: Effects,
 }
 
@@ -109,7 +109,7 @@ impl VnicSlot {
         self.on.load(Ordering::Acquire)
     }
 
-    /// Allows the vNIC to reach guest memory, or not.
+    /// Allows or denies the vNIC access to guest memory.
     pub fn set_on(&self, on: bool) {
         self.on.store(on, Ordering::Release);
     }
@@ -137,8 +137,8 @@ impl VnicSlot {
         (value, window.effects)
     }
 
-    /// Writes at `offset` of the memory BAR. Registers of the 8254x must be written whole [8254x 13.2]; partial writes
-    /// are ignored.
+    /// Writes at `offset` of the memory BAR. Registers of the 8254x must be written whole [8254x 13.2]; partial
+    /// writes are ignored.
     pub fn memory_write(&self, offset: u64, width: Width, value: u64, now: Instant) -> Effects {
         let mut model = self.model.lock();
         let mut window = VnicBar { model: &mut model, now, effects: Effects::empty() };
@@ -163,9 +163,9 @@ impl VnicSlot {
         window.0.effects
     }
 
-    /// Settles what a port operation or an access has set in motion: `effects`, and those that the model has noted. Logs
-    /// what the guest did wrong, once for each kind until it resets the vNIC. Returns all effects, and the level of the
-    /// interrupt line.
+    /// Completes a port operation or an access that had `effects`: adds the effects that the model has noted, and
+    /// logs the guest's errors, each kind once until the guest resets the vNIC. Returns all effects, and the level
+    /// of the interrupt line.
     pub fn settle(&self, effects: Effects, guest: &str, now: Instant) -> (Effects, bool) {
         let mut model = self.model.lock();
         let mut effects = effects | model.take_effects();

@@ -7,7 +7,7 @@ use base::{Batch, Capabilities, Instant, Port};
 pub(super) struct GuestPort<'a> {
     /// The vNIC.
     pub(super) slot: &'a VnicSlot,
-    /// Frames went through it, so its guest's core has to look at the vNIC.
+    /// Frames went through it, so its guest's core must check the vNIC.
     pub(super) touched: bool,
 }
 

@@ -70,8 +70,8 @@ impl Network {
         Ok(Self { segments, vnics })
     }
 
-    /// Moves frames through the switches that guests of this core have work for (`kicks`, a bit each), and, on the boot
-    /// core, through those whose deadline has come. False if there was nothing to do.
+    /// Moves frames through the switches that guests of this core have work for (`kicks`, one bit each), and, on
+    /// the boot core, through those whose deadline has come. Returns false if there was nothing to do.
     pub fn service(&self, kicks: u32, now: Instant) -> bool {
         let home = cores::current() == cores::BOOT_CORE;
         if home {

@@ -24,7 +24,7 @@ pub(super) struct DmaBuffer(DmaMemory);
 pub(super) struct NicWindow(RegisterWindow);
 
 impl NicWindow {
-    /// These registers.
+    /// Wraps the mapped registers.
     pub(super) fn new(window: RegisterWindow) -> Self {
         Self(window)
     }

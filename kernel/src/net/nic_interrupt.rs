@@ -1,4 +1,5 @@
-//! How a physical NIC interrupts the boot core: by MSI-X, else MSI, else its line, else not at all.
+//! How a physical NIC interrupts the boot core: by MSI-X if possible, else by MSI, else by its line; else it is
+//! polled.
 
 use crate::hardware::acpi::MachineInfo;
 use crate::hardware::interrupt::io_apic;
@@ -10,7 +11,8 @@ use base::Duration;
 use core::fmt;
 use nic::{Family, InterruptMode};
 
-/// How often a NIC is polled for link, transmit hang and statistics, and for interrupt causes if it cannot interrupt.
+/// How often a NIC is polled for link, transmit hang and statistics, and for interrupt causes if it cannot
+/// interrupt.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How a NIC interrupts.
@@ -33,7 +35,7 @@ impl InterruptRoute {
         }
     }
 
-    /// Makes a NIC of this family send messages that raise `vector`; `None` if it has none to send.
+    /// Makes a NIC of this family send messages that raise `vector`; `None` if it has no message interrupts.
     ///
     /// # Errors
     /// When its table cannot be mapped.

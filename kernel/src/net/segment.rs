@@ -68,13 +68,13 @@ impl LanSegment {
         })
     }
 
-    /// Sets the flag that says that there is work to do.
+    /// Notes that there is work to do.
     pub(super) fn kick(&self) {
         self.kicked.store(true, Ordering::SeqCst);
     }
 
-    /// Takes the interrupt of the physical NIC, on the boot core, where it arrives. NICs on a shared line share a vector,
-    /// and any of them may have raised it, so all of them are checked.
+    /// Takes note of the physical NIC's interrupt, on the boot core, where it arrives. NICs on a shared line share
+    /// a vector, and any of them may have raised it, so all of them are checked.
     pub(super) fn take_interrupt(&self, all: &[Self]) {
         let Some(vector) = self.vector.filter(|vector| pending::take(*vector)) else { return };
         for segment in all.iter().filter(|segment| segment.vector == Some(vector)) {
@@ -97,8 +97,9 @@ impl LanSegment {
         (deadline != NEVER).then_some(Instant(deadline))
     }
 
-    /// Moves frames until nothing moves, or until the bound of one service is reached. If another core is serving the
-    /// switch this does nothing: that core sees the flag before it leaves. Work beyond the bound goes to the boot core.
+    /// Moves frames until nothing moves, or until the bound of one service is reached. If another core is serving
+    /// the switch this does nothing: that core sees the flag before it leaves. Work beyond the bound goes to the
+    /// boot core.
     pub(super) fn serve(&self) {
         let here = cores::current() == cores::BOOT_CORE;
         self.kick();
@@ -116,8 +117,8 @@ impl LanSegment {
             if more {
                 self.kick();
             }
-            // A flag that was set while this core held the lock must not be missed: the core that set it has tried the
-            // lock afterwards, and this core checks the flag after unlocking.
+            // A flag that was set while this core held the lock must not be missed: the core that set it has tried
+            // the lock afterwards, and this core checks the flag after unlocking.
             fence(Ordering::SeqCst);
             if !self.kicked.load(Ordering::SeqCst) {
                 return;

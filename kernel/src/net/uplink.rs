@@ -13,8 +13,8 @@ use alloc::string::String;
 use base::{Duration, Instant, Port};
 use nic::{Nic, NicError};
 
-/// How long a line stays masked after an interrupt that no NIC on it has a cause for. Lines are deasserted late, and
-/// another device on the line, for which there is no driver, would otherwise leave no time for anything else.
+/// How long a line stays masked after an interrupt that no NIC on it has a cause for. Lines are deasserted late,
+/// and another device on the line, for which there is no driver, would otherwise leave no time for anything else.
 const STRAY_MASK: Duration = Duration::from_micros(100);
 
 /// Why a NIC cannot be used.
@@ -157,6 +157,6 @@ impl Uplink {
     /// Logs what the NIC has done.
     pub(super) fn log_statistics(&self) {
         log::info!("{}: driver:{}", self.name, counts(self.nic.counters().named()));
-        log::info!("{}: card:{}", self.name, counts(self.nic.statistics().named()));
+        log::info!("{}: hardware:{}", self.name, counts(self.nic.statistics().named()));
     }
 }

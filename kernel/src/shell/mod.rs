@@ -1,5 +1,5 @@
-//! Weir's shell on the serial line: the owner of the keyboard, the line that is being typed, and the commands. The part
-//! that needs no hardware is the crate `shell`.
+//! Weir's shell on the serial line: the owner of the keyboard, the line that is being typed, and the commands. The
+//! part that needs no hardware is the crate `shell`.
 
 mod execute;
 mod report;
@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 pub use report::MachineSummary;
 
-/// What a typed byte leads to.
+/// The meaning of a typed byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShellInput {
     /// It is for this guest.
@@ -35,7 +35,7 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// A shell for VMs of these names, the first of which has the keyboard.
+    /// A shell for VMs with these names, the first of which has the keyboard.
     pub fn new(names: Vec<String>, machine: MachineSummary) -> Self {
         let first = names.first().map_or("nobody", String::as_str);
         log::info!("{first} has the keyboard; Ctrl-^ (Ctrl-6) leads to Weir's shell, where help tells more");
@@ -97,10 +97,10 @@ impl Shell {
         ShellInput::Done
     }
 
-    /// Parses the typed line. An error is answered here.
+    /// Parses the typed line, and prints the error if there is one.
     fn understand(&self) -> Option<ShellCommand> {
-        ::shell::parse(self.editor.text(), &self.names).unwrap_or_else(|mistake| {
-            output::shell_line(format_args!("{mistake}"));
+        ::shell::parse(self.editor.text(), &self.names).unwrap_or_else(|error| {
+            output::shell_line(format_args!("{error}"));
             None
         })
     }

@@ -1,4 +1,4 @@
-//! What the shell reports about machine, VMs and network.
+//! The shell's reports about the machine, the VMs and the network.
 
 use super::say::say;
 use crate::log::{counts, output, serial};
@@ -16,7 +16,7 @@ pub struct MachineSummary {
     pub memory: u64,
     /// Bytes that were not handed out.
     pub memory_left: u64,
-    /// Processors that the firmware names.
+    /// Processors that the firmware lists.
     pub processors: usize,
 }
 

@@ -6,8 +6,8 @@ use crate::virt::exit::InjectedEvent;
 use crate::virt::{VirtualCpu, VmEntry};
 
 impl<V: VirtualCpu> Vm<V> {
-    /// What to enter the guest with: the next event it can take, or a window for one that it cannot take yet. The entry
-    /// ends after `ticks` of the time-stamp counter.
+    /// Prepares the next entry: the next event that the guest can take, or a window for one that it cannot take
+    /// yet. The entry ends after `ticks` of the time-stamp counter.
     pub fn prepare_entry(&mut self, ticks: u64) -> VmEntry {
         let (vcpu, interrupts) = (&mut self.vcpu, self.pc.interrupts());
         let task_priority = interrupts.task_priority(vcpu.number);

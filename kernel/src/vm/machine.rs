@@ -40,7 +40,7 @@ pub struct Vm<V: VirtualCpu> {
     pub(super) pc: Pc,
     /// Its console.
     pub(super) console: Console,
-    /// What accesses and deadlines have set in motion, until [`take_effects`](Self::take_effects) takes it.
+    /// Effects of accesses and timers, until [`take_effects`](Self::take_effects) takes them.
     pub(super) effects: Effects,
     /// What it has used.
     pub(super) statistics: Statistics,
@@ -52,7 +52,7 @@ impl<V: VirtualCpu> Vm<V> {
         self.identity.number
     }
 
-    /// Takes the effects that accesses and deadlines have had since the last call.
+    /// Takes the effects that accesses and timers have had since the last call.
     pub fn take_effects(&mut self) -> Effects {
         core::mem::take(&mut self.effects)
     }
@@ -70,12 +70,12 @@ impl<V: VirtualCpu> Vm<V> {
             self.advance_machine(now);
         }
         self.show_console(now);
-        // Last: output that has been taken makes the UART interrupt.
+        // Last, because the UART may interrupt when its output has been taken.
         self.wake();
         self.effects = Effects::empty();
     }
 
-    /// Advances board and vNICs. Console and start have had their turn in [`advance`](Self::advance).
+    /// Advances the board and the vNICs; [`advance`](Self::advance) does the rest.
     fn advance_machine(&mut self, now: Instant) {
         if self.machine_deadline().is_some_and(|due| due <= now) {
             let effects = self.pc.advance(now);
@@ -116,7 +116,7 @@ impl<V: VirtualCpu> Vm<V> {
         self.nics.next_deadline().into_iter().chain(self.pc.next_deadline()).min()
     }
 
-    /// Applies what frames have done to the vNICs, once they have been moved.
+    /// Applies the effects that moved frames have had on the vNICs.
     pub fn after_frames(&mut self, now: Instant) {
         if matches!(self.state(), VmState::Running | VmState::Idle) {
             self.refresh_nics(now);
@@ -124,7 +124,7 @@ impl<V: VirtualCpu> Vm<V> {
         }
     }
 
-    /// Notes what an access or a deadline has set in motion.
+    /// Applies the effects of an access or a timer.
     pub(super) fn apply(&mut self, effects: Effects) {
         if effects.contains(Effects::CONSOLE) {
             self.console.note_output();

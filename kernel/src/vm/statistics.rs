@@ -1,4 +1,4 @@
-//! What a guest has cost: exits by kind, interrupts, and time in Weir and in the guest.
+//! Counters of a guest's costs: exits by kind, interrupts, and time in Weir and in the guest.
 
 use super::Vm;
 use crate::log::output;
@@ -19,7 +19,8 @@ pub struct ExitStatistics {
     total: u64,
     /// Interrupts injected.
     pub(super) injected: u64,
-    /// Ticks of the time-stamp counter between an exit and the next entry, without other guests' turns and idle time.
+    /// Ticks of the time-stamp counter between an exit and the next entry, excluding other guests' turns and idle
+    /// time.
     ticks_outside: u64,
     /// Ticks between an entry and the exit.
     ticks_inside: u64,
@@ -56,18 +57,18 @@ impl ExitStatistics {
         self.total
     }
 
-    /// A turn of the guest begins at this value of the time-stamp counter.
+    /// Notes that a turn of the guest begins at this value of the time-stamp counter.
     pub fn note_turn(&mut self, tsc: u64) {
         self.last_switch = tsc;
     }
 
-    /// The guest is entered.
+    /// Notes that the guest is entered.
     pub fn note_entry(&mut self, tsc: u64) {
         self.ticks_outside += tsc.wrapping_sub(self.last_switch);
         self.last_switch = tsc;
     }
 
-    /// The guest has exited.
+    /// Notes that the guest has exited.
     pub fn note_return(&mut self, tsc: u64) {
         self.ticks_inside += tsc.wrapping_sub(self.last_switch);
         self.last_switch = tsc;
@@ -99,7 +100,7 @@ impl<V: VirtualCpu> Vm<V> {
         self.statistics.run_time += ran;
     }
 
-    /// Lets other cores see what the guest has used.
+    /// Publishes what the guest has used for the other cores.
     pub fn publish_usage(&self) {
         let nanos = u64::try_from(self.statistics.run_time.as_nanos()).unwrap_or(u64::MAX);
         directory::publish_usage(self.identity.number, self.vcpu.statistics.exits(), nanos);

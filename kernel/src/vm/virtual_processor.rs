@@ -1,4 +1,4 @@
-//! What belongs to one virtual processor of a guest. A guest has one today; nothing here assumes it.
+//! One virtual processor of a guest. A guest has one today; nothing here assumes that.
 
 use super::statistics::ExitStatistics;
 use crate::virt::exit::InjectedEvent;
@@ -20,7 +20,7 @@ pub struct VirtualProcessor<V> {
     pub(super) msrs: Msrs,
     /// How far the guest has moved its time-stamp counter.
     pub(super) tsc_moved: u64,
-    /// It has executed HLT, and no interrupt has come since.
+    /// It has executed HLT, and no interrupt has arrived since.
     pub(super) halted: bool,
     /// An exception to deliver before the next instruction.
     pub(super) fault: Option<InjectedEvent>,
@@ -29,7 +29,7 @@ pub struct VirtualProcessor<V> {
 }
 
 impl<V: VirtualCpu> VirtualProcessor<V> {
-    /// The virtual processor of this number, as after reset.
+    /// The virtual processor with this number, as after reset.
     pub(super) fn new(number: u8, cpu: V) -> Self {
         Self {
             number,
@@ -42,7 +42,8 @@ impl<V: VirtualCpu> VirtualProcessor<V> {
         }
     }
 
-    /// Puts it where the boot protocol says, as after power-on. It must not be active.
+    /// Sets the state that the boot protocol prescribes, as after power-on. The virtual processor must not be
+    /// active.
     pub(super) fn reset(&mut self, entry: &EntryState) {
         self.cpu.reset();
         self.cpu.set_boot_state(entry);

@@ -1,5 +1,5 @@
-//! What some processors leave out of an exit, found by decoding the instruction: SVM without next-RIP and decode
-//! assists [APM2 15.7.1, 15.8.4].
+//! Completes exits of which the processor omits a part, by decoding the instruction: SVM without next-RIP and
+//! decode assists [APM2 15.7.1, 15.8.4].
 
 use super::context::{ExitContext, padded};
 use super::device_access::DecoderRegisters;
@@ -11,7 +11,7 @@ use base::GuestPhysical;
 use mmio::instruction::{self, ControlAccess};
 use mmio::{DecodeError, RegisterFile};
 
-/// Completes an exit that is not: adds what the processor has left out.
+/// Adds to an incomplete exit what the processor has omitted.
 ///
 /// # Errors
 /// The guest must stop: its instruction cannot be read again, or is a different one now.

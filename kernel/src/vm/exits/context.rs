@@ -1,4 +1,4 @@
-//! What an exit needs to know of the guest's processor: read once, at need, and handed down.
+//! The state of the guest's processor that handling an exit needs: read at most once, on demand, and passed down.
 
 use super::guest_paging::{self, PageWalkAccess};
 use crate::memory::guest::GuestRam;
@@ -12,8 +12,8 @@ const LONGEST: usize = 15;
 /// Bytes in a page of the guest.
 pub(super) const PAGE: u64 = 4096;
 
-/// The state of the guest's processor at one exit. Each part is read when it is first asked for: a VMREAD costs, and
-/// most exits need one part only.
+/// The state of the guest's processor at one exit. Each part is read when it is first asked for: a VMREAD costs,
+/// and most exits need one part only.
 #[derive(Default)]
 pub(in crate::vm) struct ExitContext {
     mode: Option<CpuMode>,
@@ -38,7 +38,7 @@ impl ExitContext {
         self.paging.get_or_insert_with(|| cpu.paging())
     }
 
-    /// Uses the instruction bytes that the processor has delivered with the exit, if it has.
+    /// Uses the instruction bytes that the processor has delivered with the exit, if any.
     pub(super) fn take_code<V: VirtualCpu>(&mut self, cpu: &V) {
         let delivered = cpu.instruction_bytes();
         if !delivered.is_empty() {
@@ -81,7 +81,7 @@ impl ExitContext {
     }
 }
 
-/// The bytes as a report shows them, padded with zeros.
+/// The bytes padded with zeros, for a report.
 pub(super) fn padded(code: &InstructionBytes) -> [u8; LONGEST] {
     let mut bytes = [0; LONGEST];
     bytes[..code.len()].copy_from_slice(code);

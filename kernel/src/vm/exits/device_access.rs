@@ -1,4 +1,4 @@
-//! A guest's instruction that touched a device, or an address with nothing behind it: decoded and emulated.
+//! Decodes and emulates an instruction of the guest that accessed a device or an unmapped address.
 
 use super::context::{ExitContext, PAGE, padded};
 use super::dispatch::Action;
@@ -10,7 +10,7 @@ use crate::vm::life::StopReason;
 use base::{GuestPhysical, Instant};
 use mmio::{Gpr, RegisterFile};
 
-/// A virtual processor's registers as the decoder asks for them.
+/// A virtual processor's registers as the decoder accesses them.
 pub(super) struct DecoderRegisters<'a, V>(pub(super) &'a mut V);
 
 impl<V: VirtualCpu> RegisterFile for DecoderRegisters<'_, V> {
@@ -46,7 +46,7 @@ impl<V: VirtualCpu> RegisterFile for DecoderRegisters<'_, V> {
 /// Why an instruction was not completed.
 enum Incomplete {
     Fault(OperandFault),
-    /// The guest cannot go on.
+    /// The guest must stop.
     Stop(StopReason),
 }
 

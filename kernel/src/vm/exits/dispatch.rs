@@ -10,12 +10,12 @@ use crate::vm::Vm;
 use crate::vm::life::StopReason;
 use base::Instant;
 
-/// What follows an exit.
+/// What to do after an exit.
 #[derive(Debug)]
 pub enum Action {
-    /// The guest goes on, or waits if its state says so.
+    /// The guest continues, or waits if it is idle.
     Continue,
-    /// The guest cannot go on.
+    /// The guest must stop.
     Stop(StopReason),
 }
 
@@ -24,7 +24,7 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
     vm.vcpu.statistics.count(&exit);
     history::record(vm.identity.number, now, vm.vcpu.cpu.rip(), exit);
     let context = &mut ExitContext::default();
-    // VT-x leaves nothing out, nor does SVM with its assists.
+    // Only SVM without next-RIP and decode assists omits something.
     let exit = if exit.is_complete() {
         exit
     } else {

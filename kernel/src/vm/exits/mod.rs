@@ -1,4 +1,4 @@
-//! How VM exits are handled: one match in `dispatch.rs`, and behind it a file for each kind of instruction.
+//! Handling of VM exits: one match in `dispatch.rs`, and behind it a file for each kind of instruction.
 
 mod bus;
 mod complete;

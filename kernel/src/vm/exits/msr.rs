@@ -26,7 +26,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// WRMSR; false means #GP.
     pub(super) fn write_msr(&mut self, index: u32, value: u64, now: Instant) -> bool {
-        // The policy needs the counter for a write of the counter itself, and ticks cost a division of 128 bits.
+        // Only a write of the counter depends on its value, and the conversion to ticks is a 128-bit division.
         let ticks = if index == IA32_TIME_STAMP_COUNTER { clock::ticks_at(now) } else { 0 };
         let guest_tsc = ticks.wrapping_add(self.vcpu.tsc_moved);
         match self.vcpu.msrs.write(index, value, guest_tsc) {

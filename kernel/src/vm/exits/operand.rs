@@ -1,4 +1,4 @@
-//! Memory operands of an instruction, found before anything is read or written.
+//! Memory operands of an instruction, located before anything is read or written.
 
 use super::context::{ExitContext, bytes_to_page_end};
 use super::guest_paging::{self, PageFault, PageWalkAccess};
@@ -29,7 +29,7 @@ pub(super) fn fits_page(linear: u64, width: Width) -> bool {
 }
 
 impl OperandSpan {
-    /// Finds the operand at `linear`, which is to be written if `write`.
+    /// Locates the operand at `linear`, which will be written if `write`.
     ///
     /// # Errors
     /// The page fault that the guest's own tables lead to.
@@ -56,7 +56,7 @@ impl OperandSpan {
         Ok(Self { first, second, width })
     }
 
-    /// Where each byte is.
+    /// The address of each byte.
     fn bytes(self, second: (GuestPhysical, usize)) -> impl Iterator<Item = GuestPhysical> {
         let (next, before) = second;
         (0..self.width.bytes()).map(move |index| {
@@ -65,7 +65,7 @@ impl OperandSpan {
         })
     }
 
-    /// Reads it: from memory or a device.
+    /// Reads it, from memory or a device.
     pub(super) fn read<V: VirtualCpu>(self, vm: &mut Vm<V>, now: Instant) -> u64 {
         match self.second {
             None => vm.memory_read(self.first, self.width, now),
@@ -76,7 +76,7 @@ impl OperandSpan {
         }
     }
 
-    /// Writes it: to memory or a device.
+    /// Writes it, to memory or a device.
     pub(super) fn write<V: VirtualCpu>(self, vm: &mut Vm<V>, value: u64, now: Instant) {
         match self.second {
             None => vm.memory_write(self.first, self.width, value, now),

@@ -41,7 +41,8 @@ pub(super) fn port<V: VirtualCpu>(
     Action::Continue
 }
 
-/// One element of INS or OUTS. A repeated instruction exits again for the next one, and takes interrupts between them.
+/// One element of INS or OUTS. A repeated instruction exits again for each further element, with interrupts taken
+/// before it.
 fn string_port<V: VirtualCpu>(
     vm: &mut Vm<V>,
     context: &mut ExitContext,
@@ -58,7 +59,7 @@ fn string_port<V: VirtualCpu>(
         return Action::Continue;
     }
     let width = access.width;
-    // `complete` has filled the address in; without it there is nothing to access.
+    // `complete` has filled in the address; without it there is nothing to access.
     let Some(linear) = string.linear else { return Action::Continue };
     let element = match OperandSpan::find(vm, context, linear, width, access.input) {
         Ok(element) => element,

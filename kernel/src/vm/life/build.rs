@@ -28,7 +28,7 @@ use platform::pc::{Pc, PcConfig};
 use platform::pci::FIRST_NIC_SLOT;
 use schedule::restart::{BackOff, RestartPolicy};
 
-/// Guest memory is handed out at multiples of this, so that large pages can map it.
+/// Guest memory is allocated at multiples of this, so that large pages can map it.
 const LARGE_PAGE: u64 = 2 << 20;
 
 /// Why a VM cannot be built.
@@ -102,7 +102,7 @@ impl<V: VirtualCpu> Vm<V> {
         Ok(Self::assemble(identity, cpu, memory, slots, images, policy(config.restart)))
     }
 
-    /// Puts the parts of a VM together.
+    /// Assembles a VM from its parts.
     pub(in crate::vm) fn assemble(
         identity: Identity,
         cpu: V,
@@ -140,7 +140,7 @@ impl<V: VirtualCpu> Vm<V> {
     }
 }
 
-/// What the guest is loaded from, and the board that it finds.
+/// The images to load, and the board that the guest finds.
 fn images(config: &config::VmConfig, bundle: &Bundle<'static>) -> Images {
     #[expect(clippy::cast_possible_truncation, reason = "the configuration gives a VM at most MAX_VNICS")]
     let nics = config.vnics.len() as u8;
@@ -177,12 +177,12 @@ fn guest_ram(frames: &mut PageFrames, bytes: u64) -> Result<GuestRam, PageFrameE
     let mut pieces = heapless::Vec::new();
     for range in layout.ram().into_iter().filter(|range| !range.is_empty()) {
         let length = range.end - range.start;
-        // Ranges above 1 MiB begin inside a large page of the guest. The host's piece is placed so that both have the
-        // same offset in a large page.
+        // Ranges above 1 MiB begin inside a large page of the guest. The host's piece is placed so that both have
+        // the same offset in a large page.
         let skew = range.start % LARGE_PAGE;
         let host = frames.allocate(length + skew, if length < LARGE_PAGE { 4096 } else { LARGE_PAGE })?;
         let host = HostPhysical(host.0 + skew);
-        // As many pieces as ranges.
+        // There is a place for each range.
         let _ = pieces.push(MemoryPiece { guest: GuestPhysical(range.start), host, bytes: length });
     }
     Ok(GuestRam::new(pieces))

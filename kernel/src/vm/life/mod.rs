@@ -1,4 +1,4 @@
-//! The life of a VM, as opposed to its machine: how it is built, started, stopped and started again.
+//! The life cycle of a VM: how it is built, started, stopped and restarted.
 
 mod actions;
 mod build;
@@ -13,7 +13,7 @@ use crate::meeting::state::VmState;
 use base::Instant;
 use schedule::restart::{BackOff, RestartPolicy};
 
-/// Where a VM is in its life, and how it goes on.
+/// The state of a VM, and what its next start needs.
 pub struct Life {
     state: VmState,
     images: Images,

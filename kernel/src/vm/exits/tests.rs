@@ -4,7 +4,8 @@ use super::{Action, dispatch};
 use crate::meeting::state::VmState;
 use crate::memory::guest::{GuestRam, MemoryPiece};
 use crate::virt::exit::{
-    Exit, GENERAL_PROTECTION, INVALID_OPCODE, InjectedEvent, MemoryAccess, PortAccess, StringOperand,
+    ControlOperation, Exit, GENERAL_PROTECTION, INVALID_OPCODE, InjectedEvent, MemoryAccess, PortAccess,
+    StringOperand,
 };
 use crate::virt::fake::{FakeCpu, OWN_MSR};
 use crate::virt::state::registers::{RAX, RBX, RCX, RDI, RDX, RSI};
@@ -188,6 +189,19 @@ fn an_msr_is_read_and_written_in_halves() {
     handle(&mut vm, Exit::ReadMsr { length: 2 });
     let general = &vm.vcpu.cpu.general;
     assert_eq!((general[RDX], general[RAX], vm.vcpu.cpu.rip), (0x0007_0406, 0x0006_0504, 4));
+}
+
+#[test]
+fn cr8_takes_four_bits_and_gives_them_back() {
+    let mut vm = vm();
+    vm.vcpu.cpu.general[RBX] = 0xf;
+    let cr8 = |operation| Exit::Control { register: 8, operation, length: 4 };
+    assert_eq!(handle(&mut vm, cr8(ControlOperation::Write(3))), None);
+    handle(&mut vm, cr8(ControlOperation::Read(0)));
+    assert_eq!((vm.vcpu.cpu.general[RAX], vm.vcpu.cpu.rip, vm.vcpu.fault), (0xf, 8, None));
+    vm.vcpu.cpu.general[RBX] = 0x10f;
+    handle(&mut vm, cr8(ControlOperation::Write(3)));
+    assert_eq!((vm.vcpu.fault, vm.vcpu.cpu.rip), (Some(GENERAL_PROTECTION), 8));
 }
 
 #[test]

@@ -26,9 +26,9 @@ struct BootCore {
 }
 
 impl<V: VirtualCpu> Duties<V> for BootCore {
-    /// Takes typed bytes when the serial port has interrupted. The port is polled as well: its interrupt is an edge, and
-    /// a lost one would not come again. In Bochs 2.7 with several processors the boot core's interrupt stays pending
-    /// while a guest on it spins.
+    /// Takes typed bytes when the serial port has interrupted. The port is polled as well: its interrupt is an
+    /// edge, and a lost one would not come again. In Bochs 2.7 with several processors the boot core's interrupt
+    /// stays pending while a guest on it spins.
     fn attend(&mut self, vms: &mut [Vm<V>], now: Instant, poll: bool) {
         let polled = poll && serial::waiting();
         if pending::take(vectors::SERIAL_VECTOR) || polled {
@@ -60,13 +60,13 @@ impl BootCore {
             }
         }
         if view::current() != before {
-            // Their guests' consoles are shown now, or no longer.
+            // They must start or stop showing their guests' consoles.
             (cores::BOOT_CORE + 1..cores::count()).for_each(local_apic::wake);
         }
     }
 }
 
-/// Waits until a request to a VM is done: by this core, if the VM is here, else by its own.
+/// Waits until a request to a VM has been handled: by this core if it runs the VM, else by the VM's core.
 fn await_answer<V: VirtualCpu>(vms: &mut [Vm<V>], number: usize, now: Instant) {
     match vms.iter_mut().find(|here| here.number() == number) {
         Some(here) => here.attend(now),
@@ -79,7 +79,7 @@ pub fn run<V: VirtualCpu>(vms: Vec<Vm<V>>, network: &'static Network, shell: She
     let mut boot_core = BootCore { network, shell, end: None };
     let mut scheduler = Scheduler::new(vms, network, &mut boot_core);
     scheduler.run_until(directory::all_ended);
-    // What follows must find room.
+    // Make room for the lines that follow.
     output::flush();
     scheduler.log_statistics();
     end_others();

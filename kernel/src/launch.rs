@@ -1,4 +1,5 @@
-//! From a machine that is ready to guests that run: starts the other cores, builds the VMs, and gives each core its own.
+//! From an initialised machine to running guests: starts the other cores, builds the VMs, and gives each core its
+//! own.
 
 use crate::hardware::acpi::MachineInfo;
 use crate::hardware::interrupt::local_apic;
@@ -43,7 +44,7 @@ pub struct Guests {
     pub bundle: Bundle<'static>,
 }
 
-/// What a core is given to run.
+/// What a core receives to run.
 struct Parcel<V: VirtualCpu> {
     vms: Vec<Vm<V>>,
     network: &'static Network,
@@ -73,7 +74,7 @@ impl virt::Task for Guests {
         let system = self.bundle.system();
         let vms = build_vms::<V>(frames, &self.bundle)?;
         let functions = pci::enumerate();
-        functions.iter().for_each(name_function);
+        functions.iter().for_each(log_function);
         let uplinks = discover::find_uplinks(frames, &self.machine, &functions, system);
         let vnics = vms.iter().flat_map(|vm| vm.nics.slots().iter().cloned()).collect();
         let network: &'static Network = Box::leak(Box::new(Network::new(uplinks, vnics, system)?));
@@ -108,7 +109,7 @@ fn log_memory(frames: &PageFrames, guests: u64, images: u64) {
     );
 }
 
-fn name_function(function: &pci::PciFunction) {
+fn log_function(function: &pci::PciFunction) {
     let (msi, msix) = function.message_interrupts;
     log::info!(
         target: "weir::hardware::pci",
@@ -127,12 +128,12 @@ fn build_vms<V: VirtualCpu>(
     bundle: &Bundle<'static>,
 ) -> Result<Vec<Vm<V>>, VmError> {
     let system: &System = bundle.system();
-    let wishes: Vec<PlacementRequest> = system
+    let requests: Vec<PlacementRequest> = system
         .vms
         .iter()
         .map(|vm| PlacementRequest { core: vm.cpu.map(usize::from), shares: vm.shares })
         .collect();
-    placement::place(&wishes, cores::count(), |number, place| {
+    placement::place(&requests, cores::count(), |number, place| {
         let config = &system.vms[number];
         if let Some(missing) = place.missing {
             log::warn!("{}: core {missing} does not exist, using core {}", config.name, place.core);
@@ -171,12 +172,12 @@ fn hand_out<V: VirtualCpu>(
     mine
 }
 
-/// What a core other than the boot core runs from its start on.
+/// Runs on every core other than the boot core, from its start on.
 extern "C" fn enter_core<V: VirtualCpu>(core: usize, argument: *const ()) -> ! {
     startup::settle(core);
     extended::init();
-    // SAFETY: the boot core passed a reference of this very type to a value that it keeps for ever. The VMs in it are not
-    // `Send`, but are handed over whole: no other core keeps any part of them.
+    // SAFETY: the boot core passed a reference of this type to a value that it keeps for ever. The VMs in it are
+    // not `Send`, but are handed over whole: no other core keeps any part of them.
     let shared: &'static Shared<V> = unsafe { &*argument.cast() };
     let entered = V::enter_operation(&mut shared.frames.lock());
     if let Err(error) = entered {

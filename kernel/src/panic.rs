@@ -1,4 +1,4 @@
-//! The end of Weir itself, by a broken invariant or an exception in its own code: reports everything that is known and
+//! Weir's own end, after a broken invariant or an exception in its code: reports everything that is known, and
 //! halts.
 
 use crate::hardware::interrupt::idt::InterruptFrame;
@@ -8,7 +8,7 @@ use crate::processor::{clock, cpu, panicking};
 use crate::vm::exits::history;
 use core::fmt;
 
-/// How long the other cores have to stop.
+/// How long the other cores are given to stop.
 const GRACE_NANOS: u64 = 1_000_000;
 
 const GENERAL: [&str; 15] =
@@ -36,8 +36,8 @@ macro_rules! say {
 #[panic_handler]
 fn rust_panic(info: &core::panic::PanicInfo) -> ! {
     let mut general = [0; GENERAL.len()];
-    // SAFETY: writes an array of ours, in the order of `GENERAL`. Most values are those at the panic: the few
-    // calls in between have used some.
+    // SAFETY: writes an array of ours, in the order of `GENERAL`. Most values are those at the panic; the few
+    // calls since then have changed some.
     unsafe {
         core::arch::asm!(
             "mov [rax], r15; mov [rax + 8], r14; mov [rax + 16], r13; mov [rax + 24], r12",

@@ -1,8 +1,8 @@
-//! The main loop of a core: runs its guests by their shares, and keeps clock, wire and consoles going between their
+//! The main loop of a core: runs its guests by their shares, and serves timers, network and consoles between their
 //! turns.
 //!
-//! Each core has its own loop, with guests of its own, and none waits for another. What a core does besides is its
-//! [`Duties`]: those of the boot core are in `boot_core.rs`.
+//! Each core has its own loop, with guests of its own, and none waits for another. What else a core does is its
+//! [`Duties`]; those of the boot core are in `boot_core.rs`.
 
 use crate::hardware::interrupt::{local_apic, pending, vectors};
 use crate::log::output;
@@ -21,9 +21,9 @@ use schedule::{RunQueue, SLICE};
 
 /// How often the serial port is fed while output waits: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
-/// Minimum run before the next timer exit. Without it, a guest whose timer fires faster than one trip through Weir would
-/// never make progress.
-const SHORTEST_RUN: Duration = Duration::from_micros(20);
+/// Minimum run before the next timer exit. Without it, a guest whose timer fires faster than one trip through Weir
+/// would never make progress.
+const SHORTEST_RUN_NANOS: u64 = 20_000;
 /// Maximum number of rounds of moving frames, if each makes room for more.
 const ROUNDS: usize = 2;
 
@@ -113,7 +113,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         self.vms.iter().for_each(Vm::log_statistics);
     }
 
-    /// What does not depend on a guest's exits: time, wire, console.
+    /// Handles what does not depend on a guest's exits: timers, network, consoles.
     fn housekeeping(&mut self, now: Instant) {
         pending::take(vectors::WAKE_VECTOR);
         for vm in &mut self.vms {
@@ -146,7 +146,9 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
     fn move_frames(&mut self, now: Instant) {
         for _ in 0..ROUNDS {
             let kicks = self.vms.iter_mut().fold(0, |kicks, vm| kicks | vm.nics.take_kicks());
-            self.network.service(kicks, now);
+            if !self.network.service(kicks, now) {
+                return;
+            }
             self.vms.iter_mut().for_each(|vm| vm.after_frames(now));
             if !self.vms.iter().any(|vm| vm.nics.has_kicks()) {
                 return;
@@ -167,7 +169,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
                 break;
             }
             let due = if contended { self.due.min(end) } else { self.due };
-            let (exit, effects) = self.enter(index, (due - now).max(SHORTEST_RUN));
+            let (exit, effects) = self.enter(index, nanos_until(due, now).max(SHORTEST_RUN_NANOS));
             now = clock::now();
             self.charge(index, now - charged);
             charged = now;
@@ -175,7 +177,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
             if !effects.is_empty() || exit == Exit::HostInterrupt || now >= self.due {
                 self.housekeeping(now);
                 now = clock::now();
-                // Work that a guest causes is charged to it; work that the clock and the wire cause is not.
+                // Work that a guest causes is charged to it; work that timers and the network cause is not.
                 if !effects.is_empty() {
                     self.charge(index, now - charged);
                 }
@@ -191,10 +193,10 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         usage::add_guests(self.vms[index].vcpu.statistics.take_ticks_inside());
     }
 
-    /// Enters a guest for at most `length` and handles its exit.
-    fn enter(&mut self, index: usize, length: Duration) -> (Exit, Effects) {
+    /// Enters a guest for at most this long and handles its exit.
+    fn enter(&mut self, index: usize, nanos: u64) -> (Exit, Effects) {
         let vm = &mut self.vms[index];
-        let entry = vm.prepare_entry(clock::ticks(length.as_nanos() as u64));
+        let entry = vm.prepare_entry(clock::ticks(nanos));
         vm.vcpu.statistics.note_entry(cpu::rdtsc());
         let exit = vm.vcpu.cpu.enter(entry);
         vm.vcpu.statistics.note_return(cpu::rdtsc());
@@ -245,9 +247,14 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
     fn idle(&mut self) {
         let now = clock::now();
         if self.due > now {
-            local_apic::wake_in((self.due - now).as_nanos() as u64);
+            local_apic::wake_in(nanos_until(self.due, now));
             usage::idle(cpu::wait_for_interrupt);
             local_apic::cancel_wake();
         }
     }
+}
+
+/// Nanoseconds from `now` to `due`; zero if `due` has passed.
+fn nanos_until(due: Instant, now: Instant) -> u64 {
+    due.as_nanos().saturating_sub(now.as_nanos())
 }

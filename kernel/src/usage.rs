@@ -1,8 +1,8 @@
-//! Where the machine's time goes, in ticks of the time-stamp counter: before the first guest, in guests, idle, and in
-//! Weir.
+//! Where the machine's time goes, in ticks of the time-stamp counter: before the first guest, in guests, idle, and
+//! in Weir.
 //!
-//! `make bench` reads them in an emulator whose counter advances by one per instruction. Each core adds its ticks at the
-//! end of a guest's turn, so this costs the exit path nothing.
+//! `make bench` reads them in an emulator whose counter advances by one per instruction. Each core adds its ticks
+//! at the end of a guest's turn, so this costs the exit path nothing.
 
 use crate::hardware::interrupt::pending;
 use crate::processor::{cores, cpu};
@@ -10,26 +10,26 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// The time-stamp counter at Weir's first instruction.
 static BEGAN: AtomicU64 = AtomicU64::new(0);
-/// The same at the first turn of the first guest; zero before.
+/// The time-stamp counter at the first turn of the first guest; zero before.
 static FIRST_TURN: AtomicU64 = AtomicU64::new(0);
 /// Ticks in guests, on all cores.
 static GUESTS: AtomicU64 = AtomicU64::new(0);
 /// Ticks of idle time, on all cores.
 static IDLE: AtomicU64 = AtomicU64::new(0);
 
-/// Notes that Weir begins.
+/// Notes the start of Weir.
 pub fn begin() {
     BEGAN.store(cpu::rdtsc(), Ordering::Relaxed);
 }
 
-/// Notes that a guest has its turn.
+/// Notes the start of a guest's turn.
 pub fn note_turn() {
     if FIRST_TURN.load(Ordering::Relaxed) == 0 {
         FIRST_TURN.store(cpu::rdtsc(), Ordering::Relaxed);
     }
 }
 
-/// Adds ticks that a guest has used itself.
+/// Adds ticks that a guest has executed for.
 pub fn add_guests(ticks: u64) {
     GUESTS.fetch_add(ticks, Ordering::Relaxed);
 }
@@ -41,7 +41,7 @@ pub fn idle(wait: impl FnOnce()) {
     IDLE.fetch_add(cpu::rdtsc().wrapping_sub(from), Ordering::Relaxed);
 }
 
-/// Logs the ticks so far, from the first guest on those of all cores together.
+/// Logs the ticks so far; from the first guest on, they are the sum over all cores.
 pub fn log_statistics() {
     let [began, first, guests, idle] =
         [&BEGAN, &FIRST_TURN, &GUESTS, &IDLE].map(|ticks| ticks.load(Ordering::Relaxed));

@@ -1,7 +1,7 @@
-//! What every core may know of every VM, and how any core sends a request to the core that runs it.
+//! What every core may know about every VM, and how any core sends a request to the core that runs it.
 //!
-//! A VM belongs to one core, which alone touches its virtual processor and its board. Other cores leave requests and
-//! typed bytes here and set the VM's attention flag, which its core checks in its main loop.
+//! A VM belongs to one core, which alone touches its virtual processor and its board. Other cores leave requests
+//! and typed bytes here and set the VM's attention flag, which its core checks in its main loop.
 
 use crate::hardware::interrupt::local_apic;
 use crate::meeting::state::{ActionRefusal, VmState};
@@ -72,7 +72,7 @@ static RECORDS: [GuestRecord; MAX_VMS] = [const {
     }
 }; MAX_VMS];
 
-/// What is known of a VM without asking its core.
+/// What is known about a VM without asking its core.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary {
     /// Its name in the configuration.
@@ -89,11 +89,11 @@ pub struct Summary {
     pub exits: u64,
     /// Processor time it has used, in nanoseconds, as of its last turn.
     pub run_nanos: u64,
-    /// How often it was started.
+    /// Number of its starts.
     pub starts: u32,
 }
 
-/// Enters a VM under its number, which is its place in the configuration.
+/// Registers a VM under its number, which is its place in the configuration.
 pub fn enter(vm: usize, config: &config::VmConfig, core: usize) {
     if let Some(record) = RECORDS.get(vm) {
         record.core.store(core, Ordering::Relaxed);
@@ -108,7 +108,7 @@ pub fn all() -> impl Iterator<Item = Summary> {
     (0..MAX_VMS).map_while(summary)
 }
 
-/// What is known of a VM; `None` if there is no VM with this number.
+/// What is known about a VM; `None` if there is no VM with this number.
 pub fn summary(vm: usize) -> Option<Summary> {
     let record = RECORDS.get(vm)?;
     Some(Summary {
@@ -142,7 +142,8 @@ pub fn change(vm: usize, action: VmAction) -> Result<(), ActionRefusal> {
 /// # Errors
 /// [`ActionRefusal::Busy`] or [`ActionRefusal::NoSuchVm`].
 pub fn ask(vm: usize, request: Request) -> Result<(), ActionRefusal> {
-    let number = REQUESTS.iter().position(|known| *known == request).unwrap_or(usize::from(NONE)) as u8;
+    let known = (0..).zip(&REQUESTS).find(|(_, known)| **known == request);
+    let number = known.map_or(NONE, |(number, _)| number);
     let asked = &RECORDS.get(vm).ok_or(ActionRefusal::NoSuchVm)?.request;
     asked
         .compare_exchange(NONE, number, Ordering::AcqRel, Ordering::Relaxed)
@@ -151,16 +152,16 @@ pub fn ask(vm: usize, request: Request) -> Result<(), ActionRefusal> {
     Ok(())
 }
 
-/// Waits until a VM's core has handled the request, or until [`ANSWER_TIMEOUT`] has passed. The core handles it in any
-/// case.
+/// Waits until a VM's core has handled the request, or until [`ANSWER_TIMEOUT`] has passed. The core handles it in
+/// any case.
 pub fn await_answer(vm: usize, now: Instant) {
     while request(vm).is_some() && clock::now() < now + ANSWER_TIMEOUT {
         core::hint::spin_loop();
     }
 }
 
-/// Types a byte at a VM's console. If the guest does not take the bytes in time, some are lost, as on a line without
-/// flow control.
+/// Types a byte at a VM's console. If the guest does not take the bytes in time, some are lost, as on a line
+/// without flow control.
 pub fn type_byte(vm: usize, byte: u8) {
     if let Some(record) = RECORDS.get(vm) {
         if record.typed.lock().push_back(byte).is_err() {
@@ -184,7 +185,7 @@ pub fn is_here(vm: usize) -> bool {
     RECORDS.get(vm).is_some_and(|record| record.core.load(Ordering::Relaxed) == cores::current())
 }
 
-/// For the VM's core: what [`take_attention`] would return.
+/// For the VM's core: the value that [`take_attention`] would return.
 pub fn has_attention(vm: usize) -> bool {
     RECORDS.get(vm).is_some_and(|record| record.attention.load(Ordering::Relaxed))
 }
@@ -192,7 +193,7 @@ pub fn has_attention(vm: usize) -> bool {
 /// For the VM's core: true if a request or a typed byte has been left since the last call.
 pub fn take_attention(vm: usize) -> bool {
     let Some(record) = RECORDS.get(vm) else { return false };
-    // A plain load first: this runs at every turn, and the answer is nearly always no.
+    // A plain load first: this runs at every turn, and the flag is rarely set.
     record.attention.load(Ordering::Relaxed) && record.attention.swap(false, Ordering::AcqRel)
 }
 

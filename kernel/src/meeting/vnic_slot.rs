@@ -10,8 +10,8 @@ use mmio::registers32::{self, Registers32};
 use spin::{Mutex, MutexGuard};
 use vnic::{Vnic, VnicModelConfig, VnicPort};
 
-/// One vNIC of a guest. The guest's core locks the model for one register access, and the core that moves frames locks
-/// it for one batch.
+/// One vNIC of a guest. The guest's core locks the model for one register access, and the core that moves frames
+/// locks it for one batch.
 pub struct VnicSlot {
     /// Number of its VM.
     pub guest: usize,
@@ -35,19 +35,19 @@ pub struct VnicSlot {
 struct VnicBar<'a> {
     model: &'a mut Vnic,
     now: Instant,
-    /// What the access has set in motion.
+    /// Effects of the access.
     effects: Effects,
 }
 
 impl Registers32 for VnicBar<'_> {
     fn read(&mut self, offset: u64) -> u32 {
-        let (value, effects) = self.model.read(offset as u32, self.now);
+        let (value, effects) = self.model.read(register(offset), self.now);
         self.effects |= effects;
         value
     }
 
     fn write(&mut self, offset: u64, value: u32) {
-        self.effects |= self.model.write(offset as u32, value, self.now);
+        self.effects |= self.model.write(register(offset), value, self.now);
     }
 }
 
@@ -56,14 +56,27 @@ struct IoBar<'a>(VnicBar<'a>);
 
 impl Registers32 for IoBar<'_> {
     fn read(&mut self, offset: u64) -> u32 {
-        let (value, effects) = self.0.model.io_read(offset as u32, self.0.now);
+        let (value, effects) = self.0.model.io_read(register(offset), self.0.now);
         self.0.effects |= effects;
         value
     }
 
     fn write(&mut self, offset: u64, value: u32) {
-        self.0.effects |= self.0.model.io_write(offset as u32, value, self.0.now);
+        self.0.effects |= self.0.model.io_write(register(offset), value, self.0.now);
     }
+}
+
+/// The offset of a register in a BAR, as the model takes it.
+fn register(offset: u64) -> u32 {
+    low_32(offset)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "BARs have less than 4 GiB, and IN reads at most 4 bytes"
+)]
+fn low_32(value: u64) -> u32 {
+    value as u32
 }
 
 impl VnicSlot {
@@ -96,7 +109,7 @@ impl VnicSlot {
         self.on.load(Ordering::Acquire)
     }
 
-    /// Allows the vNIC to reach guest memory, or not.
+    /// Allows or denies the vNIC access to guest memory.
     pub fn set_on(&self, on: bool) {
         self.on.store(on, Ordering::Release);
     }
@@ -124,8 +137,8 @@ impl VnicSlot {
         (value, window.effects)
     }
 
-    /// Writes at `offset` of the memory BAR. Registers of the 8254x must be written whole [8254x 13.2]; partial writes
-    /// are ignored.
+    /// Writes at `offset` of the memory BAR. Registers of the 8254x must be written whole [8254x 13.2]; partial
+    /// writes are ignored.
     pub fn memory_write(&self, offset: u64, width: Width, value: u64, now: Instant) -> Effects {
         let mut model = self.model.lock();
         let mut window = VnicBar { model: &mut model, now, effects: Effects::empty() };
@@ -138,7 +151,7 @@ impl VnicSlot {
         let mut model = self.model.lock();
         let mut window = IoBar(VnicBar { model: &mut model, now, effects: Effects::empty() });
         let value = registers32::read(&mut window, offset.into(), width);
-        (value as u32, window.0.effects)
+        (low_32(value), window.0.effects)
     }
 
     /// OUT at `offset` of the I/O BAR. IOADDR can be written in parts, IODATA only as a whole.
@@ -150,9 +163,9 @@ impl VnicSlot {
         window.0.effects
     }
 
-    /// Settles what a port operation or an access has set in motion: `effects`, and those that the model has noted. Logs
-    /// what the guest did wrong, once for each kind until it resets the vNIC. Returns all effects, and the level of the
-    /// interrupt line.
+    /// Completes a port operation or an access that had `effects`: adds the effects that the model has noted, and
+    /// logs the guest's errors, each kind once until the guest resets the vNIC. Returns all effects, and the level
+    /// of the interrupt line.
     pub fn settle(&self, effects: Effects, guest: &str, now: Instant) -> (Effects, bool) {
         let mut model = self.model.lock();
         let mut effects = effects | model.take_effects();

@@ -51,7 +51,7 @@ fn has_driver(function: &PciFunction) -> bool {
 }
 
 /// The identity by which a driver is chosen.
-pub fn id(function: &PciFunction) -> PciId {
+pub(super) fn id(function: &PciFunction) -> PciId {
     PciId { vendor: function.vendor, device: function.device }
 }
 

@@ -4,11 +4,11 @@ use crate::meeting::vnic_slot::VnicSlot;
 use base::{Batch, Capabilities, Instant, Port};
 
 /// A guest's vNIC as a port. It has no link while it may not master the bus or its VM is off.
-pub struct GuestPort<'a> {
+pub(super) struct GuestPort<'a> {
     /// The vNIC.
-    pub slot: &'a VnicSlot,
-    /// Frames went through it, so its guest's core has to look at the vNIC.
-    pub touched: bool,
+    pub(super) slot: &'a VnicSlot,
+    /// Frames went through it, so its guest's core must check the vNIC.
+    pub(super) touched: bool,
 }
 
 impl Port for GuestPort<'_> {

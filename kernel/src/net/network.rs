@@ -70,21 +70,24 @@ impl Network {
         Ok(Self { segments, vnics })
     }
 
-    /// Moves frames through the switches that guests of this core have work for (`kicks`, a bit each), and, on the boot
-    /// core, through those whose deadline has come.
-    pub fn service(&self, kicks: u32, now: Instant) {
+    /// Moves frames through the switches that guests of this core have work for (`kicks`, one bit each), and, on
+    /// the boot core, through those whose deadline has come. Returns false if there was nothing to do.
+    pub fn service(&self, kicks: u32, now: Instant) -> bool {
         let home = cores::current() == cores::BOOT_CORE;
         if home {
             self.segments.iter().for_each(|segment| segment.take_interrupt(&self.segments));
         }
+        let mut served = false;
         for (index, segment) in self.segments.iter().enumerate() {
             if kicks >> index & 1 != 0 {
                 segment.kick();
             }
             if kicks >> index & 1 != 0 || home && segment.wants_service(now) {
                 segment.serve();
+                served = true;
             }
         }
+        served
     }
 
     /// When [`service`](Self::service) must run at the latest on this core, without kicks.

@@ -10,7 +10,7 @@ use base::{HostPhysical, Instant};
 const ARENA: usize = (1 << 20) + 64 * 1024;
 
 /// The machine as one NIC's driver sees it: DMA memory and a clock.
-pub struct NicArena {
+pub(super) struct NicArena {
     /// Memory for rings and buffers.
     arena: DmaMemory,
     /// Bytes of it that have been handed out.
@@ -18,14 +18,14 @@ pub struct NicArena {
 }
 
 /// A part of the arena.
-pub struct DmaBuffer(DmaMemory);
+pub(super) struct DmaBuffer(DmaMemory);
 
 /// The registers of a NIC.
-pub struct NicWindow(RegisterWindow);
+pub(super) struct NicWindow(RegisterWindow);
 
 impl NicWindow {
-    /// These registers.
-    pub fn new(window: RegisterWindow) -> Self {
+    /// Wraps the mapped registers.
+    pub(super) fn new(window: RegisterWindow) -> Self {
         Self(window)
     }
 }
@@ -35,7 +35,7 @@ impl NicArena {
     ///
     /// # Errors
     /// When the machine's memory is used up.
-    pub fn new(frames: &mut PageFrames) -> Result<Self, PageFrameError> {
+    pub(super) fn new(frames: &mut PageFrames) -> Result<Self, PageFrameError> {
         Ok(Self { arena: DmaMemory::allocate(frames, ARENA, 4096)?, used: 0 })
     }
 }

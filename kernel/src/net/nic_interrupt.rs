@@ -1,4 +1,5 @@
-//! How a physical NIC interrupts the boot core: by MSI-X, else MSI, else its line, else not at all.
+//! How a physical NIC interrupts the boot core: by MSI-X if possible, else by MSI, else by its line; else it is
+//! polled.
 
 use crate::hardware::acpi::MachineInfo;
 use crate::hardware::interrupt::io_apic;
@@ -10,12 +11,13 @@ use base::Duration;
 use core::fmt;
 use nic::{Family, InterruptMode};
 
-/// How often a NIC is polled for link, transmit hang and statistics, and for interrupt causes if it cannot interrupt.
-pub const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// How often a NIC is polled for link, transmit hang and statistics, and for interrupt causes if it cannot
+/// interrupt.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How a NIC interrupts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InterruptRoute {
+pub(super) enum InterruptRoute {
     /// By messages, which raise this vector.
     Messages(InterruptMode, u8),
     /// By its line, which other NICs may share and which raises this vector.
@@ -26,18 +28,18 @@ pub enum InterruptRoute {
 
 impl InterruptRoute {
     /// The vector that it raises.
-    pub fn vector(self) -> Option<u8> {
+    pub(super) fn vector(self) -> Option<u8> {
         match self {
             Self::Messages(_, vector) | Self::Line { vector, .. } => Some(vector),
             Self::Polled => None,
         }
     }
 
-    /// Makes a NIC of this family send messages that raise `vector`; `None` if it has none to send.
+    /// Makes a NIC of this family send messages that raise `vector`; `None` if it has no message interrupts.
     ///
     /// # Errors
     /// When its table cannot be mapped.
-    pub fn by_messages(
+    pub(super) fn by_messages(
         frames: &mut PageFrames,
         function: &PciFunction,
         family: Family,
@@ -57,7 +59,7 @@ impl InterruptRoute {
     }
 
     /// Routes a NIC's interrupt line, with the vector of the line if one of `others` is on it already.
-    pub fn by_line(
+    pub(super) fn by_line(
         machine: &MachineInfo,
         function: &PciFunction,
         others: impl Iterator<Item = Self>,

@@ -25,11 +25,11 @@ const LOCKS: usize = 4;
 const NEVER: u64 = u64::MAX;
 
 /// A switch with its ports.
-pub struct LanSegment {
+pub(super) struct LanSegment {
     /// Name of its physical NIC, or `local`.
-    pub name: String,
+    pub(super) name: String,
     /// The vNICs. Their ports follow that of the physical NIC if there is one, and begin with 0 if not.
-    pub members: Vec<Arc<VnicSlot>>,
+    pub(super) members: Vec<Arc<VnicSlot>>,
     vector: Option<u8>,
     /// There is work to do.
     kicked: AtomicBool,
@@ -41,9 +41,9 @@ pub struct LanSegment {
 }
 
 /// The part that only the core that serves the switch may touch.
-pub struct Traffic {
+pub(super) struct Traffic {
     /// The physical NIC.
-    pub uplink: Option<Uplink>,
+    pub(super) uplink: Option<Uplink>,
     /// The link state that the vNICs were given last; they start with a link.
     link: bool,
     switch: Box<Switch>,
@@ -52,7 +52,7 @@ pub struct Traffic {
 
 impl LanSegment {
     /// A switch with these ports.
-    pub fn new(uplink: Option<Uplink>, members: Vec<Arc<VnicSlot>>) -> Result<Self, PathError> {
+    pub(super) fn new(uplink: Option<Uplink>, members: Vec<Arc<VnicSlot>>) -> Result<Self, PathError> {
         let guests = members.iter().map(|member| PortConfig::guest(member.mac));
         let ports: Vec<PortConfig> =
             uplink.as_ref().map(|_| PortConfig::uplink()).into_iter().chain(guests).collect();
@@ -68,14 +68,14 @@ impl LanSegment {
         })
     }
 
-    /// Sets the flag that says that there is work to do.
-    pub fn kick(&self) {
+    /// Notes that there is work to do.
+    pub(super) fn kick(&self) {
         self.kicked.store(true, Ordering::SeqCst);
     }
 
-    /// Takes the interrupt of the physical NIC, on the boot core, where it arrives. NICs on a shared line share a vector,
-    /// and any of them may have raised it, so all of them are checked.
-    pub fn take_interrupt(&self, all: &[Self]) {
+    /// Takes note of the physical NIC's interrupt, on the boot core, where it arrives. NICs on a shared line share
+    /// a vector, and any of them may have raised it, so all of them are checked.
+    pub(super) fn take_interrupt(&self, all: &[Self]) {
         let Some(vector) = self.vector.filter(|vector| pending::take(*vector)) else { return };
         for segment in all.iter().filter(|segment| segment.vector == Some(vector)) {
             segment.interrupted.store(true, Ordering::Release);
@@ -84,12 +84,12 @@ impl LanSegment {
     }
 
     /// True if there is work to do.
-    pub fn wants_service(&self, now: Instant) -> bool {
+    pub(super) fn wants_service(&self, now: Instant) -> bool {
         self.kicked.load(Ordering::Acquire) || self.deadline.load(Ordering::Acquire) <= now.as_nanos()
     }
 
     /// When [`wants_service`](Self::wants_service) becomes true at the latest.
-    pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         if self.kicked.load(Ordering::Acquire) {
             return Some(now);
         }
@@ -97,9 +97,10 @@ impl LanSegment {
         (deadline != NEVER).then_some(Instant(deadline))
     }
 
-    /// Moves frames until nothing moves, or until the bound of one service is reached. If another core is serving the
-    /// switch this does nothing: that core sees the flag before it leaves. Work beyond the bound goes to the boot core.
-    pub fn serve(&self) {
+    /// Moves frames until nothing moves, or until the bound of one service is reached. If another core is serving
+    /// the switch this does nothing: that core sees the flag before it leaves. Work beyond the bound goes to the
+    /// boot core.
+    pub(super) fn serve(&self) {
         let here = cores::current() == cores::BOOT_CORE;
         self.kick();
         for _ in 0..LOCKS {
@@ -116,8 +117,8 @@ impl LanSegment {
             if more {
                 self.kick();
             }
-            // A flag that was set while this core held the lock must not be missed: the core that set it has tried the
-            // lock afterwards, and this core checks the flag after unlocking.
+            // A flag that was set while this core held the lock must not be missed: the core that set it has tried
+            // the lock afterwards, and this core checks the flag after unlocking.
             fence(Ordering::SeqCst);
             if !self.kicked.load(Ordering::SeqCst) {
                 return;
@@ -174,17 +175,17 @@ impl LanSegment {
     }
 
     /// Passes the traffic to `look`; waits while another core serves the switch.
-    pub fn with_traffic<R>(&self, look: impl FnOnce(&Traffic) -> R) -> R {
+    pub(super) fn with_traffic<R>(&self, look: impl FnOnce(&Traffic) -> R) -> R {
         look(&self.traffic.lock())
     }
 
     /// Logs the statistics of the physical NIC.
-    pub fn log_uplink(&self) {
+    pub(super) fn log_uplink(&self) {
         self.with_traffic(|traffic| traffic.uplink.iter().for_each(Uplink::log_statistics));
     }
 
     /// Logs what the ports have carried and dropped.
-    pub fn log_ports(&self) {
+    pub(super) fn log_ports(&self) {
         self.with_traffic(|traffic| {
             let ports = self.members.len() + usize::from(traffic.uplink.is_some());
             for port in 0..ports {
@@ -197,7 +198,7 @@ impl LanSegment {
 
 impl Traffic {
     /// The counters of a port.
-    pub fn counters(&self, port: usize) -> Option<&PortCounters> {
+    pub(super) fn counters(&self, port: usize) -> Option<&PortCounters> {
         self.switch.counters(PortId::new(port)?)
     }
 

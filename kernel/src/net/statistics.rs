@@ -11,7 +11,7 @@ impl Network {
         for segment in &self.segments {
             segment.with_traffic(|traffic| {
                 let Some(uplink) = &traffic.uplink else { return };
-                let (driver, card, link) =
+                let (driver, hardware, link) =
                     (uplink.nic.counters(), uplink.nic.statistics(), uplink.nic.link());
                 say(&NicRow {
                     name: &uplink.name,
@@ -22,7 +22,7 @@ impl Network {
                     transmitted: driver.tx_queued,
                     received: driver.rx_frames,
                     drops: driver.dropped() + traffic.counters(0).map_or(0, dropped),
-                    errors: card.errors() + driver.transmit_hangs,
+                    errors: hardware.errors() + driver.transmit_hangs,
                 });
             });
         }

@@ -13,13 +13,13 @@ use alloc::string::String;
 use base::{Duration, Instant, Port};
 use nic::{Nic, NicError, NicEvent};
 
-/// How long a line stays masked after an interrupt that no NIC on it has a cause for. Lines are deasserted late, and
-/// another device on the line, for which there is no driver, would otherwise leave no time for anything else.
+/// How long a line stays masked after an interrupt that no NIC on it has a cause for. Lines are deasserted late,
+/// and another device on the line, for which there is no driver, would otherwise leave no time for anything else.
 const STRAY_MASK: Duration = Duration::from_micros(100);
 
 /// Why a NIC cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum UplinkError {
+pub(super) enum UplinkError {
     /// Its driver could not start it.
     #[error(transparent)]
     Nic(#[from] NicError),
@@ -37,11 +37,11 @@ pub enum UplinkError {
 /// A physical NIC that carries guests' frames.
 pub struct Uplink {
     /// Its name in the configuration.
-    pub name: String,
+    pub(super) name: String,
     /// Its place on the bus.
-    pub address: PciPlace,
+    pub(super) address: PciPlace,
     /// The driver.
-    pub nic: Nic<NicArena>,
+    pub(super) nic: Nic<NicArena>,
     interrupt: InterruptRoute,
     /// When its interrupt line is to be unmasked.
     unmask_at: Option<Instant>,
@@ -52,7 +52,7 @@ impl Uplink {
     ///
     /// # Errors
     /// [`UplinkError`].
-    pub fn new(
+    pub(super) fn new(
         frames: &mut PageFrames,
         machine: &MachineInfo,
         function: &PciFunction,
@@ -64,6 +64,7 @@ impl Uplink {
         function.enable();
         let host = NicArena::new(frames)?;
         let mut nic = Nic::new(host, registers, id(function))?;
+        #[expect(clippy::cast_possible_truncation, reason = "the configuration names at most MAX_NICS")]
         let number = others.len() as u8;
         let interrupt = match InterruptRoute::by_messages(
             frames,
@@ -93,12 +94,12 @@ impl Uplink {
     }
 
     /// The vector that the NIC raises at the boot core, if any.
-    pub fn vector(&self) -> Option<u8> {
+    pub(super) fn vector(&self) -> Option<u8> {
         self.interrupt.vector()
     }
 
     /// Handles the NIC's interrupt: reads its causes, which deasserts the line.
-    pub fn interrupt(&mut self, now: Instant) {
+    pub(super) fn interrupt(&mut self, now: Instant) {
         let stray = self.nic.interrupt().is_empty();
         if let InterruptRoute::Line { .. } = self.interrupt {
             self.unmask_at = Some(if stray { now + STRAY_MASK } else { now });
@@ -107,19 +108,19 @@ impl Uplink {
     }
 
     /// Unmasks the NIC's line when it is time.
-    pub fn unmask_line(&mut self, now: Instant) {
+    pub(super) fn unmask_line(&mut self, now: Instant) {
         if self.unmask_at.take_if(|due| *due <= now).is_some() {
             self.vector().into_iter().for_each(io_apic::unmask);
         }
     }
 
     /// When [`unmask_line`](Self::unmask_line) must run.
-    pub fn unmask_due(&self) -> Option<Instant> {
+    pub(super) fn unmask_due(&self) -> Option<Instant> {
         self.unmask_at
     }
 
     /// Polls the NIC: link, transmit hang, statistics.
-    pub fn check(&mut self, now: Instant) {
+    pub(super) fn check(&mut self, now: Instant) {
         self.nic.check(now);
         if self.interrupt == InterruptRoute::Polled {
             self.nic.interrupt();
@@ -128,7 +129,7 @@ impl Uplink {
     }
 
     /// True while the NIC works and its link is up.
-    pub fn link_up(&self) -> bool {
+    pub(super) fn link_up(&self) -> bool {
         self.nic.capabilities().link_up
     }
 
@@ -154,7 +155,7 @@ impl Uplink {
     }
 
     /// Logs what the NIC has done.
-    pub fn log_statistics(&self) {
+    pub(super) fn log_statistics(&self) {
         log::info!("{}: driver:{}", self.name, counts(self.nic.counters().named()));
         log::info!("{}: hardware:{}", self.name, counts(self.nic.statistics().named()));
     }

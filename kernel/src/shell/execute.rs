@@ -9,11 +9,11 @@ use crate::net::Network;
 use ::shell::{Others, ShellCommand, VmAction};
 use base::Instant;
 
-/// Waits until the core of a VM, which is named by its number, has handled a request.
+/// Waits until the core of the VM with this number has handled a request.
 type Await<'a> = &'a mut dyn FnMut(usize);
 
 impl Shell {
-    /// Executes the operator's command, and answers. If it ends Weir, returns how.
+    /// Executes the operator's command and prints its output. Returns how Weir ends, if the command ends it.
     pub fn execute(
         &mut self,
         command: ShellCommand,

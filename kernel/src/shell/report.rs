@@ -1,4 +1,4 @@
-//! What the shell reports about machine, VMs and network.
+//! The shell's reports about the machine, the VMs and the network.
 
 use super::say::say;
 use crate::log::{counts, output, serial};
@@ -16,12 +16,12 @@ pub struct MachineSummary {
     pub memory: u64,
     /// Bytes that were not handed out.
     pub memory_left: u64,
-    /// Processors that the firmware names.
+    /// Processors that the firmware lists.
     pub processors: usize,
 }
 
 /// `vm list`.
-pub fn vms(keyboard: usize) {
+pub(super) fn vms(keyboard: usize) {
     say!("{}", VmRow::HEADING);
     for (number, vm) in directory::all().enumerate() {
         let row = VmRow {
@@ -38,13 +38,13 @@ pub fn vms(keyboard: usize) {
 }
 
 /// `net nics`.
-pub fn nics(network: &Network) {
+pub(super) fn nics(network: &Network) {
     say!("{}", NicRow::HEADING);
     network.for_each_nic(|row| say!("{row}"));
 }
 
 /// `net vms`.
-pub fn vnics(network: &Network) {
+pub(super) fn vnics(network: &Network) {
     say!("{}", VnicRow::HEADING);
     for (number, slot) in network.vnics() {
         let Some(vm) = directory::summary(slot.guest) else { continue };
@@ -66,7 +66,7 @@ pub fn vnics(network: &Network) {
 }
 
 /// `stats`.
-pub fn machine(machine: &MachineSummary, now: Instant) {
+pub(super) fn machine(machine: &MachineSummary, now: Instant) {
     let (used, size) = heap::usage();
     say!("up {now} s, processors {}, of which Weir uses {}", machine.processors, cores::count());
     let (memory, left) = (machine.memory >> 20, machine.memory_left >> 20);
@@ -80,7 +80,7 @@ pub fn machine(machine: &MachineSummary, now: Instant) {
 }
 
 /// The part of `stats VM` that is known without the VM's core.
-pub fn vnic_statistics(network: &Network, vm: usize) {
+pub(super) fn vnic_statistics(network: &Network, vm: usize) {
     for (_, slot) in network.vnics().filter(|(_, slot)| slot.guest == vm) {
         say!("vnic {}:{}", slot.mac, counts(slot.model().counters().named()));
         network.with_port_counters(slot, |port| {

@@ -5,6 +5,8 @@
 
 mod control_field;
 pub mod exit;
+#[cfg(test)]
+pub mod fake;
 mod intercept_maps;
 pub mod offer;
 pub mod report;

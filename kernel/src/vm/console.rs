@@ -1,6 +1,6 @@
 //! A guest's console: its output, kept and shown line by line, and the bytes typed for it.
 
-use super::{Identity, Vm};
+use super::machine::{Identity, Vm};
 use crate::log::output;
 use crate::log::view::{self, View};
 use crate::meeting::state::VmState;
@@ -16,7 +16,7 @@ const LINE: usize = 512;
 const SHOWN_AGAIN: usize = 10;
 /// After this time without further output an unfinished line is taken for a prompt and shown.
 const PROMPT_DELAY: Duration = Duration::from_millis(20);
-/// A running guest must also have exited this often since: otherwise it may only have waited for its turn.
+/// A running guest must also have made this many exits since then: otherwise it may only have waited for its turn.
 const EXITS: u64 = 4;
 /// Bytes taken from the guest's UART at a time.
 const TAKEN: usize = 64;
@@ -24,21 +24,21 @@ const TAKEN: usize = 64;
 const TYPED: usize = 256;
 
 /// One guest's console. Its output is always taken and kept, and shown while the view includes the guest.
-pub struct Console {
+pub(super) struct Console {
     kept: Backlog<KEPT>,
-    /// When the last output came.
+    /// Time of the last output.
     last: Instant,
-    /// How many exits the guest had made then.
+    /// Exits that the guest had made by then.
     exits: u64,
-    /// Nothing more can be shown before more output comes.
+    /// Nothing more can be shown until there is more output.
     settled: bool,
-    /// The view that it has last followed.
+    /// The view that the console followed last.
     view: View,
     plain: Plain,
-    /// Lost output that the operator has been told about.
+    /// Bytes of lost output that have been reported to the operator.
     lost_told: u64,
     typed: heapless::Deque<u8, TYPED>,
-    /// Typed bytes that found no room.
+    /// Typed bytes that were lost for lack of room.
     typed_lost: u64,
     /// The guest has written output that has not been taken.
     due: bool,
@@ -46,7 +46,7 @@ pub struct Console {
 
 impl Console {
     /// An empty console.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             kept: Backlog::new(),
             last: Instant::ZERO,
@@ -62,7 +62,7 @@ impl Console {
     }
 
     /// Notes that the guest has written output.
-    pub fn note_output(&mut self) {
+    pub(super) fn note_output(&mut self) {
         self.due = true;
     }
 
@@ -71,15 +71,15 @@ impl Console {
         self.due || self.view_changed()
     }
 
-    /// True if the view has changed since the console followed it last.
+    /// True if the view has changed since the console last followed it.
     fn view_changed(&self) -> bool {
         self.view != view::current()
     }
 
-    /// Takes the output that `take` delivers and shows its whole lines if the view includes the guest, which has exited
-    /// `exits` times. True if nothing is left to do. Output that the serial line has no room for stays with the guest,
-    /// whose UART fills up and makes it wait.
-    pub fn show_all(
+    /// Moves output from `take` into the console, and shows complete lines if the view includes the guest, which
+    /// has made `exits` exits. Returns true if nothing is left to do. Output that the serial line has no room for
+    /// stays with the guest, whose UART fills up and makes it wait.
+    pub(super) fn show_all(
         &mut self,
         guest: usize,
         name: &str,
@@ -101,8 +101,9 @@ impl Console {
         }
     }
 
-    /// Shows an unfinished line that has waited long enough. `exits` is the number of the guest's exits if it is running.
-    pub fn advance(&mut self, guest: usize, name: &str, now: Instant, exits: Option<u64>) {
+    /// Shows an unfinished line that has waited long enough. `exits` is the number of the guest's exits if it is
+    /// running.
+    pub(super) fn advance(&mut self, guest: usize, name: &str, now: Instant, exits: Option<u64>) {
         self.follow_view(guest, name);
         if self.next_deadline(guest).is_some_and(|due| due <= now) {
             if exits.is_none_or(|exits| exits.wrapping_sub(self.exits) >= EXITS) {
@@ -113,7 +114,7 @@ impl Console {
     }
 
     /// When [`advance`](Self::advance) must run.
-    pub fn next_deadline(&self, guest: usize) -> Option<Instant> {
+    pub(super) fn next_deadline(&self, guest: usize) -> Option<Instant> {
         if self.view_changed() {
             return Some(self.last);
         }
@@ -121,32 +122,32 @@ impl Console {
         waits.then(|| self.last + PROMPT_DELAY)
     }
 
-    /// Bytes of output that were lost before they were shown: newer output took their place while the guest was not
-    /// shown.
-    pub fn lost(&self) -> u64 {
+    /// Bytes of output that were lost before they were shown: newer output took their place while the guest was
+    /// not shown.
+    pub(super) fn lost(&self) -> u64 {
         self.kept.lost()
     }
 
     /// Typed bytes that were lost: more than [`TYPED`] were typed ahead, or the guest ended before it took them.
-    pub fn typed_lost(&self) -> u64 {
+    pub(super) fn typed_lost(&self) -> u64 {
         self.typed_lost
     }
 
-    /// Takes a byte that was typed for the guest.
-    pub fn type_byte(&mut self, byte: u8) {
+    /// Queues a byte that was typed for the guest.
+    pub(super) fn type_byte(&mut self, byte: u8) {
         if self.typed.push_back(byte).is_err() {
             self.typed_lost += 1;
         }
     }
 
     /// Drops what was typed for a guest that no longer runs.
-    pub fn forget_typed(&mut self) {
+    pub(super) fn forget_typed(&mut self) {
         self.typed_lost += self.typed.len() as u64;
         self.typed.clear();
     }
 
-    /// Hands typed bytes to `give` until it takes none.
-    pub fn pass_typed(&mut self, mut give: impl FnMut(u8) -> bool) {
+    /// Passes typed bytes to `give` until it refuses one.
+    pub(super) fn pass_typed(&mut self, mut give: impl FnMut(u8) -> bool) {
         while self.typed.front().is_some_and(|&byte| give(byte)) {
             self.typed.pop_front();
         }
@@ -169,8 +170,8 @@ impl Console {
         }
     }
 
-    /// Shows kept output that has not been shown, as far as there is room: whole lines, and the unfinished one if
-    /// `unfinished`. False if something is left that could be shown.
+    /// Shows kept output that has not been shown yet: complete lines, and the unfinished last one if `unfinished`.
+    /// Returns false if the serial line had no room for all of it.
     fn show(&mut self, guest: usize, name: &str, unfinished: bool) -> bool {
         let may_control = self.view.has_keyboard(guest);
         while let Some(piece) = self.kept.next(LINE) {
@@ -218,7 +219,7 @@ impl<V: VirtualCpu> Vm<V> {
         self.effects |= changed;
     }
 
-    /// Takes a byte typed at the guest's console.
+    /// Queues a byte typed at the guest's console, and passes it on if there is room.
     pub(super) fn give_console(&mut self, byte: u8, now: Instant) {
         self.console.type_byte(byte);
         self.pass_typed(now);

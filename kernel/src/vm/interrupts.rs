@@ -6,8 +6,8 @@ use crate::virt::exit::InjectedEvent;
 use crate::virt::{VirtualCpu, VmEntry};
 
 impl<V: VirtualCpu> Vm<V> {
-    /// What to enter the guest with: the next event it can take, or a window for one that it cannot take yet. The entry
-    /// ends after `ticks` of the time-stamp counter.
+    /// Prepares the next entry: the next event that the guest can take, or a window for one that it cannot take
+    /// yet. The entry ends after `ticks` of the time-stamp counter.
     pub fn prepare_entry(&mut self, ticks: u64) -> VmEntry {
         let (vcpu, interrupts) = (&mut self.vcpu, self.pc.interrupts());
         let task_priority = interrupts.task_priority(vcpu.number);
@@ -58,11 +58,13 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// Sets CR8; false if the value has other bits.
     pub(super) fn set_task_priority(&mut self, value: u64) -> bool {
-        let valid = value <= 0xf;
-        if valid {
-            let effects = self.pc.interrupts().set_task_priority(self.vcpu.number, value as u8);
-            self.apply(effects);
+        match u8::try_from(value) {
+            Ok(priority @ 0..=0xf) => {
+                let effects = self.pc.interrupts().set_task_priority(self.vcpu.number, priority);
+                self.apply(effects);
+                true
+            }
+            _ => false,
         }
-        valid
     }
 }

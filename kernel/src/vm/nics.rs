@@ -1,4 +1,4 @@
-//! A guest's vNICs on its bus: which one answers, and what their effects lead to.
+//! A guest's vNICs on its bus: which one an address belongs to, and how their effects are applied.
 
 use super::Vm;
 use crate::meeting::vnic_slot::VnicSlot;
@@ -11,7 +11,7 @@ use base::{Effects, Instant};
 pub struct Nics {
     /// In the order of their slots.
     slots: Vec<Arc<VnicSlot>>,
-    /// Switches for which the guest has frames, or room for frames: a bit each.
+    /// Switches for which the guest has frames, or room for frames: one bit each.
     kicks: u32,
 }
 
@@ -26,7 +26,7 @@ impl Nics {
         &self.slots
     }
 
-    /// The place among them of the vNIC in this slot of the bus.
+    /// The index of the vNIC in this slot of the bus.
     pub(super) fn find(&self, slot: u8) -> Option<usize> {
         self.slots.iter().position(|known| known.slot == slot)
     }
@@ -41,7 +41,7 @@ impl Nics {
         self.slots.iter().filter_map(|slot| slot.model().next_deadline()).min()
     }
 
-    /// Takes the switches that the guest has work for since the last call.
+    /// Takes the switches that the guest has had work for since the last call.
     pub fn take_kicks(&mut self) -> u32 {
         core::mem::take(&mut self.kicks)
     }
@@ -53,7 +53,7 @@ impl Nics {
 }
 
 impl<V: VirtualCpu> Vm<V> {
-    /// Applies what an access to a vNIC, or its timer, has set in motion.
+    /// Applies the effects of an access to a vNIC, or of its timer.
     pub(super) fn apply_nic(&mut self, index: usize, effects: Effects, now: Instant) {
         let slot = &self.nics.slots[index];
         let (effects, line) = slot.settle(effects, &self.identity.name, now);
@@ -74,7 +74,7 @@ impl<V: VirtualCpu> Vm<V> {
         }
     }
 
-    /// Applies what frames have done to the vNICs.
+    /// Applies the effects that moved frames have had on the vNICs.
     pub(super) fn refresh_nics(&mut self, now: Instant) {
         for index in 0..self.nics.slots.len() {
             let effects = self.nics.slots[index].model().take_effects();
@@ -84,7 +84,7 @@ impl<V: VirtualCpu> Vm<V> {
         }
     }
 
-    /// Allows each vNIC to reach guest memory, or not, as the VM's state and the vNIC's configuration space say.
+    /// Allows or denies each vNIC access to guest memory, by the VM's state and the vNIC's configuration space.
     pub(super) fn switch_nics(&self) {
         for slot in &self.nics.slots {
             slot.set_on(self.state().is_on() && self.pc.bus_master(slot.slot));

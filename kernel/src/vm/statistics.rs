@@ -1,4 +1,4 @@
-//! What a guest has cost: exits by kind, interrupts, and time in Weir and in the guest.
+//! Counters of a guest's costs: exits by kind, interrupts, and time in Weir and in the guest.
 
 use super::Vm;
 use crate::log::output;
@@ -10,14 +10,17 @@ use core::fmt;
 
 /// Exits by kind.
 #[derive(Clone, Debug)]
-pub struct ExitCounts([(u64, &'static str); KINDS]);
+pub(super) struct ExitCounts([(u64, &'static str); KINDS]);
 
 /// The exits of one virtual processor, and the time between them.
 pub struct ExitStatistics {
     counts: ExitCounts,
+    /// Exits of all kinds.
+    total: u64,
     /// Interrupts injected.
     pub(super) injected: u64,
-    /// Ticks of the time-stamp counter between an exit and the next entry, without other guests' turns and idle time.
+    /// Ticks of the time-stamp counter between an exit and the next entry, excluding other guests' turns and idle
+    /// time.
     ticks_outside: u64,
     /// Ticks between an entry and the exit.
     ticks_inside: u64,
@@ -27,7 +30,7 @@ pub struct ExitStatistics {
 
 /// What one guest has used and done, besides its exits.
 #[derive(Default)]
-pub struct Statistics {
+pub(super) struct Statistics {
     /// Processor time that it, or Weir on its behalf, has used.
     pub(super) run_time: Duration,
     /// Accesses to addresses that are neither memory nor a device.
@@ -38,7 +41,7 @@ impl ExitStatistics {
     /// Nothing counted yet.
     pub(super) fn new() -> Self {
         let counts = ExitCounts([(0, ""); KINDS]);
-        Self { counts, injected: 0, ticks_outside: 0, ticks_inside: 0, last_switch: 0 }
+        Self { counts, total: 0, injected: 0, ticks_outside: 0, ticks_inside: 0, last_switch: 0 }
     }
 
     /// Counts an exit.
@@ -46,25 +49,26 @@ impl ExitStatistics {
         let (kind, name) = exit.kind();
         let count = &mut self.counts.0[kind];
         *count = (count.0 + 1, name);
+        self.total += 1;
     }
 
     /// Exits of all kinds.
     pub(super) fn exits(&self) -> u64 {
-        self.counts.0.iter().map(|(count, _)| count).sum()
+        self.total
     }
 
-    /// A turn of the guest begins at this value of the time-stamp counter.
+    /// Notes that a turn of the guest begins at this value of the time-stamp counter.
     pub fn note_turn(&mut self, tsc: u64) {
         self.last_switch = tsc;
     }
 
-    /// The guest is entered.
+    /// Notes that the guest is entered.
     pub fn note_entry(&mut self, tsc: u64) {
         self.ticks_outside += tsc.wrapping_sub(self.last_switch);
         self.last_switch = tsc;
     }
 
-    /// The guest has exited.
+    /// Notes that the guest has exited.
     pub fn note_return(&mut self, tsc: u64) {
         self.ticks_inside += tsc.wrapping_sub(self.last_switch);
         self.last_switch = tsc;
@@ -96,9 +100,9 @@ impl<V: VirtualCpu> Vm<V> {
         self.statistics.run_time += ran;
     }
 
-    /// Lets other cores see what the guest has used.
+    /// Publishes what the guest has used for the other cores.
     pub fn publish_usage(&self) {
-        let nanos = self.statistics.run_time.as_nanos() as u64;
+        let nanos = u64::try_from(self.statistics.run_time.as_nanos()).unwrap_or(u64::MAX);
         directory::publish_usage(self.identity.number, self.vcpu.statistics.exits(), nanos);
     }
 

@@ -1,25 +1,26 @@
-//! What belongs to one virtual processor of a guest. A guest has one today; nothing here assumes it.
+//! One virtual processor of a guest. A guest has one today; nothing here assumes that.
 
 use super::statistics::ExitStatistics;
 use crate::virt::exit::InjectedEvent;
+use crate::virt::state::registers::{RAX, RDX};
 use crate::virt::{VirtualCpu, offer};
 use mmio::CpuMode;
 use platform::boot::EntryState;
 use platform::msr::Msrs;
 
 /// The number of a guest's first virtual processor, as the board counts them.
-pub const BOOT_VCPU: u8 = 0;
+pub(super) const BOOT_VCPU: u8 = 0;
 
 /// One virtual processor.
 pub struct VirtualProcessor<V> {
     /// Its number on the board.
-    pub number: u8,
+    pub(super) number: u8,
     /// Registers and control structure, in the vendor's form.
     pub cpu: V,
     pub(super) msrs: Msrs,
     /// How far the guest has moved its time-stamp counter.
     pub(super) tsc_moved: u64,
-    /// It has executed HLT, and no interrupt has come since.
+    /// It has executed HLT, and no interrupt has arrived since.
     pub(super) halted: bool,
     /// An exception to deliver before the next instruction.
     pub(super) fault: Option<InjectedEvent>,
@@ -28,7 +29,7 @@ pub struct VirtualProcessor<V> {
 }
 
 impl<V: VirtualCpu> VirtualProcessor<V> {
-    /// The virtual processor of this number, as after reset.
+    /// The virtual processor with this number, as after reset.
     pub(super) fn new(number: u8, cpu: V) -> Self {
         Self {
             number,
@@ -41,7 +42,8 @@ impl<V: VirtualCpu> VirtualProcessor<V> {
         }
     }
 
-    /// Puts it where the boot protocol says, as after power-on. It must not be active.
+    /// Sets the state that the boot protocol prescribes, as after power-on. The virtual processor must not be
+    /// active.
     pub(super) fn reset(&mut self, entry: &EntryState) {
         self.cpu.reset();
         self.cpu.set_boot_state(entry);
@@ -49,6 +51,16 @@ impl<V: VirtualCpu> VirtualProcessor<V> {
         self.tsc_moved = 0;
         self.halted = false;
         self.fault = None;
+    }
+
+    /// The low half of a general-purpose register.
+    pub(super) fn general_32(&self, number: usize) -> u32 {
+        low_32(self.cpu.general(number))
+    }
+
+    /// The operand of WRMSR and XSETBV: EDX and EAX.
+    pub(super) fn edx_eax(&self) -> u64 {
+        u64::from(self.general_32(RDX)) << 32 | u64::from(self.general_32(RAX))
     }
 
     /// Delivers an exception before the next instruction.
@@ -67,4 +79,10 @@ impl<V: VirtualCpu> VirtualProcessor<V> {
         let rip = self.cpu.rip().wrapping_add(length.into());
         self.cpu.set_rip(mode.wrap_instruction_pointer(rip));
     }
+}
+
+/// The low half of a value.
+#[expect(clippy::cast_possible_truncation, reason = "the truncation is the purpose")]
+pub(super) fn low_32(value: u64) -> u32 {
+    value as u32
 }

@@ -5,7 +5,7 @@ use crate::vm::Vm;
 use base::{GuestMemory, GuestPhysical, Instant, Width};
 
 impl<V: VirtualCpu> Vm<V> {
-    /// Reads memory or a device, not across a page.
+    /// Reads memory or a device. The access must not cross a page.
     pub(super) fn memory_read(&mut self, at: GuestPhysical, width: Width, now: Instant) -> u64 {
         let mut bytes = [0; 8];
         let part = &mut bytes[..width.bytes()];
@@ -25,7 +25,7 @@ impl<V: VirtualCpu> Vm<V> {
         width.mask()
     }
 
-    /// Writes memory or a device, not across a page.
+    /// Writes memory or a device. The access must not cross a page.
     pub(super) fn memory_write(&mut self, at: GuestPhysical, width: Width, value: u64, now: Instant) {
         if self.memory.write(at, &value.to_le_bytes()[..width.bytes()]).is_ok() {
             return;

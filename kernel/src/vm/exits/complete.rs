@@ -1,5 +1,5 @@
-//! What some processors leave out of an exit, found by decoding the instruction: SVM without next-RIP and decode
-//! assists [APM2 15.7.1, 15.8.4].
+//! Completes exits of which the processor omits a part, by decoding the instruction: SVM without next-RIP and
+//! decode assists [APM2 15.7.1, 15.8.4].
 
 use super::context::{ExitContext, padded};
 use super::device_access::DecoderRegisters;
@@ -11,18 +11,15 @@ use base::GuestPhysical;
 use mmio::instruction::{self, ControlAccess};
 use mmio::{DecodeError, RegisterFile};
 
-/// Completes an exit: adds what the processor has left out.
+/// Adds to an incomplete exit what the processor has omitted.
 ///
 /// # Errors
 /// The guest must stop: its instruction cannot be read again, or is a different one now.
-pub fn complete<V: VirtualCpu>(
+pub(super) fn complete<V: VirtualCpu>(
     vm: &mut Vm<V>,
     context: &mut ExitContext,
     exit: Exit,
 ) -> Result<Exit, StopReason> {
-    if exit.is_complete() {
-        return Ok(exit);
-    }
     let mode = context.mode(&vm.vcpu.cpu);
     let code = context.code(vm);
     decode(exit, code, mode, &DecoderRegisters(&mut vm.vcpu.cpu)).map_err(|error| StopReason::Instruction {
@@ -49,8 +46,8 @@ fn decode(
         && *operation == ControlOperation::Undecoded
     {
         (*register, *operation) = match instruction::control(bytes, mode, registers)? {
-            ControlAccess::Write { control, from } => (control, ControlOperation::Write(from.index() as u8)),
-            ControlAccess::Read { control, into } => (control, ControlOperation::Read(into.index() as u8)),
+            ControlAccess::Write { control, from } => (control, ControlOperation::Write(from as u8)),
+            ControlAccess::Read { control, into } => (control, ControlOperation::Read(into as u8)),
             ControlAccess::ClearTaskSwitched => (0, ControlOperation::ClearTaskSwitched),
             ControlAccess::LoadMachineStatus(value) => (0, ControlOperation::LoadMachineStatus(value)),
         };

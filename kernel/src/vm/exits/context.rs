@@ -1,4 +1,4 @@
-//! What an exit needs to know of the guest's processor: read once, at need, and handed down.
+//! The state of the guest's processor that handling an exit needs: read at most once, on demand, and passed down.
 
 use super::guest_paging::{self, PageWalkAccess};
 use crate::memory::guest::GuestRam;
@@ -8,14 +8,14 @@ use base::GuestMemory;
 use mmio::CpuMode;
 
 /// Longest instruction [SDM2A 2.3.11].
-pub const LONGEST: usize = 15;
+const LONGEST: usize = 15;
 /// Bytes in a page of the guest.
-pub const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 
-/// The state of the guest's processor at one exit. Each part is read when it is first asked for: a VMREAD costs, and
-/// most exits need one part only.
+/// The state of the guest's processor at one exit. Each part is read when it is first asked for: a VMREAD costs,
+/// and most exits need one part only.
 #[derive(Default)]
-pub struct ExitContext {
+pub(in crate::vm) struct ExitContext {
     mode: Option<CpuMode>,
     user: Option<bool>,
     paging: Option<Paging>,
@@ -24,22 +24,22 @@ pub struct ExitContext {
 
 impl ExitContext {
     /// How the processor reads the guest's code.
-    pub fn mode<V: VirtualCpu>(&mut self, cpu: &V) -> CpuMode {
+    pub(super) fn mode<V: VirtualCpu>(&mut self, cpu: &V) -> CpuMode {
         *self.mode.get_or_insert_with(|| cpu.code_mode())
     }
 
     /// True if the guest runs with user privilege.
-    pub fn is_user<V: VirtualCpu>(&mut self, cpu: &V) -> bool {
+    pub(super) fn is_user<V: VirtualCpu>(&mut self, cpu: &V) -> bool {
         *self.user.get_or_insert_with(|| cpu.is_user())
     }
 
     /// The guest's control registers, for a walk of its page tables.
-    pub fn paging<V: VirtualCpu>(&mut self, cpu: &V) -> &Paging {
+    pub(super) fn paging<V: VirtualCpu>(&mut self, cpu: &V) -> &Paging {
         self.paging.get_or_insert_with(|| cpu.paging())
     }
 
-    /// Uses the instruction bytes that the processor has delivered with the exit, if it has.
-    pub fn take_code<V: VirtualCpu>(&mut self, cpu: &V) {
+    /// Uses the instruction bytes that the processor has delivered with the exit, if any.
+    pub(super) fn take_code<V: VirtualCpu>(&mut self, cpu: &V) {
         let delivered = cpu.instruction_bytes();
         if !delivered.is_empty() {
             self.code = Some(delivered);
@@ -47,7 +47,7 @@ impl ExitContext {
     }
 
     /// The bytes at the instruction pointer, as many as can be read.
-    pub fn code<V: VirtualCpu>(&mut self, vm: &Vm<V>) -> &InstructionBytes {
+    pub(in crate::vm) fn code<V: VirtualCpu>(&mut self, vm: &Vm<V>) -> &InstructionBytes {
         if self.code.is_none() {
             let fetched = self.fetch(&vm.memory, &vm.vcpu.cpu);
             self.code = Some(fetched);
@@ -64,7 +64,7 @@ impl ExitContext {
             }
         };
         let paging = self.paging(cpu);
-        let in_page = (PAGE - linear % PAGE).min(LONGEST as u64) as usize;
+        let in_page = bytes_to_page_end(linear).min(LONGEST);
         let (mut bytes, mut known) = ([0; LONGEST], 0);
         for (start, end) in [(0, in_page), (in_page, LONGEST)] {
             if start == end {
@@ -81,9 +81,15 @@ impl ExitContext {
     }
 }
 
-/// The bytes as a report shows them, padded with zeros.
-pub fn padded(code: &InstructionBytes) -> [u8; LONGEST] {
+/// The bytes padded with zeros, for a report.
+pub(super) fn padded(code: &InstructionBytes) -> [u8; LONGEST] {
     let mut bytes = [0; LONGEST];
     bytes[..code.len()].copy_from_slice(code);
     bytes
+}
+
+/// Bytes from `linear` to the end of its page.
+#[expect(clippy::cast_possible_truncation, reason = "a page has 4096 bytes")]
+pub(super) fn bytes_to_page_end(linear: u64) -> usize {
+    (PAGE - linear % PAGE) as usize
 }

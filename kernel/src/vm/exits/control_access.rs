@@ -6,7 +6,7 @@ use crate::virt::state::control_registers::Cr0Flags;
 use crate::vm::Vm;
 
 /// Completes an access to a control register; false if it is not allowed: #GP.
-pub fn control<V: VirtualCpu>(vm: &mut Vm<V>, register: u8, operation: ControlOperation) -> bool {
+pub(super) fn control<V: VirtualCpu>(vm: &mut Vm<V>, register: u8, operation: ControlOperation) -> bool {
     match (register, operation) {
         // CR8 is bits 7:4 of the task-priority register [SDM3A 11.8.6].
         (8, ControlOperation::Write(from)) => vm.set_task_priority(vm.vcpu.cpu.general(from.into())),

@@ -9,7 +9,7 @@ impl<V: VirtualCpu> Vm<V> {
     /// Answers CPUID for the leaf in EAX and the subleaf in ECX.
     pub(super) fn cpuid(&mut self) {
         let vcpu = &mut self.vcpu;
-        let (leaf, subleaf) = (vcpu.cpu.general(RAX) as u32, vcpu.cpu.general(RCX) as u32);
+        let (leaf, subleaf) = (vcpu.general_32(RAX), vcpu.general_32(RCX));
         let context = CpuidContext {
             apic_id: vcpu.number,
             apic_enabled: self.pc.interrupts().apic(vcpu.number).is_some_and(|apic| apic.enabled()),

@@ -1,4 +1,4 @@
-//! A guest's instruction that touched a device, or an address with nothing behind it: decoded and emulated.
+//! Decodes and emulates an instruction of the guest that accessed a device or an unmapped address.
 
 use super::context::{ExitContext, PAGE, padded};
 use super::dispatch::Action;
@@ -11,8 +11,8 @@ use crate::vm::life::StopReason;
 use base::{GuestPhysical, Instant};
 use mmio::{Gpr, RegisterFile};
 
-/// A virtual processor's registers as the decoder asks for them.
-pub struct DecoderRegisters<'a, V>(pub &'a mut V);
+/// A virtual processor's registers as the decoder accesses them.
+pub(super) struct DecoderRegisters<'a, V>(pub(super) &'a mut V);
 
 impl<V: VirtualCpu> RegisterFile for DecoderRegisters<'_, V> {
     fn get(&self, register: Gpr) -> u64 {
@@ -47,7 +47,7 @@ impl<V: VirtualCpu> RegisterFile for DecoderRegisters<'_, V> {
 /// Why an instruction was not completed.
 enum Incomplete {
     Fault(OperandFault),
-    /// The guest cannot go on.
+    /// The guest must stop.
     Stop(StopReason),
 }
 
@@ -58,7 +58,7 @@ impl From<OperandFault> for Incomplete {
 }
 
 /// Emulates the instruction that accessed memory which nested paging does not map.
-pub fn memory<V: VirtualCpu>(
+pub(super) fn memory<V: VirtualCpu>(
     vm: &mut Vm<V>,
     context: &mut ExitContext,
     at: GuestPhysical,

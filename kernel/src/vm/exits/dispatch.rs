@@ -10,12 +10,12 @@ use crate::vm::Vm;
 use crate::vm::life::StopReason;
 use base::Instant;
 
-/// What follows an exit.
+/// What to do after an exit.
 #[derive(Debug)]
 pub enum Action {
-    /// The guest goes on, or waits if its state says so.
+    /// The guest continues, or waits if it is idle.
     Continue,
-    /// The guest cannot go on.
+    /// The guest must stop.
     Stop(StopReason),
 }
 
@@ -23,18 +23,22 @@ pub enum Action {
 pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Action {
     vm.vcpu.statistics.count(&exit);
     history::record(vm.identity.number, now, vm.vcpu.cpu.rip(), exit);
-    let mut context = ExitContext::default();
-    let context = &mut context;
-    let exit = match complete(vm, context, exit) {
-        Ok(exit) => exit,
-        Err(reason) => return Action::Stop(reason),
+    let context = &mut ExitContext::default();
+    // Only SVM without next-RIP and decode assists omits something.
+    let exit = if exit.is_complete() {
+        exit
+    } else {
+        match complete(vm, context, exit) {
+            Ok(exit) => exit,
+            Err(reason) => return Action::Stop(reason),
+        }
     };
     match exit {
         Exit::HostInterrupt | Exit::Timer | Exit::InterruptWindow | Exit::NmiWindow => Action::Continue,
         Exit::Memory { at, access, operand } => device_access::memory(vm, context, at, access, operand, now),
         Exit::Port { access, length } => port_access::port(vm, context, &access, length, now),
         Exit::ReadMsr { length } => {
-            match vm.read_msr(vm.vcpu.cpu.general(RCX) as u32, now) {
+            match vm.read_msr(vm.vcpu.general_32(RCX), now) {
                 Some(value) => {
                     vm.vcpu.cpu.set_general(RAX, value & 0xffff_ffff);
                     vm.vcpu.cpu.set_general(RDX, value >> 32);
@@ -45,8 +49,7 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
             Action::Continue
         }
         Exit::WriteMsr { length } => {
-            let index = vm.vcpu.cpu.general(RCX) as u32;
-            if vm.write_msr(index, edx_eax(vm), now) {
+            if vm.write_msr(vm.vcpu.general_32(RCX), vm.vcpu.edx_eax(), now) {
                 advance(vm, context, length)
             } else {
                 vm.vcpu.raise(GENERAL_PROTECTION)
@@ -76,10 +79,9 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
             Action::Continue
         }
         Exit::SetXcr { length } => {
-            let value = edx_eax(vm);
             // Only XCR0 exists, and only for CPL 0: SVM exits before the processor has checked that.
             let user = context.is_user(&vm.vcpu.cpu);
-            if !user && vm.vcpu.cpu.general(RCX) as u32 == 0 && vm.vcpu.cpu.write_xcr0(value) {
+            if !user && vm.vcpu.general_32(RCX) == 0 && vm.vcpu.cpu.write_xcr0(vm.vcpu.edx_eax()) {
                 advance(vm, context, length);
             } else {
                 vm.vcpu.raise(GENERAL_PROTECTION);
@@ -107,8 +109,4 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
 pub(super) fn advance<V: VirtualCpu>(vm: &mut Vm<V>, context: &mut ExitContext, length: u8) {
     let mode = context.mode(&vm.vcpu.cpu);
     vm.vcpu.advance(length, mode);
-}
-
-fn edx_eax<V: VirtualCpu>(vm: &Vm<V>) -> u64 {
-    vm.vcpu.cpu.general(RDX) << 32 | vm.vcpu.cpu.general(RAX) & 0xffff_ffff
 }

@@ -1,4 +1,4 @@
-//! The last exits of every guest, kept for reports.
+//! The last exits of each guest, kept for reports.
 
 use crate::virt::exit::Exit;
 use base::Instant;
@@ -22,12 +22,12 @@ struct ExitHistory {
     next: usize,
 }
 
-/// One lock for each guest, taken by its own core: no core waits for another.
+/// One lock for each guest, which only its own core waits for: a report tries it.
 static HISTORY: [Mutex<ExitHistory>; GUESTS] =
     [const { Mutex::new(ExitHistory { records: [None; DEPTH], next: 0 }) }; GUESTS];
 
 /// Remembers an exit.
-pub fn record(guest: usize, now: Instant, rip: u64, exit: Exit) {
+pub(super) fn record(guest: usize, now: Instant, rip: u64, exit: Exit) {
     if let Some(mut ring) = HISTORY.get(guest).map(Mutex::lock) {
         let ring = &mut *ring;
         ring.records[ring.next % DEPTH] = Some(ExitRecord { now, rip, exit });
@@ -37,7 +37,7 @@ pub fn record(guest: usize, now: Instant, rip: u64, exit: Exit) {
 
 /// The last exits of one guest, oldest first.
 pub fn for_each_of(guest: usize, mut say: impl FnMut(fmt::Arguments)) {
-    // A panic may have come while the lock was held; its report then has no history of this guest.
+    // A panic may have happened while the lock was held; its report then lacks the history of this guest.
     let Some(ring) = HISTORY.get(guest).and_then(Mutex::try_lock) else { return };
     for offset in 0..DEPTH {
         if let Some(record) = &ring.records[(ring.next + offset) % DEPTH] {

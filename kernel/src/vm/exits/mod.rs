@@ -1,8 +1,8 @@
-//! How VM exits are handled: one match in `dispatch.rs`, and behind it a file for each kind of instruction.
+//! Handling of VM exits: one match in `dispatch.rs`, and behind it a file for each kind of instruction.
 
 mod bus;
 mod complete;
-pub mod context;
+pub(super) mod context;
 mod control_access;
 mod cpuid;
 mod device_access;
@@ -12,5 +12,7 @@ pub mod history;
 mod msr;
 mod operand;
 mod port_access;
+#[cfg(test)]
+mod tests;
 
 pub use dispatch::{Action, dispatch};

@@ -4,7 +4,7 @@ use crate::processor::clock;
 use crate::virt::VirtualCpu;
 use crate::vm::Vm;
 use base::Instant;
-use platform::msr::{ReadMsr, WriteMsr};
+use platform::msr::{IA32_TIME_STAMP_COUNTER, ReadMsr, WriteMsr};
 
 /// IA32_TSC_DEADLINE: the one register of the local APIC that counts in ticks of the guest's TSC.
 const TSC_DEADLINE: u32 = 0x6e0;
@@ -26,7 +26,9 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// WRMSR; false means #GP.
     pub(super) fn write_msr(&mut self, index: u32, value: u64, now: Instant) -> bool {
-        let guest_tsc = clock::ticks_at(now).wrapping_add(self.vcpu.tsc_moved);
+        // Only a write of the counter depends on its value, and the conversion to ticks is a 128-bit division.
+        let ticks = if index == IA32_TIME_STAMP_COUNTER { clock::ticks_at(now) } else { 0 };
+        let guest_tsc = ticks.wrapping_add(self.vcpu.tsc_moved);
         match self.vcpu.msrs.write(index, value, guest_tsc) {
             WriteMsr::Done => true,
             WriteMsr::MoveTsc(by) => {

@@ -1,22 +1,22 @@
-//! Memory operands of an instruction, found before anything is read or written.
+//! Memory operands of an instruction, located before anything is read or written.
 
-use super::context::{ExitContext, PAGE};
+use super::context::{ExitContext, bytes_to_page_end};
 use super::guest_paging::{self, PageFault, PageWalkAccess};
 use crate::virt::VirtualCpu;
 use crate::vm::Vm;
 use base::{GuestPhysical, Instant, Width};
 
 /// The guest's tables do not allow an operand: the guest gets this page fault.
-pub struct OperandFault {
+pub(super) struct OperandFault {
     /// Linear address of the access, for CR2.
-    pub linear: u64,
+    pub(super) linear: u64,
     /// Error code.
-    pub code: u32,
+    pub(super) code: u32,
 }
 
 /// Where an operand lies: in one page, or at the end of one and the beginning of another.
 #[derive(Clone, Copy)]
-pub struct OperandSpan {
+pub(super) struct OperandSpan {
     first: GuestPhysical,
     /// Where the second page begins, and how many bytes are before it.
     second: Option<(GuestPhysical, usize)>,
@@ -24,16 +24,16 @@ pub struct OperandSpan {
 }
 
 /// True if an operand at `linear` lies in one page.
-pub fn fits_page(linear: u64, width: Width) -> bool {
-    linear % PAGE + width.bytes() as u64 <= PAGE
+pub(super) fn fits_page(linear: u64, width: Width) -> bool {
+    width.bytes() <= bytes_to_page_end(linear)
 }
 
 impl OperandSpan {
-    /// Finds the operand at `linear`, which is to be written if `write`.
+    /// Locates the operand at `linear`, which will be written if `write`.
     ///
     /// # Errors
     /// The page fault that the guest's own tables lead to.
-    pub fn find<V: VirtualCpu>(
+    pub(super) fn find<V: VirtualCpu>(
         vm: &Vm<V>,
         context: &mut ExitContext,
         linear: u64,
@@ -50,13 +50,13 @@ impl OperandSpan {
         let second = if fits_page(linear, width) {
             None
         } else {
-            let before = PAGE - linear % PAGE;
-            Some((find(linear.wrapping_add(before))?, before as usize))
+            let before = bytes_to_page_end(linear);
+            Some((find(linear.wrapping_add(before as u64))?, before))
         };
         Ok(Self { first, second, width })
     }
 
-    /// Where each byte is.
+    /// The address of each byte.
     fn bytes(self, second: (GuestPhysical, usize)) -> impl Iterator<Item = GuestPhysical> {
         let (next, before) = second;
         (0..self.width.bytes()).map(move |index| {
@@ -65,8 +65,8 @@ impl OperandSpan {
         })
     }
 
-    /// Reads it: from memory or a device.
-    pub fn read<V: VirtualCpu>(self, vm: &mut Vm<V>, now: Instant) -> u64 {
+    /// Reads it, from memory or a device.
+    pub(super) fn read<V: VirtualCpu>(self, vm: &mut Vm<V>, now: Instant) -> u64 {
         match self.second {
             None => vm.memory_read(self.first, self.width, now),
             Some(second) => self
@@ -76,13 +76,45 @@ impl OperandSpan {
         }
     }
 
-    /// Writes it: to memory or a device.
-    pub fn write<V: VirtualCpu>(self, vm: &mut Vm<V>, value: u64, now: Instant) {
+    /// Writes it, to memory or a device.
+    pub(super) fn write<V: VirtualCpu>(self, vm: &mut Vm<V>, value: u64, now: Instant) {
         match self.second {
             None => vm.memory_write(self.first, self.width, value, now),
             Some(second) => self.bytes(second).enumerate().for_each(|(index, at)| {
                 vm.memory_write(at, Width::Byte, value >> (8 * index) & 0xff, now);
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::exits::tests::vm;
+    use base::GuestMemory;
+
+    #[test]
+    fn the_last_operand_of_a_page_ends_with_it() {
+        for width in [Width::Byte, Width::Word, Width::Dword, Width::Qword] {
+            let last = 0x2000 - width.bytes() as u64;
+            assert!(fits_page(0x1000, width) && fits_page(last, width), "{width:?}");
+            assert!(width == Width::Byte || !fits_page(last + 1, width), "{width:?}");
+        }
+    }
+
+    #[test]
+    fn an_operand_in_two_pages_is_read_and_written_where_each_part_lies() {
+        let mut vm = vm();
+        let span = OperandSpan {
+            first: GuestPhysical(0x1ffd),
+            second: Some((GuestPhysical(0x5000), 3)),
+            width: Width::Qword,
+        };
+        span.write(&mut vm, 0x8877_6655_4433_2211, Instant::ZERO);
+        let (mut end, mut start) = ([0; 4], [0; 6]);
+        vm.memory.read(GuestPhysical(0x1ffd), &mut end).unwrap();
+        vm.memory.read(GuestPhysical(0x5000), &mut start).unwrap();
+        assert_eq!((end, start), ([0x11, 0x22, 0x33, 0], [0x44, 0x55, 0x66, 0x77, 0x88, 0]));
+        assert_eq!(span.read(&mut vm, Instant::ZERO), 0x8877_6655_4433_2211);
     }
 }

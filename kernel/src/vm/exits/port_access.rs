@@ -8,6 +8,7 @@ use crate::virt::exit::{PortAccess, StringOperand};
 use crate::virt::state::control_registers::RFlags;
 use crate::virt::state::registers::{RAX, RCX, RDI, RSI};
 use crate::vm::Vm;
+use crate::vm::virtual_processor::low_32;
 use base::{Instant, Width};
 
 /// Replaces the part of `old` that an operand of this width covers; 32-bit results clear the upper half
@@ -20,7 +21,7 @@ fn merge(old: u64, new: u64, width: Width) -> u64 {
 }
 
 /// Completes IN, OUT, INS or OUTS.
-pub fn port<V: VirtualCpu>(
+pub(super) fn port<V: VirtualCpu>(
     vm: &mut Vm<V>,
     context: &mut ExitContext,
     access: &PortAccess,
@@ -35,13 +36,14 @@ pub fn port<V: VirtualCpu>(
         vm.vcpu.cpu.set_general(RAX, merge(vm.vcpu.cpu.general(RAX), value.into(), access.width));
     } else {
         let value = vm.vcpu.cpu.general(RAX) & access.width.mask();
-        vm.port_write(access.port, access.width, value as u32, now);
+        vm.port_write(access.port, access.width, low_32(value), now);
     }
     advance(vm, context, length);
     Action::Continue
 }
 
-/// One element of INS or OUTS. A repeated instruction exits again for the next one, and takes interrupts between them.
+/// One element of INS or OUTS. A repeated instruction exits again for each further element, with interrupts taken
+/// before it.
 fn string_port<V: VirtualCpu>(
     vm: &mut Vm<V>,
     context: &mut ExitContext,
@@ -57,7 +59,7 @@ fn string_port<V: VirtualCpu>(
         return Action::Continue;
     }
     let width = access.width;
-    // `complete` has filled the address in; without it there is nothing to access.
+    // `complete` has filled in the address; without it there is nothing to access.
     let Some(linear) = string.linear else { return Action::Continue };
     let element = match OperandSpan::find(vm, context, linear, width, access.input) {
         Ok(element) => element,
@@ -71,7 +73,7 @@ fn string_port<V: VirtualCpu>(
         element.write(vm, value.into(), now);
     } else {
         let value = element.read(vm, now);
-        vm.port_write(access.port, width, value as u32, now);
+        vm.port_write(access.port, width, low_32(value), now);
     }
     let step = width.bytes() as u64;
     let down = vm.vcpu.cpu.rflags().contains(RFlags::DIRECTION_FLAG);
@@ -86,4 +88,18 @@ fn string_port<V: VirtualCpu>(
         advance(vm, context, length);
     }
     Action::Continue
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_result_keeps_the_rest_of_the_register_but_one_of_32_bits_clears_it() {
+        let (old, new) = (0x1111_2222_3333_4444, 0xaaaa_bbbb_cccc_dddd);
+        assert_eq!(merge(old, new, Width::Byte), 0x1111_2222_3333_44dd);
+        assert_eq!(merge(old, new, Width::Word), 0x1111_2222_3333_dddd);
+        assert_eq!(merge(old, new, Width::Dword), 0xcccc_dddd);
+        assert_eq!(merge(old, new, Width::Qword), new);
+    }
 }

@@ -1,7 +1,7 @@
-//! What an operator can do to a VM, and what follows when its guest ends.
+//! The operator's actions on a VM, and what happens when its guest ends.
 //!
-//! While a VM is paused time goes on, as for a processor whose clock is stopped: its time-stamp counter runs, its
-//! timers fire late, and its vNICs keep their link and fill their rings.
+//! While a VM is paused, time continues, as for a processor whose clock is stopped: its time-stamp counter runs,
+//! its timers fire late, and its vNICs keep their link and fill their rings.
 
 use super::StopReason;
 use crate::meeting::directory;

@@ -12,10 +12,11 @@ use crate::memory::{PageFrameError, PageFrames};
 use crate::processor::clock;
 use crate::virt::{VirtError, VirtualCpu, offer};
 use crate::vm::console::Console;
+use crate::vm::machine::{Identity, Vm};
 use crate::vm::nics::Nics;
 use crate::vm::statistics::Statistics;
 use crate::vm::virtual_processor::{BOOT_VCPU, VirtualProcessor};
-use crate::vm::{Identity, Vm};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Effects, GuestPhysical, HostPhysical, Instant};
@@ -27,44 +28,32 @@ use platform::pc::{Pc, PcConfig};
 use platform::pci::FIRST_NIC_SLOT;
 use schedule::restart::{BackOff, RestartPolicy};
 
-/// Guest memory is handed out at multiples of this, so that large pages can map it.
+/// Guest memory is allocated at multiples of this, so that large pages can map it.
 const LARGE_PAGE: u64 = 2 << 20;
 
 /// Why a VM cannot be built.
 #[derive(Debug, thiserror::Error)]
-pub enum VmError {
+#[error("guest {name}: {error}")]
+pub struct VmError {
+    name: String,
+    error: BuildError,
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+enum BuildError {
     /// There is not enough memory for it.
-    #[error("guest {name}: {error}")]
-    Memory {
-        /// Which guest.
-        name: alloc::string::String,
-        /// What is missing.
-        error: PageFrameError,
-    },
+    #[error(transparent)]
+    Memory(#[from] PageFrameError),
     /// Its nested page tables cannot be built.
-    #[error("guest {name}: {error}")]
-    Tables {
-        /// Which guest.
-        name: alloc::string::String,
-        /// What is wrong.
-        error: PagingError,
-    },
+    #[error(transparent)]
+    Tables(#[from] PagingError),
     /// Its virtual processor cannot be created.
-    #[error("guest {name}: {error}")]
-    Processor {
-        /// Which guest.
-        name: alloc::string::String,
-        /// What is wrong.
-        error: VirtError,
-    },
+    #[error(transparent)]
+    Processor(#[from] VirtError),
     /// Its images do not fit, or are damaged.
-    #[error("guest {name}: {error}")]
-    Load {
-        /// Which guest.
-        name: alloc::string::String,
-        /// What is wrong.
-        error: LoadError,
-    },
+    #[error(transparent)]
+    Load(#[from] LoadError),
 }
 
 impl<V: VirtualCpu> Vm<V> {
@@ -78,33 +67,29 @@ impl<V: VirtualCpu> Vm<V> {
         config: &config::VmConfig,
         bundle: &Bundle<'static>,
     ) -> Result<Self, VmError> {
-        let name = config.name.clone();
-        let bytes = config.memory_bytes;
-        let memory =
-            guest_ram(frames, bytes).map_err(|error| VmError::Memory { name: name.clone(), error })?;
-        let nested = nested_tables::<V>(frames, &memory)
-            .map_err(|error| VmError::Tables { name: name.clone(), error })?;
-        let mut cpu = V::new(frames, number as u16, &nested, offer::offered_cr4())
-            .map_err(|error| VmError::Processor { name: name.clone(), error })?;
-        let images = Images {
-            kernel: bundle.file(config.kernel),
-            initrd: config.initrd.map_or(&[], |file| bundle.file(file)),
-            command_line: config.command_line.clone(),
-            acpi: platform::acpi::build(1),
-            board: PcConfig {
-                memory_bytes: bytes,
-                vcpus: 1,
-                nics: config.vnics.len() as u8,
-                tsc_hz: clock::hz(),
-                wall_clock_unix_seconds: rtc::unix_seconds(),
-            },
-        };
+        Self::build(frames, number, config, bundle)
+            .map_err(|error| VmError { name: config.name.clone(), error })
+    }
+
+    fn build(
+        frames: &mut PageFrames,
+        number: usize,
+        config: &config::VmConfig,
+        bundle: &Bundle<'static>,
+    ) -> Result<Self, BuildError> {
+        let memory = guest_ram(frames, config.memory_bytes)?;
+        let nested = nested_tables::<V>(frames, &memory)?;
+        #[expect(clippy::cast_possible_truncation, reason = "there are at most MAX_VMS")]
+        let tag = number as u16;
+        let mut cpu = V::new(frames, tag, &nested, offer::offered_cr4())?;
+        let images = images(config, bundle);
         // Loaded once at boot in any case: errors in the images are reported now, not at a later start.
-        let entry = images.load(&memory).map_err(|error| VmError::Load { name: name.clone(), error })?;
+        let entry = images.load(&memory)?;
         cpu.set_boot_state(&entry);
         log::info!(
-            "{name}: {} MiB, {} vNICs, kernel {} KiB, initrd {} KiB, entry {:#x}, {} shares{}",
-            bytes >> 20,
+            "{}: {} MiB, {} vNICs, kernel {} KiB, initrd {} KiB, entry {:#x}, {} shares{}",
+            config.name,
+            config.memory_bytes >> 20,
             config.vnics.len(),
             images.kernel.len() >> 10,
             images.initrd.len() >> 10,
@@ -112,25 +97,39 @@ impl<V: VirtualCpu> Vm<V> {
             config.shares,
             if config.autostart { "" } else { ", not started" }
         );
-        Ok(Self {
+        let identity = Identity { number, name: config.name.clone(), shares: config.shares };
+        let slots = vnic_slots(number, config, &memory);
+        Ok(Self::assemble(identity, cpu, memory, slots, images, policy(config.restart)))
+    }
+
+    /// Assembles a VM from its parts.
+    pub(in crate::vm) fn assemble(
+        identity: Identity,
+        cpu: V,
+        memory: GuestRam,
+        slots: Vec<Arc<VnicSlot>>,
+        images: Images,
+        policy: RestartPolicy,
+    ) -> Self {
+        Self {
             pc: Pc::new(&images.board),
             life: Life {
                 state: VmState::Stopped,
                 images,
-                policy: policy(config.restart),
+                policy,
                 back_off: BackOff::default(),
                 started: Instant::ZERO,
                 start_at: None,
                 cleared: 0,
             },
             vcpu: VirtualProcessor::new(BOOT_VCPU, cpu),
-            nics: Nics::new(vnic_slots(number, config, &memory)),
+            nics: Nics::new(slots),
             memory,
             console: Console::new(),
             effects: Effects::empty(),
             statistics: Statistics::default(),
-            identity: Identity { number, name, shares: config.shares },
-        })
+            identity,
+        }
     }
 
     /// Switches on a VM that is loaded and was never started.
@@ -138,6 +137,25 @@ impl<V: VirtualCpu> Vm<V> {
         self.life.started = now;
         directory::count_start(self.identity.number);
         self.set_state(VmState::Running);
+    }
+}
+
+/// The images to load, and the board that the guest finds.
+fn images(config: &config::VmConfig, bundle: &Bundle<'static>) -> Images {
+    #[expect(clippy::cast_possible_truncation, reason = "the configuration gives a VM at most MAX_VNICS")]
+    let nics = config.vnics.len() as u8;
+    Images {
+        kernel: bundle.file(config.kernel),
+        initrd: config.initrd.map_or(&[], |file| bundle.file(file)),
+        command_line: config.command_line.clone(),
+        acpi: platform::acpi::build(1),
+        board: PcConfig {
+            memory_bytes: config.memory_bytes,
+            vcpus: 1,
+            nics,
+            tsc_hz: clock::hz(),
+            wall_clock_unix_seconds: rtc::unix_seconds(),
+        },
     }
 }
 
@@ -159,12 +177,12 @@ fn guest_ram(frames: &mut PageFrames, bytes: u64) -> Result<GuestRam, PageFrameE
     let mut pieces = heapless::Vec::new();
     for range in layout.ram().into_iter().filter(|range| !range.is_empty()) {
         let length = range.end - range.start;
-        // Ranges above 1 MiB begin inside a large page of the guest. The host's piece is placed so that both have the
-        // same offset in a large page.
+        // Ranges above 1 MiB begin inside a large page of the guest. The host's piece is placed so that both have
+        // the same offset in a large page.
         let skew = range.start % LARGE_PAGE;
         let host = frames.allocate(length + skew, if length < LARGE_PAGE { 4096 } else { LARGE_PAGE })?;
         let host = HostPhysical(host.0 + skew);
-        // As many pieces as ranges.
+        // There is a place for each range.
         let _ = pieces.push(MemoryPiece { guest: GuestPhysical(range.start), host, bytes: length });
     }
     Ok(GuestRam::new(pieces))

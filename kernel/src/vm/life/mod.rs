@@ -1,28 +1,13 @@
-//! The life of a VM, as opposed to its machine: how it is built, started, stopped and started again.
+//! The life cycle of a VM: how it is built, started, stopped and restarted.
 
 mod actions;
 mod build;
+mod cycle;
 mod start;
 mod stop_reason;
 
 pub use build::VmError;
+pub(super) use cycle::Life;
+#[cfg(test)]
+pub(super) use start::Images;
 pub use stop_reason::StopReason;
-
-use crate::meeting::state::VmState;
-use base::Instant;
-use schedule::restart::{BackOff, RestartPolicy};
-use start::Images;
-
-/// Where a VM is in its life, and how it goes on.
-pub struct Life {
-    state: VmState,
-    images: Images,
-    policy: RestartPolicy,
-    back_off: BackOff,
-    /// When it was last started.
-    started: Instant,
-    /// When it starts again.
-    pub(super) start_at: Option<Instant>,
-    /// Bytes of its memory that the start under way has cleared.
-    cleared: u64,
-}

@@ -1,8 +1,8 @@
-//! Starting a guest, for the first time or again: memory cleared, images loaded, everything at reset.
+//! Starts a guest, for the first time or again: clears memory, loads the images, and resets everything else.
 //!
-//! Clearing memory takes long. So the scheduler does a start in steps, in the guest's own turns, and charges them to the
-//! guest. No page frame is handed out: memory and nested tables stay, and so do the models of the vNICs. The heap gives
-//! a few KiB for firmware tables and gets them back at once.
+//! Clearing memory takes long, so the scheduler carries out a start in steps, in the guest's own turns, and
+//! charges them to the guest. No page frame is allocated: memory, nested tables and the models of the vNICs are
+//! kept. A few KiB of heap are used for firmware tables and freed at once.
 
 use super::StopReason;
 use crate::meeting::directory;
@@ -21,11 +21,11 @@ const STEP: u64 = 2 << 20;
 
 /// What a guest is loaded from. The images stay in the bundle, where the loader put them.
 pub struct Images {
-    pub(super) kernel: &'static [u8],
-    pub(super) initrd: &'static [u8],
-    pub(super) command_line: String,
-    pub(super) acpi: AcpiTables,
-    pub(super) board: PcConfig,
+    pub(in crate::vm) kernel: &'static [u8],
+    pub(in crate::vm) initrd: &'static [u8],
+    pub(in crate::vm) command_line: String,
+    pub(in crate::vm) acpi: AcpiTables,
+    pub(in crate::vm) board: PcConfig,
 }
 
 impl Images {
@@ -68,7 +68,7 @@ impl<V: VirtualCpu> Vm<V> {
         }
     }
 
-    /// Brings everything but memory to its state after power-on.
+    /// Resets everything except memory to its state after power-on.
     fn reset(&mut self, entry: &EntryState) {
         self.vcpu.reset(entry);
         self.pc = Pc::new(&self.life.images.board);

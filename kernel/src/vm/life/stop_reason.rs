@@ -72,7 +72,7 @@ impl From<PowerEvent> for StopReason {
 }
 
 impl StopReason {
-    /// What this means for the decision whether the guest is restarted.
+    /// The kind of ending, which decides whether the guest is restarted.
     #[must_use]
     pub fn ending(&self) -> Ending {
         match self {

@@ -1,0 +1,20 @@
+//! Where a VM is in its life cycle.
+
+use super::start::Images;
+use crate::meeting::state::VmState;
+use base::Instant;
+use schedule::restart::{BackOff, RestartPolicy};
+
+/// The state of a VM, and what its next start needs.
+pub(in crate::vm) struct Life {
+    pub(super) state: VmState,
+    pub(super) images: Images,
+    pub(super) policy: RestartPolicy,
+    pub(super) back_off: BackOff,
+    /// When it was last started.
+    pub(super) started: Instant,
+    /// When it starts again.
+    pub(in crate::vm) start_at: Option<Instant>,
+    /// Bytes of its memory that the start under way has cleared.
+    pub(super) cleared: u64,
+}

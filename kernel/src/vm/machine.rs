@@ -1,0 +1,137 @@
+//! One VM, and what keeps it going between the exits of its guest.
+
+use super::console::Console;
+use super::life::Life;
+use super::nics::Nics;
+use super::statistics::Statistics;
+use super::virtual_processor::VirtualProcessor;
+use crate::log::output;
+use crate::meeting::directory::{self, Request};
+use crate::meeting::state::VmState;
+use crate::memory::guest::GuestRam;
+use crate::virt::VirtualCpu;
+use alloc::string::String;
+use base::{Effects, Instant};
+use platform::pc::Pc;
+
+/// Which VM this is.
+pub struct Identity {
+    /// Its place among the VMs.
+    pub number: usize,
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its shares of its core.
+    pub shares: u32,
+}
+
+/// One VM: a guest with the machine that it runs on.
+pub struct Vm<V: VirtualCpu> {
+    /// Which one it is.
+    pub identity: Identity,
+    /// Where it is in its life.
+    pub(super) life: Life,
+    /// Its memory.
+    pub memory: GuestRam,
+    /// Its virtual processor.
+    pub vcpu: VirtualProcessor<V>,
+    /// Its vNICs.
+    pub nics: Nics,
+    /// Its board.
+    pub(super) pc: Pc,
+    /// Its console.
+    pub(super) console: Console,
+    /// Effects of accesses and timers, until [`take_effects`](Self::take_effects) takes them.
+    pub(super) effects: Effects,
+    /// What it has used.
+    pub(super) statistics: Statistics,
+}
+
+impl<V: VirtualCpu> Vm<V> {
+    /// Its place among the VMs.
+    pub fn number(&self) -> usize {
+        self.identity.number
+    }
+
+    /// Takes the effects that accesses and timers have had since the last call.
+    pub fn take_effects(&mut self) -> Effects {
+        core::mem::take(&mut self.effects)
+    }
+
+    /// Handles requests, fires timers that are due, moves console output on, and wakes the guest for interrupts.
+    pub fn advance(&mut self, now: Instant) {
+        if directory::take_attention(self.identity.number) {
+            self.attend(now);
+        }
+        if self.life.start_at.is_some_and(|due| due <= now) {
+            self.begin_start();
+        }
+        self.advance_console(now);
+        if matches!(self.state(), VmState::Running | VmState::Idle) {
+            self.advance_machine(now);
+        }
+        self.show_console(now);
+        // Last, because the UART may interrupt when its output has been taken.
+        self.wake();
+        self.effects = Effects::empty();
+    }
+
+    /// Advances the board and the vNICs; [`advance`](Self::advance) does the rest.
+    fn advance_machine(&mut self, now: Instant) {
+        if self.machine_deadline().is_some_and(|due| due <= now) {
+            let effects = self.pc.advance(now);
+            self.apply(effects);
+            self.advance_nics(now);
+        }
+        self.refresh_nics(now);
+        self.pass_typed(now);
+        if let Some(event) = self.pc.power_event() {
+            self.stop(&event.into(), now);
+        }
+    }
+
+    /// Handles what other cores have asked of this VM.
+    pub fn attend(&mut self, now: Instant) {
+        match directory::request(self.identity.number) {
+            Some(Request::Change(action)) => self.act(action, now),
+            Some(Request::Statistics) => self.for_each_statistic(output::shell_line),
+            None => {}
+        }
+        directory::answered(self.identity.number);
+        while let Some(byte) = directory::take_typed(self.identity.number) {
+            self.give_console(byte, now);
+        }
+    }
+
+    /// When [`advance`](Self::advance) must run at the latest.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let console = self.console.next_deadline(self.identity.number).into_iter().chain(self.life.start_at);
+        if !matches!(self.state(), VmState::Running | VmState::Idle) {
+            return console.min();
+        }
+        console.chain(self.machine_deadline()).min()
+    }
+
+    /// When a timer of the board or of a vNIC fires next.
+    fn machine_deadline(&self) -> Option<Instant> {
+        self.nics.next_deadline().into_iter().chain(self.pc.next_deadline()).min()
+    }
+
+    /// Applies the effects that moved frames have had on the vNICs.
+    pub fn after_frames(&mut self, now: Instant) {
+        if matches!(self.state(), VmState::Running | VmState::Idle) {
+            self.refresh_nics(now);
+            self.wake();
+        }
+    }
+
+    /// Applies the effects of an access or a timer.
+    pub(super) fn apply(&mut self, effects: Effects) {
+        if effects.contains(Effects::CONSOLE) {
+            self.console.note_output();
+        }
+        if effects.contains(Effects::MAP_CHANGED) {
+            self.switch_nics();
+        }
+        self.effects |= effects;
+    }
+}

@@ -21,9 +21,9 @@ pub fn held() -> impl Iterator<Item = &'static ProcessorMsr> {
 /// MSRs that neither the vendor's control structure nor Weir uses, so the active guest's values stay loaded
 /// across exits. This holds the values of a guest that is not active.
 #[derive(Clone, Debug, Default)]
-pub struct Switched(heapless::Vec<(u32, u64), CAPACITY>);
+pub struct SwitchedMsrs(heapless::Vec<(u32, u64), CAPACITY>);
 
-impl Switched {
+impl SwitchedMsrs {
     /// These registers, all zero.
     pub fn new(registers: impl Iterator<Item = &'static ProcessorMsr>) -> Self {
         Self(registers.map(|msr| (msr.index, 0)).take(CAPACITY).collect())

@@ -5,4 +5,5 @@ pub mod control_registers;
 pub mod extended;
 pub mod held_msrs;
 pub mod registers;
+pub mod switched;
 pub mod unsaved;

@@ -26,7 +26,7 @@ bitflags! {
     }
 
     /// Instructions and events, first vector [APM2 B.1].
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct InstructionIntercepts: u32 {
         /// Hardware interrupts are for Weir.
         const INTR = 1 << 0;
@@ -79,7 +79,7 @@ bitflags! {
     }
 
     /// Virtual interrupt control, bits 31:0 [APM2 15.21.1, B.1].
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct VirtualInterrupt: u32 {
         /// The task priority that CR8 shows where reading it does not exit.
         const V_TPR = 0xff;

@@ -35,10 +35,29 @@ pub(super) struct Step {
     guest_steps: bool,
 }
 
+/// Events on their way to one guest.
+#[derive(Default)]
+pub(super) struct Delivery {
+    /// The event whose delivery the last exit interrupted: it has precedence over all but exceptions.
+    pub(super) interrupted: Option<InjectedEvent>,
+    /// An external interrupt that the processor delivers when the guest can take it.
+    pub(super) held: Option<u8>,
+    /// The virtual interrupt control and vector in the VMCB.
+    pub(super) virtual_interrupt: (VirtualInterrupt, u8),
+    /// The intercepts of the open windows.
+    pub(super) windows: InstructionIntercepts,
+    /// The guest is in its NMI handler.
+    pub(super) nmi_blocked: bool,
+    /// The single step for an NMI, for which Weir has set TF.
+    pub(super) step: Option<Step>,
+    /// An instruction of a single-stepping guest was emulated: its trap is due.
+    pub(super) stepped: bool,
+}
+
 impl Vcpu {
     /// Sets the virtual interrupt to deliver, or the intercepts that exit when the guest can take an event.
     pub(super) fn open_windows(&mut self, entry: &VmEntry) {
-        let (interrupt, vector, window) = match self.held {
+        let (interrupt, vector, window) = match self.delivery.held {
             Some(vector) => (PENDING, vector, InstructionIntercepts::empty()),
             None if entry.interrupt_window => (PENDING, 0, InstructionIntercepts::VINTR),
             None => (VirtualInterrupt::empty(), 0, InstructionIntercepts::empty()),
@@ -46,25 +65,25 @@ impl Vcpu {
         // V_TPR is the value of CR8 where reading it does not exit, as under QEMU 10.0 [APM2 15.21.2].
         let task_priority = VirtualInterrupt::from_bits_retain(entry.task_priority.into());
         let virtual_interrupt = VirtualInterrupt::V_INTR_MASKING | interrupt | task_priority;
-        if self.virtual_interrupt != (virtual_interrupt, vector) {
-            self.virtual_interrupt = (virtual_interrupt, vector);
+        if self.delivery.virtual_interrupt != (virtual_interrupt, vector) {
+            self.delivery.virtual_interrupt = (virtual_interrupt, vector);
             self.vmcb.write(VIRTUAL_INTERRUPT, virtual_interrupt);
             self.vmcb.write(VIRTUAL_INTERRUPT_VECTOR, vector.into());
         }
-        if entry.nmi_window && !self.nmi_blocked && self.step.is_none() {
+        if entry.nmi_window && !self.delivery.nmi_blocked && self.delivery.step.is_none() {
             // Only the interrupt shadow delays the NMI: it ends with the next instruction.
             self.begin_step(false);
         }
         let mut windows = window;
-        windows.set(InstructionIntercepts::IRET, self.nmi_blocked && self.step.is_none());
-        if self.windows != windows {
-            self.windows = windows;
+        windows.set(InstructionIntercepts::IRET, self.delivery.nmi_blocked && self.delivery.step.is_none());
+        if self.delivery.windows != windows {
+            self.delivery.windows = windows;
             self.vmcb.write(INTERCEPT_INSTRUCTIONS, self.controls.instructions | windows);
         }
     }
 
     pub(super) fn inject(&mut self, event: InjectedEvent) {
-        self.nmi_blocked |= event == InjectedEvent::Nmi;
+        self.delivery.nmi_blocked |= event == InjectedEvent::Nmi;
         self.vmcb.write(EVENT_INJECTION, injection(event));
     }
 
@@ -83,7 +102,7 @@ impl Vcpu {
         if raw.code == EXIT_INTR {
             cpu::take_interrupts();
         }
-        if let Some(step) = self.step.take() {
+        if let Some(step) = self.delivery.step.take() {
             return self.end_step(step, &raw);
         }
         if raw.code == EXIT_IRET {
@@ -97,16 +116,16 @@ impl Vcpu {
     fn note_interrupted_delivery(&mut self) {
         let virtual_interrupt = self.vmcb.read(VIRTUAL_INTERRUPT);
         if !virtual_interrupt.contains(VirtualInterrupt::V_IRQ) {
-            self.held = None;
+            self.delivery.held = None;
         }
-        self.virtual_interrupt.0 = virtual_interrupt;
+        self.delivery.virtual_interrupt.0 = virtual_interrupt;
         match interrupted_event(self.vmcb.read(EXIT_INTERRUPT_INFO)) {
             None => {}
-            Some(InjectedEvent::Interrupt(vector)) => self.held = Some(vector),
+            Some(InjectedEvent::Interrupt(vector)) => self.delivery.held = Some(vector),
             event => {
                 // Delivery of an NMI starts over, and blocks NMIs itself.
-                self.nmi_blocked &= event != Some(InjectedEvent::Nmi);
-                self.interrupted = event;
+                self.delivery.nmi_blocked &= event != Some(InjectedEvent::Nmi);
+                self.delivery.interrupted = event;
             }
         }
     }
@@ -115,17 +134,17 @@ impl Vcpu {
     /// exception to deliver first; or the trap of a single-stepping guest after an emulated instruction.
     pub(super) fn next_event(&mut self, inject: Option<InjectedEvent>) -> Option<InjectedEvent> {
         if let Some(InjectedEvent::Interrupt(vector)) = inject {
-            self.held = Some(vector);
+            self.delivery.held = Some(vector);
         }
         let event = inject
             .filter(|event| !matches!(event, InjectedEvent::Interrupt(_)))
-            .or_else(|| self.interrupted.take());
-        if event.is_none() && core::mem::take(&mut self.stepped) {
+            .or_else(|| self.delivery.interrupted.take());
+        if event.is_none() && core::mem::take(&mut self.delivery.stepped) {
             self.vmcb.write(GUEST_DR6, self.vmcb.read(GUEST_DR6) | DR6_BS);
             return Some(DEBUG_EXCEPTION);
         }
         if event.is_none() && !self.operation.capabilities.repeats_injection && self.accepts_interrupts() {
-            return self.held.take().map(InjectedEvent::Interrupt);
+            return self.delivery.held.take().map(InjectedEvent::Interrupt);
         }
         event
     }
@@ -149,7 +168,7 @@ impl Vcpu {
     /// anyway. TF traps after an IRET that began with TF set [APM2 13.1.4].
     fn begin_step(&mut self, iret: bool) {
         let flags = self.rflags();
-        self.step = Some(Step { iret, guest_steps: flags.contains(RFlags::TRAP_FLAG) });
+        self.delivery.step = Some(Step { iret, guest_steps: flags.contains(RFlags::TRAP_FLAG) });
         self.set_rflags(flags | RFlags::TRAP_FLAG);
     }
 
@@ -163,7 +182,7 @@ impl Vcpu {
         if !over {
             return parse(raw);
         }
-        self.nmi_blocked &= !step.iret;
+        self.delivery.nmi_blocked &= !step.iret;
         if step.guest_steps {
             return parse(raw);
         }

@@ -1,7 +1,7 @@
 //! Where a guest's MSRs are kept while it runs.
 
 use super::fields::{ControlField, ReadWrite, SAVED_MSRS};
-use crate::virt::state::held_msrs::{Switched, held};
+use crate::virt::state::held_msrs::{SwitchedMsrs, held};
 use platform::msr::processor::{Home, ProcessorMsr};
 
 pub use platform::msr::{IA32_EFER, IA32_PAT, IA32_TIME_STAMP_COUNTER};
@@ -18,7 +18,7 @@ pub fn direct(msr: &ProcessorMsr) -> bool {
 }
 
 /// The MSRs that the VMCB does not hold. IA32_XSS stays zero: no state component that it enables is offered.
-pub fn switched() -> Switched {
+pub fn switched() -> SwitchedMsrs {
     let saved = |msr: &&ProcessorMsr| msr.home == Home::SaveRestore && msr.direct_write;
-    Switched::new(held().filter(saved).filter(|msr| field(msr.index).is_none()))
+    SwitchedMsrs::new(held().filter(saved).filter(|msr| field(msr.index).is_none()))
 }

@@ -1,9 +1,9 @@
 //! A virtual processor on SVM.
 
 use super::control_structure::Vmcb;
-use super::controls::{self, Controls, InstructionIntercepts, VirtualInterrupt};
+use super::controls::{self, Controls};
 use super::enter::enter;
-use super::events::Step;
+use super::events::Delivery;
 use super::fields::*;
 use super::msrs;
 use super::operation::{self, Operation};
@@ -11,13 +11,10 @@ use crate::hardware::interrupt::local_apic;
 use crate::memory::PageFrames;
 use crate::processor::cpu;
 use crate::virt::state::control_registers::*;
-use crate::virt::state::extended::ExtendedState;
-use crate::virt::state::held_msrs::Switched;
 use crate::virt::state::registers::{RAX, RSP, SegmentState};
-use crate::virt::state::unsaved;
+use crate::virt::state::switched::SwitchedState;
 use crate::virt::{
-    Exit, GeneralRegisters, InjectedEvent, InstructionBytes, Paging, SegmentRegister, VirtError, VirtualCpu,
-    VmEntry,
+    Exit, GeneralRegisters, InstructionBytes, Paging, SegmentRegister, VirtError, VirtualCpu, VmEntry,
 };
 use core::fmt;
 use mmio::CpuMode;
@@ -47,25 +44,12 @@ pub struct Vcpu {
     pub(super) cr4_shadow: Cr4Flags,
     /// CD and NW of CR0 as the guest wrote them.
     pub(super) cr0_shadow: Cr0Flags,
-    /// The event whose delivery the last exit interrupted: it has precedence over all but exceptions.
-    pub(super) interrupted: Option<InjectedEvent>,
-    /// An external interrupt that the processor delivers when the guest can take it.
-    pub(super) held: Option<u8>,
-    /// The virtual interrupt control and vector in the VMCB.
-    pub(super) virtual_interrupt: (VirtualInterrupt, u8),
-    /// The intercepts of the open windows.
-    pub(super) windows: InstructionIntercepts,
-    /// The guest is in its NMI handler.
-    pub(super) nmi_blocked: bool,
-    /// The single step for an NMI, for which Weir has set TF.
-    pub(super) step: Option<Step>,
-    /// An instruction of a single-stepping guest was emulated: its trap is due.
-    pub(super) stepped: bool,
+    /// Events on their way to the guest.
+    pub(super) delivery: Delivery,
     /// Cached translations are stale: the next entry flushes them.
     flush: bool,
-    pub(super) msrs: Switched,
-    pub(super) extended: ExtendedState,
-    pub(super) unsaved: unsaved::Unsaved,
+    /// What no entry or exit switches.
+    switched: SwitchedState,
 }
 
 impl VirtualCpu for Vcpu {
@@ -97,17 +81,9 @@ impl VirtualCpu for Vcpu {
             cr4_allowed: cr4,
             cr4_shadow: Cr4Flags::empty(),
             cr0_shadow: Cr0Flags::empty(),
-            interrupted: None,
-            held: None,
-            virtual_interrupt: (VirtualInterrupt::empty(), 0),
-            windows: InstructionIntercepts::empty(),
-            nmi_blocked: false,
-            step: None,
-            stepped: false,
+            delivery: Delivery::default(),
             flush: true,
-            msrs: msrs::switched(),
-            extended: ExtendedState::new(frames)?,
-            unsaved: unsaved::Unsaved::default(),
+            switched: SwitchedState::new(frames, msrs::switched())?,
         };
         vcpu.set_up();
         Ok(vcpu)
@@ -117,13 +93,8 @@ impl VirtualCpu for Vcpu {
         self.vmcb.clear();
         self.registers = GeneralRegisters::default();
         (self.cr4_shadow, self.cr0_shadow) = (Cr4Flags::empty(), Cr0Flags::empty());
-        (self.interrupted, self.held) = (None, None);
-        self.virtual_interrupt = (VirtualInterrupt::empty(), 0);
-        self.windows = InstructionIntercepts::empty();
-        (self.nmi_blocked, self.step, self.stepped) = (false, None, false);
-        self.msrs = msrs::switched();
-        self.extended.reset();
-        self.unsaved = unsaved::Unsaved::default();
+        self.delivery = Delivery::default();
+        self.switched.reset(msrs::switched());
         self.set_up();
     }
 
@@ -146,15 +117,11 @@ impl VirtualCpu for Vcpu {
     }
 
     fn activate(&mut self) {
-        self.msrs.load();
-        self.extended.load();
-        self.unsaved.load();
+        self.switched.load();
     }
 
     fn deactivate(&mut self) {
-        self.msrs.save();
-        self.extended.save();
-        self.unsaved.save();
+        self.switched.save();
     }
 
     fn enter(&mut self, entry: VmEntry) -> Exit {
@@ -202,7 +169,7 @@ impl VirtualCpu for Vcpu {
         self.vmcb.write(GUEST_RIP, rip);
         self.end_shadow();
         // A single-stepping guest gets its trap after an emulated instruction, too.
-        self.stepped = self.rflags().contains(RFlags::TRAP_FLAG);
+        self.delivery.stepped = self.rflags().contains(RFlags::TRAP_FLAG);
     }
 
     fn rflags(&self) -> RFlags {
@@ -248,11 +215,14 @@ impl VirtualCpu for Vcpu {
     }
 
     fn interruptible(&self) -> bool {
-        self.interrupted.is_none() && self.held.is_none() && self.accepts_interrupts()
+        self.delivery.interrupted.is_none() && self.delivery.held.is_none() && self.accepts_interrupts()
     }
 
     fn nmi_ready(&self) -> bool {
-        self.interrupted.is_none() && !self.nmi_blocked && self.step.is_none() && !self.in_shadow()
+        self.delivery.interrupted.is_none()
+            && !self.delivery.nmi_blocked
+            && self.delivery.step.is_none()
+            && !self.in_shadow()
     }
 
     fn set_boot_state(&mut self, state: &EntryState) {
@@ -313,11 +283,11 @@ impl VirtualCpu for Vcpu {
     }
 
     fn write_xcr0(&mut self, value: u64) -> bool {
-        self.extended.set_xcr0(value)
+        self.switched.extended.set_xcr0(value)
     }
 
     fn xcr0(&self) -> u64 {
-        self.extended.xcr0()
+        self.switched.extended.xcr0()
     }
 
     fn cr0(&self) -> Cr0Flags {

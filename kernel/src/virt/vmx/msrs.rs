@@ -1,6 +1,6 @@
 //! Where a guest's MSRs are kept while it runs.
 
-use crate::virt::state::held_msrs::{Switched, held};
+use crate::virt::state::held_msrs::{SwitchedMsrs, held};
 use platform::msr::processor::Home;
 
 pub use platform::msr::{IA32_EFER, IA32_PAT};
@@ -17,6 +17,6 @@ pub const FS_BASE: u32 = 0xc000_0100;
 pub const GS_BASE: u32 = 0xc000_0101;
 
 /// The MSRs that the VMCS does not hold. IA32_XSS stays zero: no state component that it enables is offered.
-pub fn switched() -> Switched {
-    Switched::new(held().filter(|msr| msr.home == Home::SaveRestore && msr.direct_write))
+pub fn switched() -> SwitchedMsrs {
+    SwitchedMsrs::new(held().filter(|msr| msr.home == Home::SaveRestore && msr.direct_write))
 }

@@ -10,9 +10,8 @@ use super::operation::{self, Operation};
 use super::setup::SEGMENTS;
 use crate::memory::PageFrames;
 use crate::virt::state::control_registers::*;
-use crate::virt::state::extended::ExtendedState;
-use crate::virt::state::held_msrs::Switched;
 use crate::virt::state::registers::{RSP, SegmentState};
+use crate::virt::state::switched::SwitchedState;
 use crate::virt::state::unsaved;
 use crate::virt::{
     Exit, GeneralRegisters, InjectedEvent, InstructionBytes, Paging, SegmentRegister, VirtError, VirtualCpu,
@@ -45,9 +44,8 @@ pub struct Vcpu {
     pub(super) interrupted: Option<InjectedEvent>,
     /// The open windows.
     pub(super) windows: PrimaryControls,
-    pub(super) msrs: Switched,
-    pub(super) extended: ExtendedState,
-    pub(super) unsaved: unsaved::Unsaved,
+    /// What no entry or exit switches.
+    switched: SwitchedState,
 }
 
 impl Vcpu {
@@ -89,9 +87,7 @@ impl VirtualCpu for Vcpu {
             cr4_allowed: cr4 - Cr4Flags::VIRTUAL_MACHINE_EXTENSIONS,
             interrupted: None,
             windows: PrimaryControls::empty(),
-            msrs: msrs::switched(),
-            extended: ExtendedState::new(frames)?,
-            unsaved: unsaved::Unsaved::default(),
+            switched: SwitchedState::new(frames, msrs::switched())?,
         };
         vcpu.set_up();
         Ok(vcpu)
@@ -101,9 +97,7 @@ impl VirtualCpu for Vcpu {
         self.registers = GeneralRegisters::default();
         self.interrupted = None;
         self.windows = PrimaryControls::empty();
-        self.msrs = msrs::switched();
-        self.extended.reset();
-        self.unsaved = unsaved::Unsaved::default();
+        self.switched.reset(msrs::switched());
         self.set_up();
     }
 
@@ -129,15 +123,11 @@ impl VirtualCpu for Vcpu {
 
     fn activate(&mut self) {
         self.vmcs.make_current();
-        self.msrs.load();
-        self.extended.load();
-        self.unsaved.load();
+        self.switched.load();
     }
 
     fn deactivate(&mut self) {
-        self.msrs.save();
-        self.extended.save();
-        self.unsaved.save();
+        self.switched.save();
     }
 
     fn enter(&mut self, entry: VmEntry) -> Exit {
@@ -281,11 +271,11 @@ impl VirtualCpu for Vcpu {
     }
 
     fn write_xcr0(&mut self, value: u64) -> bool {
-        self.extended.set_xcr0(value)
+        self.switched.extended.set_xcr0(value)
     }
 
     fn xcr0(&self) -> u64 {
-        self.extended.xcr0()
+        self.switched.extended.xcr0()
     }
 
     fn cr0(&self) -> Cr0Flags {

@@ -77,7 +77,7 @@ fn definitions(source: &Source) -> Vec<(&str, usize)> {
     let mut body_end = 0;
     for (index, token) in source.tokens.iter().enumerate().filter(|(_, token)| !token.is_test) {
         let before = if index == 0 { "" } else { source.at(index - 1) };
-        let starts_item = matches!(before, "" | "}" | ";" | "]" | "{" | "unsafe" | ")" | "pub");
+        let starts_item = matches!(before, "" | "}" | ";" | "]" | "{" | "(" | "unsafe" | ")" | "pub");
         match token.text.as_str() {
             "impl" | "trait" if starts_item => {
                 let open = source.header_end(index);
@@ -138,6 +138,8 @@ mod tests {
             said(&[("kernel/src/a.rs", text), ("kernel/src/b.rs", "impl T for u8 { type A = u8; }")])
                 .is_empty()
         );
+        let by_macro = "macro_rules! m { ($($t:ty),*) => { $(impl T for $t { type A = u8; })* } }";
+        assert!(said(&[("kernel/src/a.rs", text), ("kernel/src/b.rs", by_macro)]).is_empty());
         assert_eq!(
             said(&[("kernel/src/a.rs", text), ("kernel/src/b.rs", "type A = u8; type A = u8;")]).len(),
             1

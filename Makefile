@@ -108,7 +108,8 @@ lint: setup
 	@cargo clippy -q $(HOST) -- -D warnings
 	@cargo clippy -q $(HOST) --all-targets -- -D warnings $(TEST_CASTS)
 	@cargo clippy -q -p end-to-end --test end_to_end -- -D warnings $(TEST_CASTS)
-	@cargo clippy -q --release -p boot --all-targets -- -D warnings
+	@cargo clippy -q --release -p boot -- -D warnings
+	@cargo clippy -q --release -p boot --all-targets -- -D warnings $(TEST_CASTS)
 	@cargo clippy -q -p weir $(BARE) -- -D warnings
 	@cargo clippy -q -p weir-uefi $(EFI) -- -D warnings
 	@cargo clippy -q -p micro $(BARE) -- -D warnings

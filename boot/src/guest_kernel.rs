@@ -46,7 +46,7 @@ fn segments_only(file: &[u8]) -> Option<Vec<u8>> {
     let mut compact = header.to_vec();
     put(&mut compact, PROGRAM_TABLE, &(FILE_HEADER as u64).to_le_bytes());
     put(&mut compact, SECTION_TABLE, &[0; 8]);
-    put(&mut compact, PROGRAM_HEADERS, &(headers.len() as u16).to_le_bytes());
+    put(&mut compact, PROGRAM_HEADERS, &u16::try_from(headers.len()).ok()?.to_le_bytes());
     compact[SECTION_HEADERS..].fill(0);
     // Not at the offsets that paging would want: Weir copies.
     let mut offset = FILE_HEADER + headers.len() * PROGRAM_HEADER;

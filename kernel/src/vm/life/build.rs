@@ -87,10 +87,11 @@ impl<V: VirtualCpu> Vm<V> {
         let entry = images.load(&memory)?;
         cpu.set_boot_state(&entry);
         log::info!(
-            "{}: {} MiB, {} vNICs, kernel {} KiB, initrd {} KiB, entry {:#x}, {} shares{}",
+            "{}: {} MiB, {} {}, kernel {} KiB, initrd {} KiB, entry {:#x}, {} shares{}",
             config.name,
             config.memory_bytes >> 20,
             config.vnics.len(),
+            if config.vnics.len() == 1 { "vNIC" } else { "vNICs" },
             images.kernel.len() >> 10,
             images.initrd.len() >> 10,
             entry.rip,

@@ -16,7 +16,8 @@ use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::info::MemoryRegionKind as LoaderRegionKind;
 use bootloader_api::{BootInfo, entry_point};
 use config::{Bundle, LogLevel};
-use raw_cpuid::{CpuId, ProcessorBrandString};
+use core::fmt::Write;
+use raw_cpuid::CpuId;
 
 /// Bytes of Weir's heap: device models, switch tables and batches.
 const HEAP: u64 = 16 << 20;
@@ -115,7 +116,11 @@ fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
     let tsc_hz = clock::calibrate(machine.pm_timer.ok_or(BootError::NoPmTimer)?)?;
     // [SDM2A CPUID, leaves 80000002h to 80000004h]
     let brand = CpuId::new().get_processor_brand_string();
-    let name = brand.as_ref().map_or("", ProcessorBrandString::as_str);
+    let mut name = heapless::String::<48>::new();
+    for word in brand.iter().flat_map(|brand| brand.as_str().split_whitespace()) {
+        // The words have room: the string that they come from has 48 bytes.
+        let _ = write!(name, "{}{word}", if name.is_empty() { "" } else { " " });
+    }
     ::log::info!("Weir {} on {name}", env!("CARGO_PKG_VERSION"));
     ::log::info!(
         "memory {} MiB usable, {} processor{}, TSC {}.{:03} MHz",

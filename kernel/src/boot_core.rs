@@ -42,7 +42,7 @@ impl<V: VirtualCpu> Duties<V> for BootCore {
     }
 
     fn is_over(&self) -> bool {
-        self.end.is_some()
+        self.end.is_some() || directory::all_ended()
     }
 }
 
@@ -61,7 +61,7 @@ impl BootCore {
         }
         if view::current() != before {
             // They must start or stop showing their guests' consoles.
-            (cores::BOOT_CORE + 1..cores::count()).for_each(local_apic::wake);
+            cores::others().for_each(local_apic::wake);
         }
     }
 }
@@ -78,7 +78,7 @@ fn await_answer<V: VirtualCpu>(vms: &mut [Vm<V>], number: usize, now: Instant) {
 pub fn run<V: VirtualCpu>(vms: Vec<Vm<V>>, network: &'static Network, shell: Shell) -> End {
     let mut boot_core = BootCore { network, shell, end: None };
     let mut scheduler = Scheduler::new(vms, network, &mut boot_core);
-    scheduler.run_until(directory::all_ended);
+    scheduler.run();
     // Make room for the lines that follow.
     output::flush();
     scheduler.log_statistics();
@@ -97,10 +97,9 @@ pub fn run<V: VirtualCpu>(vms: Vec<Vm<V>>, network: &'static Network, shell: She
 /// Ends the other cores, which log what their guests have cost.
 fn end_others() {
     ending::begin();
-    let others = cores::count() - 1;
-    (1..=others).for_each(local_apic::wake);
+    cores::others().for_each(local_apic::wake);
     let until = clock::now() + END_TIMEOUT;
-    while ending::followed() < others && clock::now() < until {
+    while ending::followed() < cores::others().len() && clock::now() < until {
         output::pump();
     }
 }

@@ -72,7 +72,7 @@ pub struct Scheduler<'a, V: VirtualCpu> {
 pub fn run<V: VirtualCpu>(vms: Vec<Vm<V>>, network: &'static Network) {
     let mut duties = GuestsOnly;
     let mut scheduler = Scheduler::new(vms, network, &mut duties);
-    scheduler.run_until(ending::has_begun);
+    scheduler.run();
     scheduler.log_statistics();
     ending::follow();
 }
@@ -90,9 +90,9 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         Self { vms, queue, network, duties, over: false, active: None, next_feed, due }
     }
 
-    /// Runs the guests until `ended`, which is checked between their turns, or until the duties say so.
-    pub fn run_until(&mut self, ended: fn() -> bool) {
-        while !self.over && !ended() {
+    /// Runs the guests until the duties say that the main loop is over.
+    pub fn run(&mut self) {
+        while !self.over {
             self.turn();
         }
     }
@@ -101,6 +101,9 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
     fn turn(&mut self) {
         let now = clock::now();
         self.housekeeping(now);
+        if self.over {
+            return;
+        }
         match self.queue.next() {
             Some(index) if self.vms[index].state() == VmState::Starting => self.start_step(index, now),
             Some(index) => self.run_slice(index, now),

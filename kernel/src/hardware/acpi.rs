@@ -2,7 +2,7 @@
 
 use crate::memory::physical;
 use crate::processor::narrow::to_usize;
-use acpi::address::GenericAddress;
+use acpi::address::{AddressSpace, GenericAddress};
 use acpi::fadt::Fadt;
 use acpi::madt::{Madt, MadtEntry};
 use acpi::{AcpiHandler, AcpiTables, PhysicalMapping};
@@ -107,9 +107,10 @@ pub fn discover(rsdp: Option<u64>) -> Result<MachineInfo, MachineError> {
     Ok(machine)
 }
 
-/// The I/O port of a register. Weir uses none of those in memory.
+/// The I/O port of a register; `None` if it is elsewhere, where Weir does not use it.
 fn io_port(register: &GenericAddress) -> Option<u16> {
-    u16::try_from(register.address).ok()
+    let is_port = register.address_space == AddressSpace::SystemIo;
+    u16::try_from(register.address).ok().filter(|_| is_port)
 }
 
 // Failed pushes: processors, IO-APICs or overrides for which there is no room are left out, and Weir runs without

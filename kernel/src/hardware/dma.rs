@@ -78,7 +78,8 @@ impl DmaMemory {
 
     fn word(&self, offset: usize) -> Option<VolatilePtr<'_, u64>> {
         let word = self.inside(offset, WORD)?.cast::<u64>();
-        // SAFETY: inside this memory, which does not begin at address zero, and aligned as this memory is.
+        // SAFETY: inside this memory, which does not begin at address zero, and aligned as this memory is. Of Weir only
+        // this value accesses it; the device may do so at any time, which a volatile access allows for.
         offset.is_multiple_of(WORD).then(|| unsafe { VolatilePtr::new(NonNull::new_unchecked(word)) })
     }
 

@@ -20,11 +20,11 @@ pub struct RegisterWindow {
 impl RegisterWindow {
     /// The register at `offset`, a multiple of 4; `None` outside the window.
     fn register(&self, offset: usize) -> Option<VolatilePtr<'_, u32>> {
-        debug_assert!(offset.is_multiple_of(4));
         let register = self.start.as_mut_ptr::<u32>().wrapping_byte_add(offset);
-        // SAFETY: inside the mapped range, which does not begin at address zero, and aligned. What a write does is
-        // the driver's responsibility.
-        (offset.saturating_add(4) <= self.bytes)
+        // SAFETY: inside the mapped range, which does not begin at address zero, and aligned. Registers are no memory of
+        // Rust's, and each access is one volatile instruction. They are not shared: a local APIC belongs to its core, an
+        // IO-APIC is behind a lock, a NIC has one driver. What a write does is the driver's responsibility.
+        (offset.saturating_add(4) <= self.bytes && offset.is_multiple_of(4))
             .then(|| unsafe { VolatilePtr::new(NonNull::new_unchecked(register)) })
     }
 

@@ -113,6 +113,11 @@ pub fn count() -> usize {
     COUNT.load(Ordering::Acquire)
 }
 
+/// The cores that run, the boot core excepted.
+pub fn others() -> core::ops::Range<usize> {
+    BOOT_CORE + 1..count()
+}
+
 /// The local APIC id of a running core.
 pub fn local_apic_id(core: usize) -> Option<u32> {
     (core < count()).then(|| LOCAL_APIC_IDS[core].load(Ordering::Relaxed))

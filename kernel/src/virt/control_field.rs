@@ -28,11 +28,11 @@ impl<T, A> Clone for ControlField<T, A> {
 
 impl<T, A> Copy for ControlField<T, A> {}
 
-/// Declares the fields of a control structure, by type and access.
+/// Declares the fields of a control structure, which this source lists, by type and access.
 macro_rules! fields {
-    ($($type:ty, $access:ident: { $($name:ident = $place:literal,)* })*) => {
+    ($source:literal; $($type:ty, $access:ident: { $($name:ident = $place:literal,)* })*) => {
         $($(
-            #[doc = concat!("At ", stringify!($place), " [SDM3D B] [APM2 B].")]
+            #[doc = concat!("At ", stringify!($place), " [", $source, "].")]
             pub const $name: ControlField<$type, $access> = ControlField::at($place);
         )*)*
     };

@@ -133,6 +133,10 @@ impl VirtualCpu for FakeCpu {
         counted(self, 1, self.user)
     }
 
+    fn segment_base(&self, _: SegmentRegister) -> u64 {
+        SEGMENT_BASE
+    }
+
     fn segment(&self, _: SegmentRegister) -> SegmentState {
         SegmentState { selector: 0, base: SEGMENT_BASE, limit: u32::MAX, rights: 0 }
     }
@@ -166,8 +170,13 @@ impl VirtualCpu for FakeCpu {
 
     fn move_tsc(&mut self, _: u64) {}
 
-    fn write_control(&mut self, _: u8, _: u64) -> bool {
-        false
+    /// Takes CR0, whose PE says here how code is read.
+    fn write_control(&mut self, register: u8, value: u64) -> bool {
+        self.paging.cr0 = Cr0Flags::from_bits_retain(value);
+        if !self.paging.cr0.contains(Cr0Flags::PROTECTED_MODE_ENABLE) {
+            self.mode = CpuMode::Bits16;
+        }
+        register == 0
     }
 
     fn read_control(&self, _: u8) -> Option<u64> {

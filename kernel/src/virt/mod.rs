@@ -39,8 +39,11 @@ pub struct VmEntry {
     pub ticks: u64,
 }
 
+/// Longest instruction [SDM2A 2.3.11].
+pub const LONGEST_INSTRUCTION: usize = 15;
+
 /// The known bytes of an instruction.
-pub type InstructionBytes = heapless::Vec<u8, 15>;
+pub type InstructionBytes = heapless::Vec<u8, LONGEST_INSTRUCTION>;
 
 /// One virtual processor of either vendor.
 ///
@@ -119,6 +122,9 @@ pub trait VirtualCpu: Sized + 'static {
 
     /// True if the guest runs with user privilege: CPL 3, which is the DPL of SS [SDM3C 25.4.1] [APM2 4.7].
     fn is_user(&self) -> bool;
+
+    /// The base of a segment: all of it that most exits need.
+    fn segment_base(&self, which: SegmentRegister) -> u64;
 
     /// A segment register.
     fn segment(&self, which: SegmentRegister) -> SegmentState;

@@ -8,13 +8,10 @@ use crate::virt::exit::{Exit, KINDS};
 use base::Duration;
 use core::fmt;
 
-/// Exits by kind.
-#[derive(Clone, Debug)]
-pub(super) struct ExitCounts([(u64, &'static str); KINDS]);
-
 /// The exits of one virtual processor, and the time between them.
 pub struct ExitStatistics {
-    counts: ExitCounts,
+    /// Count and name of each kind.
+    counts: [(u64, &'static str); KINDS],
     /// Exits of all kinds.
     total: u64,
     /// Interrupts injected.
@@ -40,14 +37,20 @@ pub(super) struct Statistics {
 impl ExitStatistics {
     /// Nothing counted yet.
     pub(super) fn new() -> Self {
-        let counts = ExitCounts([(0, ""); KINDS]);
-        Self { counts, total: 0, injected: 0, ticks_outside: 0, ticks_inside: 0, last_switch: 0 }
+        Self {
+            counts: [(0, ""); KINDS],
+            total: 0,
+            injected: 0,
+            ticks_outside: 0,
+            ticks_inside: 0,
+            last_switch: 0,
+        }
     }
 
     /// Counts an exit.
     pub(super) fn count(&mut self, exit: &Exit) {
         let (kind, name) = exit.kind();
-        let count = &mut self.counts.0[kind];
+        let count = &mut self.counts[kind];
         *count = (count.0 + 1, name);
         self.total += 1;
     }
@@ -84,13 +87,12 @@ impl ExitStatistics {
     }
 }
 
-impl fmt::Display for ExitCounts {
+/// Exits in all, and by kind.
+impl fmt::Display for ExitStatistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.iter().map(|(count, _)| count).sum::<u64>())?;
-        self.0
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .try_for_each(|(count, name)| write!(f, " {name} {count}"))
+        write!(f, "{}", self.total)?;
+        let counts = self.counts.iter().filter(|(count, _)| *count > 0);
+        counts.into_iter().try_for_each(|(count, name)| write!(f, " {name} {count}"))
     }
 }
 
@@ -109,7 +111,7 @@ impl<V: VirtualCpu> Vm<V> {
     /// Passes every statistic to `say`, a line at a time.
     pub(super) fn for_each_statistic(&self, mut say: impl FnMut(fmt::Arguments)) {
         let exits = &self.vcpu.statistics;
-        say(format_args!("exits {}", exits.counts));
+        say(format_args!("exits {}", exits));
         say(format_args!(
             "interrupts injected {}, unmapped accesses {}, TSC ticks per exit in Weir {}",
             exits.injected,
@@ -131,7 +133,7 @@ impl<V: VirtualCpu> Vm<V> {
             self.identity.name,
             run_time.as_secs(),
             run_time.subsec_millis(),
-            exits.counts,
+            exits,
             exits.injected,
             self.statistics.unmapped,
             exits.ticks_per_exit()

@@ -43,6 +43,7 @@ pub const fn clean_bit<T, A>(field: ControlField<T, A>) -> CleanBits {
 }
 
 fields! {
+    "APM2 B";
     u32, ReadWrite: {
         ASID = 0x058,
         TLB_CONTROL = 0x05c,

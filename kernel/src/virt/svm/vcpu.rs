@@ -194,6 +194,10 @@ impl VirtualCpu for Vcpu {
         self.vmcb.read(GUEST_CPL) == 3
     }
 
+    fn segment_base(&self, which: SegmentRegister) -> u64 {
+        self.vmcb.read(GUEST_SEGMENTS[which as usize].base)
+    }
+
     fn segment(&self, which: SegmentRegister) -> SegmentState {
         let fields = GUEST_SEGMENTS[which as usize];
         let attributes = self.vmcb.read(fields.attributes);

@@ -65,9 +65,12 @@ impl Vmcs {
 
     /// Makes this the current VMCS.
     pub fn make_current(&self) {
-        if CURRENT.here().swap(self.region.0, Ordering::Relaxed) == self.region.0 {
+        // Each access to a field comes through here, and nearly always finds its VMCS current.
+        let current = CURRENT.here();
+        if current.load(Ordering::Relaxed) == self.region.0 {
             return;
         }
+        current.store(self.region.0, Ordering::Relaxed);
         let (carry, zero): (u8, u8);
         // SAFETY: the region was initialised by VMCLEAR and lives as long as Weir.
         unsafe {

@@ -25,6 +25,7 @@ bitflags! {
 flags!(PinControls, PrimaryControls, SecondaryControls, ExitControls, EntryControls, Interruptibility);
 
 fields! {
+    "SDM3D B";
     u16, ReadWrite: {
         VPID = 0x0000,
         GUEST_ES_SELECTOR = 0x0800,

@@ -197,6 +197,11 @@ impl VirtualCpu for Vcpu {
         self.vmcs.read(GUEST_SS_RIGHTS) & RIGHTS_DPL == RIGHTS_DPL
     }
 
+    fn segment_base(&self, which: SegmentRegister) -> u64 {
+        let (_, _, _, base) = SEGMENTS[which as usize];
+        self.vmcs.read(base)
+    }
+
     fn segment(&self, which: SegmentRegister) -> SegmentState {
         let (selector, limit, rights, base) = SEGMENTS[which as usize];
         SegmentState {

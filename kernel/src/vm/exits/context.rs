@@ -2,18 +2,17 @@
 
 use super::guest_paging::{self, PageWalkAccess};
 use crate::memory::guest::GuestRam;
-use crate::virt::{InstructionBytes, Paging, SegmentRegister, VirtualCpu};
+use crate::virt::{InstructionBytes, LONGEST_INSTRUCTION as LONGEST, Paging, SegmentRegister, VirtualCpu};
 use crate::vm::Vm;
 use base::GuestMemory;
 use mmio::CpuMode;
 
-/// Longest instruction [SDM2A 2.3.11].
-const LONGEST: usize = 15;
 /// Bytes in a page of the guest.
 pub(super) const PAGE: u64 = 4096;
 
 /// The state of the guest's processor at one exit. Each part is read when it is first asked for: a VMREAD costs,
-/// and most exits need one part only.
+/// and most exits need one part only. What an instruction changes, such as CR0 by LMSW, is its operand and is read where
+/// it is changed.
 #[derive(Default)]
 pub(in crate::vm) struct ExitContext {
     mode: Option<CpuMode>,
@@ -60,7 +59,7 @@ impl ExitContext {
         let linear = match self.mode(cpu) {
             CpuMode::Bits64 => rip,
             CpuMode::Bits16 | CpuMode::Bits32 => {
-                cpu.segment(SegmentRegister::Cs).base.wrapping_add(rip) & 0xffff_ffff
+                cpu.segment_base(SegmentRegister::Cs).wrapping_add(rip) & 0xffff_ffff
             }
         };
         let paging = self.paging(cpu);
@@ -77,7 +76,7 @@ impl ExitContext {
                 _ => break,
             }
         }
-        bytes[..known].iter().copied().collect()
+        InstructionBytes::from_slice(&bytes[..known]).unwrap_or_default()
     }
 }
 

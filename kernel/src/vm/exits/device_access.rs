@@ -40,7 +40,7 @@ impl<V: VirtualCpu> RegisterFile for DecoderRegisters<'_, V> {
     }
 
     fn segment_base(&self, segment: SegmentRegister) -> u64 {
-        self.0.segment(segment).base
+        self.0.segment_base(segment)
     }
 }
 

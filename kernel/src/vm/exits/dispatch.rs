@@ -71,6 +71,8 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
             Action::Continue
         }
         Exit::Control { register, operation, length } => {
+            // The mode of the instruction counts, which it may be about to change.
+            context.mode(&vm.vcpu.cpu);
             if control_access::control(vm, register, operation) {
                 advance(vm, context, length)
             } else {

@@ -232,3 +232,16 @@ fn code_outside_memory_and_unknown_code_stop_the_guest() {
     let Some(StopReason::Instruction { bytes, .. }) = handle(&mut vm, LOAD) else { panic!("it goes on") };
     assert_eq!(bytes, [0x0f, 0x0b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
 }
+
+#[test]
+fn an_instruction_that_changes_the_mode_is_stepped_over_in_its_own_mode() {
+    // Whether the processor has told all of the exit, or the instruction had to be decoded.
+    for (operation, length) in [(ControlOperation::Write(0), 3), (ControlOperation::Undecoded, 0)] {
+        let mut vm = vm();
+        vm.vcpu.cpu.rip = 0xfffd;
+        place(&vm, &[0x0f, 0x22, 0xc0]); // mov cr0, rax
+        vm.vcpu.cpu.general[RAX] = 0;
+        assert_eq!(handle(&mut vm, Exit::Control { register: 0, operation, length }), None);
+        assert_eq!((vm.vcpu.cpu.mode, vm.vcpu.cpu.rip), (CpuMode::Bits16, 0x1_0000));
+    }
+}

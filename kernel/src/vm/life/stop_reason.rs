@@ -1,5 +1,6 @@
 //! Why a guest was stopped.
 
+use crate::virt::LONGEST_INSTRUCTION;
 use crate::virt::exit::MemoryAccess;
 use base::GuestPhysical;
 use mmio::DecodeError;
@@ -41,7 +42,7 @@ pub enum StopReason {
         /// What is wrong with the instruction.
         error: DecodeError,
         /// Its bytes.
-        bytes: [u8; 15],
+        bytes: [u8; LONGEST_INSTRUCTION],
     },
     /// The processor refused to enter the guest.
     #[error("the processor refuses the guest's state, reason {reason:#x}")]

@@ -2,8 +2,9 @@
 
 use crate::hardware::dma::DmaMemory;
 use crate::memory::window::RegisterWindow;
-use crate::memory::{PageFrameError, PageFrames};
+use crate::memory::{PAGE, PageFrameError, PageFrames};
 use crate::processor::clock;
+use crate::processor::narrow::to_usize;
 use base::{HostPhysical, Instant};
 
 /// Memory for rings and buffers of one NIC: 256 buffers of 2 KiB each way, and the rings.
@@ -36,7 +37,7 @@ impl NicArena {
     /// # Errors
     /// When the machine's memory is used up.
     pub(super) fn new(frames: &mut PageFrames) -> Result<Self, PageFrameError> {
-        Ok(Self { arena: DmaMemory::allocate(frames, ARENA, 4096)?, used: 0 })
+        Ok(Self { arena: DmaMemory::allocate(frames, ARENA, to_usize(PAGE))?, used: 0 })
     }
 }
 

@@ -93,7 +93,11 @@ pub fn ticks_at(now: Instant) -> u64 {
 
 /// Ticks of the time-stamp counter in `nanos`, rounded up; saturates.
 pub fn ticks(nanos: u64) -> u64 {
-    saturated(u128::from(nanos) * u128::from(hz()) / 1_000_000_000 + 1)
+    // A guest's run fits, and needs no 128-bit division, which is a loop in software.
+    match nanos.checked_mul(hz()) {
+        Some(product) => product / 1_000_000_000 + 1,
+        None => saturated(u128::from(nanos) * u128::from(hz()) / 1_000_000_000 + 1),
+    }
 }
 
 fn saturated(value: u128) -> u64 {

@@ -1,6 +1,7 @@
 //! The bitmaps that tell the processor what exits: one bit for each exception, port or access to an MSR.
 
 use crate::memory::{PAGE, PageFrameError, PageFrames, physical};
+use crate::processor::narrow::to_usize;
 use base::HostPhysical;
 use bitflags::bitflags;
 
@@ -23,16 +24,13 @@ bitflags! {
 pub const EXCEPTIONS: Exceptions =
     Exceptions::DEBUG.union(Exceptions::ALIGNMENT_CHECK).union(Exceptions::MACHINE_CHECK);
 
-const BYTES_PER_PAGE: usize = 4096;
-const _: () = assert!(BYTES_PER_PAGE as u64 == PAGE);
-
 /// A bitmap of this many pages in which everything exits except what `clear` clears.
 pub fn allocate(
     frames: &mut PageFrames,
     pages: usize,
     clear: impl FnOnce(&mut [u8]),
 ) -> Result<HostPhysical, PageFrameError> {
-    let bytes = pages * BYTES_PER_PAGE;
+    let bytes = pages * to_usize(PAGE);
     let at = frames.allocate(bytes as u64, PAGE)?;
     // SAFETY: the frames were just allocated; the processor only reads them, and only once a control structure
     // refers to them.

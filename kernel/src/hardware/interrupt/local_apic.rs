@@ -1,8 +1,8 @@
 //! The machine's own local APIC. The 8259s stay masked.
 
 use crate::hardware::interrupt::vectors;
-use crate::memory::PageFrames;
 use crate::memory::window::{self, RegisterWindow, WindowError};
+use crate::memory::{PAGE, PageFrames};
 use crate::processor::cores::{self, PerCore, per_core};
 use crate::processor::narrow::low_u32;
 use crate::processor::{clock, cpu};
@@ -77,7 +77,7 @@ pub fn init_local(frames: &mut PageFrames) -> Result<(), WindowError> {
     X2APIC.store(x2apic, Ordering::Relaxed);
     if !x2apic {
         let page = HostPhysical(cpu::rdmsr(IA32_APIC_BASE) & 0x000f_ffff_ffff_f000);
-        let mapped = window::map(frames, page, 4096)?;
+        let mapped = window::map(frames, page, PAGE)?;
         XAPIC.call_once(|| mapped);
     }
     switch_on();

@@ -4,6 +4,7 @@
 use super::controls::CleanBits;
 use super::fields::{CLEAN, ControlField, INSTRUCTION_BYTES, ReadWrite, clean_bit};
 use crate::memory::{PAGE, PageFrameError, PageFrames, physical};
+use crate::processor::narrow::to_usize;
 use crate::virt::InstructionBytes;
 use crate::virt::control_field::Value;
 use base::HostPhysical;
@@ -23,7 +24,7 @@ impl Vmcb {
 
     /// Clears it to a VMCB of zeros.
     pub fn clear(&mut self) {
-        let frame = self.pointer::<[u8; 4096]>(0);
+        let frame = self.pointer::<[u8; to_usize(PAGE)]>(0);
         // SAFETY: the region is a frame of its own, and its guest does not run.
         unsafe { frame.write_bytes(0, 1) }
         self.mark_changed();

@@ -8,7 +8,7 @@ use crate::meeting::state::VmState;
 use crate::meeting::vnic_slot::VnicSlot;
 use crate::memory::guest::{GuestRam, MemoryPiece};
 use crate::memory::table_frames::TableFrames;
-use crate::memory::{PageFrameError, PageFrames};
+use crate::memory::{PAGE, PageFrameError, PageFrames};
 use crate::processor::clock;
 use crate::virt::{VirtError, VirtualCpu, offer};
 use crate::vm::console::Console;
@@ -181,7 +181,7 @@ fn guest_ram(frames: &mut PageFrames, bytes: u64) -> Result<GuestRam, PageFrameE
         // Ranges above 1 MiB begin inside a large page of the guest. The host's piece is placed so that both have
         // the same offset in a large page.
         let skew = range.start % LARGE_PAGE;
-        let host = frames.allocate(length + skew, if length < LARGE_PAGE { 4096 } else { LARGE_PAGE })?;
+        let host = frames.allocate(length + skew, if length < LARGE_PAGE { PAGE } else { LARGE_PAGE })?;
         let host = HostPhysical(host.0 + skew);
         // There is a place for each range.
         let _ = pieces.push(MemoryPiece { guest: GuestPhysical(range.start), host, bytes: length });

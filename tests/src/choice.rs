@@ -89,10 +89,13 @@ fn line(backend: Backend, why: &str) -> String {
     format!("{backend}: {}; {why}", backend.description())
 }
 
-/// The backend with this name; `kvm` is the one of the two KVM backends that works here.
+/// The backend with this name; `kvm` is the one of the two KVM backends that works here, `fastest` the first of all.
 fn named(word: &str, check: &impl Fn(Backend) -> Result<(), String>) -> Outcome<Backend> {
     if word == "kvm" {
         return Ok(if check(Backend::KvmSvm).is_ok() { Backend::KvmSvm } else { Backend::KvmVtx });
+    }
+    if word == FASTEST {
+        return ALL.into_iter().find(|backend| check(*backend).is_ok()).ok_or_else(nothing);
     }
     ALL.into_iter().find(|backend| backend.name() == word).ok_or_else(|| {
         let names = ALL.map(Backend::name).join(", ");
@@ -126,6 +129,8 @@ mod tests {
         let choice = choose("fastest", without_kvm).unwrap();
         assert_eq!(choice.backends, [Backend::QemuSvm]);
         assert_eq!(choice.reasons.last().unwrap(), "qemu-svm: QEMU emulates SVM; works here");
+        let list = choose("fastest, bochs-vtx, fastest", without_kvm).unwrap();
+        assert_eq!(list.backends, [Backend::QemuSvm, Backend::BochsVtx]);
     }
 
     #[test]

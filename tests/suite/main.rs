@@ -49,7 +49,9 @@ fn run(mut arguments: Arguments) -> Outcome<Conclusion> {
     arguments.test_threads.get_or_insert((cores + MORE_THAN_CORES).min(MAX_EMULATORS));
     let choice = choice::for_suite()?;
     let mut trials = trials(&choice.backends);
-    if let Some(name) = arguments.filter.take() {
+    if !arguments.exact
+        && let Some(name) = arguments.filter.take()
+    {
         trials = named(trials, &name)?;
     }
     if !arguments.list {

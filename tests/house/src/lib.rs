@@ -1,5 +1,6 @@
-//! Checks of the tree beyond the compiler and clippy: the direction of imports, the length of files and functions, one
-//! meaning for each type name, a reference for each citation, and documented figures that were measured.
+//! Checks of the tree beyond the compiler and clippy: the direction of imports, no vendor's name outside its folder, the
+//! length of files and functions, one meaning for each type name, a reference for each citation, and
+//! documented figures that were measured.
 #![forbid(unsafe_code)]
 
 pub mod rules;
@@ -94,8 +95,9 @@ impl Summary {
 pub fn check(tree: &Tree) -> Result<Vec<Violation>, Error> {
     let sources = &tree.sources;
     let mut found = imports::check(&imports::imports(sources), tables::FOLDERS);
+    found.extend(imports::hidden(sources));
     found.extend(vendor::check(sources, tables::VENDOR_PLACES));
-    found.extend(crates::check(&tree.manifests, tables::PACKAGES));
+    found.extend(crates::check(&tree.manifests, &tree.workspace, tables::PACKAGES));
     found.extend(length::files(sources));
     found.extend(length::functions(sources));
     found.extend(length::structs(sources));

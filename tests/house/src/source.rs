@@ -20,14 +20,14 @@ pub struct Source {
     pub is_host_only: bool,
 }
 
-/// A word in the condition of `#[cfg(...)]`.
+/// What stands alone in `#[cfg(...)]`, or first in `#[cfg(all(...))]`, of an item that is compiled under it only.
 #[derive(Debug, Clone, Copy)]
-pub struct Condition(&'static str);
+pub struct Condition(&'static [&'static str]);
 
 /// Compiled for tests.
-pub const TEST: Condition = Condition("test");
+pub const TEST: Condition = Condition(&["test"]);
 /// Compiled with the standard library only.
-pub const HOST: Condition = Condition("\"std\"");
+pub const HOST: Condition = Condition(&["feature", "=", "\"std\""]);
 
 /// One token.
 #[derive(Debug, Clone)]
@@ -82,10 +82,19 @@ impl Source {
     }
 
     /// Index of the `{` or `;` that ends the header of the item around token `index`; the end of the file if none does.
+    /// Braces between `<` and `>` are an argument of a type.
     #[must_use]
     pub fn header_end(&self, index: usize) -> usize {
         let mut at = index;
-        while at < self.tokens.len() && !matches!(self.at(at), "{" | ";" | "}" | ")" | "]") {
+        let mut depth = 0_usize;
+        while at < self.tokens.len() {
+            match self.at(at) {
+                "{" if depth > 0 => {}
+                "{" | ";" | "}" | ")" | "]" => break,
+                "<" => depth += 1,
+                ">" if at > 0 && self.at(at - 1) != "-" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
             at = self.tokens[at].pair.max(at) + 1;
         }
         at
@@ -141,8 +150,9 @@ impl Source {
             if !self.reads(index, &["#", "[", "cfg", "("]) {
                 continue;
             }
-            let words: Vec<&str> = (index + 4..self.tokens[index + 3].pair).map(|at| self.at(at)).collect();
-            if !words.contains(&condition.0) || words.contains(&"not") {
+            let first = if self.reads(index + 4, &["all", "("]) { index + 6 } else { index + 4 };
+            let is_whole = matches!(self.at(first + condition.0.len()), "," | ")");
+            if !self.reads(first, condition.0) || !is_whole {
                 continue;
             }
             let mut start = index;
@@ -225,6 +235,28 @@ mod tests {
     fn items_without_tests_are_code() {
         let source = Source::new("a.rs", "#[cfg(not(test))]\nfn f() {\n    g();\n}\n").expect("Rust");
         assert_eq!(source.code_lines(), 4);
+    }
+
+    #[test]
+    fn only_what_needs_test_is_test_code() {
+        let lines = |condition: &str| {
+            let text = format!("#[cfg({condition})]\nfn f() {{}}\n");
+            Source::new("a.rs", &text).expect("Rust").code_lines()
+        };
+        for condition in ["test", "all(test)", "all(test, not(unix))"] {
+            assert_eq!(lines(condition), 0, "{condition}");
+        }
+        for condition in ["any(test, unix)", "all(any(test, unix))", "feature = \"test\"", "test = \"no\""] {
+            assert_eq!(lines(condition), 2, "{condition}");
+        }
+    }
+
+    #[test]
+    fn a_constant_in_braces_does_not_end_a_header() {
+        for text in ["fn f() -> A<{ N }> { g() }", "impl<F: Fn() -> u8> A<{ N }, F> for B { }"] {
+            let source = Source::new("a.rs", text).expect("Rust");
+            assert_eq!(source.tokens[source.header_end(0)].pair, source.tokens.len() - 1, "{text}");
+        }
     }
 
     #[test]

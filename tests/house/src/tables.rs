@@ -1,4 +1,5 @@
-//! The tables behind the rules, with reasons. An exception that is no longer needed is a violation too.
+//! The tables behind the rules, with reasons. An entry of [`EXCEPTIONS`] or [`VENDOR_PLACES`] that is no longer needed is
+//! a violation too.
 
 /// Folders of `kernel/src`, from the ground up: a folder imports only those of earlier lines, and those of one line do
 /// not import each other. The files of `kernel/src` itself stand above all of them, and no folder imports them.
@@ -13,8 +14,8 @@ pub const FOLDERS: &[(&[&str], &str)] = &[
     (&["shell"], "reports on all of them and controls them"),
 ];
 
-/// Where `vmx` and `svm` may be named outside their folders: a file, and the item in it: `mod` is the declaration of the
-/// module, another word the function around it.
+/// Where an identifier outside `virt/vmx` and `virt/svm` may name a vendor: a file, and the item in it: `mod` is the
+/// declaration of the module, another word the function around it.
 pub const VENDOR_PLACES: &[(&str, &str)] = &[
     // The one place that chooses, and the declarations that it needs.
     ("kernel/src/virt/mod.rs", "mod"),

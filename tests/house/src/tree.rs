@@ -15,6 +15,8 @@ pub struct Tree {
     pub sources: Vec<Source>,
     /// Manifests of the kernel and its crates.
     pub manifests: Vec<Manifest>,
+    /// The manifest at the root.
+    pub workspace: Manifest,
     /// Path and text of every document.
     pub documents: Vec<(String, String)>,
     /// The figures of the last `make bench`, if the file is there.
@@ -34,8 +36,14 @@ impl Tree {
         paths.extend(
             entries(root)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "md")),
         );
-        let mut tree =
-            Self { sources: Vec::new(), manifests: Vec::new(), documents: Vec::new(), figures: None };
+        let workspace = Manifest::new("Cargo.toml", &text(&root.join("Cargo.toml"))?)?;
+        let mut tree = Self {
+            sources: Vec::new(),
+            manifests: Vec::new(),
+            workspace,
+            documents: Vec::new(),
+            figures: None,
+        };
         for path in paths {
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
             if name.ends_with(".rs") {

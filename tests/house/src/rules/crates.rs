@@ -3,7 +3,14 @@
 use crate::Error;
 use crate::tables::Knows;
 use crate::violation::Violation;
-use toml::Table;
+use toml::{Table, Value};
+
+/// A dependency, as the workspace gives it where the package inherits it.
+struct Dependency<'a> {
+    key: &'a str,
+    package: &'a str,
+    has_path: bool,
+}
 
 /// A package's manifest.
 pub struct Manifest {
@@ -32,16 +39,20 @@ impl Manifest {
         package.and_then(|name| name.as_str()).unwrap_or_default()
     }
 
-    /// Names of the packages in sections called `section`, those for single targets included.
-    fn dependencies(&self, section: &str) -> Vec<&str> {
+    /// Packages in sections called `section`, those for single targets included; `workspace` is the root's manifest.
+    fn dependencies<'a>(&'a self, section: &str, workspace: &'a Self) -> Vec<Dependency<'a>> {
+        let inherited = workspace.table.get("workspace").and_then(|table| table.get("dependencies"));
         let targets = self.table.get("target").and_then(|targets| targets.as_table());
         let tables = targets.into_iter().flat_map(Table::values).filter_map(|target| target.as_table());
         let sections =
             std::iter::once(&self.table).chain(tables).filter_map(|table| table.get(section)?.as_table());
-        let named = sections
-            .flatten()
-            .map(|(key, value)| value.get("package").and_then(|package| package.as_str()).unwrap_or(key));
-        named.collect()
+        let dependency = |(key, value): (&'a String, &'a Value)| {
+            let is_inherited = value.get("workspace").is_some();
+            let value = inherited.filter(|_| is_inherited).and_then(|table| table.get(key)).unwrap_or(value);
+            let package = value.get("package").and_then(Value::as_str).unwrap_or(key);
+            Dependency { key, package, has_path: value.get("path").is_some() }
+        };
+        sections.flatten().map(dependency).collect()
     }
 
     /// Line that mentions `name` after the head of `section`.
@@ -51,9 +62,10 @@ impl Manifest {
     }
 }
 
-/// Dependencies of `manifests` between packages of `table` that it does not allow.
+/// Dependencies of `manifests` that `table` does not allow, on its own packages and on any that is given by its path.
+/// `workspace` is the manifest at the root.
 #[must_use]
-pub fn check(manifests: &[Manifest], table: &[Knows]) -> Vec<Violation> {
+pub fn check(manifests: &[Manifest], workspace: &Manifest, table: &[Knows]) -> Vec<Violation> {
     let violation =
         |manifest: &Manifest, line, text| Violation::new(&manifest.path, line, "crate-direction", text);
     let is_own = |name: &str| {
@@ -74,12 +86,12 @@ pub fn check(manifests: &[Manifest], table: &[Knows]) -> Vec<Violation> {
             let is_allowed = |other: &str| {
                 row.packages.contains(&other) || (section == "dev-dependencies" && row.tests.contains(&other))
             };
-            for other in manifest.dependencies(section) {
-                if is_own(other) && !is_allowed(other) {
+            for Dependency { key, package, has_path } in manifest.dependencies(section, workspace) {
+                if (has_path || is_own(package)) && !is_allowed(package) {
                     let text = format!(
-                        "{name} must not know {other} in its {section}: pass what it needs as values of base"
+                        "{name} must not know {package} in its {section}: pass what it needs as values of base"
                     );
-                    found.push(violation(manifest, manifest.line(section, other), text));
+                    found.push(violation(manifest, manifest.line(section, key), text));
                 }
             }
         }
@@ -101,7 +113,10 @@ mod tests {
     fn said(name: &str, rest: &str) -> Vec<String> {
         let text = format!("[package]\nname = \"{name}\"\n{rest}");
         let manifest = Manifest::new(&format!("kernel/crates/{name}/Cargo.toml"), &text).expect("TOML");
-        check(&[manifest], TABLE).iter().map(ToString::to_string).collect()
+        let root = "[workspace.dependencies]\nnic = { path = \"kernel/crates/nic\" }\nserde = \"1\"
+            cards = { package = \"nic\", path = \"kernel/crates/nic\" }\nmicro = { path = \"guest-images/micro\" }";
+        let root = Manifest::new("Cargo.toml", root).expect("TOML");
+        check(&[manifest], &root, TABLE).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -130,6 +145,23 @@ mod tests {
         );
         assert_eq!(said("path", "[target.'cfg(unix)'.dependencies]\nnic.workspace = true\n").len(), 1);
         assert!(said("path", "[dependencies]\nserde = \"1\"\n").is_empty());
+    }
+
+    #[test]
+    fn names_that_the_workspace_gives_are_seen_through() {
+        let said =
+            |name| said("path", &format!("[dependencies]\nbase.workspace = true\n{name}.workspace = true\n"));
+        assert!(
+            said("cards")[0]
+                .starts_with("kernel/crates/path/Cargo.toml:5: crate-direction: path must not know nic")
+        );
+        assert!(said("serde").is_empty());
+    }
+
+    #[test]
+    fn packages_elsewhere_in_the_tree_count() {
+        assert_eq!(said("path", "[dependencies]\nmicro.workspace = true\n").len(), 1);
+        assert_eq!(said("path", "[dependencies]\nhelper = { path = \"../../../tests/helper\" }\n").len(), 1);
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! `import-direction`: a folder of `kernel/src` imports only folders below it.
+//! `import-direction`: a folder of `kernel/src` imports only folders below it. `import-hidden`: no import of another form
+//! hides from that.
 
 use crate::source::Source;
 use crate::violation::Violation;
 use std::collections::{BTreeMap, BTreeSet};
 
-const RULE: &str = "import-direction";
 const ROOT: &str = "kernel/src/";
 /// The files of `kernel/src` itself, as one node of the graph of imports.
 const TOP: &str = "the root files";
@@ -68,7 +68,7 @@ pub fn check(imports: &[Import], order: &[(&[&str], &str)]) -> Vec<Violation> {
                 )
             }
         };
-        Some(Violation::new(&import.path, import.line, RULE, text))
+        Some(Violation::new(&import.path, import.line, "import-direction", text))
     };
     imports.iter().filter_map(judge).collect()
 }
@@ -107,8 +107,69 @@ fn part(path: &str) -> &str {
     path.trim_start_matches(ROOT).split_once('/').map_or(TOP, |(folder, _)| folder)
 }
 
-/// Line and first name below the root of each path that begins with `crate` or leads there by `super`.
+/// Code of `kernel/src`, tests excepted, that reaches another folder in a form in which [`imports`] does not see it: another
+/// name for the root, a `super` inside the braces of another, or a file included from elsewhere.
+#[must_use]
+pub fn hidden(sources: &[Source]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for source in sources.iter().filter(|source| source.path.starts_with(ROOT) && !source.is_test) {
+        let mut say = |index: usize, text: &str| {
+            let token = &source.tokens[index];
+            if !token.is_test {
+                found.push(Violation::new(&source.path, token.line, "import-hidden", text.to_owned()));
+            }
+        };
+        for RootPath { start, end } in root_paths(source) {
+            let before = |words: &[&str]| start >= words.len() && source.reads(start - words.len(), words);
+            let is_harmless = before(&["pub", "("])
+                || before(&["pub", "(", "in"])
+                || (before(&["extern"]) && source.at(end) != "self");
+            let names_root = !source.reads(end, &[":", ":"]) && !is_harmless;
+            let has_self = group(source, end).iter().any(|at| source.at(*at) == "self");
+            if names_root || has_self {
+                say(start, "the root gets another name or is passed on: import from it by `crate::`");
+            }
+        }
+        for index in 0..source.tokens.len() {
+            let nested = if source.at(index) == "super" { group(source, index + 1) } else { Vec::new() };
+            if nested.iter().any(|at| source.at(*at) == "super") {
+                say(index, "a path climbs inside braces: write each import in full");
+            }
+            let open = if source.reads(index, &["#", "!"]) { index + 2 } else { index + 1 };
+            let is_path = source.at(index) == "#"
+                && source.at(open) == "["
+                && (open..source.tokens[open].pair).any(|at| source.reads(at, &["path", "="]));
+            if is_path || source.reads(index, &["include", "!"]) {
+                say(index, "code from a file elsewhere: put the module where its path says");
+            }
+        }
+    }
+    found
+}
+
+/// Line and first name below the root of each path that begins there.
 fn first_names(source: &Source) -> Vec<(usize, String)> {
+    let name = |at: usize| source.tokens.get(at).map(|token| (token.line, token.text.clone()));
+    let mut names = Vec::new();
+    for RootPath { end, .. } in root_paths(source) {
+        if source.reads(end, &[":", ":", "{"]) {
+            let of_others = group(source, end).into_iter().filter(|at| source.at(*at) != "self");
+            names.extend(of_others.filter_map(name));
+        } else if source.reads(end, &[":", ":"]) {
+            names.extend(name(end + 2));
+        }
+    }
+    names
+}
+
+/// A path that leads to the root: its first token, and the one after it.
+struct RootPath {
+    start: usize,
+    end: usize,
+}
+
+/// The paths that are `crate`, or as many `super` as lead there.
+fn root_paths(source: &Source) -> Vec<RootPath> {
     let mut module: Vec<String> =
         source.path.trim_start_matches(ROOT).split('/').map(str::to_owned).collect();
     let file = module.pop().unwrap_or_default();
@@ -117,13 +178,14 @@ fn first_names(source: &Source) -> Vec<(usize, String)> {
     }
     // Modules written out inside the file: their depth ends with their closing brace.
     let mut inner: Vec<usize> = Vec::new();
-    let mut names = Vec::new();
+    let mut paths = Vec::new();
     for (index, token) in source.tokens.iter().enumerate() {
         inner.retain(|end| index <= *end);
-        let is_after_path = index > 1 && source.reads(index - 2, &[":", ":"]);
+        let is_after_self = index > 2 && source.reads(index - 3, &["self", ":", ":"]);
+        let is_after_path = index > 1 && source.reads(index - 2, &[":", ":"]) && !is_after_self;
         match token.text.as_str() {
             "mod" if source.at(index + 2) == "{" => inner.push(source.tokens[index + 2].pair),
-            "crate" => names.extend(names_after(source, index + 1)),
+            "crate" => paths.push(RootPath { start: index, end: index + 1 }),
             "super" if !is_after_path => {
                 let mut last = index;
                 let mut depth = 1;
@@ -132,35 +194,30 @@ fn first_names(source: &Source) -> Vec<(usize, String)> {
                     depth += 1;
                 }
                 if depth == module.len() + inner.len() {
-                    names.extend(names_after(source, last + 1));
+                    paths.push(RootPath { start: index, end: last + 1 });
                 }
             }
             _ => {}
         }
     }
-    names
+    paths
 }
 
-/// Line and name of what `::` at token `index` leads to: several where a group in braces follows.
-fn names_after(source: &Source, index: usize) -> Vec<(usize, String)> {
-    if !source.reads(index, &[":", ":"]) {
+/// The first token of each path in `::{...}` at token `index`; none where something else is there.
+fn group(source: &Source, index: usize) -> Vec<usize> {
+    if !source.reads(index, &[":", ":", "{"]) {
         return Vec::new();
     }
-    let name = |at: usize| source.tokens.get(at).map(|token| (token.line, token.text.clone()));
-    let first = index + 2;
-    if source.at(first) != "{" {
-        return name(first).into_iter().collect();
-    }
-    let mut names = Vec::new();
-    let mut at = first + 1;
-    let end = source.tokens[first].pair;
-    while at < end {
-        if matches!(source.at(at - 1), "{" | ",") && source.at(at) != "self" {
-            names.extend(name(at));
+    let open = index + 2;
+    let mut firsts = Vec::new();
+    let mut at = open + 1;
+    while at < source.tokens[open].pair {
+        if matches!(source.at(at - 1), "{" | ",") {
+            firsts.push(at);
         }
         at = source.tokens[at].pair.max(at) + 1;
     }
-    names
+    firsts
 }
 
 #[cfg(test)]
@@ -234,6 +291,62 @@ mod tests {
             said("log/a.rs", "use super::vm::Vm; mod tests { use super::*; use super::super::vm; }")
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn super_after_self_counts() {
+        assert_eq!(said("log/mod.rs", "use self::super::vm::Vm;").len(), 1);
+    }
+
+    fn hidden_lines(path: &str, text: &str) -> Vec<usize> {
+        let source = Source::new(&format!("{ROOT}{path}"), text).expect("Rust");
+        hidden(&[source]).iter().map(|violation| violation.line).collect()
+    }
+
+    #[test]
+    fn another_name_for_the_root_is_a_violation() {
+        for text in [
+            "use crate as k;",
+            "use {crate as k};",
+            "use crate::{self as k};",
+            "use crate::{log, self as k};",
+            "extern crate self as weir;",
+            "use super as k;",
+            "use super::{self as k};",
+            "m!(crate);",
+        ] {
+            assert_eq!(hidden_lines("log/mod.rs", &format!("\n{text}")), [2], "{text}");
+        }
+        assert_eq!(hidden_lines("log/a.rs", "use super::super as k;"), [1]);
+    }
+
+    #[test]
+    fn climbing_inside_braces_is_a_violation() {
+        assert_eq!(hidden_lines("log/a.rs", "use super::{b, super::vm::Vm};"), [1]);
+        assert_eq!(said("log/mod.rs", "use self::{super::vm::Vm};").len(), 1);
+    }
+
+    #[test]
+    fn a_file_from_elsewhere_is_a_violation() {
+        for text in [
+            "#[path = \"../vm/x.rs\"] mod x;",
+            "#![path = \"../vm\"] mod x;",
+            "#[cfg_attr(unix, path = \"../vm/x.rs\")] mod x;",
+            "include!(\"../vm/x.rs\");",
+        ] {
+            assert_eq!(hidden_lines("log/a.rs", text), [1], "{text}");
+        }
+    }
+
+    #[test]
+    fn plain_imports_visibility_and_tests_hide_nothing() {
+        let text =
+            "pub(crate) struct A; pub(in crate::log) struct B; pub(super) struct C; extern crate alloc;
+            use crate::{log::{self as l, text}, vm}; use crate::log as l; use super::{vm, log::{self}};
+            fn f() { let path = 1; $crate::log::g(); }
+            #[cfg(test)] mod tests { use crate as k; #[path = \"x.rs\"] mod x; }";
+        assert_eq!(hidden_lines("log/mod.rs", text), [0; 0]);
+        assert_eq!(hidden_lines("log/a.rs", "use super as log; use super::{self as l};"), [0; 0]);
     }
 
     #[test]

@@ -17,8 +17,9 @@ struct Place<'a> {
 #[must_use]
 pub fn check(sources: &[Source]) -> Vec<Violation> {
     let mut places: BTreeMap<&str, Vec<Place>> = BTreeMap::new();
+    let macros = defining_macros(sources);
     for source in sources.iter().filter(|source| is_product(source)) {
-        for (name, line) in definitions(source) {
+        for (name, line) in definitions(source, &macros) {
             places.entry(name).or_default().push(Place { path: &source.path, line });
         }
     }
@@ -46,12 +47,13 @@ pub fn check(sources: &[Source]) -> Vec<Violation> {
 #[must_use]
 pub fn glossary(path: &str, text: &str, sources: &[Source]) -> Vec<Violation> {
     let product = sources.iter().filter(|source| is_product(source));
-    let defined: BTreeSet<&str> = product.flat_map(definitions).map(|(name, _)| name).collect();
+    let macros = defining_macros(sources);
+    let defined: BTreeSet<&str> =
+        product.flat_map(|source| definitions(source, &macros)).map(|(name, _)| name).collect();
     let mut found = Vec::new();
     for (line, row) in text.lines().enumerate().filter(|(_, row)| row.starts_with('|')) {
         let names = row.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2);
-        let is_type = |name: &&str| name.starts_with(|first: char| first.is_ascii_uppercase());
-        for name in names.filter(is_type).filter(|name| !defined.contains(name)) {
+        for name in names.filter(|name| is_type_name(name)).filter(|name| !defined.contains(name)) {
             let text = format!("{name} is in the glossary, and the product defines no such type");
             found.push(Violation::new(path, line + 1, "glossary", text));
         }
@@ -70,8 +72,46 @@ fn is_product(source: &Source) -> bool {
     in_product && !source.is_test
 }
 
-/// Name and line of each type, associated types excepted.
-fn definitions(source: &Source) -> Vec<(&str, usize)> {
+/// Macros of the product whose text defines a type with a name that the caller passes: `struct $name`.
+fn defining_macros(sources: &[Source]) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    for source in sources.iter().filter(|source| is_product(source)) {
+        for index in 0..source.tokens.len() {
+            let open = index + 3;
+            if !source.reads(index, &["macro_rules", "!"]) || open >= source.tokens.len() {
+                continue;
+            }
+            let mut body = open..source.tokens[open].pair;
+            if body.any(|at| is_definer(source.at(at)) && source.at(at + 1) == "$") {
+                found.insert(source.at(index + 2));
+            }
+        }
+    }
+    found
+}
+
+fn is_definer(keyword: &str) -> bool {
+    matches!(keyword, "struct" | "enum" | "trait" | "union")
+}
+
+fn is_type_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_uppercase())
+}
+
+/// First type name in the arguments of the macro at token `index`, those in inner groups excepted.
+fn argument(source: &Source, index: usize) -> Option<(&str, usize)> {
+    let open = index + 2;
+    let end = source.tokens.get(open)?.pair;
+    let mut at = open + 1;
+    while at < end && !is_type_name(source.at(at)) {
+        at = source.tokens[at].pair.max(at) + 1;
+    }
+    (at < end).then(|| (source.at(at), source.tokens[at].line))
+}
+
+/// Name and line of each type, associated types excepted. Each use of one of `macros` defines one type, the first that its
+/// arguments name.
+fn definitions<'a>(source: &'a Source, macros: &BTreeSet<&str>) -> Vec<(&'a str, usize)> {
     let mut found = Vec::new();
     // End of the body of an `impl` or `trait` that is being read.
     let mut body_end = 0;
@@ -86,14 +126,15 @@ fn definitions(source: &Source) -> Vec<(&str, usize)> {
             _ => {}
         }
         let name = source.at(index + 1);
-        let is_name = name.starts_with(|first: char| first.is_ascii_uppercase());
         let defines = match token.text.as_str() {
             "struct" | "enum" | "trait" => true,
             "union" | "type" => starts_item && index >= body_end,
             _ => false,
         };
-        if defines && is_name {
+        if defines && is_type_name(name) {
             found.push((name, token.line));
+        } else if name == "!" && macros.contains(token.text.as_str()) {
+            found.extend(argument(source, index));
         }
     }
     found
@@ -143,6 +184,21 @@ mod tests {
         assert_eq!(
             said(&[("kernel/src/a.rs", text), ("kernel/src/b.rs", "type A = u8; type A = u8;")]).len(),
             1
+        );
+    }
+
+    #[test]
+    fn a_name_passed_to_a_macro_that_defines_a_type_counts() {
+        let macros =
+            "macro_rules! address { ($(#[$m:meta])* $name:ident) => { $(#[$m])* pub struct $name; } }
+            macro_rules! other { ($name:ident) => { struct Fixed; f::<$name>(); } }";
+        let uses = "address!(\n/// Doc.\n#[derive(Debug)]\nGuest, \"g\"); other!(Host);";
+        let taken = "struct Guest; struct Host;";
+        let said =
+            said(&[("kernel/src/m.rs", macros), ("kernel/src/u.rs", uses), ("kernel/src/x.rs", taken)]);
+        assert_eq!(said.len(), 1);
+        assert!(
+            said[0].starts_with("kernel/src/x.rs:1: type-name: Guest is also defined in kernel/src/u.rs:4")
         );
     }
 

@@ -12,7 +12,7 @@ use shell::{Backlog, LineEnd, Plain};
 const KEPT: usize = 8192;
 /// Longest line shown in one piece.
 const LINE: usize = 512;
-/// Lines shown again when the guest gets the keyboard, in addition to those that have not been shown.
+/// When the guest gets the keyboard, at least this many of its last lines are shown, whether or not they were before.
 const SHOWN_AGAIN: usize = 10;
 /// After this time without further output an unfinished line is taken for a prompt and shown.
 const PROMPT_DELAY: Duration = Duration::from_millis(20);

@@ -7,7 +7,7 @@ use crate::{Batch, Instant};
 pub struct Capabilities {
     /// Longest frame that the port accepts, in bytes, without the frame check sequence.
     pub max_frame: usize,
-    /// False while the port has no carrier: frames sent to it would be lost.
+    /// False while the port has no link: frames sent to it would be lost.
     pub link_up: bool,
 }
 

@@ -44,10 +44,16 @@ pub struct PcConfig {
 /// use base::{Effects, Instant, Width};
 /// use platform::pc::{Pc, PcConfig};
 ///
-/// let config =
-///     PcConfig { memory_bytes: 64 << 20, vcpus: 1, tsc_hz: 2_000_000_000, wall_clock_unix_seconds: 0, nics:
-/// 1 }; let mut pc = Pc::new(&config); let effects = pc.port_write(0x3f8, Width::Byte, u32::from(b'!'),
-/// Instant::ZERO); assert!(effects.contains(Effects::CONSOLE));
+/// let config = PcConfig {
+///     memory_bytes: 64 << 20,
+///     vcpus: 1,
+///     tsc_hz: 2_000_000_000,
+///     wall_clock_unix_seconds: 0,
+///     nics: 1,
+/// };
+/// let mut pc = Pc::new(&config);
+/// let effects = pc.port_write(0x3f8, Width::Byte, u32::from(b'!'), Instant::ZERO);
+/// assert!(effects.contains(Effects::CONSOLE));
 ///
 /// let mut console = [0; 16];
 /// let (taken, _) = pc.take_console(&mut console);

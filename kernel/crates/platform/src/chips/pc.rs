@@ -10,12 +10,12 @@ mod bus;
 
 use crate::interrupts::{FIRST_PCI_GSI, InterruptControllers};
 use crate::layout;
-use crate::parts::low_byte;
 use crate::pci::{BarHit, PciBus};
 use crate::pit::Pit;
 use crate::power::{Power, PowerEvent};
 use crate::rtc::Rtc;
 use crate::uart::Uart;
+use base::bits::low_u8;
 use base::{Effects, GuestPhysical, Instant};
 
 /// ISA interrupt of the PIT.
@@ -189,7 +189,7 @@ impl Pc {
         let mut changed = levels ^ self.lines;
         self.lines = levels;
         while changed != 0 {
-            let line = low_byte(changed.trailing_zeros());
+            let line = low_u8(changed.trailing_zeros().into());
             changed &= changed - 1;
             effects |= self.interrupts.set_line(line, levels & 1 << line != 0);
         }

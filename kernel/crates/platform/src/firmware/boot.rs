@@ -41,7 +41,7 @@ pub enum LoadError {
         length: usize,
     },
     /// A part lies beyond the end of the image.
-    #[error("the kernel image is cut off: {what} ends at byte {end}, the image at {length}")]
+    #[error("the kernel image is truncated: {what} ends at byte {end}, but the image at byte {length}")]
     Truncated {
         /// The missing part.
         what: &'static str,
@@ -73,7 +73,7 @@ pub enum LoadError {
         value: u64,
     },
     /// The kernel does not fit at its load address.
-    #[error("the kernel needs memory from {start:#x} to {end:#x}, and the guest has none there")]
+    #[error("the kernel needs memory from {start:#x} to {end:#x}, which is not all free memory of the guest")]
     KernelDoesNotFit {
         /// First address.
         start: u64,

@@ -26,10 +26,23 @@ pub struct AcpiTables {
 /// Builds the tables for a guest with `vcpus` processors, 1 to [`MAX_VCPUS`]; other numbers are clamped to
 /// that range.
 ///
+/// A guest finds the tables by a scan of the firmware area, and follows their addresses:
+///
 /// ```
+/// use base::GuestMemory;
+/// use testkit::FakeMemory;
+///
 /// let tables = platform::acpi::build(2);
-/// let rsdp = (tables.rsdp.0 - tables.base.0) as usize;
-/// assert_eq!(&tables.bytes[rsdp..rsdp + 8], b"RSD PTR ");
+/// let memory = FakeMemory::new(1 << 20);
+/// memory.write(tables.base, &tables.bytes)?;
+///
+/// let rsdp = (0xe_0000..0x10_0000).step_by(16).find(|at| memory.bytes(*at, 8) == b"RSD PTR ");
+/// assert_eq!(rsdp, Some(tables.rsdp.0));
+/// let xsdt = memory.read_u64(tables.rsdp.0 + 24);
+/// assert_eq!(memory.bytes(xsdt, 4), b"XSDT");
+/// let madt = memory.read_u64(xsdt + 36 + 8);
+/// assert_eq!(memory.bytes(madt, 4), b"APIC");
+/// # Ok::<(), base::MemoryError>(())
 /// ```
 #[must_use]
 pub fn build(vcpus: u8) -> AcpiTables {

@@ -129,7 +129,7 @@ fn device_named(name: &str) -> Objects {
 }
 
 #[test]
-fn the_table_has_the_processors_and_four_devices_whatever_their_number() {
+fn the_table_lists_the_processors_then_four_other_devices() {
     // The reader checks that each length in the table is exact.
     for vcpus in 1..=32 {
         let names: Vec<String> = devices(vcpus).into_iter().map(|(name, _)| name).collect();

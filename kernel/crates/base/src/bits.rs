@@ -12,27 +12,26 @@
 //! ```
 
 /// Bits 7:0.
-#[expect(clippy::cast_possible_truncation, reason = "the truncation is the purpose")]
 #[inline]
 #[must_use]
 pub const fn low_u8(value: u64) -> u8 {
-    value as u8
+    value.to_le_bytes()[0]
 }
 
 /// Bits 15:0.
-#[expect(clippy::cast_possible_truncation, reason = "the truncation is the purpose")]
 #[inline]
 #[must_use]
 pub const fn low_u16(value: u64) -> u16 {
-    value as u16
+    let [a, b, ..] = value.to_le_bytes();
+    u16::from_le_bytes([a, b])
 }
 
 /// Bits 31:0, such as EAX of RAX.
-#[expect(clippy::cast_possible_truncation, reason = "the truncation is the purpose")]
 #[inline]
 #[must_use]
 pub const fn low_u32(value: u64) -> u32 {
-    value as u32
+    let [a, b, c, d, ..] = value.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }
 
 /// Bits 63:32.

@@ -11,11 +11,16 @@ cd "$(dirname "$0")/../.."
 build=${CARGO_TARGET_DIR:-target}/fuzz
 seeds=tests/fuzz/seeds/$target
 cover=$build/cover/$target
+fuzzer=$build/x86_64-unknown-linux-gnu/release/libfuzzer
+for needed in "$fuzzer" "$build/corpus/$target"; do
+    [ -e "$needed" ] || { echo "keep-seeds.sh: $needed is missing: run tests/fuzz/fuzz.sh $target first" >&2; exit 1; }
+done
 rm -rf "$cover"
 mkdir -p "$cover" "$seeds"
 
-FUZZ_TARGET=$target "$build/x86_64-unknown-linux-gnu/release/libfuzzer" \
-    -set_cover_merge=1 -use_counters=0 -max_len=1024 "$cover" "$build/corpus/$target" "$seeds" 2>/dev/null
+# libFuzzer reports its progress on the standard error output: shown only if it fails.
+FUZZ_TARGET=$target "$fuzzer" -set_cover_merge=1 -use_counters=0 -max_len=1024 \
+    "$cover" "$build/corpus/$target" "$seeds" 2>"$cover.log" || { cat "$cover.log" >&2; exit 1; }
 
 rm -f "$seeds"/found-*
 ls -S "$cover" | head -n "$count" | while read -r name; do

@@ -1,6 +1,6 @@
 //! Registers and instructions of the processor that the `x86_64` crate does not wrap.
 
-use super::narrow::low_u32;
+use base::bits::low_u32;
 use core::arch::asm;
 use x86_64::registers::model_specific::Msr;
 

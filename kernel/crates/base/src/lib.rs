@@ -3,6 +3,7 @@
 //! * [`GuestPhysical`], [`HostPhysical`]: addresses of the two physical address spaces.
 //! * [`GuestMemory`]: access to a guest's memory, by copy.
 //! * [`Instant`], [`Duration`]: time, which every model receives as a parameter.
+//! * [`bits`]: the low and high bits of a value, without a cast.
 //! * [`Width`], [`Effects`]: how wide an access to a device model is, and what it asks the caller to do next.
 //! * [`MacAddress`], [`Batch`], [`Port`]: Ethernet frames and the interface through which they travel.
 //!
@@ -14,6 +15,7 @@ extern crate alloc;
 
 pub mod address;
 pub mod batch;
+pub mod bits;
 pub mod effects;
 pub mod mac;
 pub mod memory;

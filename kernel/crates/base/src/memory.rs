@@ -22,8 +22,31 @@ pub enum MemoryError {
 /// 1, 2, 4 or 8 bytes is a single access, and copies become visible to other processors and to devices in
 /// program order: descriptor write-back relies on both.
 ///
+/// A NIC model reads a descriptor from memory that a test keeps in a vector:
+///
 /// ```
 /// use base::{GuestMemory, GuestPhysical, MemoryError};
+/// use std::cell::RefCell;
+///
+/// struct Flat(RefCell<Vec<u8>>);
+///
+/// impl GuestMemory for Flat {
+///     fn read(&self, at: GuestPhysical, into: &mut [u8]) -> Result<(), MemoryError> {
+///         let (start, length) = (at.0 as usize, into.len());
+///         let memory = self.0.borrow();
+///         let from = memory.get(start..start + length).ok_or(MemoryError::Outside { at, length })?;
+///         into.copy_from_slice(from);
+///         Ok(())
+///     }
+///
+///     fn write(&self, at: GuestPhysical, from: &[u8]) -> Result<(), MemoryError> {
+///         let (start, length) = (at.0 as usize, from.len());
+///         let mut memory = self.0.borrow_mut();
+///         let into = memory.get_mut(start..start + length).ok_or(MemoryError::Outside { at, length })?;
+///         into.copy_from_slice(from);
+///         Ok(())
+///     }
+/// }
 ///
 /// /// The length field of a legacy transmit descriptor [8254x 3.3.3].
 /// fn length(memory: &impl GuestMemory, descriptor: GuestPhysical) -> Result<u16, MemoryError> {
@@ -31,6 +54,13 @@ pub enum MemoryError {
 ///     memory.read(descriptor, &mut bytes)?;
 ///     Ok(u16::from_le_bytes([bytes[8], bytes[9]]))
 /// }
+///
+/// let memory = Flat(RefCell::new(vec![0; 4096]));
+/// memory.write(GuestPhysical(0x108), &1514_u16.to_le_bytes())?;
+/// assert_eq!(length(&memory, GuestPhysical(0x100)), Ok(1514));
+/// let beyond = GuestPhysical(0xff8);
+/// assert_eq!(length(&memory, beyond), Err(MemoryError::Outside { at: beyond, length: 16 }));
+/// # Ok::<(), MemoryError>(())
 /// ```
 pub trait GuestMemory {
     /// Fills `into` from guest memory, beginning at `at`.

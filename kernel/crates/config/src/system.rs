@@ -26,8 +26,10 @@ pub const MAX_COMMAND_LINE: usize = 2047;
 
 /// The configuration of a whole host.
 ///
+/// The kernel finds the images of its guests through it, in the bundle that the host tool packed:
+///
 /// ```
-/// use config::{FileId, HostConfig, LogLevel, Restart, STANDARD_SHARES, System, VmConfig};
+/// use config::{Bundle, FileId, HostConfig, LogLevel, Restart, STANDARD_SHARES, System, VmConfig, bundle};
 ///
 /// let guest = VmConfig {
 ///     name: "web".into(),
@@ -43,7 +45,13 @@ pub const MAX_COMMAND_LINE: usize = 2047;
 /// };
 /// let host = HostConfig { log_level: LogLevel::Info, self_test: None };
 /// let system = System { host, nics: Vec::new(), vms: vec![guest] };
-/// assert_eq!(system.vms[0].name, "web");
+/// let packed = bundle::pack(&system, &[b"the image of a kernel".to_vec()])?;
+///
+/// let bundle = Bundle::parse(&packed)?;
+/// let vm = &bundle.system().vms[0];
+/// assert_eq!((vm.name.as_str(), vm.memory_bytes), ("web", 256 << 20));
+/// assert_eq!(bundle.file(vm.kernel), b"the image of a kernel");
+/// # Ok::<(), config::BundleError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct System {

@@ -177,11 +177,19 @@ pub const PBM: u32 = 0x1_0000;
 /// Receive Address Low of `entry`: the first four octets of the address, first octet in bits 7:0
 /// [8254x 13.5.2].
 ///
-/// ```
-/// use intel_regs::reg;
+/// A driver gives a NIC a second station address:
 ///
-/// assert_eq!(reg::ral(0), reg::RAL);
-/// assert_eq!(reg::ral(15), 0x5478);
+/// ```
+/// use intel_regs::{Rah, reg};
+/// use std::collections::BTreeMap;
+///
+/// let mut registers = BTreeMap::new();
+/// let [a, b, c, d, e, f] = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
+/// registers.insert(reg::ral(1), u32::from_le_bytes([a, b, c, d]));
+/// registers.insert(reg::rah(1), u32::from_le_bytes([e, f, 0, 0]) | Rah::AV.bits());
+/// assert_eq!(registers, BTreeMap::from([(0x5408, 0x1200_5452), (0x540c, 0x8000_5634)]));
+/// // There are 16 entries; a larger number wraps.
+/// assert_eq!(reg::ral(16), reg::RAL);
 /// ```
 #[must_use]
 pub const fn ral(entry: u32) -> u32 {

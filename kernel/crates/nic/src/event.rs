@@ -43,11 +43,11 @@ impl fmt::Display for NicEvent {
                 write!(f, "transmit hang: {pending} frames pending, no progress for {waited:?}")
             }
             Self::Recovered { transmit_lost } => {
-                write!(f, "reset done, {transmit_lost} frames in the transmit ring given up")
+                write!(f, "reset done, {transmit_lost} frames in the transmit ring dropped")
             }
             Self::Failed(error) => write!(f, "NIC failed: {error}"),
-            Self::EepromSilent(error) => write!(f, "going on without the EEPROM: {error}"),
-            Self::PhySilent(error) => write!(f, "PHY left as it is: {error}"),
+            Self::EepromSilent(error) => write!(f, "continuing without the EEPROM: {error}"),
+            Self::PhySilent(error) => write!(f, "PHY keeps its settings: {error}"),
         }
     }
 }

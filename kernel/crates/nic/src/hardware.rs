@@ -123,8 +123,3 @@ pub(crate) fn allocate<H: NicHost>(host: &mut H, bytes: usize) -> Result<H::Dma,
     const PAGE: usize = 4096;
     host.allocate(bytes, PAGE).ok_or(NicError::OutOfMemory { bytes })
 }
-
-/// The low and the high half of an address, for a pair of registers.
-pub(crate) fn halves(address: u64) -> (u32, u32) {
-    ((address & 0xffff_ffff) as u32, (address >> 32) as u32)
-}

@@ -3,12 +3,12 @@
 
 use crate::chip::{BringUp, NicChip};
 use crate::event::EventQueue;
-use crate::hardware::halves;
 use crate::port::LONGEST_FRAME;
 use crate::receive::{BUFFER, ReceiveRing};
 use crate::transmit::TransmitRing;
 use crate::{InterruptMode, NicError, NicEvent, NicHost, NicRegisters, wait};
 use base::MacAddress;
+use base::bits::{high_u32, low_u32};
 use base::time::Duration;
 use intel_regs::reg;
 use intel_regs::{Ctrl, Rah, Rctl, Tctl};
@@ -91,9 +91,8 @@ pub(crate) fn receive<H: NicHost, C: NicChip>(
     filters(registers, mac);
     registers.write(reg::RXCSUM, 0);
     C::prepare_receive(registers, BUFFER, LONGEST_FRAME);
-    let (low, high) = halves(ring.address());
-    registers.write(C::RECEIVE.rdbal(), low);
-    registers.write(C::RECEIVE.rdbah(), high);
+    registers.write(C::RECEIVE.rdbal(), low_u32(ring.address()));
+    registers.write(C::RECEIVE.rdbah(), high_u32(ring.address()));
     registers.write(C::RECEIVE.rdlen(), ring.length());
     registers.write(C::RECEIVE.rdh(), 0);
     C::enable_receive(host, registers)?;
@@ -124,9 +123,8 @@ pub(crate) fn transmit<H: NicHost, C: NicChip>(
     ring: &TransmitRing<H::Dma, C::Descriptors>,
 ) -> Result<(), NicError> {
     C::prepare_transmit(registers);
-    let (low, high) = halves(ring.address());
-    registers.write(C::TRANSMIT.tdbal(), low);
-    registers.write(C::TRANSMIT.tdbah(), high);
+    registers.write(C::TRANSMIT.tdbal(), low_u32(ring.address()));
+    registers.write(C::TRANSMIT.tdbah(), high_u32(ring.address()));
     registers.write(C::TRANSMIT.tdlen(), ring.length());
     registers.write(C::TRANSMIT.tdh(), 0);
     C::enable_transmit(host, registers)?;

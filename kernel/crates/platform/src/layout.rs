@@ -1,7 +1,7 @@
 //! The layout of a guest's physical address space and I/O space: the only place that assigns addresses and ports.
 
-use crate::parts::{high_dword, low_dword};
 use base::GuestPhysical;
+use base::bits::{high_u32, low_u32};
 use core::ops::Range;
 
 /// End of RAM below 4 GiB at most; the rest is above 4 GiB, with devices in the gap.
@@ -43,8 +43,8 @@ pub const COM1: u16 = 0x3f8;
 
 /// `address` as tables and registers of 32 bits hold it; a higher one does not compile.
 pub(crate) const fn below_4_gib(address: u64) -> u32 {
-    assert!(high_dword(address) == 0);
-    low_dword(address)
+    assert!(high_u32(address) == 0);
+    low_u32(address)
 }
 
 /// Global system interrupt of interrupt pin INTA#, INTB#, .. (`pin` 0 to 3) of the PCI device at `slot`:

@@ -27,7 +27,6 @@ extern crate alloc;
 mod chips;
 mod firmware;
 pub mod layout;
-mod parts;
 mod policy;
 
 pub use chips::{interrupts, io_apic, local_apic, message, pc, pci, pic, pit, power, rtc, uart};

@@ -1,9 +1,11 @@
 //! The line editor. Its output needs nothing of a terminal but backspace and bell.
 
-use crate::PROMPT;
 use crate::history::History;
 use core::fmt::{self, Write};
 use heapless::String;
+
+/// The shell's prompt.
+const PROMPT: &str = "weir> ";
 
 /// Maximum length of a line in bytes.
 pub const LINE: usize = 120;

@@ -25,6 +25,3 @@ pub use keyboard::{ESCAPE, Holder, Keyboard, Typed};
 pub use parse::{ParseError, parse};
 pub use plain::Plain;
 pub use table::{NicRow, VmRow, VnicRow};
-
-/// The shell's prompt.
-pub const PROMPT: &str = "weir> ";

@@ -22,7 +22,7 @@ mod fifo;
 mod filter;
 mod internet_checksum;
 mod interrupts;
-mod narrow;
+
 mod packet;
 mod phy;
 mod port;
@@ -31,6 +31,7 @@ mod receive_checksum;
 mod register_access;
 mod registers;
 mod ring;
+mod saturating;
 mod segmentation;
 mod statistics;
 mod transmit;

@@ -6,9 +6,10 @@ use crate::ethernet::{ADDRESSES, FCS, HEADER, MAC_CONTROL, MIN_LENGTH, PAUSE, TA
 use crate::fault::{GuestFault, RingKind};
 use crate::fifo::ReceiveFifo;
 use crate::filter::{self, AddressMatch};
-use crate::narrow::{low_u16, saturating_u32};
 use crate::receive_checksum;
 use crate::ring::{DescriptorRing, RingWindow};
+use crate::saturating::saturating_u32;
+use base::bits::low_u16;
 use base::{GuestMemory, GuestPhysical, Instant, MacAddress};
 use intel_regs::desc::{self, RxDescriptor, RxStatus};
 use intel_regs::{Ctrl, Interrupt, Rctl, Rxcsum, receive, reg, stats};
@@ -296,7 +297,7 @@ fn fill<M: GuestMemory>(
     }
     let last = offset + length == arrival.length();
     let mut done = if last { arrival.write_back } else { WriteBack::default() };
-    done.length = low_u16(length);
+    done.length = low_u16(length as u64);
     done.status |= RxStatus::DD;
     done.status.set(RxStatus::EOP, last);
     write_back(memory, ring, desc::RX_WRITE_BACK_OFFSET, &done.to_bytes())

@@ -1,8 +1,8 @@
 //! Descriptor rings in guest memory.
 
 use crate::fault::RingKind;
-use crate::narrow::low_u32;
 use crate::registers::VnicRegisters;
+use base::bits::low_u32;
 use base::{GuestMemory, GuestPhysical};
 use intel_regs::{desc, reg};
 
@@ -61,7 +61,7 @@ impl DescriptorRing {
         Self {
             kind,
             base: u64::from(registers.get(at.base_high)) << 32 | u64::from(registers.get(at.base_low)),
-            length: registers.get(at.length) / low_u32(desc::SIZE),
+            length: registers.get(at.length) / low_u32(desc::SIZE as u64),
             head: registers.get(at.head),
             tail: registers.get(at.tail),
         }

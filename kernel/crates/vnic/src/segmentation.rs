@@ -2,7 +2,7 @@
 
 use crate::ethernet::{put_word, word};
 use crate::internet_checksum;
-use crate::narrow::{low_u16, low_u32};
+use base::bits::{low_u16, low_u32};
 use intel_regs::desc::{TxContext, TxContextCommand};
 
 /// How a packet is cut into frames [8254x 3.5].
@@ -60,10 +60,10 @@ impl Segmentation {
     /// added here.
     pub(crate) fn update(&self, frame: &mut [u8], segment: SegmentPosition, transport_checksum: bool) {
         let length = frame.len();
-        let after = |start: usize| low_u16(length.saturating_sub(start));
+        let after = |start: usize| low_u16(length.saturating_sub(start) as u64);
         if self.ipv4 {
             put_word(frame, self.ip_start + 2, after(self.ip_start));
-            let identification = get(frame, self.ip_start + 4).wrapping_add(low_u16(segment.number));
+            let identification = get(frame, self.ip_start + 4).wrapping_add(low_u16(segment.number as u64));
             put_word(frame, self.ip_start + 4, identification);
         } else {
             // The manual says MSS + HDRLEN - IPCSS; the field does not count the IPv6 header [RFC 8200 3].
@@ -73,7 +73,7 @@ impl Segmentation {
             let at = self.transport_start + 4;
             if let Some(field) = frame.get_mut(at..at + 4) {
                 let first = u32::from_be_bytes([field[0], field[1], field[2], field[3]]);
-                field.copy_from_slice(&first.wrapping_add(low_u32(segment.offset)).to_be_bytes());
+                field.copy_from_slice(&first.wrapping_add(low_u32(segment.offset as u64)).to_be_bytes());
             }
             if let Some(flags) = frame.get_mut(self.transport_start + 13).filter(|_| !segment.last) {
                 *flags &= !FIN_PSH;

@@ -2,6 +2,7 @@
 
 use crate::registers::VnicRegisters;
 use base::MacAddress;
+use base::bits::{high_u32, low_u32};
 use intel_regs::{receive, stats};
 
 impl VnicRegisters {
@@ -14,8 +15,8 @@ impl VnicRegisters {
     fn count_long(&mut self, low: u32, by: usize) {
         let value = u64::from(self.get(low)) | u64::from(self.get(low + 4)) << 32;
         let value = value.saturating_add(by as u64);
-        self.set(low, (value & 0xffff_ffff) as u32);
-        self.set(low + 4, (value >> 32) as u32);
+        self.set(low, low_u32(value));
+        self.set(low + 4, high_u32(value));
     }
 
     /// Reads a statistics register and clears it; of a 64-bit pair, reading the high half clears both and

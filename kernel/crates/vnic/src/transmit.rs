@@ -3,10 +3,11 @@
 use crate::controller::Controller;
 use crate::ethernet::{FCS, HEADER, MIN_LENGTH, TAG, frame_check, insert_tag};
 use crate::fault::{GuestFault, RingKind};
-use crate::narrow::{low_u32, saturating_u32};
 use crate::packet::{MAX_DESCRIPTORS, PacketDescriptor, TransmitDrop, TransmitPacket};
 use crate::ring::{DescriptorRing, RingWindow};
+use crate::saturating::saturating_u32;
 use crate::segmentation::SegmentPosition;
+use base::bits::low_u32;
 use base::{Batch, GuestMemory, Instant};
 use intel_regs::desc::{self, TxCommand, TxContext, TxDescriptor};
 use intel_regs::{Ctrl, Interrupt, Tctl, reg, stats, transmit};
@@ -327,7 +328,7 @@ fn finish<M: GuestMemory>(
         }
     }
     let before = ring.available();
-    ring.advance(low_u32(descriptors.len()), &mut controller.registers);
+    ring.advance(low_u32(descriptors.len() as u64), &mut controller.registers);
     let after = ring.available();
     if after == 0 {
         controller.interrupts.raise(Interrupt::TXQE);

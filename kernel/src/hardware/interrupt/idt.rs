@@ -3,8 +3,8 @@
 
 use super::pending;
 use super::vectors::FIRST_INTERRUPT;
-use crate::processor::narrow::low_u8;
 use crate::processor::{cpu, descriptors};
+use base::bits::low_u8;
 use spin::Once;
 use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr4, Cr4Flags};

@@ -62,11 +62,11 @@ pub enum Answers {
     Zero,
 }
 
-/// What the NIC is up to.
+/// How the NIC behaves.
 pub struct Behaviour {
     pub answers: Answers,
-    /// How often memory and time change under the driver's hands: one access in this many; 0 for never.
-    pub meddles: u64,
+    /// Memory and time change on their own at one access of the driver in this many; 0 for never.
+    pub interference: u64,
     /// What the NIC writes at once to each receive descriptor that it is given.
     pub refill: Option<[u8; 8]>,
     pub seed: u64,
@@ -159,11 +159,11 @@ impl MachineState {
         let within =
             accesses <= self.limit.accesses && copies <= self.limit.copies && waits <= self.limit.waits;
         assert!(within, "one call of the driver does {:?}, more than {:?}", self.done, self.limit);
-        if self.behaviour.meddles == 0 || !self.random().is_multiple_of(self.behaviour.meddles) {
+        if self.behaviour.interference == 0 || !self.random().is_multiple_of(self.behaviour.interference) {
             return;
         }
         let random = self.random();
-        self.arena.meddle(random);
+        self.arena.interfere(random);
         if random >> 56 == 0 {
             // The processor was elsewhere for up to 17 seconds.
             self.now = self.now + Duration::from_nanos(random & 0x3_ffff_ffff);
@@ -273,7 +273,7 @@ impl DmaRegion for HostileRegion {
     fn write(&mut self, offset: usize, from: &[u8]) {
         self.access(|arena| {
             arena.slice(&self.place, offset, from.len()).copy_from_slice(from);
-            arena.check_descriptor(&self.place, offset, true);
+            arena.check_descriptor(&self.place, offset);
         });
     }
 
@@ -288,7 +288,7 @@ impl DmaRegion for HostileRegion {
         assert!(offset.is_multiple_of(8));
         self.access(|arena| {
             arena.slice(&self.place, offset, 8).copy_from_slice(&value.to_le_bytes());
-            arena.check_descriptor(&self.place, offset, false);
+            arena.check_descriptor(&self.place, offset);
         });
         // The driver clears the second half last: now the descriptor is the NIC's.
         let refill = self.machine.0.borrow().behaviour.refill.filter(|_| offset % 16 == 8);

@@ -1,4 +1,4 @@
-//! DMA memory: the regions that the driver was given, and what the NIC writes to them unasked.
+//! DMA memory: the regions that the driver was given, and what the NIC writes to them on its own.
 
 use base::HostPhysical;
 use nic::MAX_FRAME;
@@ -8,7 +8,7 @@ use std::ops::Range;
 const ARENA: usize = (1 << 20) + (64 << 10);
 /// Above 4 GiB, so that the high halves of addresses count.
 const BASE: u64 = 0x1_2345_0000;
-/// Bytes of a descriptor, descriptors of a ring, and bytes of a receive buffer.
+/// Bytes of a descriptor, descriptors of a ring, and bytes of a buffer.
 const DESCRIPTOR: usize = 16;
 pub const DESCRIPTORS: usize = 256;
 const BUFFER: usize = 2048;
@@ -19,6 +19,8 @@ const EOP: u8 = 2;
 /// The memory of one NIC.
 pub struct Arena {
     bytes: Vec<u8>,
+    /// In the order in which the driver asked for them: the receive ring, its buffers, the transmit ring, and its
+    /// buffers.
     regions: Vec<Range<usize>>,
     /// Regions that the driver may still be given.
     pub left: usize,
@@ -52,20 +54,24 @@ impl Arena {
         &mut self.bytes[region.start + offset..][..length]
     }
 
-    /// Checks the descriptor that the driver has just written at `offset` of `region`, if it is one: the NIC
-    /// must not be sent to memory that is no buffer.
-    pub fn check_descriptor(&self, region: &Range<usize>, offset: usize, transmit: bool) {
+    /// Checks the descriptor that the driver has just written at `offset` of `region`, if it is one: it must name
+    /// its own buffer of 2 KiB among those of its ring.
+    pub fn check_descriptor(&self, region: &Range<usize>, offset: usize) {
         if !is_ring(region) || !offset.is_multiple_of(DESCRIPTOR) {
             return;
         }
+        let ring = self.regions.iter().position(|known| known == region).expect("a region of this arena");
+        let buffers =
+            self.regions.get(ring + 1).expect("each ring has buffers, which are allocated after it");
+        assert!(!is_ring(buffers));
         let at = &self.bytes[region.start + offset..][..DESCRIPTOR];
         let address = u64::from_le_bytes(at[..8].try_into().expect("8 bytes"));
-        let length = if transmit { usize::from(u16::from_le_bytes([at[8], at[9]])) } else { BUFFER };
-        let start = address.checked_sub(BASE).expect("an address in the arena") as usize;
-        let inside = |buffers: &Range<usize>| buffers.contains(&start) && start + length <= buffers.end;
+        // The length of a receive buffer is set for the whole ring.
+        let length = if ring == 0 { BUFFER } else { usize::from(u16::from_le_bytes([at[8], at[9]])) };
+        let own = Self::device_address(buffers).0 + (offset / DESCRIPTOR * BUFFER) as u64;
         assert!(
-            self.regions.iter().any(|buffers| !is_ring(buffers) && inside(buffers)),
-            "a descriptor names {length} bytes at {address:#x}, which are no buffer"
+            address == own && length <= BUFFER,
+            "a descriptor names {length} bytes at {address:#x}, and its buffer is at {own:#x}"
         );
     }
 
@@ -84,8 +90,8 @@ impl Arena {
         self.bytes[at..][..bytes.len()].copy_from_slice(bytes);
     }
 
-    /// One thing that a NIC may do to memory while the driver is looking elsewhere.
-    pub fn meddle(&mut self, random: u64) {
+    /// One change that a NIC may make to memory between two accesses of the driver.
+    pub fn interfere(&mut self, random: u64) {
         let (index, count) = (random as usize >> 8, 1 + (random as usize >> 16) % 40);
         match random % 4 {
             0 => self.scribble(random as usize >> 8, &random.rotate_left(17).to_le_bytes()),
@@ -112,3 +118,63 @@ pub fn received(advanced: bool, length: u16, ends_frame: bool, errors: u8) -> [u
 
 /// The second half of a transmit descriptor that a NIC has completed.
 pub const TRANSMITTED: [u8; 8] = [0, 0, 0, 0, DD, 0, 0, 0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The arena of a driver, with its four regions.
+    fn arena() -> (Arena, [Range<usize>; 4]) {
+        let mut arena = Arena::new(4);
+        let (ring, buffers) = (DESCRIPTORS * DESCRIPTOR, DESCRIPTORS * BUFFER);
+        let regions = [ring, buffers, ring, buffers].map(|bytes| arena.allocate(bytes, 4096).unwrap());
+        (arena, regions)
+    }
+
+    /// Writes descriptor 3 of a ring, with `length` bytes at `skew` bytes into buffer `buffer` of a region.
+    fn write(ring: usize, region: usize, buffer: usize, skew: usize, length: u16) {
+        let (mut arena, regions) = arena();
+        let address = Arena::device_address(&regions[region]).0 + (buffer * BUFFER + skew) as u64;
+        let descriptor = arena.slice(&regions[ring], 3 * DESCRIPTOR, DESCRIPTOR);
+        descriptor[..8].copy_from_slice(&address.to_le_bytes());
+        descriptor[8..10].copy_from_slice(&length.to_le_bytes());
+        arena.check_descriptor(&regions[ring], 3 * DESCRIPTOR);
+    }
+
+    #[test]
+    fn a_descriptor_may_name_its_own_buffer() {
+        write(0, 1, 3, 0, 0);
+        write(2, 3, 3, 0, 60);
+        write(2, 3, 3, 0, 2048);
+    }
+
+    #[test]
+    #[should_panic(expected = "its buffer is at")]
+    fn a_receive_descriptor_must_not_name_a_transmit_buffer() {
+        write(0, 3, 3, 0, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "its buffer is at")]
+    fn a_receive_descriptor_must_not_name_another_buffer() {
+        write(0, 1, 4, 0, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "its buffer is at")]
+    fn a_receive_descriptor_must_not_name_the_middle_of_a_buffer() {
+        write(0, 1, 3, 16, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "its buffer is at")]
+    fn a_transmit_descriptor_must_not_name_a_receive_buffer() {
+        write(2, 1, 3, 0, 60);
+    }
+
+    #[test]
+    #[should_panic(expected = "its buffer is at")]
+    fn a_transmit_descriptor_must_not_be_longer_than_its_buffer() {
+        write(2, 3, 3, 0, 2049);
+    }
+}

@@ -77,7 +77,7 @@ impl Totals {
 ///
 /// # Panics
 /// When a call of the driver does more than its bound in accesses, copies or waits; leaves its DMA memory or
-/// the register window; sends the NIC to memory that is no buffer; asks for more memory than the kernel has,
+/// the register window; gives the NIC a descriptor with another buffer than its own; asks for more memory than the kernel has,
 /// or for any once it runs; hands up a frame of a length that Ethernet has not, or more than was asked for;
 /// when a counter goes back, or one call's result contradicts the counters.
 pub fn target(data: &[u8]) {
@@ -114,7 +114,7 @@ fn behaviour(input: &mut Input) -> Behaviour {
     let advanced = seed & 1 != 0;
     Behaviour {
         answers: answers[usize::from(shape & 7) % answers.len()],
-        meddles: [0, 64, 5, 1][usize::from(shape >> 3 & 3)],
+        interference: [0, 64, 5, 1][usize::from(shape >> 3 & 3)],
         refill: match shape >> 5 {
             4 => Some(received(advanced, 2048, false, 0)),
             5 => Some(received(advanced, 100, true, 0x80)),

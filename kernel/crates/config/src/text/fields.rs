@@ -123,9 +123,16 @@ pub fn text<'a>(
 ) -> Option<Located<&'a str>> {
     let text = field.value.as_str().map(|text| field.with(text));
     if text.is_none() {
-        field.wrong(report, format!("found {}, expected a string: {allowed}", field.value.type_str()));
+        field.wrong(report, format!("expected a string with {allowed}, but found {}", kind(field.value)));
     }
     text
+}
+
+/// The type of a value, with its article.
+pub fn kind(value: &DeValue<'_>) -> String {
+    let kind = value.type_str();
+    let article = if kind.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {kind}")
 }
 
 /// `vm.vnic` of `vm[0].vnic`.

@@ -1,7 +1,7 @@
 //! The tables of a configuration, and the rules that span several of them.
 
 use super::LoadedConfig;
-use super::fields::{Fields, Located, text};
+use super::fields::{Fields, Located, kind, text};
 use super::report::Report;
 use super::value;
 use crate::{
@@ -25,14 +25,14 @@ const LONGEST_NAME: usize = 16;
 
 /// The prefix of the shell's lines on the console, where a guest's lines have the guest's name.
 const SHELL: &str = "weir";
-const NAME: &str = "1 to 16 letters, digits, '-' and '_'";
+const NAME: &str = "a name of 1 to 16 letters, digits, '-' and '_'";
 const PCI: &str = "bus:device.function in hexadecimal, like \"00:03.0\"";
 const IDS: &str = "vendor:device in hexadecimal, like \"8086:100e\"";
 const MEMORY: &str =
     "a multiple of 2 MiB from 16 MiB to 1 TiB, as a number of MiB or with a unit, like \"256M\" or \"2G\"";
-const KERNEL: &str = "a file, a Linux bzImage or an ELF executable";
-const INITRD: &str = "a file, the initial RAM disk";
-const COMMAND_LINE: &str = "the kernel's command line, at most 2047 bytes, on one line";
+const KERNEL: &str = "the path of a Linux bzImage or an ELF executable";
+const INITRD: &str = "the path of the initial RAM disk";
+const COMMAND_LINE: &str = "a command line of at most 2047 bytes, on one line";
 const CPU: &str = "a core number from 0 to 63";
 const SHARES: &str = "a number from 10 to 10000";
 const AUTOSTART: &str = "true or false, without quotes";
@@ -136,10 +136,7 @@ impl Reader<'_, '_> {
         let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let valid_name = (1..=LONGEST_NAME).contains(&field.value.len()) && field.value.chars().all(valid);
         if !valid_name {
-            field.wrong(
-                self.report,
-                format!("\"{}\" is not a valid name: expected {NAME}", field.value.escape_debug()),
-            );
+            field.wrong(self.report, format!("\"{}\" is not {NAME}", field.value.escape_debug()));
         }
         let usable = valid_name && field.value != SHELL;
         if field.value == SHELL {
@@ -235,7 +232,7 @@ impl Reader<'_, '_> {
         let field = fields.take(name)?;
         let boolean = field.value.as_bool();
         if boolean.is_none() {
-            field.wrong(self.report, format!("found {}, expected {allowed}", field.value.type_str()));
+            field.wrong(self.report, format!("expected {allowed}, but found {}", kind(field.value)));
         }
         boolean
     }
@@ -261,16 +258,18 @@ impl Reader<'_, '_> {
         let field = fields.take("cmdline").and_then(|field| text(&field, COMMAND_LINE, self.report));
         let Some(field) = field else { return String::new() };
         if field.value.len() > MAX_COMMAND_LINE {
-            field.wrong(
-                self.report,
-                format!("too long ({} bytes): expected {COMMAND_LINE}", field.value.len()),
+            let message = format!(
+                "the command line has {} bytes, and at most {MAX_COMMAND_LINE} are allowed",
+                field.value.len()
             );
+            field.wrong(self.report, message);
         }
         if let Some(control) = field.value.chars().find(|c| c.is_control()) {
-            field.wrong(
-                self.report,
-                format!("invalid character {}: expected {COMMAND_LINE}", control.escape_unicode()),
+            let message = format!(
+                "the command line must be one line, and the control character {} is not allowed in it",
+                control.escape_unicode()
             );
+            field.wrong(self.report, message);
         }
         field.value.into()
     }

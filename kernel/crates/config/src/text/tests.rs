@@ -60,7 +60,7 @@ fn every_field_is_understood() {
 }
 
 #[test]
-fn the_shell_s_name_is_reserved() {
+fn no_guest_may_have_the_name_of_the_shell() {
     assert_errors(
         "[[vm]]\nname = \"weir\"\nmemory = 64\nkernel = \"k\"\n",
         &["weir.toml:2: vm[0].name: \"weir\" is reserved for the shell"],
@@ -73,7 +73,7 @@ fn every_error_is_reported_with_its_line_and_field() {
         "[[nic]]\nname = \"n 0\"\npci = \"0:20.0\"\n[[vm]]\nname = \"a\"\nmemory = 63\nkernel = \"gone\"\n\
          [[vm.vnic]]\nmac = \"01:00:00:00:00:01\"\nuplink = \"n1\"\n[[vm]]\nname = \"a\"\nmemory = \"2T\"\nkernel = \"text\"\n",
         &[
-            "weir.toml:2: nic[0].name: \"n 0\" is not a valid name: expected 1 to 16 letters",
+            "weir.toml:2: nic[0].name: \"n 0\" is not a name of 1 to 16 letters, digits, '-' and '_'",
             "weir.toml:3: nic[0].pci: \"0:20.0\" is not bus:device.function in hexadecimal",
             "weir.toml:6: vm[0].memory: invalid memory size: expected a multiple of 2 MiB from 16 MiB",
             "weir.toml:7: vm[0].kernel: cannot read gone: No such file",
@@ -105,10 +105,10 @@ fn missing_fields_are_reported_at_their_table() {
     assert_errors(
         "[[nic]]\n\n[[vm]]\n",
         &[
-            "weir.toml:1: nic[0].name: missing: expected 1 to 16 letters",
-            "weir.toml:3: vm[0].name: missing: expected 1 to 16 letters",
+            "weir.toml:1: nic[0].name: missing: expected a name of 1 to 16 letters",
+            "weir.toml:3: vm[0].name: missing: expected a name of 1 to 16 letters",
             "weir.toml:3: vm[0].memory: missing: expected a multiple of 2 MiB",
-            "weir.toml:3: vm[0].kernel: missing: expected a file",
+            "weir.toml:3: vm[0].kernel: missing: expected the path of a Linux bzImage or an ELF executable",
         ],
     );
 }
@@ -120,10 +120,10 @@ fn values_of_the_wrong_type_are_reported() {
         &[
             "weir.toml:1: nic: expected tables, each with its own [[nic]] heading",
             "weir.toml:2: host: expected one table with the heading [host]",
-            "weir.toml:4: vm[0].name: found integer, expected a string: 1 to 16 letters",
+            "weir.toml:4: vm[0].name: expected a string with a name of 1 to 16 letters, digits, '-' and '_', but found an integer",
             "weir.toml:5: vm[0].memory: invalid memory size",
-            "weir.toml:6: vm[0].kernel: found boolean, expected a string: a file",
-            "weir.toml:7: vm[0].cmdline: invalid character \\u{a}: expected the kernel's command line",
+            "weir.toml:6: vm[0].kernel: expected a string with the path of a Linux bzImage or an ELF executable, but found a boolean",
+            "weir.toml:7: vm[0].cmdline: the command line must be one line, and the control character \\u{a} is not allowed in it",
             "weir.toml:8: vm[0].vnic: expected tables, each with its own [[vm.vnic]] heading",
         ],
     );
@@ -210,9 +210,7 @@ fn a_command_line_has_a_maximum_length() {
     assert_eq!(read_text(&with(2047)).unwrap().system.vms[0].command_line.len(), 2047);
     assert_errors(
         &with(2048),
-        &[
-            "weir.toml:5: vm[0].cmdline: too long (2048 bytes): expected the kernel's command line, at most 2047",
-        ],
+        &["weir.toml:5: vm[0].cmdline: the command line has 2048 bytes, and at most 2047 are allowed"],
     );
 }
 
@@ -224,7 +222,7 @@ fn the_fields_for_scheduling_and_restart_are_checked() {
             "weir.toml:5: vm[0].cpu: expected a core number from 0 to 63",
             "weir.toml:6: vm[0].shares: expected a number from 10 to 10000",
             "weir.toml:7: vm[0].restart: \"always\" is not one of \"never\", \"on-crash\"",
-            "weir.toml:8: vm[0].autostart: found string, expected true or false, without quotes",
+            "weir.toml:8: vm[0].autostart: expected true or false, without quotes, but found a string",
         ],
     );
     assert_errors(

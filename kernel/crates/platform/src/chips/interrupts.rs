@@ -7,9 +7,9 @@ use crate::io_apic::{INPUTS, VirtualIoApic};
 use crate::layout;
 use crate::local_apic::{ApicAccess, GeneralProtection, Ipi, LocalApic, Shorthand};
 use crate::message::{DeliveryMode, InterruptMessage};
-use crate::parts::low_dword;
 use crate::pic::Pic;
 use alloc::boxed::Box;
+use base::bits::low_u32;
 use base::{Effects, GuestPhysical, Instant, Width};
 
 /// The I/O APIC's input that the 8259As' output is wired to.
@@ -186,7 +186,7 @@ impl InterruptControllers {
         now: Instant,
     ) -> Option<Effects> {
         let (page, offset) = page_and_offset(address)?;
-        let value = low_dword(value & width.mask());
+        let value = low_u32(value & width.mask());
         Some(match (page, width) {
             (ApicPage::IoApic, Width::Byte) if offset == 0 => self.write_io_apic(offset, value),
             (ApicPage::IoApic, Width::Dword) => self.write_io_apic(offset, value),

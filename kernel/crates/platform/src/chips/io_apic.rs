@@ -5,7 +5,7 @@
 //! interrupt without its local APIC.
 
 use crate::message::{DeliveryMode, InterruptMessage, TRIGGER_LEVEL, widen};
-use crate::parts::low_byte;
+use base::bits::low_u8;
 
 /// Number of inputs.
 pub const INPUTS: u8 = 24;
@@ -58,10 +58,10 @@ impl RedirectionEntry {
             self.low |= REMOTE_IRR;
         }
         Some(InterruptMessage {
-            destination: widen(low_byte(self.high >> 24)),
+            destination: widen(low_u8((self.high >> 24).into())),
             logical: self.low & LOGICAL != 0,
             mode,
-            vector: low_byte(self.low),
+            vector: low_u8(self.low.into()),
             level,
         })
     }
@@ -123,7 +123,7 @@ impl VirtualIoApic {
     pub fn write(&mut self, offset: u16, value: u32) {
         const ID_WRITABLE: u32 = 0x0f00_0000;
         match (offset, self.select) {
-            (IOREGSEL, _) => self.select = low_byte(value),
+            (IOREGSEL, _) => self.select = low_u8(value.into()),
             (IOWIN, IOAPICID) => self.id = value & ID_WRITABLE,
             (IOWIN, select) => self.write_entry(select, value),
             _ => {}
@@ -134,7 +134,7 @@ impl VirtualIoApic {
     /// [`VirtualIoApic::eoi`].
     #[must_use]
     pub fn ended_by_write(offset: u16, value: u32) -> Option<u8> {
-        (offset == EOIR).then_some(low_byte(value))
+        (offset == EOIR).then_some(low_u8(value.into()))
     }
 
     fn write_entry(&mut self, select: u8, value: u32) {
@@ -162,7 +162,9 @@ impl VirtualIoApic {
     /// Ends the level-triggered interrupt `vector`: the entries that sent it may send again. Afterwards
     /// messages of inputs that are still asserted are due: see [`VirtualIoApic::due`].
     pub fn eoi(&mut self, vector: u8) {
-        for entry in self.entries.iter_mut().filter(|entry| low_byte(entry.low) == vector && entry.level()) {
+        for entry in
+            self.entries.iter_mut().filter(|entry| low_u8(entry.low.into()) == vector && entry.level())
+        {
             entry.low &= !REMOTE_IRR;
         }
     }

@@ -15,7 +15,7 @@ pub use msr::GeneralProtection;
 pub use timer::APIC_TIMER_HZ;
 
 use crate::message::{DeliveryMode, InterruptMessage};
-use crate::parts::low_byte;
+use base::bits::low_u8;
 use base::{Effects, Instant};
 use msr::ApicBase;
 use registers::{ApicErrors, LVT_COUNT, Lvt};
@@ -166,7 +166,7 @@ impl LocalApic {
     /// Begins service of the pending vector, which moves from IRR to ISR [SDM3A 11.8.4]. With none pending,
     /// returns the spurious vector and puts nothing in service [SDM3A 11.9].
     pub fn begin_service(&mut self) -> u8 {
-        let Some(vector) = self.pending else { return low_byte(self.spurious) };
+        let Some(vector) = self.pending else { return low_u8(self.spurious.into()) };
         self.irr.set(vector, false);
         self.isr.set(vector, true);
         let _ = self.refresh();
@@ -302,7 +302,7 @@ impl LocalApic {
             _ => DeliveryMode::from_register(entry),
         };
         match mode {
-            Some(DeliveryMode::Fixed) => self.accept(low_byte(entry), false),
+            Some(DeliveryMode::Fixed) => self.accept(low_u8(entry.into()), false),
             Some(DeliveryMode::Nmi) => {
                 self.nmi = true;
                 Effects::IRQ_CHANGED
@@ -316,7 +316,7 @@ impl LocalApic {
     /// vector is dropped.
     fn report(&mut self, error: ApicErrors) -> Effects {
         self.errors |= error;
-        if low_byte(self.lvt[Lvt::Error as usize]) >= FIRST_LEGAL_VECTOR {
+        if low_u8(self.lvt[Lvt::Error as usize].into()) >= FIRST_LEGAL_VECTOR {
             return self.local_interrupt(Lvt::Error);
         }
         Effects::empty()

@@ -1,7 +1,7 @@
 //! Interrupt messages: the common form in which the I/O APIC, message-signalled interrupts and interprocessor
 //! interrupts reach local APICs.
 
-use crate::parts::{low_byte, low_dword};
+use base::bits::low_u8;
 
 /// What a local APIC does with a message [SDM3A 11.6.1, figure 11-12; 11.11.2].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +72,12 @@ impl InterruptMessage {
         if level && data & LEVEL_ASSERT == 0 {
             return None;
         }
-        let (destination, logical) = (low_byte(low_dword(address >> 12)), address >> 2 & 1 != 0);
+        let (destination, logical) = (low_u8(address >> 12), address >> 2 & 1 != 0);
         Some(Self {
             destination: widen(destination),
             logical,
             mode: DeliveryMode::from_register(data)?,
-            vector: low_byte(data),
+            vector: low_u8(data.into()),
             level,
         })
     }

@@ -10,12 +10,12 @@ mod bus;
 
 use crate::interrupts::{FIRST_PCI_GSI, InterruptControllers};
 use crate::layout;
-use crate::parts::low_byte;
 use crate::pci::{BarHit, PciBus};
 use crate::pit::Pit;
 use crate::power::{Power, PowerEvent};
 use crate::rtc::Rtc;
 use crate::uart::Uart;
+use base::bits::low_u8;
 use base::{Effects, GuestPhysical, Instant};
 
 /// ISA interrupt of the PIT.
@@ -44,10 +44,16 @@ pub struct PcConfig {
 /// use base::{Effects, Instant, Width};
 /// use platform::pc::{Pc, PcConfig};
 ///
-/// let config =
-///     PcConfig { memory_bytes: 64 << 20, vcpus: 1, tsc_hz: 2_000_000_000, wall_clock_unix_seconds: 0, nics:
-/// 1 }; let mut pc = Pc::new(&config); let effects = pc.port_write(0x3f8, Width::Byte, u32::from(b'!'),
-/// Instant::ZERO); assert!(effects.contains(Effects::CONSOLE));
+/// let config = PcConfig {
+///     memory_bytes: 64 << 20,
+///     vcpus: 1,
+///     tsc_hz: 2_000_000_000,
+///     wall_clock_unix_seconds: 0,
+///     nics: 1,
+/// };
+/// let mut pc = Pc::new(&config);
+/// let effects = pc.port_write(0x3f8, Width::Byte, u32::from(b'!'), Instant::ZERO);
+/// assert!(effects.contains(Effects::CONSOLE));
 ///
 /// let mut console = [0; 16];
 /// let (taken, _) = pc.take_console(&mut console);
@@ -183,7 +189,7 @@ impl Pc {
         let mut changed = levels ^ self.lines;
         self.lines = levels;
         while changed != 0 {
-            let line = low_byte(changed.trailing_zeros());
+            let line = low_u8(changed.trailing_zeros().into());
             changed &= changed - 1;
             effects |= self.interrupts.set_line(line, levels & 1 << line != 0);
         }

@@ -4,7 +4,7 @@
 //! The machine is in ACPI mode from the start: SMI_CMD in the FADT is zero and SCI_EN reads as one
 //! [ACPI 6.5 4.8.2.5].
 
-use crate::parts::low_dword;
+use base::bits::low_u32;
 use base::{Duration, Effects, Instant};
 use bitflags::bitflags;
 
@@ -90,7 +90,7 @@ impl Power {
             0..2 => byte(self.status.bits().into(), PM1_STATUS),
             2..4 => byte(self.enable.bits().into(), PM1_ENABLE),
             4..6 => byte(self.control.into(), PM1_CONTROL),
-            8..12 => byte(low_dword(timer(now)), PM_TIMER),
+            8..12 => byte(low_u32(timer(now)), PM_TIMER),
             _ => None,
         };
         (value.unwrap_or(0), settled)

@@ -26,10 +26,23 @@ pub struct AcpiTables {
 /// Builds the tables for a guest with `vcpus` processors, 1 to [`MAX_VCPUS`]; other numbers are clamped to
 /// that range.
 ///
+/// A guest finds the tables by a scan of the firmware area, and follows their addresses:
+///
 /// ```
+/// use base::GuestMemory;
+/// use testkit::FakeMemory;
+///
 /// let tables = platform::acpi::build(2);
-/// let rsdp = (tables.rsdp.0 - tables.base.0) as usize;
-/// assert_eq!(&tables.bytes[rsdp..rsdp + 8], b"RSD PTR ");
+/// let memory = FakeMemory::new(1 << 20);
+/// memory.write(tables.base, &tables.bytes)?;
+///
+/// let rsdp = (0xe_0000..0x10_0000).step_by(16).find(|at| memory.bytes(*at, 8) == b"RSD PTR ");
+/// assert_eq!(rsdp, Some(tables.rsdp.0));
+/// let xsdt = memory.read_u64(tables.rsdp.0 + 24);
+/// assert_eq!(memory.bytes(xsdt, 4), b"XSDT");
+/// let madt = memory.read_u64(xsdt + 36 + 8);
+/// assert_eq!(memory.bytes(madt, 4), b"APIC");
+/// # Ok::<(), base::MemoryError>(())
 /// ```
 #[must_use]
 pub fn build(vcpus: u8) -> AcpiTables {
@@ -69,80 +82,4 @@ impl TableImage {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(tables: &AcpiTables, address: u64) -> &[u8] {
-        &tables.bytes[(address - tables.base.0) as usize..]
-    }
-
-    fn number(bytes: &[u8], offset: usize, length: usize) -> u64 {
-        bytes[offset..offset + length].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
-    }
-
-    fn table_at(tables: &AcpiTables, address: u64) -> &[u8] {
-        let bytes = at(tables, address);
-        &bytes[..number(bytes, 4, 4) as usize]
-    }
-
-    fn sum(bytes: &[u8]) -> u8 {
-        bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
-    }
-
-    fn listed(tables: &AcpiTables) -> Vec<&[u8]> {
-        let xsdt = table_at(tables, number(at(tables, tables.rsdp.0), 24, 8));
-        assert_eq!(&xsdt[..4], b"XSDT");
-        (36..xsdt.len()).step_by(8).map(|entry| table_at(tables, number(xsdt, entry, 8))).collect()
-    }
-
-    fn find<'a>(tables: &'a AcpiTables, signature: &[u8]) -> &'a [u8] {
-        listed(tables).into_iter().find(|table| &table[..4] == signature).expect("the table is listed")
-    }
-
-    #[test]
-    fn every_table_is_reachable_and_sums_to_zero() {
-        for vcpus in [1, 2, MAX_VCPUS] {
-            let tables = build(vcpus);
-            let rsdp = at(&tables, tables.rsdp.0);
-            assert_eq!((&rsdp[..8], sum(&rsdp[..20]), sum(&rsdp[..36])), (&b"RSD PTR "[..], 0, 0));
-            let signatures: Vec<&[u8]> = listed(&tables).into_iter().map(|table| &table[..4]).collect();
-            assert_eq!(signatures, [b"FACP", b"APIC", b"MCFG"]);
-            assert!(listed(&tables).into_iter().all(|table| sum(table) == 0));
-            let rsdt = table_at(&tables, number(rsdp, 16, 4));
-            assert_eq!((&rsdt[..4], rsdt.len(), sum(rsdt)), (&b"RSDT"[..], 36 + 3 * 4, 0));
-        }
-    }
-
-    #[test]
-    fn the_largest_machine_fits_the_firmware_area_with_room_for_smbios() {
-        assert!(build(u8::MAX).bytes.len() < 0x1_0000);
-        assert_eq!(build(u8::MAX), build(MAX_VCPUS));
-    }
-
-    #[test]
-    fn fadt_points_at_dsdt_and_facs_and_names_the_registers() {
-        let tables = build(1);
-        let fadt = find(&tables, b"FACP");
-        assert_eq!((fadt.len(), fadt[8], fadt[131]), (276, 6, 5));
-        let dsdt = table_at(&tables, number(fadt, 40, 4));
-        assert_eq!((&dsdt[..4], sum(dsdt), number(fadt, 140, 8)), (&b"DSDT"[..], 0, number(fadt, 40, 4)));
-        let facs = number(fadt, 36, 4);
-        assert_eq!((&at(&tables, facs)[..4], facs % 64), (&b"FACS"[..], 0));
-        assert_eq!(number(fadt, 48, 4), 0, "no SMI command: ACPI mode is permanent");
-        assert_eq!((number(fadt, 56, 4), number(fadt, 64, 4), number(fadt, 76, 4)), (0x600, 0x604, 0x608));
-        assert_eq!((number(fadt, 46, 2), fadt[108]), (9, 0x32));
-        assert_eq!(fadt[116..129], [1, 8, 0, 1, 0xf9, 0x0c, 0, 0, 0, 0, 0, 0, 6]);
-    }
-
-    #[test]
-    fn madt_lists_one_local_apic_per_vcpu_and_the_overrides() {
-        let tables = build(3);
-        let madt = find(&tables, b"APIC");
-        let (mut entry, mut kinds) = (44, Vec::new());
-        while entry < madt.len() {
-            kinds.push(madt[entry]);
-            entry += usize::from(madt[entry + 1]);
-        }
-        assert_eq!((entry, kinds), (madt.len(), vec![0, 0, 0, 1, 2, 2, 4]));
-    }
-}
+mod tests;

@@ -41,7 +41,7 @@ pub enum LoadError {
         length: usize,
     },
     /// A part lies beyond the end of the image.
-    #[error("the kernel image is cut off: {what} ends at byte {end}, the image at {length}")]
+    #[error("the kernel image is truncated: {what} ends at byte {end}, but the image at byte {length}")]
     Truncated {
         /// The missing part.
         what: &'static str,
@@ -73,7 +73,7 @@ pub enum LoadError {
         value: u64,
     },
     /// The kernel does not fit at its load address.
-    #[error("the kernel needs memory from {start:#x} to {end:#x}, and the guest has none there")]
+    #[error("the kernel needs memory from {start:#x} to {end:#x}, which is not all free memory of the guest")]
     KernelDoesNotFit {
         /// First address.
         start: u64,
@@ -130,24 +130,31 @@ struct Loaded {
 /// [`LoadError`]; some of the memory may have been written by then.
 ///
 /// # Examples
-/// An image of neither kind is refused:
+/// A static executable with one segment, which holds `hlt` and a jump back to it:
 ///
 /// ```
-/// use base::{GuestMemory, GuestPhysical, MemoryError};
 /// use platform::boot::{BootImages, LoadError, load};
+/// use testkit::FakeMemory;
 ///
-/// struct NoMemory;
-/// impl GuestMemory for NoMemory {
-///     fn read(&self, at: GuestPhysical, into: &mut [u8]) -> Result<(), MemoryError> {
-///         Err(MemoryError::Outside { at, length: into.len() })
-///     }
-///     fn write(&self, at: GuestPhysical, from: &[u8]) -> Result<(), MemoryError> {
-///         Err(MemoryError::Outside { at, length: from.len() })
-///     }
-/// }
+/// const START: u64 = 0x10_0000;
+/// let file_header = [0x1_003e_0002, START, 64, 0, 64 << 32 | 56 << 48, 1]; // from e_type on
+/// let segment = [5 << 32 | 1, 120, START, START, 3, 3, 0x1000]; // from p_type on
+/// let mut kernel = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+/// kernel.extend(file_header.into_iter().chain(segment).flat_map(u64::to_le_bytes));
+/// kernel.extend([0xf4, 0xeb, 0xfd]);
+///
 /// let acpi = platform::acpi::build(1);
-/// let images = BootImages { kernel: b"MZ", initrd: b"", command_line: "console=ttyS0", acpi: &acpi };
-/// assert_eq!(load(&NoMemory, 64 << 20, &images), Err(LoadError::UnknownImage { length: 2 }));
+/// let memory = FakeMemory::new(16 << 20);
+/// let mut images = BootImages { kernel: &kernel, initrd: b"", command_line: "console=ttyS0", acpi: &acpi };
+/// let entry = load(&memory, 16 << 20, &images)?;
+/// assert_eq!(memory.bytes(entry.rip, 3), [0xf4, 0xeb, 0xfd]);
+/// // The boot parameters have the address of the command line at 0x228.
+/// let command_line = memory.read_u32(entry.rsi + 0x228);
+/// assert_eq!(memory.bytes(command_line.into(), 14), b"console=ttyS0\0");
+///
+/// images.kernel = b"MZ";
+/// assert_eq!(load(&memory, 16 << 20, &images), Err(LoadError::UnknownImage { length: 2 }));
+/// # Ok::<(), LoadError>(())
 /// ```
 pub fn load<M: GuestMemory>(
     memory: &M,

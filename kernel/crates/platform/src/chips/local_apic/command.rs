@@ -2,7 +2,7 @@
 
 use super::LocalApic;
 use crate::message::{DeliveryMode, InterruptMessage, TRIGGER_LEVEL, widen};
-use crate::parts::{high_dword, low_byte, low_dword};
+use base::bits::{high_u32, low_u8, low_u32};
 
 /// The destination shorthand of an interrupt command [SDM3A 11.6.1].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Ipi {
     pub(super) fn from_command(command: u64, x2apic: bool) -> Option<Self> {
         const LOGICAL: u32 = 1 << 11;
         const LEVEL_ASSERT: u32 = 1 << 14;
-        let (low, high) = (low_dword(command), high_dword(command));
+        let (low, high) = (low_u32(command), high_u32(command));
         let mode = DeliveryMode::from_register(low).filter(|mode| *mode != DeliveryMode::ExtInt)?;
         if mode == DeliveryMode::Init && low & (LEVEL_ASSERT | TRIGGER_LEVEL) == TRIGGER_LEVEL {
             return None;
@@ -44,13 +44,13 @@ impl Ipi {
             2 => Shorthand::Everyone,
             _ => Shorthand::Others,
         };
-        let destination = if x2apic { high } else { widen(low_byte(high >> 24)) };
+        let destination = if x2apic { high } else { widen(low_u8(command >> 56)) };
         // Interprocessor interrupts are edges: the trigger mode matters for INIT de-assert only.
         let message = InterruptMessage {
             destination,
             logical: low & LOGICAL != 0,
             mode,
-            vector: low_byte(low),
+            vector: low_u8(command),
             level: false,
         };
         Some(Self { message, shorthand })

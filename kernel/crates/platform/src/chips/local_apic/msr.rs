@@ -8,7 +8,7 @@ use super::registers::{
 use super::{ApicAccess, LocalApic};
 use crate::layout;
 use crate::message::{DeliveryMode, InterruptMessage};
-use crate::parts::{low_byte, low_dword};
+use base::bits::{low_u8, low_u32};
 use base::{Effects, Instant};
 use bitflags::bitflags;
 
@@ -51,7 +51,7 @@ impl LocalApic {
         match msr {
             IA32_APIC_BASE => Ok(layout::LOCAL_APIC | u64::from(self.base.bits())),
             IA32_TSC_DEADLINE => Ok(self.timer.deadline(now)),
-            X2APIC_FIRST..=X2APIC_LAST if self.x2apic() => match low_byte(msr - X2APIC_FIRST) {
+            X2APIC_FIRST..=X2APIC_LAST if self.x2apic() => match low_u8((msr - X2APIC_FIRST).into()) {
                 ICR => Ok(self.command),
                 DFR | ICR_HIGH => Err(refused),
                 register => self.register(register, now).map(u64::from).ok_or(refused),
@@ -76,7 +76,7 @@ impl LocalApic {
                 Ok((before | self.advance(now) | Effects::TIMER_CHANGED).into())
             }
             X2APIC_FIRST..=X2APIC_LAST if self.x2apic() => {
-                self.set_x2apic_register(low_byte(msr - X2APIC_FIRST), value, now).ok_or(refused)
+                self.set_x2apic_register(low_u8((msr - X2APIC_FIRST).into()), value, now).ok_or(refused)
             }
             _ => Err(refused),
         }
@@ -114,12 +114,12 @@ impl LocalApic {
                     destination: self.id,
                     logical: false,
                     mode: DeliveryMode::Fixed,
-                    vector: low_byte(low_dword(value)),
+                    vector: low_u8(value),
                     level: false,
                 };
                 Some(self.deliver(&message).into())
             }
-            _ => self.set_register(register, low_dword(value), now),
+            _ => self.set_register(register, low_u32(value), now),
         }
     }
 

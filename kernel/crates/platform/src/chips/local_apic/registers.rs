@@ -4,7 +4,7 @@
 use super::timer::TimerMode;
 use super::{ApicAccess, FIRST_LEGAL_VECTOR, Ipi, LocalApic, Shorthand};
 use crate::message::DeliveryMode;
-use crate::parts::{high_dword, low_byte, low_dword};
+use base::bits::{high_u32, low_u8, low_u32};
 use base::{Effects, Instant};
 use bitflags::bitflags;
 
@@ -145,8 +145,8 @@ impl LocalApic {
             TMR..IRR => self.tmr.register((register - TMR).into()),
             IRR..=IRR_LAST => self.irr.register((register - IRR).into()),
             ESR => self.error_status.bits().into(),
-            ICR => low_dword(self.command),
-            ICR_HIGH => high_dword(self.command),
+            ICR => low_u32(self.command),
+            ICR_HIGH => high_u32(self.command),
             LVT..=LVT_LAST => *self.lvt.get(usize::from(register - LVT))?,
             INITIAL_COUNT => self.timer.initial_count(),
             CURRENT_COUNT => self.timer.current_count(now),
@@ -162,7 +162,7 @@ impl LocalApic {
         let before = self.advance(now);
         let mut access = match register {
             TPR => {
-                self.task_priority = low_byte(value);
+                self.task_priority = low_u8(value.into());
                 self.refresh().into()
             }
             EOI => self.end_of_interrupt(),
@@ -241,5 +241,5 @@ impl From<Effects> for ApicAccess {
 /// The register at `offset`: they lie at multiples of 16 [SDM3A 11.4.1].
 fn register_at(offset: u16) -> Option<u8> {
     const REGISTERS_END: u16 = 0x400;
-    (offset & 0xf == 0 && offset < REGISTERS_END).then_some(low_byte(u32::from(offset >> 4)))
+    (offset & 0xf == 0 && offset < REGISTERS_END).then_some(low_u8((offset >> 4).into()))
 }

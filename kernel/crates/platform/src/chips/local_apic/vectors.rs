@@ -1,6 +1,6 @@
 //! Sets of the 256 interrupt vectors, as IRR, ISR and TMR hold them [SDM3A 11.8.4].
 
-use crate::parts::{low_byte, low_dword};
+use base::bits::{low_u8, low_u32};
 
 /// A set of vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,12 +29,12 @@ impl Vectors {
     pub(super) fn highest(&self) -> Option<u8> {
         let mut words = self.0.iter().zip([63u8, 127, 191, 255]).rev();
         let (word, last) = words.find(|(word, _)| **word != 0)?;
-        Some(last - low_byte(word.leading_zeros()))
+        Some(last - low_u8(word.leading_zeros().into()))
     }
 
     /// The 32-bit register `index` (0 to 7) that shows the set: bit 0 is vector `32 * index`.
     pub(super) fn register(&self, index: usize) -> u32 {
-        self.0.get(index / 2).map_or(0, |word| low_dword(word >> (index % 2 * 32)))
+        self.0.get(index / 2).map_or(0, |word| low_u32(word >> (index % 2 * 32)))
     }
 }
 

@@ -2,8 +2,8 @@
 //! bus; the one register that must not be split is the PCI configuration address register.
 
 use super::Pc;
-use crate::parts::low_dword;
 use crate::{layout, power, rtc};
+use base::bits::low_u32;
 use base::{Effects, GuestPhysical, Instant, Width};
 
 /// A bus that no device drives reads as all ones.
@@ -120,5 +120,5 @@ fn offset_in(first: u16, port: u16) -> u8 {
 
 fn ecam_offset(address: GuestPhysical) -> Option<u32> {
     let offset = address.0.checked_sub(layout::ECAM.start)?;
-    (address.0 < layout::ECAM.end).then_some(low_dword(offset))
+    (address.0 < layout::ECAM.end).then_some(low_u32(offset))
 }

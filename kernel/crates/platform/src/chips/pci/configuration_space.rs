@@ -1,8 +1,8 @@
 //! One PCI function's configuration space: a header of type 0 [PCI 3.0 6.1] with a power management
 //! capability [PCI PM 1.2 3.2].
 
-use crate::parts::low_word;
 use base::Effects;
+use base::bits::low_u16;
 use bitflags::bitflags;
 
 /// Offsets in the header [PCI 3.0 figure 6-1].
@@ -178,7 +178,7 @@ impl ConfigurationSpace {
     }
 
     fn command(&self) -> PciCommand {
-        PciCommand::from_bits_truncate(low_word(self.dword(COMMAND)))
+        PciCommand::from_bits_truncate(low_u16(self.dword(COMMAND).into()))
     }
 
     fn dword(&self, offset: u8) -> u32 {

@@ -4,7 +4,7 @@
 //! written while another is running takes effect at the end of the whole period instead of the half [8254:
 //! mode definitions].
 
-use crate::parts::{low_dword, low_word};
+use base::bits::{low_u16, low_u32};
 
 /// Bits 5:4 of the control word: which bytes of the count are read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,7 +264,7 @@ impl PitCounter {
                 (count + range - elapsed % range) % range
             }
         };
-        self.encode(low_dword(value))
+        self.encode(low_u32(value))
     }
 
     fn range(&self) -> u32 {
@@ -295,6 +295,6 @@ impl PitCounter {
         let digit = |weight: u32| value / weight % 10;
         let shown =
             if self.bcd { digit(1000) << 12 | digit(100) << 8 | digit(10) << 4 | digit(1) } else { value };
-        low_word(shown)
+        low_u16(shown.into())
     }
 }

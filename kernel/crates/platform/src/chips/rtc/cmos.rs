@@ -2,7 +2,7 @@
 //! by the data of PC firmware.
 
 use super::{Calendar, RegisterB};
-use crate::parts::low_byte;
+use base::bits::low_u8;
 
 /// Registers that hold the running time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Cmos {
 
     /// Writes `time` into the registers in the format that `b` asks for.
     pub(super) fn set_time(&mut self, time: &Calendar, b: RegisterB) {
-        let (century, year) = (low_byte((time.year / 100).into()), low_byte((time.year % 100).into()));
+        let (century, year) = (low_u8((time.year / 100).into()), low_u8((time.year % 100).into()));
         self.set(TimeRegister::Second as u8, encode(time.second, b));
         self.set(TimeRegister::Minute as u8, encode(time.minute, b));
         self.set(TimeRegister::Hour as u8, encode_hour(time.hour, b));

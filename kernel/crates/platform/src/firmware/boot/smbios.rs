@@ -1,7 +1,7 @@
 //! SMBIOS tables: the machine's description of itself, at the place that PCs use [SMBIOS 3.0 5.2, 7].
 
-use crate::parts::low_dword;
 use alloc::vec::Vec;
+use base::bits::low_u32;
 use base::{GuestMemory, GuestPhysical, MemoryError};
 
 /// The entry point lies in the last 64 KiB below 1 MiB, on a 16-byte boundary [SMBIOS 3.0 5.2.1].
@@ -62,7 +62,7 @@ fn entry_point(table_bytes: usize, count: usize, longest: usize) -> [u8; 31] {
     bytes[8..10].copy_from_slice(&(longest as u16).to_le_bytes());
     bytes[16..21].copy_from_slice(b"_DMI_");
     bytes[22..24].copy_from_slice(&(table_bytes as u16).to_le_bytes());
-    bytes[24..28].copy_from_slice(&low_dword(TABLE.0).to_le_bytes());
+    bytes[24..28].copy_from_slice(&low_u32(TABLE.0).to_le_bytes());
     bytes[28..30].copy_from_slice(&(count as u16).to_le_bytes());
     bytes[30] = 0x28;
     bytes[21] = sum(&bytes[16..]);

@@ -4,7 +4,7 @@
 use super::entry::ZERO_PAGE;
 use super::linux::{HEADER_START, SetupHeader};
 use crate::layout::{MemoryLayout, RangeKind};
-use crate::parts::low_dword;
+use base::bits::low_u32;
 use base::{GuestMemory, GuestPhysical, MemoryError};
 use core::ops::Range;
 
@@ -62,9 +62,9 @@ pub(super) fn write<M: GuestMemory>(
     put(ACPI_RSDP_ADDR, &contents.rsdp.0.to_le_bytes());
     put(VID_MODE, &VIDEO_NORMAL.to_le_bytes());
     put(TYPE_OF_LOADER, &[UNDEFINED_LOADER]);
-    put(RAMDISK_IMAGE, &low_dword(contents.initrd.start).to_le_bytes());
-    put(RAMDISK_SIZE, &low_dword(contents.initrd.end - contents.initrd.start).to_le_bytes());
-    put(CMD_LINE_PTR, &low_dword(contents.command_line.0).to_le_bytes());
+    put(RAMDISK_IMAGE, &low_u32(contents.initrd.start).to_le_bytes());
+    put(RAMDISK_SIZE, &low_u32(contents.initrd.end - contents.initrd.start).to_le_bytes());
+    put(CMD_LINE_PTR, &low_u32(contents.command_line.0).to_le_bytes());
     let mut entries = 0;
     for entry in layout.map() {
         let at = E820_TABLE + usize::from(entries) * E820_ENTRY_BYTES;

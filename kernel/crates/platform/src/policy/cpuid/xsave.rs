@@ -1,7 +1,7 @@
 //! Leaf 0xd: the extended state that a guest may use, and the size of its save area [SDM1 13.2].
 
 use super::{CpuidContext, CpuidPolicy, CpuidResult, features};
-use crate::parts::{high_dword, low_dword};
+use base::bits::{high_u32, low_u32};
 
 /// Legacy region and header of an XSAVE area [SDM1 13.4].
 const LEGACY_AND_HEADER: u32 = 512 + 64;
@@ -31,10 +31,10 @@ pub(super) fn leaf(
     }
     match subleaf {
         0 => CpuidResult {
-            eax: low_dword(supported),
+            eax: low_u32(supported),
             ebx: standard_size(host, context.xcr0 & supported),
             ecx: standard_size(host, supported),
-            edx: high_dword(supported),
+            edx: high_u32(supported),
         },
         1 => {
             let mut eax = features::apply(features::LEAF_D_1_EAX, host(0xd, 1).eax);

@@ -1,65 +1,192 @@
 use super::*;
-use acpi_tables::aml::{BufferData, BufferTerm, Path};
-use proptest::prelude::*;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 
-/// Bytes that stand for a term.
-struct RawTerm(Vec<u8>);
+/// The part of AML that the table uses [ACPI 6.5 20.2].
+#[derive(Clone, Debug, PartialEq)]
+enum Term {
+    Integer(u64),
+    Text(String),
+    Buffer(Vec<u8>),
+    Package(Vec<Term>),
+    Name(String, Box<Term>),
+    Scope(String, Vec<Term>),
+    Device(String, Vec<Term>),
+}
 
-impl Aml for RawTerm {
-    fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
-        sink.vec(&self.0);
+/// Reads AML from the front of a slice. Every length in it must be exact.
+struct AmlReader<'a>(&'a [u8]);
+
+impl<'a> AmlReader<'a> {
+    fn bytes(&mut self, length: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(length);
+        self.0 = rest;
+        taken
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.bytes(1)[0]
+    }
+
+    fn number(&mut self, length: usize) -> u64 {
+        self.bytes(length).iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+    }
+
+    fn name(&mut self) -> String {
+        let length = if self.0[0] == b'\\' { 5 } else { 4 };
+        String::from_utf8(self.bytes(length).to_vec()).unwrap()
+    }
+
+    /// The contents of a term with a PkgLength, which counts its own bytes [ACPI 6.5 20.2.4].
+    fn package(&mut self) -> Self {
+        let before = self.0.len();
+        let lead = self.byte();
+        let length = match usize::from(lead >> 6) {
+            0 => usize::from(lead & 0x3f),
+            following => usize::from(lead & 0xf) | (self.number(following) as usize) << 4,
+        };
+        let own = before - self.0.len();
+        Self(self.bytes(length - own))
+    }
+
+    fn terms(&mut self) -> Vec<Term> {
+        let mut terms = Vec::new();
+        while !self.0.is_empty() {
+            terms.push(self.term());
+        }
+        terms
+    }
+
+    fn term(&mut self) -> Term {
+        match self.byte() {
+            value @ (0 | 1) => Term::Integer(value.into()),
+            0x08 => Term::Name(self.name(), Box::new(self.term())),
+            0x0a => Term::Integer(self.number(1)),
+            0x0b => Term::Integer(self.number(2)),
+            0x0c => Term::Integer(self.number(4)),
+            0x0d => {
+                let length = self.0.iter().position(|byte| *byte == 0).expect("the string has an end");
+                let text = String::from_utf8(self.bytes(length).to_vec()).unwrap();
+                assert_eq!(self.byte(), 0);
+                Term::Text(text)
+            }
+            0x10 => {
+                let mut inner = self.package();
+                Term::Scope(inner.name(), inner.terms())
+            }
+            0x11 => {
+                let mut inner = self.package();
+                let size = inner.term();
+                assert_eq!(size, Term::Integer(inner.0.len() as u64));
+                Term::Buffer(inner.0.to_vec())
+            }
+            0x12 => {
+                let mut inner = self.package();
+                let count = usize::from(inner.byte());
+                let elements = inner.terms();
+                assert_eq!(elements.len(), count);
+                Term::Package(elements)
+            }
+            0x5b => {
+                assert_eq!(self.byte(), 0x82, "only devices have an extended opcode");
+                let mut inner = self.package();
+                Term::Device(inner.name(), inner.terms())
+            }
+            opcode => panic!("opcode {opcode:#x} is not used"),
+        }
     }
 }
 
-fn encoded(term: &dyn Aml) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    term.to_aml_bytes(&mut bytes);
-    bytes
+fn terms(vcpus: u8) -> Vec<Term> {
+    AmlReader(&body(vcpus)).terms()
 }
 
-/// Decodes a PkgLength: its value and how many bytes it takes.
-fn package_length(bytes: &[u8]) -> (usize, usize) {
-    let following = usize::from(bytes[0] >> 6);
-    if following == 0 {
-        return (usize::from(bytes[0] & 0x3f), 1);
+/// A device's objects by name.
+type Objects = BTreeMap<String, Term>;
+
+/// The devices of the table's only scope, in order.
+fn devices(vcpus: u8) -> Vec<(String, Objects)> {
+    let terms = terms(vcpus);
+    let [Term::Name(s5, _), Term::Scope(scope, devices)] = terms.as_slice() else { panic!("{terms:?}") };
+    assert_eq!((s5.as_str(), scope.as_str()), ("\\_S5_", "\\_SB_"));
+    let objects = |terms: &[Term]| {
+        let named = terms.iter().map(|term| match term {
+            Term::Name(name, value) => (name.clone(), (**value).clone()),
+            other => panic!("{other:?} in a device"),
+        });
+        named.collect()
+    };
+    let device = |term: &Term| match term {
+        Term::Device(name, terms) => (name.clone(), objects(terms)),
+        other => panic!("{other:?} in the scope"),
+    };
+    devices.iter().map(device).collect()
+}
+
+fn device_named(name: &str) -> Objects {
+    devices(1).into_iter().find(|(known, _)| known == name).expect("the device exists").1
+}
+
+#[test]
+fn the_table_lists_the_processors_then_four_other_devices() {
+    // The reader checks that each length in the table is exact.
+    for vcpus in 1..=32 {
+        let names: Vec<String> = devices(vcpus).into_iter().map(|(name, _)| name).collect();
+        let processors = (0..vcpus).map(|index| format!("CP{index:02X}"));
+        let others = ["PCI0", "MBRD", "RTC0", "COM1"].map(String::from);
+        assert_eq!(names, processors.chain(others).collect::<Vec<_>>(), "{vcpus}");
     }
-    let low = usize::from(bytes[0] & 0xf);
-    let value = (0..following).fold(low, |value, i| value | usize::from(bytes[1 + i]) << (4 + 8 * i));
-    (value, 1 + following)
 }
 
 #[test]
-fn package_length_counts_itself_at_every_boundary() {
-    for length in [0, 1, 61, 62, 63, 64, 4092, 4093, 4094, 4095, 70_000] {
-        let encoded = &encoded(&BufferTerm::new(&RawTerm(vec![0xaa; length])))[1..];
-        let (value, bytes) = package_length(encoded);
-        assert_eq!((value, encoded.len()), (encoded.len(), length + bytes), "{length}");
+fn each_processor_device_has_the_uid_of_its_local_apic() {
+    for vcpus in [1, 2, 17, 32] {
+        let devices = devices(vcpus);
+        let hid = Term::Text("ACPI0007".into());
+        let processors: Vec<&Objects> =
+            devices.iter().map(|(_, objects)| objects).filter(|objects| objects["_HID"] == hid).collect();
+        assert_eq!(processors.len(), usize::from(vcpus));
+        for (index, objects) in processors.into_iter().enumerate() {
+            assert_eq!(objects["_UID"], Term::Integer(index as u64));
+            assert_eq!(objects.len(), 2);
+        }
     }
 }
 
 #[test]
-fn identifiers_have_their_published_encoding() {
-    // EISAID("PNP0A03") is 0x030AD041.
-    assert_eq!(encoded(&EISAName::new("PNP0A03")), [0x0c, 0x41, 0xd0, 0x0a, 0x03]);
+fn each_pin_of_each_slot_is_routed_to_its_global_system_interrupt() {
+    let bridge = device_named("PCI0");
+    let Term::Package(rows) = &bridge["_PRT"] else { panic!("{:?}", bridge["_PRT"]) };
+    let expected: Vec<Term> = (0..32u64)
+        .flat_map(|slot| (0..4u64).map(move |pin| (slot, pin)))
+        .map(|(slot, pin)| [slot << 16 | 0xffff, pin, 0, 16 + (slot + pin) % 8])
+        .map(|row| Term::Package(row.map(Term::Integer).to_vec()))
+        .collect();
+    assert_eq!((rows.len(), rows), (128, &expected));
 }
 
 #[test]
-fn names_are_padded_and_paths_prefixed() {
-    assert_eq!(body(1)[..6], *b"\x08\\_S5_");
-    assert_eq!(encoded(&Path::new("\\_SB_.PCI0")), b"\\\x2e_SB_PCI0");
+fn soft_off_has_its_sleep_type_for_the_first_control_block_only() {
+    let types = [5, 0, 0, 0].map(Term::Integer).to_vec();
+    assert_eq!(terms(1)[0], Term::Name("\\_S5_".into(), Box::new(Term::Package(types))));
 }
 
-proptest! {
-    #[test]
-    fn nested_terms_end_where_their_lengths_say(bytes in proptest::collection::vec(any::<u8>(), 0..5000)) {
-        let name = Name::new("BUFF".into(), &BufferData::new(bytes));
-        let device = Device::new("DEV0".into(), vec![&name]);
-        let term = encoded(&Scope::new("\\_SB_".into(), vec![&device]));
-        let (length, prefix) = package_length(&term[1..]);
-        prop_assert_eq!(length + 1, term.len());
-        let inner = 1 + prefix + 5;
-        prop_assert_eq!(&term[inner..inner + 2], &[0x5b, 0x82]);
-        let (length, _) = package_length(&term[inner + 2..]);
-        prop_assert_eq!(inner + 2 + length, term.len());
+#[test]
+fn com1_has_the_ports_and_the_interrupt_of_a_pc() {
+    let com1 = device_named("COM1");
+    // IO (Decode16, 0x3f8, 0x3f8, 1, 8), IRQNoFlags () {4}, and the end tag.
+    let crs = [0x47, 1, 0xf8, 3, 0xf8, 3, 1, 8, 0x22, 0x10, 0, 0x79, 0];
+    assert_eq!(com1["_CRS"], Term::Buffer(crs.to_vec()));
+    assert_eq!((&com1["_UID"], com1.len()), (&Term::Integer(0), 3));
+}
+
+#[test]
+fn devices_have_their_published_identifiers() {
+    // EISAID("PNP0A03") is 0x030AD041, and so on.
+    for (name, hid) in
+        [("PCI0", 0x030a_d041), ("MBRD", 0x020c_d041), ("RTC0", 0x000b_d041), ("COM1", 0x0105_d041)]
+    {
+        assert_eq!(device_named(name)["_HID"], Term::Integer(hid), "{name}");
     }
 }

@@ -3,6 +3,7 @@
 use crate::log::counts;
 use crate::memory::guest::GuestRam;
 use alloc::string::String;
+use base::bits::low_u32;
 use base::{Effects, Instant, MacAddress, Port, Width};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use mmio::Narrow;
@@ -41,13 +42,13 @@ struct VnicBar<'a> {
 
 impl Registers32 for VnicBar<'_> {
     fn read(&mut self, offset: u64) -> u32 {
-        let (value, effects) = self.model.read(register(offset), self.now);
+        let (value, effects) = self.model.read(low_u32(offset), self.now);
         self.effects |= effects;
         value
     }
 
     fn write(&mut self, offset: u64, value: u32) {
-        self.effects |= self.model.write(register(offset), value, self.now);
+        self.effects |= self.model.write(low_u32(offset), value, self.now);
     }
 }
 
@@ -56,27 +57,14 @@ struct IoBar<'a>(VnicBar<'a>);
 
 impl Registers32 for IoBar<'_> {
     fn read(&mut self, offset: u64) -> u32 {
-        let (value, effects) = self.0.model.io_read(register(offset), self.0.now);
+        let (value, effects) = self.0.model.io_read(low_u32(offset), self.0.now);
         self.0.effects |= effects;
         value
     }
 
     fn write(&mut self, offset: u64, value: u32) {
-        self.0.effects |= self.0.model.io_write(register(offset), value, self.0.now);
+        self.0.effects |= self.0.model.io_write(low_u32(offset), value, self.0.now);
     }
-}
-
-/// The offset of a register in a BAR, as the model takes it.
-fn register(offset: u64) -> u32 {
-    low_32(offset)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "BARs have less than 4 GiB, and IN reads at most 4 bytes"
-)]
-fn low_32(value: u64) -> u32 {
-    value as u32
 }
 
 impl VnicSlot {
@@ -151,7 +139,7 @@ impl VnicSlot {
         let mut model = self.model.lock();
         let mut window = IoBar(VnicBar { model: &mut model, now, effects: Effects::empty() });
         let value = registers32::read(&mut window, offset.into(), width);
-        (low_32(value), window.0.effects)
+        (low_u32(value), window.0.effects)
     }
 
     /// OUT at `offset` of the I/O BAR. IOADDR can be written in parts, IODATA only as a whole.

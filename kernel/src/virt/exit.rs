@@ -184,26 +184,6 @@ pub enum ControlOperation {
     Undecoded,
 }
 
-/// Bits 7:0 of a field of an exit.
-#[inline]
-pub const fn low_byte(field: u64) -> u8 {
-    field.to_le_bytes()[0]
-}
-
-/// Bits 15:0 of a field of an exit.
-#[inline]
-pub const fn low_word(field: u64) -> u16 {
-    let [low, high, ..] = field.to_le_bytes();
-    u16::from_le_bytes([low, high])
-}
-
-/// Bits 31:0 of a field of an exit.
-#[inline]
-pub const fn low_dword(field: u64) -> u32 {
-    let [a, b, c, d, ..] = field.to_le_bytes();
-    u32::from_le_bytes([a, b, c, d])
-}
-
 /// Number of kinds of exits, for the counters.
 pub const KINDS: usize = 20;
 

@@ -4,6 +4,7 @@ use super::statistics::ExitStatistics;
 use crate::virt::exit::InjectedEvent;
 use crate::virt::state::registers::{RAX, RDX};
 use crate::virt::{VirtualCpu, offer};
+use base::bits::low_u32;
 use mmio::CpuMode;
 use platform::boot::EntryState;
 use platform::msr::Msrs;
@@ -55,7 +56,7 @@ impl<V: VirtualCpu> VirtualProcessor<V> {
 
     /// The low half of a general-purpose register.
     pub(super) fn general_32(&self, number: usize) -> u32 {
-        low_32(self.cpu.general(number))
+        low_u32(self.cpu.general(number))
     }
 
     /// The operand of WRMSR and XSETBV: EDX and EAX.
@@ -79,10 +80,4 @@ impl<V: VirtualCpu> VirtualProcessor<V> {
         let rip = self.cpu.rip().wrapping_add(length.into());
         self.cpu.set_rip(mode.wrap_instruction_pointer(rip));
     }
-}
-
-/// The low half of a value.
-#[expect(clippy::cast_possible_truncation, reason = "the truncation is the purpose")]
-pub(super) fn low_32(value: u64) -> u32 {
-    value as u32
 }

@@ -1,9 +1,7 @@
 //! From the raw exit fields to an [`Exit`]: a pure function.
 
-use crate::virt::exit::{
-    ControlOperation, Exit, InjectedEvent, MemoryAccess, PortAccess, StringOperand, low_byte, low_dword,
-    low_word,
-};
+use crate::virt::exit::{ControlOperation, Exit, InjectedEvent, MemoryAccess, PortAccess, StringOperand};
+use base::bits::{low_u8, low_u16, low_u32};
 use base::{GuestPhysical, Width};
 
 /// The fields of an exit as read from the VMCB.
@@ -31,7 +29,7 @@ pub fn parse(raw: &RawExit) -> Exit {
     match raw.code {
         0x00..=0x1f => control(raw, length),
         0x52 => Exit::MachineCheck,
-        code @ 0x40..=0x5f => exception(low_byte(code - 0x40), raw.info_1),
+        code @ 0x40..=0x5f => exception(low_u8(code - 0x40), raw.info_1),
         // INTR and NMI are taken when the global interrupt flag is set. INIT and SMI concern the machine as well.
         0x60..=0x63 => Exit::HostInterrupt,
         0x64 => Exit::InterruptWindow,
@@ -53,7 +51,7 @@ pub fn parse(raw: &RawExit) -> Exit {
         0x400 => nested_page_fault(raw),
         // VMEXIT_INVALID is -1 in 64 or, on older processors, 32 bits.
         u64::MAX | 0xffff_ffff => Exit::InvalidState { reason: u32::MAX },
-        code => Exit::Unexpected { reason: low_dword(code), qualification: raw.info_1 },
+        code => Exit::Unexpected { reason: low_u32(code), qualification: raw.info_1 },
     }
 }
 
@@ -61,18 +59,18 @@ pub fn parse(raw: &RawExit) -> Exit {
 /// address.
 fn instruction_length(rip: u64, next: u64) -> u8 {
     let length = next.wrapping_sub(rip);
-    if length <= 15 { low_byte(length) } else { 0 }
+    if length <= 15 { low_u8(length) } else { 0 }
 }
 
 /// The error code, where the vector has one, is in EXITINFO1 [APM2 15.12].
 fn exception(vector: u8, info_1: u64) -> Exit {
     let has_error = matches!(vector, 8 | 10..=14 | 17 | 21 | 29 | 30);
-    Exit::Exception { vector, error: has_error.then_some(low_dword(info_1)) }
+    Exit::Exception { vector, error: has_error.then_some(low_u32(info_1)) }
 }
 
 /// [APM2 15.8.1].
 fn control(raw: &RawExit, length: u8) -> Exit {
-    let register = low_byte(raw.code & 0xf);
+    let register = low_u8(raw.code & 0xf);
     let make = if raw.code < 0x10 { ControlOperation::Read } else { ControlOperation::Write };
     Exit::Control { register, operation: control_operation(raw, make), length }
 }
@@ -81,7 +79,7 @@ fn control(raw: &RawExit, length: u8) -> Exit {
 /// SMSW must be decoded.
 fn control_operation(raw: &RawExit, make: fn(u8) -> ControlOperation) -> ControlOperation {
     if raw.decode_assists && raw.info_1 & INTERCEPTED_BY_INFO != 0 {
-        make(low_byte(raw.info_1 & 0xf))
+        make(low_u8(raw.info_1 & 0xf))
     } else {
         ControlOperation::Undecoded
     }
@@ -101,7 +99,7 @@ fn port(raw: &RawExit) -> Exit {
         _ => Width::Qword,
     };
     let string = bit(2).then_some(StringOperand { linear: None, address, repeated: bit(3) });
-    let access = PortAccess { port: low_word(raw.info_1 >> 16), width, input: bit(0), string };
+    let access = PortAccess { port: low_u16(raw.info_1 >> 16), width, input: bit(0), string };
     Exit::Port { access, length: instruction_length(raw.rip, raw.info_2) }
 }
 
@@ -130,7 +128,7 @@ pub fn interrupted_event(information: u64) -> Option<InjectedEvent> {
     if information & VALID == 0 {
         return None;
     }
-    let vector = low_byte(information);
+    let vector = low_u8(information);
     match information >> 8 & 7 {
         0 => Some(InjectedEvent::Interrupt(vector)),
         2 => Some(InjectedEvent::Nmi),
@@ -139,10 +137,7 @@ pub fn interrupted_event(information: u64) -> Option<InjectedEvent> {
         3 if vector == BREAKPOINT || vector == OVERFLOW => None,
         3 => {
             let has_error = information & ERROR_CODE_VALID != 0;
-            Some(InjectedEvent::Exception {
-                vector,
-                error: has_error.then_some(low_dword(information >> 32)),
-            })
+            Some(InjectedEvent::Exception { vector, error: has_error.then_some(low_u32(information >> 32)) })
         }
         _ => None,
     }

@@ -3,8 +3,8 @@
 use super::controls::{EntryControls, ExitControls, PinControls, PrimaryControls, SecondaryControls};
 use crate::processor::cpu;
 use crate::virt::VirtError;
-use crate::virt::exit::{low_byte, low_dword};
 use crate::virt::state::control_registers::{Cr0Flags, Cr4Flags};
+use base::bits::{high_u32, low_u8, low_u32};
 use bitflags::{Flags, bitflags};
 
 const IA32_FEATURE_CONTROL: u32 = 0x3a;
@@ -81,7 +81,7 @@ impl<C: Flags<Bits = u32> + Copy> AllowedControls<C> {
 
 /// Bits 31:0 and bits 63:32 of an MSR: EAX and EDX of RDMSR.
 fn halves(value: u64) -> (u32, u32) {
-    (low_dword(value), low_dword(value >> 32))
+    (low_u32(value), high_u32(value))
 }
 
 /// The capabilities, read once.
@@ -139,7 +139,7 @@ impl VirtCapabilities {
             return Err(MISSING_EPT);
         }
         Ok(Self {
-            revision: low_dword(basic) & 0x7fff_ffff,
+            revision: low_u32(basic) & 0x7fff_ffff,
             pin: AllowedControls::read("pin-based", IA32_VMX_PINBASED_CTLS + shift),
             primary,
             secondary: AllowedControls::read("secondary processor-based", IA32_VMX_PROCBASED_CTLS2),
@@ -147,7 +147,7 @@ impl VirtCapabilities {
             entry: AllowedControls::read("VM-entry", IA32_VMX_ENTRY_CTLS + shift),
             cr0_fixed: Cr0Flags::from_bits_retain(cpu::rdmsr(IA32_VMX_CR0_FIXED0)),
             cr4_fixed: Cr4Flags::from_bits_retain(cpu::rdmsr(IA32_VMX_CR4_FIXED0)),
-            preemption_shift: low_byte(cpu::rdmsr(IA32_VMX_MISC) & 0x1f),
+            preemption_shift: low_u8(cpu::rdmsr(IA32_VMX_MISC) & 0x1f),
             large_pages: (ept.contains(EptCapabilities::PAGE_2M), ept.contains(EptCapabilities::PAGE_1G)),
         })
     }

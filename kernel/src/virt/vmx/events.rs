@@ -5,10 +5,10 @@ use super::exit::{RawExit, injection, interrupted_event, parse};
 use super::fields::*;
 use super::vcpu::Vcpu;
 use crate::hardware::interrupt::pending;
-use crate::virt::exit::low_byte;
 use crate::virt::state::control_registers::RFlags;
 use crate::virt::state::unsaved;
 use crate::virt::{Exit, InjectedEvent, VirtualCpu, VmEntry};
+use base::bits::low_u8;
 
 const BASIC_EXTERNAL_INTERRUPT: u32 = 1;
 const BASIC_EXCEPTION_OR_NMI: u32 = 0;
@@ -45,7 +45,7 @@ impl Vcpu {
         let mut raw = RawExit { reason, ..RawExit::default() };
         match reason & 0xffff {
             BASIC_EXTERNAL_INTERRUPT => {
-                pending::note(low_byte(self.vmcs.read(EXIT_INTERRUPTION_INFORMATION).into()));
+                pending::note(low_u8(self.vmcs.read(EXIT_INTERRUPTION_INFORMATION).into()));
             }
             BASIC_EXCEPTION_OR_NMI => {
                 raw.interruption = self.vmcs.read(EXIT_INTERRUPTION_INFORMATION);
@@ -73,7 +73,7 @@ impl Vcpu {
 
     /// Length of the instruction that exited, at most 15.
     fn instruction_length(&self) -> u8 {
-        low_byte(self.vmcs.read(EXIT_INSTRUCTION_LENGTH).into())
+        low_u8(self.vmcs.read(EXIT_INSTRUCTION_LENGTH).into())
     }
 
     /// Records the event during whose delivery the exit occurred, so that it is not lost.
@@ -113,7 +113,7 @@ impl Vcpu {
 
     /// An intercepted #DB has not changed DR6 yet: bits 3:0, 13 and 14 are in the qualification [SDM3C 28.2.1].
     fn note_debug_exception(&self, raw: &RawExit) {
-        if low_byte(raw.interruption.into()) == 1 {
+        if low_u8(raw.interruption.into()) == 1 {
             unsaved::add_to_dr6(raw.qualification & 0x600f);
         }
     }

@@ -1,8 +1,7 @@
 //! From the raw exit fields to an [`Exit`]: a pure function.
 
-use crate::virt::exit::{
-    ControlOperation, Exit, InjectedEvent, MemoryAccess, PortAccess, StringOperand, low_byte, low_word,
-};
+use crate::virt::exit::{ControlOperation, Exit, InjectedEvent, MemoryAccess, PortAccess, StringOperand};
+use base::bits::{low_u8, low_u16};
 use base::{GuestPhysical, Width};
 
 /// The fields of an exit as read from the VMCS.
@@ -63,7 +62,7 @@ pub fn parse(raw: &RawExit) -> Exit {
 
 /// Exceptions and NMIs; an NMI was recorded when the fields were read.
 fn exception(raw: &RawExit) -> Exit {
-    match (raw.interruption >> 8 & 7, low_byte(raw.interruption.into())) {
+    match (raw.interruption >> 8 & 7, low_u8(raw.interruption.into())) {
         (2, _) => Exit::HostInterrupt,
         (_, 18) => Exit::MachineCheck,
         (_, vector) => {
@@ -74,13 +73,13 @@ fn exception(raw: &RawExit) -> Exit {
 
 /// [SDM3C 28.2.1, table 28-3].
 fn control(raw: &RawExit) -> Exit {
-    let register = low_byte(raw.qualification & 0xf);
-    let general = low_byte(raw.qualification >> 8 & 0xf);
+    let register = low_u8(raw.qualification & 0xf);
+    let general = low_u8(raw.qualification >> 8 & 0xf);
     let operation = match raw.qualification >> 4 & 3 {
         0 => ControlOperation::Write(general),
         1 => ControlOperation::Read(general),
         2 => ControlOperation::ClearTaskSwitched,
-        _ => ControlOperation::LoadMachineStatus(low_word(raw.qualification >> 16)),
+        _ => ControlOperation::LoadMachineStatus(low_u16(raw.qualification >> 16)),
     };
     Exit::Control { register, operation, length: raw.length }
 }
@@ -100,7 +99,7 @@ fn port(raw: &RawExit) -> Exit {
         _ => Width::Qword,
     };
     let string = bit(4).then_some(StringOperand { linear: Some(raw.linear), address, repeated: bit(5) });
-    let access = PortAccess { port: low_word(raw.qualification >> 16), width, input: bit(3), string };
+    let access = PortAccess { port: low_u16(raw.qualification >> 16), width, input: bit(3), string };
     Exit::Port { access, length: raw.length }
 }
 
@@ -121,8 +120,8 @@ pub fn interrupted_event(information: u32, error: u32, length: u8) -> Option<Inj
     if information & VALID == 0 {
         return None;
     }
-    let vector = low_byte(information.into());
-    Some(match low_byte((information >> 8 & 7).into()) {
+    let vector = low_u8(information.into());
+    Some(match low_u8((information >> 8 & 7).into()) {
         0 => InjectedEvent::Interrupt(vector),
         2 => InjectedEvent::Nmi,
         3 => {

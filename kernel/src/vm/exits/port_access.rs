@@ -8,7 +8,7 @@ use crate::virt::exit::{PortAccess, StringOperand};
 use crate::virt::state::control_registers::RFlags;
 use crate::virt::state::registers::{RAX, RCX, RDI, RSI};
 use crate::vm::Vm;
-use crate::vm::virtual_processor::low_32;
+use base::bits::low_u32;
 use base::{Instant, Width};
 
 /// Replaces the part of `old` that an operand of this width covers; 32-bit results clear the upper half
@@ -36,7 +36,7 @@ pub(super) fn port<V: VirtualCpu>(
         vm.vcpu.cpu.set_general(RAX, merge(vm.vcpu.cpu.general(RAX), value.into(), access.width));
     } else {
         let value = vm.vcpu.cpu.general(RAX) & access.width.mask();
-        vm.port_write(access.port, access.width, low_32(value), now);
+        vm.port_write(access.port, access.width, low_u32(value), now);
     }
     advance(vm, context, length);
     Action::Continue
@@ -73,7 +73,7 @@ fn string_port<V: VirtualCpu>(
         element.write(vm, value.into(), now);
     } else {
         let value = element.read(vm, now);
-        vm.port_write(access.port, width, low_32(value), now);
+        vm.port_write(access.port, width, low_u32(value), now);
     }
     let step = width.bytes() as u64;
     let down = vm.vcpu.cpu.rflags().contains(RFlags::DIRECTION_FLAG);

@@ -73,7 +73,7 @@ fn without_a_driver(test: &Test) -> Outcome {
         &Scenario::new(vec![vm]).with_nics(&[EmulatedNicModel::Virtio, EmulatedNicModel::E1000]),
     )?;
     run.allow("has no driver: not used");
-    run.allow("nic1: no physical NIC for it");
+    run.allow("nic1: no physical NIC found");
     run.expect("NIC 00:04.0 [1af4:1000] has no driver: not used")?;
     run.expect("nic0: NIC 00:05.0 [8086:100e] driver e1000 ")?;
     run.expect("| READY")?;

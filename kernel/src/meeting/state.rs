@@ -42,7 +42,7 @@ pub enum ActionRefusal {
     #[error("it is {0}")]
     Off(VmState),
     /// Its core has not handled the last request.
-    #[error("its core has not taken up the last request yet")]
+    #[error("its core has not handled the last request yet")]
     Busy,
 }
 

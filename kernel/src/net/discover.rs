@@ -24,7 +24,7 @@ pub fn find_uplinks(
         let Some(nic) = wanted else {
             function.quiesce();
             if has_driver(function) {
-                log::warn!("NIC {function} is named by no [[nic]] of the configuration: not used");
+                log::warn!("NIC {function} is not in the configuration (no [[nic]] names it): not used");
             } else {
                 log::warn!("NIC {function} has no driver: not used");
             }
@@ -40,7 +40,7 @@ pub fn find_uplinks(
         }
     }
     for nic in system.nics.iter().filter(|nic| !uplinks.iter().any(|uplink| uplink.name == nic.name)) {
-        log::error!("{}: no physical NIC for it", nic.name);
+        log::error!("{}: no physical NIC found", nic.name);
     }
     uplinks
 }

@@ -74,7 +74,7 @@ impl InterruptRoute {
         if io_apic::route_pci(machine, line, vector) {
             return Self::Line { line, vector };
         }
-        log::warn!("interrupt line {line} of NIC {function} leads to no IO-APIC");
+        log::warn!("interrupt line {line} of NIC {function} is wired to no IO-APIC");
         Self::Polled
     }
 }

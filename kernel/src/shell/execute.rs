@@ -44,7 +44,7 @@ impl Shell {
     fn console(&mut self, vm: Option<usize>, others: Others) {
         let guest = vm.unwrap_or(self.keyboard.guest());
         let Some(vm) = directory::summary(guest) else { return };
-        say!("{} ({}) has the keyboard; Ctrl-^ leads back here", vm.name, vm.state);
+        say!("{} ({}) has the keyboard; Ctrl-^ returns here", vm.name, vm.state);
         self.give_keyboard(guest, others);
     }
 }
@@ -69,7 +69,7 @@ fn statistics(network: &Network, vm: usize, answer: Await<'_>) {
 fn help() {
     ::shell::help().for_each(|line| say!("{line}"));
     say!(
-        "Ctrl-^ (Ctrl-6) leads from a guest's console to this shell and back; typed twice, it goes to the guest."
+        "Ctrl-^ (Ctrl-6) switches between a guest's console and this shell; typed twice, it goes to the guest."
     );
     say!("Tab completes words; arrows up and down recall lines; Ctrl-U, Ctrl-W and Ctrl-C give them up.");
 }

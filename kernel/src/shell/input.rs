@@ -32,7 +32,9 @@ impl Shell {
     /// A shell for VMs with these names, the first of which has the keyboard.
     pub fn new(names: Vec<String>, machine: MachineSummary) -> Self {
         let first = names.first().map_or("nobody", String::as_str);
-        log::info!("{first} has the keyboard; Ctrl-^ (Ctrl-6) opens Weir's shell, where help lists the commands");
+        log::info!(
+            "{first} has the keyboard; Ctrl-^ (Ctrl-6) opens Weir's shell, where help lists the commands"
+        );
         Self { keyboard: Keyboard::new(0), editor: Editor::new(), names, all: true, machine }
     }
 

@@ -19,7 +19,7 @@ pub const FOLDERS: &[(&[&str], &str)] = &[
 pub const VENDOR_PLACES: &[(&str, &str)] = &[
     // The one place that chooses, and the declarations that it needs.
     ("kernel/src/virt/mod.rs", "mod"),
-    ("kernel/src/virt/mod.rs", "with_this_machine"),
+    ("kernel/src/virt/this_machine.rs", "with_this_machine"),
 ];
 
 /// What a package may depend on.

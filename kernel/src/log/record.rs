@@ -1,0 +1,102 @@
+//! Log records: their form, and their way to the serial line, the screen and the tail.
+
+use super::{output, serial, tail};
+use crate::processor::clock;
+use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicBool, Ordering};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+struct WeirLog;
+
+static LOG: WeirLog = WeirLog;
+
+/// Lines are left in the queue for the main loop, which does not wait for them.
+static QUEUED: AtomicBool = AtomicBool::new(false);
+
+/// Starts the log on the serial port.
+pub fn init() {
+    serial::init();
+    // Only a second call could fail, and there is none.
+    let _ = log::set_logger(&LOG);
+    log::set_max_level(LevelFilter::Info);
+}
+
+/// Leaves output to the main loop from now on. Before this call, each log line is sent before the next step of
+/// boot begins, so that the last line shows where boot stopped.
+pub fn leave_to_main_loop() {
+    QUEUED.store(true, Ordering::Relaxed);
+}
+
+impl Log for WeirLog {
+    fn enabled(&self, _: &Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record) {
+        let level = match record.level() {
+            Level::Error => "ERROR",
+            Level::Warn => "WARN ",
+            Level::Info => "INFO ",
+            Level::Debug => "DEBUG",
+            Level::Trace => "TRACE",
+        };
+        // `weir::virt::vmx::vcpu` appears as `vmx`: the part that a reader of the log knows.
+        let subsystem = subsystem(record.target());
+        let write = |out: &mut dyn Write| line(out, level, subsystem, record.args());
+        tail::remember(write);
+        output::log_line(write);
+        if !QUEUED.load(Ordering::Relaxed) {
+            output::flush();
+        }
+    }
+
+    fn flush(&self) {
+        output::flush();
+    }
+}
+
+/// Writes one log line as it appears on the serial port.
+pub fn line(out: &mut dyn Write, level: &str, subsystem: &str, text: &fmt::Arguments) -> fmt::Result {
+    let now = clock::now().as_nanos();
+    write!(out, "[{:5}.{:06}] {level} {subsystem}: {text}", now / 1_000_000_000, now % 1_000_000_000 / 1000)
+}
+
+/// Formats counters with their names, without those that are zero. A list too long for a line is truncated.
+pub fn counts(named: impl IntoIterator<Item = (&'static str, u64)>) -> heapless::String<768> {
+    let mut text = heapless::String::new();
+    for (name, count) in named.into_iter().filter(|(_, count)| *count > 0) {
+        if write!(text, " {name} {count}").is_err() {
+            break;
+        }
+    }
+    text
+}
+
+fn subsystem(target: &str) -> &str {
+    let mut parts = target.split("::");
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("weir"), Some("virt" | "hardware"), Some(part)) => part,
+        // What these do belongs to a part that a reader of the log knows better.
+        (Some("weir"), Some("meeting"), _) => "vm",
+        (Some("weir"), Some("boot_core"), _) => "boot",
+        (Some("weir"), Some(part), _) => part,
+        (Some(other), ..) => other,
+        (None, ..) => "weir",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subsystem_is_the_folder_a_reader_knows() {
+        assert_eq!(subsystem("weir"), "weir");
+        assert_eq!(subsystem("weir::virt::vmx::vcpu"), "vmx");
+        assert_eq!(subsystem("weir::hardware::pci"), "pci");
+        assert_eq!(subsystem("weir::net::uplink"), "net");
+        assert_eq!(subsystem("weir::meeting::vnic_slot"), "vm");
+        assert_eq!(subsystem("weir::boot_core"), "boot");
+        assert_eq!(subsystem("nic::e1000"), "nic");
+    }
+}

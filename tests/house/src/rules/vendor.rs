@@ -28,8 +28,7 @@ pub fn check(sources: &[Source], places: &[(&str, &str)]) -> Vec<Violation> {
         |(path, item): &(&str, &str), name: &Name<'_>| *path == name.path && name.items.contains(item);
     let refused = names.iter().filter(|name| !places.iter().any(|place| accepts(place, name)));
     let refused = refused.map(|name| {
-        let text =
-            format!("{} is named outside its folder: use the traits of kernel/src/virt", name.text);
+        let text = format!("{} is named outside its folder: use the traits of kernel/src/virt", name.text);
         Violation::new(name.path, name.line, "vendor-name", text)
     });
     let idle = places.iter().filter(|place| !names.iter().any(|name| accepts(place, name)));

@@ -2,7 +2,7 @@
 
 use crate::hardware::interrupt::{local_apic, pending, vectors};
 use crate::log::{output, serial, view};
-use crate::meeting::directory;
+use crate::meeting::directory::{self, TYPED, Typing};
 use crate::meeting::ending::{self, End};
 use crate::net::Network;
 use crate::processor::{clock, cores};
@@ -51,7 +51,7 @@ impl BootCore {
         let before = view::current();
         while let Some(byte) = serial::receive() {
             match self.shell.typed(byte) {
-                ShellInput::Guest(guest, byte) => directory::type_byte(guest, byte),
+                ShellInput::Guest(guest, byte) => type_byte(guest, byte),
                 ShellInput::Command(command) => {
                     let mut answer = |vm| await_answer(vms, vm, now);
                     self.end = self.shell.execute(command, self.network, now, &mut answer).or(self.end);
@@ -62,6 +62,25 @@ impl BootCore {
         if view::current() != before {
             // They must start or stop showing their guests' consoles.
             cores::others().for_each(local_apic::wake);
+        }
+    }
+}
+
+/// Types a byte at a guest's console, and tells the operator if what is typed is lost.
+fn type_byte(guest: usize, byte: u8) {
+    let typing = directory::type_byte(guest, byte);
+    let name = || directory::summary(guest).map_or("", |vm| vm.name);
+    match typing {
+        Typing::Taken | Typing::Lost => {}
+        Typing::FirstLost => output::shell_line(format_args!(
+            "{} does not read its console: what is typed beyond {TYPED} bytes is lost",
+            name()
+        )),
+        Typing::TakenAfter(lost) => {
+            output::shell_line(format_args!(
+                "{} reads its console again: {lost} typed bytes were lost",
+                name()
+            ));
         }
     }
 }

@@ -73,10 +73,10 @@ fn all_guests_say_hello_at_once(test: &Test) -> Outcome {
     Ok(())
 }
 
-/// 200 bytes: more than the UARTs of the machine and of the guest hold together, less than Weir buffers for a
-/// guest.
+/// 5,000 bytes, as when a file is pasted: more than the UARTs hold and than the guest, which echoes each byte, reads
+/// meanwhile; less than Weir keeps for a guest.
 fn a_line_typed_at_once_arrives_whole(test: &Test) -> Outcome {
-    let line: String = (b'!'..=b'~').cycle().take(200).map(char::from).collect();
+    let line: String = (b'!'..=b'~').cycle().take(5000).map(char::from).collect();
     let vm = VmSpec::micro("vm0", "typed_line", "")?;
     let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
     run.expect("vm0| READY")?;

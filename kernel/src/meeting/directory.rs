@@ -14,8 +14,8 @@ use spin::{Mutex, Once};
 
 /// Maximum number of VMs.
 pub const MAX_VMS: usize = config::MAX_VMS;
-/// Bytes that can be typed ahead of a guest.
-const TYPED: usize = 256;
+/// Bytes that can be typed ahead of a guest: a pasted page of text.
+pub const TYPED: usize = 8192;
 /// How long a core waits for the answer to its request.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
 
@@ -48,6 +48,8 @@ struct GuestRecord {
     attention: AtomicBool,
     typed: Mutex<heapless::Deque<u8, TYPED>>,
     typed_lost: AtomicU64,
+    /// How many of them since the last byte that found room.
+    losing: AtomicU64,
     memory_bytes: AtomicU64,
     vnics: AtomicUsize,
     exits: AtomicU64,
@@ -64,6 +66,7 @@ static RECORDS: [GuestRecord; MAX_VMS] = [const {
         attention: AtomicBool::new(false),
         typed: Mutex::new(heapless::Deque::new()),
         typed_lost: AtomicU64::new(0),
+        losing: AtomicU64::new(0),
         memory_bytes: AtomicU64::new(0),
         vnics: AtomicUsize::new(0),
         exits: AtomicU64::new(0),
@@ -161,14 +164,34 @@ pub fn await_answer(vm: usize, now: Instant) {
     }
 }
 
-/// Types a byte at a VM's console. If the guest does not take the bytes in time, some are lost, as on a line
-/// without flow control.
-pub fn type_byte(vm: usize, byte: u8) {
-    if let Some(record) = RECORDS.get(vm) {
-        if record.typed.lock().push_back(byte).is_err() {
-            record.typed_lost.fetch_add(1, Ordering::Relaxed);
-        }
-        call_attention(vm);
+/// What became of a typed byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typing {
+    /// The guest gets it in its turn, as all before it.
+    Taken,
+    /// It is lost: [`TYPED`] bytes wait for the guest already. The first one of a run of lost bytes.
+    FirstLost,
+    /// It is lost, too.
+    Lost,
+    /// The guest gets it, but not this many before it.
+    TakenAfter(u64),
+}
+
+/// Types a byte at a VM's console. The operator's keys must reach Weir even if a guest takes none, so typing cannot
+/// be made to wait: what exceeds [`TYPED`] bytes is lost.
+pub fn type_byte(vm: usize, byte: u8) -> Typing {
+    let Some(record) = RECORDS.get(vm) else { return Typing::Lost };
+    if record.typed.lock().push_back(byte).is_err() {
+        record.typed_lost.fetch_add(1, Ordering::Relaxed);
+        return match record.losing.fetch_add(1, Ordering::Relaxed) {
+            0 => Typing::FirstLost,
+            _ => Typing::Lost,
+        };
+    }
+    call_attention(vm);
+    match record.losing.swap(0, Ordering::Relaxed) {
+        0 => Typing::Taken,
+        lost => Typing::TakenAfter(lost),
     }
 }
 
@@ -211,12 +234,26 @@ pub fn answered(vm: usize) {
     }
 }
 
-/// For the VM's core: the next typed byte.
-pub fn take_typed(vm: usize) -> Option<u8> {
-    RECORDS.get(vm)?.typed.lock().pop_front()
+/// For the VM's core: passes typed bytes to `give` until it refuses one. Returns true if some are left.
+pub fn pass_typed(vm: usize, mut give: impl FnMut(u8) -> bool) -> bool {
+    let Some(record) = RECORDS.get(vm) else { return false };
+    let mut typed = record.typed.lock();
+    while typed.front().is_some_and(|&byte| give(byte)) {
+        typed.pop_front();
+    }
+    !typed.is_empty()
 }
 
-/// Typed bytes that found no room here, because the VM's core did not take earlier ones in time.
+/// For the VM's core: drops what was typed for a guest that no longer runs.
+pub fn forget_typed(vm: usize) {
+    if let Some(record) = RECORDS.get(vm) {
+        let mut typed = record.typed.lock();
+        record.typed_lost.fetch_add(typed.len() as u64, Ordering::Relaxed);
+        typed.clear();
+    }
+}
+
+/// Typed bytes that were lost: more than [`TYPED`] were typed ahead, or the guest ended before it took them.
 pub fn typed_lost(vm: usize) -> u64 {
     RECORDS.get(vm).map_or(0, |record| record.typed_lost.load(Ordering::Relaxed))
 }

@@ -3,6 +3,7 @@
 use super::machine::{Identity, Vm};
 use crate::log::output;
 use crate::log::view::{self, View};
+use crate::meeting::directory;
 use crate::meeting::state::VmState;
 use crate::virt::VirtualCpu;
 use base::{Duration, Effects, Instant};
@@ -20,8 +21,6 @@ const PROMPT_DELAY: Duration = Duration::from_millis(20);
 const EXITS: u64 = 4;
 /// Bytes taken from the guest's UART at a time.
 const TAKEN: usize = 64;
-/// Bytes that can be typed ahead of the guest.
-const TYPED: usize = 256;
 
 /// One guest's console. Its output is always taken and kept, and shown while the view includes the guest.
 pub(super) struct Console {
@@ -37,9 +36,8 @@ pub(super) struct Console {
     plain: Plain,
     /// Bytes of lost output that have been reported to the operator.
     lost_told: u64,
-    typed: heapless::Deque<u8, TYPED>,
-    /// Typed bytes that were lost for lack of room.
-    typed_lost: u64,
+    /// Typed bytes may wait for room in the guest's UART.
+    typed: bool,
     /// The guest has written output that has not been taken.
     due: bool,
 }
@@ -55,8 +53,7 @@ impl Console {
             view: view::current(),
             plain: Plain::default(),
             lost_told: 0,
-            typed: heapless::Deque::new(),
-            typed_lost: 0,
+            typed: false,
             due: false,
         }
     }
@@ -128,29 +125,9 @@ impl Console {
         self.kept.lost()
     }
 
-    /// Typed bytes that were lost: more than [`TYPED`] were typed ahead, or the guest ended before it took them.
-    pub(super) fn typed_lost(&self) -> u64 {
-        self.typed_lost
-    }
-
-    /// Queues a byte that was typed for the guest.
-    pub(super) fn type_byte(&mut self, byte: u8) {
-        if self.typed.push_back(byte).is_err() {
-            self.typed_lost += 1;
-        }
-    }
-
-    /// Drops what was typed for a guest that no longer runs.
-    pub(super) fn forget_typed(&mut self) {
-        self.typed_lost += self.typed.len() as u64;
-        self.typed.clear();
-    }
-
-    /// Passes typed bytes to `give` until it refuses one.
-    pub(super) fn pass_typed(&mut self, mut give: impl FnMut(u8) -> bool) {
-        while self.typed.front().is_some_and(|&byte| give(byte)) {
-            self.typed.pop_front();
-        }
+    /// Notes that bytes were typed for the guest.
+    pub(super) fn note_typed(&mut self) {
+        self.typed = true;
     }
 
     /// Follows a change of the view. If the guest gets the keyboard, its last lines are shown again.
@@ -178,11 +155,19 @@ impl Console {
             if piece.end == LineEnd::Open && piece.length < LINE && !unfinished {
                 return true;
             }
-            let mut plain = self.plain;
+            let mut plain = self.plain.clone();
             let text = piece.text.into_iter().flatten();
-            let text = text.filter_map(|&byte| if may_control { Some(byte) } else { plain.filter(byte) });
-            if !output::console(guest, name, text, piece.text_length(), piece.end) {
+            let room = piece.text_length() + Plain::HELD;
+            let queued = if may_control {
+                output::console(guest, name, text.copied(), room, piece.end)
+            } else {
+                output::console(guest, name, text.flat_map(|&byte| plain.filter(byte)), room, piece.end)
+            };
+            if !queued {
                 return false;
+            }
+            if piece.end != LineEnd::Open {
+                plain.end_line();
             }
             let length = piece.length;
             self.plain = plain;
@@ -219,16 +204,13 @@ impl<V: VirtualCpu> Vm<V> {
         self.effects |= changed;
     }
 
-    /// Queues a byte typed at the guest's console, and passes it on if there is room.
-    pub(super) fn give_console(&mut self, byte: u8, now: Instant) {
-        self.console.type_byte(byte);
-        self.pass_typed(now);
-    }
-
     /// Passes typed bytes to the guest's UART as far as it has room.
     pub(super) fn pass_typed(&mut self, now: Instant) {
+        if !self.console.typed {
+            return;
+        }
         let (pc, mut changed) = (&mut self.pc, Effects::empty());
-        self.console.pass_typed(|byte| {
+        self.console.typed = directory::pass_typed(self.identity.number, |byte| {
             let (taken, effects) = pc.give_console(byte, now);
             changed |= effects;
             taken

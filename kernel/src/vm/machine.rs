@@ -97,9 +97,7 @@ impl<V: VirtualCpu> Vm<V> {
             None => {}
         }
         directory::answered(self.identity.number);
-        while let Some(byte) = directory::take_typed(self.identity.number) {
-            self.give_console(byte, now);
-        }
+        self.console.note_typed();
     }
 
     /// When [`advance`](Self::advance) must run at the latest.

@@ -121,7 +121,7 @@ impl<V: VirtualCpu> Vm<V> {
         say(format_args!(
             "console: bytes lost before they were shown {}, typed bytes lost {}",
             self.console.lost(),
-            self.console.typed_lost() + directory::typed_lost(self.identity.number)
+            directory::typed_lost(self.identity.number)
         ));
     }
 

@@ -9,7 +9,7 @@ use micro::{Boot, Verdict, apic, ensure, line, pic, processor};
 micro::guest!("typed_line", main);
 
 /// Maximum length of a line.
-const LONGEST: usize = 512;
+const LONGEST: usize = 5120;
 
 fn main(_: &Boot) -> Verdict {
     pic::start();

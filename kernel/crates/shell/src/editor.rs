@@ -1,5 +1,6 @@
 //! The line editor. Its output needs nothing of a terminal but backspace and bell.
 
+use crate::escape::{SequenceParser, SequencePart};
 use crate::history::History;
 use core::fmt::{self, Write};
 use heapless::String;
@@ -17,7 +18,6 @@ const BACKSPACE: u8 = 0x08;
 const TAB: u8 = b'\t';
 const KILL_LINE: u8 = 0x15;
 const KILL_WORD: u8 = 0x17;
-const ESCAPE: u8 = 0x1b;
 const DELETE: u8 = 0x7f;
 
 /// The result of a typed byte.
@@ -33,15 +33,6 @@ pub enum EditorEvent {
     Complete,
     /// Ctrl-D on an empty line: the operator leaves the shell.
     Leave,
-}
-
-/// The parser's state within the escape sequence of an arrow key or another special key [ECMA-48 5.4].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum EscapeState {
-    #[default]
-    None,
-    Escape,
-    Parameters,
 }
 
 /// A line editor with a history.
@@ -61,7 +52,7 @@ enum EscapeState {
 pub struct Editor {
     line: String<LINE>,
     history: History,
-    sequence: EscapeState,
+    sequence: SequenceParser,
     /// The last byte was a carriage return; a line feed that follows it is part of the same line end.
     returned: bool,
 }
@@ -145,31 +136,20 @@ impl Editor {
         Ok(EditorEvent::Edited)
     }
 
-    /// Tells whether the byte belongs to an escape sequence. The up and down arrows move through the history.
+    /// Tells whether the byte belongs to an escape sequence of a special key, or to an answer of the terminal. The up
+    /// and down arrows move through the history. Alt with a key, or a key after Esc, is that key.
     fn is_sequence(&mut self, byte: u8, out: &mut dyn Write) -> Result<bool, fmt::Error> {
-        let (next, is_sequence) = match (self.sequence, byte) {
-            (_, ESCAPE) => (EscapeState::Escape, true),
-            (EscapeState::Escape, b'[' | b'O') => (EscapeState::Parameters, true),
-            (EscapeState::Parameters, 0x20..=0x3f) => (EscapeState::Parameters, true),
-            (EscapeState::Parameters, 0x40..=0x7e) => {
-                let recalled = match byte {
-                    b'A' => self.history.earlier(),
-                    b'B' => self.history.later(),
-                    _ => None,
-                };
-                // The history's lines have the same maximum length.
-                if let Some(line) = recalled.and_then(|line| String::<LINE>::try_from(line).ok()) {
-                    self.replace(&line, out)?;
-                }
-                (EscapeState::None, true)
-            }
-            // Alt with a key, or an incomplete sequence: the byte is an ordinary key.
-            (EscapeState::None | EscapeState::Escape | EscapeState::Parameters, _) => {
-                (EscapeState::None, false)
-            }
+        let part = self.sequence.next(byte);
+        let recalled = match part {
+            SequencePart::Final(b'A') => self.history.earlier(),
+            SequencePart::Final(b'B') => self.history.later(),
+            _ => None,
         };
-        self.sequence = next;
-        Ok(is_sequence)
+        // The history's lines have the same maximum length.
+        if let Some(line) = recalled.and_then(|line| String::<LINE>::try_from(line).ok()) {
+            self.replace(&line, out)?;
+        }
+        Ok(!matches!(part, SequencePart::Text | SequencePart::Short))
     }
 
     fn replace(&mut self, line: &str, out: &mut dyn Write) -> fmt::Result {

@@ -105,6 +105,12 @@ fn arrows_move_through_the_history() {
 
 #[test]
 fn other_special_keys_are_ignored() {
+    assert_eq!(
+        lines(b"\x1bP1$r0m\x1b\\log\x1b]11;rgb:00/00/00\x07 x\r"),
+        ["log x"],
+        "answers of the terminal"
+    );
+    assert_eq!(lines(b"a\x1bb\x1bP lost\rc\r"), ["ab", "c"], "Alt with a key; Enter ends a string");
     assert_eq!(lines(b"a\x1b[3~b\x1b[1;5Cc\x1b[Dd\x1bOPe\x00\x01\x1f\xc3\xa4\r"), ["abcde"]);
 }
 

@@ -9,6 +9,7 @@ mod backlog;
 mod command;
 mod complete;
 mod editor;
+mod escape;
 mod grammar;
 mod history;
 mod keyboard;

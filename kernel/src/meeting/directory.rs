@@ -46,15 +46,20 @@ struct GuestRecord {
     /// The request, as an index of [`REQUESTS`].
     request: AtomicU8,
     attention: AtomicBool,
-    typed: Mutex<heapless::Deque<u8, TYPED>>,
-    typed_lost: AtomicU64,
-    /// How many of them since the last byte that found room.
-    losing: AtomicU64,
+    typed: TypedAhead,
     memory_bytes: AtomicU64,
     vnics: AtomicUsize,
     exits: AtomicU64,
     run_nanos: AtomicU64,
     starts: AtomicU32,
+}
+
+/// What was typed for a guest.
+struct TypedAhead {
+    bytes: Mutex<heapless::Deque<u8, TYPED>>,
+    lost: AtomicU64,
+    /// Bytes lost since the last one that found room.
+    losing: AtomicU64,
 }
 
 static RECORDS: [GuestRecord; MAX_VMS] = [const {
@@ -64,9 +69,11 @@ static RECORDS: [GuestRecord; MAX_VMS] = [const {
         state: AtomicU8::new(VmState::Stopped as u8),
         request: AtomicU8::new(NONE),
         attention: AtomicBool::new(false),
-        typed: Mutex::new(heapless::Deque::new()),
-        typed_lost: AtomicU64::new(0),
-        losing: AtomicU64::new(0),
+        typed: TypedAhead {
+            bytes: Mutex::new(heapless::Deque::new()),
+            lost: AtomicU64::new(0),
+            losing: AtomicU64::new(0),
+        },
         memory_bytes: AtomicU64::new(0),
         vnics: AtomicUsize::new(0),
         exits: AtomicU64::new(0),
@@ -181,15 +188,15 @@ pub enum Typing {
 /// be made to wait: what exceeds [`TYPED`] bytes is lost.
 pub fn type_byte(vm: usize, byte: u8) -> Typing {
     let Some(record) = RECORDS.get(vm) else { return Typing::Lost };
-    if record.typed.lock().push_back(byte).is_err() {
-        record.typed_lost.fetch_add(1, Ordering::Relaxed);
-        return match record.losing.fetch_add(1, Ordering::Relaxed) {
+    if record.typed.bytes.lock().push_back(byte).is_err() {
+        record.typed.lost.fetch_add(1, Ordering::Relaxed);
+        return match record.typed.losing.fetch_add(1, Ordering::Relaxed) {
             0 => Typing::FirstLost,
             _ => Typing::Lost,
         };
     }
     call_attention(vm);
-    match record.losing.swap(0, Ordering::Relaxed) {
+    match record.typed.losing.swap(0, Ordering::Relaxed) {
         0 => Typing::Taken,
         lost => Typing::TakenAfter(lost),
     }
@@ -237,7 +244,7 @@ pub fn answered(vm: usize) {
 /// For the VM's core: passes typed bytes to `give` until it refuses one. Returns true if some are left.
 pub fn pass_typed(vm: usize, mut give: impl FnMut(u8) -> bool) -> bool {
     let Some(record) = RECORDS.get(vm) else { return false };
-    let mut typed = record.typed.lock();
+    let mut typed = record.typed.bytes.lock();
     while typed.front().is_some_and(|&byte| give(byte)) {
         typed.pop_front();
     }
@@ -247,15 +254,15 @@ pub fn pass_typed(vm: usize, mut give: impl FnMut(u8) -> bool) -> bool {
 /// For the VM's core: drops what was typed for a guest that no longer runs.
 pub fn forget_typed(vm: usize) {
     if let Some(record) = RECORDS.get(vm) {
-        let mut typed = record.typed.lock();
-        record.typed_lost.fetch_add(typed.len() as u64, Ordering::Relaxed);
+        let mut typed = record.typed.bytes.lock();
+        record.typed.lost.fetch_add(typed.len() as u64, Ordering::Relaxed);
         typed.clear();
     }
 }
 
 /// Typed bytes that were lost: more than [`TYPED`] were typed ahead, or the guest ended before it took them.
 pub fn typed_lost(vm: usize) -> u64 {
-    RECORDS.get(vm).map_or(0, |record| record.typed_lost.load(Ordering::Relaxed))
+    RECORDS.get(vm).map_or(0, |record| record.typed.lost.load(Ordering::Relaxed))
 }
 
 /// For the VM's core: publishes the VM's state.

@@ -4,11 +4,12 @@
 //! and typed bytes here and set the VM's attention flag, which its core checks in its main loop.
 
 use crate::hardware::interrupt::local_apic;
+use crate::meeting::mailbox::Mailbox;
 use crate::meeting::state::{ActionRefusal, VmState};
 use crate::processor::{clock, cores};
 use alloc::string::String;
 use base::{Duration, Instant};
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use shell::VmAction;
 use spin::{Mutex, Once};
 
@@ -28,7 +29,7 @@ pub enum Request {
     Statistics,
 }
 
-/// All requests. A number that is not an index of this table means that there is no request.
+/// All requests, under the numbers that they have in a [`Mailbox`].
 const REQUESTS: [Request; 6] = [
     Request::Change(VmAction::Start),
     Request::Change(VmAction::Pause),
@@ -37,15 +38,18 @@ const REQUESTS: [Request; 6] = [
     Request::Change(VmAction::Restart),
     Request::Statistics,
 ];
-const NONE: u8 = u8::MAX;
+
+impl Request {
+    fn number(self) -> Option<u8> {
+        (0..).zip(&REQUESTS).find(|(_, known)| **known == self).map(|(number, _)| number)
+    }
+}
 
 struct GuestRecord {
     name: Once<String>,
     core: AtomicUsize,
     state: AtomicU8,
-    /// The request, as an index of [`REQUESTS`].
-    request: AtomicU8,
-    attention: AtomicBool,
+    mailbox: Mailbox,
     typed: TypedAhead,
     memory_bytes: AtomicU64,
     vnics: AtomicUsize,
@@ -67,8 +71,7 @@ static RECORDS: [GuestRecord; MAX_VMS] = [const {
         name: Once::new(),
         core: AtomicUsize::new(0),
         state: AtomicU8::new(VmState::Stopped as u8),
-        request: AtomicU8::new(NONE),
-        attention: AtomicBool::new(false),
+        mailbox: Mailbox::new(),
         typed: TypedAhead {
             bytes: Mutex::new(heapless::Deque::new()),
             lost: AtomicU64::new(0),
@@ -153,12 +156,10 @@ pub fn change(vm: usize, action: VmAction) -> Result<(), ActionRefusal> {
 /// # Errors
 /// [`ActionRefusal::Busy`] or [`ActionRefusal::NoSuchVm`].
 pub fn ask(vm: usize, request: Request) -> Result<(), ActionRefusal> {
-    let known = (0..).zip(&REQUESTS).find(|(_, known)| **known == request);
-    let number = known.map_or(NONE, |(number, _)| number);
-    let asked = &RECORDS.get(vm).ok_or(ActionRefusal::NoSuchVm)?.request;
-    asked
-        .compare_exchange(NONE, number, Ordering::AcqRel, Ordering::Relaxed)
-        .map_err(|_| ActionRefusal::Busy)?;
+    let mailbox = &RECORDS.get(vm).ok_or(ActionRefusal::NoSuchVm)?.mailbox;
+    if !request.number().is_some_and(|number| mailbox.ask(number)) {
+        return Err(ActionRefusal::Busy);
+    }
     call_attention(vm);
     Ok(())
 }
@@ -206,7 +207,7 @@ pub fn type_byte(vm: usize, byte: u8) -> Typing {
 pub fn call_attention(vm: usize) {
     let Some(record) = RECORDS.get(vm) else { return };
     let core = record.core.load(Ordering::Relaxed);
-    if !record.attention.swap(true, Ordering::AcqRel) && core != cores::current() {
+    if record.mailbox.call() && core != cores::current() {
         local_apic::wake(core);
     }
 }
@@ -218,26 +219,24 @@ pub fn is_here(vm: usize) -> bool {
 
 /// For the VM's core: the value that [`take_attention`] would return.
 pub fn has_attention(vm: usize) -> bool {
-    RECORDS.get(vm).is_some_and(|record| record.attention.load(Ordering::Relaxed))
+    RECORDS.get(vm).is_some_and(|record| record.mailbox.has_attention())
 }
 
 /// For the VM's core: true if a request or a typed byte has been left since the last call.
 pub fn take_attention(vm: usize) -> bool {
-    let Some(record) = RECORDS.get(vm) else { return false };
-    // A plain load first: this runs at every turn, and the flag is rarely set.
-    record.attention.load(Ordering::Relaxed) && record.attention.swap(false, Ordering::AcqRel)
+    RECORDS.get(vm).is_some_and(|record| record.mailbox.take_attention())
 }
 
 /// For the VM's core: the pending request. A call of [`answered`] must follow.
 pub fn request(vm: usize) -> Option<Request> {
-    let number = RECORDS.get(vm)?.request.load(Ordering::Acquire);
+    let number = RECORDS.get(vm)?.mailbox.request()?;
     REQUESTS.get(usize::from(number)).copied()
 }
 
-/// For the VM's core: the request has been handled.
-pub fn answered(vm: usize) {
-    if let Some(record) = RECORDS.get(vm) {
-        record.request.store(NONE, Ordering::Release);
+/// For the VM's core: it has handled this request.
+pub fn answered(vm: usize, request: Request) {
+    if let (Some(record), Some(number)) = (RECORDS.get(vm), request.number()) {
+        record.mailbox.answer(number);
     }
 }
 

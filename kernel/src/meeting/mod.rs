@@ -3,5 +3,6 @@
 
 pub mod directory;
 pub mod ending;
+mod mailbox;
 pub mod state;
 pub mod vnic_slot;

@@ -91,12 +91,13 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// Handles what other cores have asked of this VM.
     pub fn attend(&mut self, now: Instant) {
-        match directory::request(self.identity.number) {
-            Some(Request::Change(action)) => self.act(action, now),
-            Some(Request::Statistics) => self.for_each_statistic(output::shell_line),
-            None => {}
+        if let Some(request) = directory::request(self.identity.number) {
+            match request {
+                Request::Change(action) => self.act(action, now),
+                Request::Statistics => self.for_each_statistic(output::shell_line),
+            }
+            directory::answered(self.identity.number, request);
         }
-        directory::answered(self.identity.number);
         self.console.note_typed();
     }
 

@@ -7,6 +7,8 @@ use bitflags::bitflags;
 use core::fmt;
 
 const VM_CR: u32 = 0xc001_0114;
+/// VM_CR: LOCK and SVMDIS cannot be written [APM2 15.30.1].
+const VM_CR_LOCK: u64 = 1 << 3;
 /// VM_CR: EFER.SVME cannot be set [APM2 15.30.1].
 const VM_CR_SVMDIS: u64 = 1 << 4;
 
@@ -72,15 +74,11 @@ impl VirtCapabilities {
     /// [`VirtError::Missing`], naming the feature and what to do about it.
     pub fn read() -> Result<Self, VirtError> {
         let leaf = cpu::cpuid(SVM_FEATURES, 0);
-        if cpu::rdmsr(VM_CR) & VM_CR_SVMDIS != 0 {
-            return Err(VirtError::Missing {
-                feature: "SVM (switched off in VM_CR.SVMDIS)",
-                remedy: if SvmFeatures::from_bits_retain(leaf.edx).contains(SvmFeatures::SVM_LOCK) {
-                    "enable \"SVM Mode\" (AMD-V) in the firmware setup and power-cycle the machine"
-                } else {
-                    "the firmware has disabled it permanently: look for a firmware update"
-                },
-            });
+        if let Some(enabled) = enable(cpu::rdmsr(VM_CR), leaf.edx)? {
+            // SAFETY: the register is not locked, so it can be written; the write only permits SVM.
+            unsafe { cpu::wrmsr(VM_CR, enabled) };
+            // A write that the processor ignores [APM2 15.30.1] leaves SVM as firmware has it.
+            enable(cpu::rdmsr(VM_CR) | VM_CR_LOCK, leaf.edx)?;
         }
         let capabilities = Self::from_leaf(leaf.ebx, leaf.edx, cpu::cpuid(FEATURES, 0).edx)?;
         Ok(Self { repeats_injection: is_tcg(), ..capabilities })
@@ -106,6 +104,25 @@ impl VirtCapabilities {
             repeats_injection: false,
         })
     }
+}
+
+/// What VM_CR must be written with before EFER.SVME can be set; `None` when it permits that already. A locked SVMDIS is
+/// cleared in the firmware setup, or, where CPUID shows SVML, with a key [APM2 15.4, 15.30].
+fn enable(vm_cr: u64, features: u32) -> Result<Option<u64>, VirtError> {
+    if vm_cr & VM_CR_SVMDIS == 0 {
+        return Ok(None);
+    }
+    if vm_cr & VM_CR_LOCK == 0 {
+        return Ok(Some(vm_cr & !VM_CR_SVMDIS));
+    }
+    Err(VirtError::Missing {
+        feature: "SVM (switched off and locked in VM_CR)",
+        remedy: if SvmFeatures::from_bits_retain(features).contains(SvmFeatures::SVM_LOCK) {
+            "it is locked with a key: see the firmware setup or the machine's vendor for how to unlock it"
+        } else {
+            "enable \"SVM Mode\" (AMD-V) in the firmware setup and power-cycle the machine"
+        },
+    })
 }
 
 impl fmt::Display for VirtCapabilities {
@@ -140,6 +157,19 @@ mod tests {
         assert_eq!((tcg.asids, tcg.next_rip, tcg.flush_by_asid, tcg.one_gib), (16, false, false, true));
         let ryzen = VirtCapabilities::from_leaf(0x8000, 0x44f, EDX_1G).unwrap();
         assert!(ryzen.next_rip && ryzen.flush_by_asid && !ryzen.decode_assists && !ryzen.clean_bits);
+    }
+
+    #[test]
+    fn svm_that_is_switched_off_is_switched_on_unless_it_is_locked() {
+        assert_eq!(enable(0, 0), Ok(None));
+        assert_eq!(enable(VM_CR_LOCK, 0), Ok(None), "locked in the state that Weir needs");
+        assert_eq!(enable(VM_CR_SVMDIS | 2, 0), Ok(Some(2)), "the other bits stay");
+        let remedy = |features| match enable(VM_CR_SVMDIS | VM_CR_LOCK, features) {
+            Err(VirtError::Missing { remedy, .. }) => remedy,
+            other => panic!("{other:?}"),
+        };
+        assert!(remedy(0).contains("firmware setup"));
+        assert!(remedy(SvmFeatures::SVM_LOCK.bits()).contains("key"));
     }
 
     #[test]

@@ -26,7 +26,7 @@ const BASIC_TRUE_CONTROLS: u64 = 1 << 55;
 
 bitflags! {
     /// IA32_FEATURE_CONTROL [SDM3C 24.7].
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct FeatureControl: u64 {
         const LOCKED = 1 << 0;
         const VMXON = 1 << 2;
@@ -115,12 +115,16 @@ pub fn present() -> bool {
 }
 
 impl VirtCapabilities {
-    /// Reads the capabilities, and permits VMXON if firmware has not locked that setting.
+    /// Reads the capabilities, and permits VMXON if the firmware has left that setting unlocked.
     ///
     /// # Errors
     /// [`VirtError::Missing`], naming the feature and what to do about it.
     pub fn read() -> Result<Self, VirtError> {
-        unlock()?;
+        let control = FeatureControl::from_bits_retain(cpu::rdmsr(IA32_FEATURE_CONTROL));
+        if let Some(permitted) = permit_vmxon(control)? {
+            // SAFETY: the register is not locked, so it can be written; the write only permits VMXON.
+            unsafe { cpu::wrmsr(IA32_FEATURE_CONTROL, permitted.bits()) };
+        }
         let basic = cpu::rdmsr(IA32_VMX_BASIC);
         // Each TRUE MSR is 12 above the original one [SDM3D A.3.1].
         let shift = if basic & BASIC_TRUE_CONTROLS != 0 {
@@ -158,11 +162,13 @@ const MISSING_EPT: VirtError = VirtError::Missing {
     remedy: "use a processor from Intel's Westmere generation on, or another emulated processor model",
 };
 
-/// IA32_FEATURE_CONTROL must allow VMXON outside SMX operation [SDM3C 24.7].
-fn unlock() -> Result<(), VirtError> {
-    let control = FeatureControl::from_bits_retain(cpu::rdmsr(IA32_FEATURE_CONTROL));
-    if control.contains(FeatureControl::VMXON) {
-        return Ok(());
+/// What IA32_FEATURE_CONTROL must be written with before VMXON; `None` when it permits VMXON already. VMXON raises #GP
+/// while the register is not locked, even if it permits VMXON outside SMX operation [SDM3C 24.7]: some firmware leaves
+/// the lock to the operating system.
+fn permit_vmxon(control: FeatureControl) -> Result<Option<FeatureControl>, VirtError> {
+    let permitted = FeatureControl::LOCKED | FeatureControl::VMXON;
+    if control.contains(permitted) {
+        return Ok(None);
     }
     if control.contains(FeatureControl::LOCKED) {
         return Err(VirtError::Missing {
@@ -170,10 +176,7 @@ fn unlock() -> Result<(), VirtError> {
             remedy: "enable \"Intel Virtualization Technology\" (VMX) in the firmware setup and power-cycle the machine",
         });
     }
-    let permitted = control | FeatureControl::VMXON | FeatureControl::LOCKED;
-    // SAFETY: the register is not locked, so it can be written; the write only permits VMXON.
-    unsafe { cpu::wrmsr(IA32_FEATURE_CONTROL, permitted.bits()) };
-    Ok(())
+    Ok(Some(control | permitted))
 }
 
 #[cfg(test)]
@@ -189,6 +192,20 @@ mod tests {
     fn adjust(needed: u32, optional: u32) -> Result<u32, VirtError> {
         let [needed, optional] = [needed, optional].map(PinControls::from_bits_retain);
         PIN.adjust(needed, optional).map(|controls| controls.bits())
+    }
+
+    #[test]
+    fn vmxon_needs_both_its_bit_and_the_lock() {
+        let (lock, vmxon) = (FeatureControl::LOCKED, FeatureControl::VMXON);
+        // Bit 1, VMXON in SMX operation, is kept.
+        let other = FeatureControl::from_bits_retain(1 << 1);
+        assert_eq!(permit_vmxon(lock | vmxon), Ok(None));
+        for control in [FeatureControl::empty(), vmxon, other] {
+            assert_eq!(permit_vmxon(control), Ok(Some(control | vmxon | lock)), "{control:?}");
+        }
+        for control in [lock, lock | other] {
+            assert!(matches!(permit_vmxon(control), Err(VirtError::Missing { .. })), "{control:?}");
+        }
     }
 
     #[test]

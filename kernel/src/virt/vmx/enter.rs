@@ -1,15 +1,24 @@
 //! The world switch itself.
 
+use super::exit::ENTRY_FAILURE;
 use crate::virt::GeneralRegisters;
 
 /// Whether the VMCS has been entered since it was last cleared.
 #[repr(u8)]
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Launch {
     /// VMLAUNCH.
     First = 0,
     /// VMRESUME.
     Again = 1,
+}
+
+impl Launch {
+    /// What enters the VMCS after an exit with this reason. An entry that fails while guest state is loaded leaves the
+    /// launch state "clear" [SDM3C 27.8].
+    pub fn after(self, reason: u32) -> Self {
+        if reason & ENTRY_FAILURE == 0 { Self::Again } else { self }
+    }
 }
 
 /// Enters the guest of the current VMCS with these registers. Returns 0 after the guest's exit, 1 when the entry
@@ -85,4 +94,16 @@ pub unsafe extern "C" fn enter(registers: *mut GeneralRegisters, launch: Launch)
 #[cfg(test)]
 pub unsafe extern "C" fn enter(_: *mut GeneralRegisters, _: Launch) -> u64 {
     1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_entry_that_fails_is_still_to_be_made() {
+        assert_eq!(Launch::First.after(ENTRY_FAILURE | 33), Launch::First);
+        assert_eq!(Launch::Again.after(ENTRY_FAILURE | 33), Launch::Again);
+        assert_eq!(Launch::First.after(48), Launch::Again);
+    }
 }

@@ -1,7 +1,7 @@
 //! Event injection, interrupt and NMI windows, interrupted delivery, and the reading of an exit.
 
 use super::controls::PrimaryControls;
-use super::exit::{RawExit, injection, interrupted_event, parse};
+use super::exit::{RawExit, VALID, injection, interrupted_event, parse};
 use super::fields::*;
 use super::vcpu::Vcpu;
 use crate::hardware::interrupt::pending;
@@ -42,6 +42,7 @@ impl Vcpu {
     /// Reads the exit. Only the fields that the exit reason defines are read: each VMREAD costs time.
     pub(super) fn read_exit(&mut self) -> Exit {
         let reason = self.vmcs.read(EXIT_REASON);
+        self.launch = self.launch.after(reason);
         let mut raw = RawExit { reason, ..RawExit::default() };
         match reason & 0xffff {
             BASIC_EXTERNAL_INTERRUPT => {
@@ -79,7 +80,7 @@ impl Vcpu {
     /// Records the event during whose delivery the exit occurred, so that it is not lost.
     fn note_interrupted_delivery(&mut self, raw: &RawExit) {
         let information = self.vmcs.read(IDT_VECTORING_INFORMATION);
-        if information == 0 {
+        if information & VALID == 0 {
             if raw.reason == BASIC_EPT_VIOLATION && raw.qualification & NMI_UNBLOCKED != 0 {
                 // IRET ended NMI blocking before it faulted, and will be executed again [SDM3C 28.2.3].
                 let state = self.vmcs.read(GUEST_INTERRUPTIBILITY);

@@ -25,8 +25,10 @@ pub struct RawExit {
     pub instruction: u32,
 }
 
-const ENTRY_FAILURE: u32 = 1 << 31;
-const VALID: u32 = 1 << 31;
+/// Exit reason: the entry has failed [SDM3C 25.9.1].
+pub const ENTRY_FAILURE: u32 = 1 << 31;
+/// Interruption information: the other bits mean something [SDM3C 25.8.3, 25.9.2, 25.9.3].
+pub const VALID: u32 = 1 << 31;
 const ERROR_CODE_VALID: u32 = 1 << 11;
 
 /// The exit that the fields describe. The reasons are those of [SDM3D C].

@@ -143,7 +143,6 @@ impl VirtualCpu for Vcpu {
         if failed != 0 {
             return Exit::InvalidState { reason: 0x1_0000 | self.vmcs.read(INSTRUCTION_ERROR) };
         }
-        self.launch = Launch::Again;
         self.read_exit()
     }
 

@@ -4,6 +4,7 @@
 use super::state::control_registers::Cr4Flags;
 use super::state::extended;
 use crate::processor::{clock, cpu};
+use platform::controls;
 use platform::cpuid::{CpuidContext, CpuidPolicy, CpuidResult, guest_cpuid};
 use platform::local_apic::APIC_TIMER_HZ;
 use platform::msr::HostMsrs;
@@ -27,12 +28,7 @@ static HOST: Once<HostMsrs> = Once::new();
 
 /// Decides the policy. It is the same for all guests, each of which has one processor.
 pub fn decide(offer: Offer) {
-    HOST.call_once(|| HostMsrs {
-        physical_bits: physical_bits(),
-        system_configuration: offer.system_configuration,
-        ..HostMsrs::default()
-    });
-    POLICY.call_once(|| CpuidPolicy {
+    let wanted = CpuidPolicy {
         vcpus: 1,
         tsc_hz: clock::hz(),
         crystal_hz: APIC_TIMER_HZ,
@@ -43,6 +39,14 @@ pub fn decide(offer: Offer) {
         // The exit path does not switch the speculation controls.
         spec_ctrl: false,
         arch_capabilities: false,
+    };
+    POLICY.call_once(|| wanted.limited_to(host));
+    // The policy decides what CPUID shows, and that what these registers hold.
+    HOST.call_once(|| HostMsrs {
+        physical_bits: physical_bits(),
+        efer: controls::allowed_efer(offered),
+        system_configuration: offer.system_configuration,
+        ..HostMsrs::default()
     });
 }
 
@@ -74,32 +78,10 @@ fn host(leaf: u32, subleaf: u32) -> CpuidResult {
 
 /// Bits of CR4 that guests may set: those whose features they are offered [SDM3A 2.5].
 pub fn offered_cr4() -> Cr4Flags {
-    let offered = |leaf| cpuid(leaf, 0, &CpuidContext::default());
-    let (basic, features) = (offered(1), offered(7));
-    // Every processor with 64-bit mode has these.
-    let always = Cr4Flags::VIRTUAL_8086_MODE_EXTENSIONS
-        | Cr4Flags::PROTECTED_MODE_VIRTUAL_INTERRUPTS
-        | Cr4Flags::TIMESTAMP_DISABLE
-        | Cr4Flags::DEBUGGING_EXTENSIONS
-        | Cr4Flags::PAGE_SIZE_EXTENSION
-        | Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
-        | Cr4Flags::MACHINE_CHECK_EXCEPTION
-        | Cr4Flags::PAGE_GLOBAL
-        | Cr4Flags::PERFORMANCE_MONITOR_COUNTER
-        | Cr4Flags::OSFXSR
-        | Cr4Flags::OSXMMEXCPT_ENABLE;
-    let optional = [
-        (features.ecx, 2, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
-        (features.ebx, 0, Cr4Flags::FSGSBASE),
-        (basic.ecx, 17, Cr4Flags::PCID),
-        (basic.ecx, 26, Cr4Flags::OSXSAVE),
-        (features.ebx, 7, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
-        (features.ebx, 20, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
-        (features.ecx, 3, Cr4Flags::PROTECTION_KEY_USER),
-        (features.ecx, 16, Cr4Flags::L5_PAGING),
-    ];
-    optional
-        .into_iter()
-        .filter(|(word, feature, _)| word >> feature & 1 == 1)
-        .fold(always, |bits, (_, _, bit)| bits | bit)
+    Cr4Flags::from_bits_retain(controls::allowed_cr4(offered))
+}
+
+/// CPUID as a guest sees it before its first instruction.
+fn offered(leaf: u32, subleaf: u32) -> CpuidResult {
+    cpuid(leaf, subleaf, &CpuidContext::default())
 }

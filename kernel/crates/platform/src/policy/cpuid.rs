@@ -64,6 +64,29 @@ impl Default for CpuidPolicy {
     }
 }
 
+impl CpuidPolicy {
+    /// The policy without the options that the processor `host` does not have: registers that depend on them
+    /// must not exist either.
+    #[must_use]
+    pub fn limited_to(self, host: impl Fn(u32, u32) -> CpuidResult) -> Self {
+        let has = |leaf, subleaf| {
+            if leaf & 0xffff <= host(leaf & 0x8000_0000, 0).eax & 0xffff {
+                host(leaf, subleaf)
+            } else {
+                CpuidResult::default()
+            }
+        };
+        let xsave = has(1, 0).ecx >> 26 & 1 == 1;
+        Self {
+            xcr0_allowed: if xsave { self.xcr0_allowed } else { 0 },
+            xsaves: self.xsaves && xsave && self.xcr0_allowed != 0 && has(0xd, 1).eax >> 3 & 1 == 1,
+            rdtscp: self.rdtscp && has(0x8000_0001, 0).edx >> 27 & 1 == 1,
+            invpcid: self.invpcid && has(7, 0).ebx >> 10 & 1 == 1,
+            ..self
+        }
+    }
+}
+
 /// State of the processor that executes CPUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct CpuidContext {
@@ -171,15 +194,25 @@ fn extended(host: &impl Fn(u32, u32) -> CpuidResult, leaf: u32, policy: &CpuidPo
         },
         0x8000_0008 => {
             let speculation = if policy.spec_ctrl { 0 } else { 1 << 12 | 1 << 14 | 1 << 15 | 1 << 24 };
-            let ebx = features::apply(features::LEAF_80000008_EBX, raw.ebx) & !speculation;
-            // Physical and linear address sizes; the guest-physical size is for nesting.
+            let mut ebx = features::apply(features::LEAF_80000008_EBX, raw.ebx) & !speculation;
+            let intel = is_intel(&host(0, 0));
+            set(&mut ebx, EFER_LMSLE_UNSUPPORTED, !intel);
             let cores = u32::from(policy.vcpus.max(1)) - 1;
-            let ecx = if is_intel(&host(0, 0)) { 0 } else { cores };
-            CpuidResult { eax: raw.eax & 0xffff, ebx, ecx, edx: 0 }
+            let ecx = if intel { 0 } else { cores };
+            // Physical and linear address sizes; the guest-physical size is for nesting.
+            CpuidResult { eax: raw.eax & 0xff | linear_bits(host) << 8, ebx, ecx, edx: 0 }
         }
         // Brand string and caches.
         _ => raw,
     }
+}
+
+/// Bits of a linear address: as many as the paging translates that the guest can enable [SDM3A 4.1.1].
+fn linear_bits(host: &impl Fn(u32, u32) -> CpuidResult) -> u32 {
+    const LA57: u32 = 1 << 16;
+    let has_leaf_7 = host(0, 0).eax >= 7;
+    let shown = if has_leaf_7 { features::apply(features::LEAF_7_ECX, host(7, 0).ecx) } else { 0 };
+    if shown & LA57 != 0 { 57 } else { 48 }
 }
 
 fn leaf_1(raw: &CpuidResult, policy: &CpuidPolicy, context: &CpuidContext) -> CpuidResult {
@@ -238,6 +271,9 @@ fn leaf_7(
         _ => CpuidResult::default(),
     }
 }
+
+/// Leaf 0x8000_0008, EBX: EFER.LMSLE is reserved. AMD only [APM3 E.4.7].
+const EFER_LMSLE_UNSUPPORTED: u32 = 20;
 
 /// Features of leaf 7 whose registers are part of AVX and AVX-512 state.
 const AVX2: u32 = 1 << 5;

@@ -5,6 +5,7 @@ mod mtrr;
 pub mod processor;
 
 use crate::cpuid::CpuidPolicy;
+use core::ops::RangeInclusive;
 use mtrr::Mtrrs;
 use processor::Condition;
 
@@ -41,6 +42,20 @@ const SYSCFG: u32 = 0xc001_0010;
 const HWCR: u32 = 0xc001_0015;
 /// AMD's northbridge configuration.
 const NB_CFG: u32 = 0xc001_001f;
+/// AMD's microcode loader: as IA32_BIOS_UPDT_TRIG.
+const PATCH_LOADER: u32 = 0xc001_0020;
+/// AMD's registers that no bit of CPUID announces and that are off: the four performance counters with their
+/// controls; the I/O range registers, and the two ends of DRAM, which SYSCFG does not enable; the interrupt
+/// pending message; the base of memory-mapped configuration space, of which ACPI tells [APM2 A.1, 7.9, 13.2].
+/// LS_CFG and DE_CFG are not among them: a guest that can write those believes that it has changed speculation.
+const AMD_DISABLED: [RangeInclusive<u32>; 6] = [
+    0xc001_0000..=0xc001_0007,
+    0xc001_0016..=0xc001_0019,
+    0xc001_001a..=0xc001_001a,
+    0xc001_001d..=0xc001_001d,
+    0xc001_0055..=0xc001_0055,
+    0xc001_0058..=0xc001_0058,
+];
 /// NB_CFG: extended PCI configuration space through ports 0xcf8 and 0xcfc.
 const EXTENDED_CONFIGURATION: u64 = 1 << 46;
 /// HWCR: the time-stamp counter runs at the frequency of P-state 0, as guests are told.
@@ -57,8 +72,6 @@ const MISC_ENABLE_WRITABLE: u64 = FAST_STRINGS | 1 << 22 | 1 << 34;
 /// The bits of IA32_ARCH_CAPABILITIES that a guest sees: vulnerabilities that the processor does not have,
 /// and the effects of VERW. Bits that announce further control registers stay hidden, like those registers.
 const ARCH_CAPABILITIES_SHOWN: u64 = bits(&[0, 1, 2, 3, 4, 5, 6, 8, 13, 14, 15, 17, 19, 20, 24, 26, 27, 28]);
-/// IA32_EFER: SCE, LME, LMA, NXE.
-const EFER_SHOWN: u64 = bits(&[0, 8, 10, 11]);
 
 const fn bits(numbers: &[u8]) -> u64 {
     let (mut mask, mut i) = (0, 0);
@@ -106,7 +119,9 @@ pub struct HostMsrs {
     pub microcode: u32,
     /// Physical address bits that the guest is shown in CPUID leaf 0x8000_0008.
     pub physical_bits: u8,
-    /// The processor has the registers SYSCFG, HWCR and NB_CFG.
+    /// Bits of IA32_EFER that the guest may set: [`crate::controls::allowed_efer`].
+    pub efer: u64,
+    /// The processor has AMD's registers from C001_0000h on, of which no bit of CPUID tells.
     pub system_configuration: bool,
 }
 
@@ -170,6 +185,7 @@ impl Msrs {
             SYSCFG if self.host.system_configuration => 0,
             HWCR if self.host.system_configuration => TSC_FREQUENCY_SELECT,
             NB_CFG if self.host.system_configuration => 0,
+            _ if self.is_disabled(msr) => 0,
             _ => return self.mtrrs.read(msr).map_or(ReadMsr::Refuse, ReadMsr::Value),
         };
         ReadMsr::Value(value)
@@ -206,6 +222,8 @@ impl Msrs {
             HWCR if self.host.system_configuration => value == TSC_FREQUENCY_SELECT,
             // Linux sets the bit and does not check it; there are no extended registers to access.
             NB_CFG if self.host.system_configuration => value & !EXTENDED_CONFIGURATION == 0,
+            PATCH_LOADER if self.host.system_configuration => true,
+            _ if self.is_disabled(msr) => true,
             _ => self.mtrrs.write(msr, value).unwrap_or(false),
         };
         if accepted { WriteMsr::Done } else { WriteMsr::Refuse }
@@ -221,11 +239,17 @@ impl Msrs {
             }
             // UC, WC, WT, WP, WB and UC- [SDM3A table 12-10].
             IA32_PAT => value.to_le_bytes().into_iter().all(|kind| matches!(kind, 0 | 1 | 4..=7)),
-            IA32_EFER => value & !EFER_SHOWN == 0,
+            IA32_EFER => value & !self.host.efer == 0,
             IA32_XSS => value == 0,
             _ => true,
         };
         if accepted && self.exists(held.condition) { WriteMsr::Processor } else { WriteMsr::Refuse }
+    }
+
+    /// True for a register of AMD's that exists on every processor and does nothing here: it reads as zero, and
+    /// what is written is ignored.
+    fn is_disabled(&self, msr: u32) -> bool {
+        self.host.system_configuration && AMD_DISABLED.iter().any(|range| range.contains(&msr))
     }
 
     fn exists(&self, condition: Condition) -> bool {

@@ -2,8 +2,8 @@
 //! its registers [SDM3A 11.4.4, 11.5.4.1, 11.12].
 
 use super::registers::{
-    DFR, DIVIDE_CONFIGURATION, EOI, ESR, ICR, ICR_HIGH, ICR_MASK, INITIAL_COUNT, LVT, LVT_LAST, LVT_WRITABLE,
-    SELF_IPI, SVR, SVR_MASK, TPR,
+    APR, DFR, DIVIDE_CONFIGURATION, EOI, ESR, ICR, ICR_HIGH, ICR_MASK, INITIAL_COUNT, LVT, LVT_LAST,
+    LVT_READ_ONLY, LVT_WRITABLE, RRD, SELF_IPI, SVR, SVR_MASK, TPR,
 };
 use super::{ApicAccess, LocalApic};
 use crate::layout;
@@ -53,7 +53,8 @@ impl LocalApic {
             IA32_TSC_DEADLINE => Ok(self.timer.deadline(now)),
             X2APIC_FIRST..=X2APIC_LAST if self.x2apic() => match low_u8((msr - X2APIC_FIRST).into()) {
                 ICR => Ok(self.command),
-                DFR | ICR_HIGH => Err(refused),
+                // Reserved in this mode [SDM3A table 11-6].
+                APR | RRD | DFR | ICR_HIGH => Err(refused),
                 register => self.register(register, now).map(u64::from).ok_or(refused),
             },
             _ => Err(refused),
@@ -85,14 +86,15 @@ impl LocalApic {
     /// Bits that may be set in a write of the register; all others are reserved. None for registers that
     /// cannot be written [SDM3A table 11-6].
     fn x2apic_writable(register: u8) -> Option<u64> {
-        // Delivery status and remote IRR are read-only, not reserved.
-        const LVT_READ_ONLY: u32 = 1 << 12 | 1 << 14;
         let bits = match register {
             TPR | SELF_IPI => 0xff,
             EOI | ESR => 0,
             SVR => SVR_MASK,
             ICR => return Some(0xffff_ffff_0000_0000 | u64::from(ICR_MASK)),
-            LVT..=LVT_LAST => LVT_WRITABLE.get(usize::from(register - LVT))? | LVT_READ_ONLY,
+            LVT..=LVT_LAST => {
+                let entry = usize::from(register - LVT);
+                LVT_WRITABLE.get(entry)? | LVT_READ_ONLY.get(entry)?
+            }
             INITIAL_COUNT => u32::MAX,
             DIVIDE_CONFIGURATION => 0b1011,
             _ => return None,

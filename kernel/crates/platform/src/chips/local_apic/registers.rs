@@ -63,6 +63,9 @@ pub(super) enum Lvt {
 pub(super) const LVT_WRITABLE: [u32; LVT_COUNT] =
     [0x7_00ff, 0x1_07ff, 0x1_07ff, 0x1_a7ff, 0x1_a7ff, 0x1_00ff];
 
+/// Read-only bits of the same entries, which are not reserved: delivery status, and remote IRR of LINT0 and LINT1.
+pub(super) const LVT_READ_ONLY: [u32; LVT_COUNT] = [0x1000, 0x1000, 0x1000, 0x5000, 0x5000, 0x1000];
+
 /// ICR: vector, delivery mode, destination mode, level, trigger mode, shorthand [SDM3A 11.6.1].
 pub(super) const ICR_MASK: u32 = 0x000c_cfff;
 

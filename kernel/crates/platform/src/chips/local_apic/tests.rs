@@ -278,6 +278,26 @@ fn x2apic_registers_refuse_what_the_manual_reserves() {
     assert!(LocalApic::new(0, TSC_HZ, true).read_msr(0x802, NOW).is_err(), "xAPIC mode");
 }
 
+/// Table 11-6 of the manual, entry by entry: the numbers of all other registers are reserved.
+#[test]
+fn x2apic_has_the_registers_of_the_manuals_table_and_no_other() {
+    let read_only = |register| matches!(register, 0x02 | 0x03 | 0x0a | 0x0d | 0x10..=0x27 | 0x39);
+    // The entry for corrected machine checks (2Fh) exists where the version register counts seven entries.
+    let both = |register| matches!(register, 0x08 | 0x0f | 0x28 | 0x30 | 0x32..=0x38 | 0x3e);
+    let write_only = |register| matches!(register, 0x0b | 0x3f);
+    for register in 0..=0x3f {
+        let (mut apic, msr) = (x2apic(0x123), 0x800 + register);
+        let (read, write) = (apic.read_msr(msr, NOW).is_ok(), apic.write_msr(msr, 0, NOW).is_ok());
+        assert_eq!(read, read_only(register) || both(register), "RDMSR {msr:#x}");
+        assert_eq!(write, write_only(register) || both(register), "WRMSR {msr:#x}");
+    }
+    // Remote IRR is a bit of the two pins only; delivery status is one of all entries.
+    for (msr, remote_irr) in (0x832..=0x837).zip([false, false, false, true, true, false]) {
+        assert!(x2apic(0x123).write_msr(msr, 1 << 12 | 1 << 16, NOW).is_ok(), "{msr:#x}");
+        assert_eq!(x2apic(0x123).write_msr(msr, 1 << 14 | 1 << 16, NOW).is_ok(), remote_irr, "{msr:#x}");
+    }
+}
+
 #[test]
 fn x2apic_sends_with_one_write_and_matches_logical_clusters() {
     let mut apic = x2apic(0x123);

@@ -156,7 +156,8 @@ pub const LEAF_80000001_ECX: &[FeatureGroup] = &[
 /// Leaf 0x8000_0001, EDX: bits that AMD repeats from leaf 1, and its own.
 pub const LEAF_80000001_EDX: &[FeatureGroup] = &[
     group(Show, &[0, 1, 2, 3, 4, 5, 6, 8, 13, 15, 16, 17, 23, 24], "as in leaf 1, where AMD repeats it"),
-    group(Show, &[11, 20, 22, 25, 26, 29, 30, 31], "SYSCALL, NX, 1 GiB pages, long mode and AMD extensions"),
+    group(Show, &[11, 20, 22, 26, 29, 30, 31], "SYSCALL, NX, 1 GiB pages, long mode and AMD extensions"),
+    group(Hide, &[25], "FFXSR: a bit of EFER that guests are not given"),
     group(Decide, &[27], "RDTSCP: shown where IA32_TSC_AUX is switched"),
 ];
 
@@ -169,6 +170,7 @@ pub const LEAF_80000007_EDX: &[FeatureGroup] = &[
 /// Leaf 0x8000_0008, EBX [APM3 E.4.7].
 pub const LEAF_80000008_EBX: &[FeatureGroup] = &[
     group(Show, &[0, 2, 9], "CLZERO, error pointers, WBNOINVD"),
+    group(Decide, &[20], "EferLmsleUnsupported: EFER.LMSLE is refused on AMD's processors"),
     group(Decide, &[12, 14, 15, 24], "IBPB, IBRS, STIBP, SSBD: where IA32_SPEC_CTRL is switched"),
 ];
 

@@ -5,7 +5,13 @@ fn msrs() -> Msrs {
     let policy = CpuidPolicy { tsc_hz: 2_500_000_000, ..CpuidPolicy::default() };
     Msrs::new(
         policy,
-        HostMsrs { arch_capabilities: u64::MAX, microcode: 0x42, physical_bits: 39, ..HostMsrs::default() },
+        HostMsrs {
+            arch_capabilities: u64::MAX,
+            microcode: 0x42,
+            physical_bits: 39,
+            efer: 0xd01,
+            ..HostMsrs::default()
+        },
     )
 }
 
@@ -120,4 +126,29 @@ fn system_configuration_exists_if_the_processor_has_it() {
     assert_eq!(msrs.write(SYSCFG, 1 << 21, 0), WriteMsr::Refuse);
     let msrs = Msrs::new(CpuidPolicy::default(), HostMsrs::default());
     assert_eq!(msrs.read(SYSCFG), ReadMsr::Refuse);
+}
+
+#[test]
+fn counters_that_every_amd_processor_has_read_as_zero_and_take_what_is_written() {
+    let host = HostMsrs { system_configuration: true, ..HostMsrs::default() };
+    let mut amd = Msrs::new(CpuidPolicy::default(), host);
+    let mut intel = Msrs::new(CpuidPolicy::default(), HostMsrs::default());
+    let others = [0xc001_0016, 0xc001_0019, 0xc001_001a, 0xc001_001d, 0xc001_0055, 0xc001_0058];
+    for msr in (0xc001_0000..=0xc001_0007).chain(others) {
+        assert_eq!(amd.write(msr, u64::MAX, 0), WriteMsr::Done, "{msr:#x}");
+        assert_eq!(amd.read(msr), ReadMsr::Value(0), "{msr:#x}");
+        assert_eq!(
+            (intel.read(msr), intel.write(msr, 0, 0)),
+            (ReadMsr::Refuse, WriteMsr::Refuse),
+            "{msr:#x}"
+        );
+    }
+    // The microcode loader is written only. The extended counters, and what controls speculation, do not exist.
+    assert_eq!(
+        (amd.write(0xc001_0020, 1 << 20, 0), amd.read(0xc001_0020)),
+        (WriteMsr::Done, ReadMsr::Refuse)
+    );
+    for msr in [0xc001_0008, 0xc001_000f, 0xc001_0117, 0xc001_0200, 0xc001_1020, 0xc001_1029] {
+        assert_eq!((amd.read(msr), amd.write(msr, 0, 0)), (ReadMsr::Refuse, WriteMsr::Refuse), "{msr:#x}");
+    }
 }

@@ -12,13 +12,15 @@ impl<V: VirtualCpu> Vm<V> {
         if self.memory.read(at, part).is_ok() {
             return u64::from_le_bytes(bytes);
         }
+        // An access to the local APIC's page never leaves the processor [SDM3A 11.4.1], and the chipset's decoders
+        // come before the bus: a base address register laid over them hides nothing.
+        if let Some((value, effects)) = self.pc.mmio_read(self.vcpu.number, at, width, now) {
+            self.apply(effects);
+            return value;
+        }
         if let Some((index, offset)) = self.find_nic_memory(at) {
             let (value, effects) = self.nics.slots()[index].memory_read(offset.into(), width, now);
             self.apply_nic(index, effects, now);
-            return value;
-        }
-        if let Some((value, effects)) = self.pc.mmio_read(self.vcpu.number, at, width, now) {
-            self.apply(effects);
             return value;
         }
         self.statistics.unmapped += 1;
@@ -30,11 +32,11 @@ impl<V: VirtualCpu> Vm<V> {
         if self.memory.write(at, &value.to_le_bytes()[..width.bytes()]).is_ok() {
             return;
         }
-        if let Some((index, offset)) = self.find_nic_memory(at) {
+        if let Some(effects) = self.pc.mmio_write(self.vcpu.number, at, width, value, now) {
+            self.apply(effects);
+        } else if let Some((index, offset)) = self.find_nic_memory(at) {
             let effects = self.nics.slots()[index].memory_write(offset.into(), width, value, now);
             self.apply_nic(index, effects, now);
-        } else if let Some(effects) = self.pc.mmio_write(self.vcpu.number, at, width, value, now) {
-            self.apply(effects);
         } else {
             self.statistics.unmapped += 1;
         }
@@ -69,7 +71,7 @@ impl<V: VirtualCpu> Vm<V> {
     }
 
     fn find_nic_port(&self, port: u16) -> Option<(usize, u32)> {
-        let hit = self.pc.find_port(port)?;
+        let hit = self.pc.find_port(port).filter(|_| !self.pc.has_port(port))?;
         self.nics.find(hit.slot).map(|index| (index, hit.offset))
     }
 }

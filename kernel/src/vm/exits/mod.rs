@@ -1,6 +1,8 @@
 //! Handling of VM exits: one match in `dispatch.rs`, and behind it a file for each kind of instruction.
 
 mod bus;
+#[cfg(test)]
+mod bus_tests;
 mod complete;
 pub(super) mod context;
 mod control_access;

@@ -2,6 +2,7 @@
 
 use super::{Action, dispatch};
 use crate::meeting::state::VmState;
+use crate::meeting::vnic_slot::VnicSlot;
 use crate::memory::guest::{GuestRam, MemoryPiece};
 use crate::virt::exit::{
     ControlOperation, Exit, GENERAL_PROTECTION, INVALID_OPCODE, InjectedEvent, MemoryAccess, PortAccess,
@@ -12,6 +13,7 @@ use crate::virt::state::registers::{RAX, RBX, RCX, RDI, RDX, RSI};
 use crate::vm::Vm;
 use crate::vm::life::{Images, StopReason};
 use crate::vm::machine::Identity;
+use alloc::sync::Arc;
 use base::{GuestMemory, GuestPhysical, HostPhysical, Instant, Width};
 use core::cell::Cell;
 use mmio::CpuMode;
@@ -27,6 +29,11 @@ const NO_PORT: u16 = 0x9990;
 
 /// A VM without vNICs, with 64 KiB of memory, whose guest runs.
 pub(super) fn vm() -> Vm<FakeCpu> {
+    vm_with(None)
+}
+
+/// The same VM, with this vNIC.
+pub(super) fn vm_with(vnic: Option<&config::VnicConfig>) -> Vm<FakeCpu> {
     let memory: &'static mut [u8] = vec![0; MEMORY].leak();
     // On the host the direct map begins at address 0.
     let host = HostPhysical(memory.as_mut_ptr() as u64);
@@ -36,7 +43,7 @@ pub(super) fn vm() -> Vm<FakeCpu> {
         vcpus: 1,
         tsc_hz: 1_000_000_000,
         wall_clock_unix_seconds: 0,
-        nics: 0,
+        nics: vnic.map_or(0, |_| 1),
     };
     let images = Images {
         kernel: &[],
@@ -47,7 +54,11 @@ pub(super) fn vm() -> Vm<FakeCpu> {
     };
     let memory = GuestRam::new([piece].into_iter().collect());
     let identity = Identity { number: 0, name: "test".into(), shares: 1 };
-    let mut vm = Vm::assemble(identity, FakeCpu::new(), memory, Vec::new(), images, RestartPolicy::Never);
+    let slots = vnic
+        .map(|vnic| Arc::new(VnicSlot::new(0, platform::pci::FIRST_NIC_SLOT, vnic, memory.clone())))
+        .into_iter()
+        .collect();
+    let mut vm = Vm::assemble(identity, FakeCpu::new(), memory, slots, images, RestartPolicy::Never);
     vm.switch_on(Instant::ZERO);
     vm
 }

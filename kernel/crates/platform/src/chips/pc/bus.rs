@@ -13,6 +13,26 @@ const KEYBOARD_COMMAND: u16 = 0x64;
 const PCI_CONFIG_ADDRESS: u16 = 0xcf8;
 
 impl Pc {
+    /// True if a device at a fixed place decodes `port`. These decoders come before the bus, so that a guest that
+    /// lays a base address register over them loses neither its serial port nor the way to move the register away.
+    #[must_use]
+    pub fn has_port(&self, port: u16) -> bool {
+        matches!(
+            port,
+            0x20..=0x21
+                | 0xa0..=0xa1
+                | 0x4d0..=0x4d1
+                | 0x40..=0x43
+                | 0x61
+                | KEYBOARD_COMMAND
+                | rtc::INDEX_PORT
+                | rtc::DATA_PORT
+                | layout::COM1..=COM1_LAST
+                | PM_FIRST..=PM_LAST
+                | PCI_CONFIG_ADDRESS..=0xcff
+        )
+    }
+
     /// IN from `port`. An unclaimed port reads as all ones.
     pub fn port_read(&mut self, port: u16, width: Width, now: Instant) -> (u32, Effects) {
         let (mut value, mut effects) = (0, Effects::empty());

@@ -2,12 +2,12 @@
 //! capability [PCI PM 1.2 3.2].
 
 use base::Effects;
-use base::bits::low_u16;
 use bitflags::bitflags;
 
 /// Offsets in the header [PCI 3.0 figure 6-1].
 pub(super) const VENDOR_ID: u8 = 0x00;
 pub(super) const COMMAND: u8 = 0x04;
+const COMMAND_HIGH: u8 = COMMAND + 1;
 const STATUS: u8 = 0x06;
 const REVISION_ID: u8 = 0x08;
 const CACHE_LINE_SIZE: u8 = 0x0c;
@@ -41,12 +41,17 @@ bitflags! {
         const INVALIDATE = 1 << 4;
         const PARITY = 1 << 6;
         const SERR = 1 << 8;
+        /// INTA# is not asserted, whatever the device wants [PCI 3.0 6.2.2].
+        const INTERRUPT_DISABLE = 1 << 10;
     }
 }
 
 /// Status: capability list, 66 MHz capable, DEVSEL# medium [PCI 3.0 6.2.3].
 const STATUS_NIC: u16 = 0x0230;
 const STATUS_BRIDGE: u16 = 0x0200;
+/// Interrupt Status, in the low byte: the device wants an interrupt, whether or not `INTERRUPT_DISABLE` keeps it
+/// from asserting INTA# [PCI 3.0 6.2.3]. Drivers that share the line or run in user space rely on it.
+const STATUS_INTERRUPT: u8 = 1 << 3;
 
 /// What a base address register decodes [PCI 3.0 6.2.5].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +76,7 @@ pub(super) struct ConfigurationSpace {
     /// Which bits of each byte the guest may change.
     writable: [u8; 256],
     bars: [Option<Bar>; 6],
-    /// What the device model asserts, regardless of power state.
+    /// What the device model asserts, regardless of power state and `INTERRUPT_DISABLE`.
     asserted: bool,
 }
 
@@ -110,7 +115,7 @@ impl ConfigurationSpace {
         let [command_low, command_high] = PciCommand::all().bits().to_le_bytes();
         let enabled = (PciCommand::IO | PciCommand::MEMORY).bits().to_le_bytes()[0];
         function.set(COMMAND, enabled, command_low);
-        function.set(COMMAND + 1, 0, command_high);
+        function.set(COMMAND_HIGH, 0, command_high);
         function.set(CACHE_LINE_SIZE, 16, 0xff);
         function.set(LATENCY_TIMER, 64, 0xff);
         function.set_bar(0, Bar { kind: BarKind::Memory, size: memory.1 }, memory.0);
@@ -126,7 +131,11 @@ impl ConfigurationSpace {
     }
 
     pub(super) fn read(&self, offset: u8) -> u8 {
-        self.bytes[usize::from(offset)]
+        let stored = self.bytes[usize::from(offset)];
+        match offset {
+            STATUS if self.asserted && !self.is_sleeping() => stored | STATUS_INTERRUPT,
+            _ => stored,
+        }
     }
 
     pub(super) fn write(&mut self, offset: u8, value: u8) -> Effects {
@@ -142,6 +151,7 @@ impl ConfigurationSpace {
         self.bytes[at] = new;
         match offset {
             COMMAND | 0x10..0x28 => Effects::MAP_CHANGED,
+            COMMAND_HIGH => Effects::IRQ_CHANGED,
             PMCSR => Effects::MAP_CHANGED | Effects::IRQ_CHANGED,
             _ => Effects::empty(),
         }
@@ -170,7 +180,7 @@ impl ConfigurationSpace {
 
     /// The level of INTA#: nothing is asserted in D3hot [PCI PM 1.2 5.4.1].
     pub(super) fn interrupt(&self) -> bool {
-        self.asserted && !self.is_sleeping()
+        self.asserted && !self.is_sleeping() && !self.command().contains(PciCommand::INTERRUPT_DISABLE)
     }
 
     fn is_sleeping(&self) -> bool {
@@ -178,7 +188,8 @@ impl ConfigurationSpace {
     }
 
     fn command(&self) -> PciCommand {
-        PciCommand::from_bits_truncate(low_u16(self.dword(COMMAND).into()))
+        let [low, high] = [COMMAND, COMMAND_HIGH].map(|at| self.bytes[usize::from(at)]);
+        PciCommand::from_bits_truncate(u16::from_le_bytes([low, high]))
     }
 
     fn dword(&self, offset: u8) -> u32 {

@@ -80,6 +80,31 @@ fn d3hot_stops_decoding_mastering_and_interrupts_and_keeps_registers() {
     assert!(bus.find_memory(GuestPhysical(0xe000_0000)).is_some());
 }
 
+/// The steps of `pci_intx_mask_supported` and `pci_check_and_mask_intx` of Linux, on which uio_pci_generic and VFIO
+/// rely.
+#[test]
+fn intx_can_be_disabled_and_its_status_read_as_drivers_in_user_space_do() {
+    const DISABLE: u32 = 1 << 10;
+    const STATUS: u32 = 1 << 19;
+    let mut bus = PciBus::new(1);
+    let before = read32(&mut bus, 3, COMMAND);
+    assert!(write32(&mut bus, 3, COMMAND, before ^ DISABLE).contains(Effects::IRQ_CHANGED));
+    assert_eq!(read32(&mut bus, 3, COMMAND), before ^ DISABLE, "no other bit has changed");
+    let _ = write32(&mut bus, 3, COMMAND, before);
+    assert_eq!(read32(&mut bus, 3, COMMAND), before);
+
+    bus.set_interrupt(3, true);
+    assert_eq!((bus.interrupts(), read32(&mut bus, 3, COMMAND) & STATUS), (1 << 3, STATUS));
+    assert!(write32(&mut bus, 3, COMMAND, before | DISABLE).contains(Effects::IRQ_CHANGED));
+    assert_eq!(bus.interrupts(), 0);
+    assert_eq!(read32(&mut bus, 3, COMMAND), before | DISABLE | STATUS, "the cause is still there");
+    bus.set_interrupt(3, false);
+    assert_eq!(read32(&mut bus, 3, COMMAND), before | DISABLE);
+    bus.set_interrupt(3, true);
+    let _ = write32(&mut bus, 3, COMMAND, before);
+    assert_eq!(bus.interrupts(), 1 << 3, "the line follows when it is enabled again");
+}
+
 #[test]
 fn functions_share_a_line_and_the_last_release_lowers_it() {
     let mut bus = PciBus::new(9);

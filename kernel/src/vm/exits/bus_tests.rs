@@ -1,0 +1,100 @@
+//! The guest's bus with a vNIC on it.
+
+use super::tests::vm_with;
+use crate::virt::fake::FakeCpu;
+use crate::vm::Vm;
+use base::{Effects, GuestMemory, GuestPhysical, Instant, MacAddress, Width};
+use config::{VnicConfig, VnicModel};
+
+const NOW: Instant = Instant::ZERO;
+const MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
+/// Where firmware puts the vNIC's registers.
+const BAR: u64 = 0xe000_0000;
+const COMMAND: u8 = 0x04;
+const BAR_0: u8 = 0x10;
+const BAR_2: u8 = 0x18;
+
+fn vm() -> Vm<FakeCpu> {
+    vm_with(Some(&VnicConfig {
+        model: VnicModel::I82540em,
+        mac: MAC,
+        uplink: None,
+        rx_fcs: false,
+        always_insert_fcs: false,
+        protect_eeprom: false,
+    }))
+}
+
+impl Vm<FakeCpu> {
+    fn config_write(&mut self, register: u8, value: u32) {
+        self.port_write(0xcf8, Width::Dword, 0x8000_1800 | u32::from(register), NOW);
+        self.port_write(0xcfc, Width::Dword, value, NOW);
+    }
+
+    fn nic_write(&mut self, register: u64, value: u64) {
+        self.memory_write(GuestPhysical(BAR + register), Width::Dword, value, NOW);
+    }
+
+    fn dword(&mut self, at: u64) -> u64 {
+        self.memory_read(GuestPhysical(at), Width::Dword, NOW)
+    }
+}
+
+#[test]
+fn no_base_address_register_hides_the_chipset_or_the_local_apic() {
+    let mut vm = vm();
+    for fixed in
+        [platform::layout::LOCAL_APIC + 0x30, platform::layout::IO_APIC, platform::layout::ECAM.start]
+    {
+        let before = vm.dword(fixed);
+        vm.config_write(BAR_0, (fixed & 0xfffe_0000) as u32);
+        assert_eq!(vm.dword(fixed), before, "{fixed:#x}");
+    }
+    // The window still answers beside the page that is not its own.
+    vm.config_write(BAR_0, 0xfee0_0000);
+    assert_eq!(vm.dword(0xfee0_5400), 0x0000_0002, "RAL0");
+    let com1 = vm.port_read(0x3fd, Width::Byte, NOW);
+    for base in [0x3c0, 0xcc0] {
+        vm.config_write(BAR_2, base);
+    }
+    assert_eq!(vm.port_read(0xcfc, Width::Dword, NOW), 0xcc1, "the register can be moved away again");
+    vm.config_write(BAR_2, 0x3c0);
+    assert_eq!(vm.port_read(0x3fd, Width::Byte, NOW), com1);
+}
+
+#[test]
+fn a_vnic_that_may_not_master_the_bus_reaches_no_memory_and_looks_at_its_rings_when_it_may() {
+    let mut vm = vm();
+    vm.config_write(COMMAND, 7);
+    // A ring of 8 receive descriptors at 0x1000, of which the guest has handed over none; buffers at 0x4000.
+    for index in 0..8 {
+        vm.memory.write(GuestPhysical(0x1000 + 16 * index), &(0x4000 + 2048 * index).to_le_bytes()).unwrap();
+    }
+    for (register, value) in [(0x0000, 0x40), (0x2800, 0x1000), (0x2808, 128), (0x0100, 0x8002)] {
+        vm.nic_write(register, value);
+    }
+    let frame = [&MAC.0[..], &[0x5a; 54]].concat();
+    let slot = vm.nics.slots()[0].clone();
+    assert_eq!(slot.send(&[&frame, &frame], NOW), 2, "they wait in the FIFO");
+
+    let received = |vm: &Vm<FakeCpu>| {
+        let mut bytes = [0; 60];
+        vm.memory.read(GuestPhysical(0x4000), &mut bytes).unwrap();
+        bytes[..] == frame[..]
+    };
+    vm.config_write(COMMAND, 3);
+    vm.nic_write(0x2818, 7); // RDT
+    assert!(!received(&vm), "written without bus mastering");
+    assert_eq!((slot.send(&[&frame], NOW), slot.is_on()), (0, false));
+
+    let _ = vm.take_effects();
+    vm.config_write(COMMAND, 7);
+    assert!(vm.take_effects().contains(Effects::RX_SPACE), "it must be looked at without a doorbell");
+    vm.after_frames(NOW);
+    assert!(received(&vm));
+
+    // The same with the power state, and for what waits to be sent.
+    vm.config_write(0xe0, 3);
+    vm.config_write(0xe0, 0);
+    assert!(vm.take_effects().contains(Effects::TX_KICK));
+}

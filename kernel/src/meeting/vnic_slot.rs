@@ -4,7 +4,7 @@ use crate::log::counts;
 use crate::memory::guest::GuestRam;
 use alloc::string::String;
 use base::bits::low_u32;
-use base::{Effects, Instant, MacAddress, Port, Width};
+use base::{Batch, Effects, Instant, MacAddress, Port, Width};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use mmio::Narrow;
 use mmio::registers32::{self, Registers32};
@@ -78,7 +78,12 @@ impl VnicSlot {
             memory,
             on: AtomicBool::new(false),
             segment: AtomicUsize::new(0),
-            model: Mutex::new(Vnic::new(VnicModelConfig::new(config.mac))),
+            model: Mutex::new(Vnic::new(VnicModelConfig {
+                compute_fcs: config.rx_fcs,
+                always_insert_fcs: config.always_insert_fcs,
+                protect_eeprom: config.protect_eeprom,
+                ..VnicModelConfig::new(config.mac)
+            })),
         }
     }
 
@@ -97,9 +102,30 @@ impl VnicSlot {
         self.on.load(Ordering::Acquire)
     }
 
-    /// Allows or denies the vNIC access to guest memory.
-    pub fn set_on(&self, on: bool) {
-        self.on.store(on, Ordering::Release);
+    /// Offers frames to the guest, and returns how many it accepted. Whether the vNIC may reach guest memory is
+    /// decided under the lock: [`set_on`](Self::set_on) waits for it.
+    pub fn send(&self, frames: &[&[u8]], now: Instant) -> usize {
+        let mut model = self.model.lock();
+        if self.is_on() { model.port(&self.memory).send(frames, now) } else { 0 }
+    }
+
+    /// Polls frames of the guest; none while the vNIC may not reach guest memory, as with [`send`](Self::send).
+    pub fn poll(&self, into: &mut Batch, budget: usize, now: Instant) -> usize {
+        let mut model = self.model.lock();
+        if self.is_on() { model.port(&self.memory).poll(into, budget, now) } else { 0 }
+    }
+
+    /// Allows or denies the vNIC access to guest memory; true if it is allowed now and was not before. Once this
+    /// returns, no core is in the middle of an access that is denied.
+    pub fn set_on(&self, on: bool) -> bool {
+        let changed = self.on.swap(on, Ordering::AcqRel) != on;
+        if changed {
+            let mut model = self.model.lock();
+            if on {
+                model.resume();
+            }
+        }
+        changed && on
     }
 
     /// True when frames can go through it.
@@ -157,7 +183,7 @@ impl VnicSlot {
     pub fn settle(&self, effects: Effects, guest: &str, now: Instant) -> (Effects, bool) {
         let mut model = self.model.lock();
         let mut effects = effects | model.take_effects();
-        if effects.contains(Effects::RX_SPACE) {
+        if effects.contains(Effects::RX_SPACE) && self.is_on() {
             // Frames that waited in the vNIC's FIFO move on: the switch sends only when it has new ones.
             model.port(&self.memory).send(&[], now);
             effects |= model.take_effects();

@@ -18,16 +18,18 @@ impl Port for GuestPort<'_> {
     }
 
     fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
-        let sent = self.slot.with_port(|port| port.send(frames, now));
+        let sent = self.slot.send(frames, now);
         self.touched |= sent > 0;
         sent
     }
 
+    fn missed(&mut self, frames: usize, now: Instant) {
+        self.slot.with_port(|port| port.missed(frames, now));
+        self.touched = true;
+    }
+
     fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize {
-        if !self.slot.is_on() {
-            return 0;
-        }
-        let polled = self.slot.with_port(|port| port.poll(into, budget, now));
+        let polled = self.slot.poll(into, budget, now);
         self.touched |= polled > 0;
         polled
     }

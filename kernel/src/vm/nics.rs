@@ -84,10 +84,13 @@ impl<V: VirtualCpu> Vm<V> {
         }
     }
 
-    /// Allows or denies each vNIC access to guest memory, by the VM's state and the vNIC's configuration space.
-    pub(super) fn switch_nics(&self) {
+    /// Allows or denies each vNIC access to guest memory, by the VM's state and the vNIC's configuration space. One
+    /// that is allowed again looks at its rings: its effects are noted in the model, for `refresh_nics`.
+    pub(super) fn switch_nics(&mut self) {
         for slot in &self.nics.slots {
-            slot.set_on(self.state().is_on() && self.pc.bus_master(slot.slot));
+            if slot.set_on(self.state().is_on() && self.pc.bus_master(slot.slot)) {
+                self.effects |= Effects::TX_KICK | Effects::RX_SPACE;
+            }
         }
     }
 }

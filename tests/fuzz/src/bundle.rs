@@ -54,6 +54,9 @@ fn system() -> System {
         model: VnicModel::I82540em,
         mac: MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]),
         uplink: Some("wire".into()),
+        rx_fcs: true,
+        always_insert_fcs: false,
+        protect_eeprom: true,
     };
     let vm = VmConfig {
         name: "guest".into(),

@@ -61,6 +61,12 @@ pub trait Port {
     /// long, too short) and counts it as dropped, so that it does not block the frames behind it.
     fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize;
 
+    /// Tells the port that `frames` frames for it were dropped, because it has not accepted them in time. A NIC
+    /// counts them as missed; by default nothing happens.
+    fn missed(&mut self, frames: usize, now: Instant) {
+        let _ = (frames, now);
+    }
+
     /// Appends at most `budget` waiting frames to `into` and returns how many it appended. Stops early when
     /// `into` has no room for the next frame.
     fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize;

@@ -177,6 +177,12 @@ pub struct VnicConfig {
     /// Name of the physical NIC that carries its frames. A vNIC without an uplink reaches only other vNICs without
     /// one.
     pub uplink: Option<String>,
+    /// The four bytes after a received frame are its frame check sequence, calculated by Weir; otherwise zeros.
+    pub rx_fcs: bool,
+    /// Packets that the guest's driver sends without asking for a frame check sequence (`IFCS`) get one, too.
+    pub always_insert_fcs: bool,
+    /// The guest cannot change the words of its EEPROM.
+    pub protect_eeprom: bool,
 }
 
 /// A NIC model that Weir emulates.

@@ -49,8 +49,16 @@ pub mod microwire {
     pub const WRITE: u16 = 0b101;
     /// Erase a word.
     pub const ERASE: u16 = 0b111;
-    /// A command that the two highest address bits select: write enable is `11`, write disable is `00`.
+    /// A command that the two highest address bits select.
     pub const EXTENDED: u16 = 0b100;
+    /// Extended: allow writes and erasure.
+    pub const WRITE_ENABLE: usize = 0b11;
+    /// Extended: erase all words; `ERAL` of the Microwire parts that the manual names.
+    pub const ERASE_ALL: usize = 0b10;
+    /// Extended: write all words, with the word that follows; `WRAL`.
+    pub const WRITE_ALL: usize = 0b01;
+    /// Extended: refuse writes and erasure.
+    pub const WRITE_DISABLE: usize = 0b00;
 }
 
 /// The checksum word for `words`, of which the checksum word itself is ignored: with it, they add up to

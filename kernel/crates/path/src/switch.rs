@@ -187,6 +187,12 @@ impl Switch {
 
             let dropped = if link_up && !expired { 0 } else { offered - accepted };
             queue.pending.done(target, accepted + dropped);
+            if link_up
+                && dropped != 0
+                && let Some(port) = ports.get_mut(target.index())
+            {
+                port.missed(dropped, now);
+            }
             progress.delivered += accepted;
             progress.dropped += dropped;
             let counters = &mut self.counters[target.index()];

@@ -173,3 +173,18 @@ fn a_guest_that_invents_addresses_uses_up_its_quota_until_they_are_stale() {
     }
     assert_eq!(invent(&mut bench, 1000..1020, later), refused);
 }
+
+#[test]
+fn a_port_is_told_how_many_of_its_frames_were_given_up() {
+    let mut bench = Bench::new();
+    bench.ports[1].space = 2;
+    bench.arrive(0, mac(1), 0..5);
+    bench.step(0);
+    assert_eq!(bench.ports[1].missed, 0, "they wait");
+    bench.step(nanos(GUEST_HOLD));
+    assert_eq!(bench.ports[1].missed, 3);
+    bench.ports[1].capabilities.link_up = false;
+    bench.arrive(0, mac(1), 5..6);
+    bench.step(nanos(GUEST_HOLD));
+    assert_eq!(bench.ports[1].missed, 3, "without a link nothing arrives that could be missed");
+}

@@ -32,6 +32,8 @@ pub struct QueuePort {
     pub capabilities: Capabilities,
     /// Number of calls of [`Port::send`].
     pub send_calls: usize,
+    /// Frames of which [`Port::missed`] told.
+    pub missed: usize,
 }
 
 impl Default for QueuePort {
@@ -50,6 +52,7 @@ impl QueuePort {
             space: usize::MAX,
             capabilities: Capabilities { max_frame: 1514, link_up: true },
             send_calls: 0,
+            missed: 0,
         }
     }
 
@@ -81,6 +84,10 @@ impl Port for QueuePort {
         self.space -= if self.space == usize::MAX { 0 } else { accepted };
         self.sent.extend(frames[..accepted].iter().map(|frame| frame.to_vec()));
         accepted
+    }
+
+    fn missed(&mut self, frames: usize, _now: Instant) {
+        self.missed += frames;
     }
 
     fn poll(&mut self, into: &mut Batch, budget: usize, _now: Instant) -> usize {

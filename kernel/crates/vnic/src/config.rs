@@ -20,15 +20,22 @@ pub struct VnicModelConfig {
     pub mac: MacAddress,
     /// Whether it starts with a link.
     pub link_up: bool,
-    /// Whether to calculate the frame check sequence that follows each frame in the guest's buffer (unless the
-    /// guest has it stripped). Drivers ignore it; zeros in its place save a pass over each frame.
+    /// Whether to calculate what a guest can see of a received frame but hardly any driver uses: the frame check
+    /// sequence that follows it in the guest's buffer (unless the guest has it stripped), and the packet checksum
+    /// in the descriptor. Without it the first is four zeros, and the second is calculated only if `RXCSUM` says
+    /// where it begins. It costs a pass over each frame for each.
     pub compute_fcs: bool,
+    /// Whether packets without `IFCS` get a frame check sequence, too, as with lenient models of the NIC. By the
+    /// manual the guest has then supplied one, in the last four bytes [8254x 3.3.3.1].
+    pub always_insert_fcs: bool,
+    /// Whether the EEPROM refuses writes, as with its write-protect pin wired.
+    pub protect_eeprom: bool,
 }
 
 impl VnicModelConfig {
-    /// A vNIC with this address, a link, and frame check sequences as on real hardware.
+    /// A vNIC with this address and a link, which otherwise does all as real hardware does.
     #[must_use]
     pub fn new(mac: MacAddress) -> Self {
-        Self { mac, link_up: true, compute_fcs: true }
+        Self { mac, link_up: true, compute_fcs: true, always_insert_fcs: false, protect_eeprom: false }
     }
 }

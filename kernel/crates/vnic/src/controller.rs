@@ -6,7 +6,8 @@ use crate::interrupts::VnicInterrupts;
 use crate::phy::{Phy, PhySpeed};
 use crate::registers::VnicRegisters;
 use crate::ring::DescriptorRing;
-use intel_regs::{Ctrl, Interrupt, Rctl, Status, Tctl, reg};
+use crate::saturating::saturating_u32;
+use intel_regs::{Ctrl, Interrupt, Rctl, Status, Tctl, reg, stats};
 
 /// The state of a vNIC except frames in flight.
 pub(crate) struct Controller {
@@ -19,8 +20,11 @@ pub(crate) struct Controller {
     pub(crate) receive_stopped: bool,
     /// The transmit ring is stopped after a fault.
     pub(crate) transmit_stopped: bool,
-    /// Frame check sequences passed to the guest are calculated; otherwise they are zero.
+    /// Frame check sequences passed to the guest are calculated; otherwise they are zero. So are packet checksums
+    /// from the beginning of the frame.
     pub(crate) compute_fcs: bool,
+    /// Packets without `IFCS` get a frame check sequence, too.
+    pub(crate) always_insert_fcs: bool,
 }
 
 impl Controller {
@@ -94,6 +98,12 @@ impl Controller {
         is_up && (!was_up || again)
     }
 
+    /// Counts frames for which neither the receive FIFO nor the ring had room [8254x 13.4.17, 13.7.4].
+    pub(crate) fn note_missed(&mut self, frames: usize) {
+        self.registers.count(stats::MPC, saturating_u32(frames));
+        self.interrupts.raise(Interrupt::RXO);
+    }
+
     /// Stops a ring after `fault`, until the guest sets it up again.
     pub(crate) fn stop(&mut self, kind: RingKind, fault: GuestFault) {
         match kind {
@@ -112,6 +122,9 @@ impl Controller {
     pub(crate) fn check_tail(&mut self, kind: RingKind) -> bool {
         let ring = self.ring(kind);
         if !ring.tail_is_beyond() {
+            if ring.length == 0 && ring.tail != 0 {
+                self.faults.note(GuestFault::EmptyRing { ring: kind });
+            }
             return true;
         }
         self.counters.tail_beyond_ring += 1;

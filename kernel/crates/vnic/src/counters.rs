@@ -38,7 +38,8 @@ pub struct VnicCounters {
     pub receive_ring_stopped: u64,
     /// Frames lost from the receive FIFO when the guest reset its NIC.
     pub receive_lost_in_reset: u64,
-    /// Looped-back frames dropped for lack of room; frames from the wire wait at their sender instead.
+    /// Looped-back frames dropped for lack of room; frames from the wire wait at their sender instead, which counts
+    /// those that it drops.
     pub receive_missed: u64,
 
     /// Packets not sent: longer than the NIC or its caller can carry.

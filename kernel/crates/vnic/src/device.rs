@@ -65,6 +65,7 @@ impl Vnic {
             receive_stopped: false,
             transmit_stopped: false,
             compute_fcs: config.compute_fcs,
+            always_insert_fcs: config.always_insert_fcs,
         };
         let mut vnic = Self {
             controller,
@@ -72,7 +73,7 @@ impl Vnic {
             transmit: Transmitter::new(),
             turnaround: Batch::with_capacity(intel_regs::receive::MAX_LONG_FRAME),
             effects: Effects::empty(),
-            eeprom: Eeprom::new(config.mac),
+            eeprom: Eeprom::new(config.mac, config.protect_eeprom),
             io_address: 0,
         };
         vnic.load_address();
@@ -184,6 +185,14 @@ impl Vnic {
         self.turnaround.clear();
         self.effects = Effects::empty();
         self.reset();
+    }
+
+    /// The bus lets the vNIC reach guest memory again. It looks at its rings: the guest may have handed over
+    /// descriptors meanwhile, and received frames may wait for them.
+    pub fn resume(&mut self) {
+        let mut effects = self.kick();
+        effects.set(Effects::RX_SPACE, !self.fifo.is_empty());
+        self.effects |= effects;
     }
 
     pub(crate) fn observe(&self) -> InterruptSnapshot {

@@ -13,8 +13,8 @@ enum MicrowireState {
     Command { bits: u32, shift: u16 },
     /// Shifting out words, starting at `address`; `bits` of the current word are out.
     Output { address: usize, bits: u32 },
-    /// Shifting in the word for `address`.
-    Input { address: usize, bits: u32, shift: u16 },
+    /// Shifting in the word for `address`, or for all words.
+    Input { address: Option<usize>, bits: u32, shift: u16 },
     /// The command is complete; the chip select must fall.
     Done,
 }
@@ -27,12 +27,14 @@ pub(crate) struct Eeprom {
     words: [u16; layout::WORDS],
     state: MicrowireState,
     write_enabled: bool,
+    /// The write-protect pin is wired: no write changes a word.
+    protected: bool,
     pins: Eecd,
 }
 
 impl Eeprom {
     /// The EEPROM of a desktop adapter with this address, with a valid checksum.
-    pub(crate) fn new(mac: MacAddress) -> Self {
+    pub(crate) fn new(mac: MacAddress, protected: bool) -> Self {
         let mut words = [0xffff; layout::WORDS];
         let [a, b, c, d, e, f] = mac.0;
         words[layout::ETHERNET_ADDRESS] = u16::from_le_bytes([a, b]);
@@ -48,12 +50,12 @@ impl Eeprom {
         words[layout::INITIALIZATION_CONTROL_2] = 0;
         words[layout::INITIALIZATION_CONTROL_3] = 0;
         words[layout::CHECKSUM] = layout::checksum(&words);
-        Self { words, state: MicrowireState::Idle, write_enabled: false, pins: Eecd::DO }
+        Self { words, state: MicrowireState::Idle, write_enabled: false, protected, pins: Eecd::DO }
     }
 
     /// Powers the EEPROM off and on. The words persist, as in any EEPROM.
     pub(crate) fn power_cycle(&mut self) {
-        *self = Self { words: self.words, state: MicrowireState::Idle, write_enabled: false, pins: Eecd::DO };
+        (self.state, self.write_enabled, self.pins) = (MicrowireState::Idle, false, Eecd::DO);
     }
 
     /// The Ethernet address that hardware loads into receive address 0 after reset.
@@ -132,27 +134,34 @@ impl Eeprom {
                 self.pins.remove(Eecd::DO);
                 MicrowireState::Output { address, bits: 0 }
             }
-            microwire::WRITE => MicrowireState::Input { address, bits: 0, shift: 0 },
+            microwire::WRITE => MicrowireState::Input { address: Some(address), bits: 0, shift: 0 },
             microwire::ERASE => {
-                self.store(address, 0xffff);
+                self.store(Some(address), 0xffff);
                 MicrowireState::Done
             }
             _ => {
                 // The two highest address bits select the extended command.
                 match address >> (microwire::ADDRESS_BITS - 2) {
-                    0b11 => self.write_enabled = true,
-                    0b00 => self.write_enabled = false,
-                    // Erase or write of the whole array: no driver uses them.
-                    _ => {}
+                    microwire::WRITE_ENABLE => self.write_enabled = true,
+                    microwire::WRITE_DISABLE => self.write_enabled = false,
+                    microwire::WRITE_ALL => {
+                        return MicrowireState::Input { address: None, bits: 0, shift: 0 };
+                    }
+                    // `ERASE_ALL`.
+                    _ => self.store(None, 0xffff),
                 }
                 MicrowireState::Done
             }
         }
     }
 
-    fn store(&mut self, address: usize, word: u16) {
-        if self.write_enabled {
-            self.words[address] = word;
+    /// Stores a word at `address`, or at all addresses, if that is allowed.
+    fn store(&mut self, address: Option<usize>, word: u16) {
+        if self.write_enabled && !self.protected {
+            match address {
+                Some(address) => self.words[address] = word,
+                None => self.words.fill(word),
+            }
         }
         self.pins.insert(Eecd::DO);
     }
@@ -226,7 +235,7 @@ mod tests {
 
     #[test]
     fn both_interfaces_read_the_same_words_with_a_valid_checksum() {
-        let mut eeprom = Eeprom::new(MAC);
+        let mut eeprom = Eeprom::new(MAC, false);
         let by_register: alloc::vec::Vec<u16> = (0..64)
             .map(|address| {
                 let value = eeprom.read_by_register(address << Eerd::ADDR_SHIFT | Eerd::START.bits());
@@ -243,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_read_continues_with_the_next_words() {
-        let mut eeprom = Eeprom::new(MAC);
+        let mut eeprom = Eeprom::new(MAC, false);
         let mut pins = MicrowirePins(&mut eeprom);
         pins.select();
         pins.send(microwire::READ, 3);
@@ -253,7 +262,7 @@ mod tests {
 
     #[test]
     fn writes_take_effect_only_while_enabled() {
-        let mut eeprom = Eeprom::new(MAC);
+        let mut eeprom = Eeprom::new(MAC, false);
         let mut pins = MicrowirePins(&mut eeprom);
         pins.write(5, 0x1234);
         assert_eq!(pins.read(5), 0xffff);
@@ -267,10 +276,31 @@ mod tests {
         assert_eq!(pins.read(5), 0xffff);
     }
 
+    #[test]
+    fn the_whole_array_is_erased_and_written_by_one_command_unless_it_is_protected() {
+        for protected in [false, true] {
+            let mut eeprom = Eeprom::new(MAC, protected);
+            let mut pins = MicrowirePins(&mut eeprom);
+            pins.command(microwire::EXTENDED, 0b11_0000);
+            pins.command(microwire::EXTENDED, 0b10_0000);
+            assert_eq!(pins.read(0), if protected { 0x5452 } else { 0xffff });
+            pins.select();
+            pins.send(microwire::EXTENDED, 3);
+            pins.send(0b01_0000, 6);
+            pins.send(0xabcd, 16);
+            pins.release();
+            assert_eq!(pins.read(0), if protected { 0x5452 } else { 0xabcd });
+            pins.write(1, 7);
+            assert_eq!(pins.read(1), if protected { 0x1200 } else { 7 });
+            eeprom.power_cycle();
+            assert_eq!(eeprom.address() == MAC, protected, "an EEPROM keeps its words without power");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_sequence_of_pin_changes_is_survived(writes in proptest::collection::vec(any::<u32>(), 0..2000)) {
-            let mut eeprom = Eeprom::new(MAC);
+            let mut eeprom = Eeprom::new(MAC, false);
             for value in writes {
                 eeprom.write_control(value);
                 prop_assert_eq!(eeprom.control() & Eecd::EE_PRES.bits(), Eecd::EE_PRES.bits());

@@ -65,6 +65,23 @@ pub enum GuestFault {
         /// The limit.
         limit: u32,
     },
+    /// A packet without `IFCS` does not end with its frame check sequence. It is dropped, unless the vNIC was told
+    /// to insert one always.
+    #[error(
+        "transmit packet of {length} bytes has no IFCS, and its last four bytes are no frame check sequence: \
+         dropped (always_insert_fcs = true in the configuration sends such packets)"
+    )]
+    BadFrameCheck {
+        /// Its length, in bytes.
+        length: u32,
+    },
+    /// The tail of an enabled ring without descriptors was moved. Lengths are multiples of 128 bytes
+    /// [8254x 13.4.27, 13.4.38]; the bits below do not exist, so that a shorter ring has none.
+    #[error("{ring:?} ring has no descriptors: its length must be a multiple of 128 bytes")]
+    EmptyRing {
+        /// The ring.
+        ring: RingKind,
+    },
     /// The TCP segmentation context does not fit the packet. It is dropped.
     #[error("TCP segmentation with MSS {mss} and a header of {header} bytes in a packet of {length}")]
     BadSegmentation {
@@ -87,13 +104,15 @@ impl GuestFault {
             Self::PacketTooLong { .. } => (6, RingKind::Receive),
             Self::TooManyDescriptors { .. } => (7, RingKind::Receive),
             Self::BadSegmentation { .. } => (8, RingKind::Receive),
+            Self::BadFrameCheck { .. } => (9, RingKind::Receive),
+            Self::EmptyRing { ring } => (10, *ring),
         };
         1 << (kind + u16::from(ring == RingKind::Transmit))
     }
 }
 
 /// Number of bits that [`GuestFault::bit`] uses: the most faults that can be pending.
-const KINDS: usize = 9;
+const KINDS: usize = 12;
 
 /// Faults pending to be reported.
 #[derive(Default)]

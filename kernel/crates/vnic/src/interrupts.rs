@@ -73,6 +73,11 @@ impl VnicInterrupts {
         self.causes |= causes & Interrupt::WRITABLE;
     }
 
+    /// Reads `ICS`: the causes, which stay set.
+    pub(crate) fn causes(&self) -> u32 {
+        self.causes
+    }
+
     /// Reads and clears `ICR`.
     pub(crate) fn read_causes(&mut self) -> u32 {
         core::mem::take(&mut self.causes)

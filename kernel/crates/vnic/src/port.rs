@@ -8,7 +8,6 @@ use crate::receive::{self, FrameOrigin};
 use crate::ring::RingWindow;
 use crate::transmit::Emitted;
 use base::{Batch, Capabilities, Effects, GuestMemory, Instant, Port};
-use intel_regs::{Interrupt, stats};
 
 /// Maximum number of transmit descriptors examined in one poll. It bounds the time that a guest can consume with
 /// descriptors that carry no data.
@@ -108,8 +107,7 @@ fn turn_around<M: GuestMemory>(
         controller.counters.looped_back += 1;
         if !receive::offer(controller, fifo, memory, &mut window, frame, FrameOrigin::Loopback, now) {
             controller.counters.receive_missed += 1;
-            controller.registers.count(stats::MPC, 1);
-            controller.interrupts.raise(Interrupt::RXO);
+            controller.note_missed(1);
         }
     }
     frames.clear();
@@ -138,6 +136,13 @@ impl<M: GuestMemory> Port for VnicPort<'_, M> {
         let changes = self.vnic.changes(&before, now);
         self.vnic.effects |= changes;
         accepted
+    }
+
+    fn missed(&mut self, frames: usize, now: Instant) {
+        let before = self.vnic.observe();
+        self.vnic.controller.note_missed(frames);
+        let changes = self.vnic.changes(&before, now);
+        self.vnic.effects |= changes;
     }
 
     fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize {

@@ -197,7 +197,9 @@ fn prepare<'a>(
     let control = controller.registers.get(reg::RXCSUM);
     let type_offset = if tag.is_some() { ADDRESSES + TAG } else { ADDRESSES };
     let (status, errors) = receive_checksum::check(frame, type_offset, Rxcsum::from_bits_retain(control));
-    let checksum = arrival.packet_checksum((control & Rxcsum::PCSS_MASK) as usize);
+    let start = (control & Rxcsum::PCSS_MASK) as usize;
+    // No stock driver asks for the sum from the frame's first byte, which the reset value means.
+    let checksum = if start != 0 || controller.compute_fcs { arrival.packet_checksum(start) } else { 0 };
     let write_back = &mut arrival.write_back;
     *write_back = WriteBack { checksum, status, errors, special: stripped.unwrap_or(0), ..*write_back };
     write_back.status.set(RxStatus::VP, stripped.is_some());

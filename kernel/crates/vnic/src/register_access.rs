@@ -3,6 +3,7 @@
 use crate::device::Vnic;
 use crate::fault::RingKind;
 use crate::registers::VnicRegisters;
+use crate::saturating::saturating_u32;
 use base::{Effects, Instant};
 use intel_regs::control::pba;
 use intel_regs::{Ctrl, CtrlExt, Interrupt, Mdic, Rctl, Tctl, phy, reg, stats};
@@ -13,7 +14,10 @@ impl Vnic {
         match offset {
             reg::EECD => self.eeprom.control(),
             reg::ICR => self.controller.interrupts.read_causes(),
+            // The causes, as in ICR but without clearing them; drivers of VxWorks read them here.
+            reg::ICS => self.controller.interrupts.causes(),
             reg::ITR => self.controller.interrupts.throttle(),
+            reg::RDFPC => saturating_u32(self.fifo.frames()),
             reg::IMS => self.controller.interrupts.mask(),
             stats::FIRST..=stats::LAST => self.controller.registers.read_statistic(offset),
             reg::PBA => {
@@ -81,11 +85,15 @@ impl Vnic {
     /// `CTRL` [8254x 13.4.1].
     fn write_control(&mut self, value: u32) -> Effects {
         let control = Ctrl::from_bits_retain(value);
+        let phy_reset = control.contains(Ctrl::PHY_RST) && !self.controller.control().contains(Ctrl::PHY_RST);
         if control.contains(Ctrl::RST) {
+            // One write can reset both; iPXE's does. RST ends the pulse of PHY_RST, whose reset value is 0.
+            if phy_reset {
+                self.controller.phy.reset();
+            }
             self.reset();
             return Effects::RESET;
         }
-        let phy_reset = control.contains(Ctrl::PHY_RST) && !self.controller.control().contains(Ctrl::PHY_RST);
         self.controller.registers.write(reg::CTRL, value);
         if phy_reset {
             self.controller.phy.reset();

@@ -200,8 +200,9 @@ impl Transmitter {
     /// Plans the next frame.
     fn plan(&self, controller: &Controller) -> Result<FramePlan, TransmitDrop> {
         let packet = &self.packet;
+        let inserts_fcs = packet.insert_fcs || controller.always_insert_fcs;
         let (header, payload, last) = match &packet.segmentation {
-            None => (0, packet.length.saturating_sub(if packet.insert_fcs { 0 } else { FCS }), true),
+            None => (0, packet.length.saturating_sub(if inserts_fcs { 0 } else { FCS }), true),
             Some(cut) => {
                 if cut.mss == 0 || cut.header == 0 || cut.header > packet.length {
                     let length = packet.length;
@@ -223,7 +224,7 @@ impl Transmitter {
         let padded =
             if controller.transmit_control().contains(Tctl::PSP) { tagged.max(MIN_LENGTH) } else { tagged };
         let tag = tag.map(|tag| ((controller.registers.get(reg::VET) & 0xffff) as u16, tag));
-        Ok(FramePlan { header, offset: self.sent.offset, payload, last, tag, length: padded })
+        Ok(FramePlan { header, offset: self.sent.offset, payload, last, inserts_fcs, tag, length: padded })
     }
 
     /// Writes a frame into `bytes`, whose length is the planned one.
@@ -245,7 +246,7 @@ impl Transmitter {
             cut.update(frame, segment, packet.checksums.has_transport());
         }
         packet.checksums.apply(frame);
-        if !packet.insert_fcs {
+        if !plan.inserts_fcs {
             let mut supplied = [0; FCS];
             packet.gather(memory, body, &mut supplied).map_err(TransmitDrop::Outside)?;
             if frame_check([frame]) != supplied {
@@ -262,7 +263,11 @@ impl Transmitter {
     fn drop_packet(&mut self, controller: &mut Controller, reason: TransmitDrop) -> Emitted {
         match reason {
             TransmitDrop::Runt => controller.counters.transmit_runt += 1,
-            TransmitDrop::BadFrameCheck => controller.counters.transmit_bad_fcs += 1,
+            TransmitDrop::BadFrameCheck => {
+                controller.counters.transmit_bad_fcs += 1;
+                let length = saturating_u32(self.packet.length);
+                controller.faults.note(GuestFault::BadFrameCheck { length });
+            }
             TransmitDrop::Oversized { length } => {
                 controller.counters.transmit_oversized += 1;
                 controller.faults.note(GuestFault::PacketTooLong { length: saturating_u32(length) });
@@ -293,6 +298,8 @@ struct FramePlan {
     payload: usize,
     /// It is the packet's last frame.
     last: bool,
+    /// The frame check sequence is the NIC's; otherwise the guest has supplied one.
+    inserts_fcs: bool,
     /// EtherType and tag control information of the tag to insert.
     tag: Option<(u16, u16)>,
     /// Bytes of the frame, including tag and padding.

@@ -6,7 +6,7 @@ use base::Effects;
 use common::*;
 use intel_regs::desc::{TxCommand, TxData, TxLegacy};
 use intel_regs::reg;
-use vnic::{GuestFault, RingKind};
+use vnic::{GuestFault, RingKind, Vnic, VnicModelConfig};
 
 const SIMPLE: TxCommand = TxCommand::EOP.union(TxCommand::IFCS);
 const REPORTED: TxCommand = SIMPLE.union(TxCommand::RS);
@@ -154,4 +154,39 @@ fn a_receive_tail_beyond_the_ring_is_ignored() {
     assert!(guest.write(reg::RDT, RING - 1).contains(Effects::RX_SPACE));
     guest.send(&[]);
     assert_eq!(guest.nic.waiting(), 0);
+}
+
+/// The way of drivers that were only run on lenient models: EOP and RS, and no IFCS.
+#[test]
+fn a_packet_without_ifcs_is_dropped_and_explained_or_sent_if_the_vnic_always_inserts_it() {
+    let frame = frame_to(PEER, 60);
+    for always_insert_fcs in [false, true] {
+        let mut guest = Guest::new();
+        guest.nic = Vnic::new(VnicModelConfig { always_insert_fcs, ..VnicModelConfig::new(MAC) });
+        guest.set(reg::CTRL, intel_regs::Ctrl::SLU.bits());
+        guest.set(reg::TDBAL, TX_RING as u32);
+        guest.set(reg::TDLEN, RING * 16);
+        guest.set(reg::TCTL, intel_regs::Tctl::EN.bits());
+        let index = guest.queue_legacy(&frame, TxCommand::EOP | TxCommand::RS);
+        let _ = guest.kick();
+        let sent = guest.poll_all(64);
+        assert_eq!(guest.tx_status(index) & DD, DD);
+        if always_insert_fcs {
+            assert_eq!((sent, guest.nic.faults()), (vec![frame.clone()], None));
+        } else {
+            assert_eq!((sent.len(), guest.nic.counters().transmit_bad_fcs), (0, 1));
+            let fault = guest.nic.faults().unwrap();
+            assert_eq!(fault, GuestFault::BadFrameCheck { length: 60 });
+            assert!(fault.to_string().contains("always_insert_fcs = true"));
+        }
+    }
+}
+
+#[test]
+fn the_tail_of_a_ring_that_is_too_short_to_exist_is_reported() {
+    let mut guest = Guest::new();
+    guest.set(reg::TDLEN, 16);
+    guest.set(reg::TDT, 1);
+    assert_eq!(guest.nic.faults(), Some(GuestFault::EmptyRing { ring: RingKind::Transmit }));
+    assert!(guest.poll_all(64).is_empty());
 }

@@ -140,6 +140,37 @@ fn reset_through_the_io_window_clears_everything_but_the_phy() {
 }
 
 #[test]
+fn one_write_can_reset_the_mac_and_the_phy() {
+    let mut guest = Guest::new();
+    let _ = guest.phy_write(phy::PCTRL, (Pctrl::LOOPBACK | Pctrl::POWER_DOWN).bits());
+    let _ = guest.phy_write(phy::PSCON, 0x1234);
+    guest.set(reg::mta(5), 7);
+    assert!(guest.write(reg::CTRL, (Ctrl::RST | Ctrl::PHY_RST).bits()).contains(Effects::RESET));
+    assert_eq!((guest.read(reg::mta(5)), guest.phy_read(phy::PSCON)), (0, 0x0068));
+    assert_eq!(guest.phy_read(phy::PCTRL), 0x1140, "neither in loopback nor without power");
+    assert_eq!(guest.read(reg::CTRL) & (Ctrl::RST | Ctrl::PHY_RST).bits(), 0);
+    guest.set(reg::CTRL, Ctrl::SLU.bits());
+    assert_ne!(guest.read(reg::STATUS) & Status::LU.bits(), 0);
+}
+
+#[test]
+fn ics_reads_like_icr_and_clears_nothing() {
+    let mut guest = Guest::bare();
+    guest.set(reg::ICS, 0b1011);
+    assert_eq!([guest.read(reg::ICS), guest.read(reg::ICS), guest.read(reg::ICR)], [0b1011; 3]);
+    assert_eq!(guest.read(reg::ICS), 0);
+}
+
+#[test]
+fn frames_in_the_fifo_are_counted_in_rdfpc() {
+    let mut guest = Guest::with(Rctl::BAM, 8);
+    for _ in 0..10 {
+        guest.send(&[&frame_to(MAC, 60)]);
+    }
+    assert_eq!(guest.read(reg::RDFPC), 3);
+}
+
+#[test]
 fn the_io_window_reaches_the_same_registers() {
     let mut guest = Guest::bare();
     let _ = guest.io_write(reg::FCTTV, 0x4321);

@@ -35,7 +35,7 @@ const INITRD: &str = "the path of the initial RAM disk";
 const COMMAND_LINE: &str = "a command line of at most 2047 bytes, on one line";
 const CPU: &str = "a core number from 0 to 63";
 const SHARES: &str = "a number from 10 to 10000";
-const AUTOSTART: &str = "true or false, without quotes";
+const BOOLEAN: &str = "true or false, without quotes";
 const MAC: &str = "six two-digit hexadecimal numbers joined by colons, like \"52:54:00:12:34:56\"";
 const UPLINK: &str = "the name of a [[nic]]";
 
@@ -185,7 +185,7 @@ impl Reader<'_, '_> {
             self.number(&mut fields, "cpu", CPU, 0..=MAX_CORES - 1).and_then(|cpu| u8::try_from(cpu).ok());
         let shares = self.number(&mut fields, "shares", SHARES, LEAST_SHARES..=MOST_SHARES);
         let restart = self.word(&mut fields, "restart", &RESTARTS);
-        let autostart = self.boolean(&mut fields, "autostart", AUTOSTART);
+        let autostart = self.boolean(&mut fields, "autostart", BOOLEAN);
         let vnics = fields.tables("vnic", self.report);
         self.at_most(&vnics, MAX_VNICS, "vNICs");
         let owner = name.as_deref().ok();
@@ -338,8 +338,10 @@ impl Reader<'_, '_> {
             let message = format!("too many vNICs {place} (at most {MAX_VNICS_PER_UPLINK})");
             fields.itself().wrong(self.report, message);
         }
+        let [rx_fcs, always_insert_fcs, protect_eeprom] = ["rx_fcs", "always_insert_fcs", "protect_eeprom"]
+            .map(|name| self.boolean(&mut fields, name, BOOLEAN).unwrap_or(false));
         fields.finish(self.report);
-        VnicConfig { model, mac, uplink }
+        VnicConfig { model, mac, uplink, rx_fcs, always_insert_fcs, protect_eeprom }
     }
 
     /// The MAC address that is given, or one derived from the guest's name and the vNIC's index.

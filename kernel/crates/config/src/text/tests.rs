@@ -45,7 +45,7 @@ fn every_field_is_understood() {
     let text = "[host]\nlog_level = \"debug\"\nself_test = \"panic\"\n[[nic]]\nname = \"n0\"\npci = \"00:1f.7\"\n[[nic]]\nname = \"n1\"\nids = \"8086:100e\"\n\
         [[vm]]\nname = \"a\"\nmemory = 128\nkernel = \"k\"\ninitrd = \"k\"\ncmdline = \"x y\"\n\
         cpu = 3\nshares = 0x100\nrestart = \"never\"\nautostart = false\n\
-        [[vm.vnic]]\nmodel = \"82540EM\"\nmac = \"52:54:00:00:00:01\"\nuplink = \"n1\"\n[[vm.vnic]]\n";
+        [[vm.vnic]]\nmodel = \"82540EM\"\nmac = \"52:54:00:00:00:01\"\nuplink = \"n1\"\n[[vm.vnic]]\nrx_fcs = true\nalways_insert_fcs = true\nprotect_eeprom = true\n";
     let read = read_text(text).unwrap();
     let system = &read.system;
     assert_eq!(system.host, HostConfig { log_level: LogLevel::Debug, self_test: Some(SelfTest::Panic) });
@@ -57,6 +57,11 @@ fn every_field_is_understood() {
     assert_eq!(vm.vnics[0].uplink.as_deref(), Some("n1"));
     assert_eq!(vm.vnics[1].uplink, None);
     assert_eq!(vm.vnics[1].mac.0[0], 2);
+    let choices = |index: usize| {
+        let vnic = &vm.vnics[index];
+        [vnic.rx_fcs, vnic.always_insert_fcs, vnic.protect_eeprom]
+    };
+    assert_eq!((choices(0), choices(1)), ([false; 3], [true; 3]));
 }
 
 #[test]
@@ -95,7 +100,7 @@ fn unknown_fields_are_reported_everywhere_with_the_nearest_known_one() {
             "weir.toml:1: speed: unknown field (known fields: host, nic, vm)",
             "weir.toml:3: host.log_levle: unknown field, did you mean log_level? (known fields: log_level, self_test)",
             "weir.toml:8: vm[0].memmory: unknown field, did you mean memory? (known fields: name, memory, kernel",
-            "weir.toml:10: vm[0].vnic[0].surprise: unknown field (known fields: model, mac, uplink)",
+            "weir.toml:10: vm[0].vnic[0].surprise: unknown field (known fields: model, mac, uplink, rx_fcs, always_insert_fcs, protect_eeprom)",
         ],
     );
 }

@@ -3,6 +3,7 @@
 use super::physical;
 use crate::processor::narrow::to_usize;
 use base::HostPhysical;
+use host_memory::{FreeMemory, MemoryShortage, Runs};
 
 /// Bytes in a frame.
 pub const PAGE: u64 = 4096;
@@ -54,34 +55,18 @@ pub enum PageFrameError {
     },
 }
 
-/// Most free pieces that are tracked.
-const PIECES: usize = 128;
-
-#[derive(Clone, Copy)]
-struct Free {
-    start: u64,
-    end: u64,
-}
-
-impl Free {
-    fn bytes(&self) -> u64 {
-        self.end - self.start
-    }
-}
-
 /// The machine's free memory. Nothing is ever freed: assignment is static.
 pub struct PageFrames {
-    free: heapless::Vec<Free, PIECES>,
+    free: FreeMemory,
     total: u64,
     low: Option<HostPhysical>,
     loader: u64,
 }
 
 impl PageFrames {
-    /// Takes over the regions that the loader reports, in any order. UEFI's map has usable memory in many pieces:
-    /// adjacent ones are joined, and if there are still more than [`PIECES`], the largest are kept.
+    /// Takes over the regions that the loader reports, in any order. UEFI's map has usable memory in many pieces.
     pub fn new(regions: impl IntoIterator<Item = MemoryRegion>) -> Self {
-        let mut frames = Self { free: heapless::Vec::new(), total: 0, low: None, loader: 0 };
+        let mut frames = Self { free: FreeMemory::new(), total: 0, low: None, loader: 0 };
         for region in regions {
             match region.kind {
                 MemoryRegionKind::Usable => frames.add(region),
@@ -95,19 +80,7 @@ impl PageFrames {
     fn add(&mut self, region: MemoryRegion) {
         // The highest low piece: firmware leaves its own data at the bottom.
         self.low = self.low.max(low_piece(region));
-        let start = region.start.max(LOWEST).next_multiple_of(PAGE);
-        let end = region.end & !(PAGE - 1);
-        if start >= end {
-            return;
-        }
-        if let Some(before) = self.free.last_mut().filter(|before| before.end == start) {
-            before.end = end;
-        } else if let Err(piece) = self.free.push(Free { start, end })
-            && let Some(smallest) = self.free.iter_mut().min_by_key(|kept| kept.bytes())
-            && smallest.bytes() < piece.bytes()
-        {
-            *smallest = piece;
-        }
+        self.free.add(region.start.max(LOWEST).next_multiple_of(PAGE)..region.end & !(PAGE - 1));
     }
 
     /// Bytes that the loader has filled: the kernel, its stack and page tables, and the ramdisk.
@@ -127,7 +100,7 @@ impl PageFrames {
 
     /// Bytes not yet allocated.
     pub fn left(&self) -> u64 {
-        self.free.iter().map(Free::bytes).sum()
+        self.free.left()
     }
 
     /// Allocates `bytes` (rounded up to frames) in one piece at a multiple of `alignment`, zeroed.
@@ -137,30 +110,39 @@ impl PageFrames {
     pub fn allocate(&mut self, bytes: u64, alignment: u64) -> Result<HostPhysical, PageFrameError> {
         let bytes = bytes.max(1).next_multiple_of(PAGE);
         let alignment = alignment.max(PAGE);
-        // The smallest piece that fits, so that large pieces stay whole for guests.
-        let fit = self
-            .free
-            .iter()
-            .enumerate()
-            .filter(|(_, f)| f.start.next_multiple_of(alignment).saturating_add(bytes) <= f.end)
-            .min_by_key(|(_, f)| f.bytes())
-            .map(|(index, _)| index);
-        let Some(index) = fit else {
+        let Some(at) = self.free.take(bytes, alignment) else {
             return Err(PageFrameError::Exhausted { bytes, alignment, left: self.left() });
         };
-        let piece = self.free[index];
-        let start = piece.start.next_multiple_of(alignment);
-        self.free[index].start = start + bytes;
-        if start > piece.start {
-            // The gap before an aligned piece is kept if there is room to track it.
-            let _ = self.free.push(Free { start: piece.start, end: start });
-        }
-        let at = HostPhysical(start);
-        // SAFETY: the loader reported this memory as usable, it is in the direct map, and it was not allocated
-        // before.
-        unsafe { physical::pointer(at).write_bytes(0, to_usize(bytes)) };
+        clear(at, bytes);
         Ok(at)
     }
+
+    /// Allocates a guest's memory, zeroed, and lets `build` make what needs it. If that fails, the memory is free again,
+    /// and so is everything that `build` allocated.
+    ///
+    /// # Errors
+    /// [`MemoryShortage`], or the error of `build`.
+    pub fn with_guest_memory<T, E: From<MemoryShortage>>(
+        &mut self,
+        bytes: u64,
+        build: impl FnOnce(&mut Self, &Runs) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let before = self.free.clone();
+        let runs = self.free.take_runs(bytes)?;
+        runs.iter().for_each(|run| clear(run.start, run.bytes));
+        let built = build(self, &runs);
+        if built.is_err() {
+            self.free = before;
+        }
+        built
+    }
+}
+
+/// Clears memory that was just taken from the free memory.
+fn clear(at: HostPhysical, bytes: u64) {
+    // SAFETY: the loader reported this memory as usable, it is in the direct map, and it was not allocated before, or
+    // what it was allocated to is gone.
+    unsafe { physical::pointer(at).write_bytes(0, to_usize(bytes)) };
 }
 
 /// The highest place in a region for [`PageFrames::low`].
@@ -190,29 +172,6 @@ mod tests {
     }
 
     #[test]
-    fn adjacent_pieces_are_joined() {
-        let mut regions: Vec<MemoryRegion> = (0..1000)
-            .map(|index| 0x10_0000 + index * PAGE)
-            .map(|start| region(start, start + PAGE, MemoryRegionKind::Usable))
-            .collect();
-        assert_eq!(PageFrames::new(regions.iter().copied()).total(), 1000 * PAGE);
-        regions[500].kind = MemoryRegionKind::Bootloader;
-        let frames = PageFrames::new(regions);
-        assert_eq!((frames.total(), frames.free.len()), (999 * PAGE, 2));
-    }
-
-    #[test]
-    fn the_largest_of_too_many_pieces_are_kept() {
-        // As in the maps of real machines: small pieces below 4 GiB, and nearly everything after them.
-        let small = (0..200).map(|index| 0x10_0000 + 2 * index * PAGE);
-        let mut regions: Vec<MemoryRegion> =
-            small.map(|start| region(start, start + PAGE, MemoryRegionKind::Usable)).collect();
-        regions.push(region(1 << 32, 9 << 32, MemoryRegionKind::Usable));
-        let frames = PageFrames::new(regions);
-        assert_eq!(frames.total(), (8 << 32) + (PIECES as u64 - 1) * PAGE);
-    }
-
-    #[test]
     fn low_memory_is_the_highest_place_that_fits_below_640_kib() {
         let low = |regions: &[MemoryRegion]| PageFrames::new(regions.iter().copied()).low().map(|at| at.0);
         assert_eq!(low(&[region(0, 0x9_fc00, MemoryRegionKind::Usable)]), Some(0x9_b000));
@@ -232,5 +191,26 @@ mod tests {
             frames.allocate(0x20_0000, PAGE),
             Err(PageFrameError::Exhausted { bytes: 0x20_0000, alignment: PAGE, left: 0x10_0000 })
         );
+    }
+
+    #[test]
+    fn a_guest_that_cannot_be_built_gives_its_memory_back() {
+        // On the host the direct map begins at address 0.
+        let memory = vec![0xee_u8; 8 << 20].leak();
+        let start = memory.as_ptr() as u64;
+        let mut frames = PageFrames::new([region(start, start + (8 << 20), MemoryRegionKind::Usable)]);
+        let left = frames.left();
+        let refused = frames.with_guest_memory(4 << 20, |frames, runs| {
+            assert_eq!(runs.iter().map(|run| run.bytes).sum::<u64>(), 4 << 20);
+            frames.allocate(PAGE, PAGE).unwrap();
+            Err::<(), _>(MemoryShortage::TooLittle { bytes: 1, left: 0 })
+        });
+        assert!(refused.is_err());
+        assert_eq!(frames.left(), left);
+        let runs =
+            frames.with_guest_memory(4 << 20, |_, runs| Ok::<_, MemoryShortage>(runs.clone())).unwrap();
+        let offset = (runs[0].start.0 - start) as usize;
+        assert!(memory[offset..][..4 << 20].iter().all(|byte| *byte == 0), "it is zeroed");
+        assert_eq!(frames.left(), left - (4 << 20));
     }
 }

@@ -53,13 +53,27 @@ pub const PACKAGES: &[Knows] = &[
     knows("nested-paging", &["base"], &["testkit"]),
     knows("schedule", &["base"], &["testkit"]),
     knows("config", &["base"], &["testkit"]),
+    // Its tests map what it hands out.
+    knows("host-memory", &["base"], &["nested-paging"]),
     knows("testkit", &["base", "mmio"], &[]),
     knows("vnic", &["base", "intel-regs"], &["testkit"]),
     // Its tests let the driver drive the model, and a switch between them.
     knows("nic", &["base", "intel-regs"], &["testkit", "vnic", "path"]),
     knows(
         "weir",
-        &["base", "config", "mmio", "nested-paging", "nic", "path", "platform", "schedule", "shell", "vnic"],
+        &[
+            "base",
+            "config",
+            "host-memory",
+            "mmio",
+            "nested-paging",
+            "nic",
+            "path",
+            "platform",
+            "schedule",
+            "shell",
+            "vnic",
+        ],
         &["testkit"],
     ),
 ];

@@ -108,6 +108,14 @@ impl MemoryLayout {
         [0..conventional, VGA_WINDOW.end.min(self.low_end)..self.low_end, HIGH_MEMORY..self.high_end]
     }
 
+    /// These ranges, each with its offset in the guest's memory as the host assigns it: a byte below 4 GiB has its
+    /// address as its offset, so that a large page of the guest can be one of the host; memory above 4 GiB follows.
+    #[must_use]
+    pub fn backing(&self) -> [(Range<u64>, u64); 3] {
+        let offset = |range: &Range<u64>| if range.start == HIGH_MEMORY { self.low_end } else { range.start };
+        self.ram().map(|range| (range.clone(), offset(&range)))
+    }
+
     /// The memory map that the guest is given, in ascending order, without empty ranges.
     pub fn map(&self) -> impl Iterator<Item = MapEntry> + use<> {
         use RangeKind::{Reserved, Usable};
@@ -155,6 +163,16 @@ mod tests {
                 let end = entry.start.0 + entry.length;
                 assert!(layout.ram().iter().any(|ram| ram.start <= entry.start.0 && end <= ram.end));
             }
+        }
+    }
+
+    #[test]
+    fn what_backs_a_guest_is_as_large_as_its_memory() {
+        for memory in [16 << 20, 3 * GIB, 3 * GIB + (2 << 20), 7 * GIB] {
+            let backing = MemoryLayout::new(memory).backing();
+            let ends = backing.iter().filter(|(range, _)| !range.is_empty());
+            assert_eq!(ends.map(|(range, offset)| offset + (range.end - range.start)).max(), Some(memory));
+            assert!(backing.iter().all(|(range, offset)| (range.start ^ offset).is_multiple_of(2 << 20)));
         }
     }
 

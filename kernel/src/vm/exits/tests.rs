@@ -3,7 +3,7 @@
 use super::{Action, dispatch};
 use crate::meeting::state::VmState;
 use crate::meeting::vnic_slot::VnicSlot;
-use crate::memory::guest::{GuestRam, MemoryPiece};
+use crate::memory::guest::GuestRam;
 use crate::virt::exit::{
     ControlOperation, Exit, GENERAL_PROTECTION, INVALID_OPCODE, InjectedEvent, MemoryAccess, PortAccess,
     StringOperand,
@@ -16,6 +16,7 @@ use crate::vm::machine::Identity;
 use alloc::sync::Arc;
 use base::{GuestMemory, GuestPhysical, HostPhysical, Instant, Width};
 use core::cell::Cell;
+use host_memory::MemoryPiece;
 use mmio::CpuMode;
 use platform::pc::PcConfig;
 use schedule::restart::RestartPolicy;

@@ -6,9 +6,9 @@ use crate::hardware::rtc;
 use crate::meeting::directory;
 use crate::meeting::state::VmState;
 use crate::meeting::vnic_slot::VnicSlot;
-use crate::memory::guest::{GuestRam, MemoryPiece};
+use crate::memory::guest::GuestRam;
 use crate::memory::table_frames::TableFrames;
-use crate::memory::{PAGE, PageFrameError, PageFrames};
+use crate::memory::{PageFrameError, PageFrames};
 use crate::processor::clock;
 use crate::virt::{VirtError, VirtualCpu, offer};
 use crate::vm::console::Console;
@@ -19,8 +19,9 @@ use crate::vm::virtual_processor::{BOOT_VCPU, VirtualProcessor};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use base::{Effects, GuestPhysical, HostPhysical, Instant};
+use base::{Effects, Instant};
 use config::{Bundle, Restart};
+use host_memory::{GuestMap, MemoryShortage};
 use nested_paging::{Attributes, NestedPages, PagingError};
 use platform::boot::LoadError;
 use platform::layout::MemoryLayout;
@@ -28,23 +29,15 @@ use platform::pc::{Pc, PcConfig};
 use platform::pci::FIRST_NIC_SLOT;
 use schedule::restart::{BackOff, RestartPolicy};
 
-/// Guest memory is allocated at multiples of this, so that large pages can map it.
-const LARGE_PAGE: u64 = 2 << 20;
-
 /// Why a VM cannot be built.
 #[derive(Debug, thiserror::Error)]
-#[error("guest {name}: {error}")]
-pub struct VmError {
-    name: String,
-    error: BuildError,
-}
-
-/// What went wrong.
-#[derive(Debug, thiserror::Error)]
-enum BuildError {
+pub enum VmError {
     /// There is not enough memory for it.
     #[error(transparent)]
-    Memory(#[from] PageFrameError),
+    Memory(#[from] MemoryShortage),
+    /// There is not enough memory for what manages it.
+    #[error(transparent)]
+    Frames(#[from] PageFrameError),
     /// Its nested page tables cannot be built.
     #[error(transparent)]
     Tables(#[from] PagingError),
@@ -57,47 +50,34 @@ enum BuildError {
 }
 
 impl<V: VirtualCpu> Vm<V> {
-    /// Builds a VM with its images loaded, ready for its guest's first instruction.
+    /// Builds a VM, with its images loaded if it starts at boot: ready for its guest's first instruction then. `tag`
+    /// tells its translations from those of other VMs.
     ///
     /// # Errors
-    /// [`VmError`], with the guest's name.
+    /// [`VmError`]. Other VMs get the memory that this one would have had.
     pub fn new(
         frames: &mut PageFrames,
+        tag: u16,
         number: usize,
         config: &config::VmConfig,
         bundle: &Bundle<'static>,
     ) -> Result<Self, VmError> {
-        Self::build(frames, number, config, bundle)
-            .map_err(|error| VmError { name: config.name.clone(), error })
-    }
-
-    fn build(
-        frames: &mut PageFrames,
-        number: usize,
-        config: &config::VmConfig,
-        bundle: &Bundle<'static>,
-    ) -> Result<Self, BuildError> {
-        let memory = guest_ram(frames, config.memory_bytes)?;
-        let nested = nested_tables::<V>(frames, &memory)?;
-        #[expect(clippy::cast_possible_truncation, reason = "there are at most MAX_VMS")]
-        let tag = number as u16;
-        let mut cpu = V::new(frames, tag, &nested, offer::offered_cr4())?;
         let images = images(config, bundle);
-        // Loaded once at boot in any case: errors in the images are reported now, not at a later start.
-        let entry = images.load(&memory)?;
-        cpu.set_boot_state(&entry);
-        log::info!(
-            "{}: {} MiB, {} {}, kernel {} KiB, initrd {} KiB, entry {:#x}, {} shares{}",
-            config.name,
-            config.memory_bytes >> 20,
-            config.vnics.len(),
-            if config.vnics.len() == 1 { "vNIC" } else { "vNICs" },
-            images.kernel.len() >> 10,
-            images.initrd.len() >> 10,
-            entry.rip,
-            config.shares,
-            if config.autostart { "" } else { ", not started" }
-        );
+        // Before anything is allocated, and whether or not it starts at boot: errors in the images are reported now.
+        let entry = images.check()?;
+        let address_bits = u32::from(offer::physical_bits()).min(52);
+        let mut nested = NestedPages::<V::Tables>::new(&mut TableFrames(frames), address_bits)?;
+        let mut cpu = V::new(frames, tag, &nested, offer::offered_cr4())?;
+        let (memory, runs) = frames.with_guest_memory(config.memory_bytes, |frames, runs| {
+            let map = GuestMap::new(&MemoryLayout::new(config.memory_bytes).backing(), runs);
+            map_memory::<V>(frames, &mut nested, &map)?;
+            Ok::<_, VmError>((GuestRam::new(map), runs.len()))
+        })?;
+        if config.autostart {
+            images.load(&memory)?;
+            cpu.set_boot_state(&entry);
+        }
+        log_built(config, &images, runs, entry.rip);
         let identity = Identity { number, name: config.name.clone(), shares: config.shares };
         let slots = vnic_slots(number, config, &memory);
         Ok(Self::assemble(identity, cpu, memory, slots, images, policy(config.restart)))
@@ -172,38 +152,37 @@ fn vnic_slots(guest: usize, config: &config::VmConfig, memory: &GuestRam) -> Vec
     slots.map(|(slot, vnic)| Arc::new(VnicSlot::new(guest, slot, vnic, memory.clone()))).collect()
 }
 
-/// Allocates one piece of the machine's memory for each range of guest memory.
-fn guest_ram(frames: &mut PageFrames, bytes: u64) -> Result<GuestRam, PageFrameError> {
-    let layout = MemoryLayout::new(bytes);
-    let mut pieces = heapless::Vec::new();
-    for range in layout.ram().into_iter().filter(|range| !range.is_empty()) {
-        let length = range.end - range.start;
-        // Ranges above 1 MiB begin inside a large page of the guest. The host's piece is placed so that both have
-        // the same offset in a large page.
-        let skew = range.start % LARGE_PAGE;
-        let host = frames.allocate(length + skew, if length < LARGE_PAGE { PAGE } else { LARGE_PAGE })?;
-        let host = HostPhysical(host.0 + skew);
-        // There is a place for each range.
-        let _ = pieces.push(MemoryPiece { guest: GuestPhysical(range.start), host, bytes: length });
+fn log_built(config: &config::VmConfig, images: &Images, runs: usize, entry: u64) {
+    if runs > 1 {
+        log::info!("{}: its memory is in {runs} pieces of the machine's", config.name);
     }
-    Ok(GuestRam::new(pieces))
+    log::info!(
+        "{}: {} MiB, {} {}, kernel {} KiB, initrd {} KiB, entry {entry:#x}, {} shares{}",
+        config.name,
+        config.memory_bytes >> 20,
+        config.vnics.len(),
+        if config.vnics.len() == 1 { "vNIC" } else { "vNICs" },
+        images.kernel.len() >> 10,
+        images.initrd.len() >> 10,
+        config.shares,
+        if config.autostart { "" } else { ", not started" }
+    );
 }
 
-fn nested_tables<V: VirtualCpu>(
+fn map_memory<V: VirtualCpu>(
     frames: &mut PageFrames,
-    memory: &GuestRam,
-) -> Result<NestedPages<V::Tables>, PagingError> {
-    let address_bits = u32::from(offer::physical_bits());
-    let mut pages = NestedPages::<V::Tables>::new(&mut TableFrames(frames), address_bits.min(52))?;
-    for piece in memory.pieces() {
-        pages.map(
+    nested: &mut NestedPages<V::Tables>,
+    memory: &GuestMap,
+) -> Result<(), PagingError> {
+    let largest = V::largest_page();
+    memory.pieces().iter().try_for_each(|piece| {
+        nested.map(
             &mut TableFrames(frames),
             piece.guest,
             piece.host,
             piece.bytes,
             Attributes::MEMORY,
-            V::largest_page(),
-        )?;
-    }
-    Ok(pages)
+            largest,
+        )
+    })
 }

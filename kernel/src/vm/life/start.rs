@@ -31,13 +31,21 @@ pub struct Images {
 impl Images {
     /// Puts the images into a guest's memory, which must be zero.
     pub(super) fn load(&self, memory: &GuestRam) -> Result<EntryState, LoadError> {
-        let images = BootImages {
+        platform::boot::load(memory, self.board.memory_bytes, &self.parts())
+    }
+
+    /// What [`load`](Self::load) will return.
+    pub(super) fn check(&self) -> Result<EntryState, LoadError> {
+        platform::boot::check(self.board.memory_bytes, &self.parts())
+    }
+
+    fn parts(&self) -> BootImages<'_> {
+        BootImages {
             kernel: self.kernel,
             initrd: self.initrd,
             command_line: &self.command_line,
             acpi: &self.acpi,
-        };
-        platform::boot::load(memory, self.board.memory_bytes, &images)
+        }
     }
 }
 

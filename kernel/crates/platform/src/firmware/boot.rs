@@ -4,17 +4,21 @@
 
 mod elf;
 mod entry;
+mod error;
 mod linux;
+mod outline;
 mod smbios;
 mod zero_page;
 
 pub use entry::EntryState;
+pub use error::LoadError;
 pub use linux::SetupHeader;
 
 use crate::acpi::AcpiTables;
 use crate::layout::{self, MemoryLayout};
 use base::{GuestMemory, GuestPhysical, MemoryError};
 use core::ops::Range;
+use outline::Outline;
 
 /// Everything that a guest starts with.
 #[derive(Clone, Copy, Debug)]
@@ -27,86 +31,6 @@ pub struct BootImages<'a> {
     pub command_line: &'a str,
     /// From [`crate::acpi::build`].
     pub acpi: &'a AcpiTables,
-}
-
-/// Why a guest cannot be loaded. Addresses and sizes are in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
-    /// The image is of neither kind that can be started.
-    #[error(
-        "the kernel image of {length} bytes is neither a Linux bzImage nor an ELF64 executable for x86-64"
-    )]
-    UnknownImage {
-        /// Size of the image.
-        length: usize,
-    },
-    /// A part lies beyond the end of the image.
-    #[error("the kernel image is truncated: {what} ends at byte {end}, but the image at byte {length}")]
-    Truncated {
-        /// The missing part.
-        what: &'static str,
-        /// Its expected end.
-        end: u64,
-        /// Size of the image.
-        length: usize,
-    },
-    /// The bzImage's boot protocol is too old.
-    #[error("the kernel has Linux boot protocol {major}.{minor:02}, and 2.12 or later is required")]
-    OldProtocol {
-        /// Major version.
-        major: u8,
-        /// Minor version.
-        minor: u8,
-    },
-    /// The bzImage has no 64-bit entry point.
-    #[error("the kernel has no 64-bit entry point: xloadflags is {xloadflags:#x}, without XLF_KERNEL_64")]
-    No64BitEntry {
-        /// The header's field.
-        xloadflags: u16,
-    },
-    /// The ELF file is not of the kind that can be started.
-    #[error("the ELF executable cannot be started: {field} is {value:#x}")]
-    UnsuitableElf {
-        /// Field of the file or program header.
-        field: &'static str,
-        /// Its value.
-        value: u64,
-    },
-    /// The kernel does not fit at its load address.
-    #[error("the kernel needs memory from {start:#x} to {end:#x}, which is not all free memory of the guest")]
-    KernelDoesNotFit {
-        /// First address.
-        start: u64,
-        /// End address.
-        end: u64,
-    },
-    /// The initrd does not fit between the kernel and the end of memory.
-    #[error("the initrd of {length} bytes does not fit between the kernel's end at {from:#x} and {limit:#x}")]
-    InitrdDoesNotFit {
-        /// Its size.
-        length: usize,
-        /// Lowest address allowed.
-        from: u64,
-        /// Highest end address allowed.
-        limit: u64,
-    },
-    /// The command line is longer than the kernel accepts.
-    #[error("the command line has {length} bytes, and the kernel accepts at most {limit}")]
-    CommandLineTooLong {
-        /// Its length.
-        length: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// The command line holds a zero byte, which would end it.
-    #[error("the command line has a zero byte at {at}")]
-    CommandLineHasZero {
-        /// Its position in bytes.
-        at: usize,
-    },
-    /// Guest memory refused a copy.
-    #[error(transparent)]
-    Memory(#[from] MemoryError),
 }
 
 /// The result of loading one kind of image: the entry point and the memory used.
@@ -183,6 +107,22 @@ pub fn load<M: GuestMemory>(
         },
     )?;
     Ok(entry::write(memory, loaded.entry)?)
+}
+
+/// What [`load`] would return, without a guest's memory: the check of a guest's images, on the host as at boot.
+///
+/// # Errors
+/// [`LoadError`], the same as [`load`]'s.
+///
+/// ```
+/// use platform::boot::{BootImages, LoadError, check};
+///
+/// let acpi = platform::acpi::build(1);
+/// let images = BootImages { kernel: b"MZ", initrd: b"", command_line: "", acpi: &acpi };
+/// assert_eq!(check(1 << 40, &images), Err(LoadError::UnknownImage { length: 2 }));
+/// ```
+pub fn check(memory_bytes: u64, images: &BootImages<'_>) -> Result<EntryState, LoadError> {
+    load(&Outline::new(memory_bytes), memory_bytes, images)
 }
 
 /// Loads the initrd as high as allowed, which leaves the kernel space below to unpack.

@@ -4,20 +4,19 @@
 use super::{LoadError, Loaded, entry, is_free_low_memory};
 use crate::layout::MemoryLayout;
 use base::{GuestMemory, GuestPhysical};
-use elf::abi::{EI_NIDENT, EM_X86_64, ET_EXEC, PT_LOAD};
+use elf::abi::{EI_CLASS, EI_DATA, EI_NIDENT, ELFCLASS64, ELFDATA2LSB, EM_X86_64, ET_EXEC, PT_LOAD};
 use elf::endian::LittleEndian;
 use elf::file::{Class, ELF64_EHDR_TAILSIZE, FileHeader};
 use elf::segment::{Elf64_Phdr, ProgramHeader, SegmentTable};
 
-/// Magic number, class ELF64, little-endian.
-const IDENTIFICATION: &[u8; 6] = b"\x7fELF\x02\x01";
+const MAGIC: &[u8; 4] = b"\x7fELF";
 const PROGRAM_HEADER_BYTES: u64 = size_of::<Elf64_Phdr>() as u64;
 /// More program headers than a linker makes for a small static executable.
 const MAX_PROGRAM_HEADERS: u16 = 64;
 
-/// True when `image` is an ELF file of the right class.
+/// True when `image` is an ELF file.
 pub(super) fn is_elf(image: &[u8]) -> bool {
-    image.starts_with(IDENTIFICATION)
+    image.starts_with(MAGIC)
 }
 
 /// Copies the segments of `image` to their physical addresses and clears the memory that they have beyond the
@@ -46,7 +45,8 @@ pub(super) fn load<M: GuestMemory>(
     // The guest starts with memory mapped to itself. The entry point is a virtual address; Linux's is a
     // physical one, which lies in no segment's virtual addresses.
     let entry_physical = by_virtual.or(by_physical);
-    let entry = entry_physical.ok_or(LoadError::UnsuitableElf { field: "e_entry", value: entry })?;
+    let wanted = "in one of the segments that are loaded";
+    let entry = entry_physical.ok_or(LoadError::UnsuitableElf { field: "e_entry", value: entry, wanted })?;
     Ok(Loaded {
         entry: GuestPhysical(entry),
         taken: start..end,
@@ -59,18 +59,29 @@ pub(super) fn load<M: GuestMemory>(
 /// The file header of `image`, after a check of the fields that show whether it can be started.
 fn file_header(image: &[u8]) -> Result<FileHeader<LittleEndian>, LoadError> {
     let truncated = |_| LoadError::Truncated { what: "a header", end: 64, length: image.len() };
+    let [class, data] = [EI_CLASS, EI_DATA].map(|at| image.get(at).copied().unwrap_or_default());
+    suitable("EI_CLASS", class, class == ELFCLASS64, "2, for a 64-bit file")?;
+    suitable("EI_DATA", data, data == ELFDATA2LSB, "1, for little-endian numbers")?;
     let tail = part(image, "a header", EI_NIDENT as u64, ELF64_EHDR_TAILSIZE as u64)?;
     let header = FileHeader::parse_tail((LittleEndian, Class::ELF64, 0, 0), tail).map_err(truncated)?;
-    let checks = [
-        ("e_type", header.e_type, header.e_type == ET_EXEC),
-        ("e_machine", header.e_machine, header.e_machine == EM_X86_64),
-        ("e_phentsize", header.e_phentsize, u64::from(header.e_phentsize) == PROGRAM_HEADER_BYTES),
-        ("e_phnum", header.e_phnum, (1..=MAX_PROGRAM_HEADERS).contains(&header.e_phnum)),
-    ];
-    match checks.into_iter().find(|(_, _, suitable)| !suitable) {
-        Some((field, value, _)) => Err(LoadError::UnsuitableElf { field, value: value.into() }),
-        None => Ok(header),
-    }
+    let executable = "0x2, for an executable with fixed addresses (not position-independent)";
+    suitable("e_type", header.e_type, header.e_type == ET_EXEC, executable)?;
+    suitable("e_machine", header.e_machine, header.e_machine == EM_X86_64, "0x3e, for x86-64")?;
+    let bytes = header.e_phentsize;
+    suitable("e_phentsize", bytes, u64::from(bytes) == PROGRAM_HEADER_BYTES, "0x38, the size of a header")?;
+    let count = header.e_phnum;
+    suitable("e_phnum", count, (1..=MAX_PROGRAM_HEADERS).contains(&count), "from 1 to 64")?;
+    Ok(header)
+}
+
+/// An error, unless the field is suitable.
+fn suitable(
+    field: &'static str,
+    value: impl Into<u64>,
+    suitable: bool,
+    wanted: &'static str,
+) -> Result<(), LoadError> {
+    if suitable { Ok(()) } else { Err(LoadError::UnsuitableElf { field, value: value.into(), wanted }) }
 }
 
 fn load_segment<M: GuestMemory>(
@@ -79,9 +90,8 @@ fn load_segment<M: GuestMemory>(
     image: &[u8],
     segment: &ProgramHeader,
 ) -> Result<(), LoadError> {
-    if segment.p_filesz > segment.p_memsz {
-        return Err(LoadError::UnsuitableElf { field: "p_filesz", value: segment.p_filesz });
-    }
+    let fits = segment.p_filesz <= segment.p_memsz;
+    suitable("p_filesz", segment.p_filesz, fits, "at most p_memsz")?;
     let start = segment.p_paddr;
     let end = start.saturating_add(segment.p_memsz);
     if !is_free_low_memory(layout, &(start..end)) {

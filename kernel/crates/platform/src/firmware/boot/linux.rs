@@ -7,6 +7,7 @@ use base::{GuestMemory, GuestPhysical};
 
 /// Offsets in the image, which are those in the zero page.
 const SETUP_SECTS: usize = 0x1f1;
+const SYSSIZE: usize = 0x1f4;
 const JUMP_OFFSET: usize = 0x201;
 const HEADER_MAGIC: usize = 0x202;
 const VERSION: usize = 0x206;
@@ -23,6 +24,8 @@ const XLF_KERNEL_64: u16 = 1 << 0;
 /// The 64-bit entry point lies this far into the protected-mode part.
 const ENTRY_64: u64 = 0x200;
 const SECTOR: usize = 512;
+/// The unit of `syssize`.
+const PARAGRAPH: u64 = 16;
 
 /// Start of the header.
 pub(super) const HEADER_START: usize = SETUP_SECTS;
@@ -38,6 +41,8 @@ pub struct SetupHeader {
     pub version: u16,
     /// Sectors of real-mode code before the protected-mode part, boot sector included.
     setup_sectors: usize,
+    /// Bytes of the protected-mode part.
+    protected_bytes: u64,
     /// Highest address that an initrd may occupy.
     pub initrd_addr_max: u32,
     /// Longest command line, without terminating zero.
@@ -84,6 +89,7 @@ impl SetupHeader {
             version,
             // Zero stands for four, for historical reasons.
             setup_sectors: 1 + if sectors == 0 { 4 } else { usize::from(sectors) },
+            protected_bytes: PARAGRAPH * u64::from(u32::from_le_bytes(field(image, SYSSIZE)?)),
             initrd_addr_max: u32::from_le_bytes(field(image, INITRD_ADDR_MAX)?),
             cmdline_size: u32::from_le_bytes(field(image, CMDLINE_SIZE)?),
             pref_address: u64::from_le_bytes(field(image, PREF_ADDRESS)?),
@@ -106,22 +112,23 @@ pub(super) fn load<M: GuestMemory>(
 ) -> Result<Loaded, LoadError> {
     let header = SetupHeader::parse(image)?;
     let start = header.setup_sectors * SECTOR;
-    let kernel = image.get(start..).filter(|kernel| kernel.len() as u64 > ENTRY_64).ok_or(truncated(
+    // What is signed has its signature behind the protected-mode part.
+    let least = header.protected_bytes.max(ENTRY_64 + 1);
+    let kernel = image.get(start..).filter(|kernel| kernel.len() as u64 >= least).ok_or(truncated(
         image,
         "the protected-mode part",
-        start as u64 + ENTRY_64 + 1,
+        start as u64 + least,
     ))?;
     let size = u64::from(header.init_size).max(kernel.len() as u64);
     let range_at = |address: u64| address..address.saturating_add(size);
     let lowest = header.alignment.map(|alignment| ONE_MIB.next_multiple_of(alignment.into()));
-    let taken = core::iter::once(header.pref_address)
-        .chain(lowest)
-        .map(range_at)
+    let places = || core::iter::once(header.pref_address).chain(lowest).map(range_at);
+    let preferred = range_at(header.pref_address);
+    // In an error, the place that needs the least memory.
+    let least = places().min_by_key(|range| range.end).unwrap_or(preferred);
+    let taken = places()
         .find(|range| is_free_low_memory(layout, range))
-        .ok_or(LoadError::KernelDoesNotFit {
-            start: header.pref_address,
-            end: range_at(header.pref_address).end,
-        })?;
+        .ok_or(LoadError::KernelDoesNotFit { start: least.start, end: least.end })?;
     memory.write(GuestPhysical(taken.start), kernel)?;
     Ok(Loaded {
         entry: GuestPhysical(taken.start + ENTRY_64),

@@ -140,7 +140,7 @@ fn a_small_guest_gets_the_kernel_lower() {
     let memory = Flat::new(8 << 20);
     assert_eq!(
         load_with(&memory, &bzimage(), b"", ""),
-        Err(LoadError::KernelDoesNotFit { start: 0x100_0000, end: 0x180_0000 })
+        Err(LoadError::KernelDoesNotFit { start: 0x20_0000, end: 0xa0_0000 })
     );
 }
 
@@ -170,6 +170,11 @@ fn unsuitable_images_and_command_lines_are_named() {
     only_32[0x236] = 0x3e;
     assert_eq!(load(&only_32, ""), Err(LoadError::No64BitEntry { xloadflags: 0x3e }));
     assert!(matches!(load(&bzimage()[..0x700], ""), Err(LoadError::Truncated { .. })));
+    let mut counted = bzimage();
+    counted[0x1f4..0x1f8].copy_from_slice(&0x100u32.to_le_bytes());
+    assert!(load(&counted, "").is_ok());
+    let cut = LoadError::Truncated { what: "the protected-mode part", end: 0x1600, length: 0x15ff };
+    assert_eq!(load(&counted[..0x15ff], ""), Err(cut));
     let long = "x".repeat(2048);
     assert_eq!(load(&bzimage(), &long), Err(LoadError::CommandLineTooLong { length: 2048, limit: 2047 }));
     assert_eq!(load(&bzimage(), "a\0b"), Err(LoadError::CommandLineHasZero { at: 1 }));
@@ -193,6 +198,81 @@ fn elf() -> Vec<u8> {
     }
     put(0x80, &[1, 2, 3, 4, 5, 6, 7, 8]);
     image
+}
+
+/// Images that cannot be started, each with the start of the message.
+fn unsuitable() -> Vec<(Vec<u8>, &'static str)> {
+    let elf_with = |at: usize, bytes: &[u8]| {
+        let mut image = elf();
+        image[at..at + bytes.len()].copy_from_slice(bytes);
+        image
+    };
+    let linux_with = |at: usize, bytes: &[u8]| {
+        let mut image = bzimage();
+        image[at..at + bytes.len()].copy_from_slice(bytes);
+        image
+    };
+    vec![
+        (Vec::new(), "the kernel image of 0 bytes is neither"),
+        (elf_with(4, &[1]), "the ELF executable cannot be started: EI_CLASS is 0x1, and must be 2"),
+        (elf_with(5, &[2]), "the ELF executable cannot be started: EI_DATA is 0x2, and must be 1"),
+        (elf_with(16, &[3]), "the ELF executable cannot be started: e_type is 0x3, and must be 0x2"),
+        (elf_with(18, &[183]), "the ELF executable cannot be started: e_machine is 0xb7, and must be 0x3e"),
+        (elf_with(54, &[32]), "the ELF executable cannot be started: e_phentsize is 0x20, and must be 0x38"),
+        (
+            elf_with(56, &[0]),
+            "the ELF executable cannot be started: e_phnum is 0x0, and must be from 1 to 64",
+        ),
+        (elf_with(64, &[4]), "the ELF executable cannot be started: e_entry is 0x200004, and must be in one"),
+        (elf()[..0x87].to_vec(), "the kernel image is truncated: a segment ends at byte 136"),
+        (elf()[..70].to_vec(), "the kernel image is truncated: a header ends at byte 120"),
+        (
+            linux_with(0x206, &[5, 2]),
+            "the kernel has Linux boot protocol 2.05, and 2.12 or later is required",
+        ),
+        (linux_with(0x236, &[0]), "the kernel has no 64-bit entry point: xloadflags is 0x0"),
+        (linux_with(0x260, &[0, 0, 0, 0x10]), "the kernel needs memory from 0x200000 to 0x10200000"),
+        (linux_with(0x258, &[0; 8])[..0x400].to_vec(), "the kernel image is truncated"),
+    ]
+}
+
+#[test]
+fn a_check_says_what_loading_would() {
+    let acpi = acpi::build(1);
+    let mut images: Vec<Vec<u8>> = unsuitable().into_iter().map(|(image, _)| image).collect();
+    images.extend([elf(), bzimage()]);
+    for image in &images {
+        for (initrd, text) in [(0, ""), (9 << 20, "x"), (0, "a\0b"), (60 << 20, "")] {
+            let initrd = vec![1; initrd];
+            let memory = Flat::new(32 << 20);
+            let loaded = load_with(&memory, image, &initrd, text);
+            let images = BootImages { kernel: image, initrd: &initrd, command_line: text, acpi: &acpi };
+            assert_eq!(check(32 << 20, &images), loaded);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_started_is_named_with_what_would_be_right() {
+    let acpi = acpi::build(1);
+    for (kernel, expected) in unsuitable() {
+        let images = BootImages { kernel: &kernel, initrd: b"", command_line: "", acpi: &acpi };
+        let said = alloc::format!("{}", check(MEMORY, &images).expect_err(expected));
+        assert!(said.starts_with(expected), "{said}");
+    }
+    let low = LoadError::KernelDoesNotFit { start: 0x200_0000, end: 0x2ff_f000 };
+    assert!(alloc::format!("{low}").ends_with("give it at least 48 MiB"));
+    let high = LoadError::KernelDoesNotFit { start: 0x1000, end: 0x2000 };
+    assert!(alloc::format!("{high}").ends_with("a kernel can be loaded from 0x100000 to 0xc0000000"));
+}
+
+#[test]
+fn a_check_takes_no_longer_for_more_memory() {
+    let acpi = acpi::build(1);
+    let images = BootImages { kernel: &bzimage(), initrd: b"", command_line: "", acpi: &acpi };
+    assert!(check(1 << 40, &images).is_ok());
+    assert!(check(u64::MAX, &images).is_ok(), "sums that overflow are none of it");
+    assert!(check(0, &images).is_err());
 }
 
 #[test]
@@ -233,8 +313,8 @@ fn elf_segments_outside_memory_and_entries_outside_segments_are_refused() {
     assert!(matches!(with(88, 0x1000), Err(LoadError::KernelDoesNotFit { start: 0x1000, .. })));
     assert!(matches!(with(88, u64::MAX - 3), Err(LoadError::KernelDoesNotFit { .. })));
     assert!(matches!(with(104, u64::MAX), Err(LoadError::KernelDoesNotFit { .. })));
-    assert_eq!(with(24, 4), Err(LoadError::UnsuitableElf { field: "e_entry", value: 4 }));
-    assert_eq!(with(96, 25), Err(LoadError::UnsuitableElf { field: "p_filesz", value: 25 }));
+    assert!(matches!(with(24, 4), Err(LoadError::UnsuitableElf { field: "e_entry", value: 4, .. })));
+    assert!(matches!(with(96, 25), Err(LoadError::UnsuitableElf { field: "p_filesz", value: 25, .. })));
     assert!(matches!(with(72, u64::MAX - 1), Err(LoadError::Truncated { .. })));
     assert!(matches!(with(32, u64::MAX - 1), Err(LoadError::Truncated { .. })));
 }

@@ -1,0 +1,111 @@
+//! Where a guest's memory lies in the machine's.
+
+use crate::Run;
+use alloc::sync::Arc;
+use base::{GuestPhysical, HostPhysical};
+use core::ops::Range;
+
+/// A piece of guest memory that is contiguous in the machine's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPiece {
+    /// Its guest-physical address.
+    pub guest: GuestPhysical,
+    /// Its host-physical address.
+    pub host: HostPhysical,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// All memory of one guest, in ascending order of guest-physical addresses. Copies share it.
+#[derive(Clone, Debug, Default)]
+pub struct GuestMap {
+    pieces: Arc<[MemoryPiece]>,
+}
+
+impl FromIterator<MemoryPiece> for GuestMap {
+    /// The map with these pieces, which do not overlap.
+    fn from_iter<I: IntoIterator<Item = MemoryPiece>>(pieces: I) -> Self {
+        Self { pieces: pieces.into_iter().collect() }
+    }
+}
+
+impl GuestMap {
+    /// Lays ranges of guest-physical addresses out over runs of the machine's memory: each with the offset in all runs
+    /// together at which its memory begins. A range goes as far as the runs do.
+    ///
+    /// ```
+    /// use base::{GuestPhysical, HostPhysical};
+    /// use host_memory::{GuestMap, Run};
+    ///
+    /// let runs = [Run { start: HostPhysical(0x40_0000), bytes: 0x20_0000 }, Run { start: HostPhysical(0), bytes: 0x20_0000 }];
+    /// // A hole at 0xa0000, whose memory is left unused.
+    /// let map = GuestMap::new(&[(0..0xa_0000, 0), (0xc_0000..0x40_0000, 0xc_0000)], &runs);
+    /// assert_eq!(map.part(GuestPhysical(0xc_0000), 4), Some((HostPhysical(0x4c_0000), 4)));
+    /// assert_eq!(map.part(GuestPhysical(0x1f_fffe), 4), Some((HostPhysical(0x5f_fffe), 2)));
+    /// assert_eq!(map.part(GuestPhysical(0x20_0000), 2), Some((HostPhysical(0), 2)));
+    /// assert_eq!(map.part(GuestPhysical(0xa_0000), 1), None);
+    /// ```
+    #[must_use]
+    pub fn new(ranges: &[(Range<u64>, u64)], runs: &[Run]) -> Self {
+        let mut starts = 0;
+        let placed = runs.iter().map(|run| {
+            let from = starts;
+            starts += run.bytes;
+            (from..starts, run.start.0)
+        });
+        let mut pieces = alloc::vec::Vec::new();
+        for (offsets, host) in placed {
+            for (range, offset) in ranges {
+                // Both as offsets in all runs together.
+                let start = offsets.start.max(*offset);
+                let end = offsets.end.min(offset + (range.end - range.start));
+                if start < end {
+                    pieces.push(MemoryPiece {
+                        guest: GuestPhysical(range.start + (start - offset)),
+                        host: HostPhysical(host + (start - offsets.start)),
+                        bytes: end - start,
+                    });
+                }
+            }
+        }
+        pieces.sort_by_key(|piece| piece.guest);
+        Self { pieces: pieces.into() }
+    }
+
+    /// Its length in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.bytes).sum()
+    }
+
+    /// The pieces.
+    #[must_use]
+    pub fn pieces(&self) -> &[MemoryPiece] {
+        &self.pieces
+    }
+
+    /// Where memory begins that holds the guest-physical addresses from `at` on, and how many bytes of it are
+    /// contiguous, at most `bytes`. `None` if there is no memory at `at`.
+    #[must_use]
+    #[inline]
+    pub fn part(&self, at: GuestPhysical, bytes: u64) -> Option<(HostPhysical, u64)> {
+        self.pieces.iter().find_map(|piece| {
+            let offset = at.0.checked_sub(piece.guest.0)?;
+            let room = piece.bytes.checked_sub(offset).filter(|room| *room > 0 || bytes == 0)?;
+            Some((HostPhysical(piece.host.0 + offset), room.min(bytes)))
+        })
+    }
+
+    /// Memory from the offset `from` on, counted through all pieces: where it begins, and how many bytes of it are
+    /// contiguous, at most `bytes`. `None` past the end.
+    #[must_use]
+    pub fn at_offset(&self, from: u64, bytes: u64) -> Option<(HostPhysical, u64)> {
+        let mut start = 0;
+        self.pieces.iter().find_map(|piece| {
+            let offset = from - start;
+            start += piece.bytes.min(offset);
+            let room = piece.bytes.checked_sub(offset).filter(|room| *room > 0)?;
+            Some((HostPhysical(piece.host.0 + offset), room.min(bytes)))
+        })
+    }
+}

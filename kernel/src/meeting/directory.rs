@@ -9,6 +9,7 @@ use crate::meeting::state::{ActionRefusal, VmState};
 use crate::processor::{clock, cores};
 use alloc::string::String;
 use base::{Duration, Instant};
+use core::fmt;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use shell::VmAction;
 use spin::{Mutex, Once};
@@ -19,6 +20,9 @@ pub const MAX_VMS: usize = config::MAX_VMS;
 pub const TYPED: usize = 8192;
 /// How long a core waits for the answer to its request.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// Why a VM was stopped, as text.
+pub type Reason = heapless::String<256>;
 
 /// A request to the core that runs a VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,8 @@ impl Request {
 
 struct GuestRecord {
     name: Once<String>,
+    /// Why it was stopped last, or could not be built.
+    reason: Mutex<Reason>,
     core: AtomicUsize,
     state: AtomicU8,
     mailbox: Mailbox,
@@ -69,6 +75,7 @@ struct TypedAhead {
 static RECORDS: [GuestRecord; MAX_VMS] = [const {
     GuestRecord {
         name: Once::new(),
+        reason: Mutex::new(Reason::new()),
         core: AtomicUsize::new(0),
         state: AtomicU8::new(VmState::Stopped as u8),
         mailbox: Mailbox::new(),
@@ -116,6 +123,25 @@ pub fn enter(vm: usize, config: &config::VmConfig, core: usize) {
     }
 }
 
+/// Registers a VM that could not be built, with the reason.
+pub fn enter_unusable(vm: usize, config: &config::VmConfig, reason: &dyn fmt::Display) {
+    enter(vm, config, cores::BOOT_CORE);
+    note_reason(vm, reason);
+    publish(vm, VmState::Unusable);
+}
+
+/// Notes why a VM was stopped.
+pub fn note_reason(vm: usize, reason: &dyn fmt::Display) {
+    if let Some(record) = RECORDS.get(vm) {
+        *record.reason.lock() = shell::shortened(reason);
+    }
+}
+
+/// Why a VM was stopped last, or could not be built; empty if it was never stopped.
+pub fn reason(vm: usize) -> Reason {
+    RECORDS.get(vm).map_or_else(Reason::new, |record| record.reason.lock().clone())
+}
+
 /// All VMs, in the order of their numbers.
 pub fn all() -> impl Iterator<Item = Summary> {
     (0..MAX_VMS).map_while(summary)
@@ -136,10 +162,13 @@ pub fn summary(vm: usize) -> Option<Summary> {
     })
 }
 
-/// True when every guest has ended by itself and none will be restarted.
+/// True when every guest that could be built has ended by itself and none will be restarted. False when none could be
+/// built: only the operator ends Weir then.
 pub fn all_ended() -> bool {
     let known = RECORDS.iter().take_while(|record| record.name.is_completed());
-    known.into_iter().all(|record| record.state.load(Ordering::Acquire) == VmState::Ended as u8)
+    let states = known.map(|record| VmState::from_number(record.state.load(Ordering::Acquire)));
+    let mut usable = states.filter(|state| *state != VmState::Unusable).peekable();
+    usable.peek().is_some() && usable.all(|state| state == VmState::Ended)
 }
 
 /// Requests an action on a VM. The VM's core carries it out in its main loop and logs it.
@@ -154,8 +183,11 @@ pub fn change(vm: usize, action: VmAction) -> Result<(), ActionRefusal> {
 /// Sends a request to a VM's core.
 ///
 /// # Errors
-/// [`ActionRefusal::Busy`] or [`ActionRefusal::NoSuchVm`].
+/// [`ActionRefusal::Busy`], [`ActionRefusal::NoSuchVm`] or [`ActionRefusal::Unusable`].
 pub fn ask(vm: usize, request: Request) -> Result<(), ActionRefusal> {
+    if summary(vm).is_some_and(|known| known.state == VmState::Unusable) {
+        return Err(ActionRefusal::Unusable);
+    }
     let mailbox = &RECORDS.get(vm).ok_or(ActionRefusal::NoSuchVm)?.mailbox;
     if !request.number().is_some_and(|number| mailbox.ask(number)) {
         return Err(ActionRefusal::Busy);

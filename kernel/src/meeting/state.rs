@@ -21,6 +21,8 @@ pub enum VmState {
     Stopped,
     /// Its guest has powered off, or has crashed and is not restarted.
     Ended,
+    /// It could not be built: it has neither memory nor a processor.
+    Unusable,
 }
 
 /// Why an action on a VM is refused.
@@ -41,14 +43,25 @@ pub enum ActionRefusal {
     /// It is off.
     #[error("it is {0}")]
     Off(VmState),
+    /// It could not be built.
+    #[error("it is unusable")]
+    Unusable,
     /// Its core has not handled the last request.
     #[error("its core has not handled the last request yet")]
     Busy,
 }
 
 impl VmState {
-    const ALL: [Self; 7] =
-        [Self::Starting, Self::Running, Self::Idle, Self::Paused, Self::Waiting, Self::Stopped, Self::Ended];
+    const ALL: [Self; 8] = [
+        Self::Starting,
+        Self::Running,
+        Self::Idle,
+        Self::Paused,
+        Self::Waiting,
+        Self::Stopped,
+        Self::Ended,
+        Self::Unusable,
+    ];
 
     /// The state with this number.
     pub fn from_number(number: u8) -> Self {
@@ -71,6 +84,7 @@ impl VmState {
     /// Why it does not.
     pub fn check(self, action: VmAction) -> Result<(), ActionRefusal> {
         match (action, self) {
+            (_, Self::Unusable) => Err(ActionRefusal::Unusable),
             (VmAction::Start, Self::Waiting | Self::Stopped | Self::Ended)
             | (VmAction::Pause, Self::Running | Self::Idle)
             | (VmAction::Resume, Self::Paused)
@@ -96,6 +110,7 @@ impl fmt::Display for VmState {
             Self::Waiting => "waiting",
             Self::Stopped => "stopped",
             Self::Ended => "ended",
+            Self::Unusable => "unusable",
         })
     }
 }
@@ -119,7 +134,7 @@ mod tests {
         assert!(takes(VmAction::Pause).eq([Running, Idle]));
         assert!(takes(VmAction::Resume).eq([Paused]));
         assert!(takes(VmAction::Stop).eq([Starting, Running, Idle, Paused, Waiting]));
-        assert!(takes(VmAction::Restart).eq(VmState::ALL));
+        assert!(takes(VmAction::Restart).eq([Starting, Running, Idle, Paused, Waiting, Stopped, Ended]));
     }
 
     #[test]
@@ -129,5 +144,6 @@ mod tests {
         assert_eq!(refusal(VmState::Idle, VmAction::Start), "it is idle");
         assert_eq!(refusal(VmState::Waiting, VmAction::Pause), "it is waiting");
         assert_eq!(refusal(VmState::Ended, VmAction::Stop), "it is ended");
+        assert_eq!(refusal(VmState::Unusable, VmAction::Start), "it is unusable");
     }
 }

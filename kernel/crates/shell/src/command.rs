@@ -9,6 +9,11 @@ pub enum ShellCommand {
     Help,
     /// List the VMs and their states.
     VmList,
+    /// Show the state of a VM, and why it was stopped.
+    VmStatus {
+        /// The VM.
+        vm: usize,
+    },
     /// Start, pause, resume, stop or restart a VM.
     Vm {
         /// The action.

@@ -32,6 +32,7 @@ macro_rules! forms {
 pub(crate) static FORMS: &[Form] = forms! {
     Word("help") => |_| ShellCommand::Help, "show this help";
     Word("vm"), Word("list") => |_| ShellCommand::VmList, "list the VMs and their states";
+    Word("vm"), Word("status"), Vm => |vm| ShellCommand::VmStatus { vm }, "show a VM's state and why it was stopped";
     Word("vm"), Word("start"), Vm => |vm| of(VmAction::Start, vm), "boot a stopped VM";
     Word("vm"), Word("pause"), Vm => |vm| of(VmAction::Pause, vm), "suspend a VM until it is resumed";
     Word("vm"), Word("resume"), Vm => |vm| of(VmAction::Resume, vm), "resume a paused VM";
@@ -182,7 +183,7 @@ mod tests {
         let lines: Vec<_> = help().map(|line| line.to_string()).collect();
         assert_eq!(lines.len(), FORMS.len());
         assert_eq!(lines[0], "help            show this help");
-        assert_eq!(lines[2], "vm start VM     boot a stopped VM");
+        assert_eq!(lines[3], "vm start VM     boot a stopped VM");
         assert!(
             lines.iter().all(|line| line.len() <= 74),
             "with the shell's prefix each line fits a terminal"

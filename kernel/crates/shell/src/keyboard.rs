@@ -40,7 +40,7 @@ pub enum Typed {
 /// ```
 /// use shell::{ESCAPE, Keyboard, Typed};
 ///
-/// let mut keyboard = Keyboard::new(0);
+/// let mut keyboard = Keyboard::new(Some(0));
 /// assert_eq!(keyboard.typed(b'a'), Typed::Guest(0));
 /// assert_eq!(keyboard.typed(ESCAPE), Typed::ToShell);
 /// assert_eq!(keyboard.typed(b'a'), Typed::Shell);
@@ -51,16 +51,16 @@ pub enum Typed {
 pub struct Keyboard {
     holder: Holder,
     /// The guest that has it, or had it last.
-    guest: usize,
+    guest: Option<usize>,
     /// The last typed key was the escape key.
     escaped: bool,
 }
 
 impl Keyboard {
-    /// A keyboard that is held by this guest.
+    /// A keyboard that is held by this guest; by the shell if there is no guest.
     #[must_use]
-    pub fn new(guest: usize) -> Self {
-        Self { holder: Holder::Guest(guest), guest, escaped: false }
+    pub fn new(guest: Option<usize>) -> Self {
+        Self { holder: guest.map_or(Holder::Shell, Holder::Guest), guest, escaped: false }
     }
 
     /// The holder.
@@ -71,13 +71,13 @@ impl Keyboard {
 
     /// The guest that has it, or had it last.
     #[must_use]
-    pub fn guest(&self) -> usize {
+    pub fn guest(&self) -> Option<usize> {
         self.guest
     }
 
     /// Gives it to a guest.
     pub fn give(&mut self, guest: usize) {
-        *self = Self::new(guest);
+        *self = Self::new(Some(guest));
     }
 
     /// Routes a typed byte; the escape key changes the holder.
@@ -91,8 +91,9 @@ impl Keyboard {
             }
             (Holder::Guest(guest), _) => Typed::Guest(guest),
             (Holder::Shell, ESCAPE) => {
-                self.holder = Holder::Guest(self.guest);
-                Typed::ToGuest { guest: self.guest, through: escaped }
+                let Some(guest) = self.guest else { return Typed::ToShell };
+                self.holder = Holder::Guest(guest);
+                Typed::ToGuest { guest, through: escaped }
             }
             (Holder::Shell, _) => Typed::Shell,
         }
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_escape_key_switches_to_the_shell_and_back() {
-        let mut keyboard = Keyboard::new(2);
+        let mut keyboard = Keyboard::new(Some(2));
         assert_eq!(keyboard.typed(b'a'), Typed::Guest(2));
         assert_eq!(keyboard.typed(ESCAPE), Typed::ToShell);
         assert_eq!(keyboard.holder(), Holder::Shell);
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_escape_key_typed_twice_reaches_the_guest() {
-        let mut keyboard = Keyboard::new(0);
+        let mut keyboard = Keyboard::new(Some(0));
         assert_eq!(keyboard.typed(ESCAPE), Typed::ToShell);
         assert_eq!(keyboard.typed(ESCAPE), Typed::ToGuest { guest: 0, through: true });
         assert_eq!(keyboard.holder(), Holder::Guest(0));
@@ -127,11 +128,19 @@ mod tests {
 
     #[test]
     fn a_guest_can_be_given_the_keyboard() {
-        let mut keyboard = Keyboard::new(0);
+        let mut keyboard = Keyboard::new(Some(0));
         keyboard.typed(ESCAPE);
         keyboard.give(3);
         assert_eq!(keyboard.typed(b'x'), Typed::Guest(3));
-        assert_eq!(keyboard.guest(), 3);
+        assert_eq!(keyboard.guest(), Some(3));
         assert_eq!(keyboard.typed(ESCAPE), Typed::ToShell, "earlier keys do not count");
+    }
+
+    #[test]
+    fn without_a_guest_the_shell_keeps_the_keyboard() {
+        let mut keyboard = Keyboard::new(None);
+        assert_eq!(keyboard.holder(), Holder::Shell);
+        assert_eq!(keyboard.typed(ESCAPE), Typed::ToShell);
+        assert_eq!((keyboard.typed(b'a'), keyboard.guest()), (Typed::Shell, None));
     }
 }

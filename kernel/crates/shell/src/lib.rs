@@ -25,4 +25,4 @@ pub use grammar::help;
 pub use keyboard::{ESCAPE, Holder, Keyboard, Typed};
 pub use parse::{ParseError, parse};
 pub use plain::Plain;
-pub use table::{NicRow, VmRow, VnicRow};
+pub use table::{NicRow, VmRow, VnicRow, shortened};

@@ -124,6 +124,7 @@ mod tests {
             assert_eq!(command(&line), Some(ShellCommand::Vm { action, vm: 1 }));
             assert_eq!(action.to_string(), word);
         }
+        assert_eq!(command("vm status web"), Some(ShellCommand::VmStatus { vm: 1 }));
         let console = |vm, others| Some(ShellCommand::Console { vm, others });
         assert_eq!(command("help"), Some(ShellCommand::Help));
         assert_eq!(command("vm list"), Some(ShellCommand::VmList));
@@ -155,7 +156,7 @@ mod tests {
         );
         assert_eq!(
             complaint("vm kill web"),
-            "unknown word \"kill\": expected list, start, pause, resume, stop, restart"
+            "unknown word \"kill\": expected list, status, start, pause, resume, stop, restart"
         );
         assert_eq!(complaint("vm stop wbe"), "unknown word \"wbe\": expected linux, web, all");
         assert_eq!(complaint("vm  stop "), "\"vm  stop\" is incomplete: expected linux, web, all");

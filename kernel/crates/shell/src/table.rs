@@ -31,8 +31,18 @@ fn row(f: &mut fmt::Formatter<'_>, columns: &[Column<'_>]) -> fmt::Result {
 
 /// The value as text that can be padded, truncated if it is too long.
 fn cell(value: &dyn Display) -> String<CELL> {
-    struct Cut(String<CELL>);
-    impl Write for Cut {
+    shortened(value)
+}
+
+/// The value as text, truncated if it is longer than `N` bytes.
+///
+/// ```
+/// let text: heapless::String<4> = shell::shortened(&12345);
+/// assert_eq!(text, "1234");
+/// ```
+pub fn shortened<const N: usize>(value: &dyn Display) -> String<N> {
+    struct Cut<const N: usize>(String<N>);
+    impl<const N: usize> Write for Cut<N> {
         fn write_str(&mut self, text: &str) -> fmt::Result {
             text.chars().try_for_each(|character| self.0.push(character)).map_err(|_| fmt::Error)
         }
@@ -48,9 +58,11 @@ fn cell(value: &dyn Display) -> String<CELL> {
 /// ```
 /// use shell::VmRow;
 ///
-/// let row = VmRow { name: "web", state: &"idle", cpu: 1, memory: 256, vnics: 1, exits: 903, keyboard: false };
+/// let row = VmRow {
+///     name: "web", state: &"idle", cpu: 1, memory: 256, vnics: 1, exits: 903, keyboard: true, reason: ""
+/// };
 /// assert_eq!(VmRow::HEADING, "VM               state      cpu   MiB vNICs      exits");
-/// assert_eq!(row.to_string(), "web              idle         1   256     1        903");
+/// assert_eq!(row.to_string(), "web              idle         1   256     1        903  keyboard");
 /// ```
 pub struct VmRow<'a> {
     /// Its name.
@@ -67,6 +79,8 @@ pub struct VmRow<'a> {
     pub exits: u64,
     /// True if its guest has the keyboard, or had it last.
     pub keyboard: bool,
+    /// Why it cannot be used; empty if it can.
+    pub reason: &'a str,
 }
 
 impl VmRow<'_> {
@@ -85,7 +99,10 @@ impl Display for VmRow<'_> {
             Number(&self.exits, 10),
         ];
         row(f, &columns)?;
-        if self.keyboard { f.write_str("  keyboard") } else { Ok(()) }
+        if self.keyboard {
+            f.write_str("  keyboard")?;
+        }
+        if self.reason.is_empty() { Ok(()) } else { write!(f, "  {}", self.reason) }
     }
 }
 
@@ -208,9 +225,12 @@ mod tests {
             vnics: 1,
             exits: 123_456,
             keyboard: true,
+            reason: "",
         };
         assert_eq!(VmRow::HEADING, "VM               state      cpu   MiB vNICs      exits");
         assert_eq!(row.to_string(), "linux            running      0   192     1     123456  keyboard");
+        let row = VmRow { state: &"unusable", exits: 0, keyboard: false, reason: "no memory", ..row };
+        assert_eq!(row.to_string(), "linux            unusable     0   192     1          0  no memory");
         let nic = NicRow {
             name: "nic0",
             address: &"00:02.0",

@@ -7,31 +7,29 @@ use crate::hardware::{pci, startup};
 use crate::meeting::directory;
 use crate::meeting::ending::End;
 use crate::memory::{PageFrames, heap};
-use crate::net::{Network, NetworkError, discover};
+use crate::net::{Network, discover};
 use crate::processor::{clock, cores, cpu};
 use crate::shell::{MachineSummary, Shell};
 use crate::virt::state::extended;
 use crate::virt::{self, VirtError, VirtualCpu};
-use crate::vm::{Vm, VmError};
+use crate::vm::Vm;
 use crate::{boot_core, scheduler};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use config::{Bundle, System};
+use config::{Bundle, VmConfig};
+use path::PathError;
 use schedule::placement::{self, PlacementRequest};
 use spin::Mutex;
 
-/// Why no guest can run. Each message says what to do about it.
+/// Why nothing can run.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     /// The processor cannot host guests.
     #[error(transparent)]
     Virtualization(#[from] VirtError),
-    /// The network cannot be set up.
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    /// A VM cannot be built.
-    #[error(transparent)]
-    Vm(#[from] VmError),
+    /// The switches cannot be made.
+    #[error("the network cannot be set up: {0}")]
+    Network(#[from] PathError),
 }
 
 /// The machine, ready for guests.
@@ -72,16 +70,18 @@ impl virt::Task for Guests {
         );
         let frames = &mut shared.frames.lock();
         let system = self.bundle.system();
-        let vms = build_vms::<V>(frames, &self.bundle)?;
+        // NICs first: guests may take all memory that is left.
         let functions = pci::enumerate();
         functions.iter().for_each(log_function);
         let uplinks = discover::find_uplinks(frames, &self.machine, &functions, system);
+        let vms = build_vms::<V>(frames, &self.bundle);
         let vnics = vms.iter().flat_map(|vm| vm.nics.slots().iter().cloned()).collect();
         let network: &'static Network = Box::leak(Box::new(Network::new(uplinks, vnics, system)?));
         log_memory(frames, vms.iter().map(|vm| vm.memory.bytes()).sum(), self.bundle.size());
         log::info!("booted in {} ms", clock::now().as_nanos() / 1_000_000);
         let shell = Shell::new(
             system.vms.iter().map(|vm| vm.name.clone()).collect(),
+            vms.first().map(Vm::number),
             MachineSummary {
                 memory: frames.total(),
                 memory_left: frames.left(),
@@ -122,33 +122,39 @@ fn log_function(function: &pci::PciFunction) {
     );
 }
 
-/// Builds the VMs of the configuration, chooses a core for each, and switches on those with autostart.
-fn build_vms<V: VirtualCpu>(
-    frames: &mut PageFrames,
-    bundle: &Bundle<'static>,
-) -> Result<Vec<Vm<V>>, VmError> {
-    let system: &System = bundle.system();
-    let requests: Vec<PlacementRequest> = system
-        .vms
-        .iter()
-        .map(|vm| PlacementRequest { core: vm.cpu.map(usize::from), shares: vm.shares })
-        .collect();
-    placement::place(&requests, cores::count(), |number, place| {
-        let config = &system.vms[number];
+/// Builds the VMs of the configuration, chooses a core for each, and switches on those with autostart. A VM that cannot
+/// be built is entered as unusable, and costs the others nothing.
+fn build_vms<V: VirtualCpu>(frames: &mut PageFrames, bundle: &Bundle<'static>) -> Vec<Vm<V>> {
+    let configs = &bundle.system().vms;
+    let mut vms: Vec<Vm<V>> = Vec::new();
+    for (number, config) in configs.iter().enumerate() {
+        #[expect(clippy::cast_possible_truncation, reason = "there are at most MAX_VMS")]
+        let tag = vms.len() as u16;
+        match Vm::new(frames, tag, number, config, bundle) {
+            Ok(vm) => vms.push(vm),
+            Err(error) => {
+                log::error!("{}: unusable: {error}", config.name);
+                directory::enter_unusable(number, config, &error);
+            }
+        }
+    }
+    place(&vms, configs);
+    vms.iter_mut().filter(|vm| configs[vm.number()].autostart).for_each(|vm| vm.switch_on(clock::now()));
+    vms
+}
+
+/// Chooses a core for each VM, and enters it into the directory.
+fn place<V: VirtualCpu>(vms: &[Vm<V>], configs: &[VmConfig]) {
+    let request = |vm: &VmConfig| PlacementRequest { core: vm.cpu.map(usize::from), shares: vm.shares };
+    let requests: Vec<PlacementRequest> = vms.iter().map(|vm| request(&configs[vm.number()])).collect();
+    placement::place(&requests, cores::count(), |index, place| {
+        let number = vms[index].number();
+        let config = &configs[number];
         if let Some(missing) = place.missing {
             log::warn!("{}: core {missing} does not exist, using core {}", config.name, place.core);
         }
         directory::enter(number, config, place.core);
     });
-    let mut vms = Vec::new();
-    for (number, config) in system.vms.iter().enumerate() {
-        let mut vm = Vm::<V>::new(frames, number, config, bundle)?;
-        if config.autostart {
-            vm.switch_on(clock::now());
-        }
-        vms.push(vm);
-    }
-    Ok(vms)
 }
 
 /// Gives each core its VMs, and returns those of this core.

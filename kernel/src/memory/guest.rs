@@ -5,7 +5,7 @@ use crate::memory::physical;
 use crate::processor::narrow::to_usize;
 use base::{GuestMemory, GuestPhysical, MemoryError};
 use core::sync::atomic::{Ordering, fence};
-use host_memory::{GuestMap, MemoryPiece};
+use host_memory::GuestMap;
 
 /// All memory of one guest.
 #[derive(Clone, Debug, Default)]
@@ -22,11 +22,6 @@ impl GuestRam {
     /// Its length in bytes.
     pub fn bytes(&self) -> u64 {
         self.map.bytes()
-    }
-
-    /// The pieces that are contiguous in the machine's memory.
-    pub fn pieces(&self) -> &[MemoryPiece] {
-        self.map.pieces()
     }
 
     /// Clears up to `bytes` from offset `from` on, counted through all pieces; stops at the end of a piece.
@@ -103,6 +98,7 @@ impl GuestMemory for GuestRam {
 mod tests {
     use super::*;
     use base::HostPhysical;
+    use host_memory::MemoryPiece;
     use proptest::prelude::*;
 
     const PAGE: usize = 4096;

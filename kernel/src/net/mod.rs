@@ -14,4 +14,4 @@ mod segment;
 mod statistics;
 mod uplink;
 
-pub use network::{Network, NetworkError};
+pub use network::Network;

@@ -7,65 +7,58 @@ use crate::processor::cores;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use base::{Instant, MacAddress};
+use base::Instant;
 use path::PathError;
 
-/// Why the network cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum NetworkError {
-    /// A vNIC names an uplink that no physical NIC matches.
-    #[error("vNIC {mac} of guest {guest} names the uplink {uplink}, and no physical NIC was found for it")]
-    NoUplink {
-        /// Which guest.
-        guest: String,
-        /// Which vNIC.
-        mac: MacAddress,
-        /// What it names.
-        uplink: String,
-    },
-    /// A switch cannot be made.
-    #[error(transparent)]
-    Path(#[from] PathError),
-}
+/// Name of the switch of vNICs without an uplink.
+const LOCAL: &str = "local";
 
 /// All switches and physical NICs.
 pub struct Network {
-    /// Those with a physical NIC first, in the order of the NICs; the last has none.
+    /// Those with a physical NIC first, in the order of the NICs; then those whose physical NIC is missing; the last is
+    /// for vNICs without an uplink.
     pub(super) segments: Vec<LanSegment>,
     /// All vNICs, in the order of their guests.
     pub(super) vnics: Vec<Arc<VnicSlot>>,
 }
 
 impl Network {
-    /// Connects the guests' vNICs and these physical NICs.
+    /// Connects the guests' vNICs and these physical NICs. vNICs whose physical NIC is missing or does not work reach
+    /// each other, as on a switch without a cable to the wire.
     ///
     /// # Errors
-    /// [`NetworkError`].
+    /// [`PathError`], for vNICs that no checked configuration has.
     pub fn new(
         uplinks: Vec<Uplink>,
         vnics: Vec<Arc<VnicSlot>>,
         system: &config::System,
-    ) -> Result<Self, NetworkError> {
-        let mut members: Vec<Vec<Arc<VnicSlot>>> = (0..=uplinks.len()).map(|_| Vec::new()).collect();
+    ) -> Result<Self, PathError> {
+        let present = |name: &str| uplinks.iter().any(|uplink| uplink.name == name);
+        let missing: Vec<&str> =
+            system.nics.iter().map(|nic| &*nic.name).filter(|name| !present(name)).collect();
+        let names = uplinks.iter().map(|uplink| &*uplink.name).chain(missing.iter().copied());
+        let names: Vec<String> = names.chain([LOCAL]).map(String::from).collect();
+        let mut members: Vec<Vec<Arc<VnicSlot>>> = names.iter().map(|_| Vec::new()).collect();
         for vnic in &vnics {
-            let segment = match &vnic.uplink {
-                None => uplinks.len(),
-                Some(name) => {
-                    let found = uplinks.iter().position(|uplink| uplink.name == *name);
-                    found.ok_or_else(|| NetworkError::NoUplink {
-                        guest: system.vms[vnic.guest].name.clone(),
-                        mac: vnic.mac,
-                        uplink: name.clone(),
-                    })?
-                }
-            };
+            let wanted = vnic.uplink.as_deref();
+            if let Some(uplink) = wanted.filter(|uplink| missing.contains(uplink)) {
+                let guest = &system.vms[vnic.guest].name;
+                log::warn!(
+                    "{guest}: vNIC {} has no way to the wire: there is no physical NIC for {uplink}",
+                    vnic.mac
+                );
+            }
+            let named = wanted.and_then(|uplink| names.iter().position(|name| name == uplink));
+            let segment = named.unwrap_or(names.len() - 1);
             vnic.plug_into(segment);
             members[segment].push(vnic.clone());
         }
-        let uplinks = uplinks.into_iter().map(Some).chain([None]);
-        let segments = uplinks
+        let uplinks = uplinks.into_iter().map(Some).chain(core::iter::repeat_with(|| None));
+        let segments = names
+            .into_iter()
+            .zip(uplinks)
             .zip(members)
-            .map(|(uplink, members)| LanSegment::new(uplink, members))
+            .map(|((name, uplink), members)| LanSegment::new(name, uplink, members))
             .collect::<Result<_, _>>()?;
         Ok(Self { segments, vnics })
     }

@@ -26,7 +26,7 @@ const NEVER: u64 = u64::MAX;
 
 /// A switch with its ports.
 pub(super) struct LanSegment {
-    /// Name of its physical NIC, or `local`.
+    /// Name of its physical NIC in the configuration, or `local`.
     pub(super) name: String,
     /// The vNICs. Their ports follow that of the physical NIC if there is one, and begin with 0 if not.
     pub(super) members: Vec<Arc<VnicSlot>>,
@@ -52,13 +52,17 @@ pub(super) struct Traffic {
 
 impl LanSegment {
     /// A switch with these ports.
-    pub(super) fn new(uplink: Option<Uplink>, members: Vec<Arc<VnicSlot>>) -> Result<Self, PathError> {
+    pub(super) fn new(
+        name: String,
+        uplink: Option<Uplink>,
+        members: Vec<Arc<VnicSlot>>,
+    ) -> Result<Self, PathError> {
         let guests = members.iter().map(|member| PortConfig::guest(member.mac));
         let ports: Vec<PortConfig> =
             uplink.as_ref().map(|_| PortConfig::uplink()).into_iter().chain(guests).collect();
         let switch = Box::new(Switch::new(&ports, cpu::rdtsc())?);
         Ok(Self {
-            name: uplink.as_ref().map_or("local", |uplink| &uplink.name).into(),
+            name,
             members,
             vector: uplink.as_ref().and_then(Uplink::vector),
             kicked: AtomicBool::new(true),

@@ -5,6 +5,7 @@ use super::{Shell, report};
 use crate::log::tail;
 use crate::meeting::directory::{self, Request};
 use crate::meeting::ending::End;
+use crate::meeting::state::{ActionRefusal, VmState};
 use crate::net::Network;
 use ::shell::{Others, ShellCommand, VmAction};
 use base::Instant;
@@ -25,6 +26,7 @@ impl Shell {
         match command {
             ShellCommand::Help => help(),
             ShellCommand::VmList => report::vms(self.keyboard.guest()),
+            ShellCommand::VmStatus { vm } => report::vm(vm),
             ShellCommand::Vm { action, vm } => change(action, vm, answer),
             ShellCommand::Console { vm, others } => self.console(vm, others),
             ShellCommand::NetNics => report::nics(network),
@@ -42,8 +44,15 @@ impl Shell {
     }
 
     fn console(&mut self, vm: Option<usize>, others: Others) {
-        let guest = vm.unwrap_or(self.keyboard.guest());
+        let Some(guest) = vm.or(self.keyboard.guest()) else {
+            say!("no guest can be used");
+            return;
+        };
         let Some(vm) = directory::summary(guest) else { return };
+        if vm.state == VmState::Unusable {
+            say!("{}: no console: it is unusable: {}", vm.name, directory::reason(guest));
+            return;
+        }
         say!("{} ({}) has the keyboard; Ctrl-^ returns here", vm.name, vm.state);
         self.give_keyboard(guest, others);
     }
@@ -54,6 +63,9 @@ fn change(action: VmAction, vm: usize, answer: Await<'_>) {
     let Some(known) = directory::summary(vm) else { return };
     match result {
         Ok(()) => say!("{}: {}", known.name, known.state),
+        Err(ActionRefusal::Unusable) => {
+            say!("{}: no {action}: it is unusable: {}", known.name, directory::reason(vm));
+        }
         Err(refusal) => say!("{}: no {action}: {refusal}", known.name),
     }
 }

@@ -29,13 +29,21 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// A shell for VMs with these names, the first of which has the keyboard.
-    pub fn new(names: Vec<String>, machine: MachineSummary) -> Self {
-        let first = names.first().map_or("nobody", String::as_str);
-        log::info!(
-            "{first} has the keyboard; Ctrl-^ (Ctrl-6) opens Weir's shell, where help lists the commands"
-        );
-        Self { keyboard: Keyboard::new(0), editor: Editor::new(), names, all: true, machine }
+    /// A shell for VMs with these names, of which `first` has the keyboard; the shell itself if there is none.
+    pub fn new(names: Vec<String>, first: Option<usize>, machine: MachineSummary) -> Self {
+        match first.and_then(|first| Some((first, names.get(first)?))) {
+            Some((first, name)) => {
+                log::info!(
+                    "{name} has the keyboard; Ctrl-^ (Ctrl-6) opens Weir's shell, where help lists the commands"
+                );
+                view::show_guest(first, true);
+            }
+            None => {
+                log::error!("no guest can be used: vm list says why, help lists the commands");
+                view::show_shell(true);
+            }
+        }
+        Self { keyboard: Keyboard::new(first), editor: Editor::new(), names, all: true, machine }
     }
 
     /// Handles a typed byte.
@@ -80,7 +88,10 @@ impl Shell {
             EditorEvent::Edited => {}
             EditorEvent::Complete => self.complete(),
             EditorEvent::GivenUp => self.refresh(),
-            EditorEvent::Leave => self.give_keyboard(self.keyboard.guest(), Others::AsBefore),
+            EditorEvent::Leave => match self.keyboard.guest() {
+                Some(guest) => self.give_keyboard(guest, Others::AsBefore),
+                None => self.refresh(),
+            },
             EditorEvent::Line => {
                 let command = self.understand();
                 self.editor.clear();

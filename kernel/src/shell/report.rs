@@ -3,6 +3,7 @@
 use super::say::say;
 use crate::log::{counts, output, serial};
 use crate::meeting::directory;
+use crate::meeting::state::VmState;
 use crate::memory::heap;
 use crate::net::Network;
 use crate::processor::cores;
@@ -21,9 +22,11 @@ pub struct MachineSummary {
 }
 
 /// `vm list`.
-pub(super) fn vms(keyboard: usize) {
+pub(super) fn vms(keyboard: Option<usize>) {
     say!("{}", VmRow::HEADING);
     for (number, vm) in directory::all().enumerate() {
+        let unusable = vm.state == VmState::Unusable;
+        let reason = if unusable { directory::reason(number) } else { directory::Reason::new() };
         let row = VmRow {
             name: vm.name,
             state: &vm.state,
@@ -31,9 +34,28 @@ pub(super) fn vms(keyboard: usize) {
             memory: vm.memory_bytes >> 20,
             vnics: vm.vnics,
             exits: vm.exits,
-            keyboard: number == keyboard,
+            keyboard: Some(number) == keyboard,
+            reason: &reason,
         };
         say!("{row}");
+    }
+}
+
+/// `vm status`.
+pub(super) fn vm(number: usize) {
+    let Some(vm) = directory::summary(number) else { return };
+    let (memory, reason) = (vm.memory_bytes >> 20, directory::reason(number));
+    say!(
+        "{}: {}, core {}, {memory} MiB, vNICs {}, starts {}",
+        vm.name,
+        vm.state,
+        vm.core,
+        vm.vnics,
+        vm.starts
+    );
+    if !reason.is_empty() {
+        let why = if vm.state == VmState::Unusable { "why" } else { "last stop" };
+        say!("{}: {why}: {reason}", vm.name);
     }
 }
 

@@ -9,5 +9,4 @@ mod nics;
 mod statistics;
 mod virtual_processor;
 
-pub use life::VmError;
 pub use machine::Vm;

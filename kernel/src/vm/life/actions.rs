@@ -60,6 +60,7 @@ impl<V: VirtualCpu> Vm<V> {
         if matches!(self.life.state, VmState::Stopped | VmState::Ended) {
             return;
         }
+        directory::note_reason(self.identity.number, reason);
         let ending = reason.ending();
         if ending == Ending::Crash {
             self.report(reason);

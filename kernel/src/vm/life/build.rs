@@ -16,7 +16,6 @@ use crate::vm::machine::{Identity, Vm};
 use crate::vm::nics::Nics;
 use crate::vm::statistics::Statistics;
 use crate::vm::virtual_processor::{BOOT_VCPU, VirtualProcessor};
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Effects, Instant};

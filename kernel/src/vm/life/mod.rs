@@ -6,7 +6,6 @@ mod cycle;
 mod start;
 mod stop_reason;
 
-pub use build::VmError;
 pub(super) use cycle::Life;
 #[cfg(test)]
 pub(super) use start::Images;

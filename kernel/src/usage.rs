@@ -45,6 +45,8 @@ pub fn idle(wait: impl FnOnce()) {
 pub fn log_statistics() {
     let [began, first, guests, idle] =
         [&BEGAN, &FIRST_TURN, &GUESTS, &IDLE].map(|ticks| ticks.load(Ordering::Relaxed));
+    // Without a guest that ran, all of the time was before the first one.
+    let first = if first == 0 { cpu::rdtsc() } else { first };
     let since = cpu::rdtsc().wrapping_sub(first).wrapping_mul(cores::count() as u64);
     log::info!(
         "TSC ticks: {began} before Weir, {} until the first guest, then {guests} in guests, {idle} idle, {} in Weir",

@@ -74,6 +74,13 @@ impl VmSpec {
         })
     }
 
+    /// Gives it this number of MiB of memory.
+    #[must_use]
+    pub fn memory(mut self, memory: u32) -> Self {
+        self.memory = memory;
+        self
+    }
+
     /// Pins it to a core.
     #[must_use]
     pub fn on_core(mut self, core: u32) -> Self {

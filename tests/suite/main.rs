@@ -14,6 +14,7 @@ mod network;
 mod nics;
 mod own_end;
 mod shell;
+mod unusable;
 
 use end_to_end::backend::Need;
 use end_to_end::{Backend, Failure, Outcome, Test, artifacts, choice, debug, namespace};
@@ -117,6 +118,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(lifecycle::trials(backend));
         trials.extend(network::trials(backend));
         trials.extend(shell::trials(backend));
+        trials.extend(unusable::trials(backend));
         trials.extend(nics::trials(backend));
         trials.extend(cable::trials(backend));
         trials.extend(own_end::trials(backend));

@@ -1,0 +1,77 @@
+//! What cannot be used stands alone: a guest that cannot be built, a physical NIC or a core that is not there.
+
+use crate::misbehaviour::stop;
+use crate::trial;
+use end_to_end::pinger::answers;
+use end_to_end::run::STEP;
+use end_to_end::{Backend, Outcome, Run, Scenario, Test, VmSpec, require};
+use libtest_mimic::Trial;
+use std::net::Ipv4Addr;
+
+const ECHO: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 2);
+const ECHO_MAC: &str = "52:54:00:00:01:02";
+/// More than the emulated machine has.
+const TOO_MUCH: u32 = 2048;
+
+pub fn trials(backend: Backend) -> Vec<Trial> {
+    vec![
+        trial(backend, "guests_that_cannot_be_built_are_listed_and_the_others_run", beside_a_good_guest),
+        trial(backend, "the_shell_is_there_when_no_guest_can_be_built", alone),
+    ]
+}
+
+/// Types a command into the shell and waits for its answer.
+fn command(run: &mut Run, text: &str, answer: &str) -> Outcome {
+    run.console.type_text(&format!("{text}\r"))?;
+    run.expect(&format!("weir| {answer}")).map(drop)
+}
+
+fn beside_a_good_guest(test: &Test) -> Outcome {
+    let vms = vec![
+        // It would have the keyboard.
+        VmSpec::micro("large", "hello", "")?.memory(TOO_MUCH),
+        VmSpec::micro("later", "hello", "")?.memory(TOO_MUCH).not_started(),
+        VmSpec::micro("good", "nic_echo", &format!("ip={ECHO}"))?.nic(ECHO_MAC),
+    ];
+    let mut run = Run::start(test, &Scenario::new(vms))?;
+    run.allow("weir> ");
+    for name in ["large", "later"] {
+        run.allow(&format!("{name}: unusable: "));
+        run.expect(&format!("{name}: unusable: it needs 2048 MiB of memory, and "))?;
+    }
+    run.expect("good has the keyboard")?;
+    run.expect("good| READY")?;
+    require!(answers(ECHO, STEP)?, "the good guest does not answer");
+    run.console.type_text("\x1e")?;
+    run.expect("weir> ")?;
+    command(&mut run, "vm list", "large            unusable ")?;
+    run.expect("it needs 2048 MiB of memory")?;
+    run.expect("later            unusable ")?;
+    run.expect("good             idle ")?;
+    command(&mut run, "vm status later", "later: why: it needs 2048 MiB of memory, and ")?;
+    run.expect("give it or the guests before it less")?;
+    command(&mut run, "vm start large", "large: no start: it is unusable: it needs 2048 MiB")?;
+    command(&mut run, "console large", "large: no console: it is unusable: it needs 2048 MiB")?;
+    command(&mut run, "stats large", "no statistics of the VM: it is unusable")?;
+    require!(answers(ECHO, STEP)?, "the good guest does not answer any more");
+    stop(ECHO)?;
+    run.expect("good| PASS nic_echo")?;
+    // No guest is left that could be started.
+    run.finish()
+}
+
+fn alone(test: &Test) -> Outcome {
+    let vms = vec![VmSpec::micro("large", "hello", "")?.memory(TOO_MUCH)];
+    let mut run = Run::start(test, &Scenario::new(vms))?;
+    run.allow("weir> ");
+    run.allow("large: unusable: ");
+    run.allow("no guest can be used");
+    run.expect("no guest can be used: vm list says why")?;
+    run.expect("weir> ")?;
+    command(&mut run, "vm list", "large            unusable ")?;
+    // There is no guest to return to.
+    run.console.type_text("\x1e\x1e")?;
+    command(&mut run, "console", "no guest can be used")?;
+    run.console.type_text("poweroff\r")?;
+    run.finish_with("powering off (operator request)")
+}

@@ -17,8 +17,8 @@ pub struct Completion<'a, N> {
 /// Completes the last word of `line`; `vms` are the names of the VMs.
 ///
 /// ```
-/// let completion = shell::complete("vm sta", &["web", "db"]);
-/// assert_eq!((completion.common, completion.count), ("rt", 1));
+/// let completion = shell::complete("vm star", &["web", "db"]);
+/// assert_eq!((completion.common, completion.count), ("t", 1));
 /// ```
 pub fn complete<'a, N: AsRef<str>>(line: &'a str, vms: &'a [N]) -> Completion<'a, N> {
     let (before, typed) = match line.rfind([' ', '\t']) {
@@ -89,10 +89,11 @@ mod tests {
 
     #[test]
     fn several_words_are_completed_to_their_common_prefix() {
-        assert_eq!(completed("vm st"), ("", 2));
+        assert_eq!(completed("vm st"), ("", 3));
+        assert_eq!(completed("vm sta"), ("", 2));
         assert_eq!(completed("vm re"), ("s", 2));
         assert_eq!(completed("console we"), ("b-", 2));
-        assert_eq!(complete("vm st", &VMS).to_string(), "start  stop");
+        assert_eq!(complete("vm st", &VMS).to_string(), "status  start  stop");
         assert_eq!(completed("").1, 8);
     }
 

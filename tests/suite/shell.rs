@@ -54,14 +54,14 @@ fn two_echoes(test: &Test) -> Outcome<Run> {
 fn command(run: &mut Run, command: &str, answer: &str) -> Outcome<String> {
     run.console.type_text(&format!("{command}\r"))?;
     run.expect(&format!("{command}\r\n"))?;
-    let line = run.expect(&format!(" start  stop\r\nweir> vm st"| {answer}"))?;
-    run.expect(" start  stop\r\nweir> vm st"> ")?;
+    let line = run.expect(&format!("weir| {answer}"))?;
+    run.expect("weir> ")?;
     Ok(line)
 }
 
 fn enter_shell(run: &mut Run) -> Outcome {
     run.console.type_text(ESCAPE)?;
-    run.expect(" start  stop\r\nweir> vm st"> ").map(drop)
+    run.expect("weir> ").map(drop)
 }
 
 fn pause_and_resume(test: &Test) -> Outcome {
@@ -106,7 +106,7 @@ fn consoles(test: &Test) -> Outcome {
 
     enter_shell(&mut run)?;
     run.console.type_text("console two\rthere\n")?;
-    run.expect(" start  stop\r\nweir> vm st"| two (")?;
+    run.expect("weir| two (")?;
     run.expect("two| \x1b[1mREADY")?;
     run.expect("two| HEARD there")?;
 
@@ -119,8 +119,8 @@ fn consoles(test: &Test) -> Outcome {
 
     enter_shell(&mut run)?;
     run.console.type_text("console net all\r")?;
-    run.expect(" start  stop\r\nweir> vm st"| net (")?;
-    run.expect(" start  stop\r\nweir> vm st"| net: ")?;
+    run.expect("weir| net (")?;
+    run.expect("weir| net: ")?;
     run.expect(" more bytes of output were not kept")?;
     run.expect("net| a datagram to port 5")?;
     // Typed twice, the escape key reaches the guest, which keeps the keyboard.
@@ -129,7 +129,7 @@ fn consoles(test: &Test) -> Outcome {
     // 8 KiB in lines of 21 bytes.
     require!((300..MANY as usize).contains(&lines), "{lines} lines were shown");
     run.console.type_text("console one all\r")?;
-    run.expect(" start  stop\r\nweir> vm st"| one (")?;
+    run.expect("weir| one (")?;
     run.console.type_text(&format!("{ESCAPE}{ESCAPE}x\n"))?;
     run.expect("one| HEARD \\x1ex")?;
     stop(SECOND)?;
@@ -172,18 +172,18 @@ fn errors(test: &Test) -> Outcome {
     // Tab completes, backspace and Ctrl-U erase, Ctrl-C cancels, the up arrow recalls.
     run.console.type_text("con\tl\t\r")?;
     run.expect("console left \r\n")?;
-    run.expect(" start  stop\r\nweir> vm st"| left (")?;
+    run.expect("weir| left (")?;
     enter_shell(&mut run)?;
     run.console.type_text("vm stop left\x15net vmx\x7fs\r")?;
-    run.expect(" start  stop\r\nweir> vm st"| VM               vNIC ")?;
-    run.expect(" start  stop\r\nweir> vm st"> ")?;
+    run.expect("weir| VM               vNIC ")?;
+    run.expect("weir> ")?;
     run.console.type_text("poweroff\x03")?;
-    run.expect("poweroff^C\r\n start  stop\r\nweir> vm st"> ")?;
+    run.expect("poweroff^C\r\nweir> ")?;
     run.console.type_text("\x1b[A\r")?;
-    run.expect("net vms\r\n start  stop\r\nweir> vm st"| VM               vNIC ")?;
-    run.expect(" start  stop\r\nweir> vm st"> ")?;
+    run.expect("net vms\r\nweir| VM               vNIC ")?;
+    run.expect("weir> ")?;
     run.console.type_text("vm s\t\t")?;
-    run.expect(" start  stop\r\nweir> vm st"| start  stop\r\nweir> vm st")?;
+    run.expect("weir| status  start  stop\r\nweir> vm st")?;
     run.console.type_text("\x15\x04")?;
     // Ctrl-D returned to the guest's console.
     stop(FIRST)?;
@@ -215,12 +215,12 @@ fn counters(test: &Test) -> Outcome {
     command(&mut run, "stats", "memory ")?;
     command(&mut run, "stats right", "exits ")?;
     let text = run.console.text();
-    let nic = text.lines().rfind(|line| line.starts_with(" start  stop\r\nweir> vm st"| nic0 ")).unwrap_or_default();
+    let nic = text.lines().rfind(|line| line.starts_with("weir| nic0 ")).unwrap_or_default();
     require!(nic.contains(" e1000 ") && nic.contains(" up   1000 "), "no such NIC: {nic}");
     for wanted in [
-        " start  stop\r\nweir> vm st"| left: starts 1, ran ",
-        " start  stop\r\nweir> vm st"| right: starts 1, ran ",
-        " start  stop\r\nweir> vm st"| serial line: lines lost 0, overruns of typed bytes 0",
+        "weir| left: starts 1, ran ",
+        "weir| right: starts 1, ran ",
+        "weir| serial line: lines lost 0, overruns of typed bytes 0",
     ] {
         require!(text.contains(wanted), "\"{wanted}\" is missing");
     }
@@ -251,7 +251,7 @@ fn life(test: &Test) -> Outcome {
     require!(answers(SECOND, STEP)?, "no answer after the restart");
     // The output from before the restart is still kept.
     run.console.type_text("console right\r")?;
-    run.expect(" start  stop\r\nweir> vm st"| right (")?;
+    run.expect("weir| right (")?;
     run.expect("right| READY")?;
     run.expect("right| READY")?;
     enter_shell(&mut run)?;

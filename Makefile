@@ -27,7 +27,7 @@ DENY := target/tools/bin/cargo-deny
 # ADVISORIES=1 asks the advisory database as well, which takes a way to GitHub.
 DENY_CHECKS := --all-features $(if $(ADVISORIES),,--offline) check $(if $(ADVISORIES),advisories) licenses bans sources
 
-.PHONY: help setup kernel stage micro boot traffic guest build image run host-test end-to-end one bench figures test check lint \
+.PHONY: help setup kernel stage micro boot traffic guest build image run host-test end-to-end one bench figures test nested check lint \
 	docs deny clean
 
 help:
@@ -39,6 +39,8 @@ help:
 	@echo 'make check    format, rules of tests/house, lints, documentation, host tests'
 	@echo "make bench    Weir's costs in instructions, also in docs/figures.txt; BENCH=GROUP prints some of them"
 	@echo 'make figures  copies docs/figures.txt, which make bench writes, into docs/performance.md'
+	@echo 'make nested   the end-to-end tests under nested KVM, in emulated machines of both vendors: an hour or more'
+	@echo '              VENDOR=svm or vtx, TEST=: parts of the names of tests'
 	@echo 'make deny     licences, origin and duplicates of the packages used; builds cargo-deny first, which takes minutes'
 	@echo 'make image    BIOS and UEFI disk images and a file for PXE of CONFIG in $(IMAGES)'
 	@echo 'make setup    what the others need; they call it themselves'
@@ -97,6 +99,14 @@ figures: setup
 
 test: build
 	@sh tests/run.sh
+
+# The programs are linked statically, since the emulated machine has Debian 12's libraries.
+nested: build
+	@RUSTFLAGS='-C target-feature=+crt-static' cargo build -q --release -p boot --target x86_64-unknown-linux-gnu
+	@RUSTFLAGS='-C target-feature=+crt-static' cargo test --no-run --release -p end-to-end --test end_to_end \
+		--target x86_64-unknown-linux-gnu 2>&1 | sed -n 's/^ *Executable.*(\(.*\))$$/\1/p' >target/nested-suite
+	@sh tests/nested/build.sh target/nested "$$(cat target/nested-suite)"
+	@for vendor in $(or $(VENDOR),svm vtx); do sh tests/nested/nested.sh target/nested $$vendor $(TEST) || exit 1; done
 
 # Packages are looked at as well where the tool is there already.
 check: lint host-test

@@ -1,7 +1,8 @@
 #!/bin/sh
 # debian-package.sh SUITE FOLDER PACKAGE...: fetches packages of a Debian suite and extracts them into FOLDER.
 # A PACKAGE may have a version in apt's syntax (rust-src=1.95.0*), stand for its direct dependencies
-# (depends:linux-image-amd64), or include the dependencies that are not installed here (closure:qemu-system-x86).
+# (depends:linux-image-amd64), include the dependencies that are not installed here (closure:qemu-system-x86), or
+# include all dependencies (whole:qemu-system-x86).
 #
 # apt runs with its own sources, lists and cache under the target folder, so neither root nor a change of the
 # machine's configuration is needed. FOLDER/.fetched lists the packages in FOLDER: they are not fetched again.
@@ -56,13 +57,13 @@ echo "Fetching $* of Debian $suite"
 apt apt-get update || fail "cannot read the package lists of Debian $suite"
 for package in "$@"; do
     case $package in
-    closure:*) ;;
+    closure:* | whole:*) ;;
     depends:*) apt apt-cache depends "${package#depends:}" | sed -n 's/^ *Depends: //p' ;;
     *) echo "$package" ;;
     esac
 done >"$state/packages"
 for package in "$@"; do
-    case $package in closure:*) echo "${package#closure:}" ;; esac
+    case $package in closure:* | whole:*) echo "${package#*:}" ;; esac
 done >"$state/closures"
 if [ -s "$state/packages" ]; then
     (cd "$state" && apt apt-get download $(cat packages)) || fail "cannot fetch $(cat "$state/packages")"

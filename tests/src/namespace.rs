@@ -25,9 +25,10 @@ pub fn become_owner() -> Outcome {
             write("/proc/self/gid_map", &format!("0 {group} 1"))
         }
         Err(_) if user.is_root() => Ok(()),
-        Err(error) => {
-            Err(error).context("creating a user namespace (see sysctl kernel.unprivileged_userns_clone)")
-        }
+        Err(error) => Err(error).context(
+            "creating a user namespace (Ubuntu: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0; Debian: \
+             sudo sysctl kernel.unprivileged_userns_clone=1; or run this as root)",
+        ),
     }
 }
 
@@ -45,7 +46,7 @@ pub fn enter_network(taps: &[&str]) -> Outcome {
     unshare(CloneFlags::CLONE_NEWNET).context("creating a network namespace")?;
     ip(&["link", "set", "lo", "up"])?;
     for (index, tap) in taps.iter().enumerate() {
-        ip(&["tuntap", "add", "dev", tap, "mode", "tap"])?;
+        ip(&["tuntap", "add", "dev", tap, "mode", "tap"]).map_err(tap_refused)?;
         // Router solicitations and the like would be noise in the captures.
         ip(&["link", "set", "dev", tap, "addrgenmode", "none"])?;
         ip(&["link", "set", "dev", tap, "txqueuelen", TAP_QUEUE])?;
@@ -53,6 +54,17 @@ pub fn enter_network(taps: &[&str]) -> Outcome {
         ip(&["link", "set", "dev", tap, "up"])?;
     }
     Ok(())
+}
+
+/// Adds to the reason why a tap interface could not be made what to do about it.
+fn tap_refused(failure: Failure) -> Failure {
+    match std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun") {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Failure::Wrong(format!(
+            "/dev/net/tun is closed to this user (its usual mode is 666): sudo chmod 666 /dev/net/tun; {failure}"
+        )),
+        Err(error) => Failure::Wrong(format!("/dev/net/tun: {error}: sudo modprobe tun; {failure}")),
+        Ok(_) => failure,
+    }
 }
 
 /// Runs `ip` of iproute2.

@@ -7,6 +7,7 @@ use crate::process::Process;
 use crate::qemu::Accelerator;
 use crate::{Failure, Outcome, artifacts, qemu};
 use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -53,11 +54,19 @@ pub fn nested_kvm() -> Result<Backend, String> {
 }
 
 fn try_nested_kvm() -> Result<Backend, String> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/kvm")
-        .map_err(|error| format!("/dev/kvm cannot be opened: {error}"))?;
+    OpenOptions::new().read(true).write(true).open("/dev/kvm").map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => {
+            "/dev/kvm is closed to this user: sudo usermod -aG kvm $USER, and log in \
+                                            again"
+                .into()
+        }
+        ErrorKind::NotFound => {
+            "there is no /dev/kvm: see whether the module kvm_intel or kvm_amd is loaded, and \
+                                    whether the firmware's set-up has virtualization on"
+                .into()
+        }
+        _ => format!("/dev/kvm cannot be opened: {error}"),
+    })?;
     let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     // Without these flags nothing can nest, and there is no need to wait for a machine that may hang.
     if !flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm") {

@@ -1,8 +1,11 @@
 //! What a trapped instruction reads and writes, and how it completes.
 
-use crate::alu::{Binary, Bit, DF, RF, Unary};
+use crate::alu::{Binary, Bit, DF, RF, Unary, ZF};
+use crate::multiply;
+use crate::operation::Count;
 use crate::register::RegisterPart;
-use crate::{CpuMode, Gpr, RegisterFile};
+use crate::shift::{DoubleShift, Shift};
+use crate::{AccessFault, CpuMode, Gpr, RegisterFile};
 use base::Width;
 
 /// The memory access of one instruction, or of one iteration of a repeated one.
@@ -10,8 +13,9 @@ use base::Width;
 /// The caller first translates [`source`](Self::source) and [`destination`](Self::destination) with the guest's
 /// paging, so that no later step can fail. It then reads the source, which may be memory or a device, calls
 /// [`complete`](Self::complete), and writes the value that this returns to the destination. If both addresses
-/// are given and equal (`or [x], 1`), they are the address that trapped. If they differ (MOVS), at least one of
-/// them is.
+/// are given and equal (`or [x], 1`), they are the address that trapped. If they differ (MOVS, PUSH), at least one of
+/// them is. CMPS reads a [`second`](Self::second) operand, which the caller hands over by
+/// [`with_second`](Self::with_second).
 ///
 /// ```
 /// use mmio::{CpuMode, Gpr, RegisterFile, decode};
@@ -26,7 +30,7 @@ use base::Width;
 ///
 /// let before = registers.rip();
 /// let read = 0x80; // from the device
-/// assert_eq!(access.complete(read, &mut registers), Some(0x81));
+/// assert_eq!(access.complete(read, &mut registers), Ok(Some(0x81)));
 /// assert_eq!(registers.rip(), before + 3);
 /// # Ok::<(), mmio::DecodeError>(())
 /// ```
@@ -38,7 +42,18 @@ pub struct TrappedAccess {
     pub(crate) source: Option<u64>,
     pub(crate) destination: Option<u64>,
     pub(crate) operation: DataOperation,
-    pub(crate) string: Option<StringStep>,
+    pub(crate) form: AccessForm,
+}
+
+/// What an instruction does besides its operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AccessForm {
+    /// Nothing.
+    Plain,
+    /// It advances the registers of a string instruction.
+    String(StringStep),
+    /// It leaves the stack pointer at this value.
+    Stack { pointer: RegisterPart, value: u64 },
 }
 
 /// How the value written, if any, is computed from the value read, if any.
@@ -66,6 +81,30 @@ pub(crate) enum DataOperation {
     ExchangeAdd { with: RegisterPart },
     /// CMPXCHG.
     CompareExchange { replacement: u64 },
+    /// CMPXCHG8B.
+    CompareExchangePair,
+    /// CMPS: the second operand lies at `at`, and is `value` once the caller has read it.
+    CompareStrings { at: u64, value: u64 },
+    /// CMOVcc: the register is written in any case.
+    LoadIf { into: RegisterPart, condition: bool },
+    /// MOVBE into a register.
+    LoadSwapped { into: RegisterPart },
+    /// Shifts and rotations.
+    Shift { kind: Shift, count: u64 },
+    /// SHLD and SHRD.
+    DoubleShift { kind: DoubleShift, fill: u64, count: u64 },
+    /// MUL and IMUL of the accumulator.
+    Multiply { signed: bool },
+    /// IMUL with a register as its destination.
+    MultiplyInto { into: RegisterPart, factor: u64 },
+    /// DIV and IDIV.
+    Divide { signed: bool },
+    /// POPCNT, TZCNT, LZCNT, BSF, BSR.
+    Count { kind: Count, into: RegisterPart },
+    /// JMP to the address that is read.
+    Jump,
+    /// CALL to the address that is read; this address is pushed.
+    Call { back: u64 },
 }
 
 /// How a string instruction advances its registers [SDM1 7.3.9].
@@ -79,6 +118,8 @@ pub(crate) struct StringStep {
     pub uses_rdi: bool,
     /// RCX counts the iterations.
     pub repeated: bool,
+    /// The iterations end when ZF is no longer this: REPE and REPNE of CMPS and SCAS.
+    pub while_zero: Option<bool>,
 }
 
 impl TrappedAccess {
@@ -106,34 +147,85 @@ impl TrappedAccess {
         self.destination
     }
 
+    /// The linear address of the second operand that is read; it is read after the source.
+    #[must_use]
+    pub fn second(&self) -> Option<u64> {
+        match self.operation {
+            DataOperation::CompareStrings { at, .. } => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The same access with the value of the second operand.
+    #[must_use]
+    pub fn with_second(self, read: u64) -> Self {
+        let value = read & self.width.mask();
+        match self.operation {
+            DataOperation::CompareStrings { at, .. } => {
+                Self { operation: DataOperation::CompareStrings { at, value }, ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// Updates registers, flags and instruction pointer as the instruction does, and returns the value to write
     /// to the destination. `read` is the value read from the source; it is ignored when there is no source.
+    ///
+    /// # Errors
+    /// The exception that the instruction raises for this value.
     ///
     /// A repeated instruction that is not finished leaves the instruction pointer where it is: the guest
     /// executes the instruction again, and can take interrupts between iterations. State that is not in the
     /// [`RegisterFile`] is left to the caller: the interrupt shadow of STI and MOV SS ends, and a single-step
     /// trap may be due.
-    pub fn complete(&self, read: u64, registers: &mut impl RegisterFile) -> Option<u64> {
+    pub fn complete(&self, read: u64, registers: &mut impl RegisterFile) -> Result<Option<u64>, AccessFault> {
         let before = registers.rflags();
         let mut flags = before;
-        let written = self.operate(read & self.width.mask(), &mut flags, registers);
-        let finished = self.string.is_none_or(|string| self.advance(string, before, registers));
+        let read = read & self.width.mask();
+        let jump = self.jump(read)?;
+        let written = self.operate(read, &mut flags, registers)?;
+        let finished = match self.form {
+            AccessForm::Plain => true,
+            AccessForm::String(string) => self.advance(string, flags, registers),
+            AccessForm::Stack { pointer, value } => {
+                pointer.write(registers, value);
+                true
+            }
+        };
         if finished {
             let next = registers.rip().wrapping_add(u64::from(self.length));
-            registers.set_rip(self.mode.wrap_instruction_pointer(next));
+            registers.set_rip(jump.unwrap_or_else(|| self.mode.wrap_instruction_pointer(next)));
             flags &= !RF;
         }
         if flags != before {
             registers.set_rflags(flags);
         }
-        self.destination.map(|_| written & self.width.mask())
+        Ok(self.destination.map(|_| written & self.width.mask()))
+    }
+
+    /// Where a jump or call goes, if it is one.
+    fn jump(&self, read: u64) -> Result<Option<u64>, AccessFault> {
+        if !matches!(self.operation, DataOperation::Jump | DataOperation::Call { .. }) {
+            return Ok(None);
+        }
+        // Guests have linear addresses of 48 bits.
+        let canonical = ((read << 16).cast_signed() >> 16).cast_unsigned() == read;
+        if self.mode == CpuMode::Bits64 && !canonical {
+            return Err(AccessFault::GeneralProtection);
+        }
+        Ok(Some(read))
     }
 
     /// Performs the operation on registers and `flags` and returns the value to write.
-    fn operate(&self, read: u64, flags: &mut u64, registers: &mut impl RegisterFile) -> u64 {
+    fn operate(
+        &self,
+        read: u64,
+        flags: &mut u64,
+        registers: &mut impl RegisterFile,
+    ) -> Result<u64, AccessFault> {
         let width = self.width;
-        match self.operation {
-            DataOperation::Nothing => 0,
+        Ok(match self.operation {
+            DataOperation::Nothing | DataOperation::Jump => 0,
             DataOperation::Load { into, signed } => {
                 into.write(registers, if signed { sign_extend(width, read) } else { read });
                 0
@@ -165,13 +257,44 @@ impl TrappedAccess {
                 let expected = accumulator.read(registers);
                 Binary::Sub.apply(width, expected, read, flags);
                 if read == expected {
-                    return replacement;
+                    return Ok(replacement);
                 }
                 // The processor writes back what it read [SDM2A CMPXCHG].
                 accumulator.write(registers, read);
                 read
             }
-        }
+            DataOperation::CompareExchangePair => compare_exchange_pair(read, flags, registers),
+            DataOperation::CompareStrings { value, .. } => Binary::Sub.apply(width, read, value, flags),
+            DataOperation::LoadIf { into, condition } => {
+                let value = if condition { read } else { into.read(registers) };
+                into.write(registers, value);
+                0
+            }
+            DataOperation::LoadSwapped { into } => {
+                into.write(registers, swap_bytes(width, read));
+                0
+            }
+            DataOperation::Shift { kind, count } => kind.apply(width, read, count, flags),
+            DataOperation::DoubleShift { kind, fill, count } => kind.apply(width, read, fill, count, flags),
+            DataOperation::Multiply { signed } => {
+                multiply::accumulator(width, signed, read, flags, registers);
+                0
+            }
+            DataOperation::MultiplyInto { into, factor } => {
+                into.write(registers, multiply::product(width, read, factor, flags));
+                0
+            }
+            DataOperation::Divide { signed } => {
+                multiply::divide(width, signed, read, registers)?;
+                0
+            }
+            DataOperation::Count { kind, into } => {
+                let value = kind.apply(width, read, into.read(registers), flags);
+                into.write(registers, value);
+                0
+            }
+            DataOperation::Call { back } => back,
+        })
     }
 
     /// Advances the registers of a string instruction; returns whether the instruction is finished.
@@ -193,8 +316,28 @@ impl TrappedAccess {
         if string.uses_rdi {
             add(Gpr::Rdi, delta);
         }
-        !string.repeated || add(Gpr::Rcx, u64::MAX) == 0
+        let counted = !string.repeated || add(Gpr::Rcx, u64::MAX) == 0;
+        counted || string.while_zero.is_some_and(|zero| (flags & ZF != 0) != zero)
     }
+}
+
+/// CMPXCHG8B with the value read: returns the value to write, which is the one read if they differ.
+fn compare_exchange_pair(read: u64, flags: &mut u64, registers: &mut impl RegisterFile) -> u64 {
+    let low = |gpr| RegisterPart::low(gpr, Width::Dword);
+    let pair = |high, rest, registers: &_| low(high).read(registers) << 32 | low(rest).read(registers);
+    if read == pair(Gpr::Rdx, Gpr::Rax, registers) {
+        *flags |= ZF;
+        return pair(Gpr::Rcx, Gpr::Rbx, registers);
+    }
+    *flags &= !ZF;
+    low(Gpr::Rdx).write(registers, read >> 32);
+    low(Gpr::Rax).write(registers, read);
+    read
+}
+
+/// The low `width` of `value` with its bytes in reverse order.
+pub(crate) fn swap_bytes(width: Width, value: u64) -> u64 {
+    value.swap_bytes() >> (64 - 8 * width.bytes())
 }
 
 /// Sign-extends the low `width` of `value` to 64 bits.

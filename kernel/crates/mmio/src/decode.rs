@@ -1,7 +1,7 @@
 //! Decodes the bytes of an instruction into a [`TrappedAccess`].
 
-use crate::access::{DataOperation, StringStep, sign_extend};
-use crate::alu::{Binary, Bit, Unary};
+use crate::access::{AccessForm, DataOperation, sign_extend};
+use crate::operation::{OperandUse, Operands, binary, bit, rare, unary};
 use crate::register::RegisterPart;
 use crate::{CpuMode, DecodeError, Gpr, RegisterFile, SegmentRegister, TrappedAccess};
 use base::Width;
@@ -33,7 +33,7 @@ pub fn prepare() {
 /// let access = decode(&[0x89, 0x88, 0x18, 0x38, 0, 0], CpuMode::Bits64, &registers)?;
 /// assert_eq!((access.width(), access.source()), (Width::Dword, None));
 /// assert_eq!(access.destination(), Some(0xfebc_3818));
-/// assert_eq!(access.complete(0, &mut registers), Some(0x1234_5678));
+/// assert_eq!(access.complete(0, &mut registers), Ok(Some(0x1234_5678)));
 /// # Ok::<(), mmio::DecodeError>(())
 /// ```
 pub fn decode(
@@ -42,8 +42,12 @@ pub fn decode(
     registers: &impl RegisterFile,
 ) -> Result<TrappedAccess, DecodeError> {
     let instruction = instruction(bytes, mode, registers.rip())?;
-    let decoded = DecodedInstruction { instruction: &instruction, mode, registers };
-    decoded.string().or_else(|| decoded.access()).ok_or(DecodeError::Unsupported(instruction.mnemonic()))
+    let decoded = DecodedInstruction { instruction: &instruction, mode, registers, popped: 0 };
+    decoded
+        .string()
+        .or_else(|| decoded.access())
+        .or_else(|| decoded.stack())
+        .ok_or(DecodeError::Unsupported(instruction.mnemonic()))
 }
 
 /// The instruction at the beginning of `bytes`, located at `rip`. Where the vendors differ, AMD's encodings are
@@ -66,33 +70,16 @@ pub(crate) fn string_linear(
     mode: CpuMode,
     registers: &impl RegisterFile,
 ) -> u64 {
-    DecodedInstruction { instruction, mode, registers }.linear(operand, 0)
-}
-
-/// The operands of an instruction with one explicit memory operand.
-enum Operands {
-    /// `neg [x]`
-    Memory,
-    /// `mov [x], ecx`
-    MemoryRegister(RegisterPart),
-    /// `mov [x], 5`: the value is sign-extended as the encoding requires.
-    MemoryImmediate(u64),
-    /// `mov ecx, [x]`
-    RegisterMemory(RegisterPart),
-}
-
-/// Whether the instruction reads its memory operand, writes it, or both.
-enum OperandUse {
-    Read,
-    Write,
-    ReadWrite,
+    DecodedInstruction { instruction, mode, registers, popped: 0 }.linear(operand, 0)
 }
 
 /// An instruction with the processor state that its operands depend on.
-struct DecodedInstruction<'a, R> {
-    instruction: &'a Instruction,
-    mode: CpuMode,
-    registers: &'a R,
+pub(crate) struct DecodedInstruction<'a, R> {
+    pub(crate) instruction: &'a Instruction,
+    pub(crate) mode: CpuMode,
+    pub(crate) registers: &'a R,
+    /// Bytes that POP takes from the stack before it computes the address of its operand [SDM2B POP].
+    pub(crate) popped: u64,
 }
 
 impl<R: RegisterFile> DecodedInstruction<'_, R> {
@@ -100,8 +87,10 @@ impl<R: RegisterFile> DecodedInstruction<'_, R> {
     fn access(&self) -> Option<TrappedAccess> {
         let width = Width::from_bytes(self.instruction.memory_size().size())?;
         let operands = self.operands()?;
-        let (operation, operand_use) =
-            self.bit(&operands, width).or_else(|| self.operation(&operands, width))?;
+        let (operation, operand_use) = self
+            .bit(&operands, width)
+            .or_else(|| self.operation(&operands, width))
+            .or_else(|| self.rare(&operands, width))?;
         let operand = u32::from(matches!(operands, Operands::RegisterMemory(_)));
         let linear = self.linear(operand, self.bit_string_offset(&operands, width));
         Some(TrappedAccess {
@@ -111,7 +100,7 @@ impl<R: RegisterFile> DecodedInstruction<'_, R> {
             source: matches!(operand_use, OperandUse::Read | OperandUse::ReadWrite).then_some(linear),
             destination: matches!(operand_use, OperandUse::Write | OperandUse::ReadWrite).then_some(linear),
             operation,
-            string: None,
+            form: AccessForm::Plain,
         })
     }
 
@@ -120,10 +109,10 @@ impl<R: RegisterFile> DecodedInstruction<'_, R> {
         let instruction = self.instruction;
         match (instruction.op_count(), instruction.op0_kind(), instruction.op1_kind()) {
             (1, OpKind::Memory, _) => Some(Operands::Memory),
-            (2, OpKind::Memory, OpKind::Register) => {
+            (2 | 3, OpKind::Memory, OpKind::Register) => {
                 RegisterPart::of(instruction.op1_register()).map(Operands::MemoryRegister)
             }
-            (2, OpKind::Register, OpKind::Memory) => {
+            (2 | 3, OpKind::Register, OpKind::Memory) => {
                 RegisterPart::of(instruction.op0_register()).map(Operands::RegisterMemory)
             }
             (2, OpKind::Memory, _) => instruction.try_immediate(1).ok().map(Operands::MemoryImmediate),
@@ -175,15 +164,31 @@ impl<R: RegisterFile> DecodedInstruction<'_, R> {
         }
     }
 
+    /// The operation of an instruction that drivers do not use on device registers.
+    fn rare(&self, operands: &Operands, width: Width) -> Option<(DataOperation, OperandUse)> {
+        let instruction = self.instruction;
+        let right = match *operands {
+            Operands::MemoryRegister(part) => Some(part.read(self.registers)),
+            Operands::MemoryImmediate(value) => Some(value),
+            Operands::Memory | Operands::RegisterMemory(_) => None,
+        };
+        let third = match instruction.op_count() {
+            3 if instruction.op2_kind() == OpKind::Register => {
+                RegisterPart::of(instruction.op2_register()).map(|part| part.read(self.registers))
+            }
+            3 => instruction.try_immediate(2).ok(),
+            _ => None,
+        };
+        let register = match *operands {
+            Operands::RegisterMemory(part) => part.read(self.registers),
+            _ => 0,
+        };
+        rare(instruction.mnemonic(), operands, (right, third, register), width, self.registers.rflags())
+    }
+
     /// The operation of BT, BTS, BTR and BTC; `None` for other instructions.
     fn bit(&self, operands: &Operands, width: Width) -> Option<(DataOperation, OperandUse)> {
-        let (operation, operand_use) = match self.instruction.mnemonic() {
-            Mnemonic::Bt => (Bit::Keep, OperandUse::Read),
-            Mnemonic::Bts => (Bit::Set, OperandUse::ReadWrite),
-            Mnemonic::Btr => (Bit::Reset, OperandUse::ReadWrite),
-            Mnemonic::Btc => (Bit::Complement, OperandUse::ReadWrite),
-            _ => return None,
-        };
+        let (operation, operand_use) = bit(self.instruction.mnemonic())?;
         let offset = match *operands {
             Operands::MemoryRegister(part) => part.read(self.registers),
             Operands::MemoryImmediate(value) => value,
@@ -212,56 +217,19 @@ impl<R: RegisterFile> DecodedInstruction<'_, R> {
         }
     }
 
-    /// The access of MOVS, STOS and LODS; `None` for other instructions.
-    fn string(&self) -> Option<TrappedAccess> {
-        let instruction = self.instruction;
-        let stores = address_width(instruction.op0_kind());
-        let loads = address_width(instruction.op1_kind());
-        let address_width = stores.or(loads)?;
-        let width = Width::from_bytes(instruction.memory_size().size())?;
-        let mut operation = match instruction.mnemonic() {
-            Mnemonic::Movsb | Mnemonic::Movsw | Mnemonic::Movsd | Mnemonic::Movsq => DataOperation::Copy,
-            Mnemonic::Stosb | Mnemonic::Stosw | Mnemonic::Stosd | Mnemonic::Stosq => {
-                DataOperation::Store { value: RegisterPart::low(Gpr::Rax, width).read(self.registers) }
-            }
-            Mnemonic::Lodsb | Mnemonic::Lodsw | Mnemonic::Lodsd | Mnemonic::Lodsq => {
-                DataOperation::Load { into: RegisterPart::low(Gpr::Rax, width), signed: false }
-            }
-            _ => return None,
-        };
-        let repeated = instruction.has_rep_prefix() || instruction.has_repne_prefix();
-        if repeated && RegisterPart::low(Gpr::Rcx, address_width).read(self.registers) == 0 {
-            operation = DataOperation::Nothing;
-        }
-        let acts = operation != DataOperation::Nothing;
-        Some(TrappedAccess {
-            mode: self.mode,
-            length: length(self.instruction),
-            width,
-            source: loads.filter(|_| acts).map(|_| self.linear(1, 0)),
-            destination: stores.filter(|_| acts).map(|_| self.linear(0, 0)),
-            operation,
-            string: Some(StringStep {
-                address_width,
-                uses_rsi: loads.is_some(),
-                uses_rdi: stores.is_some(),
-                repeated,
-            }),
-        })
-    }
-
     /// The linear address `beyond` bytes above memory operand `operand`.
-    fn linear(&self, operand: u32, beyond: u64) -> u64 {
+    pub(crate) fn linear(&self, operand: u32, beyond: u64) -> u64 {
         let instruction = self.instruction;
         let kind = instruction.op_kind(operand);
         // Segment bases are taken as zero here, so that `beyond` wraps within the segment. All other registers
         // in an address are general-purpose ones, or the instruction pointer, which the decoder has added.
         let offset = instruction
             .virtual_address(operand, 0, |register, _, _| {
-                Some(
-                    Gpr::containing(register)
-                        .map_or(0, |gpr| RegisterPart::low(gpr, size_of(register)).read(self.registers)),
-                )
+                Some(Gpr::containing(register).map_or(0, |gpr| {
+                    let popped = if gpr == Gpr::Rsp { self.popped } else { 0 };
+                    let width = size_of(register);
+                    RegisterPart::low(gpr, width).read(self.registers).wrapping_add(popped) & width.mask()
+                }))
             })
             .unwrap_or(0);
         let mask = address_width(kind).unwrap_or_else(|| self.address_width()).mask();
@@ -274,7 +242,7 @@ impl<R: RegisterFile> DecodedInstruction<'_, R> {
     }
 
     /// The base of a segment. In 64-bit mode, the bases of all segments but FS and GS are zero [SDM1 3.3.4].
-    fn segment_base(&self, segment: Register) -> u64 {
+    pub(crate) fn segment_base(&self, segment: Register) -> u64 {
         let segment = match segment {
             Register::FS => SegmentRegister::Fs,
             Register::GS => SegmentRegister::Gs,
@@ -306,35 +274,8 @@ pub(crate) fn length(instruction: &Instruction) -> u8 {
     instruction.len() as u8
 }
 
-/// The operation of an instruction with two operands, and whether the result is kept.
-fn binary(mnemonic: Mnemonic) -> Option<(Binary, bool)> {
-    Some(match mnemonic {
-        Mnemonic::Add => (Binary::Add, true),
-        Mnemonic::Adc => (Binary::Adc, true),
-        Mnemonic::Sub => (Binary::Sub, true),
-        Mnemonic::Sbb => (Binary::Sbb, true),
-        Mnemonic::And => (Binary::And, true),
-        Mnemonic::Or => (Binary::Or, true),
-        Mnemonic::Xor => (Binary::Xor, true),
-        Mnemonic::Cmp => (Binary::Sub, false),
-        Mnemonic::Test => (Binary::And, false),
-        _ => return None,
-    })
-}
-
-/// The operation of an instruction with one operand.
-fn unary(mnemonic: Mnemonic) -> Option<Unary> {
-    Some(match mnemonic {
-        Mnemonic::Inc => Unary::Inc,
-        Mnemonic::Dec => Unary::Dec,
-        Mnemonic::Not => Unary::Not,
-        Mnemonic::Neg => Unary::Neg,
-        _ => return None,
-    })
-}
-
 /// The address width of a string operand, or `None` when the operand is of another kind.
-fn address_width(kind: OpKind) -> Option<Width> {
+pub(crate) fn address_width(kind: OpKind) -> Option<Width> {
     Some(match kind {
         OpKind::MemorySegSI | OpKind::MemoryESDI => Width::Word,
         OpKind::MemorySegESI | OpKind::MemoryESEDI => Width::Dword,

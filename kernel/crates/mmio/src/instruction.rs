@@ -115,6 +115,10 @@ mod tests {
         fn segment_base(&self, segment: SegmentRegister) -> u64 {
             0x1000_0000 * (segment as u64 + 1)
         }
+        fn vector(&mut self, _: u8) -> crate::Vector {
+            [0; 32]
+        }
+        fn set_vector(&mut self, _: u8, _: crate::Vector) {}
     }
 
     #[test]

@@ -95,7 +95,21 @@ pub trait RegisterFile {
 
     /// The base address of a segment. In 64-bit mode, only those of FS and GS are read.
     fn segment_base(&self, segment: SegmentRegister) -> u64;
+
+    /// The width of the stack pointer outside 64-bit mode, by the B bit of SS [SDM1 6.2.3].
+    fn stack_width(&self) -> Width {
+        Width::Dword
+    }
+
+    /// A vector register, 0 to 15: YMM, whose low half is XMM.
+    fn vector(&mut self, number: u8) -> Vector;
+
+    /// Sets a vector register.
+    fn set_vector(&mut self, number: u8, value: Vector);
 }
+
+/// The bytes of a vector register.
+pub type Vector = [u8; 32];
 
 /// The part of a general-purpose register that an operand refers to: AL, AH, AX, EAX or RAX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

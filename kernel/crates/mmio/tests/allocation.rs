@@ -3,7 +3,7 @@
 mod common;
 
 use common::hex;
-use mmio::{CpuMode, decode, prepare};
+use mmio::{CpuMode, decode, prepare, wide};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::FakeRegisters;
@@ -40,13 +40,17 @@ fn decoding_allocates_only_while_preparing() {
     assert!(prepared > before, "nothing was prepared");
     assert!(prepared - before < 128 << 10);
 
-    let instructions: Vec<_> = ["8b 03", "c7 03 01 00 00 00", "f3 a5", "0f 29 03", "0f"].map(hex).into();
+    let instructions: Vec<_> =
+        ["8b 03", "c7 03 01 00 00 00", "f3 a5", "0f 29 03", "c5 fe 6f 03", "0f"].map(hex).into();
     let mut registers = FakeRegisters::numbered();
     let before = ALLOCATED.load(Ordering::Relaxed);
     for bytes in &instructions {
         for mode in [CpuMode::Bits16, CpuMode::Bits32, CpuMode::Bits64] {
             if let Ok(access) = decode(bytes, mode, &registers) {
-                access.complete(0, &mut registers);
+                let _ = access.complete(0, &mut registers);
+            }
+            if let Ok(access) = wide::decode(bytes, mode, &registers) {
+                access.complete(&[0; 32], &mut registers);
             }
         }
     }

@@ -7,8 +7,9 @@ use testkit::FakeRegisters;
 const MODES: [CpuMode; 3] = [CpuMode::Bits16, CpuMode::Bits32, CpuMode::Bits64];
 
 fn registers() -> impl Strategy<Value = FakeRegisters> {
-    (any::<[u64; 16]>(), any::<u64>(), any::<u64>(), any::<[u64; 6]>())
-        .prop_map(|(gprs, rip, rflags, bases)| FakeRegisters { gprs, rip, rflags, bases })
+    (any::<[u64; 16]>(), any::<u64>(), any::<u64>(), any::<[u64; 6]>()).prop_map(
+        |(gprs, rip, rflags, bases)| FakeRegisters { gprs, rip, rflags, bases, ..FakeRegisters::numbered() },
+    )
 }
 
 /// Bytes that resemble an instruction more often than random ones: prefixes, then an opcode, often an emulated
@@ -42,11 +43,15 @@ proptest! {
             Ok(access) => {
                 prop_assert!((1..=15).contains(&access.length()));
                 prop_assert!(access.length() <= bytes.len());
-                let linear = [access.source(), access.destination()];
+                let linear = [access.source(), access.second(), access.destination()];
                 let fits = |at: &u64| mode == CpuMode::Bits64 || *at <= 0xffff_ffff;
                 prop_assert!(linear.iter().flatten().all(fits));
                 let mut after = registers.clone();
-                let written = access.complete(read, &mut after);
+                let Ok(written) = access.with_second(!read).complete(read, &mut after) else {
+                    // An exception leaves everything as it was.
+                    prop_assert_eq!(after, registers);
+                    return Ok(());
+                };
                 prop_assert_eq!(written.is_some(), access.destination().is_some());
                 prop_assert!(written.is_none_or(|value| value & !access.width().mask() == 0));
                 // Nothing but the status flags and RF changes.

@@ -1,6 +1,6 @@
 //! The registers of a virtual processor, as the instruction decoder accesses them.
 
-use mmio::{Gpr, RegisterFile, SegmentRegister};
+use mmio::{Gpr, RegisterFile, SegmentRegister, Vector};
 
 /// All registers as public fields.
 ///
@@ -23,6 +23,8 @@ pub struct FakeRegisters {
     pub rflags: u64,
     /// Base addresses of the segments, in the order of [`SegmentRegister`].
     pub bases: [u64; 6],
+    /// Vector registers.
+    pub vectors: [Vector; 16],
 }
 
 impl FakeRegisters {
@@ -34,6 +36,7 @@ impl FakeRegisters {
             rip: 0x1000,
             rflags: 2,
             bases: [0; 6],
+            vectors: core::array::from_fn(|n| core::array::from_fn(|byte| (16 * n + byte).to_le_bytes()[0])),
         }
     }
 
@@ -74,5 +77,13 @@ impl RegisterFile for FakeRegisters {
 
     fn segment_base(&self, segment: SegmentRegister) -> u64 {
         self.bases[segment as usize]
+    }
+
+    fn vector(&mut self, number: u8) -> Vector {
+        self.vectors[usize::from(number)]
+    }
+
+    fn set_vector(&mut self, number: u8, value: Vector) {
+        self.vectors[usize::from(number)] = value;
     }
 }

@@ -31,6 +31,8 @@ pub enum InjectedEvent {
 pub const GENERAL_PROTECTION: InjectedEvent = InjectedEvent::Exception { vector: 13, error: Some(0) };
 /// #UD.
 pub const INVALID_OPCODE: InjectedEvent = InjectedEvent::Exception { vector: 6, error: None };
+/// #DE.
+pub const DIVIDE_ERROR: InjectedEvent = InjectedEvent::Exception { vector: 0, error: None };
 
 /// The kind of a guest's access to memory that nested paging does not map for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use super::{Exit, InstructionBytes, Paging, SegmentRegister, SegmentState, VirtE
 use crate::memory::PageFrames;
 use core::cell::Cell;
 use core::fmt;
-use mmio::CpuMode;
+use mmio::{CpuMode, Vector};
 use nested_paging::{Ept, NestedPages, PageSize};
 use platform::boot::EntryState;
 
@@ -29,6 +29,7 @@ pub struct FakeCpu {
     pub cr2: u64,
     pub msr: u64,
     pub reads: ReadCounts,
+    pub vectors: [Vector; 16],
 }
 
 impl FakeCpu {
@@ -50,6 +51,7 @@ impl FakeCpu {
             cr2: 0,
             msr: 0,
             reads: ReadCounts::default(),
+            vectors: [[0; 32]; 16],
         }
     }
 
@@ -189,6 +191,14 @@ impl VirtualCpu for FakeCpu {
 
     fn xcr0(&self) -> u64 {
         1
+    }
+
+    fn vector(&mut self, number: u8) -> Vector {
+        self.vectors[usize::from(number)]
+    }
+
+    fn set_vector(&mut self, number: u8, value: &Vector) {
+        self.vectors[usize::from(number)] = *value;
     }
 
     fn cr0(&self) -> Cr0Flags {

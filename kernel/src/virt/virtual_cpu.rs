@@ -5,7 +5,7 @@ use super::state::control_registers::{Cr0Flags, Cr4Flags, RFlags};
 use super::{Paging, SegmentRegister, SegmentState, VirtError};
 use crate::memory::PageFrames;
 use core::fmt;
-use mmio::CpuMode;
+use mmio::{CpuMode, Vector};
 use nested_paging::{NestedPages, PageSize};
 use platform::boot::EntryState;
 
@@ -153,6 +153,12 @@ pub trait VirtualCpu: Sized + 'static {
 
     /// CR4 as the guest sees it.
     fn cr4(&self) -> Cr4Flags;
+
+    /// A vector register of the active guest, 0 to 15.
+    fn vector(&mut self, number: u8) -> Vector;
+
+    /// Sets a vector register of the active guest.
+    fn set_vector(&mut self, number: u8, value: &Vector);
 
     /// The bytes of the instruction whose memory access exited; empty when the processor does not provide them.
     fn instruction_bytes(&self) -> InstructionBytes;

@@ -32,6 +32,8 @@ pub(super) struct Statistics {
     pub(super) run_time: Duration,
     /// Accesses to addresses that are neither memory nor a device.
     pub(super) unmapped: u64,
+    /// Instructions on devices that Weir does not emulate: the guest got an exception.
+    pub(super) refused: u64,
 }
 
 impl ExitStatistics {
@@ -113,9 +115,10 @@ impl<V: VirtualCpu> Vm<V> {
         let exits = &self.vcpu.statistics;
         say(format_args!("exits {}", exits));
         say(format_args!(
-            "interrupts injected {}, unmapped accesses {}, TSC ticks per exit in Weir {}",
+            "interrupts injected {}, unmapped accesses {}, refused instructions {}, TSC ticks per exit in Weir {}",
             exits.injected,
             self.statistics.unmapped,
+            self.statistics.refused,
             exits.ticks_per_exit()
         ));
         say(format_args!(
@@ -129,13 +132,14 @@ impl<V: VirtualCpu> Vm<V> {
     pub fn log_statistics(&self) {
         let (exits, run_time) = (&self.vcpu.statistics, self.statistics.run_time);
         log::info!(
-            "{}: ran {}.{:03} s, exits {}, interrupts injected {}, unmapped accesses {}, TSC ticks per exit in Weir {}",
+            "{}: ran {}.{:03} s, exits {}, interrupts injected {}, unmapped accesses {}, refused instructions {}, TSC ticks per exit in Weir {}",
             self.identity.name,
             run_time.as_secs(),
             run_time.subsec_millis(),
             exits,
             exits.injected,
             self.statistics.unmapped,
+            self.statistics.refused,
             exits.ticks_per_exit()
         );
         for slot in self.nics.slots() {

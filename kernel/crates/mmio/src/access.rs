@@ -263,6 +263,19 @@ impl TrappedAccess {
                 accumulator.write(registers, read);
                 read
             }
+            _ => self.operate_rarely(read, flags, registers)?,
+        })
+    }
+
+    /// The operations that drivers do not use.
+    fn operate_rarely(
+        &self,
+        read: u64,
+        flags: &mut u64,
+        registers: &mut impl RegisterFile,
+    ) -> Result<u64, AccessFault> {
+        let width = self.width;
+        Ok(match self.operation {
             DataOperation::CompareExchangePair => compare_exchange_pair(read, flags, registers),
             DataOperation::CompareStrings { value, .. } => Binary::Sub.apply(width, read, value, flags),
             DataOperation::LoadIf { into, condition } => {
@@ -294,6 +307,7 @@ impl TrappedAccess {
                 0
             }
             DataOperation::Call { back } => back,
+            _ => 0,
         })
     }
 

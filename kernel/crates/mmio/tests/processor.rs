@@ -5,6 +5,9 @@
 //! Only 64-bit mode can be compared this way.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
+mod common;
+
+use common::flags::{STATUS, defined, shift_count};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use mmio::{CpuMode, Gpr, RegisterFile, decode};
 use proptest::prelude::*;
@@ -13,8 +16,6 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use testkit::FakeRegisters;
 
-/// CF, PF, AF, ZF, SF and OF.
-const STATUS: u64 = 0x8d5;
 const DF: u64 = 1 << 10;
 
 /// One page for code, one for register values, one for the memory that instructions access. All are below 4 GiB,
@@ -248,43 +249,6 @@ fn aim(instruction: &Instruction, registers: &mut FakeRegisters, target: u64) ->
 fn is_bit_string(instruction: &Instruction) -> bool {
     matches!(instruction.mnemonic(), Mnemonic::Bt | Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc)
         && instruction.op1_kind() == OpKind::Register
-}
-
-const CF: u64 = 1 << 0;
-const AF: u64 = 1 << 4;
-const ZF: u64 = 1 << 6;
-const OF: u64 = 1 << 11;
-
-/// The status flags that are defined after an instruction with these registers.
-fn defined(instruction: &Instruction, registers: &FakeRegisters) -> u64 {
-    use Mnemonic::{And, Bsf, Bsr, Bt, Btc, Btr, Bts, Div, Idiv, Imul, Mul, Or, Test, Xor};
-    use Mnemonic::{Rcl, Rcr, Rol, Ror, Sal, Sar, Shl, Shld, Shr, Shrd};
-    let bits = 8 * instruction.memory_size().size() as u64;
-    let count = shift_count(instruction, registers);
-    match instruction.mnemonic() {
-        And | Or | Xor | Test => STATUS & !AF,
-        Bt | Bts | Btr | Btc => CF | ZF,
-        Mul | Imul => CF | OF,
-        Div | Idiv => 0,
-        Bsf | Bsr => ZF,
-        Shl | Sal | Shr | Sar | Rol | Ror | Rcl | Rcr | Shld | Shrd if count == 0 => STATUS,
-        Rol | Ror | Rcl | Rcr if count == 1 => STATUS,
-        Rol | Ror | Rcl | Rcr => STATUS & !OF,
-        Shl | Sal | Shr | Sar | Shld | Shrd if count == 1 => STATUS & !AF,
-        Shl | Sal | Shr | Sar | Shld | Shrd if count >= bits => STATUS & !(AF | OF | CF),
-        Shl | Sal | Shr | Sar | Shld | Shrd => STATUS & !(AF | OF),
-        _ => STATUS,
-    }
-}
-
-/// The count of a shift; it is the last operand.
-fn shift_count(instruction: &Instruction, registers: &FakeRegisters) -> u64 {
-    let last = instruction.op_count().saturating_sub(1);
-    let count = match instruction.op_kind(last) {
-        OpKind::Register => registers.gprs[1],
-        _ => instruction.try_immediate(last).unwrap_or(0),
-    };
-    count & if instruction.memory_size().size() == 8 { 0x3f } else { 0x1f }
 }
 
 /// FakeRegisters with arbitrary values, sometimes equal, small or extreme ones.

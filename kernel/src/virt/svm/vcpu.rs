@@ -294,6 +294,14 @@ impl VirtualCpu for Vcpu {
         self.switched.extended.xcr0()
     }
 
+    fn vector(&mut self, number: u8) -> mmio::Vector {
+        self.switched.extended.vector(number)
+    }
+
+    fn set_vector(&mut self, number: u8, value: &mmio::Vector) {
+        self.switched.extended.set_vector(number, value);
+    }
+
     fn cr0(&self) -> Cr0Flags {
         self.vmcb.read(GUEST_CR0) | self.cr0_shadow
     }

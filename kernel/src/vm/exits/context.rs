@@ -54,14 +54,19 @@ impl ExitContext {
         self.code.get_or_insert_default()
     }
 
-    fn fetch<V: VirtualCpu>(&mut self, memory: &GuestRam, cpu: &V) -> InstructionBytes {
+    /// The linear address of the instruction.
+    pub(super) fn code_address<V: VirtualCpu>(&mut self, cpu: &V) -> u64 {
         let rip = cpu.rip();
-        let linear = match self.mode(cpu) {
+        match self.mode(cpu) {
             CpuMode::Bits64 => rip,
             CpuMode::Bits16 | CpuMode::Bits32 => {
                 cpu.segment_base(SegmentRegister::Cs).wrapping_add(rip) & 0xffff_ffff
             }
-        };
+        }
+    }
+
+    fn fetch<V: VirtualCpu>(&mut self, memory: &GuestRam, cpu: &V) -> InstructionBytes {
+        let linear = self.code_address(cpu);
         let paging = self.paging(cpu);
         let in_page = bytes_to_page_end(linear).min(LONGEST);
         let (mut bytes, mut known) = ([0; LONGEST], 0);

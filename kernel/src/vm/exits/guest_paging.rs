@@ -22,6 +22,12 @@ pub struct PageWalkAccess {
 impl PageWalkAccess {
     /// An access that the processor has already made and allowed: nothing is left to check.
     pub const ALLOWED: Self = Self { write: false, user: false };
+
+    /// The error code of a fault because a page is not mapped.
+    pub fn fault(self) -> u32 {
+        let write = if self.write { FAULT_WRITE } else { 0 };
+        write | if self.user { FAULT_USER } else { 0 }
+    }
 }
 
 /// The guest's own tables do not allow an access: #PF with this error code [SDM3A 5.7].
@@ -44,7 +50,7 @@ pub fn translate(
     linear: u64,
     kind: PageWalkAccess,
 ) -> Result<GuestPhysical, PageFault> {
-    let fault = if kind.write { FAULT_WRITE } else { 0 } | if kind.user { FAULT_USER } else { 0 };
+    let fault = kind.fault();
     let (at, rights) = find(memory, paging, linear).ok_or(PageFault(fault))?;
     let denied = kind.user && rights & USER == 0
         || kind.write

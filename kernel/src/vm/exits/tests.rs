@@ -234,15 +234,70 @@ fn what_is_not_allowed_or_not_offered_faults() {
 }
 
 #[test]
-fn code_outside_memory_and_unknown_code_stop_the_guest() {
+fn code_outside_memory_stops_the_guest_unless_it_is_a_program_of_its_own() {
     let mut vm = vm();
     let at = GuestPhysical(NOWHERE);
     let fetch = Exit::Memory { at, access: MemoryAccess::Fetch, operand: true };
     assert_eq!(handle(&mut vm, fetch), Some(StopReason::NotMemory { at, access: MemoryAccess::Fetch }));
-    // ud2
-    vm.vcpu.cpu.bytes = [0x0f, 0x0b].into_iter().collect();
-    let Some(StopReason::Instruction { bytes, .. }) = handle(&mut vm, LOAD) else { panic!("it goes on") };
-    assert_eq!(bytes, [0x0f, 0x0b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    vm.vcpu.cpu.user = true;
+    assert_eq!((handle(&mut vm, fetch), vm.vcpu.fault), (None, Some(GENERAL_PROTECTION)));
+}
+
+#[test]
+fn an_instruction_that_is_not_emulated_gives_the_guest_an_exception() {
+    let fault = |vector, error| Some(InjectedEvent::Exception { vector, error });
+    for (code, expected) in [
+        (&[0x0f, 0x0b][..], fault(13, Some(0))), // ud2, which has no operand
+        (&[0x06, 0x00], fault(6, None)),         // push es, which 64-bit code cannot have
+        (&[0xdf, 0x28], fault(13, Some(0))),     // fild qword [rax]
+        (&[0xc5, 0xf9, 0xfe, 0x00], fault(13, Some(0))), // vpaddd xmm0, xmm0, [rax]
+        (&[0x8b], fault(14, Some(0))),           // ends in front of a page that is gone
+    ] {
+        let mut vm = vm();
+        vm.vcpu.cpu.bytes = code.iter().copied().collect();
+        assert_eq!((handle(&mut vm, LOAD), vm.vcpu.fault), (None, expected), "{code:x?}");
+        assert_eq!((vm.vcpu.cpu.rip, vm.statistics.refused), (0, 1));
+        assert_eq!(vm.vcpu.cpu.cr2, if code.len() == 1 { 1 } else { 0 });
+    }
+}
+
+#[test]
+fn a_division_by_what_a_device_holds_can_fail() {
+    let mut vm = vm();
+    vm.vcpu.cpu.general[RBX] = platform::layout::IO_APIC;
+    vm.vcpu.cpu.bytes = [0xf7, 0x33].into_iter().collect(); // div dword [rbx], whose index is 0
+    let at = GuestPhysical(platform::layout::IO_APIC);
+    assert_eq!(handle(&mut vm, Exit::Memory { at, access: MemoryAccess::Read, operand: true }), None);
+    assert_eq!(vm.vcpu.fault, Some(InjectedEvent::Exception { vector: 0, error: None }));
+    assert_eq!(vm.vcpu.cpu.rip, 0);
+}
+
+#[test]
+fn vector_registers_move_to_and_from_devices_and_memory() {
+    let mut vm = vm();
+    vm.vcpu.cpu.general[RBX] = NOWHERE - 8;
+    vm.vcpu.cpu.bytes = [0xc5, 0xfe, 0x6f, 0x0b].into_iter().collect(); // vmovdqu ymm1, [rbx]
+    assert_eq!((handle(&mut vm, LOAD), vm.statistics.unmapped), (None, 4));
+    assert_eq!((vm.vcpu.cpu.vectors[1], vm.vcpu.cpu.rip), ([0xff; 32], 4));
+    // movdqu [rbx], xmm1 over the end of a page of memory
+    vm.vcpu.cpu.general[RBX] = 0x2ff9;
+    vm.vcpu.cpu.bytes = [0xf3, 0x0f, 0x7f, 0x0b].into_iter().collect();
+    assert_eq!(handle(&mut vm, LOAD), None);
+    let mut written = [0; 18];
+    vm.memory.read(GuestPhysical(0x2ff8), &mut written).unwrap();
+    assert_eq!((written[0], &written[1..17], written[17]), (0, &[0xff; 16][..], 0));
+}
+
+#[test]
+fn two_operands_are_read_where_a_string_comparison_finds_them() {
+    let mut vm = vm();
+    vm.memory.write(GuestPhysical(0x3000), &[0xff, 0xff, 0xff, 0xff]).unwrap();
+    (vm.vcpu.cpu.general[RSI], vm.vcpu.cpu.general[RDI], vm.vcpu.cpu.general[RCX]) = (0x3000, NOWHERE, 9);
+    vm.vcpu.cpu.bytes = [0xf3, 0xa7].into_iter().collect(); // repe cmpsd
+    for (rip, left) in [(0, 8), (2, 7)] {
+        assert_eq!(handle(&mut vm, LOAD), None);
+        assert_eq!((vm.vcpu.cpu.rip, vm.vcpu.cpu.general[RCX]), (rip, left), "equal, then different");
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 // Each test file that includes this one uses a part of it.
 #![allow(dead_code)]
 
+pub mod flags;
+
 use mmio::{CpuMode, DecodeError, TrappedAccess, decode};
 use testkit::FakeRegisters;
 

@@ -55,6 +55,7 @@ pub const PACKAGES: &[Knows] = &[
     knows("config", &["base"], &["testkit"]),
     // Its tests map what it hands out.
     knows("host-memory", &["base"], &["nested-paging"]),
+    knows("silicon", &["base"], &["testkit"]),
     knows("testkit", &["base", "mmio"], &[]),
     knows("vnic", &["base", "intel-regs"], &["testkit"]),
     // Its tests let the driver drive the model, and a switch between them.
@@ -72,6 +73,7 @@ pub const PACKAGES: &[Knows] = &[
             "platform",
             "schedule",
             "shell",
+            "silicon",
             "vnic",
         ],
         &["testkit"],

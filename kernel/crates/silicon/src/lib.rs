@@ -1,0 +1,17 @@
+//! Decisions that depend on the model of the machine's processor: pure functions of what CPUID and the announced
+//! registers say.
+//!
+//! * [`HostProcessor`]: what the processor says of itself.
+//! * [`measures`]: what must be done so that nothing leaks from guest to guest on it.
+//!
+//! Nothing here touches a processor: the processor is a trait.
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod host_processor;
+pub mod measures;
+
+pub use host_processor::{
+    AmdExtensions, AmdImmunity, AmdSpeculation, ArchCapabilities, HostProcessor, IntelFeatures,
+    ProcessorAccess, Vendor,
+};

@@ -1,0 +1,229 @@
+use super::*;
+use crate::{AmdExtensions, AmdImmunity, AmdSpeculation, ArchCapabilities, IntelFeatures};
+extern crate std;
+use proptest::prelude::*;
+
+/// A processor of family 6 with the microcode of its last year.
+fn intel(model: u8, capabilities: ArchCapabilities) -> HostProcessor {
+    let mut features = IntelFeatures::all();
+    if capabilities.is_empty() {
+        features -= IntelFeatures::ARCH_CAPABILITIES;
+    }
+    HostProcessor {
+        vendor: Vendor::Intel,
+        family: 6,
+        model,
+        intel: features,
+        capabilities,
+        ..HostProcessor::default()
+    }
+}
+
+fn amd(family: u16, model: u8, speculation: AmdSpeculation) -> HostProcessor {
+    HostProcessor { vendor: Vendor::Amd, family, model, speculation, ..HostProcessor::default() }
+}
+
+fn measures(processor: &HostProcessor) -> Measures {
+    Measures::new(processor, false)
+}
+
+/// Flaws that are closed, and those that are not.
+fn flaws(measures: &Measures) -> (std::vec::Vec<&'static str>, std::vec::Vec<&'static str>) {
+    let names = |closed| measures.notes(closed).map(|note| note.flaw).collect();
+    (names(true), names(false))
+}
+
+const NONE: ArchCapabilities = ArchCapabilities::empty();
+
+#[test]
+fn processors_before_enhanced_ibrs_are_guarded_at_each_exit() {
+    // Nehalem, Westmere, Sandy Bridge, Haswell, Skylake-SP.
+    for (model, rtm) in [(0x1a, false), (0x2c, false), (0x2a, false), (0x3c, true), (0x55, true)] {
+        let found = measures(&HostProcessor { rtm, ..intel(model, NONE) });
+        assert!(found.small_pages && found.flush_l1d && found.clear_buffers, "{model:#x}");
+        assert!(found.barrier_at_switch && found.ibrs_at_exit && !found.barrier_at_exit);
+        assert_eq!((found.return_stack, found.spec_ctrl), (ReturnStack::Fill, 0));
+        assert_eq!(found.guest_spec_ctrl, 0, "each entry and exit writes the register");
+        assert!(found.guards_exits());
+    }
+    let skylake = measures(&HostProcessor { rtm: true, ..intel(0x55, NONE) });
+    let (closed, open) = flaws(&skylake);
+    assert_eq!(closed, ["iTLB multihit", "L1TF", "MDS", "TAA", "Spectre v2"]);
+    assert_eq!(open, ["GDS"]);
+}
+
+#[test]
+fn without_microcode_nothing_is_written_that_is_not_announced() {
+    let old = HostProcessor { intel: IntelFeatures::empty(), ..intel(0x55, NONE) };
+    let found = measures(&old);
+    assert!(found.small_pages, "this one needs no microcode");
+    assert!(!found.flush_l1d && !found.clear_buffers && !found.barrier_at_switch && !found.guards_exits());
+    assert!(!found.has_spec_ctrl && found.changes.is_empty());
+    assert_eq!(flaws(&found).1, ["L1TF", "MDS", "GDS", "Spectre v2"]);
+}
+
+#[test]
+fn cascade_lake_has_multihit_taa_and_enhanced_ibrs() {
+    let capabilities = ArchCapabilities::RDCL_NO
+        | ArchCapabilities::IBRS_ALL
+        | ArchCapabilities::SKIP_L1DFL_VMENTRY
+        | ArchCapabilities::MDS_NO
+        | ArchCapabilities::TSX_CTRL
+        | ArchCapabilities::GDS_CTRL;
+    let found = measures(&HostProcessor { rtm: true, stepping: 7, ..intel(0x55, capabilities) });
+    assert!(found.small_pages && !found.flush_l1d && !found.clear_buffers && !found.ibrs_at_exit);
+    assert_eq!((found.spec_ctrl, found.return_stack), (SPEC_CTRL_IBRS, ReturnStack::OneCall));
+    assert_eq!(found.guest_spec_ctrl, SPEC_CTRL_IBRS | SPEC_CTRL_STIBP | SPEC_CTRL_SSBD);
+    let changes: std::vec::Vec<_> =
+        found.changes.iter().map(|change| (change.msr, change.clear, change.set)).collect();
+    assert_eq!(changes, [(0x122, 0, 3), (0x123, 1 << 4, 0)], "TSX off, the remedy for GDS on");
+    assert_eq!(flaws(&found).1, ["BHI"]);
+}
+
+#[test]
+fn ice_lake_needs_only_a_call_and_a_fence() {
+    let capabilities = ArchCapabilities::RDCL_NO
+        | ArchCapabilities::IBRS_ALL
+        | ArchCapabilities::MDS_NO
+        | ArchCapabilities::PSCHANGE_MC_NO
+        | ArchCapabilities::TAA_NO
+        | ArchCapabilities::GDS_CTRL;
+    let found = measures(&intel(0x6a, capabilities));
+    assert!(!found.small_pages && !found.flush_l1d && !found.clear_buffers);
+    assert_eq!(found.return_stack, ReturnStack::OneCall);
+}
+
+#[test]
+fn alder_lake_and_sapphire_rapids_pay_nothing_at_exits_but_the_fence() {
+    let capabilities = ArchCapabilities::RDCL_NO
+        | ArchCapabilities::IBRS_ALL
+        | ArchCapabilities::MDS_NO
+        | ArchCapabilities::PSCHANGE_MC_NO
+        | ArchCapabilities::TAA_NO;
+    let alder = HostProcessor { bhi_ctrl: true, ..intel(0x97, capabilities | ArchCapabilities::RFDS_CLEAR) };
+    let found = measures(&alder);
+    assert!(found.clear_buffers && !found.small_pages, "RFDS");
+    assert_eq!(found.spec_ctrl, SPEC_CTRL_IBRS | SPEC_CTRL_BHI_DIS_S);
+    let sapphire = HostProcessor { bhi_ctrl: true, ..intel(0x8f, capabilities | ArchCapabilities::PBRSB_NO) };
+    let found = measures(&sapphire);
+    assert!(!found.clear_buffers && !found.guards_exits());
+    assert_eq!(flaws(&found), (std::vec!["Spectre v2", "BHI"], std::vec![]));
+}
+
+#[test]
+fn goldmont_has_register_file_sampling_but_neither_multihit_nor_l1tf() {
+    let found = measures(&intel(0x5c, ArchCapabilities::RFDS_CLEAR));
+    assert!(!found.small_pages && !found.flush_l1d && found.clear_buffers);
+    assert_eq!(flaws(&found).0, ["RFDS", "Spectre v2"]);
+}
+
+#[test]
+fn a_hypervisor_that_hides_its_immunity_gets_small_pages() {
+    let nested = HostProcessor { hypervisor: true, ..intel(0x55, ArchCapabilities::SKIP_L1DFL_VMENTRY) };
+    let found = measures(&nested);
+    assert!(found.small_pages && !found.flush_l1d, "the flush is the hypervisor's");
+    let kvm = HostProcessor {
+        capabilities: ArchCapabilities::PSCHANGE_MC_NO | ArchCapabilities::SKIP_L1DFL_VMENTRY,
+        ..nested
+    };
+    assert!(!measures(&kvm).small_pages);
+}
+
+#[test]
+fn zen_1_to_3_pay_for_a_barrier_at_each_exit() {
+    let speculation = AmdSpeculation::IBPB | AmdSpeculation::STIBP | AmdSpeculation::ERROR_POINTERS;
+    // Zen 1, Zen+, Zen 2, Hygon.
+    for (family, model) in [(0x17, 0x01), (0x17, 0x08), (0x17, 0x71), (0x18, 0x00)] {
+        let found = measures(&amd(family, model, speculation));
+        assert!(found.barrier_at_exit && found.barrier_at_switch && !found.ibrs_at_exit);
+        assert_eq!(found.return_stack, ReturnStack::Fill, "IBPB leaves it there");
+        assert!(
+            !found.small_pages && !found.flush_l1d && !found.clear_buffers && !found.clear_error_pointers
+        );
+    }
+    let zen_3 = HostProcessor {
+        extensions: AmdExtensions::IBPB_BRTYPE | AmdExtensions::VERW_CLEAR,
+        ..amd(0x19, 0x21, speculation | AmdSpeculation::BTC_NO | AmdSpeculation::IBRS)
+    };
+    let found = measures(&zen_3);
+    assert!(found.barrier_at_exit && found.clear_buffers);
+    assert_eq!(flaws(&found).0, ["SRSO", "Spectre v2", "TSA"]);
+}
+
+#[test]
+fn zen_2_gets_the_bit_against_zenbleed_unless_its_microcode_or_a_hypervisor_cares() {
+    let rome = amd(0x17, 0x31, AmdSpeculation::IBPB);
+    let touched = |processor: &HostProcessor| {
+        measures(processor).changes.iter().any(|change| change.msr == 0xc001_1029)
+    };
+    assert!(touched(&rome));
+    assert!(!touched(&HostProcessor { microcode: 0x0830_107b, ..rome }));
+    assert!(!touched(&HostProcessor { hypervisor: true, ..rome }));
+    assert!(!touched(&HostProcessor { model: 0x08, ..rome }), "Zen+");
+}
+
+#[test]
+fn zen_4_has_automatic_ibrs_and_zen_5_needs_no_barrier_at_exits() {
+    let speculation = AmdSpeculation::all();
+    let extensions = AmdExtensions::AUTOMATIC_IBRS | AmdExtensions::IBPB_BRTYPE | AmdExtensions::VERW_CLEAR;
+    let zen_4 = HostProcessor { extensions, ..amd(0x19, 0x61, speculation) };
+    let found = measures(&zen_4);
+    assert!(found.barrier_at_exit, "SRSO");
+    assert_eq!(found.return_stack, ReturnStack::Leave);
+    assert_eq!(found.changes.first().map(|change| (change.msr, change.set)), Some((IA32_EFER, 1 << 21)));
+    let zen_5 = HostProcessor {
+        family: 0x1a,
+        model: 0x44,
+        extensions: extensions | AmdExtensions::BP_SPEC_REDUCE,
+        immunity: AmdImmunity::all(),
+        ..zen_4
+    };
+    let found = measures(&zen_5);
+    assert!(!found.guards_exits() && !found.clear_buffers);
+    assert!(found.changes.iter().any(|change| (change.msr, change.set) == (0xc001_102e, 1 << 4)));
+    let below = measures(&HostProcessor { hypervisor: true, ..zen_5 });
+    assert!(below.barrier_at_exit, "the register is the hypervisor's");
+}
+
+#[test]
+fn bulldozer_with_new_microcode_is_guarded_and_older_families_are_named() {
+    let found = measures(&amd(0x15, 0x02, AmdSpeculation::IBPB));
+    assert!(found.barrier_at_exit && found.clear_error_pointers);
+    let barcelona = measures(&amd(0x10, 0x02, AmdSpeculation::empty()));
+    assert!(!barcelona.guards_exits() && !barcelona.barrier_at_switch && barcelona.clear_error_pointers);
+    assert_eq!(flaws(&barcelona), (std::vec!["x87 error pointers"], std::vec!["Spectre v2"]));
+}
+
+#[test]
+fn threads_that_share_a_core_are_kept_apart_by_stibp() {
+    let ice_lake = intel(0x6a, ArchCapabilities::IBRS_ALL);
+    assert_eq!(Measures::new(&ice_lake, true).spec_ctrl & SPEC_CTRL_STIBP, SPEC_CTRL_STIBP);
+    let zen_3 = amd(0x19, 0x21, AmdSpeculation::all());
+    assert_eq!(Measures::new(&zen_3, true).spec_ctrl, SPEC_CTRL_STIBP);
+    assert_eq!(Measures::new(&zen_3, false).spec_ctrl, 0);
+}
+
+proptest! {
+    #[test]
+    fn each_processor_gets_all_notes_and_changes_and_only_announced_registers(
+        vendor in 0..4, family in 0u16..0x20, model: u8, hypervisor: bool, rtm: bool, features: u32, capabilities: u64,
+        bhi_ctrl: bool, speculation: u32, extensions: u32, immunity: u32, microcode: u32, smt: bool
+    ) {
+        let processor = HostProcessor {
+            vendor: [Vendor::Intel, Vendor::Amd, Vendor::Hygon, Vendor::Other][vendor as usize],
+            family, model, stepping: 0, hypervisor, rtm,
+            intel: IntelFeatures::from_bits_retain(features),
+            capabilities: ArchCapabilities::from_bits_retain(capabilities),
+            bhi_ctrl,
+            speculation: AmdSpeculation::from_bits_retain(speculation),
+            extensions: AmdExtensions::from_bits_retain(extensions),
+            immunity: AmdImmunity::from_bits_retain(immunity),
+            microcode,
+        };
+        let found = Measures::new(&processor, smt);
+        // One more would have been dropped.
+        prop_assert!(found.notes.len() < found.notes.capacity() && found.changes.len() <= 3);
+        prop_assert!(found.has_spec_ctrl || (found.spec_ctrl | found.guest_spec_ctrl) == 0 && !found.ibrs_at_exit);
+        prop_assert!(!found.barrier_at_exit || found.barrier_at_switch);
+    }
+}

@@ -11,7 +11,7 @@ use crate::net::{Network, discover};
 use crate::processor::{clock, cores, cpu};
 use crate::shell::{MachineSummary, Shell};
 use crate::virt::state::extended;
-use crate::virt::{self, VirtError, VirtualCpu};
+use crate::virt::{self, VirtError, VirtualCpu, guards};
 use crate::vm::Vm;
 use crate::{boot_core, scheduler};
 use alloc::boxed::Box;
@@ -52,16 +52,20 @@ struct Parcel<V: VirtualCpu> {
 struct Shared<V: VirtualCpu> {
     frames: Mutex<PageFrames>,
     parcels: [Mutex<Option<Parcel<V>>>; cores::MAX_CORES],
+    /// Guests share a core's threads.
+    smt: bool,
 }
 
 impl virt::Task for Guests {
     type Output = Result<End, LaunchError>;
 
     fn run<V: VirtualCpu>(mut self) -> Self::Output {
+        let smt = self.bundle.system().host.smt;
+        guards::settle(smt);
         V::enter_operation(&mut self.frames)?;
         let parcels = [const { Mutex::new(None) }; cores::MAX_CORES];
         let shared: &'static Shared<V> =
-            Box::leak(Box::new(Shared { frames: Mutex::new(self.frames), parcels }));
+            Box::leak(Box::new(Shared { frames: Mutex::new(self.frames), parcels, smt }));
         startup::start_others(
             &self.machine,
             &shared.frames,
@@ -185,6 +189,7 @@ extern "C" fn enter_core<V: VirtualCpu>(core: usize, argument: *const ()) -> ! {
     // SAFETY: the boot core passed a reference of this type to a value that it keeps for ever. The VMs in it are
     // not `Send`, but are handed over whole: no other core keeps any part of them.
     let shared: &'static Shared<V> = unsafe { &*argument.cast() };
+    guards::settle(shared.smt);
     let entered = V::enter_operation(&mut shared.frames.lock());
     if let Err(error) = entered {
         log::error!("core {core}: {error}");

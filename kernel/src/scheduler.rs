@@ -13,6 +13,7 @@ use crate::processor::{clock, cpu};
 use crate::usage;
 use crate::virt::VirtualCpu;
 use crate::virt::exit::Exit;
+use crate::virt::guards;
 use crate::vm::Vm;
 use crate::vm::exits::{Action, dispatch};
 use alloc::vec::Vec;
@@ -63,6 +64,8 @@ pub struct Scheduler<'a, V: VirtualCpu> {
     over: bool,
     /// The VM whose guest's state is in the processor.
     active: Option<usize>,
+    /// The VM whose guest ran last.
+    last: Option<usize>,
     next_feed: Instant,
     /// When [`housekeeping`](Self::housekeeping) must run, if nothing happens before.
     due: Instant,
@@ -87,7 +90,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
             let _ = queue.add(vm.identity.shares);
         }
         let (next_feed, due) = (Instant::ZERO, Instant::ZERO);
-        Self { vms, queue, network, duties, over: false, active: None, next_feed, due }
+        Self { vms, queue, network, duties, over: false, active: None, last: None, next_feed, due }
     }
 
     /// Runs the guests until the duties say that the main loop is over.
@@ -118,6 +121,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
 
     /// Handles what does not depend on a guest's exits: timers, network, consoles.
     fn housekeeping(&mut self, now: Instant) {
+        guards::note_foreign();
         pending::take(vectors::WAKE_VECTOR);
         for vm in &mut self.vms {
             vm.advance(now);
@@ -232,7 +236,10 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         if let Some(previous) = self.active.replace(index) {
             self.vms[previous].vcpu.cpu.deactivate();
         }
-        self.vms[index].vcpu.cpu.activate();
+        if self.last.replace(index) != Some(index) {
+            guards::another_guest();
+        }
+        self.vms[index].vcpu.activate();
     }
 
     /// When [`housekeeping`](Self::housekeeping) must run even if no guest exits.

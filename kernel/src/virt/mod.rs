@@ -8,6 +8,7 @@ mod error;
 pub mod exit;
 #[cfg(test)]
 pub mod fake;
+pub mod guards;
 mod intercept_maps;
 pub mod offer;
 pub mod report;

@@ -1,10 +1,10 @@
 //! The features that guests are offered: decided once, on the boot core, from what the vendor's extension
 //! supports.
 
+use super::guards;
 use super::state::control_registers::Cr4Flags;
 use super::state::extended;
 use crate::processor::{clock, cpu};
-use platform::controls;
 use platform::cpuid::{CpuidContext, CpuidPolicy, CpuidResult, guest_cpuid};
 use platform::local_apic::APIC_TIMER_HZ;
 use platform::msr::HostMsrs;
@@ -28,6 +28,7 @@ static HOST: Once<HostMsrs> = Once::new();
 
 /// Decides the policy. It is the same for all guests, each of which has one processor.
 pub fn decide(offer: Offer) {
+    let controls = guards::guest_controls();
     let wanted = CpuidPolicy {
         vcpus: 1,
         tsc_hz: clock::hz(),
@@ -36,17 +37,18 @@ pub fn decide(offer: Offer) {
         xsaves: offer.xsaves,
         rdtscp: offer.rdtscp,
         invpcid: offer.invpcid,
-        // The exit path does not switch the speculation controls.
-        spec_ctrl: false,
-        arch_capabilities: false,
+        spec_ctrl: controls.shown,
+        arch_capabilities: controls.arch_capabilities.is_some(),
     };
     POLICY.call_once(|| wanted.limited_to(host));
     // The policy decides what CPUID shows, and that what these registers hold.
     HOST.call_once(|| HostMsrs {
         physical_bits: physical_bits(),
-        efer: controls::allowed_efer(offered),
+        efer: platform::controls::allowed_efer(offered),
         system_configuration: offer.system_configuration,
-        ..HostMsrs::default()
+        arch_capabilities: controls.arch_capabilities.unwrap_or(0),
+        spec_ctrl: controls.spec_ctrl,
+        microcode: controls.microcode,
     });
 }
 
@@ -78,7 +80,7 @@ fn host(leaf: u32, subleaf: u32) -> CpuidResult {
 
 /// Bits of CR4 that guests may set: those whose features they are offered [SDM3A 2.5].
 pub fn offered_cr4() -> Cr4Flags {
-    Cr4Flags::from_bits_retain(controls::allowed_cr4(offered))
+    Cr4Flags::from_bits_retain(platform::controls::allowed_cr4(offered))
 }
 
 /// CPUID as a guest sees it before its first instruction.

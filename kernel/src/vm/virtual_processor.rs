@@ -3,7 +3,7 @@
 use super::statistics::ExitStatistics;
 use crate::virt::exit::InjectedEvent;
 use crate::virt::state::registers::{RAX, RDX};
-use crate::virt::{VirtualCpu, offer};
+use crate::virt::{VirtualCpu, guards, offer};
 use base::bits::low_u32;
 use mmio::CpuMode;
 use platform::boot::EntryState;
@@ -52,6 +52,12 @@ impl<V: VirtualCpu> VirtualProcessor<V> {
         self.tsc_moved = 0;
         self.halted = false;
         self.fault = None;
+    }
+
+    /// Loads into the processor what entries and exits do not switch.
+    pub fn activate(&mut self) {
+        guards::set_guest_spec_ctrl(self.msrs.spec_ctrl());
+        self.cpu.activate();
     }
 
     /// The low half of a general-purpose register.

@@ -72,7 +72,7 @@ fn system() -> System {
     };
     let nic = |name: &str, matches| NicConfig { name: name.into(), matches };
     System {
-        host: HostConfig { log_level: LogLevel::Info, self_test: None },
+        host: HostConfig { log_level: LogLevel::Info, smt: false, self_test: None },
         nics: vec![
             nic("wire", NicMatch::Any),
             nic("second", NicMatch::Address { bus: 0, device: 3, function: 0 }),

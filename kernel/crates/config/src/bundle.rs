@@ -67,7 +67,7 @@ struct Extent {
 /// ```
 /// use config::{Bundle, FileId, HostConfig, LogLevel, System, bundle};
 ///
-/// let host = HostConfig { log_level: LogLevel::Info, self_test: None };
+/// let host = HostConfig { log_level: LogLevel::Info, smt: false, self_test: None };
 /// let system = System { host, nics: Vec::new(), vms: Vec::new() };
 /// let bytes = bundle::pack(&system, &[b"a guest's kernel".to_vec()])?;
 ///
@@ -214,7 +214,7 @@ mod tests {
             vnics: Vec::new(),
         };
         System {
-            host: HostConfig { log_level: LogLevel::Info, self_test: None },
+            host: HostConfig { log_level: LogLevel::Info, smt: false, self_test: None },
             nics: Vec::new(),
             vms: (0..files).map(vm).collect(),
         }

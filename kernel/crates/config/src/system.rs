@@ -43,7 +43,7 @@ pub const MAX_COMMAND_LINE: usize = 2047;
 ///     autostart: true,
 ///     vnics: Vec::new(),
 /// };
-/// let host = HostConfig { log_level: LogLevel::Info, self_test: None };
+/// let host = HostConfig { log_level: LogLevel::Info, smt: false, self_test: None };
 /// let system = System { host, nics: Vec::new(), vms: vec![guest] };
 /// let packed = bundle::pack(&system, &[b"the image of a kernel".to_vec()])?;
 ///
@@ -68,6 +68,8 @@ pub struct System {
 pub struct HostConfig {
     /// The least important level that is logged.
     pub log_level: LogLevel,
+    /// Every thread of a core is used as a core of its own, and guests share their caches and buffers.
+    pub smt: bool,
     /// How Weir fails on purpose once the last guest has stopped, to test its own failure report.
     pub self_test: Option<SelfTest>,
 }

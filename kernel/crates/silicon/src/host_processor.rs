@@ -18,7 +18,7 @@ const BHI_CTRL: u32 = 1 << 4;
 bitflags! {
     /// Leaf 7, subleaf 0, EDX [SDM2A CPUID].
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct IntelFeatures: u32 {
+    pub struct LeafSevenEdx: u32 {
         /// VERW clears the buffers of the core.
         const MD_CLEAR = 1 << 10;
         /// IBRS and IBPB: IA32_SPEC_CTRL and IA32_PRED_CMD exist.
@@ -86,6 +86,8 @@ bitflags! {
     /// Leaf 8000_0021h, EAX [APM3 E.4.17].
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct AmdExtensions: u32 {
+        /// LFENCE waits for all earlier instructions, without a bit that says so.
+        const LFENCE_SERIALIZES = 1 << 2;
         /// VERW clears what TSA reads.
         const VERW_CLEAR = 1 << 5;
         /// EFER.AUTOIBRS exists.
@@ -150,7 +152,7 @@ pub struct HostProcessor {
     /// Transactional memory.
     pub rtm: bool,
     /// Leaf 7.
-    pub intel: IntelFeatures,
+    pub intel: LeafSevenEdx,
     /// IA32_ARCH_CAPABILITIES, empty where there is none.
     pub capabilities: ArchCapabilities,
     /// IA32_SPEC_CTRL.BHI_DIS_S exists.
@@ -185,13 +187,10 @@ impl HostProcessor {
         let (family, model, stepping) = split(signature);
         let [subleaves, ebx, _, edx] = leaf(7, 0);
         // AMD has bits of its own for what bits 26 to 31 mean.
-        let intel = if vendor == Vendor::Intel {
-            IntelFeatures::from_bits_retain(edx)
-        } else {
-            IntelFeatures::empty()
-        };
+        let intel =
+            if vendor == Vendor::Intel { LeafSevenEdx::from_bits_retain(edx) } else { LeafSevenEdx::empty() };
         let [.., second] = if subleaves >= 2 { leaf(7, 2) } else { [0; 4] };
-        let announced = intel.contains(IntelFeatures::ARCH_CAPABILITIES);
+        let announced = intel.contains(LeafSevenEdx::ARCH_CAPABILITIES);
         let [_, speculation, ..] = extended(0x8000_0008);
         let [extensions, _, immunity, _] = extended(0x8000_0021);
         let microcode = match vendor {
@@ -217,7 +216,7 @@ impl HostProcessor {
             } else {
                 0
             }),
-            bhi_ctrl: intel.contains(IntelFeatures::SPEC_CTRL) && second & BHI_CTRL != 0,
+            bhi_ctrl: intel.contains(LeafSevenEdx::SPEC_CTRL) && second & BHI_CTRL != 0,
             speculation: AmdSpeculation::from_bits_retain(speculation),
             extensions: AmdExtensions::from_bits_retain(extensions),
             immunity: AmdImmunity::from_bits_retain(immunity),
@@ -294,7 +293,7 @@ mod tests {
         assert_eq!(new.capabilities, ArchCapabilities::RDCL_NO);
         // AMD announces by leaves of its own, and those beyond the last one do not exist.
         let amd = read(b"AuthenticAMD", 0);
-        assert_eq!((amd.intel, amd.extensions), (IntelFeatures::empty(), AmdExtensions::empty()));
+        assert_eq!((amd.intel, amd.extensions), (LeafSevenEdx::empty(), AmdExtensions::empty()));
         assert!(amd.speculation.contains(AmdSpeculation::IBPB));
     }
 }

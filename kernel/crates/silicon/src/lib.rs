@@ -12,6 +12,6 @@ mod host_processor;
 pub mod measures;
 
 pub use host_processor::{
-    AmdExtensions, AmdImmunity, AmdSpeculation, ArchCapabilities, HostProcessor, IntelFeatures,
+    AmdExtensions, AmdImmunity, AmdSpeculation, ArchCapabilities, HostProcessor, LeafSevenEdx,
     ProcessorAccess, Vendor,
 };

@@ -83,12 +83,14 @@ pub struct Measures {
     pub spec_ctrl: u64,
     /// IA32_SPEC_CTRL exists.
     pub has_spec_ctrl: bool,
-    /// The bits of IA32_SPEC_CTRL that a guest may set; zero where it is not shown the register.
+    /// Guests can be shown the speculation controls: IA32_SPEC_CTRL and IA32_PRED_CMD.
+    pub guest_controls: bool,
+    /// The bits of IA32_SPEC_CTRL that a guest may set.
     pub guest_spec_ctrl: u64,
     /// The addresses of the last guest's x87 instruction are overwritten when another guest's state is loaded.
     pub clear_error_pointers: bool,
     /// Registers to change when the core starts.
-    pub changes: heapless::Vec<RegisterChange, 4>,
+    pub changes: heapless::Vec<RegisterChange, 6>,
     /// What the processor suffers from, for the log.
     pub notes: heapless::Vec<Note, 12>,
 }

@@ -5,6 +5,7 @@
 
 use crate::memory::{PAGE, PageFrameError, PageFrames, physical};
 use crate::processor::cpu;
+use crate::virt::guards;
 use core::arch::asm;
 use mmio::Vector;
 use spin::Once;
@@ -97,6 +98,12 @@ impl ExtendedState {
     /// Loads the state into the processor.
     pub fn load(&self) {
         let all = offered();
+        if guards::clears_error_pointers() {
+            let zero = 0u32;
+            // SAFETY: the x87 is on, and what it holds is loaded anew below. FNCLEX drops a pending exception, and EMMS
+            // makes room for the value, so that loading it does nothing but set the pointers to this code.
+            unsafe { asm!("fnclex", "emms", "fild dword ptr [{}]", in(reg) &zero, options(nostack)) }
+        }
         // SAFETY: `reset` or `save` filled the area, with the same components enabled.
         unsafe {
             if all == 0 {

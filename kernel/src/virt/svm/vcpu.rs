@@ -2,7 +2,7 @@
 
 use super::control_structure::Vmcb;
 use super::controls::{self, Controls};
-use super::enter::enter;
+use super::enter::{enter, enter_guarded};
 use super::events::Delivery;
 use super::fields::*;
 use super::msrs;
@@ -10,6 +10,7 @@ use super::operation::{self, Operation};
 use crate::hardware::interrupt::local_apic;
 use crate::memory::PageFrames;
 use crate::processor::cpu;
+use crate::virt::guards::{self, Guards};
 use crate::virt::state::control_registers::*;
 use crate::virt::state::registers::{RAX, RSP, SegmentState};
 use crate::virt::state::switched::SwitchedState;
@@ -50,6 +51,8 @@ pub struct Vcpu {
     flush: bool,
     /// What no entry or exit switches.
     switched: SwitchedState,
+    /// What the core that runs it must do at each entry.
+    guards: Guards,
 }
 
 impl VirtualCpu for Vcpu {
@@ -84,6 +87,7 @@ impl VirtualCpu for Vcpu {
             delivery: Delivery::default(),
             flush: true,
             switched: SwitchedState::new(frames, msrs::switched())?,
+            guards: guards::here(),
         };
         vcpu.set_up();
         Ok(vcpu)
@@ -101,6 +105,7 @@ impl VirtualCpu for Vcpu {
     fn leave_core(&mut self) {}
 
     fn enter_core(&mut self) {
+        self.guards = guards::here();
         if let Ok(operation) = operation::current() {
             self.operation = operation;
         }
@@ -141,7 +146,14 @@ impl VirtualCpu for Vcpu {
         local_apic::wake_by(cpu::rdtsc().saturating_add(entry.ticks));
         // SAFETY: `operation::enter` saved Weir's own state, and the intercepts confine the guest to its nested
         // tables, to emulated ports and to the MSRs of the map.
-        unsafe { enter(&raw mut self.registers, self.vmcb.address().0, self.operation.host.0) };
+        unsafe {
+            let (guest, host) = (self.vmcb.address().0, self.operation.host.0);
+            if self.guards.is_empty() {
+                enter(&raw mut self.registers, guest, host);
+            } else {
+                enter_guarded(&raw mut self.registers, guest, host, self.guards.begin());
+            }
+        }
         self.read_exit()
     }
 

@@ -2,13 +2,14 @@
 
 use super::control_structure::Vmcs;
 use super::controls::{Controls, PrimaryControls};
-use super::enter::{Launch, enter};
+use super::enter::{Launch, enter, enter_guarded};
 use super::fields::*;
 use super::modes::guest_view;
 use super::msrs;
 use super::operation::{self, Operation};
 use super::setup::SEGMENTS;
 use crate::memory::PageFrames;
+use crate::virt::guards::{self, Guards};
 use crate::virt::state::control_registers::*;
 use crate::virt::state::registers::{RSP, SegmentState};
 use crate::virt::state::switched::SwitchedState;
@@ -46,6 +47,8 @@ pub struct Vcpu {
     pub(super) windows: PrimaryControls,
     /// What no entry or exit switches.
     switched: SwitchedState,
+    /// What the core that runs it must do at each entry.
+    guards: Guards,
 }
 
 impl Vcpu {
@@ -88,6 +91,7 @@ impl VirtualCpu for Vcpu {
             interrupted: None,
             windows: PrimaryControls::empty(),
             switched: SwitchedState::new(frames, msrs::switched())?,
+            guards: guards::here(),
         };
         vcpu.set_up();
         Ok(vcpu)
@@ -108,12 +112,16 @@ impl VirtualCpu for Vcpu {
     }
 
     fn enter_core(&mut self) {
+        self.guards = guards::here();
         self.set_host_state();
         operation::invalidate(self.vpid);
         operation::invalidate_ept(self.ept_pointer);
     }
 
     fn largest_page() -> PageSize {
+        if guards::small_pages() {
+            return PageSize::Size4KiB;
+        }
         match operation::current().map(|operation| operation.capabilities.large_pages) {
             Ok((_, true)) => PageSize::Size1GiB,
             Ok((true, _)) => PageSize::Size2MiB,
@@ -139,7 +147,13 @@ impl VirtualCpu for Vcpu {
         self.vmcs.write(PREEMPTION_TIMER, u32::try_from(ticks).unwrap_or(u32::MAX));
         // SAFETY: the host state was read from the running kernel, and the controls confine the guest to its
         // EPT, to emulated ports and to the MSRs of the bitmap.
-        let failed = unsafe { enter(&raw mut self.registers, self.launch) };
+        let failed = unsafe {
+            if self.guards.is_empty() {
+                enter(&raw mut self.registers, self.launch)
+            } else {
+                enter_guarded(&raw mut self.registers, self.launch, self.guards.begin())
+            }
+        };
         if failed != 0 {
             return Exit::InvalidState { reason: 0x1_0000 | self.vmcs.read(INSTRUCTION_ERROR) };
         }

@@ -1,7 +1,7 @@
 //! RDMSR and WRMSR by the guest.
 
 use crate::processor::clock;
-use crate::virt::VirtualCpu;
+use crate::virt::{VirtualCpu, guards};
 use crate::vm::Vm;
 use base::Instant;
 use platform::msr::{IA32_TIME_STAMP_COUNTER, ReadMsr, WriteMsr};
@@ -34,6 +34,10 @@ impl<V: VirtualCpu> Vm<V> {
             WriteMsr::MoveTsc(by) => {
                 self.vcpu.tsc_moved = self.vcpu.tsc_moved.wrapping_add(by);
                 self.vcpu.cpu.move_tsc(by);
+                true
+            }
+            WriteMsr::SpecCtrl => {
+                guards::set_guest_spec_ctrl(value);
                 true
             }
             WriteMsr::Processor => self.vcpu.cpu.write_msr(index, value),

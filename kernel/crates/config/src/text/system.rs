@@ -119,9 +119,10 @@ impl Reader<'_, '_> {
     }
 
     fn host(&mut self, root: &mut Fields<'_>) -> HostConfig {
-        let mut host = HostConfig { log_level: LogLevel::Info, self_test: None };
+        let mut host = HostConfig { log_level: LogLevel::Info, smt: false, self_test: None };
         if let Some(mut fields) = root.table("host", self.report) {
             host.log_level = self.word(&mut fields, "log_level", &LOG_LEVELS).unwrap_or(host.log_level);
+            host.smt = self.boolean(&mut fields, "smt", BOOLEAN).unwrap_or(host.smt);
             host.self_test = self.word(&mut fields, "self_test", &SELF_TESTS);
             fields.finish(self.report);
         }

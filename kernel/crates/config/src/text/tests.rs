@@ -42,13 +42,16 @@ fn the_smallest_configuration_has_one_guest() {
 
 #[test]
 fn every_field_is_understood() {
-    let text = "[host]\nlog_level = \"debug\"\nself_test = \"panic\"\n[[nic]]\nname = \"n0\"\npci = \"00:1f.7\"\n[[nic]]\nname = \"n1\"\nids = \"8086:100e\"\n\
+    let text = "[host]\nlog_level = \"debug\"\nsmt = true\nself_test = \"panic\"\n[[nic]]\nname = \"n0\"\npci = \"00:1f.7\"\n[[nic]]\nname = \"n1\"\nids = \"8086:100e\"\n\
         [[vm]]\nname = \"a\"\nmemory = 128\nkernel = \"k\"\ninitrd = \"k\"\ncmdline = \"x y\"\n\
         cpu = 3\nshares = 0x100\nrestart = \"never\"\nautostart = false\n\
         [[vm.vnic]]\nmodel = \"82540EM\"\nmac = \"52:54:00:00:00:01\"\nuplink = \"n1\"\n[[vm.vnic]]\nrx_fcs = true\nalways_insert_fcs = true\nprotect_eeprom = true\n";
     let read = read_text(text).unwrap();
     let system = &read.system;
-    assert_eq!(system.host, HostConfig { log_level: LogLevel::Debug, self_test: Some(SelfTest::Panic) });
+    assert_eq!(
+        system.host,
+        HostConfig { log_level: LogLevel::Debug, smt: true, self_test: Some(SelfTest::Panic) }
+    );
     assert_eq!(system.nics[0].matches, NicMatch::Address { bus: 0, device: 0x1f, function: 7 });
     assert_eq!(system.nics[1].matches, NicMatch::Ids { vendor: 0x8086, device: 0x100e });
     let vm = &system.vms[0];
@@ -98,7 +101,7 @@ fn unknown_fields_are_reported_everywhere_with_the_nearest_known_one() {
          [[vm.vnic]]\nsurprise = {}\n",
         &[
             "weir.toml:1: speed: unknown field (known fields: host, nic, vm)",
-            "weir.toml:3: host.log_levle: unknown field, did you mean log_level? (known fields: log_level, self_test)",
+            "weir.toml:3: host.log_levle: unknown field, did you mean log_level? (known fields: log_level, smt, self_test)",
             "weir.toml:8: vm[0].memmory: unknown field, did you mean memory? (known fields: name, memory, kernel",
             "weir.toml:10: vm[0].vnic[0].surprise: unknown field (known fields: model, mac, uplink, rx_fcs, always_insert_fcs, protect_eeprom)",
         ],

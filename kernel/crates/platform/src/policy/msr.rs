@@ -17,6 +17,8 @@ pub const IA32_PAT: u32 = 0x277;
 pub const IA32_XSS: u32 = 0xda0;
 /// IA32_EFER.
 pub const IA32_EFER: u32 = 0xc000_0080;
+/// IA32_SPEC_CTRL.
+const IA32_SPEC_CTRL: u32 = 0x48;
 /// IA32_ARCH_CAPABILITIES.
 pub const IA32_ARCH_CAPABILITIES: u32 = 0x10a;
 
@@ -71,7 +73,10 @@ const PEBS_UNAVAILABLE: u64 = 1 << 12;
 const MISC_ENABLE_WRITABLE: u64 = FAST_STRINGS | 1 << 22 | 1 << 34;
 /// The bits of IA32_ARCH_CAPABILITIES that a guest sees: vulnerabilities that the processor does not have,
 /// and the effects of VERW. Bits that announce further control registers stay hidden, like those registers.
-const ARCH_CAPABILITIES_SHOWN: u64 = bits(&[0, 1, 2, 3, 4, 5, 6, 8, 13, 14, 15, 17, 19, 20, 24, 26, 27, 28]);
+const ARCH_CAPABILITIES_SHOWN: u64 =
+    bits(&[0, 1, 2, 3, 4, 5, 6, 8, 13, 14, 15, 17, 19, 20, 24, 26, 27, 28, 62]);
+/// IBRS_ALL: a guest that sees it sets IA32_SPEC_CTRL.IBRS, without looking for the register again.
+const IBRS_ALL: u64 = 1 << 1;
 
 const fn bits(numbers: &[u8]) -> u64 {
     let (mut mask, mut i) = (0, 0);
@@ -102,6 +107,8 @@ pub enum WriteMsr {
     Done,
     /// Add this to the guest's TSC offset, wrapping.
     MoveTsc(u64),
+    /// Done; the value also belongs into the processor's own register, added to the hypervisor's.
+    SpecCtrl,
     /// The value is acceptable: store it at the place that [`processor`] names.
     Processor,
     /// The local APIC holds the register.
@@ -115,7 +122,9 @@ pub enum WriteMsr {
 pub struct HostMsrs {
     /// IA32_ARCH_CAPABILITIES, zero where there is none.
     pub arch_capabilities: u64,
-    /// Microcode revision, the upper half of IA32_BIOS_SIGN_ID.
+    /// Bits of IA32_SPEC_CTRL that the guest may set.
+    pub spec_ctrl: u64,
+    /// Microcode revision, in IA32_BIOS_SIGN_ID.
     pub microcode: u32,
     /// Physical address bits that the guest is shown in CPUID leaf 0x8000_0008.
     pub physical_bits: u8,
@@ -143,6 +152,7 @@ pub struct Msrs {
     misc_enable: u64,
     tsc_adjust: u64,
     mcg_status: u64,
+    spec_ctrl: u64,
 }
 
 impl Msrs {
@@ -156,7 +166,14 @@ impl Msrs {
             misc_enable: FAST_STRINGS | BTS_UNAVAILABLE | PEBS_UNAVAILABLE,
             tsc_adjust: 0,
             mcg_status: 0,
+            spec_ctrl: 0,
         }
+    }
+
+    /// IA32_SPEC_CTRL as the guest set it.
+    #[must_use]
+    pub fn spec_ctrl(&self) -> u64 {
+        self.spec_ctrl
     }
 
     /// RDMSR of register `msr`.
@@ -175,11 +192,15 @@ impl Msrs {
             IA32_MCG_STATUS => self.mcg_status,
             IA32_FEATURE_CONTROL => FEATURE_CONTROL_LOCKED,
             IA32_TSC_ADJUST => self.tsc_adjust,
+            // The upper half, and on AMD's processors the lower one [SDM3A 10.11.7; APM2 A.1].
+            IA32_BIOS_SIGN_ID if self.host.system_configuration => self.host.microcode.into(),
             IA32_BIOS_SIGN_ID => u64::from(self.host.microcode) << 32,
             MSR_PLATFORM_INFO | IA32_PERF_STATUS => ratio << 8,
             IA32_ARCH_CAPABILITIES if self.policy.arch_capabilities => {
-                self.host.arch_capabilities & ARCH_CAPABILITIES_SHOWN
+                let hidden = if self.host.spec_ctrl & 1 == 0 { IBRS_ALL } else { 0 };
+                self.host.arch_capabilities & ARCH_CAPABILITIES_SHOWN & !hidden
             }
+            IA32_SPEC_CTRL if self.policy.spec_ctrl => self.spec_ctrl,
             IA32_MISC_ENABLE => self.misc_enable,
             // No memory above 4 GiB beyond the MTRRs' own, no encryption [APM2 7.9].
             SYSCFG if self.host.system_configuration => 0,
@@ -210,6 +231,10 @@ impl Msrs {
             IA32_MCG_STATUS => {
                 self.mcg_status = value & 7;
                 value <= 7
+            }
+            IA32_SPEC_CTRL if self.policy.spec_ctrl && value & !self.host.spec_ctrl == 0 => {
+                self.spec_ctrl = value;
+                return WriteMsr::SpecCtrl;
             }
             IA32_MISC_ENABLE => {
                 self.misc_enable = self.misc_enable & !MISC_ENABLE_WRITABLE | value & MISC_ENABLE_WRITABLE;

@@ -5,9 +5,11 @@ use crate::{AmdExtensions, AmdImmunity, AmdSpeculation, HostProcessor};
 
 /// EFER: automatic IBRS [APM2 3.1.7].
 const AUTOIBRS: u64 = 1 << 21;
-/// DE_CFG: the bit against Zenbleed [AMD bulletins, AMD-SB-7008].
+/// DE_CFG, and in it the bit against Zenbleed [AMD bulletins, AMD-SB-7008].
 const DE_CFG: u32 = 0xc001_1029;
 const ZENBLEED: u64 = 1 << 9;
+/// DE_CFG: LFENCE waits for all earlier instructions.
+const LFENCE_SERIALIZES: u64 = 1 << 1;
 /// BP_CFG: BP_SPEC_REDUCE keeps a guest's return predictions from Weir.
 const BP_CFG: u32 = 0xc001_102e;
 const BP_SPEC_REDUCE: u64 = 1 << 4;
@@ -84,12 +86,22 @@ fn predictors(measures: &mut Measures, processor: &HostProcessor, smt: bool) {
         measures.note("Spectre v2", false, "IBPB between guests only: no IBRS");
     }
     // Neither IBRS nor, without that bit, IBPB clears the predictor of return addresses.
-    if !automatic && !(measures.barrier_at_exit && speculation.contains(AmdSpeculation::IBPB_RET)) {
+    let cleared = measures.barrier_at_exit && speculation.contains(AmdSpeculation::IBPB_RET);
+    if !automatic && !cleared {
         measures.return_stack = ReturnStack::Fill;
     }
     // Where exits write the register, the guest's bits would have to be written again at each entry.
     if !measures.ibrs_at_exit {
+        measures.guest_controls = true;
         measures.guest_spec_ctrl = bits;
+    }
+    // The LFENCE that ends what is done after exits must wait for the branches before it [APM2 3.2.5].
+    if measures.guards_exits()
+        && !processor.extensions.contains(AmdExtensions::LFENCE_SERIALIZES)
+        && !matches!(processor.family, 0x0f | 0x11)
+        && !processor.hypervisor
+    {
+        measures.change(DE_CFG, 0, LFENCE_SERIALIZES);
     }
 }
 

@@ -63,7 +63,6 @@ pub const PROCESSOR_MSRS: &[ProcessorMsr] = &[
         direct_write: false,
         condition: Always,
     },
-    direct(0x48, "IA32_SPEC_CTRL", SaveRestore, SpecCtrl),
     ProcessorMsr {
         index: 0x49,
         name: "IA32_PRED_CMD",

@@ -36,13 +36,32 @@ fn unknown_and_hidden_registers_are_refused() {
 fn registers_appear_with_the_policy_that_shows_them() {
     let policy =
         CpuidPolicy { spec_ctrl: true, rdtscp: true, arch_capabilities: true, ..CpuidPolicy::default() };
-    let mut msrs = Msrs::new(policy, HostMsrs { arch_capabilities: u64::MAX, ..HostMsrs::default() });
-    assert_eq!((msrs.read(0x48), msrs.read(0xc000_0103)), (ReadMsr::Processor, ReadMsr::Processor));
+    let mut msrs =
+        Msrs::new(policy, HostMsrs { arch_capabilities: u64::MAX, spec_ctrl: 7, ..HostMsrs::default() });
+    assert_eq!((msrs.read(0x48), msrs.read(0xc000_0103)), (ReadMsr::Value(0), ReadMsr::Processor));
     assert_eq!((msrs.read(0x49), msrs.write(0x49, 1, 0)), (ReadMsr::Refuse, WriteMsr::Processor));
     let ReadMsr::Value(shown) = msrs.read(IA32_ARCH_CAPABILITIES) else { panic!("it is shown") };
     // TSX_CTRL, MISC_PACKAGE_CTLS, FB_CLEAR_CTRL and GDS_CTRL announce registers that are hidden.
     assert_eq!(shown & bits(&[7, 10, 18, 25]), 0);
     assert_eq!(shown & 1, 1);
+}
+
+#[test]
+fn speculation_controls_take_the_bits_that_are_shown_and_keep_them() {
+    let policy = CpuidPolicy { spec_ctrl: true, arch_capabilities: true, ..CpuidPolicy::default() };
+    let host = HostMsrs { arch_capabilities: u64::MAX, spec_ctrl: 0b101, ..HostMsrs::default() };
+    let mut msrs = Msrs::new(policy, host);
+    assert_eq!(msrs.write(0x48, 0b101, 0), WriteMsr::SpecCtrl);
+    assert_eq!((msrs.read(0x48), msrs.spec_ctrl()), (ReadMsr::Value(0b101), 0b101));
+    assert_eq!(msrs.write(0x48, 1 << 10, 0), WriteMsr::Refuse, "BHI_DIS_S is not shown");
+    assert_eq!(msrs.spec_ctrl(), 0b101);
+}
+
+#[test]
+fn enhanced_ibrs_is_shown_with_the_register_that_switches_it_on_only() {
+    let policy = CpuidPolicy { arch_capabilities: true, ..CpuidPolicy::default() };
+    let msrs = Msrs::new(policy, HostMsrs { arch_capabilities: 0b11, ..HostMsrs::default() });
+    assert_eq!(msrs.read(IA32_ARCH_CAPABILITIES), ReadMsr::Value(1));
 }
 
 #[test]

@@ -8,13 +8,13 @@
 
 use crate::processor::cores::{self, PerCore, per_core};
 use crate::processor::cpu;
-use bitflags::bitflags;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use silicon::measures::{Measures, ReturnStack, SPEC_CTRL_IBRS, SPEC_CTRL_STIBP};
-use silicon::{HostProcessor, LeafSevenEdx, ProcessorAccess};
+use silicon::measures::{Guards, GuestControls, Measures};
+use silicon::{HostProcessor, ProcessorAccess};
 use spin::Once;
 
 /// Calls that fill the predictor of return addresses with places where speculation ends. It uses ECX.
+#[cfg(not(test))]
 macro_rules! fill_return_stack {
     () => {
         "mov ecx, 32
@@ -80,73 +80,14 @@ const IBPB: u64 = 1;
 const IA32_FLUSH_CMD: u32 = 0x10b;
 const L1D_FLUSH: u64 = 1;
 
-bitflags! {
-    /// What one entry, and the exit after it, must do beyond the world switch.
-    #[repr(transparent)]
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct Guards: u8 {
-        /// Flush the L1D before the entry.
-        const FLUSH_L1D = 1 << 0;
-        /// VERW before the entry.
-        const CLEAR_BUFFERS = 1 << 1;
-        /// IA32_SPEC_CTRL.IBRS from exit to entry.
-        const IBRS = 1 << 2;
-        /// IBPB after the exit.
-        const BARRIER = 1 << 3;
-        /// Fill the predictor of return addresses after the exit.
-        const FILL_RETURN_STACK = 1 << 4;
-        /// One call after the exit.
-        const ONE_CALL = 1 << 5;
-        /// With `IBRS`: STIBP is set at all times.
-        const STIBP = 1 << 6;
-    }
-}
-
-impl Guards {
-    /// Those that an entry needs only after work for other guests.
-    const FOREIGN: Self = Self::FLUSH_L1D.union(Self::CLEAR_BUFFERS);
-
-    fn of(measures: &Measures) -> Self {
-        let mut guards = Self::empty();
-        guards.set(Self::FLUSH_L1D, measures.flush_l1d);
-        guards.set(Self::CLEAR_BUFFERS, measures.clear_buffers);
-        guards.set(Self::IBRS, measures.ibrs_at_exit);
-        guards.set(Self::STIBP, measures.ibrs_at_exit && measures.spec_ctrl != 0);
-        guards.set(Self::BARRIER, measures.barrier_at_exit);
-        guards.set(Self::FILL_RETURN_STACK, measures.return_stack == ReturnStack::Fill);
-        guards.set(Self::ONE_CALL, measures.return_stack == ReturnStack::OneCall);
-        guards
-    }
-
-    /// The guards of the next entry. What comes before the registers are loaded is done here.
-    pub fn begin(self) -> Self {
-        let spared = self.intersects(Self::FOREIGN) && !FOREIGN.here().swap(false, Ordering::Relaxed);
-        let guards = if spared { self - Self::FOREIGN } else { self };
-        // SAFETY: the measures contain these for processors only that announce the registers, and neither changes
-        // what code does.
-        unsafe {
-            if guards.contains(Self::FLUSH_L1D) {
-                cpu::wrmsr(IA32_FLUSH_CMD, L1D_FLUSH);
-            }
-            if guards.contains(Self::IBRS) {
-                cpu::wrmsr(SPEC_CTRL, settled().map_or(0, |core| core.measures.spec_ctrl));
-            }
-        }
-        guards
-    }
-}
-
 /// What a core has settled.
 struct Settled {
-    processor: HostProcessor,
     measures: Measures,
     guards: Guards,
+    guest: GuestControls,
     /// IA32_SPEC_CTRL as last written, outside [`Guards::IBRS`].
     spec_ctrl: AtomicU64,
 }
-
-// The bits of IA32_SPEC_CTRL that `settle_predictors` makes of the guards.
-const _: () = assert!(Guards::STIBP.bits() >> 5 == 2 && SPEC_CTRL_STIBP == 2 && SPEC_CTRL_IBRS == 1);
 
 static SETTLED: PerCore<Once<Settled>> = per_core!(Once::new());
 /// Since the last entry this core has handled data of other guests than the one that ran.
@@ -189,37 +130,20 @@ pub fn settle(smt: bool) {
         }
     }
     SMALL_PAGES.fetch_or(measures.small_pages, Ordering::Relaxed);
-    if cores::current() == cores::BOOT_CORE {
-        log::info!(
-            "family {:#x} model {:#x} stepping {}, microcode {:#x}",
-            processor.family,
-            processor.model,
-            processor.stepping,
-            processor.microcode
-        );
-    }
+    let core = cores::current();
     let boot = SETTLED.of(cores::BOOT_CORE).and_then(Once::get);
     if boot.is_none_or(|boot| boot.measures != measures) {
-        for (closed, title) in [(true, "closed"), (false, "left open")] {
-            if measures.notes(closed).next().is_some() {
-                log::info!("core {}: flaws {title}: {}", cores::current(), Notes(&measures, closed));
-            }
+        log::info!("core {core}: {processor}");
+        for line in [true, false].map(|closed| measures.line(closed)).into_iter().flatten() {
+            log::info!("core {core}: {line}");
         }
     }
-    let (guards, spec_ctrl) = (Guards::of(&measures), AtomicU64::new(measures.spec_ctrl));
-    SETTLED.here().call_once(|| Settled { processor, measures, guards, spec_ctrl });
-}
-
-/// Notes on one line.
-struct Notes<'a>(&'a Measures, bool);
-
-impl core::fmt::Display for Notes<'_> {
-    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        for (index, note) in self.0.notes(self.1).enumerate() {
-            write!(out, "{}{note}", if index == 0 { "" } else { "; " })?;
-        }
-        Ok(())
-    }
+    SETTLED.here().call_once(|| Settled {
+        guards: measures.guards(),
+        guest: measures.guest_controls(&processor),
+        spec_ctrl: AtomicU64::new(measures.spec_ctrl),
+        measures,
+    });
 }
 
 fn settled() -> Option<&'static Settled> {
@@ -239,6 +163,23 @@ pub fn small_pages() -> bool {
 /// True when loading x87 state can leave the last guest's error pointers in the processor.
 pub fn clears_error_pointers() -> bool {
     settled().is_some_and(|core| core.measures.clear_error_pointers)
+}
+
+/// The guards of the next entry, of those that this core has. What comes before the registers are loaded is done here.
+pub fn begin(all: Guards) -> Guards {
+    let spared = all.intersects(Guards::FOREIGN) && !FOREIGN.here().swap(false, Ordering::Relaxed);
+    let guards = if spared { all - Guards::FOREIGN } else { all };
+    // SAFETY: the measures contain these for processors only that announce the registers, and neither changes what
+    // code does.
+    unsafe {
+        if guards.contains(Guards::FLUSH_L1D) {
+            cpu::wrmsr(IA32_FLUSH_CMD, L1D_FLUSH);
+        }
+        if guards.contains(Guards::IBRS) {
+            cpu::wrmsr(SPEC_CTRL, settled().map_or(0, |core| core.measures.spec_ctrl));
+        }
+    }
+    guards
 }
 
 /// The core handles data of other guests than the one that runs.
@@ -271,26 +212,7 @@ pub fn set_guest_spec_ctrl(value: u64) {
     }
 }
 
-/// What guests may know of the speculation controls.
-pub struct GuestControls {
-    /// They are shown IA32_SPEC_CTRL and IA32_PRED_CMD.
-    pub shown: bool,
-    /// The bits of IA32_SPEC_CTRL that they may set.
-    pub spec_ctrl: u64,
-    /// IA32_ARCH_CAPABILITIES, where there is one.
-    pub arch_capabilities: Option<u64>,
-    /// Revision of the microcode.
-    pub microcode: u32,
-}
-
-/// What the boot core has settled for guests.
+/// What guests may know of the speculation controls, as the boot core has settled.
 pub fn guest_controls() -> GuestControls {
-    let boot = SETTLED.of(cores::BOOT_CORE).and_then(Once::get);
-    let announced = boot.filter(|boot| boot.processor.intel.contains(LeafSevenEdx::ARCH_CAPABILITIES));
-    GuestControls {
-        shown: boot.is_some_and(|boot| boot.measures.guest_controls),
-        spec_ctrl: boot.map_or(0, |boot| boot.measures.guest_spec_ctrl),
-        arch_capabilities: announced.map(|boot| boot.processor.capabilities.bits()),
-        microcode: boot.map_or(0, |boot| boot.processor.microcode),
-    }
+    SETTLED.of(cores::BOOT_CORE).and_then(Once::get).map_or_else(GuestControls::default, |boot| boot.guest)
 }

@@ -23,6 +23,8 @@ const MEMORY_TYPE_SHIFT: u32 = 3;
 pub enum Ept {}
 
 impl Format for Ept {
+    const GUEST_MEMORY: Attributes = Attributes { ignore_guest_pat: true, ..Attributes::MEMORY };
+
     /// A page that cannot be read is an EPT misconfiguration if it can be written. The same holds if it can be
     /// executed, unless the processor supports execute-only translations [SDM3C 29.3.3.1]. Neither is used.
     fn supports(attributes: Attributes) -> bool {
@@ -95,6 +97,7 @@ mod tests {
         assert_eq!(Ept::page(at, PageSize::Size4KiB, Attributes::MEMORY), 0x1_2340_0037);
         assert_eq!(Ept::page(at, PageSize::Size2MiB, Attributes::MEMORY), 0x1_2340_00b7);
         assert_eq!(Ept::page(at, PageSize::Size4KiB, Attributes::DEVICE), 0x1_2340_0003);
+        assert_eq!(Ept::page(at, PageSize::Size4KiB, Ept::GUEST_MEMORY), 0x1_2340_0077);
         let forced = Attributes { ignore_guest_pat: true, ..Attributes::DEVICE };
         assert_eq!(Ept::page(at, PageSize::Size4KiB, forced), 0x1_2340_0043);
         // Bits 7 to 3 of a reference to a table are reserved.

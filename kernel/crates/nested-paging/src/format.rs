@@ -9,6 +9,11 @@ pub(crate) const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// An encoding of table entries. In every encoding, zero is an entry that maps nothing.
 pub trait Format {
+    /// A guest's memory: [`Attributes::MEMORY`], and write-back whatever the guest's own tables say, where the format can
+    /// express that. A guest that makes its memory uncacheable takes the bus from all others with each locked access
+    /// [SDM3A 9.1.2], and the hypervisor reads that memory through a write-back mapping of its own.
+    const GUEST_MEMORY: Attributes;
+
     /// True when a page can be mapped with `attributes`.
     fn supports(attributes: Attributes) -> bool;
 

@@ -23,6 +23,8 @@ bitflags::bitflags! {
 pub enum Npt {}
 
 impl Format for Npt {
+    const GUEST_MEMORY: Attributes = Attributes::MEMORY;
+
     /// A present page can be read, the reset value of the `PAT` has neither WC nor WP, and the guest's `PAT`
     /// cannot be overridden.
     fn supports(attributes: Attributes) -> bool {

@@ -2,6 +2,7 @@
 
 use base::bits::{high_u32, low_u8, low_u32};
 use bitflags::bitflags;
+use core::fmt;
 
 /// IA32_BIOS_SIGN_ID: the revision of the microcode.
 const IA32_BIOS_SIGN_ID: u32 = 0x8b;
@@ -152,7 +153,7 @@ pub struct HostProcessor {
     /// Transactional memory.
     pub rtm: bool,
     /// Leaf 7.
-    pub intel: LeafSevenEdx,
+    pub structured: LeafSevenEdx,
     /// IA32_ARCH_CAPABILITIES, empty where there is none.
     pub capabilities: ArchCapabilities,
     /// IA32_SPEC_CTRL.BHI_DIS_S exists.
@@ -187,10 +188,10 @@ impl HostProcessor {
         let (family, model, stepping) = split(signature);
         let [subleaves, ebx, _, edx] = leaf(7, 0);
         // AMD has bits of its own for what bits 26 to 31 mean.
-        let intel =
+        let structured =
             if vendor == Vendor::Intel { LeafSevenEdx::from_bits_retain(edx) } else { LeafSevenEdx::empty() };
         let [.., second] = if subleaves >= 2 { leaf(7, 2) } else { [0; 4] };
-        let announced = intel.contains(LeafSevenEdx::ARCH_CAPABILITIES);
+        let announced = structured.contains(LeafSevenEdx::ARCH_CAPABILITIES);
         let [_, speculation, ..] = extended(0x8000_0008);
         let [extensions, _, immunity, _] = extended(0x8000_0021);
         let microcode = match vendor {
@@ -210,18 +211,25 @@ impl HostProcessor {
             stepping,
             hypervisor: features & HYPERVISOR != 0,
             rtm: ebx & RTM != 0,
-            intel,
+            structured,
             capabilities: ArchCapabilities::from_bits_retain(if announced {
                 processor.rdmsr(IA32_ARCH_CAPABILITIES)
             } else {
                 0
             }),
-            bhi_ctrl: intel.contains(LeafSevenEdx::SPEC_CTRL) && second & BHI_CTRL != 0,
+            bhi_ctrl: structured.contains(LeafSevenEdx::SPEC_CTRL) && second & BHI_CTRL != 0,
             speculation: AmdSpeculation::from_bits_retain(speculation),
             extensions: AmdExtensions::from_bits_retain(extensions),
             immunity: AmdImmunity::from_bits_retain(immunity),
             microcode,
         }
+    }
+}
+
+impl fmt::Display for HostProcessor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { family, model, stepping, microcode, .. } = self;
+        write!(f, "family {family:#x} model {model:#x} stepping {stepping}, microcode {microcode:#x}")
     }
 }
 
@@ -293,7 +301,7 @@ mod tests {
         assert_eq!(new.capabilities, ArchCapabilities::RDCL_NO);
         // AMD announces by leaves of its own, and those beyond the last one do not exist.
         let amd = read(b"AuthenticAMD", 0);
-        assert_eq!((amd.intel, amd.extensions), (LeafSevenEdx::empty(), AmdExtensions::empty()));
+        assert_eq!((amd.structured, amd.extensions), (LeafSevenEdx::empty(), AmdExtensions::empty()));
         assert!(amd.speculation.contains(AmdSpeculation::IBPB));
     }
 }

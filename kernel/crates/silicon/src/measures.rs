@@ -5,9 +5,12 @@
 //! [Intel affected CPUs] [AMD bulletins]. A processor that announces its own immunity is believed.
 
 mod amd;
+mod guards;
 mod intel;
 
-use crate::{HostProcessor, Vendor};
+pub use guards::Guards;
+
+use crate::{HostProcessor, LeafSevenEdx, Vendor};
 use core::fmt;
 
 /// IA32_EFER.
@@ -59,6 +62,35 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.flaw, self.what)
     }
+}
+
+/// The flaws that are closed on a processor, or those that are not, on one line.
+pub struct NoteLine<'a> {
+    measures: &'a Measures,
+    closed: bool,
+}
+
+impl fmt::Display for NoteLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.closed { "flaws closed: " } else { "flaws left open: " })?;
+        for (index, note) in self.measures.notes(self.closed).enumerate() {
+            write!(f, "{}{note}", if index == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+/// What guests may know of the speculation controls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GuestControls {
+    /// They are shown IA32_SPEC_CTRL and IA32_PRED_CMD.
+    pub shown: bool,
+    /// The bits of IA32_SPEC_CTRL that they may set.
+    pub spec_ctrl: u64,
+    /// IA32_ARCH_CAPABILITIES, where there is one.
+    pub arch_capabilities: Option<u64>,
+    /// Revision of the microcode.
+    pub microcode: u32,
 }
 
 /// The measures of one core.
@@ -117,6 +149,24 @@ impl Measures {
     /// The notes of flaws that are closed, or of those that are not.
     pub fn notes(&self, closed: bool) -> impl Iterator<Item = &Note> {
         self.notes.iter().filter(move |note| note.closed == closed)
+    }
+
+    /// The line of the log for one half of the notes; `None` if there is none.
+    #[must_use]
+    pub fn line(&self, closed: bool) -> Option<NoteLine<'_>> {
+        self.notes(closed).next().map(|_| NoteLine { measures: self, closed })
+    }
+
+    /// What guests on this processor may know.
+    #[must_use]
+    pub fn guest_controls(&self, processor: &HostProcessor) -> GuestControls {
+        let announced = processor.structured.contains(LeafSevenEdx::ARCH_CAPABILITIES);
+        GuestControls {
+            shown: self.guest_controls,
+            spec_ctrl: self.guest_spec_ctrl,
+            arch_capabilities: announced.then_some(processor.capabilities.bits()),
+            microcode: processor.microcode,
+        }
     }
 
     fn note(&mut self, flaw: &'static str, closed: bool, what: &'static str) {

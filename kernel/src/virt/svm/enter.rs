@@ -3,7 +3,7 @@
 use crate::virt::GeneralRegisters;
 #[cfg(not(test))]
 use crate::virt::guards;
-use crate::virt::guards::Guards;
+use silicon::measures::Guards;
 
 /// The world switch; the arguments are what the guarded one does in addition: push and pop the guards, look at them
 /// before they are overwritten, clear buffers last, and put the predictors right before the first return and before an

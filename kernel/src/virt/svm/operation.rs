@@ -5,9 +5,10 @@ use super::control_structure::Vmcb;
 use crate::memory::{PAGE, PageFrames};
 use crate::processor::cores::{self, PerCore, per_core};
 use crate::processor::cpu;
-use crate::virt::{VirtError, offer};
+use crate::virt::{VirtError, guards, offer};
 use base::HostPhysical;
 use core::arch::asm;
+use silicon::measures::Guards;
 use spin::Once;
 use x86_64::registers::model_specific::{Efer, EferFlags};
 
@@ -24,6 +25,8 @@ pub struct Operation {
     pub msr_permissions: HostPhysical,
     /// The VMCB that holds Weir's own segments and system-call MSRs.
     pub host: HostPhysical,
+    /// What each entry on this core must do.
+    pub guards: Guards,
 }
 
 static OPERATION: PerCore<Once<Operation>> = per_core!(Once::new());
@@ -46,14 +49,20 @@ pub fn enter(frames: &mut PageFrames) -> Result<(), VirtError> {
     let boot = OPERATION.of(cores::BOOT_CORE).and_then(Once::get);
     if let Some(boot) = boot {
         // All cores are identical and share the permission maps; only the save area belongs to each core.
-        OPERATION.here().call_once(|| Operation { host, ..boot.clone() });
+        OPERATION.here().call_once(|| Operation { host, guards: guards::here(), ..boot.clone() });
         return Ok(());
     }
     offer::decide(super::controls::offer());
     let io_permissions = super::controls::io_permissions(frames)?;
     let msr_permissions = super::controls::msr_permissions(frames)?;
     log::info!("SVM on: {capabilities}, physical addresses {} bits", offer::physical_bits());
-    OPERATION.here().call_once(|| Operation { capabilities, io_permissions, msr_permissions, host });
+    OPERATION.here().call_once(|| Operation {
+        capabilities,
+        io_permissions,
+        msr_permissions,
+        host,
+        guards: guards::here(),
+    });
     Ok(())
 }
 

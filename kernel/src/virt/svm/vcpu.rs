@@ -10,7 +10,7 @@ use super::operation::{self, Operation};
 use crate::hardware::interrupt::local_apic;
 use crate::memory::PageFrames;
 use crate::processor::cpu;
-use crate::virt::guards::{self, Guards};
+use crate::virt::guards;
 use crate::virt::state::control_registers::*;
 use crate::virt::state::registers::{RAX, RSP, SegmentState};
 use crate::virt::state::switched::SwitchedState;
@@ -51,8 +51,6 @@ pub struct Vcpu {
     flush: bool,
     /// What no entry or exit switches.
     switched: SwitchedState,
-    /// What the core that runs it must do at each entry.
-    guards: Guards,
 }
 
 impl VirtualCpu for Vcpu {
@@ -87,7 +85,6 @@ impl VirtualCpu for Vcpu {
             delivery: Delivery::default(),
             flush: true,
             switched: SwitchedState::new(frames, msrs::switched())?,
-            guards: guards::here(),
         };
         vcpu.set_up();
         Ok(vcpu)
@@ -105,7 +102,6 @@ impl VirtualCpu for Vcpu {
     fn leave_core(&mut self) {}
 
     fn enter_core(&mut self) {
-        self.guards = guards::here();
         if let Ok(operation) = operation::current() {
             self.operation = operation;
         }
@@ -148,10 +144,10 @@ impl VirtualCpu for Vcpu {
         // tables, to emulated ports and to the MSRs of the map.
         unsafe {
             let (guest, host) = (self.vmcb.address().0, self.operation.host.0);
-            if self.guards.is_empty() {
+            if self.operation.guards.is_empty() {
                 enter(&raw mut self.registers, guest, host);
             } else {
-                enter_guarded(&raw mut self.registers, guest, host, self.guards.begin());
+                enter_guarded(&raw mut self.registers, guest, host, guards::begin(self.operation.guards));
             }
         }
         self.read_exit()

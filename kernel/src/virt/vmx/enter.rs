@@ -4,7 +4,7 @@ use super::exit::ENTRY_FAILURE;
 use crate::virt::GeneralRegisters;
 #[cfg(not(test))]
 use crate::virt::guards;
-use crate::virt::guards::Guards;
+use silicon::measures::Guards;
 
 /// Whether the VMCS has been entered since it was last cleared.
 #[repr(u8)]

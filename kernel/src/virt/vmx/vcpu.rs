@@ -9,7 +9,7 @@ use super::msrs;
 use super::operation::{self, Operation};
 use super::setup::SEGMENTS;
 use crate::memory::PageFrames;
-use crate::virt::guards::{self, Guards};
+use crate::virt::guards;
 use crate::virt::state::control_registers::*;
 use crate::virt::state::registers::{RSP, SegmentState};
 use crate::virt::state::switched::SwitchedState;
@@ -22,6 +22,7 @@ use core::fmt;
 use mmio::CpuMode;
 use nested_paging::{Ept, NestedPages, PageSize};
 use platform::boot::EntryState;
+use silicon::measures::Guards;
 
 /// Descriptor privilege level.
 const RIGHTS_DPL: u32 = 3 << 5;
@@ -151,7 +152,7 @@ impl VirtualCpu for Vcpu {
             if self.guards.is_empty() {
                 enter(&raw mut self.registers, self.launch)
             } else {
-                enter_guarded(&raw mut self.registers, self.launch, self.guards.begin())
+                enter_guarded(&raw mut self.registers, self.launch, guards::begin(self.guards))
             }
         };
         if failed != 0 {

@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use base::{Effects, Instant};
 use config::{Bundle, Restart};
 use host_memory::{GuestMap, MemoryShortage};
-use nested_paging::{Attributes, NestedPages, PagingError};
+use nested_paging::{Format, NestedPages, PagingError};
 use platform::boot::LoadError;
 use platform::layout::MemoryLayout;
 use platform::pc::{Pc, PcConfig};
@@ -180,7 +180,7 @@ fn map_memory<V: VirtualCpu>(
             piece.guest,
             piece.host,
             piece.bytes,
-            Attributes::MEMORY,
+            V::Tables::GUEST_MEMORY,
             largest,
         )
     })

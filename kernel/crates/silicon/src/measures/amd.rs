@@ -85,19 +85,25 @@ fn predictors(measures: &mut Measures, processor: &HostProcessor, smt: bool) {
     } else {
         measures.note("Spectre v2", false, "IBPB between guests only: no IBRS");
     }
-    // Neither IBRS nor, without that bit, IBPB clears the predictor of return addresses.
-    let cleared = measures.barrier_at_exit && speculation.contains(AmdSpeculation::IBPB_RET);
-    if !automatic && !cleared {
-        measures.return_stack = ReturnStack::Fill;
-    }
+    after_exits(measures, processor);
     // Where exits write the register, the guest's bits would have to be written again at each entry.
     if !measures.ibrs_at_exit {
         measures.guest_controls = true;
         measures.guest_spec_ctrl = bits;
     }
+}
+
+/// What the guards of an exit need beside the barrier or IBRS.
+fn after_exits(measures: &mut Measures, processor: &HostProcessor) {
+    let has = |bit| processor.extensions.contains(bit);
+    // Neither IBRS nor, without that bit, IBPB clears the predictor of return addresses.
+    let cleared = measures.barrier_at_exit && processor.speculation.contains(AmdSpeculation::IBPB_RET);
+    if !has(AmdExtensions::AUTOMATIC_IBRS) && !cleared {
+        measures.return_stack = ReturnStack::Fill;
+    }
     // The LFENCE that ends what is done after exits must wait for the branches before it [APM2 3.2.5].
     if measures.guards_exits()
-        && !processor.extensions.contains(AmdExtensions::LFENCE_SERIALIZES)
+        && !has(AmdExtensions::LFENCE_SERIALIZES)
         && !matches!(processor.family, 0x0f | 0x11)
         && !processor.hypervisor
     {

@@ -76,7 +76,7 @@ fn l1tf(measures: &mut Measures, processor: &HostProcessor) {
     }
     if has(ArchCapabilities::SKIP_L1DFL_VMENTRY) {
         measures.note("L1TF", true, "the hypervisor below flushes the L1D");
-    } else if processor.intel.contains(LeafSevenEdx::L1D_FLUSH) {
+    } else if processor.structured.contains(LeafSevenEdx::L1D_FLUSH) {
         measures.flush_l1d = true;
         measures.note("L1TF", true, "L1D flush before entries after work for other guests");
     } else {
@@ -89,7 +89,7 @@ fn l1tf(measures: &mut Measures, processor: &HostProcessor) {
 fn buffers(measures: &mut Measures, processor: &HostProcessor) {
     const VERW: &str = "VERW before entries after work for other guests";
     let has = |bit| processor.capabilities.contains(bit);
-    let clears = processor.intel.contains(LeafSevenEdx::MD_CLEAR);
+    let clears = processor.structured.contains(LeafSevenEdx::MD_CLEAR);
     let mut verw = |flaw, clears| {
         measures.clear_buffers |= clears;
         measures.note(
@@ -134,13 +134,13 @@ fn gather(measures: &mut Measures, processor: &HostProcessor) {
 /// Spectre v2 and what followed from it.
 fn predictors(measures: &mut Measures, processor: &HostProcessor, smt: bool) {
     let has = |bit| processor.capabilities.contains(bit);
-    if !processor.intel.contains(LeafSevenEdx::SPEC_CTRL) {
+    if !processor.structured.contains(LeafSevenEdx::SPEC_CTRL) {
         measures.note("Spectre v2", false, "no IBRS and IBPB: needs newer microcode");
         return;
     }
     measures.has_spec_ctrl = true;
     measures.barrier_at_switch = true;
-    if smt && processor.intel.contains(LeafSevenEdx::STIBP) {
+    if smt && processor.structured.contains(LeafSevenEdx::STIBP) {
         measures.spec_ctrl |= SPEC_CTRL_STIBP;
     }
     if !has(ArchCapabilities::IBRS_ALL) {
@@ -155,7 +155,7 @@ fn predictors(measures: &mut Measures, processor: &HostProcessor, smt: bool) {
     measures.guest_controls = true;
     measures.guest_spec_ctrl = SPEC_CTRL_IBRS;
     for (feature, bit) in [(LeafSevenEdx::STIBP, SPEC_CTRL_STIBP), (LeafSevenEdx::SSBD, SPEC_CTRL_SSBD)] {
-        if processor.intel.contains(feature) {
+        if processor.structured.contains(feature) {
             measures.guest_spec_ctrl |= bit;
         }
     }

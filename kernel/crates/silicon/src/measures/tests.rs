@@ -13,7 +13,7 @@ fn intel(model: u8, capabilities: ArchCapabilities) -> HostProcessor {
         vendor: Vendor::Intel,
         family: 6,
         model,
-        intel: features,
+        structured: features,
         capabilities,
         ..HostProcessor::default()
     }
@@ -54,7 +54,7 @@ fn processors_before_enhanced_ibrs_are_guarded_at_each_exit() {
 
 #[test]
 fn without_microcode_nothing_is_written_that_is_not_announced() {
-    let old = HostProcessor { intel: LeafSevenEdx::empty(), ..intel(0x55, NONE) };
+    let old = HostProcessor { structured: LeafSevenEdx::empty(), ..intel(0x55, NONE) };
     let found = measures(&old);
     assert!(found.small_pages, "this one needs no microcode");
     assert!(!found.flush_l1d && !found.clear_buffers && !found.barrier_at_switch && !found.guards_exits());
@@ -212,7 +212,7 @@ proptest! {
         let processor = HostProcessor {
             vendor: [Vendor::Intel, Vendor::Amd, Vendor::Hygon, Vendor::Other][vendor as usize],
             family, model, stepping: 0, hypervisor, rtm,
-            intel: LeafSevenEdx::from_bits_retain(features),
+            structured: LeafSevenEdx::from_bits_retain(features),
             capabilities: ArchCapabilities::from_bits_retain(capabilities),
             bhi_ctrl,
             speculation: AmdSpeculation::from_bits_retain(speculation),
@@ -226,4 +226,30 @@ proptest! {
         prop_assert!(found.has_spec_ctrl || (found.spec_ctrl | found.guest_spec_ctrl) == 0 && !found.ibrs_at_exit);
         prop_assert!(!found.barrier_at_exit || found.barrier_at_switch);
     }
+}
+
+#[test]
+fn the_log_says_what_is_done_and_why() {
+    use std::string::ToString;
+    let zen_2 = measures(&amd(0x17, 0x31, AmdSpeculation::IBPB | AmdSpeculation::ERROR_POINTERS));
+    let closed = zen_2.line(true).map(|line| line.to_string());
+    assert_eq!(
+        closed.as_deref(),
+        Some(
+            "flaws closed: branch type confusion: IBPB after exits; Spectre v2: IBPB after exits and between guests; \
+             Zenbleed: bit 9 of DE_CFG"
+        )
+    );
+    assert!(zen_2.line(false).is_none());
+    assert_eq!(zen_2.guards(), Guards::BARRIER | Guards::FILL_RETURN_STACK);
+}
+
+#[test]
+fn guests_see_what_the_processor_announces() {
+    let shown = |processor: &HostProcessor| measures(processor).guest_controls(processor);
+    assert_eq!(shown(&intel(0x55, NONE)), GuestControls::default(), "IBRS costs each exit there");
+    let ice_lake = shown(&intel(0x6a, ArchCapabilities::RDCL_NO | ArchCapabilities::IBRS_ALL));
+    assert_eq!((ice_lake.shown, ice_lake.arch_capabilities, ice_lake.spec_ctrl), (true, Some(0b11), 0b111));
+    let zen_2 = shown(&amd(0x17, 0x31, AmdSpeculation::IBPB));
+    assert_eq!((zen_2.shown, zen_2.arch_capabilities, zen_2.spec_ctrl), (true, None, 0));
 }

@@ -17,13 +17,7 @@ use spin::Once;
 #[cfg(not(test))]
 macro_rules! fill_return_stack {
     () => {
-        "mov ecx, 32
-        23: call 24f
-        int3
-        24: add rsp, 8
-        dec ecx
-        jnz 23b
-        lfence"
+        "mov ecx, 32; 23: call 24f; int3; 24: add rsp, 8; dec ecx; jnz 23b; lfence"
     };
 }
 
@@ -33,32 +27,16 @@ macro_rules! fill_return_stack {
 macro_rules! settle_predictors {
     () => {
         concat!(
-            "mov ebx, [rsp + 8]
-            test bl, {ibrs}
-            jz 20f
-            mov eax, ebx
-            shr eax, 5
-            and eax, 2
-            or eax, 1
-            xor edx, edx
-            mov ecx, 0x48
-            wrmsr
-            20: test bl, {barrier}
-            jz 21f
-            mov eax, 1
-            xor edx, edx
-            mov ecx, 0x49
-            wrmsr
-            21: test bl, {fill}
-            jz 22f
+            "mov ebx, [rsp + 8]; test bl, {ibrs}; jz 20f
+            mov eax, ebx; shr eax, 5; and eax, 2; or eax, 1; xor edx, edx; mov ecx, 0x48; wrmsr
+            20: test bl, {barrier}; jz 21f
+            mov eax, 1; xor edx, edx; mov ecx, 0x49; wrmsr
+            21: test bl, {fill}; jz 22f
             ",
             $crate::virt::guards::fill_return_stack!(),
             "
-            22: test bl, {one_call}
-            jz 25f
-            call 26f
-            int3
-            26: add rsp, 8
+            22: test bl, {one_call}; jz 25f
+            call 26f; int3; 26: add rsp, 8
             25: lfence"
         )
     };

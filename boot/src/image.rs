@@ -18,6 +18,8 @@ pub struct ImageRequest {
     pub out: PathBuf,
     /// The images to make.
     pub kinds: ImageKinds,
+    /// The guests' images are not checked.
+    pub unchecked: bool,
 }
 
 /// The kinds of images to make.

@@ -3,35 +3,40 @@
 
 mod application;
 mod bios;
+mod check;
 mod disk;
 mod guest_kernel;
 mod image;
 
 use anyhow::{Context, Result, bail};
-use config::text::LoadedConfig;
+use check::MemoryNeed;
+use config::text::{GuestCheck, GuestImages, LoadedConfig};
 use image::{ImageKinds, ImageRequest};
 use lexopt::prelude::*;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const HELP: &str = "\
-boot check FILE
-    Checks a configuration file and reports every error in it.
+boot check FILE [--memory SIZE]
+    Checks a configuration file and the guests' images, and reports every error:
+    what the machine would refuse. --memory is what the machine has, like 8G.
 
 boot image FILE --kernel ELF [--stage EFI] --out FOLDER [--bios] [--uefi] [--pxe]
-    Makes boot images in FOLDER:
+    Makes boot images in FOLDER, after the same checks:
       weir-bios.img   disk image for BIOS                    (--bios)
       weir-uefi.img   disk image for UEFI                    (--uefi)
       pxe/weir.efi    everything in one file, for UEFI PXE,
                       UEFI HTTP boot and iPXE                (--pxe)
       weir.elf        the kernel with its symbols, for addr2line
     Without --bios, --uefi and --pxe all three are made. --uefi and --pxe need --stage, the UEFI stage.
+    --unchecked does not look into the guests' images: the machine says at boot which guests it cannot start.
 ";
 
 /// A parsed command line.
 enum BootCommand {
     Help,
-    Check(PathBuf),
+    /// The configuration, and the machine's memory in bytes if it is known.
+    Check(PathBuf, Option<u64>),
     Image(PathBuf, ImageRequest),
 }
 
@@ -48,12 +53,20 @@ fn main() -> ExitCode {
 fn run(command: BootCommand) -> Result<()> {
     match command {
         BootCommand::Help => print!("{HELP}"),
-        BootCommand::Check(file) => {
-            let system = configuration(&file)?.system;
-            let (guests, nics) = (count(system.vms.len(), "guest"), count(system.nics.len(), "NIC"));
+        BootCommand::Check(file, memory) => {
+            let loaded = configuration(&file, &check::guest)?;
+            let need = MemoryNeed::of(&loaded);
+            memory.map_or(Ok(()), |machine| need.check(machine))?;
+            let guests = count(loaded.system.vms.len(), "guest");
+            let nics = count(loaded.system.nics.len(), "NIC");
             println!("{}: configuration OK: {guests}, {nics}", file.display());
+            println!("memory: {need}");
         }
-        BootCommand::Image(file, request) => image::make(&configuration(&file)?, &request)?,
+        BootCommand::Image(file, request) => {
+            let unchecked = |_: &GuestImages<'_>| Ok(());
+            let check: &GuestCheck<'_> = if request.unchecked { &unchecked } else { &check::guest };
+            image::make(&configuration(&file, check)?, &request)?;
+        }
     }
     Ok(())
 }
@@ -61,7 +74,7 @@ fn run(command: BootCommand) -> Result<()> {
 fn arguments() -> Result<BootCommand> {
     let mut parser = lexopt::Parser::from_env();
     let (mut words, mut kernel, mut out) = (Vec::new(), None, None);
-    let mut stage = None;
+    let (mut stage, mut memory, mut unchecked) = (None, None, false);
     let mut kinds = ImageKinds::default();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -69,6 +82,13 @@ fn arguments() -> Result<BootCommand> {
             Long("kernel") => kernel = Some(PathBuf::from(parser.value()?)),
             Long("stage") => stage = Some(PathBuf::from(parser.value()?)),
             Long("out") => out = Some(PathBuf::from(parser.value()?)),
+            Long("memory") => {
+                let size = parser.value()?.string()?;
+                memory = Some(config::text::size(&size).with_context(|| {
+                    format!("--memory {size}: expected a size with a unit, like 8192M or 8G")
+                })?);
+            }
+            Long("unchecked") => unchecked = true,
             Long("bios") => kinds.bios = true,
             Long("uefi") => kinds.uefi = true,
             Long("pxe") => kinds.pxe = true,
@@ -78,20 +98,21 @@ fn arguments() -> Result<BootCommand> {
     }
     match words.as_slice() {
         [] => Ok(BootCommand::Help),
-        [verb, file] if verb.as_os_str() == "check" => Ok(BootCommand::Check(file.clone())),
+        [verb, file] if verb.as_os_str() == "check" => Ok(BootCommand::Check(file.clone(), memory)),
         [verb, file] if verb.as_os_str() == "image" => {
             let kernel = kernel.context("--kernel is missing: the kernel's ELF file")?;
             let out = out.context("--out is missing: the folder for the images")?;
-            Ok(BootCommand::Image(file.clone(), ImageRequest { kernel, stage, out, kinds: kinds.or_all() }))
+            let kinds = kinds.or_all();
+            Ok(BootCommand::Image(file.clone(), ImageRequest { kernel, stage, out, kinds, unchecked }))
         }
         _ => bail!("invalid arguments, see boot --help"),
     }
 }
 
-/// Reads a configuration, and prints every error in it.
-fn configuration(file: &Path) -> Result<LoadedConfig> {
+/// Reads a configuration, checks its guests' images, and prints every error.
+fn configuration(file: &Path, check: &GuestCheck<'_>) -> Result<LoadedConfig> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    config::text::read(file, &text).map_err(|errors| {
+    config::text::read_with(file, &text, check).map_err(|errors| {
         errors.iter().for_each(|error| eprintln!("{error}"));
         anyhow::anyhow!("{}: {}", file.display(), count(errors.len(), "error"))
     })

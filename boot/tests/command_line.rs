@@ -7,12 +7,50 @@ use std::process::{Command, Output};
 
 const GUEST: &str = "[[vm]]\nname = \"a\"\nmemory = 64\nkernel = \"guest\"\n";
 
+/// A static executable of three bytes at 1 MiB, which wait for ever.
+fn executable() -> Vec<u8> {
+    const START: u64 = 0x10_0000;
+    let file_header = [0x1_003e_0002, START, 64, 0, 64 << 32 | 56 << 48, 1]; // from e_type on
+    let segment = [5 << 32 | 1, 120, START, START, 3, 3, 0x1000]; // from p_type on
+    let mut kernel = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    kernel.extend(file_header.into_iter().chain(segment).flat_map(u64::to_le_bytes));
+    kernel.extend([0xf4, 0xeb, 0xfd]);
+    kernel
+}
+
+/// A bzImage of 4 KiB that needs 8 MiB at 16 MiB, or lower.
+fn bzimage() -> Vec<u8> {
+    let mut image = vec![0; 0x600 + 0x1000];
+    let fields: [(usize, &[u8]); 11] = [
+        (0x1f1, &[2]),
+        (0x1f4, &0x100u32.to_le_bytes()),
+        (0x200, &[0xeb, 0x6a]),
+        (0x202, b"HdrS"),
+        (0x206, &0x020fu16.to_le_bytes()),
+        (0x22c, &0x7fff_ffffu32.to_le_bytes()),
+        (0x230, &0x20_0000u32.to_le_bytes()),
+        (0x234, &[1, 0, 0x3f]),
+        (0x238, &255u32.to_le_bytes()),
+        (0x258, &0x100_0000u64.to_le_bytes()),
+        (0x260, &0x80_0000u32.to_le_bytes()),
+    ];
+    for (at, bytes) in fields {
+        image[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    image
+}
+
+fn with(mut image: Vec<u8>, at: usize, bytes: &[u8]) -> Vec<u8> {
+    image[at..at + bytes.len()].copy_from_slice(bytes);
+    image
+}
+
 /// Makes a folder for one test, with a guest's kernel and a configuration.
 fn folder(test: &str, configuration: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("guest"), b"\x7fELF guest").unwrap();
+    fs::write(folder.join("guest"), executable()).unwrap();
     fs::write(folder.join("weir.toml"), configuration).unwrap();
     folder
 }
@@ -47,7 +85,11 @@ fn said(output: &Output) -> String {
 fn a_valid_configuration_is_reported_as_ok() {
     let output = boot(&folder("sound", GUEST), &["check", "weir.toml"]);
     assert!(output.status.success(), "{}", said(&output));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "weir.toml: configuration OK: 1 guest, 0 NICs\n");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "weir.toml: configuration OK: 1 guest, 0 NICs\n\
+         memory: guests 64 MiB, images 1 MiB, and what Weir and the firmware take\n"
+    );
 }
 
 #[test]
@@ -82,7 +124,7 @@ fn all_images_are_made_and_contain_the_guest() {
     let field = |at: usize| u32::from_le_bytes(entry[at..at + 4].try_into().unwrap()) as usize;
     let bundle = Bundle::parse(&bytes[field(20)..][..field(8)]).unwrap();
     assert_eq!(bundle.system().vms[0].memory_bytes, 64 << 20);
-    assert_eq!(bundle.file(FileId(0)), b"\x7fELF guest");
+    assert_eq!(bundle.file(FileId(0)), executable());
     let application = fs::metadata(folder.join("out/pxe/weir.efi")).unwrap().len();
     let whole = fs::metadata(folder.join("out/weir.elf")).unwrap().len();
     assert!(application < whole, "the symbols are stripped: {application} {whole}");
@@ -114,11 +156,130 @@ fn missing_and_invalid_arguments_are_reported() {
         (&["check", "nowhere"], "cannot read nowhere"),
         (&["inspect", "weir.toml"], "boot --help"),
         (&["check", "weir.toml", "--loud"], "--loud"),
+        (&["check", "weir.toml", "--memory", "8"], "--memory 8: expected a size with a unit"),
     ] {
         let output = boot(&folder, arguments);
         assert!(!output.status.success(), "{arguments:?}");
         assert!(said(&output).contains(expected), "{arguments:?}: {}", said(&output));
     }
+}
+
+/// A guest that the machine would not start.
+struct Unusable<'a> {
+    name: &'static str,
+    kernel: Vec<u8>,
+    /// Further lines of its table.
+    more: &'a str,
+    /// Line, field and beginning of the message.
+    expected: &'static str,
+}
+
+fn kernel(name: &'static str, kernel: Vec<u8>, expected: &'static str) -> Unusable<'static> {
+    Unusable { name, kernel, more: "", expected }
+}
+
+fn unusable_linux(long: &str) -> Vec<Unusable<'_>> {
+    let large = with(bzimage(), 0x260, &0x800_0000u32.to_le_bytes());
+    let no_64_bit_entry = with(bzimage(), 0x236, &[0x3e]);
+    let cut = bzimage()[..0x1000].to_vec();
+    vec![
+        kernel("entry32", no_64_bit_entry, "4: vm[0].kernel: the kernel has no 64-bit entry point"),
+        kernel(
+            "old",
+            with(bzimage(), 0x206, &[5, 2]),
+            "4: vm[0].kernel: the kernel has Linux boot protocol 2.05",
+        ),
+        kernel("cut", cut, "4: vm[0].kernel: the kernel image is truncated: the protected"),
+        kernel("cut_header", bzimage()[..0x230].to_vec(), "4: vm[0].kernel: the kernel image is truncated"),
+        kernel(
+            "large",
+            large,
+            "3: vm[0].memory: the kernel needs memory from 0x200000 to 0x8200000, which the guest does not have: give it at least 130 MiB",
+        ),
+        Unusable {
+            name: "initrd",
+            kernel: bzimage(),
+            more: "initrd = \"initrd\"\n",
+            expected: "5: vm[0].initrd: the initrd of 68157440 bytes does not fit",
+        },
+        Unusable {
+            name: "cmdline",
+            kernel: bzimage(),
+            more: long,
+            expected: "5: vm[0].cmdline: the command line has 256 bytes, and the kernel accepts at most 255",
+        },
+    ]
+}
+
+fn unusable_elf() -> Vec<Unusable<'static>> {
+    let damaged = [
+        ("elf32", with(executable(), 4, &[1]), "EI_CLASS is 0x1"),
+        ("pie", with(executable(), 16, &[3]), "e_type is 0x3"),
+        ("arm", with(executable(), 18, &[183]), "e_machine is 0xb7"),
+        ("tiny", b"\x7fELF guest".to_vec(), "EI_CLASS is 0x20"),
+    ];
+    let elf = damaged.into_iter().map(|(name, image, field)| {
+        let expected = format!("4: vm[0].kernel: the ELF executable cannot be started: {field}");
+        kernel(name, image, expected.leak())
+    });
+    let cut = executable()[..122].to_vec();
+    elf.chain([kernel("cut_elf", cut, "4: vm[0].kernel: the kernel image is truncated: a segment")]).collect()
+}
+
+#[test]
+fn what_the_machine_would_refuse_is_refused_with_line_and_field() {
+    let long = format!("cmdline = \"{}\"\n", "a".repeat(256));
+    for Unusable { name, kernel, more, expected } in unusable_linux(&long).into_iter().chain(unusable_elf()) {
+        let folder = folder(&format!("unusable_{name}"), &format!("{GUEST}{more}"));
+        fs::write(folder.join("guest"), kernel).unwrap();
+        // More than the guest's memory.
+        fs::write(folder.join("initrd"), vec![1; 65 << 20]).unwrap();
+        let kernel = env!("CARGO_BIN_EXE_boot");
+        let image = ["image", "weir.toml", "--kernel", kernel, "--out", "out", "--bios"];
+        for arguments in [&["check", "weir.toml"][..], &image] {
+            let output = boot(&folder, arguments);
+            let said = said(&output);
+            assert!(!output.status.success(), "{name}");
+            assert!(said.starts_with(&format!("weir.toml:{expected}")), "{name}: {said}");
+            assert_eq!(said.lines().last(), Some("boot: weir.toml: 1 error"), "{name}: {said}");
+        }
+        assert!(!folder.join("out").exists());
+    }
+}
+
+#[test]
+fn an_image_can_be_made_of_guests_that_are_left_to_the_machine_to_refuse() {
+    let folder = folder("unchecked", GUEST);
+    fs::write(folder.join("guest"), with(executable(), 16, &[3])).unwrap();
+    let kernel = env!("CARGO_BIN_EXE_boot");
+    let image = ["image", "weir.toml", "--kernel", kernel, "--out", "out", "--bios", "--unchecked"];
+    let output = boot(&folder, &image);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(folder.join("out/weir-bios.img").exists());
+}
+
+#[test]
+fn guests_that_start_are_accepted() {
+    let more = "initrd = \"initrd\"\ncmdline = \"quiet\"\n";
+    let folder = folder("usable", &format!("{GUEST}{more}"));
+    fs::write(folder.join("initrd"), vec![1; 20 << 20]).unwrap();
+    for kernel in [bzimage(), executable()] {
+        fs::write(folder.join("guest"), kernel).unwrap();
+        let output = boot(&folder, &["check", "weir.toml"]);
+        assert!(output.status.success(), "{}", said(&output));
+    }
+}
+
+#[test]
+fn the_memory_of_all_guests_and_images_is_compared_with_the_machines() {
+    let second = GUEST.replace("\"a\"", "\"b\"").replace("64", "\"6G\"");
+    let folder = folder("memory", &format!("{GUEST}{second}"));
+    let output = boot(&folder, &["check", "weir.toml", "--memory", "8G"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("memory: guests 6208 MiB, images 1 MiB"));
+    let output = boot(&folder, &["check", "weir.toml", "--memory", "6208M"]);
+    assert!(!output.status.success());
+    assert!(said(&output).contains("more than the machine's 6208 MiB"), "{}", said(&output));
 }
 
 #[test]

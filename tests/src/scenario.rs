@@ -74,6 +74,16 @@ impl VmSpec {
         })
     }
 
+    /// Writes this to `folder` as its kernel, in place of the guest's own.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn with_kernel(mut self, folder: &Path, kernel: &[u8]) -> Outcome<Self> {
+        self.kernel = folder.join(format!("{}-kernel", self.name));
+        fs::write(&self.kernel, kernel).context(format!("writing {}", self.kernel.display()))?;
+        Ok(self)
+    }
+
     /// Gives it this number of MiB of memory.
     #[must_use]
     pub fn memory(mut self, memory: u32) -> Self {
@@ -174,13 +184,15 @@ pub struct Scenario {
     pub machine: EmulatedMachine,
     vms: Vec<VmSpec>,
     self_test: Option<&'static str>,
+    /// Guests that cannot be started are left to Weir to refuse.
+    unchecked: bool,
 }
 
 impl Scenario {
     /// These VMs on the default machine: 512 MiB and one NIC, on `tap0`.
     #[must_use]
     pub fn new(vms: Vec<VmSpec>) -> Self {
-        Self { machine: EmulatedMachine::default(), vms, self_test: None }
+        Self { machine: EmulatedMachine::default(), vms, self_test: None, unchecked: false }
     }
 
     /// As fast as possible, for tests in which no guest waits for the host.
@@ -194,6 +206,13 @@ impl Scenario {
     #[must_use]
     pub fn self_test(mut self, kind: &'static str) -> Self {
         self.self_test = Some(kind);
+        self
+    }
+
+    /// Leaves the check of the guests' images to Weir.
+    #[must_use]
+    pub fn unchecked(mut self) -> Self {
+        self.unchecked = true;
         self
     }
 
@@ -236,6 +255,9 @@ impl Scenario {
         let firmware = self.machine.firmware;
         let mut command = Command::new(artifacts::boot_tool()?);
         command.arg("image").arg(&configuration).arg("--kernel").arg(artifacts::kernel()?);
+        if self.unchecked {
+            command.arg("--unchecked");
+        }
         if firmware.is_uefi() {
             command.arg("--stage").arg(artifacts::stage()?);
         }

@@ -26,19 +26,36 @@ fn command(run: &mut Run, text: &str, answer: &str) -> Outcome {
     run.expect(&format!("weir| {answer}")).map(drop)
 }
 
+/// The header of a bzImage of boot protocol 2.15 without a 64-bit entry point.
+fn kernel_of_32_bits() -> Vec<u8> {
+    let mut image = vec![0; 0x1000];
+    for (at, bytes) in [(0x1f1, &[2][..]), (0x200, &[0xeb, 0x6a]), (0x202, b"HdrS"), (0x206, &[15, 2])] {
+        image[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    image
+}
+
 fn beside_a_good_guest(test: &Test) -> Outcome {
+    let folder = test.empty_folder()?;
+    let mut elf_of_32_bits = b"\x7fELF\x01\x01\x01".to_vec();
+    elf_of_32_bits.resize(100, 0);
     let vms = vec![
         // It would have the keyboard.
         VmSpec::micro("large", "hello", "")?.memory(TOO_MUCH),
         VmSpec::micro("later", "hello", "")?.memory(TOO_MUCH).not_started(),
+        VmSpec::micro("linux32", "hello", "")?.with_kernel(&folder, &kernel_of_32_bits())?,
+        VmSpec::micro("elf32", "hello", "")?.with_kernel(&folder, &elf_of_32_bits)?.not_started(),
         VmSpec::micro("good", "nic_echo", &format!("ip={ECHO}"))?.nic(ECHO_MAC),
     ];
-    let mut run = Run::start(test, &Scenario::new(vms))?;
+    let mut run = Run::start_in(test.backend, folder, &Scenario::new(vms).unchecked())?;
     run.allow("weir> ");
+    run.allow("32: unusable: ");
     for name in ["large", "later"] {
         run.allow(&format!("{name}: unusable: "));
         run.expect(&format!("{name}: unusable: it needs 2048 MiB of memory, and "))?;
     }
+    run.expect("linux32: unusable: the kernel has no 64-bit entry point: xloadflags is 0x0")?;
+    run.expect("elf32: unusable: the ELF executable cannot be started: EI_CLASS is 0x1, and must be 2")?;
     run.expect("good has the keyboard")?;
     run.expect("good| READY")?;
     require!(answers(ECHO, STEP)?, "the good guest does not answer");
@@ -47,6 +64,7 @@ fn beside_a_good_guest(test: &Test) -> Outcome {
     command(&mut run, "vm list", "large            unusable ")?;
     run.expect("it needs 2048 MiB of memory")?;
     run.expect("later            unusable ")?;
+    run.expect("elf32            unusable ")?;
     run.expect("good             idle ")?;
     command(&mut run, "vm status later", "later: why: it needs 2048 MiB of memory, and ")?;
     run.expect("give it or the guests before it less")?;

@@ -1,6 +1,7 @@
 //! Reading the configuration from a TOML file; every error is reported with its line and field.
 
 mod fields;
+mod guest_check;
 mod report;
 mod system;
 mod value;
@@ -11,7 +12,9 @@ use report::Report;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
+pub use guest_check::{GuestCheck, GuestField, GuestImages, GuestProblem};
 pub use report::ConfigError;
+pub use value::size;
 
 /// A configuration with the files that it names, in the order of their ids. Relative paths start at the folder of
 /// the configuration file.
@@ -37,6 +40,14 @@ pub struct LoadedConfig {
 /// assert!(errors[1].to_string().starts_with("weir.toml:3: vm[0].memmory: unknown field, did you mean memory?"));
 /// ```
 pub fn read(file: &Path, text: &str) -> Result<LoadedConfig, Vec<ConfigError>> {
+    read_with(file, text, &|_| Ok(()))
+}
+
+/// The same with a check of the images of each guest whose fields have no errors.
+///
+/// # Errors
+/// As [`read`], and what the check says, at the guest's field.
+pub fn read_with(file: &Path, text: &str, check: &GuestCheck<'_>) -> Result<LoadedConfig, Vec<ConfigError>> {
     let mut report = Report::new(file, text);
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -49,7 +60,7 @@ pub fn read(file: &Path, text: &str) -> Result<LoadedConfig, Vec<ConfigError>> {
     }
     let folder = file.parent().unwrap_or(Path::new(""));
     let root = Fields::new(table.get_ref(), table.span(), String::new());
-    let configuration = system::read(root, folder, &mut report);
+    let configuration = system::read(root, folder, check, &mut report);
     let errors = report.into_errors();
     if errors.is_empty() { Ok(configuration) } else { Err(errors) }
 }

@@ -44,6 +44,12 @@ impl<'a> Fields<'a> {
         Located { value: (), at: self.at.clone(), path: self.path.clone() }
     }
 
+    /// The place of a field; of the table if the field is not given.
+    pub fn place(&self, name: &str) -> Located<()> {
+        let at = self.table.get(name).map_or_else(|| self.at.clone(), |value| value.span());
+        Located { value: (), at, path: self.path_of(name) }
+    }
+
     /// The path of a field of this table.
     fn path_of(&self, name: &str) -> String {
         if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) }

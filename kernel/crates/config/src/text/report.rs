@@ -51,6 +51,11 @@ impl<'a> Report<'a> {
         });
     }
 
+    /// Number of errors so far.
+    pub fn count(&self) -> usize {
+        self.errors.len()
+    }
+
     /// The line number of a place in the text, counted from 1.
     pub fn line(&self, at: &Range<usize>) -> usize {
         self.text.bytes().take(at.start).filter(|byte| *byte == b'\n').count() + 1

@@ -2,6 +2,7 @@
 
 use super::LoadedConfig;
 use super::fields::{Fields, Located, kind, text};
+use super::guest_check::{GuestCheck, GuestImages, GuestProblem};
 use super::report::Report;
 use super::value;
 use crate::{
@@ -53,9 +54,14 @@ const MODELS: [(&str, VnicModel); 1] = [("82540EM", VnicModel::I82540em)];
 type Parser = fn(&str) -> Option<NicMatch>;
 
 /// Reads the whole file. Each error is reported, and a harmless value takes the place of the wrong one.
-pub fn read(mut root: Fields<'_>, folder: &Path, report: &mut Report<'_>) -> LoadedConfig {
-    let mut reader =
-        Reader { folder, report, files: Vec::new(), taken: BTreeMap::new(), sharers: BTreeMap::new() };
+pub fn read(
+    mut root: Fields<'_>,
+    folder: &Path,
+    check: &GuestCheck<'_>,
+    report: &mut Report<'_>,
+) -> LoadedConfig {
+    let (files, taken, sharers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let mut reader = Reader { folder, check, report, files, taken, sharers };
     let host = reader.host(&mut root);
     let nics = root.tables("nic", reader.report);
     reader.at_most(&nics, MAX_NICS, "physical NICs");
@@ -72,6 +78,7 @@ pub fn read(mut root: Fields<'_>, folder: &Path, report: &mut Report<'_>) -> Loa
 
 struct Reader<'r, 'a> {
     folder: &'r Path,
+    check: &'r GuestCheck<'r>,
     report: &'r mut Report<'a>,
     files: Vec<PathBuf>,
     /// Where each value that must be unique was used first, by its kind and the value itself.
@@ -174,6 +181,7 @@ impl Reader<'_, '_> {
     }
 
     fn vm(&mut self, mut fields: Fields<'_>, nics: &[NicConfig]) -> VmConfig {
+        let errors = self.report.count();
         let name = self.name(&mut fields, "VM name");
         let memory_bytes = self.memory(&mut fields);
         let kernel = fields.need("kernel", KERNEL, self.report);
@@ -191,9 +199,8 @@ impl Reader<'_, '_> {
         self.at_most(&vnics, MAX_VNICS, "vNICs");
         let owner = name.as_deref().ok();
         let vnics = (0..).zip(vnics).map(|(index, vnic)| self.vnic(vnic, (owner, index), nics)).collect();
-        fields.finish(self.report);
         let name = name.unwrap_or_else(|name| name);
-        VmConfig {
+        let vm = VmConfig {
             name,
             memory_bytes,
             kernel: kernel.unwrap_or(FileId(0)),
@@ -204,6 +211,21 @@ impl Reader<'_, '_> {
             restart: restart.unwrap_or(Restart::OnCrash),
             autostart: autostart.unwrap_or(true),
             vnics,
+        };
+        if self.report.count() == errors {
+            self.check_images(&vm, &fields);
+        }
+        fields.finish(self.report);
+        vm
+    }
+
+    /// Lets the caller of [`read`] look at the images of a guest without errors.
+    fn check_images(&mut self, vm: &VmConfig, fields: &Fields<'_>) {
+        let path = |file: FileId| self.files.get(file.0 as usize).map(PathBuf::as_path);
+        let Some(kernel) = path(vm.kernel) else { return };
+        let images = GuestImages { vm, kernel, initrd: vm.initrd.and_then(path) };
+        if let Err(GuestProblem { field, message }) = (self.check)(&images) {
+            fields.place(field.name()).wrong(self.report, message);
         }
     }
 

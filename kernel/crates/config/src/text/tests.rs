@@ -238,3 +238,24 @@ fn the_fields_for_scheduling_and_restart_are_checked() {
         &["weir.toml:5: vm[0].cpu: expected a core number", "weir.toml:6: vm[0].shares: expected a number"],
     );
 }
+
+#[test]
+fn what_a_check_of_the_images_finds_is_reported_at_the_guests_field() {
+    let folder = std::env::temp_dir().join(format!("weir-config-images-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("k"), "\x7fELF").unwrap();
+    let second = GUEST.replace("\"a\"", "\"b\"").replace("64M", "63M");
+    let third = GUEST.replace("\"a\"", "\"c\"") + "initrd = \"k\"\n";
+    let text = format!("{GUEST}{second}{third}");
+    let seen = std::cell::RefCell::new(Vec::new());
+    let errors = read_with(&folder.join("weir.toml"), &text, &|images| {
+        seen.borrow_mut().push((images.vm.name.clone(), images.initrd.map(Path::to_path_buf)));
+        let field = if images.initrd.is_some() { GuestField::Initrd } else { GuestField::CommandLine };
+        Err(GuestProblem { field, message: format!("{} is bad", images.kernel.display()) })
+    });
+    let said: Vec<String> = errors.unwrap_err().iter().map(|e| format!("{}: {}", e.line, e.field)).collect();
+    // Without the field, its table is the place; a guest with errors of its own is not checked.
+    assert_eq!(said, ["1: vm[0].cmdline", "7: vm[1].memory", "13: vm[2].initrd"]);
+    assert_eq!(*seen.borrow(), [("a".into(), None), ("c".into(), Some(folder.join("k")))]);
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -3,7 +3,8 @@
 use crate::NicMatch;
 use base::MacAddress;
 
-/// A size with a unit: `256M`, `256 MiB`, `2G`, `2 GiB`.
+/// A size with a unit, in bytes: `256M`, `256 MiB`, `2G`, `2 GiB`.
+#[must_use]
 pub fn size(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {

@@ -3,6 +3,7 @@
 //!
 //! * [`HostProcessor`]: what the processor says of itself.
 //! * [`measures`]: what must be done so that nothing leaks from guest to guest on it.
+//! * [`threads`]: which processors are threads of one core.
 //!
 //! Nothing here touches a processor: the processor is a trait.
 #![no_std]
@@ -10,6 +11,7 @@
 
 mod host_processor;
 pub mod measures;
+pub mod threads;
 
 pub use host_processor::{
     AmdExtensions, AmdImmunity, AmdSpeculation, ArchCapabilities, HostProcessor, LeafSevenEdx,

@@ -3,6 +3,7 @@
 
 use crate::hardware::interrupt::idt::InterruptFrame;
 use crate::hardware::interrupt::local_apic;
+use crate::hardware::machine_check;
 use crate::log::{line, output, tail};
 use crate::processor::{clock, cpu, panicking};
 use crate::vm::exits::history;
@@ -100,6 +101,9 @@ fn begin() {
 }
 
 fn finish(at: Option<u64>, frame: u64) -> ! {
+    if let Some(check) = machine_check::unreported() {
+        say!("{check}");
+    }
     say!("backtrace: addr2line -fipe weir.elf{}", Backtrace { at, frame });
     // The most important part is out now, in case the rest fails.
     output::flush();

@@ -5,6 +5,7 @@
 //! [`Duties`]; those of the boot core are in `boot_core.rs`.
 
 use crate::hardware::interrupt::{local_apic, pending, vectors};
+use crate::hardware::machine_check;
 use crate::log::output;
 use crate::meeting::state::VmState;
 use crate::meeting::{directory, ending};
@@ -135,6 +136,9 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         let nmis = pending::take_nmis();
         if nmis > 0 {
             log::warn!("{nmis} NMIs from the machine: unexpected, ignored");
+        }
+        if let Some(check) = machine_check::unreported() {
+            log::error!("{check}");
         }
         if feed {
             if !output::pump() {

@@ -3,6 +3,7 @@
 pub mod acpi;
 pub mod dma;
 pub mod interrupt;
+pub mod machine_check;
 pub mod pci;
 pub mod power;
 pub mod rtc;

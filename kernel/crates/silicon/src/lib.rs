@@ -3,6 +3,7 @@
 //!
 //! * [`HostProcessor`]: what the processor says of itself.
 //! * [`measures`]: what must be done so that nothing leaks from guest to guest on it.
+//! * [`machine_check`]: what a machine check means for guests and for Weir.
 //! * [`threads`]: which processors are threads of one core.
 //!
 //! Nothing here touches a processor: the processor is a trait.
@@ -10,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod host_processor;
+pub mod machine_check;
 pub mod measures;
 pub mod threads;
 

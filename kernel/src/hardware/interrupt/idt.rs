@@ -3,14 +3,17 @@
 
 use super::pending;
 use super::vectors::FIRST_INTERRUPT;
+use crate::hardware::machine_check;
 use crate::processor::{cpu, descriptors};
 use base::bits::low_u8;
+use silicon::machine_check::Verdict;
 use spin::Once;
 use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_64::structures::idt::InterruptDescriptorTable;
 
 const NMI: u64 = 2;
+const MACHINE_CHECK: u64 = 18;
 
 /// What the entry code leaves on the stack.
 #[repr(C)]
@@ -135,6 +138,8 @@ pub fn load() {
 extern "C" fn handle(frame: &InterruptFrame) {
     match frame.vector {
         NMI => pending::note_nmi(),
+        // Another core's, or of data that nobody has used.
+        MACHINE_CHECK if machine_check::take() == Verdict::GoOn => {}
         vector if vector < u64::from(FIRST_INTERRUPT) => match REPORT.get() {
             Some(report) => report(frame),
             None => cpu::halt_forever(),

@@ -29,12 +29,15 @@ pub struct RawExit {
 pub const ENTRY_FAILURE: u32 = 1 << 31;
 /// Interruption information: the other bits mean something [SDM3C 25.8.3, 25.9.2, 25.9.3].
 pub const VALID: u32 = 1 << 31;
+/// Basic exit reason [SDM3D C].
+const MACHINE_CHECK_AT_ENTRY: u32 = 41;
 const ERROR_CODE_VALID: u32 = 1 << 11;
 
 /// The exit that the fields describe. The reasons are those of [SDM3D C].
 pub fn parse(raw: &RawExit) -> Exit {
     let basic = raw.reason & 0xffff;
-    if raw.reason & ENTRY_FAILURE != 0 {
+    // A machine check during an entry is no fault of the guest's state.
+    if raw.reason & ENTRY_FAILURE != 0 && basic != MACHINE_CHECK_AT_ENTRY {
         return Exit::InvalidState { reason: basic };
     }
     let length = raw.length;
@@ -54,7 +57,7 @@ pub fn parse(raw: &RawExit) -> Exit {
         40 => Exit::Pause { length },
         // GETSEC, RDPMC, the VMX instructions, MWAIT, MONITOR, ENCLS and PCONFIG: not offered.
         11 | 15 | 18..=27 | 36 | 39 | 50 | 53 | 60 | 65 => Exit::NotOffered,
-        41 => Exit::MachineCheck,
+        MACHINE_CHECK_AT_ENTRY => Exit::MachineCheck,
         48 => violation(raw),
         52 => Exit::Timer,
         55 => Exit::SetXcr { length },
@@ -181,6 +184,8 @@ mod tests {
     fn a_failed_entry_is_never_mistaken_for_an_exit() {
         let raw = RawExit { reason: 1 << 31 | 33, ..RawExit::default() };
         assert_eq!(parse(&raw), Exit::InvalidState { reason: 33 });
+        let raw = RawExit { reason: 1 << 31 | 41, ..RawExit::default() };
+        assert_eq!(parse(&raw), Exit::MachineCheck);
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use super::complete::complete;
 use super::context::ExitContext;
 use super::{control_access, device_access, history, port_access};
+use crate::hardware::machine_check;
 use crate::virt::VirtualCpu;
 use crate::virt::exit::{Exit, GENERAL_PROTECTION, INVALID_OPCODE, InjectedEvent};
 use crate::virt::state::registers::{RAX, RCX, RDX};
 use crate::vm::Vm;
 use crate::vm::life::StopReason;
 use base::Instant;
+use silicon::machine_check::Verdict;
 
 /// What to do after an exit.
 #[derive(Debug)]
@@ -98,7 +100,11 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
             vm.vcpu.raise(InjectedEvent::Exception { vector, error });
             Action::Continue
         }
-        Exit::MachineCheck => Action::Stop(StopReason::MachineCheck),
+        Exit::MachineCheck => match machine_check::take() {
+            Verdict::GoOn => Action::Continue,
+            Verdict::StopProgram => Action::Stop(StopReason::MachineCheck),
+            Verdict::StopMachine => panic!("the machine may be wrong after a machine check"),
+        },
         Exit::TripleFault => Action::Stop(StopReason::TripleFault),
         Exit::InvalidState { reason } => Action::Stop(StopReason::InvalidState { reason }),
         Exit::Unexpected { reason, qualification } => {

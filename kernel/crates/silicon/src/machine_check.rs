@@ -1,0 +1,246 @@
+//! Machine checks: what the banks say, and whether a guest or Weir can go on [SDM3B 16.3, 16.9] [APM2 9.3].
+
+use base::bits::low_u8;
+use bitflags::bitflags;
+use core::fmt;
+
+/// IA32_MCG_CAP: the number of banks, and whether they tell consumed data from data that nobody has used.
+pub const IA32_MCG_CAP: u32 = 0x179;
+/// IA32_MCG_STATUS.
+pub const IA32_MCG_STATUS: u32 = 0x17a;
+/// IA32_MC0_STATUS, IA32_MC0_ADDR and IA32_MC0_MISC; each further bank has its own four registers behind them.
+const MC0_STATUS: u32 = 0x401;
+const MC0_ADDR: u32 = 0x402;
+const MC0_MISC: u32 = 0x403;
+const REGISTERS: u32 = 4;
+/// Most banks that are looked at: what AMD's and Intel's legacy registers reach.
+const MOST_BANKS: u8 = 32;
+/// IA32_MCG_CAP: S and AR exist in the banks.
+const SER_P: u64 = 1 << 24;
+
+bitflags! {
+    /// IA32_MCG_STATUS.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct GlobalStatus: u64 {
+        /// The interrupted program can go on.
+        const RIPV = 1 << 0;
+        /// The interrupted instruction is involved.
+        const EIPV = 1 << 1;
+        /// A machine check is being handled: another one shuts the processor down.
+        const MCIP = 1 << 2;
+    }
+
+    /// IA32_MCi_STATUS.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct BankStatus: u64 {
+        /// An error is recorded here.
+        const VAL = 1 << 63;
+        /// Another one was lost.
+        const OVER = 1 << 62;
+        /// The processor has not corrected it.
+        const UC = 1 << 61;
+        /// It may cause a machine check.
+        const EN = 1 << 60;
+        /// IA32_MCi_MISC holds more.
+        const MISCV = 1 << 59;
+        /// IA32_MCi_ADDR holds where.
+        const ADDRV = 1 << 58;
+        /// The state of the processor may be wrong.
+        const PCC = 1 << 57;
+        /// It was signalled by a machine check.
+        const S = 1 << 56;
+        /// The interrupted program has used wrong data.
+        const AR = 1 << 55;
+        const _ = !0;
+    }
+}
+
+/// Access to the registers of the machine-check architecture.
+pub trait BankAccess {
+    /// RDMSR of one of its registers.
+    fn rdmsr(&self, msr: u32) -> u64;
+
+    /// Writes zero to one of them.
+    fn clear(&self, msr: u32);
+}
+
+/// An error in a bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BankError {
+    /// The bank's number.
+    pub bank: u8,
+    /// Its status.
+    pub status: BankStatus,
+    /// Where, if it says.
+    pub address: Option<u64>,
+    /// More, if there is.
+    pub misc: Option<u64>,
+}
+
+impl fmt::Display for BankError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.status.contains(BankStatus::UC) { "uncorrected" } else { "corrected" };
+        write!(f, "bank {} status {:#018x}, {kind}", self.bank, self.status.bits())?;
+        if let Some(address) = self.address {
+            write!(f, ", address {address:#x}")?;
+        }
+        match self.misc {
+            Some(misc) => write!(f, ", misc {misc:#x}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Who can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Everybody: nothing wrong was used here. Intel's processors report an error of one core to all.
+    GoOn,
+    /// Everybody but the program that was interrupted, which has used wrong data.
+    StopProgram,
+    /// Nobody: what Weir itself relies on may be wrong.
+    StopMachine,
+}
+
+/// What the banks of a processor say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineCheck {
+    /// The global status.
+    pub global: GlobalStatus,
+    /// The errors; those for which there is no room count in the verdict.
+    pub errors: heapless::Vec<BankError, 8>,
+    /// Who can go on.
+    pub verdict: Verdict,
+}
+
+impl MachineCheck {
+    /// Reads the banks, and clears them, so that the next machine check does not shut the processor down.
+    #[must_use]
+    pub fn take(access: &impl BankAccess) -> Self {
+        let capabilities = access.rdmsr(IA32_MCG_CAP);
+        let global = GlobalStatus::from_bits_retain(access.rdmsr(IA32_MCG_STATUS));
+        let mut verdict =
+            if global.contains(GlobalStatus::RIPV) { Verdict::GoOn } else { Verdict::StopMachine };
+        let mut errors = heapless::Vec::new();
+        for bank in 0..low_u8(capabilities).min(MOST_BANKS) {
+            let register = |first: u32| first + REGISTERS * u32::from(bank);
+            let status = BankStatus::from_bits_retain(access.rdmsr(register(MC0_STATUS)));
+            if !status.contains(BankStatus::VAL) {
+                continue;
+            }
+            let read = |bit, first| status.contains(bit).then(|| access.rdmsr(register(first)));
+            let (address, misc) = (read(BankStatus::ADDRV, MC0_ADDR), read(BankStatus::MISCV, MC0_MISC));
+            let _ = errors.push(BankError { bank, status, address, misc });
+            verdict = verdict.max(judge(status, capabilities & SER_P != 0));
+            access.clear(register(MC0_STATUS));
+        }
+        access.clear(IA32_MCG_STATUS);
+        Self { global, errors, verdict }
+    }
+}
+
+impl fmt::Display for MachineCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "machine check, global status {:#x}", self.global.bits())?;
+        if self.errors.is_empty() {
+            f.write_str(": no error in the banks of this core")?;
+        }
+        self.errors.iter().try_for_each(|error| write!(f, "; {error}"))
+    }
+}
+
+/// The verdict of one bank.
+fn judge(status: BankStatus, tells_use: bool) -> Verdict {
+    if !status.contains(BankStatus::UC | BankStatus::EN) {
+        return Verdict::GoOn;
+    }
+    if status.intersects(BankStatus::PCC | BankStatus::OVER) {
+        return Verdict::StopMachine;
+    }
+    if tells_use && !status.contains(BankStatus::S | BankStatus::AR) {
+        // Wrong data that nobody has used yet: whoever does will be interrupted then.
+        return Verdict::GoOn;
+    }
+    Verdict::StopProgram
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use core::cell::RefCell;
+    use std::collections::BTreeMap;
+    use std::string::ToString;
+
+    struct Banks(RefCell<BTreeMap<u32, u64>>);
+
+    impl BankAccess for Banks {
+        fn rdmsr(&self, msr: u32) -> u64 {
+            *self.0.borrow().get(&msr).expect("a register that exists")
+        }
+
+        fn clear(&self, msr: u32) {
+            self.0.borrow_mut().insert(msr, 0);
+        }
+    }
+
+    const ERROR: BankStatus = BankStatus::VAL.union(BankStatus::UC).union(BankStatus::EN);
+    const USED: BankStatus = ERROR.union(BankStatus::S).union(BankStatus::AR);
+
+    fn banks(capabilities: u64, global: u64, statuses: &[BankStatus]) -> Banks {
+        let mut registers = BTreeMap::from([(IA32_MCG_CAP, capabilities), (IA32_MCG_STATUS, global)]);
+        for (bank, status) in (0u32..).zip(statuses) {
+            registers.insert(0x401 + 4 * bank, status.bits());
+            if status.contains(BankStatus::ADDRV) {
+                registers.insert(0x402 + 4 * bank, 0x1234_5000);
+            }
+        }
+        Banks(RefCell::new(registers))
+    }
+
+    fn verdict(capabilities: u64, global: u64, status: BankStatus) -> Verdict {
+        MachineCheck::take(&banks(capabilities | 1, global, &[status])).verdict
+    }
+
+    #[test]
+    fn an_error_of_another_core_lets_everybody_go_on() {
+        assert_eq!(verdict(0, 5, BankStatus::empty()), Verdict::GoOn);
+        assert_eq!(verdict(0, 5, BankStatus::VAL | BankStatus::EN), Verdict::GoOn, "corrected");
+        assert_eq!(verdict(SER_P, 5, ERROR | BankStatus::S), Verdict::GoOn, "nobody has used the data");
+    }
+
+    #[test]
+    fn wrong_data_that_was_used_stops_whoever_used_it() {
+        assert_eq!(verdict(SER_P, 5, USED), Verdict::StopProgram);
+        assert_eq!(verdict(0, 5, ERROR), Verdict::StopProgram, "the bank does not tell");
+    }
+
+    #[test]
+    fn a_processor_in_doubt_stops_the_machine() {
+        assert_eq!(verdict(0, 4, BankStatus::empty()), Verdict::StopMachine, "RIPV is 0");
+        assert_eq!(verdict(SER_P, 5, USED | BankStatus::PCC), Verdict::StopMachine);
+        assert_eq!(verdict(SER_P, 5, USED | BankStatus::OVER), Verdict::StopMachine);
+        assert_eq!(verdict(0, 4, ERROR), Verdict::StopMachine);
+    }
+
+    #[test]
+    fn the_banks_are_reported_and_cleared() {
+        let banks = banks(2, 5, &[BankStatus::empty(), USED | BankStatus::ADDRV]);
+        let check = MachineCheck::take(&banks);
+        assert_eq!(check.errors.len(), 1);
+        assert_eq!(
+            check.to_string(),
+            "machine check, global status 0x5; bank 1 status 0xb580000000000000, uncorrected, address 0x12345000"
+        );
+        assert_eq!((banks.rdmsr(0x405), banks.rdmsr(IA32_MCG_STATUS)), (0, 0));
+        assert!(MachineCheck::take(&banks).errors.is_empty());
+    }
+
+    #[test]
+    fn more_errors_than_there_is_room_for_still_count() {
+        let mut statuses = [ERROR; 32];
+        statuses[31] |= BankStatus::PCC;
+        let check = MachineCheck::take(&banks(0xff, 5, &statuses));
+        assert_eq!((check.errors.len(), check.verdict), (8, Verdict::StopMachine));
+    }
+}

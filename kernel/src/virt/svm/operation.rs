@@ -1,6 +1,6 @@
 //! SVM operation of this core.
 
-use super::capabilities::VirtCapabilities;
+use super::capabilities;
 use super::control_structure::Vmcb;
 use crate::memory::{PAGE, PageFrames};
 use crate::processor::cores::{self, PerCore, per_core};
@@ -9,6 +9,7 @@ use crate::virt::{VirtError, guards, offer};
 use base::HostPhysical;
 use core::arch::asm;
 use silicon::measures::Guards;
+use silicon::svm::SvmCapabilities;
 use spin::Once;
 use x86_64::registers::model_specific::{Efer, EferFlags};
 
@@ -18,7 +19,7 @@ const VM_HSAVE_PA: u32 = 0xc001_0117;
 #[derive(Clone)]
 pub struct Operation {
     /// What the processor can do.
-    pub capabilities: VirtCapabilities,
+    pub capabilities: SvmCapabilities,
     /// I/O permissions map, in which every port exits: shared by all guests.
     pub io_permissions: HostPhysical,
     /// MSR permissions map: shared by all guests.
@@ -36,7 +37,7 @@ static OPERATION: PerCore<Once<Operation>> = per_core!(Once::new());
 /// # Errors
 /// When a feature is missing.
 pub fn enter(frames: &mut PageFrames) -> Result<(), VirtError> {
-    let capabilities = VirtCapabilities::read()?;
+    let capabilities = capabilities::read()?;
     let save_area = frames.allocate(PAGE, PAGE)?;
     // SAFETY: the processor has SVM and it is not disabled; the save area is a frame of its own [APM2 15.30.4].
     unsafe {

@@ -168,6 +168,9 @@ impl Mdic {
 pub mod manc {
     /// Enable ARP request filtering.
     pub const ARP_EN: u32 = 1 << 13;
+    /// Firmware has a session over the link: the PHY must not be reset, nor its negotiation restarted
+    /// [82574 10.2.10, I210 8.20].
+    pub const BLK_PHY_RST: u32 = 1 << 18;
 }
 
 /// Fields of Packet Buffer Allocation, `PBA` [8254x 13.4.16].

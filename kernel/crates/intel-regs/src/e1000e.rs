@@ -14,6 +14,13 @@ pub const IVAR: u32 = 0x00e4;
 /// Extended Configuration Control, [`ExtcnfCtrl`] [82574 10.2.2].
 pub const EXTCNF_CTRL: u32 = 0x0f00;
 
+/// Transmit Arbitration Counter of queue 0, [`tarc`] [82574 10.2.6].
+pub const TARC0: u32 = 0x3840;
+/// 3GIO Control, [`gcr`] [82574 10.2.2].
+pub const GCR: u32 = 0x5b00;
+/// 3GIO Control 2, [`GCR2_COMPLETIONS`] [82574 10.2.2].
+pub const GCR2: u32 = 0x5b64;
+
 /// Extended Interrupt Throttle of MSI-X entry `vector`, 0 to 4, in units of 256 ns [82574 10.2.4.3].
 #[must_use]
 pub const fn eitr(vector: u32) -> u32 {
@@ -69,6 +76,36 @@ pub mod ivar {
     pub const VALID: u32 = 1 << 3;
     /// Every write-back raises the transmit queue's cause.
     pub const EVERY_WRITE_BACK: u32 = 1 << 31;
+}
+
+/// Bits of `GCR`. The first is reserved in the register's description; the specification update asks for it.
+pub mod gcr {
+    /// With [`super::GCR2_COMPLETIONS`]: completions that arrive unreliably, above all with ASPM, are waited for.
+    pub const COMPLETIONS: u32 = 1 << 22;
+    /// Enters L1 although the receiver is not in L0s.
+    pub const L1_ACT_WITHOUT_L0S_RX: u32 = 1 << 27;
+}
+
+/// The bit of `GCR2` that belongs to [`gcr::COMPLETIONS`].
+pub const GCR2_COMPLETIONS: u32 = 1 << 0;
+
+/// Bits of `TARC0` that the specification update names.
+pub mod tarc {
+    /// Must be set.
+    pub const ONE: u32 = 1 << 26;
+    /// Must be clear.
+    pub const ZERO: u32 = 0xf << 27;
+}
+
+/// The reserved bit of `CTRL` that must be clear [82574 10.2.2.1].
+pub const CTRL_ZERO: u32 = 1 << 29;
+
+/// Reserved bits of `CTRL_EXT`: one must be set and one clear [82574 10.2.2.5].
+pub mod ctrl_ext {
+    /// Must be set.
+    pub const ONE: u32 = 1 << 22;
+    /// Must be clear.
+    pub const ZERO: u32 = 1 << 23;
 }
 
 /// `TXDCTL.COUNT_DESC`: the manual requires it to be set [82574 10.2.6].

@@ -7,6 +7,14 @@
 use crate::queue::{ReceiveQueue, TransmitQueue};
 use bitflags::bitflags;
 
+/// Internal PHY Configuration, [`ipcnfg`]; not on 82576 [I210 8.25].
+pub const IPCNFG: u32 = 0x0e38;
+/// Energy Efficient Ethernet, [`eeer`]; not on 82576 [I210 8.25].
+pub const EEER: u32 = 0x0e30;
+/// Management EEPROM Control, [`cfg_done`] [I210 8.4].
+pub const EEMNGCTL: u32 = 0x1010;
+/// PCIe Control, [`gcr`] [I210 8.6.1].
+pub const GCR: u32 = 0x5b00;
 /// General Purpose Interrupt Enable, [`Gpie`] [I210 8.8.17].
 pub const GPIE: u32 = 0x1514;
 /// Extended Interrupt Cause Set [I210 8.8.4].
@@ -93,6 +101,42 @@ bitflags! {
         /// Software/firmware semaphore: acquired when it reads as set after software set it.
         const SWESMBI = 1 << 1;
     }
+}
+
+/// `EEMNGCTL.CFG_DONE` of the port with this `LAN ID`: firmware has configured the PHY [I210 8.4].
+#[must_use]
+pub const fn cfg_done(lan_id: u32) -> u32 {
+    1 << (18 + (lan_id & 3))
+}
+
+/// Fields of `IPCNFG`: Energy Efficient Ethernet in the advertisement.
+pub mod ipcnfg {
+    /// At 100 Mb/s.
+    pub const EEE_100M_AN: u32 = 1 << 2;
+    /// At 1000 Mb/s.
+    pub const EEE_1G_AN: u32 = 1 << 3;
+}
+
+/// Fields of `EEER`: low power idle.
+pub mod eeer {
+    /// Of the transmitter.
+    pub const TX_LPI_EN: u32 = 1 << 16;
+    /// Of the receiver.
+    pub const RX_LPI_EN: u32 = 1 << 17;
+    /// While flow control pauses.
+    pub const LPI_FC: u32 = 1 << 18;
+}
+
+/// Fields of `GCR` of the 82576 [I210 8.6.1].
+pub mod gcr {
+    /// Completion timeout; zero for 50 us to 50 ms.
+    pub const CMPL_TMOUT_MASK: u32 = 0xf000;
+    /// Completion timeout of 10 ms and more.
+    pub const CMPL_TMOUT_10MS: u32 = 0x1000;
+    /// A request whose completion timed out is sent again.
+    pub const CMPL_TMOUT_RESEND: u32 = 1 << 16;
+    /// The PCI Express capability has version 2, whose Device Control 2 holds the timeout instead.
+    pub const CAP_VER2: u32 = 1 << 18;
 }
 
 /// Fields of `IVAR` and `IVAR_MISC` [I210 8.8.15, 8.8.16].

@@ -3,9 +3,10 @@
 
 use crate::chip::{AddressSource, NicChip};
 use crate::event::EventQueue;
-use crate::{NicError, NicEvent, NicHost, NicRegisters, wait};
-use base::MacAddress;
+use crate::{NicError, NicEvent, NicRegisters};
 use base::time::Duration;
+use base::{Instant, MacAddress};
+use core::task::Poll;
 use intel_regs::{Eerd, eeprom, reg};
 
 /// Timeout for one word. The EEPROM is serial: a word takes some tens of microseconds.
@@ -15,50 +16,75 @@ const EEPROM_TIMEOUT: Duration = Duration::from_millis(10);
 #[expect(clippy::cast_possible_truncation, reason = "a word of at most 64")]
 const ETHERNET_ADDRESS: u16 = eeprom::ETHERNET_ADDRESS as u16;
 
-/// Finds the station address in words 0 to 2 of this port's part of the EEPROM, or in RAL0 and RAH0, which the
-/// NIC loads from there itself [8254x 5.6, 13.5.2, 13.5.3]. The order depends on the family.
-pub(crate) fn station_address<H: NicHost, C: NicChip>(
-    host: &mut H,
-    registers: &mut H::Registers,
-    events: &mut EventQueue,
-) -> Result<MacAddress, NicError> {
-    for source in C::ADDRESS_SOURCES {
-        let found = match source {
-            AddressSource::ReceiveAddress => Ok(from_receive_address(registers)),
-            AddressSource::Nvm => from_nvm::<H, C>(host, registers),
-        };
-        match found {
-            Ok(mac) if !mac.is_multicast() && mac != MacAddress::default() => return Ok(mac),
-            Ok(_) => {}
-            Err(error) => events.push(NicEvent::EepromSilent(error)),
+/// The search for the station address in words 0 to 2 of this port's part of the EEPROM, and in RAL0 and RAH0,
+/// which the NIC loads from there itself [8254x 5.6, 13.5.2, 13.5.3]. The order depends on the family.
+#[derive(Default)]
+pub(crate) struct AddressSearch {
+    /// Sources that have been tried.
+    tried: usize,
+    /// The octets read so far from the EEPROM.
+    octets: heapless::Vec<u8, 6>,
+    /// When the next word was asked for.
+    asked: Option<Instant>,
+}
+
+impl AddressSearch {
+    /// Goes on with the search.
+    pub(crate) fn turn<R: NicRegisters, C: NicChip>(
+        &mut self,
+        registers: &mut R,
+        events: &mut EventQueue,
+        now: Instant,
+    ) -> Poll<Result<MacAddress, NicError>> {
+        while let Some(source) = C::ADDRESS_SOURCES.get(self.tried) {
+            let found = match source {
+                AddressSource::ReceiveAddress => Ok(from_receive_address(registers)),
+                AddressSource::Nvm => match self.read_nvm::<R, C>(registers, now) {
+                    Poll::Ready(found) => found,
+                    Poll::Pending => return Poll::Pending,
+                },
+            };
+            self.tried += 1;
+            match found {
+                Ok(mac) if !mac.is_multicast() && mac != MacAddress::default() => {
+                    return Poll::Ready(Ok(mac));
+                }
+                Ok(_) => {}
+                Err(error) => events.push(NicEvent::EepromSilent(error)),
+            }
+        }
+        Poll::Ready(Err(NicError::NoMacAddress))
+    }
+
+    /// Reads words through EERD [8254x 13.4.4, 82574 10.2.2.4, I210 8.4.2].
+    fn read_nvm<R: NicRegisters, C: NicChip>(
+        &mut self,
+        registers: &mut R,
+        now: Instant,
+    ) -> Poll<Result<MacAddress, NicError>> {
+        loop {
+            if let Ok(octets) = <[u8; 6]>::try_from(self.octets.as_slice()) {
+                return Poll::Ready(Ok(MacAddress(octets)));
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "an index below 3")]
+            let index = (self.octets.len() / 2) as u16;
+            let word = C::nvm_base(registers) + ETHERNET_ADDRESS + index;
+            let asked = *self.asked.get_or_insert_with(|| {
+                registers.write(reg::EERD, Eerd::START.bits() | u32::from(word) << C::NVM.address_shift);
+                now
+            });
+            let eerd = registers.read(reg::EERD);
+            if eerd != u32::MAX && eerd & C::NVM.done != 0 {
+                self.asked = None;
+                let [.., low, high] = eerd.to_le_bytes();
+                let _ = self.octets.extend_from_slice(&[low, high]);
+            } else if now - asked >= EEPROM_TIMEOUT {
+                return Poll::Ready(Err(NicError::EepromTimeout { word, eerd, waited: EEPROM_TIMEOUT }));
+            } else {
+                return Poll::Pending;
+            }
         }
     }
-    Err(NicError::NoMacAddress)
-}
-
-fn from_nvm<H: NicHost, C: NicChip>(
-    host: &mut H,
-    registers: &mut H::Registers,
-) -> Result<MacAddress, NicError> {
-    let first = C::nvm_base(registers) + ETHERNET_ADDRESS;
-    let mut octets = [0; 6];
-    for (word, pair) in (first..).zip(octets.chunks_exact_mut(2)) {
-        pair.copy_from_slice(&read_nvm::<H, C>(host, registers, word)?.to_le_bytes());
-    }
-    Ok(MacAddress(octets))
-}
-
-/// Reads one word through EERD [8254x 13.4.4, 82574 10.2.2.4, I210 8.4.2].
-fn read_nvm<H: NicHost, C: NicChip>(
-    host: &mut H,
-    registers: &mut H::Registers,
-    word: u16,
-) -> Result<u16, NicError> {
-    registers.write(reg::EERD, Eerd::START.bits() | u32::from(word) << C::NVM.address_shift);
-    let done = |eerd| eerd != u32::MAX && eerd & C::NVM.done != 0;
-    wait::until(host, registers, reg::EERD, EEPROM_TIMEOUT, done)
-        .map(|eerd| (eerd >> Eerd::DATA_SHIFT) as u16)
-        .map_err(|eerd| NicError::EepromTimeout { word, eerd, waited: EEPROM_TIMEOUT })
 }
 
 fn from_receive_address<R: NicRegisters>(registers: &mut R) -> MacAddress {

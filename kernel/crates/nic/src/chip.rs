@@ -4,7 +4,7 @@
 //! up, `interrupt.rs` handles its interrupts.
 
 use crate::descriptors::DescriptorFormat;
-use crate::{Causes, InterruptMode, NicError, NicHost, NicRegisters};
+use crate::{Causes, InterruptMode, NicHost, NicModel, NicRegisters};
 use base::time::Duration;
 use intel_regs::Ctrl;
 use intel_regs::queue::{ReceiveQueue, TransmitQueue};
@@ -40,7 +40,8 @@ pub struct NvmLayout {
 }
 
 /// The steps of the initialisation that differ between families. A step that a family does not need is empty
-/// there.
+/// there. None of them waits: what takes the NIC time is asked for again in the next turn. The error of such a
+/// question is the value of the register that it reads.
 pub trait BringUp {
     /// Bits set in CTRL so that the MAC follows the PHY.
     const LINK_CONTROL: Ctrl;
@@ -48,48 +49,78 @@ pub trait BringUp {
     const NVM: NvmLayout;
     /// Sources of the station address, in the order in which they are tried.
     const ADDRESS_SOURCES: [AddressSource; 2];
+    /// Addresses that the NIC reaches by DMA are below this.
+    const DMA_LIMIT: u64;
+    /// The PHY must belong to software while the NIC is reset.
+    const HOLDS_PHY_IN_RESET: bool;
+    /// Pause after the NIC has read its non-volatile memory, before anything else.
+    const LOAD_PAUSE: Duration;
 
     /// Ends bus transactions before a reset.
-    fn quiesce<H: NicHost>(host: &mut H, registers: &mut H::Registers);
+    fn quiesce<R: NicRegisters>(registers: &mut R);
 
-    /// Waits, after a reset, until the NIC has read its non-volatile memory.
+    /// False while STATUS shows transactions on the bus.
+    fn is_quiet(status: u32) -> bool;
+
+    /// Resets the NIC.
+    fn reset<H: NicHost>(host: &mut H, registers: &mut H::Registers);
+
+    /// False when the NIC, whose CTRL.RST is clear, shows that it has not been reset.
+    fn was_reset<R: NicRegisters>(registers: &mut R) -> bool;
+
+    /// Asks whether the NIC has read its non-volatile memory after a reset.
     ///
     /// # Errors
-    /// [`NicError::AutoReadTimeout`].
-    fn await_nvm<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
+    /// Not yet.
+    fn loaded<R: NicRegisters>(registers: &mut R) -> Result<(), u32>;
 
-    /// Tells the NIC's firmware that a driver has taken over.
-    fn announce<R: NicRegisters>(registers: &mut R);
+    /// True when firmware has configured the PHY.
+    fn is_configured<R: NicRegisters>(registers: &mut R) -> bool;
+
+    /// Sets what the NIC's errata and the platform ask for, after each reset.
+    fn correct<R: NicRegisters>(registers: &mut R, model: &NicModel);
+
+    /// Tells the NIC's firmware that a driver has taken over, or that there is none any more.
+    fn announce<R: NicRegisters>(registers: &mut R, present: bool);
 
     /// The first word of this port's part of the non-volatile memory.
     fn nvm_base<R: NicRegisters>(registers: &mut R) -> u16;
 
-    /// Acquires the PHY from the NIC's firmware.
+    /// Asks the NIC's firmware for the PHY; the answer has been the same for `unchanged`.
     ///
     /// # Errors
-    /// [`NicError::PhyBusy`].
-    fn take_phy<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
+    /// Firmware has it, or has the semaphore that guards it.
+    fn take_phy<R: NicRegisters>(registers: &mut R, unchanged: Duration) -> Result<(), u32>;
 
-    /// Releases the PHY.
-    fn release_phy<R: NicRegisters>(registers: &mut R);
+    /// Gives the PHY back; when `forced`, in any case.
+    ///
+    /// # Errors
+    /// Firmware has the semaphore that guards it.
+    fn release_phy<R: NicRegisters>(registers: &mut R, forced: bool) -> Result<(), u32>;
 
     /// Sets up a receive queue, except for its ring, for buffers and frames of these lengths in bytes.
     fn prepare_receive<R: NicRegisters>(registers: &mut R, buffer: u16, max_frame: u16);
 
     /// Enables the receive queue after its ring is set up.
+    fn enable_receive<R: NicRegisters>(registers: &mut R);
+
+    /// Asks whether the receive queue is enabled.
     ///
     /// # Errors
-    /// [`NicError::QueueTimeout`].
-    fn enable_receive<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
+    /// Not yet.
+    fn receive_enabled<R: NicRegisters>(registers: &mut R) -> Result<(), u32>;
 
     /// Sets up a transmit queue, except for its ring.
     fn prepare_transmit<R: NicRegisters>(registers: &mut R);
 
     /// Enables the transmit queue after its ring is set up.
+    fn enable_transmit<R: NicRegisters>(registers: &mut R);
+
+    /// Asks whether the transmit queue is enabled.
     ///
     /// # Errors
-    /// [`NicError::QueueTimeout`].
-    fn enable_transmit<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError>;
+    /// Not yet.
+    fn transmit_enabled<R: NicRegisters>(registers: &mut R) -> Result<(), u32>;
 }
 
 /// Interrupts: how they are delivered, what they mean, which causes are unmasked, and how often they may occur.

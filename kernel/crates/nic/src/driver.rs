@@ -1,11 +1,14 @@
 //! The driver: construction, the periodic check, recovery.
 
+use crate::bring_up::BringUpState;
 use crate::chip::NicChip;
 use crate::event::EventQueue;
 use crate::receive::ReceiveRing;
 use crate::transmit::TransmitRing;
-use crate::{DriverCounters, HardwareStatistics, LinkStatus, NicError, NicEvent, NicHost, NicRegisters};
-use crate::{address, initialise, phy};
+use crate::{
+    DriverCounters, HardwareStatistics, LinkStatus, NicError, NicEvent, NicHost, NicModel, NicRegisters,
+    initialise,
+};
 use base::time::Duration;
 use base::{Instant, MacAddress};
 use intel_regs::{Status, reg};
@@ -29,6 +32,8 @@ const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 pub enum NicState {
     /// It works.
     Running,
+    /// It is being reset, at first or after a hang: [`NicDriver::check`] goes on with it.
+    Resetting,
     /// It does not work; the driver resets it every [`RETRY_INTERVAL`].
     Failed(NicError),
 }
@@ -46,54 +51,66 @@ pub struct NicDriver<H: NicHost, C: NicChip> {
     pub(crate) interrupts: crate::interrupt::InterruptSettings,
     /// True while the rest of an overlong received frame must still be dropped.
     pub(crate) skipping: bool,
-    mac: MacAddress,
-    statistics: HardwareStatistics,
-    next_check: Instant,
+    pub(crate) model: &'static NicModel,
+    /// Known since the first reset.
+    pub(crate) mac: Option<MacAddress>,
+    /// What remains to be done until the NIC works.
+    pub(crate) bring_up: Option<BringUpState>,
+    pub(crate) statistics: HardwareStatistics,
+    pub(crate) next_check: Instant,
     next_statistics: Instant,
 }
 
 impl<H: NicHost, C: NicChip> NicDriver<H, C> {
-    /// Resets the NIC and starts it, with interrupts masked.
+    /// Begins to reset the NIC; [`check`](Self::check) goes on with it until [`state`](Self::state) is no longer
+    /// [`NicState::Resetting`]. Its interrupts are masked.
     ///
     /// # Errors
-    /// All but [`NicError::UnsupportedDevice`]. An EEPROM or PHY that does not answer is a [`NicEvent`], not an
-    /// error, as long as there is a station address.
-    pub fn new(mut host: H, mut registers: H::Registers) -> Result<Self, NicError> {
-        let mut events = EventQueue::default();
-        initialise::reset::<H, C>(&mut host, &mut registers, &mut events)?;
-        let mac = address::station_address::<H, C>(&mut host, &mut registers, &mut events)?;
-        let now = host.now();
+    /// [`NicError::OutOfMemory`]. Whatever is wrong with the NIC is in its state: a later attempt may succeed.
+    pub(crate) fn new(
+        mut host: H,
+        registers: H::Registers,
+        model: &'static NicModel,
+        now: Instant,
+    ) -> Result<Self, NicError> {
         let mut driver = Self {
             receive: ReceiveRing::new(&mut host)?,
             transmit: TransmitRing::new(&mut host)?,
             host,
             registers,
-            state: NicState::Running,
+            state: NicState::Resetting,
             link: LinkStatus::DOWN,
             counters: DriverCounters::default(),
-            events,
+            events: EventQueue::default(),
             interrupts: crate::interrupt::InterruptSettings::default(),
             skipping: false,
-            mac,
+            model,
+            mac: None,
+            bring_up: None,
             statistics: HardwareStatistics::default(),
             next_check: now,
             next_statistics: now + STATISTICS_INTERVAL,
         };
-        driver.start()?;
-        driver.refresh_link();
+        driver.begin(now, None);
         Ok(driver)
     }
 
-    /// The NIC's own address. Guests use their own addresses on the wire: the NIC receives every frame.
+    /// The NIC's own address; zeros until its first reset is done. Guests use their own addresses on the wire: the
+    /// NIC receives every frame.
     #[must_use]
     pub fn mac(&self) -> MacAddress {
-        self.mac
+        self.mac.unwrap_or_default()
     }
 
-    /// The link status as last read by the driver.
+    /// The link status as last read by the driver; down unless the NIC works.
     #[must_use]
     pub fn link(&self) -> LinkStatus {
-        self.link
+        if self.is_running() { self.link } else { LinkStatus::DOWN }
+    }
+
+    /// True while the NIC works. Otherwise its registers belong to the steps of the reset.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state == NicState::Running
     }
 
     /// Whether the NIC can be used.
@@ -131,28 +148,24 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         self.next_check
     }
 
-    /// Checks the NIC: completed frames, link, statistics, transmit hang, recovery. Cheap before
-    /// [`next_check`](Self::next_check); it may be called at any time.
-    ///
-    /// A recovery waits for the NIC: some 11 ms for one that works, and less than half a second, the sum of all
-    /// timeouts, for any other.
+    /// Checks the NIC: completed frames, link, statistics, transmit hang, reset. Cheap before
+    /// [`next_check`](Self::next_check); it may be called at any time. It never waits: a reset takes many calls.
     pub fn check(&mut self, now: Instant) {
+        if self.bring_up.is_some() {
+            return self.advance(now);
+        }
         if now < self.next_check {
             return;
         }
         self.next_check = now + CHECK_INTERVAL;
-        if matches!(self.state, NicState::Failed(_)) {
-            return self.recover(now);
-        }
-        if self.registers.read(reg::STATUS) == u32::MAX {
-            // The NIC no longer answers.
+        if !self.is_running() || self.registers.read(reg::STATUS) == u32::MAX {
             return self.recover(now);
         }
         self.reclaim(now);
         self.refresh_link();
         if now >= self.next_statistics {
             self.next_statistics = now + STATISTICS_INTERVAL;
-            self.statistics.collect(&mut self.registers);
+            self.collect_statistics();
         }
         let stuck = self.transmit.waited(now).filter(|waited| *waited >= TRANSMIT_HANG);
         if let Some(waited) = stuck {
@@ -171,10 +184,12 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         self.counters.tx_done += self.transmit.reclaim(now) as u64;
     }
 
-    /// Reads the link status, and records a change.
+    /// Reads the link status, and records a change. A NIC that does not answer has none; the next check says why.
     pub(crate) fn refresh_link(&mut self) {
-        let status = self.registers.read(reg::STATUS);
-        let link = LinkStatus::from_status(Status::from_bits_retain(status));
+        let link = match self.registers.read(reg::STATUS) {
+            u32::MAX => LinkStatus::DOWN,
+            status => LinkStatus::from_status(Status::from_bits_retain(status)),
+        };
         if link != self.link {
             self.link = link;
             self.counters.link_changes += 1;
@@ -182,44 +197,35 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         }
     }
 
-    /// Resets the NIC and starts it again. Frames in its rings are dropped and counted.
+    /// Adds the NIC's counts, unless it was removed meanwhile and they are all ones.
+    fn collect_statistics(&mut self) {
+        let mut statistics = self.statistics;
+        statistics.collect(&mut self.registers);
+        if self.registers.read(reg::STATUS) != u32::MAX {
+            self.statistics = statistics;
+        }
+    }
+
+    /// Begins to reset a NIC that does not work. Frames in the transmit ring are dropped and counted; those that it
+    /// has received can still be polled.
     fn recover(&mut self, now: Instant) {
         self.counters.resets += 1;
         let transmit_lost = self.transmit.pending();
         self.counters.tx_lost += transmit_lost as u64;
         self.transmit.restart();
-        self.counters.rx_lost += self.receive.drain() as u64;
-        self.skipping = false;
-
-        let reset = initialise::reset::<H, C>(&mut self.host, &mut self.registers, &mut self.events);
-        match reset.and_then(|()| self.start()) {
-            Ok(()) => {
-                self.state = NicState::Running;
-                self.events.push(NicEvent::Recovered { transmit_lost });
-                self.refresh_link();
-            }
-            Err(error) => {
-                if self.state != NicState::Failed(error) {
-                    self.events.push(NicEvent::Failed(error));
-                }
-                self.state = NicState::Failed(error);
-                self.link = LinkStatus::DOWN;
-                self.next_check = now + RETRY_INTERVAL;
-            }
+        if self.is_running() {
+            self.state = NicState::Resetting;
         }
+        self.begin(now, Some(transmit_lost));
     }
 
-    /// Starts a NIC that has just been reset, in the order of [8254x 14.3 to 14.6].
-    fn start(&mut self) -> Result<(), NicError> {
-        let (host, registers) = (&mut self.host, &mut self.registers);
-        self.receive.restart();
-        self.transmit.restart();
-        initialise::general::<_, C>(registers);
-        phy::wake::<H, C>(host, registers, &mut self.events);
-        initialise::receive::<H, C>(host, registers, &self.receive, self.mac)?;
-        initialise::transmit::<H, C>(host, registers, &self.transmit)?;
-        self.statistics.discard(registers);
-        self.apply_interrupt_settings();
-        Ok(())
+    /// Leaves the NIC to whoever comes next, for the end of Weir: stops it, and tells its firmware that no driver is in
+    /// charge, which a management controller may wait for.
+    pub fn stop(&mut self) {
+        initialise::halt::<_, C>(&mut self.registers);
+        C::announce(&mut self.registers, false);
+        // The machine may be without power in a moment: a read flushes the writes.
+        self.registers.read(reg::STATUS);
+        self.host.allow_dma(false);
     }
 }

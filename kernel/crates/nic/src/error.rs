@@ -15,10 +15,13 @@ pub enum NicError {
         /// The amount requested.
         bytes: usize,
     },
+    /// The registers read as all ones: the NIC was removed, is without power, or has lost its place on the bus.
+    #[error("the NIC does not answer: its registers read as all ones")]
+    NoAnswer,
     /// CTRL.RST was still set at the deadline.
     #[error("reset did not end within {waited:?}: CTRL is {control:#010x}")]
     ResetTimeout {
-        /// The last value of CTRL; all ones when the NIC does not answer.
+        /// The last value of CTRL.
         control: u32,
         /// How long the driver waited.
         waited: Duration,

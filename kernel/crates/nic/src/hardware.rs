@@ -1,7 +1,8 @@
-//! What a driver needs from the machine: registers, memory that the NIC can reach, and a clock for waits.
+//! What a driver needs from the machine: registers, and memory that the NIC can reach. It has no clock: the caller
+//! says what time it is, and the driver never waits.
 
 use crate::NicError;
-use base::{HostPhysical, Instant};
+use base::HostPhysical;
 
 /// The register window of one NIC.
 ///
@@ -40,11 +41,11 @@ pub trait DmaRegion {
 /// The machine, as a driver sees it.
 ///
 /// ```
-/// use base::{HostPhysical, Instant};
+/// use base::HostPhysical;
 /// use nic::{DmaRegion, Nic, NicError, NicHost, NicRegisters, PciId};
 ///
 /// /// A machine whose slot is empty: every register reads as ones.
-/// struct EmptySlot(u64);
+/// struct EmptySlot;
 ///
 /// impl NicRegisters for EmptySlot {
 ///     fn read(&mut self, _offset: u32) -> u32 {
@@ -79,17 +80,17 @@ pub trait DmaRegion {
 ///     fn allocate(&mut self, bytes: usize, _alignment: usize) -> Option<Memory> {
 ///         Some(Memory(vec![0; bytes]))
 ///     }
-///     fn now(&mut self) -> Instant {
-///         Instant(self.0)
-///     }
-///     fn relax(&mut self) {
-///         self.0 += 1_000_000;
+///     fn allow_dma(&mut self, _allowed: bool) {}
+///     fn write_by_io(&mut self, _offset: u32, _value: u32) -> bool {
+///         false
 ///     }
 /// }
 ///
 /// let id = PciId { vendor: 0x8086, device: 0x100e };
-/// let error = Nic::new(EmptySlot(0), EmptySlot(0), id).err();
-/// assert!(matches!(error, Some(NicError::ResetTimeout { control: u32::MAX, .. })));
+/// let mut nic = Nic::new(EmptySlot, EmptySlot, id, Instant(0))?;
+/// nic.check(Instant(0));
+/// assert_eq!(nic.state(), NicState::Failed(NicError::NoAnswer));
+/// # Ok::<(), NicError>(())
 /// ```
 pub trait NicHost {
     /// Access to the NIC's registers.
@@ -97,15 +98,17 @@ pub trait NicHost {
     /// Memory for DMA.
     type Dma: DmaRegion;
 
-    /// Hands out `bytes` zeroed bytes for ever, aligned to `alignment`, a power of two; `None` when there is
-    /// no such memory. Called only while a driver is constructed.
+    /// Hands out `bytes` zeroed bytes for ever, aligned to `alignment`, a power of two, and below
+    /// [`crate::dma_limit`]; `None` when there is no such memory. Called only while a driver is constructed.
     fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Self::Dma>;
 
-    /// The time, for waits on the NIC. It advances while [`relax`](Self::relax) is called.
-    fn now(&mut self) -> Instant;
+    /// Sets whether the NIC may access memory: COMMAND.BME [PCI 3.0 6.2.2], which is clear before a driver is
+    /// constructed. It is set after a reset, when the NIC has forgotten the addresses that firmware or another
+    /// system gave it, and cleared when a reset fails.
+    fn allow_dma(&mut self, allowed: bool);
 
-    /// Called repeatedly during a wait: a pause instruction, or whatever lets time pass.
-    fn relax(&mut self);
+    /// Writes the register at byte `offset` through the I/O window [8254x 13.2.2]; false when there is none.
+    fn write_by_io(&mut self, offset: u32, value: u32) -> bool;
 }
 
 /// Identity of a NIC in PCI configuration space [PCI 3.0 6.2.1].

@@ -1,7 +1,7 @@
 //! The NICs for which there are drivers, by PCI identity. `docs/hardware.md` shows the same table.
 
 use crate::PciId;
-use crate::chip::{InterruptControl, NicChip};
+use crate::chip::{BringUp, InterruptControl, NicChip};
 use crate::e1000::E1000Chip;
 use crate::e1000e::E1000eChip;
 use crate::igb::IgbChip;
@@ -27,6 +27,12 @@ impl Family {
             Self::E1000e => E1000eChip::NAME,
             Self::Igb => IgbChip::NAME,
         }
+    }
+
+    /// True when ASPM must be off on the NIC's link: the 82574 stops under load with it (specification update).
+    #[must_use]
+    pub fn forbids_aspm(self) -> bool {
+        self == Self::E1000e
     }
 
     /// True when the NICs of this family are trusted with MSI and MSI-X if their PCI header offers them.
@@ -62,6 +68,19 @@ pub struct NicModel {
     pub evidence: Evidence,
 }
 
+impl NicModel {
+    /// True when the NIC has Energy Efficient Ethernet: the I350 and later.
+    pub(crate) fn has_eee(&self) -> bool {
+        matches!(self.device, DEVICE_I350 | DEVICE_I210 | DEVICE_I211 | DEVICE_I210_FLASHLESS)
+    }
+}
+
+/// Device IDs of the models that have features of their own.
+const DEVICE_I350: u16 = 0x1521;
+const DEVICE_I210: u16 = 0x1533;
+const DEVICE_I211: u16 = 0x1539;
+const DEVICE_I210_FLASHLESS: u16 = 0x157b;
+
 const fn model(device: u16, name: &'static str, family: Family, evidence: Evidence) -> NicModel {
     NicModel { device, name, family, evidence }
 }
@@ -76,11 +95,11 @@ pub const MODELS: [NicModel; 12] = [
     model(0x10e8, "82576 quad port", Family::Igb, Evidence::ManualOnly),
     model(0x10f6, "82574LA", Family::E1000e, Evidence::ManualOnly),
     model(0x150a, "82576NS", Family::Igb, Evidence::ManualOnly),
-    model(0x1521, "I350", Family::Igb, Evidence::ManualOnly),
+    model(DEVICE_I350, "I350", Family::Igb, Evidence::ManualOnly),
     model(0x1526, "82576 ET2 quad port", Family::Igb, Evidence::ManualOnly),
-    model(0x1533, "I210", Family::Igb, Evidence::ManualOnly),
-    model(0x1539, "I211", Family::Igb, Evidence::ManualOnly),
-    model(0x157b, "I210 without flash", Family::Igb, Evidence::ManualOnly),
+    model(DEVICE_I210, "I210", Family::Igb, Evidence::ManualOnly),
+    model(DEVICE_I211, "I211", Family::Igb, Evidence::ManualOnly),
+    model(DEVICE_I210_FLASHLESS, "I210 without flash", Family::Igb, Evidence::ManualOnly),
 ];
 
 /// The model with this identity; `None` when there is no driver for it.
@@ -97,10 +116,28 @@ pub fn identify(id: PciId) -> Option<&'static NicModel> {
     MODELS.iter().find(|model| id == PciId { vendor: VENDOR_INTEL, device: model.device })
 }
 
+/// The end of the memory that the NIC with this identity reaches by DMA: what [`crate::NicHost::allocate`] hands
+/// out must be below.
+#[must_use]
+pub fn dma_limit(id: PciId) -> u64 {
+    identify(id).map_or(0, |model| match model.family {
+        Family::E1000 => E1000Chip::DMA_LIMIT,
+        Family::E1000e => E1000eChip::DMA_LIMIT,
+        Family::Igb => IgbChip::DMA_LIMIT,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::format;
+
+    #[test]
+    fn nics_of_conventional_pci_are_kept_below_4_gib() {
+        let limit = |device| dma_limit(PciId { vendor: VENDOR_INTEL, device });
+        assert_eq!([0x100e, 0x100f, 0x10d3, 0x1533].map(limit), [1 << 32, 1 << 32, u64::MAX, u64::MAX]);
+        assert_eq!(limit(0xffff), 0, "no driver, no memory");
+    }
 
     #[test]
     fn device_ids_are_in_order_and_unique() {

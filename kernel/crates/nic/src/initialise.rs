@@ -1,66 +1,31 @@
-//! The steps that bring a NIC up, in the order of chapter 14 of the 8254x manual, which later manuals keep. What
-//! differs between families is in [`crate::chip::BringUp`].
+//! What the steps that bring a NIC up write to it; their order is in `bring_up.rs`. What differs between families is
+//! in [`crate::chip::BringUp`].
 
 use crate::chip::{BringUp, NicChip};
-use crate::event::EventQueue;
 use crate::port::LONGEST_FRAME;
 use crate::receive::{BUFFER, ReceiveRing};
 use crate::transmit::TransmitRing;
-use crate::{InterruptMode, NicError, NicEvent, NicHost, NicRegisters, wait};
+use crate::{DmaRegion, InterruptMode, NicRegisters};
 use base::MacAddress;
 use base::bits::{high_u32, low_u32};
-use base::time::Duration;
 use intel_regs::reg;
 use intel_regs::{Ctrl, Rah, Rctl, Tctl};
 
-/// Timeout for the NIC to clear CTRL.RST.
-pub const RESET_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// Pause after RST is written, and again after it reads as clear. The manual requires 1 us before the next
-/// access [8254x 13.4.1]; meanwhile the NIC also reads its EEPROM, for which the oldest NICs have no status bit.
-const SETTLE: Duration = Duration::from_millis(5);
-
-/// Pause for outstanding bus transactions to end after receiver and transmitter are disabled.
-const QUIESCE: Duration = Duration::from_millis(1);
-
-/// Timeout for enabling a queue.
-pub(crate) const QUEUE_TIMEOUT: Duration = Duration::from_millis(10);
-
-/// Stops and resets the NIC [8254x 13.4.1, 14.7]. Afterwards all interrupts are masked.
-pub(crate) fn reset<H: NicHost, C: NicChip>(
-    host: &mut H,
-    registers: &mut H::Registers,
-    events: &mut EventQueue,
-) -> Result<(), NicError> {
+/// Stops receiver, transmitter and interrupts.
+pub(crate) fn halt<R: NicRegisters, C: NicChip>(registers: &mut R) {
     mask_interrupts::<_, C>(registers);
     registers.write(reg::RCTL, 0);
     registers.write(reg::TCTL, 0);
-    C::quiesce(host, registers);
-    wait::pass(host, QUIESCE);
-
-    let control = registers.read(reg::CTRL);
-    registers.write(reg::CTRL, control | Ctrl::RST.bits());
-    wait::pass(host, SETTLE);
-    let done = |control| !Ctrl::from_bits_retain(control).contains(Ctrl::RST);
-    wait::until(host, registers, reg::CTRL, RESET_TIMEOUT, done)
-        .map_err(|control| NicError::ResetTimeout { control, waited: RESET_TIMEOUT })?;
-    wait::pass(host, SETTLE);
-    // Whether the NIC has read what it should shows later: without a station address it is not used.
-    if let Err(error) = C::await_nvm(host, registers) {
-        events.push(NicEvent::EepromSilent(error));
-    }
-    mask_interrupts::<_, C>(registers);
-    Ok(())
 }
 
 /// Masks all causes and clears those that are pending [8254x 13.4.17, 13.4.21].
-fn mask_interrupts<R: NicRegisters, C: NicChip>(registers: &mut R) {
+pub(crate) fn mask_interrupts<R: NicRegisters, C: NicChip>(registers: &mut R) {
     C::mask(registers);
     let _ = C::causes(registers, InterruptMode::Intx);
 }
 
-/// General configuration [8254x 14.3]: the MAC takes speed and duplex from the PHY; flow control and VLAN
-/// tagging stay off.
+/// General configuration [8254x 14.3]: the MAC takes speed and duplex from the PHY; flow control, VLAN tagging and
+/// wake-up stay off.
 pub(crate) fn general<R: NicRegisters, C: BringUp>(registers: &mut R) {
     let off = Ctrl::LRST
         | Ctrl::ILOS
@@ -75,19 +40,20 @@ pub(crate) fn general<R: NicRegisters, C: BringUp>(registers: &mut R) {
     for register in [reg::FCAL, reg::FCAH, reg::FCT, reg::FCTTV] {
         registers.write(register, 0);
     }
-    C::announce(registers);
+    for register in [reg::WUFC, reg::WUC] {
+        registers.write(register, 0);
+    }
+    registers.write(reg::WUS, u32::MAX);
+    C::announce(registers, true);
 }
 
 /// Receive initialisation [8254x 14.4]. The NIC receives every frame, since guests use their own addresses on
 /// the wire, and long frames too.
-pub(crate) fn receive<H: NicHost, C: NicChip>(
-    host: &mut H,
-    registers: &mut H::Registers,
-    ring: &ReceiveRing<H::Dma, C::Descriptors>,
+pub(crate) fn receive<R: NicRegisters, D: DmaRegion, C: NicChip>(
+    registers: &mut R,
+    ring: &ReceiveRing<D, C::Descriptors>,
     mac: MacAddress,
-) -> Result<(), NicError> {
-    const BUFFERS: Rctl = Rctl::for_buffer_size(BUFFER as u32).unwrap();
-
+) {
     filters(registers, mac);
     registers.write(reg::RXCSUM, 0);
     C::prepare_receive(registers, BUFFER, LONGEST_FRAME);
@@ -95,11 +61,18 @@ pub(crate) fn receive<H: NicHost, C: NicChip>(
     registers.write(C::RECEIVE.rdbah(), high_u32(ring.address()));
     registers.write(C::RECEIVE.rdlen(), ring.length());
     registers.write(C::RECEIVE.rdh(), 0);
-    C::enable_receive(host, registers)?;
+    C::enable_receive(registers);
+}
+
+/// Starts the receiver, whose queue is enabled.
+pub(crate) fn start_receive<R: NicRegisters, D: DmaRegion, C: NicChip>(
+    registers: &mut R,
+    ring: &ReceiveRing<D, C::Descriptors>,
+) {
+    const BUFFERS: Rctl = Rctl::for_buffer_size(BUFFER as u32).unwrap();
     registers.write(C::RECEIVE.rdt(), ring.tail());
     let control = Rctl::EN | Rctl::UPE | Rctl::MPE | Rctl::LPE | Rctl::BAM | Rctl::SECRC | BUFFERS;
     registers.write(reg::RCTL, control.bits());
-    Ok(())
 }
 
 /// Gives the NIC its own address and no other. The tables have no effect while the NIC receives every frame;
@@ -117,21 +90,26 @@ fn filters<R: NicRegisters>(registers: &mut R, mac: MacAddress) {
 }
 
 /// Transmit initialisation [8254x 14.5].
-pub(crate) fn transmit<H: NicHost, C: NicChip>(
-    host: &mut H,
-    registers: &mut H::Registers,
-    ring: &TransmitRing<H::Dma, C::Descriptors>,
-) -> Result<(), NicError> {
+pub(crate) fn transmit<R: NicRegisters, D: DmaRegion, C: NicChip>(
+    registers: &mut R,
+    ring: &TransmitRing<D, C::Descriptors>,
+) {
     C::prepare_transmit(registers);
     registers.write(C::TRANSMIT.tdbal(), low_u32(ring.address()));
     registers.write(C::TRANSMIT.tdbah(), high_u32(ring.address()));
     registers.write(C::TRANSMIT.tdlen(), ring.length());
     registers.write(C::TRANSMIT.tdh(), 0);
-    C::enable_transmit(host, registers)?;
+    C::enable_transmit(registers);
+}
+
+/// Starts the transmitter, whose queue is enabled.
+pub(crate) fn start_transmit<R: NicRegisters, D: DmaRegion, C: NicChip>(
+    registers: &mut R,
+    ring: &TransmitRing<D, C::Descriptors>,
+) {
     registers.write(C::TRANSMIT.tdt(), ring.tail());
     // Bits that a later family adds keep their reset values.
     let kept = registers.read(reg::TCTL) & !(Tctl::CT_MASK | Tctl::COLD_MASK);
     let fields = Tctl::CT_RECOMMENDED | Tctl::COLD_FULL_DUPLEX;
     registers.write(reg::TCTL, kept | (Tctl::EN | Tctl::PSP | Tctl::RTLC).bits() | fields);
-    Ok(())
 }

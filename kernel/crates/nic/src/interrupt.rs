@@ -94,7 +94,7 @@ pub(crate) fn itr_units(interval: Duration) -> u32 {
     u32::from(u16::try_from(units).unwrap_or(u16::MAX))
 }
 
-/// Settings that the driver restores after a reset.
+/// Settings that the driver gives the NIC when it works, and again after each reset.
 pub(crate) struct InterruptSettings {
     mode: InterruptMode,
     interval: Duration,
@@ -111,9 +111,12 @@ impl Default for InterruptSettings {
 }
 
 impl<H: NicHost, C: NicChip> NicDriver<H, C> {
-    /// Reads and clears the causes of an interrupt. An interrupt by line or by MSI-X may come without one; no
+    /// Reads and clears the causes of an interrupt; a NIC that does not work has none. An interrupt by line or by MSI-X may come without one; no
     /// frame is lost if the caller polls after every call.
     pub fn interrupt(&mut self) -> Causes {
+        if !self.is_running() {
+            return Causes::default();
+        }
         // A NIC that has been removed is detected by the next check.
         let causes = C::causes(&mut self.registers, self.interrupts.mode).unwrap_or_default();
         self.counters.interrupts += u64::from(!causes.is_empty());
@@ -126,27 +129,35 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// Sets how the NIC interrupts: by its line, or by a mode that its PCI header offers if the family is
     /// trusted with messages ([`crate::Family::has_messages`]).
     pub fn set_interrupt_mode(&mut self, mode: InterruptMode) {
-        C::mask(&mut self.registers);
         self.interrupts.mode = mode;
-        self.apply_interrupt_settings();
+        if self.is_running() {
+            C::mask(&mut self.registers);
+            self.apply_interrupt_settings();
+        }
     }
 
     /// Masks the NIC's interrupts while the kernel polls. Causes are still recorded.
     pub fn mask(&mut self) {
         self.interrupts.unmasked = false;
-        C::mask(&mut self.registers);
+        if self.is_running() {
+            C::mask(&mut self.registers);
+        }
     }
 
     /// Unmasks the NIC's interrupts. A cause recorded meanwhile interrupts at once.
     pub fn unmask(&mut self) {
         self.interrupts.unmasked = true;
-        self.write_mask();
+        if self.is_running() {
+            self.write_mask();
+        }
     }
 
     /// Sets the minimum interval between two interrupts; every NIC supports up to 8 ms, and zero sets no limit.
     pub fn set_interrupt_interval(&mut self, interval: Duration) {
         self.interrupts.interval = interval;
-        C::throttle(&mut self.registers, self.interrupts.mode, interval);
+        if self.is_running() {
+            C::throttle(&mut self.registers, self.interrupts.mode, interval);
+        }
     }
 
     /// Writes the settings to a NIC whose causes are all masked.

@@ -5,12 +5,16 @@
 //! The three are one driver, [`NicDriver`]: these chips come from one maker, and their rings work in the same
 //! way. What is specific to a family is in the folder with its name; see `chip.rs`.
 //!
-//! A driver is generic over [`NicHost`]: register access, DMA memory and a clock for waits. It is a
+//! A driver is generic over [`NicHost`]: register access and DMA memory. It is a
 //! [`base::Port`], so that the layers above it know no register, and it owns its NIC: one `&mut`, no lock,
 //! no callback. State changes of the NIC are reported by [`NicDriver::events`] and counted.
 //!
-//! Before a driver is constructed, the NIC's bus mastering and memory decode must be enabled in PCI
-//! configuration space; its interrupt is routed afterwards. Both are done by the kernel.
+//! A driver never waits: a reset goes on in [`NicDriver::check`], step by step, until [`NicDriver::state`] says
+//! whether it has succeeded. A kernel that has nothing else to do, at boot, calls it in a loop.
+//!
+//! Before a driver is constructed, the NIC's memory decode must be enabled in PCI configuration space and its bus
+//! mastering disabled: the driver allows it through [`NicHost::allow_dma`] once the NIC is reset. Its interrupt
+//! may be routed at any time.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -18,6 +22,7 @@
 extern crate std;
 
 mod address;
+mod bring_up;
 mod chip;
 mod counters;
 mod descriptors;
@@ -39,15 +44,14 @@ mod port;
 mod receive;
 mod statistics;
 mod transmit;
-mod wait;
 
+pub use bring_up::{PHY_OWNER_TIMEOUT, RESET_TIMEOUT};
 pub use counters::DriverCounters;
 pub use driver::{CHECK_INTERVAL, NicDriver, NicState, RETRY_INTERVAL, TRANSMIT_HANG};
 pub use error::NicError;
 pub use event::NicEvent;
 pub use hardware::{DmaRegion, NicHost, NicRegisters, PciId};
-pub use identify::{Evidence, Family, MODELS, NicModel, identify};
-pub use initialise::RESET_TIMEOUT;
+pub use identify::{Evidence, Family, MODELS, NicModel, dma_limit, identify};
 pub use interrupt::{Causes, InterruptMode, MSIX_ENTRIES};
 pub use link::{Duplex, LinkSpeed, LinkStatus};
 pub use nic::{E1000, E1000e, Igb, Nic};

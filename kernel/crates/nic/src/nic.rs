@@ -40,16 +40,18 @@ macro_rules! any {
 }
 
 impl<H: NicHost> Nic<H> {
-    /// Starts the driver for a NIC with this identity; see [`NicDriver::new`].
+    /// Begins to reset a NIC with this identity. [`check`](Self::check) goes on with it until
+    /// [`state`](Self::state) is no longer [`NicState::Resetting`].
     ///
     /// # Errors
-    /// [`NicError`].
-    pub fn new(host: H, registers: H::Registers, id: PciId) -> Result<Self, NicError> {
+    /// [`NicError::UnsupportedDevice`] and [`NicError::OutOfMemory`]. Whatever is wrong with the NIC is in its state: a
+    /// later attempt may succeed.
+    pub fn new(host: H, registers: H::Registers, id: PciId, now: Instant) -> Result<Self, NicError> {
         let model = identify(id).ok_or(NicError::UnsupportedDevice(id))?;
         Ok(match model.family {
-            Family::E1000 => Self::E1000(NicDriver::new(host, registers)?),
-            Family::E1000e => Self::E1000e(NicDriver::new(host, registers)?),
-            Family::Igb => Self::Igb(NicDriver::new(host, registers)?),
+            Family::E1000 => Self::E1000(NicDriver::new(host, registers, model, now)?),
+            Family::E1000e => Self::E1000e(NicDriver::new(host, registers, model, now)?),
+            Family::Igb => Self::Igb(NicDriver::new(host, registers, model, now)?),
         })
     }
 
@@ -119,6 +121,11 @@ impl<H: NicHost> Nic<H> {
     /// See [`NicDriver::check`].
     pub fn check(&mut self, now: Instant) {
         any!(self, driver => driver.check(now));
+    }
+
+    /// See [`NicDriver::stop`].
+    pub fn stop(&mut self) {
+        any!(self, driver => driver.stop());
     }
 
     /// See [`NicDriver::interrupt`].

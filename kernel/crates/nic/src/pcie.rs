@@ -1,17 +1,9 @@
 //! What the families on PCI Express have in common: the 82574, and the 82576, I210 and I350.
 
+use crate::NicRegisters;
 use crate::chip::{AddressSource, NvmLayout};
-use crate::{NicError, NicHost, NicRegisters, wait};
-use base::time::Duration;
 use intel_regs::pcie::{CtrlExtPcie, CtrlPcie, EerdPcie, LAN_BASE, StatusPcie};
-use intel_regs::reg;
-
-/// Timeout for outstanding bus transactions. The manual lets software continue after it, and so does this
-/// driver: a link that hangs does not recover without a reset [82574 5.2, I210 5.2.3.3].
-const MASTER_TIMEOUT: Duration = Duration::from_millis(80);
-
-/// Timeout for the NIC to read its non-volatile memory after a reset.
-const AUTO_READ_TIMEOUT: Duration = Duration::from_millis(100);
+use intel_regs::{Ctrl, reg};
 
 /// Layout of EERD.
 pub(crate) const NVM: NvmLayout =
@@ -21,31 +13,34 @@ pub(crate) const NVM: NvmLayout =
 /// such memory.
 pub(crate) const ADDRESS_SOURCES: [AddressSource; 2] = [AddressSource::ReceiveAddress, AddressSource::Nvm];
 
-/// Stops the NIC from starting bus transactions, and waits for the outstanding ones.
-pub(crate) fn quiesce<H: NicHost>(host: &mut H, registers: &mut H::Registers) {
+/// Stops the NIC from starting bus transactions.
+pub(crate) fn quiesce<R: NicRegisters>(registers: &mut R) {
     let control = registers.read(reg::CTRL);
     registers.write(reg::CTRL, control | CtrlPcie::GIO_MASTER_DISABLE.bits());
-    let ended = |status| !StatusPcie::from_bits_retain(status).contains(StatusPcie::GIO_MASTER_ENABLE);
-    let _ = wait::until(host, registers, reg::STATUS, MASTER_TIMEOUT, ended);
 }
 
-/// Waits until `bit` in `register` shows that the NIC has read its non-volatile memory.
-pub(crate) fn await_nvm<H: NicHost>(
-    host: &mut H,
-    registers: &mut H::Registers,
-    register: u32,
-    bit: u32,
-) -> Result<(), NicError> {
-    let done = |value| value != u32::MAX && value & bit != 0;
-    wait::until(host, registers, register, AUTO_READ_TIMEOUT, done)
-        .map(|_| ())
-        .map_err(|value| NicError::AutoReadTimeout { value, waited: AUTO_READ_TIMEOUT })
+/// True when no bus transactions are outstanding.
+pub(crate) fn is_quiet(status: u32) -> bool {
+    !StatusPcie::from_bits_retain(status).contains(StatusPcie::GIO_MASTER_ENABLE)
 }
 
-/// Tells the NIC's firmware that a driver has taken over.
-pub(crate) fn announce<R: NicRegisters>(registers: &mut R) {
+/// Resets the NIC. There is no flush: the manual forbids an access in the first microsecond [82574 10.2.2.1,
+/// I210 8.2.1], and the pause that follows is thousands of times longer than a write can be posted.
+pub(crate) fn reset<R: NicRegisters>(registers: &mut R) {
+    let control = registers.read(reg::CTRL);
+    registers.write(reg::CTRL, control | Ctrl::RST.bits());
+}
+
+/// True when `bit` is set in `value`, which is not the answer of an absent NIC.
+pub(crate) fn has(value: u32, bit: u32) -> Result<(), u32> {
+    if value != u32::MAX && value & bit != 0 { Ok(()) } else { Err(value) }
+}
+
+/// Tells the NIC's firmware that a driver has taken over, or that there is none any more.
+pub(crate) fn announce<R: NicRegisters>(registers: &mut R, present: bool) {
+    let loaded = CtrlExtPcie::DRV_LOAD.bits();
     let control = registers.read(reg::CTRL_EXT);
-    registers.write(reg::CTRL_EXT, control | CtrlExtPcie::DRV_LOAD.bits());
+    registers.write(reg::CTRL_EXT, if present { control | loaded } else { control & !loaded });
 }
 
 /// The number of this port on its device.

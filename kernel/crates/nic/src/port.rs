@@ -2,7 +2,7 @@
 
 use crate::chip::NicChip;
 use crate::receive::ReceivedChain;
-use crate::{NicDriver, NicHost, NicRegisters, NicState, receive};
+use crate::{NicDriver, NicHost, NicRegisters, receive};
 use base::{Batch, Capabilities, Instant, Port};
 
 /// Longest frame that the drivers carry, without frame check sequence: 9000 bytes of payload, an Ethernet
@@ -17,13 +17,13 @@ const HEADER: usize = 14;
 
 impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { max_frame: MAX_FRAME, link_up: self.link.up && self.state == NicState::Running }
+        Capabilities { max_frame: MAX_FRAME, link_up: self.link().up }
     }
 
-    /// Puts frames into the transmit ring and hands all of them to the NIC at once. A NIC that has failed
-    /// accepts none.
+    /// Puts frames into the transmit ring and hands all of them to the NIC at once. A NIC that does not work accepts
+    /// none.
     fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
-        if self.state != NicState::Running {
+        if !self.is_running() {
             return 0;
         }
         self.reclaim(now);
@@ -37,11 +37,9 @@ impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
         taken
     }
 
-    /// Takes received frames from the ring and returns all their buffers to the NIC at once.
+    /// Takes received frames from the ring and returns all their buffers to the NIC at once. What a NIC had received
+    /// before it stopped to work is taken too.
     fn poll(&mut self, into: &mut Batch, budget: usize, _now: Instant) -> usize {
-        if self.state != NicState::Running {
-            return 0;
-        }
         let mut given = 0;
         let mut released = false;
         // At most as many chains as descriptors: a NIC that fills the ring as fast as it is emptied cannot
@@ -59,7 +57,7 @@ impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
             self.receive.release(&chain);
             released = true;
         }
-        if released {
+        if released && self.is_running() {
             self.registers.write(C::RECEIVE.rdt(), self.receive.tail());
         }
         given

@@ -14,6 +14,10 @@ pub(crate) const DESCRIPTORS: usize = 256;
 /// Bytes in the buffer of each descriptor; a longer frame takes several.
 const BUFFER: usize = 2048;
 
+/// Most bytes in one descriptor. In PCI-X mode a first descriptor of more than 2015 bytes can hang the 82545EM
+/// (erratum 10).
+const PIECE: usize = 2000;
+
 /// Shortest frame on the wire without frame check sequence [IEEE 802.3-2018 3.2.8].
 const MIN_FRAME: usize = 60;
 
@@ -85,7 +89,7 @@ impl<D: DmaRegion, F: DescriptorFormat> TransmitRing<D, F> {
     #[expect(clippy::cast_possible_truncation, reason = "a frame has at most 9018 bytes and 5 descriptors")]
     pub(crate) fn push(&mut self, frame: &[u8], now: Instant) -> bool {
         let length = frame.len().max(MIN_FRAME);
-        let count = length.div_ceil(BUFFER);
+        let count = length.div_ceil(PIECE);
         // TDH = TDT means an empty ring, so one descriptor always stays free [8254x 3.4].
         if count > DESCRIPTORS - 1 - self.used || self.frames.push_back(count as u8).is_err() {
             return false;
@@ -94,12 +98,14 @@ impl<D: DmaRegion, F: DescriptorFormat> TransmitRing<D, F> {
             self.progress = now;
         }
         for piece in 0..count {
-            let start = piece * BUFFER;
-            let end = length.min(start + BUFFER);
+            let start = piece * PIECE;
+            let end = length.min(start + PIECE);
             let buffer = self.tail * BUFFER;
             let bytes = &frame[start.min(frame.len())..end.min(frame.len())];
             self.buffers.write(buffer, bytes);
-            self.buffers.write(buffer + bytes.len(), &[0; MIN_FRAME][..end - start - bytes.len()]);
+            if let Some(padding) = [0; MIN_FRAME].get(bytes.len()..end - start) {
+                self.buffers.write(buffer + bytes.len(), padding);
+            }
             // The NIC reads a descriptor only after TDT has passed it.
             let address = self.buffers.device_address().0 + buffer as u64;
             let descriptor = F::data(address, (end - start) as u16, length as u16, piece + 1 == count);

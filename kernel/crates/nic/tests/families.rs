@@ -56,14 +56,6 @@ fn started(nic: FakeNic) -> (TestMachine<FakeNic>, Nic<TestMachine<FakeNic>>) {
     (machine, driver)
 }
 
-/// Lets time pass in steps of the check interval, checking at each.
-fn pass(machine: &TestMachine<FakeNic>, driver: &mut Nic<TestMachine<FakeNic>>, time: Duration) {
-    let end = machine.now() + time;
-    while machine.now() < end {
-        driver.check(machine.clock.advance(CHECK_INTERVAL));
-    }
-}
-
 #[test]
 fn frames_of_every_length_pass_both_ways_in_the_familys_descriptors() {
     for kind in KINDS {
@@ -257,7 +249,7 @@ fn a_hang_resets_the_nic_and_its_settings_come_back() {
         let settings = [IMS, EIMS, GPIE, IVAR_82574, IVAR_82576, EITR_82574, EITR_82576];
         let before = settings.map(|offset| machine.nic.borrow().get(offset));
         send(&mut driver, &[frame(1, 60)], machine.now());
-        pass(&machine, &mut driver, TRANSMIT_HANG + CHECK_INTERVAL);
+        machine.pass(&mut driver, TRANSMIT_HANG + CHECK_INTERVAL);
         assert_eq!((driver.counters().transmit_hangs, driver.counters().tx_lost), (1, 1), "{kind:?}");
         assert_eq!(settings.map(|offset| machine.nic.borrow().get(offset)), before, "{kind:?}");
         machine.nic.borrow_mut().transmit_stuck = false;
@@ -272,12 +264,12 @@ fn a_nic_whose_queue_dies_at_a_reset_fails_and_comes_back() {
     machine.nic.borrow_mut().transmit_stuck = true;
     machine.nic.borrow_mut().queues_dead = true;
     send(&mut driver, &[frame(1, 60)], machine.now());
-    pass(&machine, &mut driver, TRANSMIT_HANG + CHECK_INTERVAL);
+    machine.pass(&mut driver, TRANSMIT_HANG + CHECK_INTERVAL);
     assert!(matches!(driver.state(), NicState::Failed(NicError::QueueTimeout { .. })));
     assert!(!driver.capabilities().link_up);
     machine.nic.borrow_mut().queues_dead = false;
     machine.nic.borrow_mut().transmit_stuck = false;
-    pass(&machine, &mut driver, nic::RETRY_INTERVAL + CHECK_INTERVAL);
+    machine.pass(&mut driver, nic::RETRY_INTERVAL + CHECK_INTERVAL);
     assert_eq!(driver.state(), NicState::Running);
     assert_eq!(send(&mut driver, &[frame(2, 60)], machine.now()), 1);
     assert_eq!(machine.nic.borrow().sent.len(), 1);

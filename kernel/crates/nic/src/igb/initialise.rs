@@ -1,72 +1,107 @@
 //! Initialisation of an 82576, I210 or I350 [I210 4.5].
 
 use super::IgbChip;
+use super::semaphore::Semaphore;
 use crate::chip::{AddressSource, BringUp, NicChip, NvmLayout};
-use crate::initialise::QUEUE_TIMEOUT;
-use crate::phy::PHY_TIMEOUT;
-use crate::{NicError, NicHost, NicRegisters, pcie, wait};
+use crate::{NicHost, NicModel, NicRegisters, pcie};
 use base::time::Duration;
-use intel_regs::igb::{DCTL_ENABLE, RLPML, SW_FW_SYNC, SWSM, Swsm, srrctl, sw_fw_sync};
+use intel_regs::igb::{
+    DCTL_ENABLE, EEER, EEMNGCTL, GCR, IPCNFG, RLPML, SW_FW_SYNC, cfg_done, eeer, gcr, ipcnfg, srrctl,
+    sw_fw_sync,
+};
 use intel_regs::{Ctrl, Rah, reg};
 
 /// Bytes of the frame check sequence, which RLPML counts and the port does not.
 const CRC: u16 = 4;
 
-/// Timeout for firmware to release a semaphore: longer than any transaction, and longer than the 10 ms after
-/// which either side may take a semaphore from the other [I210 8.7.2].
-const SEMAPHORE_TIMEOUT: Duration = Duration::from_millis(20);
-
 impl BringUp for IgbChip {
     const LINK_CONTROL: Ctrl = Ctrl::SLU;
     const NVM: NvmLayout = pcie::NVM;
     const ADDRESS_SOURCES: [AddressSource; 2] = pcie::ADDRESS_SOURCES;
+    const DMA_LIMIT: u64 = u64::MAX;
+    const HOLDS_PHY_IN_RESET: bool = false;
+    const LOAD_PAUSE: Duration = Duration::ZERO;
 
-    fn quiesce<H: NicHost>(host: &mut H, registers: &mut H::Registers) {
-        pcie::quiesce(host, registers);
+    fn quiesce<R: NicRegisters>(registers: &mut R) {
+        pcie::quiesce(registers);
+    }
+
+    fn is_quiet(status: u32) -> bool {
+        pcie::is_quiet(status)
+    }
+
+    fn reset<H: NicHost>(_host: &mut H, registers: &mut H::Registers) {
+        pcie::reset(registers);
+    }
+
+    fn was_reset<R: NicRegisters>(_registers: &mut R) -> bool {
+        true
     }
 
     /// RAH0.AV is the status bit: the NIC sets it when it has loaded the station address from its non-volatile
     /// memory [I210 8.10.17]. QEMU's NIC never sets EEC.AUTO_RD.
-    fn await_nvm<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
-        pcie::await_nvm(host, registers, reg::rah(0), Rah::AV.bits())
+    fn loaded<R: NicRegisters>(registers: &mut R) -> Result<(), u32> {
+        pcie::has(registers.read(reg::rah(0)), Rah::AV.bits())
     }
 
-    fn announce<R: NicRegisters>(registers: &mut R) {
-        pcie::announce(registers);
+    fn is_configured<R: NicRegisters>(registers: &mut R) -> bool {
+        let done = cfg_done(pcie::lan_id(registers));
+        pcie::has(registers.read(EEMNGCTL), done).is_ok()
+    }
+
+    /// The 82576 gives up on a completion after 50 us to 50 ms, which busy platforms exceed, and then sends its
+    /// request again, which corrupts data when both are answered. The later ones save energy on the link as
+    /// their non-volatile memory says, and some partners lose the link over it: all of them keep it awake.
+    fn correct<R: NicRegisters>(registers: &mut R, model: &NicModel) {
+        if model.has_eee() {
+            let advertised = registers.read(IPCNFG);
+            registers.write(IPCNFG, advertised & !(ipcnfg::EEE_1G_AN | ipcnfg::EEE_100M_AN));
+            let energy = registers.read(EEER);
+            registers.write(EEER, energy & !(eeer::TX_LPI_EN | eeer::RX_LPI_EN | eeer::LPI_FC));
+            return;
+        }
+        let control = registers.read(GCR) & !gcr::CMPL_TMOUT_RESEND;
+        let preset = control & (gcr::CMPL_TMOUT_MASK | gcr::CAP_VER2) != 0;
+        registers.write(GCR, if preset { control } else { control | gcr::CMPL_TMOUT_10MS });
+    }
+
+    fn announce<R: NicRegisters>(registers: &mut R, present: bool) {
+        pcie::announce(registers, present);
     }
 
     fn nvm_base<R: NicRegisters>(registers: &mut R) -> u16 {
         pcie::nvm_base(registers)
     }
 
-    /// Acquires the PHY of this port [I210 4.6.1].
-    fn take_phy<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
+    /// Acquires the PHY of this port [I210 4.6.1]. Only this driver sets the bit for software: one that is set
+    /// already was left by a predecessor.
+    fn take_phy<R: NicRegisters>(registers: &mut R, unchanged: Duration) -> Result<(), u32> {
         let lan = pcie::lan_id(registers);
-        let start = host.now();
-        loop {
-            let late = host.now() - start >= PHY_TIMEOUT;
-            take_semaphore(host, registers)?;
-            let owners = registers.read(SW_FW_SYNC);
-            let free = owners & (sw_fw_sync::software_phy(lan) | sw_fw_sync::firmware_phy(lan)) == 0;
-            if free {
-                registers.write(SW_FW_SYNC, owners | sw_fw_sync::software_phy(lan));
-            }
-            release_semaphore(registers);
-            if free {
-                return Ok(());
-            }
-            if late {
-                return Err(NicError::PhyBusy { semaphore: owners, waited: PHY_TIMEOUT });
-            }
-            host.relax();
+        let semaphore = Semaphore::take(registers, unchanged)?;
+        let owners = registers.read(SW_FW_SYNC);
+        let free = owners & sw_fw_sync::firmware_phy(lan) == 0;
+        if free {
+            registers.write(SW_FW_SYNC, owners | sw_fw_sync::software_phy(lan));
         }
+        semaphore.release(registers);
+        if free { Ok(()) } else { Err(owners) }
     }
 
-    /// Releases the PHY [I210 4.6.2]. Only this driver changes the bit, so that no semaphore is needed.
-    fn release_phy<R: NicRegisters>(registers: &mut R) {
+    /// Releases the PHY [I210 4.6.2], under the semaphore: firmware changes other bits of the same register.
+    fn release_phy<R: NicRegisters>(registers: &mut R, forced: bool) -> Result<(), u32> {
         let lan = pcie::lan_id(registers);
+        let semaphore = match Semaphore::take(registers, Duration::ZERO) {
+            Ok(semaphore) => Some(semaphore),
+            Err(value) if !forced => return Err(value),
+            // A bit that stays set would keep firmware from its PHY for ever.
+            Err(_) => None,
+        };
         let owners = registers.read(SW_FW_SYNC);
         registers.write(SW_FW_SYNC, owners & !sw_fw_sync::software_phy(lan));
+        if let Some(semaphore) = semaphore {
+            semaphore.release(registers);
+        }
+        Ok(())
     }
 
     /// A queue must be disabled while it is set up [I210 8.10.4].
@@ -78,8 +113,12 @@ impl BringUp for IgbChip {
         registers.write(RLPML, (max_frame + CRC).into());
     }
 
-    fn enable_receive<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
-        enable(host, registers, Self::RECEIVE.rxdctl())
+    fn enable_receive<R: NicRegisters>(registers: &mut R) {
+        enable(registers, Self::RECEIVE.rxdctl());
+    }
+
+    fn receive_enabled<R: NicRegisters>(registers: &mut R) -> Result<(), u32> {
+        pcie::has(registers.read(Self::RECEIVE.rxdctl()), DCTL_ENABLE)
     }
 
     fn prepare_transmit<R: NicRegisters>(registers: &mut R) {
@@ -87,36 +126,17 @@ impl BringUp for IgbChip {
         registers.write(Self::TRANSMIT.txdctl(), control & !DCTL_ENABLE);
     }
 
-    fn enable_transmit<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
-        enable(host, registers, Self::TRANSMIT.txdctl())
+    fn enable_transmit<R: NicRegisters>(registers: &mut R) {
+        enable(registers, Self::TRANSMIT.txdctl());
+    }
+
+    fn transmit_enabled<R: NicRegisters>(registers: &mut R) -> Result<(), u32> {
+        pcie::has(registers.read(Self::TRANSMIT.txdctl()), DCTL_ENABLE)
     }
 }
 
-/// Enables a queue and waits until it is enabled [I210 4.5.9, 4.5.10].
-fn enable<H: NicHost>(host: &mut H, registers: &mut H::Registers, register: u32) -> Result<(), NicError> {
+/// Enables a queue, which takes a moment [I210 4.5.9, 4.5.10].
+fn enable<R: NicRegisters>(registers: &mut R, register: u32) {
     let control = registers.read(register);
     registers.write(register, control | DCTL_ENABLE);
-    wait::until(host, registers, register, QUEUE_TIMEOUT, |control| {
-        control != u32::MAX && control & DCTL_ENABLE != 0
-    })
-    .map(|_| ())
-    .map_err(|control| NicError::QueueTimeout { control, waited: QUEUE_TIMEOUT })
-}
-
-/// Takes the semaphore that guards SW_FW_SYNC, first from other software, then from firmware.
-fn take_semaphore<H: NicHost>(host: &mut H, registers: &mut H::Registers) -> Result<(), NicError> {
-    let busy = |semaphore| NicError::PhyBusy { semaphore, waited: SEMAPHORE_TIMEOUT };
-    let free = |semaphore| semaphore & Swsm::SMBI.bits() == 0;
-    let semaphore = wait::until(host, registers, SWSM, SEMAPHORE_TIMEOUT, free).map_err(busy)?;
-    registers.write(SWSM, semaphore | (Swsm::SMBI | Swsm::SWESMBI).bits());
-    let ours = |semaphore| semaphore & Swsm::SWESMBI.bits() != 0;
-    wait::until(host, registers, SWSM, SEMAPHORE_TIMEOUT, ours).map(|_| ()).map_err(|semaphore| {
-        release_semaphore(registers);
-        busy(semaphore)
-    })
-}
-
-fn release_semaphore<R: NicRegisters>(registers: &mut R) {
-    let semaphore = registers.read(SWSM);
-    registers.write(SWSM, semaphore & !(Swsm::SMBI | Swsm::SWESMBI).bits());
 }

@@ -4,5 +4,6 @@
 mod chip;
 mod initialise;
 mod interrupt;
+mod semaphore;
 
 pub use chip::IgbChip;

@@ -2,7 +2,7 @@
 
 use super::{EMULATOR_TIMEOUT, Emulator, pci};
 use base::{Batch, HostPhysical, Instant, Port};
-use nic::{DmaRegion, InterruptMode, Nic, NicHost, NicRegisters};
+use nic::{DmaRegion, InterruptMode, Nic, NicHost, NicRegisters, NicState};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration as Wall, Instant as WallClock};
@@ -18,7 +18,9 @@ impl EmulatedMachine {
         let emulator = Emulator::start(super::command()?, model, name, mac(9));
         let machine = Self(Rc::new(RefCell::new(emulator)));
         let id = machine.0.borrow_mut().id();
-        let mut driver = Nic::new(machine.clone(), machine.clone(), id).expect("the NIC starts");
+        let now = machine.now();
+        let mut driver = Nic::new(machine.clone(), machine.clone(), id, now).expect("there is memory");
+        machine.check_until(&mut driver, "the reset", |driver| driver.state() == NicState::Running);
         // The NIC may negotiate first.
         machine.check_until(&mut driver, "link", |driver| driver.link().up);
         Some((machine, driver))
@@ -122,12 +124,12 @@ impl NicHost for EmulatedMachine {
         Some(EmulatedRegion { machine: self.clone(), start })
     }
 
-    fn now(&mut self) -> Instant {
-        self.0.borrow().now()
+    fn allow_dma(&mut self, allowed: bool) {
+        self.0.borrow_mut().allow_dma(allowed);
     }
 
-    fn relax(&mut self) {
-        std::thread::sleep(Wall::from_micros(100));
+    fn write_by_io(&mut self, offset: u32, value: u32) -> bool {
+        self.0.borrow_mut().write_by_io(offset, value)
     }
 }
 

@@ -5,6 +5,8 @@ use nic::{InterruptMode, PciId};
 
 /// Address that a test gives BAR 0 of the NIC, the registers.
 pub const REGISTERS: u64 = 0xe000_0000;
+/// Address that a test gives the I/O window.
+const PORTS: u32 = 0xc000;
 /// Address that a test gives the BAR with the MSI-X table.
 const TABLE: u64 = 0xe010_0000;
 /// Configuration address of the NIC, which is in slot 4 of bus 0.
@@ -30,10 +32,24 @@ impl Emulator {
         self.qtest(&format!("outl 0xcfc {value:#x}"));
     }
 
-    /// Sets BAR 0, and enables memory decode and bus mastering [PCI 3.0 6.2.2, 6.2.5].
+    /// Gives the BARs of memory and I/O their addresses, and enables decode [PCI 3.0 6.2.2, 6.2.5].
     pub fn enable(&mut self) {
         self.configure(0x10, REGISTERS as u32);
-        self.configure(0x04, 0x0006);
+        let ports = (0x14..0x28).step_by(4).find(|register| self.configuration(*register) & 1 != 0);
+        self.configure(ports.expect("an I/O window"), PORTS);
+        self.configure(0x04, 0x0003);
+    }
+
+    /// Sets or clears COMMAND.BME.
+    pub fn allow_dma(&mut self, allowed: bool) {
+        self.configure(0x04, if allowed { 0x0007 } else { 0x0003 });
+    }
+
+    /// Writes a register through the I/O window, by IOADDR and IODATA.
+    pub fn write_by_io(&mut self, offset: u32, value: u32) -> bool {
+        self.qtest(&format!("outl {PORTS:#x} {offset:#x}"));
+        self.qtest(&format!("outl {:#x} {value:#x}", PORTS + 4));
+        true
     }
 
     pub fn id(&mut self) -> PciId {

@@ -4,6 +4,7 @@
 
 use super::FakeDevice;
 use super::fake_rings::{self, Rings};
+use base::time::Duration;
 use base::{GuestMemory, GuestPhysical, Instant};
 use std::collections::{BTreeMap, VecDeque};
 use testkit::FakeMemory;
@@ -20,6 +21,7 @@ const IMC: u32 = 0x00d8;
 const EXTCNF_CTRL: u32 = 0x0f00;
 pub const EIMS: u32 = 0x1524;
 const EIMC: u32 = 0x1528;
+const EEMNGCTL: u32 = 0x1010;
 const SWSM: u32 = 0x5b50;
 const SW_FW_SYNC: u32 = 0x5b5c;
 pub const RDH: u32 = fake_rings::E1000.rdh();
@@ -43,6 +45,24 @@ pub enum FakeFamily {
     Igb,
 }
 
+/// What happens to the NIC, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FakeEvent {
+    /// COMMAND.BME was set or cleared.
+    Dma(bool),
+    /// It was reset, through memory or through the I/O window.
+    Reset { by_io: bool },
+}
+
+/// How its I/O window behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FakeIo {
+    Absent,
+    /// As in emulators.
+    Ignored,
+    Works,
+}
+
 /// A NIC as simple as possible.
 pub struct FakeNic {
     pub kind: FakeFamily,
@@ -64,8 +84,31 @@ pub struct FakeNic {
     pub phy_control: u16,
     /// Link up, negotiation done.
     pub phy_status: u16,
+    /// The other registers of the PHY.
+    pub phy: BTreeMap<u32, u16>,
     /// Firmware owns the PHY and keeps it.
     pub phy_taken: bool,
+    /// Until then firmware uses the PHY: a request that is written meanwhile is lost.
+    pub firmware_until: Instant,
+    pub io: FakeIo,
+    /// It is removed at its access with this number, counted down.
+    pub gone_in: Option<usize>,
+    /// When it was reset last, and when MDIC was written first after that.
+    pub times: (Option<Instant>, Option<Instant>),
+    /// Time that firmware takes to configure the PHY after a reset.
+    pub configures_for: Duration,
+    /// Registers with another value than zero after a reset.
+    pub after_reset: BTreeMap<u32, u32>,
+    /// SWSM and SW_FW_SYNC are as a predecessor left them.
+    pub keeps_semaphores: bool,
+    /// Values written to SW_FW_SYNC without the semaphore.
+    pub sync_without_semaphore: Vec<u32>,
+    /// Software owned the MDI bus when the NIC was reset.
+    pub owned_in_reset: bool,
+    pub longest_descriptor: usize,
+    pub accesses: usize,
+    pub dma: bool,
+    pub happened: Vec<FakeEvent>,
     /// A queue stays disabled.
     pub queues_dead: bool,
     /// The transmitter fetches nothing.
@@ -95,7 +138,22 @@ impl Default for FakeNic {
             phy_silent: false,
             phy_control: 0x1140,
             phy_status: 0x0024,
+            // All speeds, no PAUSE; a partner that offers it.
+            phy: BTreeMap::from([(4, 0x01e1), (5, 0xc5e1), (9, 0x0200)]),
             phy_taken: false,
+            firmware_until: Instant::ZERO,
+            io: FakeIo::Absent,
+            gone_in: None,
+            times: (None, None),
+            configures_for: Duration::ZERO,
+            after_reset: BTreeMap::new(),
+            keeps_semaphores: false,
+            sync_without_semaphore: Vec::new(),
+            owned_in_reset: false,
+            longest_descriptor: 0,
+            accesses: 0,
+            dma: false,
+            happened: Vec::new(),
             queues_dead: false,
             transmit_stuck: false,
             transmit_credit: usize::MAX,
@@ -140,6 +198,7 @@ impl FakeNic {
 
     /// Puts a frame into the receive ring, `errors` in its last descriptor; false when the ring is full.
     pub fn receive(&mut self, memory: &FakeMemory, frame: &[u8], errors: u8) -> bool {
+        assert!(self.dma, "the NIC may not access memory");
         let rings = self.rings();
         let pieces: Vec<&[u8]> = if frame.is_empty() { vec![&[]] } else { frame.chunks(2048).collect() };
         let (head, tail) = (self.get(rings.rdh()), self.get(rings.rdt()));
@@ -169,6 +228,7 @@ impl FakeNic {
             let at = ring + u64::from(head) * 16;
             let half: [u8; 8] = memory.get(at + 8);
             let (length, command) = (usize::from(u16::from_le_bytes([half[0], half[1]])), half[3]);
+            self.longest_descriptor = self.longest_descriptor.max(length);
             self.partial.extend(memory.bytes(memory.read_u64(at), length));
             rings.assert_is_data(half);
             if command & 1 != 0 {
@@ -191,18 +251,43 @@ impl FakeNic {
         u32::from(u16::from_le_bytes([self.eeprom[2 * word], self.eeprom[2 * word + 1]])) << 16 | done
     }
 
+    fn count_down(&mut self) {
+        self.accesses += 1;
+        if let Some(left) = &mut self.gone_in {
+            self.gone |= *left == 0;
+            *left = left.saturating_sub(1);
+        }
+    }
+
+    fn mdic(&self) -> u32 {
+        let data = match self.get(MDIC) >> 16 & 0x1f {
+            0 => self.phy_control,
+            1 => self.phy_status,
+            register => self.phy.get(&register).copied().unwrap_or(0),
+        };
+        1 << 28 | u32::from(data)
+    }
+
     /// CTRL.RST: the NIC reloads its settings from the EEPROM.
-    fn reset(&mut self, control: u32) {
+    fn reset(&mut self, control: u32, by_io: bool, now: Instant) {
+        self.times = (Some(now), None);
+        self.happened.push(FakeEvent::Reset { by_io });
+        self.owned_in_reset = self.get(EXTCNF_CTRL) & 1 << 5 != 0;
         let kept = [RAL0, RAH0, SW_FW_SYNC].map(|offset| (offset, self.get(offset)));
+        let semaphore = if self.keeps_semaphores { self.get(SWSM) } else { 0 };
         self.registers = BTreeMap::from(kept);
+        self.registers.extend(&self.after_reset);
+        self.registers.insert(SWSM, semaphore);
         self.registers.insert(CTRL, control);
         self.registers.insert(EECD, 1 << 9);
+        self.registers.insert(EEMNGCTL, 1 << (18 + self.port));
         self.partial.clear();
     }
 }
 
 impl FakeDevice for FakeNic {
-    fn read(&mut self, _memory: &FakeMemory, offset: u32, _now: Instant) -> u32 {
+    fn read(&mut self, _memory: &FakeMemory, offset: u32, now: Instant) -> u32 {
+        self.count_down();
         let rings = self.rings();
         match offset {
             _ if self.gone => u32::MAX,
@@ -215,9 +300,9 @@ impl FakeDevice for FakeNic {
             EERD if self.eeprom_silent => self.get(EERD),
             EERD => self.eerd(),
             MDIC if self.phy_silent => self.get(MDIC),
-            MDIC if self.get(MDIC) >> 16 & 0x1f == 1 => 1 << 28 | u32::from(self.phy_status),
-            MDIC => 1 << 28 | u32::from(self.phy_control),
+            MDIC => self.mdic(),
             EXTCNF_CTRL if self.phy_taken => 0,
+            EEMNGCTL if self.times.0.is_some_and(|reset| now - reset < self.configures_for) => 0,
             SWSM => {
                 let value = self.get(SWSM);
                 self.registers.insert(SWSM, value | 1);
@@ -231,15 +316,45 @@ impl FakeDevice for FakeNic {
         }
     }
 
-    fn write(&mut self, memory: &FakeMemory, offset: u32, value: u32, _now: Instant) {
+    fn allow_dma(&mut self, allowed: bool) {
+        self.dma = allowed;
+        self.happened.push(FakeEvent::Dma(allowed));
+    }
+
+    fn write_by_io(&mut self, offset: u32, value: u32, now: Instant) -> bool {
+        if self.io == FakeIo::Works {
+            assert!(offset == CTRL && value & 1 << 26 != 0, "only the reset goes this way");
+            self.reset(value, true, now);
+        }
+        self.io != FakeIo::Absent
+    }
+
+    fn write(&mut self, memory: &FakeMemory, offset: u32, value: u32, now: Instant) {
+        self.count_down();
         *self.writes.entry(offset).or_default() += 1;
+        if offset == MDIC {
+            self.times.1.get_or_insert(now);
+        }
+        let firmware = now < self.firmware_until;
         match offset {
             _ if self.gone => {}
-            CTRL if value & 1 << 26 != 0 => self.reset(value),
+            CTRL if value & 1 << 26 != 0 => self.reset(value, false, now),
+            // The request of software is lost while firmware has the semaphore.
+            SW_FW_SYNC => {
+                if self.get(SWSM) & 3 != 3 {
+                    self.sync_without_semaphore.push(value);
+                }
+                self.registers.insert(SW_FW_SYNC, value);
+            }
+            SWSM if firmware => _ = self.registers.insert(SWSM, value & !2),
+            EXTCNF_CTRL if firmware => _ = self.registers.insert(EXTCNF_CTRL, value & !(1 << 5)),
             IMS | EIMS => *self.registers.entry(offset).or_default() |= value,
             IMC => *self.registers.entry(IMS).or_default() &= !value,
             EIMC => *self.registers.entry(EIMS).or_default() &= !value,
-            MDIC if value & 1 << 26 != 0 => self.phy_control = value as u16,
+            MDIC if value & 1 << 26 != 0 => match value >> 16 & 0x1f {
+                0 => self.phy_control = value as u16,
+                register => _ = self.phy.insert(register, value as u16),
+            },
             ICR => {}
             _ => {
                 self.registers.insert(offset, value);

@@ -3,7 +3,7 @@
 
 use base::time::Duration;
 use base::{Batch, GuestMemory, GuestPhysical, HostPhysical, Instant};
-use nic::{DmaRegion, Nic, NicError, NicHost, NicRegisters, PciId};
+use nic::{DmaRegion, Nic, NicError, NicHost, NicRegisters, NicState, PciId};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use testkit::{FakeMemory, VirtualClock};
@@ -14,11 +14,18 @@ mod fake_rings;
 pub const ID_82540EM: PciId = PciId { vendor: 0x8086, device: 0x100e };
 pub const ID_82574L: PciId = PciId { vendor: 0x8086, device: 0x10d3 };
 pub const ID_82576: PciId = PciId { vendor: 0x8086, device: 0x10c9 };
+pub const ID_I210: PciId = PciId { vendor: 0x8086, device: 0x1533 };
 
 /// A NIC behind its registers.
 pub trait FakeDevice {
     fn read(&mut self, memory: &FakeMemory, offset: u32, now: Instant) -> u32;
     fn write(&mut self, memory: &FakeMemory, offset: u32, value: u32, now: Instant);
+    /// COMMAND.BME is set or cleared.
+    fn allow_dma(&mut self, _allowed: bool) {}
+    /// A write through the I/O window; false when there is none.
+    fn write_by_io(&mut self, _offset: u32, _value: u32, _now: Instant) -> bool {
+        false
+    }
 }
 
 /// The machine around a NIC; clones share it, so that a test keeps one while the driver owns another.
@@ -52,9 +59,39 @@ impl<C: FakeDevice> TestMachine<C> {
         self.start_as(ID_82540EM)
     }
 
-    /// Starts the driver for a NIC with this identity.
+    /// Starts the driver for a NIC with this identity, and lets time pass until it works or has failed.
     pub fn start_as(&self, id: PciId) -> Result<Nic<Self>, NicError> {
-        Nic::new(self.clone(), self.clone(), id)
+        let mut nic = self.begin(id)?;
+        self.settle(&mut nic);
+        match nic.state() {
+            NicState::Failed(error) => Err(error),
+            _ => Ok(nic),
+        }
+    }
+
+    /// Constructs the driver for a NIC with this identity, which then has not even been reset.
+    pub fn begin(&self, id: PciId) -> Result<Nic<Self>, NicError> {
+        Nic::new(self.clone(), self.clone(), id, self.now())
+    }
+
+    /// Lets time pass until a reset has succeeded or failed.
+    pub fn settle(&self, nic: &mut Nic<Self>) {
+        let start = self.now();
+        while nic.state() == NicState::Resetting {
+            nic.check(self.clock.advance(Duration::from_micros(10)));
+            assert!(self.now() - start < Duration::from_secs(3), "every step has a limit");
+        }
+    }
+
+    /// Lets time pass, and checks the NIC whenever it wants to be.
+    pub fn pass(&self, nic: &mut Nic<Self>, time: Duration) {
+        let end = self.now() + time;
+        while nic.next_check() <= end {
+            let now = self.clock.advance(nic.next_check() - self.now());
+            nic.check(now);
+            assert_eq!(self.now(), now, "a check takes no time");
+        }
+        nic.check(self.clock.advance(end - self.now()));
     }
 
     pub fn now(&self) -> Instant {
@@ -70,6 +107,12 @@ impl FakeDevice for vnic::Vnic {
     fn write(&mut self, _memory: &FakeMemory, offset: u32, value: u32, now: Instant) {
         // The test polls the vNIC's port after every access, whatever the effects.
         let _ = vnic::Vnic::write(self, offset, value, now);
+    }
+
+    /// By IOADDR and IODATA [8254x 13.2.2].
+    fn write_by_io(&mut self, offset: u32, value: u32, now: Instant) -> bool {
+        let _ = self.io_write(0, offset, now) | self.io_write(4, value, now);
+        true
     }
 }
 
@@ -96,12 +139,12 @@ impl<C: FakeDevice> NicHost for TestMachine<C> {
         })
     }
 
-    fn now(&mut self) -> Instant {
-        self.clock.now()
+    fn allow_dma(&mut self, allowed: bool) {
+        self.nic.borrow_mut().allow_dma(allowed);
     }
 
-    fn relax(&mut self) {
-        self.clock.advance(Duration::from_micros(10));
+    fn write_by_io(&mut self, offset: u32, value: u32) -> bool {
+        self.nic.borrow_mut().write_by_io(offset, value, self.clock.now())
     }
 }
 

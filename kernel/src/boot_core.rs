@@ -4,7 +4,7 @@ use crate::hardware::interrupt::{local_apic, pending, vectors};
 use crate::log::{output, serial, view};
 use crate::meeting::directory::{self, TYPED, Typing};
 use crate::meeting::ending::{self, End};
-use crate::net::Network;
+use crate::net::{self, Network};
 use crate::processor::{clock, cores};
 use crate::scheduler::{Duties, Scheduler};
 use crate::shell::{Shell, ShellInput};
@@ -110,6 +110,7 @@ pub fn run<V: VirtualCpu>(vms: Vec<Vm<V>>, network: &'static Network, shell: She
         End::PowerOff => log::info!("powering off (operator request)"),
         End::Reboot => log::info!("resetting (operator request)"),
     }
+    net::stop_nics();
     end
 }
 

@@ -77,10 +77,12 @@ impl virt::Task for Guests {
         // NICs first: guests may take all memory that is left.
         let functions = pci::enumerate();
         functions.iter().for_each(log_function);
-        let uplinks = discover::find_uplinks(frames, &self.machine, &functions, system);
+        let mut uplinks = discover::find_uplinks(frames, &self.machine, &functions, system);
         let vms = build_vms::<V>(frames, &self.bundle);
+        discover::await_uplinks(&mut uplinks);
         let vnics = vms.iter().flat_map(|vm| vm.nics.slots().iter().cloned()).collect();
         let network: &'static Network = Box::leak(Box::new(Network::new(uplinks, vnics, system)?));
+        network.note();
         log_memory(frames, vms.iter().map(|vm| vm.memory.bytes()).sum(), self.bundle.size());
         log::info!("booted in {} ms", clock::now().as_nanos() / 1_000_000);
         let shell = Shell::new(

@@ -5,6 +5,7 @@ use crate::hardware::interrupt::idt::InterruptFrame;
 use crate::hardware::interrupt::local_apic;
 use crate::hardware::machine_check;
 use crate::log::{line, output, tail};
+use crate::net;
 use crate::processor::{clock, cpu, panicking};
 use crate::vm::exits::history;
 use core::fmt;
@@ -113,6 +114,8 @@ fn finish(at: Option<u64>, frame: u64) -> ! {
     history::for_each_recent(|text| say!("  {text}"));
     say!("stopped");
     output::flush();
+    // Last, in case it fails: firmware must not wait for a driver.
+    net::stop_nics();
     cpu::halt_forever()
 }
 

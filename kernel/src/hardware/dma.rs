@@ -1,7 +1,7 @@
 //! Memory that devices access by DMA.
 
 use crate::memory::copy::copy_volatile;
-use crate::memory::{PageFrameError, PageFrames, physical};
+use crate::memory::{PAGE, PageFrameError, PageFrames, physical};
 use base::HostPhysical;
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
@@ -21,12 +21,12 @@ pub struct DmaMemory {
 }
 
 impl DmaMemory {
-    /// Allocates `bytes` at a multiple of `alignment`, zeroed.
+    /// Allocates `bytes` at a multiple of a page and below the address `limit`, zeroed.
     ///
     /// # Errors
-    /// When the machine's memory is used up.
-    pub fn allocate(frames: &mut PageFrames, bytes: usize, alignment: usize) -> Result<Self, PageFrameError> {
-        Ok(Self { at: frames.allocate(bytes as u64, alignment as u64)?, bytes })
+    /// When the machine's memory below `limit` is used up.
+    pub fn allocate(frames: &mut PageFrames, limit: u64, bytes: usize) -> Result<Self, PageFrameError> {
+        Ok(Self { at: frames.allocate_below(limit, bytes as u64, PAGE)?, bytes })
     }
 
     /// The address at which the device accesses it.

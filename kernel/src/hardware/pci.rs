@@ -8,11 +8,14 @@ use pci_types::{
     Bar, CommandRegister, ConfigRegionAccess, EndpointHeader, HeaderType, PciAddress, PciHeader,
     PciPciBridgeHeader,
 };
+use spin::Mutex;
 use x86_64::instructions::port::Port;
 
-/// Access through ports 0xcf8 and 0xcfc. Boot is single-threaded, and nothing else uses these ports after it.
+/// Access through ports 0xcf8 and 0xcfc, one at a time: a NIC may be reset on any core.
 #[derive(Clone, Copy)]
 pub struct PciConfiguration;
+
+static PORTS: Mutex<()> = Mutex::new(());
 
 impl PciConfiguration {
     fn select(address: PciAddress, offset: u16) {
@@ -28,12 +31,14 @@ impl PciConfiguration {
 
 impl ConfigRegionAccess for PciConfiguration {
     unsafe fn read(&self, address: PciAddress, offset: u16) -> u32 {
+        let _guard = PORTS.lock();
         Self::select(address, offset);
         // SAFETY: configuration reads have no side effects in the standard header and capabilities.
         unsafe { Port::<u32>::new(0xcfc).read() }
     }
 
     unsafe fn write(&self, address: PciAddress, offset: u16, value: u32) {
+        let _guard = PORTS.lock();
         Self::select(address, offset);
         // SAFETY: the caller's contract.
         unsafe { Port::<u32>::new(0xcfc).write(value) }
@@ -65,6 +70,7 @@ pub const CLASS_ETHERNET: (u8, u8) = (0x02, 0x00);
 /// Base classes of display controllers and bridges [PCI Code and ID 1.11].
 const CLASS_DISPLAY: u8 = 0x03;
 const CLASS_BRIDGE: u8 = 0x06;
+const CLASS_PCI_BRIDGE: (u8, u8) = (CLASS_BRIDGE, 0x04);
 
 impl PciFunction {
     /// The memory window of a base address register: its address and size in bytes. `None` if there is none, or if
@@ -85,16 +91,39 @@ impl PciFunction {
         endpoint.capabilities(PciConfiguration).take(MOST_CAPABILITIES).find_map(pick)
     }
 
+    /// True for a bridge to another PCI bus.
+    pub fn is_bridge(&self) -> bool {
+        self.class == CLASS_PCI_BRIDGE
+    }
+
     /// Its bus, device and function numbers, for display.
     pub fn place(&self) -> PciPlace {
         PciPlace(self.address)
     }
 
-    /// Enables the function's memory windows, DMA and interrupt.
+    /// The first port of its I/O window, if it has one.
+    pub fn io_bar(&self) -> Option<u16> {
+        let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), PciConfiguration)?;
+        (0..6).find_map(|index| match endpoint.bar(index, PciConfiguration) {
+            Some(Bar::Io { port }) => u16::try_from(port).ok().filter(|port| *port != 0),
+            _ => None,
+        })
+    }
+
+    /// Enables the function's windows and its interrupt, but not its DMA.
     pub fn enable(&self) {
         PciHeader::new(self.address).update_command(PciConfiguration, |command| {
-            (command | CommandRegister::MEMORY_ENABLE | CommandRegister::BUS_MASTER_ENABLE)
+            (command | CommandRegister::MEMORY_ENABLE | CommandRegister::IO_ENABLE)
+                - CommandRegister::BUS_MASTER_ENABLE
                 - CommandRegister::INTERRUPT_DISABLE
+        });
+    }
+
+    /// Enables or disables the function's DMA.
+    pub fn allow_dma(&self, allowed: bool) {
+        PciHeader::new(self.address).update_command(PciConfiguration, |mut command| {
+            command.set(CommandRegister::BUS_MASTER_ENABLE, allowed);
+            command
         });
     }
 
@@ -103,6 +132,18 @@ impl PciFunction {
         PciHeader::new(self.address).update_command(PciConfiguration, |command| {
             (command - CommandRegister::BUS_MASTER_ENABLE) | CommandRegister::INTERRUPT_DISABLE
         });
+    }
+}
+
+impl nic::FunctionRegisters for PciFunction {
+    fn read(&self, offset: u8) -> u32 {
+        // SAFETY: reads have no side effects.
+        unsafe { PciConfiguration.read(self.address, offset.into()) }
+    }
+
+    fn write(&self, offset: u8, value: u32) {
+        // SAFETY: the registers that a NIC's set-up writes give a device no memory.
+        unsafe { PciConfiguration.write(self.address, offset.into(), value) }
     }
 }
 

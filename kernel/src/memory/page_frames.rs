@@ -108,9 +108,22 @@ impl PageFrames {
     /// # Errors
     /// [`PageFrameError::Exhausted`] when no piece is large enough.
     pub fn allocate(&mut self, bytes: u64, alignment: u64) -> Result<HostPhysical, PageFrameError> {
+        self.allocate_below(u64::MAX, bytes, alignment)
+    }
+
+    /// As [`allocate`](Self::allocate), below the address `limit`.
+    ///
+    /// # Errors
+    /// [`PageFrameError::Exhausted`].
+    pub fn allocate_below(
+        &mut self,
+        limit: u64,
+        bytes: u64,
+        alignment: u64,
+    ) -> Result<HostPhysical, PageFrameError> {
         let bytes = bytes.max(1).next_multiple_of(PAGE);
         let alignment = alignment.max(PAGE);
-        let Some(at) = self.free.take(bytes, alignment) else {
+        let Some(at) = self.free.take_below(limit, bytes, alignment) else {
             return Err(PageFrameError::Exhausted { bytes, alignment, left: self.left() });
         };
         clear(at, bytes);

@@ -4,11 +4,17 @@ use super::uplink::Uplink;
 use crate::hardware::acpi::MachineInfo;
 use crate::hardware::pci::{self, PciFunction};
 use crate::memory::PageFrames;
+use crate::processor::clock;
 use alloc::vec::Vec;
+use base::Duration;
 use config::NicMatch;
 use nic::PciId;
 
-/// Finds the physical NICs and starts those that the configuration names; the others are kept off the bus. Every
+/// How long the boot waits for NICs to start. A real one takes 15 to 150 ms; one that takes longer, since firmware keeps
+/// its PHY, is used when it is ready.
+const START_TIME: Duration = Duration::from_millis(200);
+
+/// Finds the physical NICs and begins to start those that the configuration names; the others are kept off the bus. Every
 /// Ethernet controller is named in the log.
 pub fn find_uplinks(
     frames: &mut PageFrames,
@@ -31,7 +37,7 @@ pub fn find_uplinks(
             continue;
         };
         taken.push(&nic.name);
-        match Uplink::new(frames, machine, function, &nic.name, &uplinks) {
+        match Uplink::new(frames, machine, (function, functions), &nic.name, &uplinks) {
             Ok(uplink) => uplinks.push(uplink),
             Err(error) => {
                 function.quiesce();
@@ -43,6 +49,24 @@ pub fn find_uplinks(
         log::error!("{}: no physical NIC found", nic.name);
     }
     uplinks
+}
+
+/// Waits for the NIC that takes longest, for a limited time.
+pub fn await_uplinks(uplinks: &mut [Uplink]) {
+    let end = clock::now() + START_TIME;
+    while uplinks.iter().any(Uplink::is_starting) && clock::now() < end {
+        for uplink in uplinks.iter_mut().filter(|uplink| uplink.is_starting()) {
+            uplink.check(clock::now());
+        }
+        core::hint::spin_loop();
+    }
+    for uplink in uplinks {
+        if uplink.is_starting() {
+            log::warn!("{}: the NIC is not ready yet: it is used when it is", uplink.name);
+        } else {
+            uplink.check(clock::now());
+        }
+    }
 }
 
 /// True if there is a driver for this NIC.

@@ -14,4 +14,4 @@ mod segment;
 mod statistics;
 mod uplink;
 
-pub use network::Network;
+pub use network::{Network, stop_nics};

@@ -9,9 +9,17 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::Instant;
 use path::PathError;
+use spin::Once;
 
 /// Name of the switch of vNICs without an uplink.
 const LOCAL: &str = "local";
+
+static NETWORK: Once<&'static Network> = Once::new();
+
+/// Stops the physical NICs, at the end of Weir, whatever its reason: no guest runs any more. Waits for nothing.
+pub fn stop_nics() {
+    NETWORK.get().into_iter().flat_map(|network| &network.segments).for_each(LanSegment::stop_uplink);
+}
 
 /// All switches and physical NICs.
 pub struct Network {
@@ -89,6 +97,11 @@ impl Network {
             return None;
         }
         self.segments.iter().filter_map(|segment| segment.next_deadline(now)).min()
+    }
+
+    /// Notes that this network is the machine's.
+    pub fn note(&'static self) {
+        NETWORK.call_once(|| self);
     }
 
     /// Logs what every port has carried and dropped.

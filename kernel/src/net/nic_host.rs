@@ -1,17 +1,22 @@
-//! What a NIC's driver needs of the machine: registers, DMA memory and a clock.
+//! What a NIC's driver needs of the machine: registers, and DMA memory.
 
+use super::discover::id;
 use crate::hardware::dma::DmaMemory;
+use crate::hardware::pci::PciFunction;
 use crate::memory::window::RegisterWindow;
-use crate::memory::{PAGE, PageFrameError, PageFrames};
-use crate::processor::clock;
-use crate::processor::narrow::to_usize;
-use base::{HostPhysical, Instant};
+use crate::memory::{PageFrameError, PageFrames};
+use base::HostPhysical;
+use x86_64::instructions::port::Port;
 
 /// Memory for rings and buffers of one NIC: 256 buffers of 2 KiB each way, and the rings.
 const ARENA: usize = (1 << 20) + 64 * 1024;
 
-/// The machine as one NIC's driver sees it: DMA memory and a clock.
+/// The machine as one NIC's driver sees it.
 pub(super) struct NicArena {
+    /// The NIC on the bus.
+    function: PciFunction,
+    /// The first port of its I/O window.
+    ports: Option<u16>,
     /// Memory for rings and buffers.
     arena: DmaMemory,
     /// Bytes of it that have been handed out.
@@ -36,8 +41,9 @@ impl NicArena {
     ///
     /// # Errors
     /// When the machine's memory is used up.
-    pub(super) fn new(frames: &mut PageFrames) -> Result<Self, PageFrameError> {
-        Ok(Self { arena: DmaMemory::allocate(frames, ARENA, to_usize(PAGE))?, used: 0 })
+    pub(super) fn new(frames: &mut PageFrames, function: &PciFunction) -> Result<Self, PageFrameError> {
+        let arena = DmaMemory::allocate(frames, nic::dma_limit(id(function)), ARENA)?;
+        Ok(Self { function: *function, ports: function.io_bar(), arena, used: 0 })
     }
 }
 
@@ -84,11 +90,15 @@ impl nic::NicHost for NicArena {
         Some(DmaBuffer(memory))
     }
 
-    fn now(&mut self) -> Instant {
-        clock::now()
+    fn allow_dma(&mut self, allowed: bool) {
+        self.function.allow_dma(allowed);
     }
 
-    fn relax(&mut self) {
-        core::hint::spin_loop();
+    fn write_io(&mut self, at: u32, value: u32) -> bool {
+        let port = self.ports.zip(u16::try_from(at).ok()).and_then(|(first, at)| first.checked_add(at));
+        let Some(port) = port else { return false };
+        // SAFETY: the NIC's own window, in which this is an access to one of its registers.
+        unsafe { Port::<u32>::new(port).write(value) }
+        true
     }
 }

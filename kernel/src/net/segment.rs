@@ -1,7 +1,6 @@
 //! A switch with its ports, served by any core, one at a time.
 
 use super::guest_port::GuestPort;
-use super::nic_interrupt::POLL_INTERVAL;
 use super::uplink::Uplink;
 use crate::hardware::interrupt::{local_apic, pending};
 use crate::log::counts;
@@ -141,8 +140,7 @@ impl LanSegment {
             }
             uplink.unmask_line(now);
             if now >= traffic.next_poll {
-                traffic.next_poll = now + POLL_INTERVAL;
-                uplink.check(now);
+                traffic.next_poll = uplink.check(now);
             }
             let up = uplink.link_up();
             if core::mem::replace(&mut traffic.link, up) != up {
@@ -181,6 +179,13 @@ impl LanSegment {
     /// Passes the traffic to `look`; waits while another core serves the switch.
     pub(super) fn with_traffic<R>(&self, look: impl FnOnce(&Traffic) -> R) -> R {
         look(&self.traffic.lock())
+    }
+
+    /// Stops the physical NIC, at the end of Weir, unless another core is in the middle of its work with it.
+    pub(super) fn stop_uplink(&self) {
+        if let Some(uplink) = self.traffic.try_lock().as_mut().and_then(|traffic| traffic.uplink.as_mut()) {
+            uplink.stop();
+        }
     }
 
     /// Logs the statistics of the physical NIC.

@@ -2,20 +2,24 @@
 
 use super::discover::id;
 use super::nic_host::{NicArena, NicWindow};
-use super::nic_interrupt::InterruptRoute;
+use super::nic_interrupt::{InterruptRoute, POLL_INTERVAL};
 use crate::hardware::acpi::MachineInfo;
 use crate::hardware::interrupt::{io_apic, vectors};
 use crate::hardware::pci::{PciFunction, PciPlace};
 use crate::log::counts;
 use crate::memory::window::{self, WindowError};
 use crate::memory::{PageFrameError, PageFrames};
+use crate::processor::clock;
 use alloc::string::String;
 use base::{Duration, Instant, Port};
-use nic::{Nic, NicError, NicEvent};
+use nic::{Nic, NicError, NicEvent, NicState, RETRY_INTERVAL};
 
 /// How long a line stays masked after an interrupt that no NIC on it has a cause for. Lines are deasserted late,
 /// and another device on the line, for which there is no driver, would otherwise leave no time for anything else.
 const STRAY_MASK: Duration = Duration::from_micros(100);
+
+/// The time that a function takes from D3hot to D0 [PCIe 5.0 5.9.2].
+const WAKE_TIME: Duration = Duration::from_millis(10);
 
 /// Why a NIC cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,28 +46,42 @@ pub struct Uplink {
     pub(super) address: PciPlace,
     /// The driver.
     pub(super) nic: Nic<NicArena>,
+    function: PciFunction,
     interrupt: InterruptRoute,
+    /// ASPM was on, and is off now.
+    aspm_stopped: bool,
+    /// The log has a line that says what it is.
+    introduced: bool,
     /// When its interrupt line is to be unmasked.
     unmask_at: Option<Instant>,
 }
 
 impl Uplink {
-    /// Starts a NIC, with its interrupts routed to this processor; `others` have been started already.
+    /// Begins to start a NIC, with its interrupts routed to this processor; `others` have been started already, and
+    /// `functions` are those of the machine.
     ///
     /// # Errors
-    /// [`UplinkError`].
+    /// [`UplinkError`]. A NIC that only does not work is used when it does.
     pub(super) fn new(
         frames: &mut PageFrames,
         machine: &MachineInfo,
-        function: &PciFunction,
+        (function, functions): (&PciFunction, &[PciFunction]),
         name: &str,
         others: &[Self],
     ) -> Result<Self, UplinkError> {
+        if let Some(asleep) = nic::wake(function) {
+            let awake = clock::now() + WAKE_TIME;
+            while clock::now() < awake {
+                core::hint::spin_loop();
+            }
+            asleep.restore(function);
+        }
+        nic::prepare_bus(function, id(function));
         let (at, bytes) = function.memory_bar(0).ok_or(UplinkError::NoWindow)?;
         let registers = NicWindow::new(window::map(frames, at, bytes)?);
         function.enable();
-        let host = NicArena::new(frames)?;
-        let mut nic = Nic::new(host, registers, id(function))?;
+        let mut nic = Nic::new(NicArena::new(frames, function)?, registers, id(function), clock::now())?;
+        let aspm_stopped = nic.family().forbids_aspm() && stop_aspm(function, functions);
         #[expect(clippy::cast_possible_truncation, reason = "the configuration names at most MAX_NICS")]
         let number = others.len() as u8;
         let interrupt = match InterruptRoute::by_messages(
@@ -84,13 +102,36 @@ impl Uplink {
         if interrupt != InterruptRoute::Polled {
             nic.unmask();
         }
-        let mut uplink =
-            Self { name: name.into(), address: function.place(), nic, interrupt, unmask_at: None };
-        let Self { nic, interrupt, .. } = &uplink;
-        let (driver, mac, link) = (nic.driver(), nic.mac(), nic.link());
-        log::info!("{name}: NIC {function} driver {driver} MAC {mac} link {link}; interrupts: {interrupt}");
-        uplink.log_start_errors();
-        Ok(uplink)
+        let (name, address) = (name.into(), function.place());
+        let (function, introduced, unmask_at) = (*function, false, None);
+        Ok(Self { name, address, nic, function, interrupt, aspm_stopped, introduced, unmask_at })
+    }
+
+    /// True until the NIC works or has failed for the first time.
+    pub(super) fn is_starting(&self) -> bool {
+        !self.introduced && self.nic.state() == NicState::Resetting
+    }
+
+    /// Says what the NIC is, once it works or has failed.
+    fn introduce(&mut self) {
+        self.introduced = true;
+        let Self { name, function, nic, interrupt, .. } = &*self;
+        if let NicState::Failed(error) = nic.state() {
+            let seconds = RETRY_INTERVAL.as_secs();
+            log::error!("{name}: NIC {function}: {error}; Weir tries again every {seconds} s");
+        } else {
+            let (driver, mac, link) = (nic.driver(), nic.mac(), nic.link());
+            let aspm = if self.aspm_stopped { "; ASPM off" } else { "" };
+            log::info!(
+                "{name}: NIC {function} driver {driver} MAC {mac} link {link}; interrupts: {interrupt}{aspm}"
+            );
+        }
+        // Its link, and its first failure, are in the line above.
+        for event in self.nic.events() {
+            if !matches!(event, NicEvent::LinkUp(_) | NicEvent::Failed(_)) {
+                log::warn!("{}: {event}", self.name);
+            }
+        }
     }
 
     /// The vector that the NIC raises at the boot core, if any.
@@ -119,25 +160,28 @@ impl Uplink {
         self.unmask_at
     }
 
-    /// Polls the NIC: link, transmit hang, statistics.
-    pub(super) fn check(&mut self, now: Instant) {
+    /// Polls the NIC: reset, link, transmit hang, statistics. Returns when it should be polled next.
+    pub(super) fn check(&mut self, now: Instant) -> Instant {
         self.nic.check(now);
         if self.interrupt == InterruptRoute::Polled {
             self.nic.interrupt();
         }
-        self.log_events();
+        if self.introduced {
+            self.log_events();
+        } else if !self.is_starting() {
+            self.introduce();
+        }
+        self.nic.next_check().min(now + POLL_INTERVAL)
+    }
+
+    /// Stops the NIC, at the end of Weir.
+    pub(super) fn stop(&mut self) {
+        self.nic.stop();
     }
 
     /// True while the NIC works and its link is up.
     pub(super) fn link_up(&self) -> bool {
         self.nic.capabilities().link_up
-    }
-
-    /// Logs what went wrong while the NIC was started. Its link is in the line that names it.
-    fn log_start_errors(&mut self) {
-        for event in self.nic.events().filter(|event| !matches!(event, NicEvent::LinkUp(_))) {
-            log::warn!("{}: {event}", self.name);
-        }
     }
 
     fn log_events(&mut self) {
@@ -159,4 +203,13 @@ impl Uplink {
         log::info!("{}: driver:{}", self.name, counts(self.nic.counters().named()));
         log::info!("{}: hardware:{}", self.name, counts(self.nic.statistics().named()));
     }
+}
+
+/// Switches ASPM off on a NIC's link, at both ends; true if it was on. The bridge above the NIC is the one whose bus it
+/// is on.
+fn stop_aspm(function: &PciFunction, functions: &[PciFunction]) -> bool {
+    let below = nic::stop_aspm(function);
+    let bridge = functions.iter().find(|f| f.is_bridge() && nic::bus_below(*f) == function.address.bus());
+    let above = bridge.is_some_and(nic::stop_aspm);
+    below || above
 }

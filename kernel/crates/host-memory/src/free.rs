@@ -127,9 +127,14 @@ impl FreeMemory {
     /// Takes `bytes` in one piece at a multiple of `alignment`, a power of two: from the smallest piece that has room,
     /// so that large ones stay whole.
     pub fn take(&mut self, bytes: u64, alignment: u64) -> Option<HostPhysical> {
+        self.take_below(u64::MAX, bytes, alignment)
+    }
+
+    /// As [`take`](Self::take), below the address `limit`: for devices that reach no further.
+    pub fn take_below(&mut self, limit: u64, bytes: u64, alignment: u64) -> Option<HostPhysical> {
         let fits = |piece: &Free| {
             let start = piece.start.checked_next_multiple_of(alignment)?;
-            (start.checked_add(bytes)? <= piece.end).then_some(start)
+            (start.checked_add(bytes)? <= piece.end.min(limit)).then_some(start)
         };
         let fitting = self.pieces.iter().filter_map(|piece| Some((piece.bytes(), fits(piece)?)));
         let (_, start) = fitting.min_by_key(|(size, _)| *size)?;
@@ -196,6 +201,16 @@ mod tests {
         let mut free = FreeMemory::new();
         pieces.iter().for_each(|(start, end)| free.add(start * MIB..end * MIB));
         free
+    }
+
+    #[test]
+    fn a_device_that_reaches_4_gib_gets_nothing_above() {
+        let mut free = memory(&[(4090, 4100), (8192, 8193)]);
+        assert_eq!(free.take_below(1 << 32, 2 * MIB, PAGE), Some(HostPhysical(4090 * MIB)));
+        assert_eq!(free.take_below(1 << 32, 5 * MIB, PAGE), None);
+        assert_eq!(free.take_below(1 << 32, 4 * MIB, PAGE), Some(HostPhysical(4092 * MIB)));
+        assert_eq!(free.take_below(1 << 32, PAGE, PAGE), None);
+        assert_eq!(free.left(), 5 * MIB);
     }
 
     fn mebibytes(runs: &Runs) -> heapless::Vec<(u64, u64), MAX_RUNS> {

@@ -52,7 +52,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(50);
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// What a NIC that is being brought up is about to complete.
-enum Step {
+enum BringUpStep {
     /// Its transactions on the bus.
     Quiesce,
     /// A use of the PHY by firmware, which a reset must not interrupt.
@@ -78,17 +78,17 @@ enum Step {
 }
 
 /// Result of one look at a step: the next one, or `None` after the last.
-type Turn = Poll<Result<Option<Step>, NicError>>;
+type Turn = Poll<Result<Option<BringUpStep>, NicError>>;
 
 /// A NIC on its way.
 pub(crate) struct BringUpState {
-    step: Step,
+    step: BringUpStep,
     since: Instant,
     /// Frames that were dropped for it; `None` when this is the first attempt.
     transmit_lost: Option<usize>,
 }
 
-fn next(step: Step) -> Turn {
+fn next(step: BringUpStep) -> Turn {
     Poll::Ready(Ok(Some(step)))
 }
 
@@ -103,7 +103,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         C::quiesce(registers);
         // The pause that follows must not begin before the NIC has these writes: a read flushes them.
         registers.read(reg::STATUS);
-        self.bring_up = Some(BringUpState { step: Step::Quiesce, since: now, transmit_lost });
+        self.bring_up = Some(BringUpState { step: BringUpStep::Quiesce, since: now, transmit_lost });
         self.next_check = now + TURN;
     }
 
@@ -128,49 +128,40 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
 
     /// Looks at one step, which began `waited` ago. Where there is a limit, the NIC is asked once more after it, so
     /// that it is not blamed when the caller was late.
-    fn turn(&mut self, step: &mut Step, waited: Duration, now: Instant) -> Turn {
+    fn turn(&mut self, step: &mut BringUpStep, waited: Duration, now: Instant) -> Turn {
         let registers = &mut self.registers;
         match step {
-            Step::Quiesce => {
+            BringUpStep::Quiesce => {
                 let quiet = C::is_quiet(registers.read(reg::STATUS)) || waited >= MASTER_TIMEOUT;
                 match quiet && waited >= QUIESCE {
                     false => Poll::Pending,
-                    true if C::HOLDS_PHY_IN_RESET => next(Step::Hold),
+                    true if C::HOLDS_PHY_IN_RESET => next(BringUpStep::Hold),
                     true => self.reset(),
                 }
             }
-            Step::Hold => {
+            BringUpStep::Hold => {
                 let held = C::take_phy(registers, waited).is_ok() || waited >= HOLD_TIMEOUT;
                 if held { self.reset() } else { Poll::Pending }
             }
-            Step::Reset { again } => {
+            BringUpStep::Reset { again } => {
                 let again = *again;
                 self.await_reset(again, waited)
             }
-            Step::Load => match C::loaded(registers) {
-                Err(_) if waited < LOAD_TIMEOUT => Poll::Pending,
-                loaded => {
-                    // Whether the NIC has read what it should shows later: without a station address it is not
-                    // used.
-                    if let Err(value) = loaded {
-                        let error = NicError::AutoReadTimeout { value, waited: LOAD_TIMEOUT };
-                        self.events.push(NicEvent::EepromSilent(error));
-                    }
-                    next(Step::Pause)
-                }
-            },
-            Step::Pause if waited < C::LOAD_PAUSE => Poll::Pending,
-            Step::Pause => next(Step::Configure),
-            Step::Configure if !C::is_configured(registers) && waited < CONFIGURE_TIMEOUT => Poll::Pending,
-            Step::Configure => {
+            BringUpStep::Load => self.await_load(waited),
+            BringUpStep::Pause if waited < C::LOAD_PAUSE => Poll::Pending,
+            BringUpStep::Pause => next(BringUpStep::Configure),
+            BringUpStep::Configure if !C::is_configured(registers) && waited < CONFIGURE_TIMEOUT => {
+                Poll::Pending
+            }
+            BringUpStep::Configure => {
                 initialise::mask_interrupts::<_, C>(registers);
                 C::correct(registers, self.model);
                 match self.mac {
-                    None => next(Step::Address(AddressSearch::default())),
+                    None => next(BringUpStep::Address(AddressSearch::default())),
                     Some(_) => self.wake_phy(now),
                 }
             }
-            Step::Address(search) => match search.turn::<_, C>(registers, &mut self.events, now) {
+            BringUpStep::Address(search) => match search.turn::<_, C>(registers, &mut self.events, now) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
                 Poll::Ready(Ok(mac)) => {
@@ -178,23 +169,23 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
                     self.wake_phy(now)
                 }
             },
-            Step::Phy(work) => {
+            BringUpStep::Phy(work) => {
                 let Poll::Ready(woken) = work.turn::<_, C>(registers, now) else { return Poll::Pending };
                 if let Err(error) = woken {
                     self.events.push(NicEvent::PhySilent(error));
                 }
-                next(Step::Drain)
+                next(BringUpStep::Drain)
             }
-            Step::Drain if self.receive.next().is_some() && waited < DRAIN_TIMEOUT => Poll::Pending,
-            Step::Drain => self.set_up_receive(),
-            Step::Receive => self.await_receive(waited),
-            Step::Transmit => self.await_transmit(waited),
+            BringUpStep::Drain if self.receive.next().is_some() && waited < DRAIN_TIMEOUT => Poll::Pending,
+            BringUpStep::Drain => self.set_up_receive(),
+            BringUpStep::Receive => self.await_receive(waited),
+            BringUpStep::Transmit => self.await_transmit(waited),
         }
     }
 
     fn reset(&mut self) -> Turn {
         C::reset(&mut self.host, &mut self.registers);
-        next(Step::Reset { again: false })
+        next(BringUpStep::Reset { again: false })
     }
 
     fn await_reset(&mut self, again: bool, waited: Duration) -> Turn {
@@ -209,20 +200,32 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             (false, _) => Poll::Ready(Err(late)),
             (true, false) if !again => {
                 pcie::reset(&mut self.registers);
-                next(Step::Reset { again: true })
+                next(BringUpStep::Reset { again: true })
             }
             (true, _) => {
                 if C::HOLDS_PHY_IN_RESET {
                     let _ = C::release_phy(&mut self.registers, true);
                 }
-                next(Step::Load)
+                next(BringUpStep::Load)
             }
         }
     }
 
+    /// Whether the NIC has read what it should shows later: without a station address it is not used.
+    fn await_load(&mut self, waited: Duration) -> Turn {
+        if let Err(value) = C::loaded(&mut self.registers) {
+            if waited < LOAD_TIMEOUT {
+                return Poll::Pending;
+            }
+            let error = NicError::AutoReadTimeout { value, waited: LOAD_TIMEOUT };
+            self.events.push(NicEvent::EepromSilent(error));
+        }
+        next(BringUpStep::Pause)
+    }
+
     fn wake_phy(&mut self, now: Instant) -> Turn {
         initialise::general::<_, C>(&mut self.registers);
-        next(Step::Phy(PhyWork::new(now)))
+        next(BringUpStep::Phy(PhyWork::new(now)))
     }
 
     /// Gives the NIC its receive ring. From here on it may access memory: it knows no other address any more.
@@ -233,7 +236,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         self.transmit.restart();
         self.host.allow_dma(true);
         initialise::receive::<_, _, C>(&mut self.registers, &self.receive, self.mac.unwrap_or_default());
-        next(Step::Receive)
+        next(BringUpStep::Receive)
     }
 
     fn await_receive(&mut self, waited: Duration) -> Turn {
@@ -243,7 +246,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             Ok(()) => {
                 initialise::start_receive::<_, _, C>(&mut self.registers, &self.receive);
                 initialise::transmit::<_, _, C>(&mut self.registers, &self.transmit);
-                next(Step::Transmit)
+                next(BringUpStep::Transmit)
             }
         }
     }

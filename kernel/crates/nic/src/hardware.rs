@@ -41,8 +41,8 @@ pub trait DmaRegion {
 /// The machine, as a driver sees it.
 ///
 /// ```
-/// use base::HostPhysical;
-/// use nic::{DmaRegion, Nic, NicError, NicHost, NicRegisters, PciId};
+/// use base::{HostPhysical, Instant};
+/// use nic::{DmaRegion, Nic, NicError, NicHost, NicRegisters, NicState, PciId};
 ///
 /// /// A machine whose slot is empty: every register reads as ones.
 /// struct EmptySlot;
@@ -81,7 +81,7 @@ pub trait DmaRegion {
 ///         Some(Memory(vec![0; bytes]))
 ///     }
 ///     fn allow_dma(&mut self, _allowed: bool) {}
-///     fn write_by_io(&mut self, _offset: u32, _value: u32) -> bool {
+///     fn write_io(&mut self, _at: u32, _value: u32) -> bool {
 ///         false
 ///     }
 /// }
@@ -107,8 +107,8 @@ pub trait NicHost {
     /// system gave it, and cleared when a reset fails.
     fn allow_dma(&mut self, allowed: bool);
 
-    /// Writes the register at byte `offset` through the I/O window [8254x 13.2.2]; false when there is none.
-    fn write_by_io(&mut self, offset: u32, value: u32) -> bool;
+    /// Writes 32 bits at byte `at` of the I/O window [8254x 13.2.2]; false when there is none.
+    fn write_io(&mut self, at: u32, value: u32) -> bool;
 }
 
 /// Identity of a NIC in PCI configuration space [PCI 3.0 6.2.1].

@@ -73,6 +73,11 @@ impl NicModel {
     pub(crate) fn has_eee(&self) -> bool {
         matches!(self.device, DEVICE_I350 | DEVICE_I210 | DEVICE_I211 | DEVICE_I210_FLASHLESS)
     }
+
+    /// True when the NIC waits too short a time for a completion on PCI Express: the 82576.
+    pub(crate) fn gives_up_early(&self) -> bool {
+        self.family == Family::Igb && !self.has_eee()
+    }
 }
 
 /// Device IDs of the models that have features of their own.

@@ -5,6 +5,7 @@ use crate::chip::{AddressSource, BringUp, NvmLayout};
 use crate::{NicHost, NicModel, NicRegisters};
 use base::time::Duration;
 use intel_regs::control::manc;
+use intel_regs::pci::{IOADDR, IODATA};
 use intel_regs::reg::{self, tipg};
 use intel_regs::{Ctrl, Eerd};
 
@@ -36,7 +37,8 @@ impl BringUp for E1000Chip {
     fn reset<H: NicHost>(host: &mut H, registers: &mut H::Registers) {
         let control = registers.read(reg::CTRL) | Ctrl::RST.bits();
         registers.write(reg::ITR, NOT_RESET);
-        if registers.read(reg::ITR) != NOT_RESET || !host.write_by_io(reg::CTRL, control) {
+        let verifiable = registers.read(reg::ITR) == NOT_RESET;
+        if !(verifiable && host.write_io(IOADDR, reg::CTRL) && host.write_io(IODATA, control)) {
             registers.write(reg::CTRL, control);
         }
     }

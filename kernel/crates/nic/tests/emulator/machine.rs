@@ -128,8 +128,9 @@ impl NicHost for EmulatedMachine {
         self.0.borrow_mut().allow_dma(allowed);
     }
 
-    fn write_by_io(&mut self, offset: u32, value: u32) -> bool {
-        self.0.borrow_mut().write_by_io(offset, value)
+    fn write_io(&mut self, at: u32, value: u32) -> bool {
+        self.0.borrow_mut().write_io(at, value);
+        true
     }
 }
 

@@ -45,11 +45,9 @@ impl Emulator {
         self.configure(0x04, if allowed { 0x0007 } else { 0x0003 });
     }
 
-    /// Writes a register through the I/O window, by IOADDR and IODATA.
-    pub fn write_by_io(&mut self, offset: u32, value: u32) -> bool {
-        self.qtest(&format!("outl {PORTS:#x} {offset:#x}"));
-        self.qtest(&format!("outl {:#x} {value:#x}", PORTS + 4));
-        true
+    /// Writes to the I/O window.
+    pub fn write_io(&mut self, at: u32, value: u32) {
+        self.qtest(&format!("outl {:#x} {value:#x}", PORTS + at));
     }
 
     pub fn id(&mut self) -> PciId {

@@ -321,10 +321,15 @@ impl FakeDevice for FakeNic {
         self.happened.push(FakeEvent::Dma(allowed));
     }
 
-    fn write_by_io(&mut self, offset: u32, value: u32, now: Instant) -> bool {
-        if self.io == FakeIo::Works {
-            assert!(offset == CTRL && value & 1 << 26 != 0, "only the reset goes this way");
-            self.reset(value, true, now);
+    /// By IOADDR, and IODATA 4 bytes after it.
+    fn write_io(&mut self, at: u32, value: u32, now: Instant) -> bool {
+        match (self.io, at) {
+            (FakeIo::Works, 0) => assert_eq!(value, CTRL, "only the reset goes this way"),
+            (FakeIo::Works, _) => {
+                assert!(at == 4 && value & 1 << 26 != 0);
+                self.reset(value, true, now);
+            }
+            (FakeIo::Absent | FakeIo::Ignored, _) => {}
         }
         self.io != FakeIo::Absent
     }

@@ -22,8 +22,8 @@ pub trait FakeDevice {
     fn write(&mut self, memory: &FakeMemory, offset: u32, value: u32, now: Instant);
     /// COMMAND.BME is set or cleared.
     fn allow_dma(&mut self, _allowed: bool) {}
-    /// A write through the I/O window; false when there is none.
-    fn write_by_io(&mut self, _offset: u32, _value: u32, _now: Instant) -> bool {
+    /// A write to the I/O window; false when there is none.
+    fn write_io(&mut self, _at: u32, _value: u32, _now: Instant) -> bool {
         false
     }
 }
@@ -109,9 +109,8 @@ impl FakeDevice for vnic::Vnic {
         let _ = vnic::Vnic::write(self, offset, value, now);
     }
 
-    /// By IOADDR and IODATA [8254x 13.2.2].
-    fn write_by_io(&mut self, offset: u32, value: u32, now: Instant) -> bool {
-        let _ = self.io_write(0, offset, now) | self.io_write(4, value, now);
+    fn write_io(&mut self, at: u32, value: u32, now: Instant) -> bool {
+        let _ = self.io_write(at, value, now);
         true
     }
 }
@@ -143,8 +142,8 @@ impl<C: FakeDevice> NicHost for TestMachine<C> {
         self.nic.borrow_mut().allow_dma(allowed);
     }
 
-    fn write_by_io(&mut self, offset: u32, value: u32) -> bool {
-        self.nic.borrow_mut().write_by_io(offset, value, self.clock.now())
+    fn write_io(&mut self, at: u32, value: u32) -> bool {
+        self.nic.borrow_mut().write_io(at, value, self.clock.now())
     }
 }
 

@@ -1,13 +1,9 @@
 //! PCI: every function on every bus, through configuration mechanism #1 [PCI 3.0 3.2.2.3.2].
 
 use alloc::vec::Vec;
-use base::HostPhysical;
-use core::fmt;
+use pci::{MOST_CAPABILITIES, PciAccess};
 use pci_types::capability::PciCapability;
-use pci_types::{
-    Bar, CommandRegister, ConfigRegionAccess, EndpointHeader, HeaderType, PciAddress, PciHeader,
-    PciPciBridgeHeader,
-};
+use pci_types::{ConfigRegionAccess, EndpointHeader, HeaderType, PciAddress, PciHeader, PciPciBridgeHeader};
 use spin::Mutex;
 use x86_64::instructions::port::Port;
 
@@ -45,123 +41,26 @@ impl ConfigRegionAccess for PciConfiguration {
     }
 }
 
-/// A function found on a bus.
-#[derive(Clone, Copy)]
-pub struct PciFunction {
-    /// Its bus, device and function numbers.
-    pub address: PciAddress,
-    /// Vendor id.
-    pub vendor: u16,
-    /// Device id.
-    pub device: u16,
-    /// Base class and subclass.
-    pub class: (u8, u8),
-    /// IO-APIC input or ISA interrupt that its pin is wired to, as firmware recorded it; 255 means none.
-    pub interrupt_line: u8,
-    /// Whether it has MSI, and whether it has MSI-X.
-    pub message_interrupts: (bool, bool),
+impl PciAccess for PciConfiguration {
+    fn read_register(self, function: PciAddress, offset: u8) -> u32 {
+        // SAFETY: the caller's contract.
+        unsafe { self.read(function, offset.into()) }
+    }
+
+    fn write_register(self, function: PciAddress, offset: u8, value: u32) {
+        // SAFETY: the caller's contract.
+        unsafe { self.write(function, offset.into(), value) }
+    }
 }
 
-/// A limit because a damaged list could be circular: the 192 bytes for capabilities have no room for more.
-const MOST_CAPABILITIES: usize = 48;
+/// A function found on a bus.
+pub type PciFunction = pci::BusFunction<PciConfiguration>;
 
 /// Ethernet controllers [PCI Code and ID 1.11, class 02h].
 pub const CLASS_ETHERNET: (u8, u8) = (0x02, 0x00);
 /// Base classes of display controllers and bridges [PCI Code and ID 1.11].
 const CLASS_DISPLAY: u8 = 0x03;
 const CLASS_BRIDGE: u8 = 0x06;
-const CLASS_PCI_BRIDGE: (u8, u8) = (CLASS_BRIDGE, 0x04);
-
-impl PciFunction {
-    /// The memory window of a base address register: its address and size in bytes. `None` if there is none, or if
-    /// firmware has assigned no address to it.
-    pub fn memory_bar(&self, index: u8) -> Option<(HostPhysical, u64)> {
-        let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), PciConfiguration)?;
-        let (address, size) = match endpoint.bar(index, PciConfiguration)? {
-            Bar::Memory32 { address, size, .. } => (address.into(), size.into()),
-            Bar::Memory64 { address, size, .. } => (address, size),
-            Bar::Io { .. } => return None,
-        };
-        (address != 0).then_some((HostPhysical(address), size))
-    }
-
-    /// The first capability for which `pick` returns a value.
-    pub fn find_capability<T>(&self, pick: impl FnMut(PciCapability) -> Option<T>) -> Option<T> {
-        let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), PciConfiguration)?;
-        endpoint.capabilities(PciConfiguration).take(MOST_CAPABILITIES).find_map(pick)
-    }
-
-    /// True for a bridge to another PCI bus.
-    pub fn is_bridge(&self) -> bool {
-        self.class == CLASS_PCI_BRIDGE
-    }
-
-    /// Its bus, device and function numbers, for display.
-    pub fn place(&self) -> PciPlace {
-        PciPlace(self.address)
-    }
-
-    /// The first port of its I/O window, if it has one.
-    pub fn io_bar(&self) -> Option<u16> {
-        let endpoint = EndpointHeader::from_header(PciHeader::new(self.address), PciConfiguration)?;
-        (0..6).find_map(|index| match endpoint.bar(index, PciConfiguration) {
-            Some(Bar::Io { port }) => u16::try_from(port).ok().filter(|port| *port != 0),
-            _ => None,
-        })
-    }
-
-    /// Enables the function's windows and its interrupt, but not its DMA.
-    pub fn enable(&self) {
-        PciHeader::new(self.address).update_command(PciConfiguration, |command| {
-            (command | CommandRegister::MEMORY_ENABLE | CommandRegister::IO_ENABLE)
-                - CommandRegister::BUS_MASTER_ENABLE
-                - CommandRegister::INTERRUPT_DISABLE
-        });
-    }
-
-    /// Enables or disables the function's DMA.
-    pub fn allow_dma(&self, allowed: bool) {
-        PciHeader::new(self.address).update_command(PciConfiguration, |mut command| {
-            command.set(CommandRegister::BUS_MASTER_ENABLE, allowed);
-            command
-        });
-    }
-
-    /// Disables the function's DMA, and its interrupt, which it may share with others.
-    pub fn quiesce(&self) {
-        PciHeader::new(self.address).update_command(PciConfiguration, |command| {
-            (command - CommandRegister::BUS_MASTER_ENABLE) | CommandRegister::INTERRUPT_DISABLE
-        });
-    }
-}
-
-impl nic::FunctionRegisters for PciFunction {
-    fn read(&self, offset: u8) -> u32 {
-        // SAFETY: reads have no side effects.
-        unsafe { PciConfiguration.read(self.address, offset.into()) }
-    }
-
-    fn write(&self, offset: u8, value: u32) {
-        // SAFETY: the registers that a NIC's set-up writes give a device no memory.
-        unsafe { PciConfiguration.write(self.address, offset.into(), value) }
-    }
-}
-
-impl fmt::Display for PciFunction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [{:04x}:{:04x}]", self.place(), self.vendor, self.device)
-    }
-}
-
-/// Bus, device and function numbers in the notation of the configuration.
-#[derive(Clone, Copy)]
-pub struct PciPlace(PciAddress);
-
-impl fmt::Display for PciPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:02x}:{:02x}.{}", self.0.bus(), self.0.device(), self.0.function())
-    }
-}
 
 /// Stops the DMA of every device that firmware may have left running, such as the NIC that Weir was loaded
 /// through: it must not write memory that now belongs to Weir or a guest. Needs no heap, since it runs before
@@ -202,6 +101,7 @@ fn look_at(address: PciAddress, depth: u8, see: &mut dyn FnMut(PciFunction)) {
     }
     let (_, base, sub, _) = header.revision_and_class(PciConfiguration);
     let mut function = PciFunction {
+        access: PciConfiguration,
         address,
         vendor,
         device,

@@ -3,13 +3,14 @@
 
 use crate::hardware::acpi::MachineInfo;
 use crate::hardware::interrupt::io_apic;
-use crate::hardware::interrupt::messages::MsiMessage;
+use crate::hardware::interrupt::local_apic;
 use crate::hardware::pci::PciFunction;
 use crate::memory::PageFrames;
-use crate::memory::window::WindowError;
+use crate::memory::window::{self, WindowError};
 use base::Duration;
 use core::fmt;
 use nic::{Family, InterruptMode};
+use pci::MsiMessage;
 
 /// How often a NIC is polled for link, transmit hang and statistics, and for interrupt causes if it cannot
 /// interrupt.
@@ -46,9 +47,11 @@ impl InterruptRoute {
         vector: u8,
     ) -> Result<Option<Self>, WindowError> {
         function.send_none();
-        let message = MsiMessage::to_this_processor(vector).filter(|_| family.has_messages());
+        let message = MsiMessage::to_processor(local_apic::id(), vector).filter(|_| family.has_messages());
         let Some(message) = message else { return Ok(None) };
-        let mode = if function.send_msix(frames, message, nic::MSIX_ENTRIES as u64)? {
+        let mode = if let Some((at, bytes)) = function.msix_table(nic::MSIX_ENTRIES as u64) {
+            let mut table = window::map(frames, at, bytes)?;
+            function.send_msix(message, nic::MSIX_ENTRIES, |offset, value| table.write(offset, value));
             InterruptMode::Msix
         } else if function.send_msi(message) {
             InterruptMode::Msi

@@ -5,7 +5,7 @@ use super::nic_host::{NicArena, NicWindow};
 use super::nic_interrupt::{InterruptRoute, POLL_INTERVAL};
 use crate::hardware::acpi::MachineInfo;
 use crate::hardware::interrupt::{io_apic, vectors};
-use crate::hardware::pci::{PciFunction, PciPlace};
+use crate::hardware::pci::PciFunction;
 use crate::log::counts;
 use crate::memory::window::{self, WindowError};
 use crate::memory::{PageFrameError, PageFrames};
@@ -13,6 +13,7 @@ use crate::processor::clock;
 use alloc::string::String;
 use base::{Duration, Instant, Port};
 use nic::{Nic, NicError, NicEvent, NicState, RETRY_INTERVAL};
+use pci::PciPlace;
 
 /// How long a line stays masked after an interrupt that no NIC on it has a cause for. Lines are deasserted late,
 /// and another device on the line, for which there is no driver, would otherwise leave no time for anything else.
@@ -69,14 +70,14 @@ impl Uplink {
         name: &str,
         others: &[Self],
     ) -> Result<Self, UplinkError> {
-        if let Some(asleep) = nic::wake(function) {
+        if let Some(asleep) = pci::wake(function) {
             let awake = clock::now() + WAKE_TIME;
             while clock::now() < awake {
                 core::hint::spin_loop();
             }
             asleep.restore(function);
         }
-        nic::prepare_bus(function, id(function));
+        pci::prepare_bus(function, nic::gives_up_early(id(function)));
         let (at, bytes) = function.memory_bar(0).ok_or(UplinkError::NoWindow)?;
         let registers = NicWindow::new(window::map(frames, at, bytes)?);
         function.enable();
@@ -186,14 +187,10 @@ impl Uplink {
 
     fn log_events(&mut self) {
         for event in self.nic.events() {
-            match event {
-                NicEvent::LinkUp(_) | NicEvent::LinkDown | NicEvent::Recovered { .. } => {
-                    log::info!("{}: {event}", self.name);
-                }
-                NicEvent::TransmitHang { .. }
-                | NicEvent::Failed(_)
-                | NicEvent::EepromSilent(_)
-                | NicEvent::PhySilent(_) => log::warn!("{}: {event}", self.name),
+            if event.is_fault() {
+                log::warn!("{}: {event}", self.name);
+            } else {
+                log::info!("{}: {event}", self.name);
             }
         }
     }
@@ -208,8 +205,8 @@ impl Uplink {
 /// Switches ASPM off on a NIC's link, at both ends; true if it was on. The bridge above the NIC is the one whose bus it
 /// is on.
 fn stop_aspm(function: &PciFunction, functions: &[PciFunction]) -> bool {
-    let below = nic::stop_aspm(function);
-    let bridge = functions.iter().find(|f| f.is_bridge() && nic::bus_below(*f) == function.address.bus());
-    let above = bridge.is_some_and(nic::stop_aspm);
+    let below = pci::stop_aspm(function);
+    let bridge = functions.iter().find(|f| f.is_bridge() && pci::bus_below(*f) == function.address.bus());
+    let above = bridge.is_some_and(pci::stop_aspm);
     below || above
 }

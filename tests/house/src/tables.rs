@@ -56,6 +56,7 @@ pub const PACKAGES: &[Knows] = &[
     // Its tests map what it hands out.
     knows("host-memory", &["base"], &["nested-paging"]),
     knows("silicon", &["base"], &["testkit"]),
+    knows("pci", &["base"], &[]),
     knows("testkit", &["base", "mmio"], &[]),
     knows("vnic", &["base", "intel-regs"], &["testkit"]),
     // Its tests let the driver drive the model, and a switch between them.
@@ -70,6 +71,7 @@ pub const PACKAGES: &[Knows] = &[
             "nested-paging",
             "nic",
             "path",
+            "pci",
             "platform",
             "schedule",
             "shell",

@@ -16,7 +16,6 @@ pub mod control;
 pub mod desc;
 pub mod e1000e;
 pub mod eeprom;
-pub mod function;
 pub mod igb;
 pub mod interrupt;
 pub mod pci;

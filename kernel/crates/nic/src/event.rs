@@ -34,6 +34,17 @@ pub enum NicEvent {
     PhySilent(NicError),
 }
 
+impl NicEvent {
+    /// True when something is wrong with the NIC itself.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::LinkUp(_) | Self::LinkDown | Self::Recovered { .. } => false,
+            Self::TransmitHang { .. } | Self::Failed(_) | Self::EepromSilent(_) | Self::PhySilent(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for NicEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -73,11 +73,6 @@ impl NicModel {
     pub(crate) fn has_eee(&self) -> bool {
         matches!(self.device, DEVICE_I350 | DEVICE_I210 | DEVICE_I211 | DEVICE_I210_FLASHLESS)
     }
-
-    /// True when the NIC waits too short a time for a completion on PCI Express: the 82576.
-    pub(crate) fn gives_up_early(&self) -> bool {
-        self.family == Family::Igb && !self.has_eee()
-    }
 }
 
 /// Device IDs of the models that have features of their own.
@@ -132,6 +127,13 @@ pub fn dma_limit(id: PciId) -> u64 {
     })
 }
 
+/// True when the NIC with this identity waits too short a time for a completion on PCI Express, unless Device Control 2
+/// says otherwise: the 82576.
+#[must_use]
+pub fn gives_up_early(id: PciId) -> bool {
+    identify(id).is_some_and(|model| model.family == Family::Igb && !model.has_eee())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +144,14 @@ mod tests {
         let limit = |device| dma_limit(PciId { vendor: VENDOR_INTEL, device });
         assert_eq!([0x100e, 0x100f, 0x10d3, 0x1533].map(limit), [1 << 32, 1 << 32, u64::MAX, u64::MAX]);
         assert_eq!(limit(0xffff), 0, "no driver, no memory");
+    }
+
+    #[test]
+    fn only_the_82576_gives_up_on_completions_early() {
+        let early =
+            MODELS.iter().filter(|m| gives_up_early(PciId { vendor: VENDOR_INTEL, device: m.device }));
+        assert!(early.map(|model| model.name).all(|name| name.starts_with("82576")));
+        assert!(gives_up_early(PciId { vendor: VENDOR_INTEL, device: 0x10c9 }));
     }
 
     #[test]

@@ -3,6 +3,5 @@
 pub mod idt;
 pub mod io_apic;
 pub mod local_apic;
-pub mod messages;
 pub mod pending;
 pub mod vectors;

@@ -1,14 +1,10 @@
-//! The NIC's PCI function, before its driver: awake, and with the bus and the link as the NIC bears them.
+//! A function before its driver: awake, and with the bus and the link as it bears them.
 
-use crate::PciId;
-use crate::identify::identify;
-use intel_regs::function::{
+use crate::function::MOST_CAPABILITIES;
+use crate::registers::{
     BAR, BUS_NUMBERS, CACHE_LINE, CAPABILITIES, COMMAND, HAS_CAPABILITIES, INTERRUPT, capability, express,
     pci_x, pmcsr,
 };
-
-/// A limit because a damaged list could be circular: the 192 bytes for capabilities have no room for more.
-const MOST_CAPABILITIES: usize = 48;
 
 /// The registers of the header that a function in D3hot may forget on its way to D0 [PCIe 5.0 5.3.1.4], in the order
 /// in which they are written back: decode comes last.
@@ -50,9 +46,9 @@ impl SavedHeader {
     }
 }
 
-/// Sets what the NIC with this identity needs of its bus: reads of at most 2048 bytes on PCI-X (82545EM, erratum), a
-/// longer completion timeout on PCI Express (82576).
-pub fn prepare_bus(function: &impl FunctionRegisters, id: PciId) {
+/// Sets what NICs need of their bus: reads of at most 2048 bytes on PCI-X (82545EM, erratum), and for those that give up
+/// early a longer completion timeout on PCI Express.
+pub fn prepare_bus(function: &impl FunctionRegisters, gives_up_early: bool) {
     if let Some(at) = find(function, capability::PCI_X) {
         let command = function.read(at);
         let count = command >> pci_x::READ_COUNT_SHIFT & pci_x::READ_COUNT_MASK;
@@ -61,8 +57,7 @@ pub fn prepare_bus(function: &impl FunctionRegisters, id: PciId) {
             function.write(at, rest | pci_x::READ_COUNT_2048 << pci_x::READ_COUNT_SHIFT);
         }
     }
-    let impatient = identify(id).is_some_and(crate::NicModel::gives_up_early);
-    let Some(at) = find(function, capability::PCI_EXPRESS).filter(|_| impatient) else { return };
+    let Some(at) = find(function, capability::PCI_EXPRESS).filter(|_| gives_up_early) else { return };
     let version = function.read(at) >> express::VERSION_SHIFT & express::VERSION_MASK;
     let Some(device) = at.checked_add(express::DEVICE_2).filter(|_| version >= 2) else { return };
     let control = function.read(device);
@@ -136,10 +131,6 @@ mod tests {
         Space(RefCell::new(all), RefCell::default())
     }
 
-    const I82545EM: PciId = PciId { vendor: 0x8086, device: 0x100f };
-    const I82574L: PciId = PciId { vendor: 0x8086, device: 0x10d3 };
-    const I82576: PciId = PciId { vendor: 0x8086, device: 0x10c9 };
-
     #[test]
     fn a_function_that_sleeps_wakes_with_its_windows() {
         let at =
@@ -166,21 +157,21 @@ mod tests {
     fn long_reads_on_pci_x_are_shortened() {
         let count = |value: u32| {
             let function = space(&[(0x40, 0x07 | value << 18 | 1 << 17)]);
-            prepare_bus(&function, I82545EM);
+            prepare_bus(&function, false);
             function.read(0x40) >> 18 & 3
         };
         assert_eq!([0, 1, 2, 3].map(count), [0, 1, 2, 2]);
     }
 
     #[test]
-    fn the_82576_has_more_patience_if_nobody_has_set_it() {
-        let after = |id, version: u32, control| {
+    fn more_patience_is_set_if_nobody_has() {
+        let after = |gives_up_early, version: u32, control| {
             let function = space(&[(0x40, 0x10 | version << 16), (0x68, control)]);
-            prepare_bus(&function, id);
+            prepare_bus(&function, gives_up_early);
             function.read(0x68)
         };
-        assert_eq!((after(I82576, 2, 0), after(I82576, 2, 2), after(I82576, 1, 0)), (5, 2, 0));
-        assert_eq!(after(I82574L, 2, 0), 0);
+        assert_eq!((after(true, 2, 0), after(true, 2, 2), after(true, 1, 0)), (5, 2, 0));
+        assert_eq!(after(false, 2, 0), 0);
     }
 
     #[test]

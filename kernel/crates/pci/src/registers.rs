@@ -1,70 +1,70 @@
-//! Registers of a PCI function's configuration space that a driver sets up before its NIC: power, bus and link
+//! Registers of a PCI function's configuration space that are set up before its driver: power, bus and link
 //! [PCI 3.0 6, PCIe 5.0 7.5].
 
 /// Command and status.
-pub const COMMAND: u8 = 0x04;
+pub(crate) const COMMAND: u8 = 0x04;
 /// Cache line size, latency timer, header type.
-pub const CACHE_LINE: u8 = 0x0c;
+pub(crate) const CACHE_LINE: u8 = 0x0c;
 /// The first of six base address registers.
-pub const BAR: u8 = 0x10;
+pub(crate) const BAR: u8 = 0x10;
 /// Bus numbers of a bridge: the bus below it is in bits 15:8.
-pub const BUS_NUMBERS: u8 = 0x18;
+pub(crate) const BUS_NUMBERS: u8 = 0x18;
 /// Pointer to the first capability.
-pub const CAPABILITIES: u8 = 0x34;
+pub(crate) const CAPABILITIES: u8 = 0x34;
 /// Interrupt line and pin.
-pub const INTERRUPT: u8 = 0x3c;
+pub(crate) const INTERRUPT: u8 = 0x3c;
 
 /// Bit of the status half of [`COMMAND`]: there are capabilities.
-pub const HAS_CAPABILITIES: u32 = 1 << 20;
+pub(crate) const HAS_CAPABILITIES: u32 = 1 << 20;
 
 /// Capability identifiers [PCI 3.0 H].
-pub mod capability {
+pub(crate) mod capability {
     /// Power management.
-    pub const POWER: u8 = 0x01;
+    pub(crate) const POWER: u8 = 0x01;
     /// PCI-X.
-    pub const PCI_X: u8 = 0x07;
+    pub(crate) const PCI_X: u8 = 0x07;
     /// PCI Express.
-    pub const PCI_EXPRESS: u8 = 0x10;
+    pub(crate) const PCI_EXPRESS: u8 = 0x10;
 }
 
 /// Power Management Control and Status, `PMCSR`, 4 bytes into its capability [PCIe 5.0 7.5.2.2].
-pub mod pmcsr {
+pub(crate) mod pmcsr {
     /// Offset in the capability.
-    pub const OFFSET: u8 = 4;
+    pub(crate) const OFFSET: u8 = 4;
     /// Power state: D0 is zero.
-    pub const STATE: u32 = 3;
+    pub(crate) const STATE: u32 = 3;
     /// Wake-up enabled.
-    pub const PME_EN: u32 = 1 << 8;
+    pub(crate) const PME_EN: u32 = 1 << 8;
     /// Wake-up event; cleared by writing 1.
-    pub const PME_STATUS: u32 = 1 << 15;
+    pub(crate) const PME_STATUS: u32 = 1 << 15;
 }
 
 /// Command of a PCI-X function, in the upper half of its capability's first register.
-pub mod pci_x {
+pub(crate) mod pci_x {
     /// Position of the maximum memory read byte count: 512 bytes shifted by its value.
-    pub const READ_COUNT_SHIFT: u32 = 18;
+    pub(crate) const READ_COUNT_SHIFT: u32 = 18;
     /// Mask of it, before the shift.
-    pub const READ_COUNT_MASK: u32 = 3;
+    pub(crate) const READ_COUNT_MASK: u32 = 3;
     /// 2048 bytes.
-    pub const READ_COUNT_2048: u32 = 2;
+    pub(crate) const READ_COUNT_2048: u32 = 2;
 }
 
 /// PCI Express capability [PCIe 5.0 7.5.3].
-pub mod express {
+pub(crate) mod express {
     /// Link Control and Status.
-    pub const LINK: u8 = 0x10;
+    pub(crate) const LINK: u8 = 0x10;
     /// The control half of [`LINK`]: the status half is cleared by writing 1.
-    pub const LINK_CONTROL: u32 = 0xffff;
+    pub(crate) const LINK_CONTROL: u32 = 0xffff;
     /// ASPM L0s and L1.
-    pub const ASPM: u32 = 3;
+    pub(crate) const ASPM: u32 = 3;
     /// Device Control 2, of capabilities of version 2 and later.
-    pub const DEVICE_2: u8 = 0x28;
+    pub(crate) const DEVICE_2: u8 = 0x28;
     /// Position of the version in the capability's first register.
-    pub const VERSION_SHIFT: u32 = 16;
+    pub(crate) const VERSION_SHIFT: u32 = 16;
     /// Mask of the version, before the shift.
-    pub const VERSION_MASK: u32 = 0xf;
+    pub(crate) const VERSION_MASK: u32 = 0xf;
     /// Completion timeout: zero for 50 us to 50 ms.
-    pub const COMPLETION_TIMEOUT: u32 = 0xf;
+    pub(crate) const COMPLETION_TIMEOUT: u32 = 0xf;
     /// Completion timeout of 16 to 55 ms.
-    pub const COMPLETION_16_MS: u32 = 5;
+    pub(crate) const COMPLETION_16_MS: u32 = 5;
 }

@@ -6,7 +6,7 @@ use crate::launch::Guests;
 use crate::log::{framebuffer, serial};
 use crate::meeting::ending::End;
 use crate::memory::page_frames::{MemoryRegion, MemoryRegionKind};
-use crate::memory::{PageFrames, copy, heap, physical};
+use crate::memory::{PageFrames, copy, heap, mapping, physical};
 use crate::processor::narrow::to_usize;
 use crate::processor::{clock, cores, cpu, descriptors};
 use crate::virt::state::extended;
@@ -18,6 +18,8 @@ use bootloader_api::{BootInfo, entry_point};
 use config::{Bundle, LogLevel};
 use core::fmt::Write;
 use raw_cpuid::CpuId;
+use screen::FramebufferLayout;
+use x86_64::VirtAddr;
 
 /// Bytes of Weir's heap: device models, switch tables and batches.
 const HEAP: u64 = 16 << 20;
@@ -66,8 +68,8 @@ fn start(info: &'static mut BootInfo) -> ! {
     idt::report_exceptions_with(panic::exception);
     idt::load();
     crate::log::init();
-    show_log(info);
-    match boot(info) {
+    let screen = show_log(info);
+    match boot(info, screen) {
         Ok(end) => {
             self_test::run();
             match end {
@@ -84,31 +86,39 @@ fn start(info: &'static mut BootInfo) -> ! {
     }
 }
 
-/// Shows the log on the screen, if the firmware has set one up, and warns if that is the log's only place.
-fn show_log(info: &mut BootInfo) {
-    if let Some(screen) = info.framebuffer.take() {
+/// Shows the log on the screen, if the firmware has set one up, and warns if that is the log's only place. Returns
+/// the place and the size of video memory.
+fn show_log(info: &mut BootInfo) -> Option<(VirtAddr, usize)> {
+    let memory = info.framebuffer.take().map(|screen| {
         let layout = screen.info();
-        let layout = framebuffer::FramebufferLayout {
+        let layout = FramebufferLayout {
             width: layout.width,
             height: layout.height,
             line_bytes: layout.stride * layout.bytes_per_pixel,
             pixel_bytes: layout.bytes_per_pixel,
         };
-        framebuffer::init(screen.into_buffer(), layout);
-    }
+        let buffer = screen.into_buffer();
+        let place = (VirtAddr::from_ptr(buffer.as_ptr()), buffer.len());
+        framebuffer::init(buffer, layout);
+        place
+    });
     if !serial::present() {
         ::log::warn!(
             "no serial port answers at 0x3f8: the log is on the screen only, and no console can be reached"
         );
     }
+    memory
 }
 
 /// Sets up the machine and runs its guests until the last one has stopped.
-fn boot(info: &'static mut BootInfo) -> Result<End, BootError> {
+fn boot(info: &'static mut BootInfo, screen: Option<(VirtAddr, usize)>) -> Result<End, BootError> {
     pci::quiesce_all();
     let offset = info.physical_memory_offset.into_option().ok_or(BootError::NoDirectMap)?;
     // SAFETY: the loader mapped all of physical memory there, and nothing has used the map before.
     unsafe { physical::set_direct_map(offset) };
+    if let Some((start, bytes)) = screen {
+        mapping::combine_writes(start, bytes);
+    }
     copy::init();
     let mut frames = PageFrames::new(memory_regions(info));
     heap::init(&mut frames, HEAP)?;

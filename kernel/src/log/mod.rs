@@ -8,7 +8,6 @@ pub mod output;
 mod record;
 pub mod serial;
 pub mod tail;
-mod text;
 pub mod view;
 
 pub use record::{counts, init, leave_to_main_loop, line};

@@ -7,6 +7,7 @@
 
 use super::{framebuffer, serial};
 use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicBool, Ordering};
 use shell::LineEnd;
 use spin::Mutex;
 
@@ -49,6 +50,17 @@ static OUTPUT: Mutex<SerialQueue> = Mutex::new(SerialQueue {
     lost: 0,
     reported: 0,
 });
+
+/// Output waits for the UART. Every core asks, often, and must not take the lock for it.
+static WAITING: AtomicBool = AtomicBool::new(false);
+
+/// Passes the queue to `act`.
+fn with_queue<R>(act: impl FnOnce(&mut SerialQueue) -> R) -> R {
+    let mut queue = OUTPUT.lock();
+    let result = act(&mut queue);
+    WAITING.store(queue.waiting > 0, Ordering::Relaxed);
+    result
+}
 
 impl SerialQueue {
     fn push(&mut self, byte: u8) {
@@ -120,25 +132,26 @@ impl Write for SerialQueue {
 /// Queues one log line.
 pub fn log_line(write: impl Fn(&mut dyn Write) -> fmt::Result) {
     framebuffer::log_line(&write);
-    OUTPUT.lock().line(write);
+    with_queue(|queue| queue.line(write));
 }
 
 /// Queues one line of the shell.
 pub fn shell_line(text: fmt::Arguments) {
-    OUTPUT.lock().line(|out| write!(out, "{SHELL_PREFIX}{text}"));
+    with_queue(|queue| queue.line(|out| write!(out, "{SHELL_PREFIX}{text}")));
 }
 
 /// Lets the shell write on the line of its prompt. `write` is passed whether the cursor is on that line, and the
 /// second part of its result says whether it still is.
 pub fn prompt<R>(write: impl FnOnce(&mut dyn Write, bool) -> (R, bool)) -> R {
-    let mut output = OUTPUT.lock();
-    let drawn = output.cursor == Cursor::Prompt;
-    if !drawn {
-        output.end_line();
-    }
-    let (result, open) = write(&mut *output, drawn);
-    output.cursor = if open { Cursor::Prompt } else { Cursor::LineStart };
-    result
+    with_queue(|queue| {
+        let drawn = queue.cursor == Cursor::Prompt;
+        if !drawn {
+            queue.end_line();
+        }
+        let (result, open) = write(&mut *queue, drawn);
+        queue.cursor = if open { Cursor::Prompt } else { Cursor::LineStart };
+        result
+    })
 }
 
 /// True when the cursor is on the line of the shell's prompt.
@@ -155,38 +168,40 @@ pub fn console(
     length: usize,
     end: LineEnd,
 ) -> bool {
-    let mut output = OUTPUT.lock();
-    if output.waiting + length + 2 * name.len() + 16 > QUEUE - LOG_RESERVE {
-        return false;
-    }
-    if output.cursor != Cursor::Guest(guest) {
-        output.end_line();
-        output.prefix(name);
-        output.cursor = Cursor::Guest(guest);
-    }
-    text.for_each(|byte| output.push(byte));
-    match end {
-        LineEnd::Line => output.end_line(),
-        LineEnd::Return => {
-            output.push(b'\r');
-            output.prefix(name);
+    with_queue(|queue| {
+        if queue.waiting + length + 2 * name.len() + 16 > QUEUE - LOG_RESERVE {
+            return false;
         }
-        LineEnd::Open => {}
-    }
-    true
+        if queue.cursor != Cursor::Guest(guest) {
+            queue.end_line();
+            queue.prefix(name);
+            queue.cursor = Cursor::Guest(guest);
+        }
+        text.for_each(|byte| queue.push(byte));
+        match end {
+            LineEnd::Line => queue.end_line(),
+            LineEnd::Return => {
+                queue.push(b'\r');
+                queue.prefix(name);
+            }
+            LineEnd::Open => {}
+        }
+        true
+    })
 }
 
 /// Moves queued bytes into the UART as long as it accepts them at once. Returns true if some are left.
 pub fn pump() -> bool {
     framebuffer::pump();
-    let mut output = OUTPUT.lock();
-    while output.waiting > 0 && output.pump() {}
-    output.waiting > 0
+    with_queue(|queue| {
+        while queue.waiting > 0 && queue.pump() {}
+        queue.waiting > 0
+    })
 }
 
 /// True while output is queued for the UART or the screen.
 pub fn waiting() -> bool {
-    OUTPUT.lock().waiting > 0 || framebuffer::waiting()
+    WAITING.load(Ordering::Relaxed) || framebuffer::waiting()
 }
 
 /// Lines and bytes that found no room in the queue.
@@ -202,11 +217,12 @@ pub fn flush() {
 
 /// Like [`flush`], but without the screen, where every new line means painting all rows.
 pub fn flush_serial() {
-    let mut output = OUTPUT.lock();
-    let mut polls_left = UART_TIMEOUT;
-    while output.waiting > 0 && polls_left > 0 {
-        polls_left = if output.pump() { UART_TIMEOUT } else { polls_left - 1 };
-    }
+    with_queue(|queue| {
+        let mut polls_left = UART_TIMEOUT;
+        while queue.waiting > 0 && polls_left > 0 {
+            polls_left = if queue.pump() { UART_TIMEOUT } else { polls_left - 1 };
+        }
+    });
     serial::drain();
 }
 

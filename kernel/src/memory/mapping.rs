@@ -2,9 +2,11 @@
 
 use super::table_frames::TableFrames;
 use super::{PAGE, PageFrames, physical};
+use crate::processor::cpu;
 use crate::processor::narrow::to_usize;
 use base::HostPhysical;
 use core::sync::atomic::{AtomicU64, Ordering};
+use platform::msr::IA32_PAT;
 use x86_64::structures::paging::{
     Mapper, OffsetPageTable, Page, PageTable, PageTableFlags, PhysFrame, Size4KiB,
 };
@@ -39,13 +41,7 @@ pub fn map(
     let first = at.0 & !(PAGE - 1);
     let end = at.0.checked_add(bytes).ok_or(error)?.next_multiple_of(PAGE);
     let start = NEXT.fetch_add(end - first + PAGE, Ordering::Relaxed);
-    let root = x86_64::registers::control::Cr3::read().0.start_address().as_u64();
-    // SAFETY: the active root table is in the direct map, and boot is single-threaded: no other reference to the
-    // tables exists at the same time.
-    let mut tables = unsafe {
-        let root = &mut *physical::pointer(HostPhysical(root)).cast::<PageTable>();
-        OffsetPageTable::new(root, VirtAddr::new(physical::offset()))
-    };
+    let mut tables = active_tables();
     let flags = flags | PageTableFlags::PRESENT | PageTableFlags::WRITABLE | PageTableFlags::NO_EXECUTE;
     for offset in (0..end - first).step_by(to_usize(PAGE)) {
         let page = Page::<Size4KiB>::containing_address(VirtAddr::new(start + offset));
@@ -54,4 +50,37 @@ pub fn map(
         unsafe { tables.map_to(page, frame, flags, &mut TableFrames(frames)) }.map_err(|_| error)?.flush();
     }
     Ok(VirtAddr::new(start + (at.0 - first)))
+}
+
+/// Lets the processor combine writes to pages that are mapped already: those of video memory, where each store would
+/// otherwise be a bus transaction of its own. Pages that are not mapped as 4 KiB stay as they are. Call it only while
+/// the boot core is the only one that works: the others take over its IA32_PAT.
+pub fn combine_writes(start: VirtAddr, bytes: usize) {
+    /// Memory type WC in entry 1, which PWT alone selects and nothing else does [SDM3A 12.12.2, 12.12.3].
+    const WRITE_COMBINING: u64 = 0x01 << 8;
+    // SAFETY: no mapping uses the entry that changes.
+    unsafe { cpu::wrmsr(IA32_PAT, cpu::rdmsr(IA32_PAT) & !0xff00 | WRITE_COMBINING) };
+    let flags = PageTableFlags::PRESENT
+        | PageTableFlags::WRITABLE
+        | PageTableFlags::NO_EXECUTE
+        | PageTableFlags::WRITE_THROUGH;
+    let mut tables = active_tables();
+    for offset in (0..bytes).step_by(to_usize(PAGE)) {
+        let page = Page::<Size4KiB>::containing_address(start + offset as u64);
+        // SAFETY: the page keeps its frame and its rights; only its memory type changes.
+        if let Ok(change) = unsafe { tables.update_flags(page, flags) } {
+            change.flush();
+        }
+    }
+}
+
+/// The active page tables. Only for the boot core, while it is the only one that works.
+fn active_tables() -> OffsetPageTable<'static> {
+    let root = x86_64::registers::control::Cr3::read().0.start_address().as_u64();
+    // SAFETY: the active root table is in the direct map, and boot is single-threaded: no other reference to the
+    // tables exists at the same time.
+    unsafe {
+        let root = &mut *physical::pointer(HostPhysical(root)).cast::<PageTable>();
+        OffsetPageTable::new(root, VirtAddr::new(physical::offset()))
+    }
 }

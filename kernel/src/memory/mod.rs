@@ -3,7 +3,7 @@
 pub mod copy;
 pub mod guest;
 pub mod heap;
-mod mapping;
+pub mod mapping;
 pub mod page_frames;
 pub mod physical;
 #[cfg(not(test))]

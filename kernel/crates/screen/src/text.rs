@@ -1,4 +1,4 @@
-//! Text in rows and columns, as on a screen. It does not paint.
+//! A page of text in rows and columns.
 
 use core::fmt::{self, Write};
 
@@ -9,8 +9,35 @@ pub const MAX_ROWS: usize = 68;
 /// Replaces characters that the font does not have.
 const UNKNOWN: u8 = b'?';
 
+/// The characters of a row, padded with blanks.
+#[derive(Clone, Copy, Debug)]
+pub struct TextRow {
+    /// Its place, counted from the top.
+    pub row: usize,
+    cells: [u8; MAX_COLUMNS],
+    columns: usize,
+}
+
+impl TextRow {
+    /// The characters.
+    #[must_use]
+    pub fn characters(&self) -> &[u8] {
+        &self.cells[..self.columns]
+    }
+}
+
 /// A page of text that scrolls when it is full. Long lines continue in the next row.
-pub struct Text {
+///
+/// ```
+/// use core::fmt::Write;
+///
+/// let mut page = screen::ScreenText::new();
+/// page.resize(5, 2);
+/// page.write_line(|out| out.write_str("hello"));
+/// assert_eq!(page.take_stale().unwrap().characters(), b"hello");
+/// ```
+#[derive(Clone, Debug)]
+pub struct ScreenText {
     cells: [[u8; MAX_COLUMNS]; MAX_ROWS],
     columns: usize,
     rows: usize,
@@ -18,12 +45,23 @@ pub struct Text {
     top: usize,
     row: usize,
     column: usize,
+    /// Number of rows from `next` on that may differ from what the painter has.
+    stale: usize,
+    next: usize,
 }
 
-impl Text {
+impl Default for ScreenText {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ScreenText {
     /// A page without rows, which discards text.
+    #[must_use]
     pub const fn new() -> Self {
-        Self { cells: [[b' '; MAX_COLUMNS]; MAX_ROWS], columns: 0, rows: 0, top: 0, row: 0, column: 0 }
+        let cells = [[b' '; MAX_COLUMNS]; MAX_ROWS];
+        Self { cells, columns: 0, rows: 0, top: 0, row: 0, column: 0, stale: 0, next: 0 }
     }
 
     /// Clears the page and sets its size, at most [`MAX_COLUMNS`] by [`MAX_ROWS`].
@@ -32,13 +70,31 @@ impl Text {
     }
 
     /// The number of rows.
+    #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// The characters of a row, counted from the top, padded with blanks.
-    pub fn row(&self, row: usize) -> &[u8] {
-        &self.cells[(self.top + row) % self.rows.max(1)][..self.columns]
+    /// Adds a line, which `write` writes. A line whose formatting fails ends there.
+    pub fn write_line(&mut self, write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
+        let _ = write(self);
+        let _ = self.write_str("\n");
+        self.stale = self.rows;
+    }
+
+    /// The next row that may have changed since it was taken last; `None` if none has.
+    pub fn take_stale(&mut self) -> Option<TextRow> {
+        self.stale = self.stale.checked_sub(1)?;
+        let row = self.next;
+        self.next = (row + 1) % self.rows.max(1);
+        let cells = self.cells[(self.top + row) % self.rows.max(1)];
+        Some(TextRow { row, cells, columns: self.columns })
+    }
+
+    /// True if [`take_stale`](Self::take_stale) would return a row.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.stale > 0
     }
 
     fn put(&mut self, byte: u8) {
@@ -65,7 +121,7 @@ impl Text {
     }
 }
 
-impl Write for Text {
+impl Write for ScreenText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for character in text.chars() {
             let shown = character == '\n' || character == ' ' || character.is_ascii_graphic();
@@ -77,13 +133,32 @@ impl Write for Text {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
+    use std::string::String;
+    use std::vec::Vec;
 
     fn page(columns: usize, rows: usize, text: &str) -> Vec<String> {
-        let mut page = Text::new();
+        let mut page = ScreenText::new();
         page.resize(columns, rows);
         page.write_str(text).unwrap();
-        (0..page.rows()).map(|row| String::from_utf8(page.row(row).to_vec()).unwrap()).collect()
+        page.stale = page.rows;
+        core::iter::from_fn(|| page.take_stale())
+            .map(|row| String::from_utf8(row.characters().to_vec()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_line_makes_every_row_stale_once() {
+        let mut page = ScreenText::new();
+        page.resize(3, 4);
+        assert!(!page.is_stale() && page.take_stale().is_none());
+        page.write_line(|out| out.write_str("ab"));
+        assert_eq!(page.take_stale().map(|row| row.row), Some(0));
+        page.write_line(|out| out.write_str("cd"));
+        let rows: Vec<usize> = core::iter::from_fn(|| page.take_stale()).map(|row| row.row).collect();
+        assert_eq!(rows, [1, 2, 3, 0]);
+        assert!(!page.is_stale());
     }
 
     #[test]

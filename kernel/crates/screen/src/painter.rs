@@ -1,0 +1,175 @@
+//! Painting characters into video memory.
+//!
+//! Video memory is not cached, so it is never read, and only characters that differ from the ones shown are written.
+
+use crate::text::{MAX_COLUMNS, MAX_ROWS, TextRow};
+use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
+
+const WEIGHT: FontWeight = FontWeight::Regular;
+const SIZE: RasterHeight = RasterHeight::Size16;
+const GLYPH_WIDTH: usize = get_raster_width(WEIGHT, SIZE);
+const GLYPH_HEIGHT: usize = SIZE.val();
+/// Height in pixels from which characters are painted twice as large.
+const FINE: usize = 1440;
+
+/// Layout of pixels in video memory.
+#[derive(Clone, Copy, Debug)]
+pub struct FramebufferLayout {
+    /// Pixels in a line.
+    pub width: usize,
+    /// Lines.
+    pub height: usize,
+    /// Bytes from one line to the next.
+    pub line_bytes: usize,
+    /// Bytes of a pixel.
+    pub pixel_bytes: usize,
+}
+
+/// Video memory and the characters in it. Text is white on black in all pixel formats: each byte of a pixel is the
+/// intensity.
+#[derive(Debug)]
+pub struct Painter {
+    memory: &'static mut [u8],
+    layout: FramebufferLayout,
+    /// Pixels of the screen per pixel of the font, in each direction.
+    scale: usize,
+    shown: [[u8; MAX_COLUMNS]; MAX_ROWS],
+}
+
+impl Painter {
+    /// Clears the screen. `None` if its layout has no room for a character.
+    #[must_use]
+    pub fn new(memory: &'static mut [u8], layout: FramebufferLayout) -> Option<Self> {
+        let scale = if layout.height >= FINE { 2 } else { 1 };
+        let painter = Self { memory, layout, scale, shown: [[b' '; MAX_COLUMNS]; MAX_ROWS] };
+        if layout.pixel_bytes == 0 || layout.line_bytes == 0 || painter.columns() == 0 || painter.rows() == 0
+        {
+            return None;
+        }
+        for word in painter.memory.chunks_exact_mut(8) {
+            word.copy_from_slice(&[0; 8]);
+        }
+        Some(painter)
+    }
+
+    /// The number of characters in a row.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.layout.width / (GLYPH_WIDTH * self.scale)
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.layout.height / (GLYPH_HEIGHT * self.scale)
+    }
+
+    /// Paints the characters of a row that differ from those shown.
+    pub fn paint_row(&mut self, text: &TextRow) {
+        for (column, &character) in text.characters().iter().enumerate() {
+            let Some(shown) = self.shown.get_mut(text.row).map(|row| &mut row[column]) else { return };
+            if *shown != character {
+                *shown = character;
+                self.paint(text.row, column, character);
+            }
+        }
+    }
+
+    fn paint(&mut self, row: usize, column: usize, character: u8) {
+        let Some(glyph) = get_raster(character.into(), WEIGHT, SIZE) else { return };
+        let FramebufferLayout { line_bytes, pixel_bytes, .. } = self.layout;
+        let left = column * GLYPH_WIDTH * self.scale * pixel_bytes;
+        let bytes = GLYPH_WIDTH * self.scale * pixel_bytes;
+        let lines = glyph.raster().iter().flat_map(|line| core::iter::repeat_n(line, self.scale));
+        for (index, intensities) in lines.enumerate() {
+            let start = (row * GLYPH_HEIGHT * self.scale + index) * line_bytes + left;
+            let Some(line) = self.memory.get_mut(start..start + bytes) else { return };
+            let wide = intensities.iter().flat_map(|intensity| core::iter::repeat_n(*intensity, self.scale));
+            for (pixel, intensity) in line.chunks_exact_mut(pixel_bytes).zip(wide) {
+                // Four bytes at a time if pixels have four: each store is a bus transaction.
+                match <&mut [u8; 4]>::try_from(&mut *pixel) {
+                    Ok(pixel) => *pixel = [intensity; 4],
+                    Err(_) => pixel.fill(intensity),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::ScreenText;
+    use std::boxed::Box;
+    use std::vec;
+    use std::vec::Vec;
+
+    const LAYOUT: FramebufferLayout =
+        FramebufferLayout { width: 64, height: 48, line_bytes: 70 * 4, pixel_bytes: 4 };
+
+    /// Paints one character, and returns which bytes are not black.
+    fn lit(layout: FramebufferLayout, scale: usize, bytes: usize, row: usize, column: usize) -> Vec<usize> {
+        let memory = Box::leak(vec![0; bytes].into_boxed_slice());
+        let mut pixels = Painter { memory, layout, scale, shown: [[b' '; MAX_COLUMNS]; MAX_ROWS] };
+        pixels.paint(row, column, b'#');
+        (0..bytes).filter(|&at| pixels.memory[at] != 0).collect()
+    }
+
+    #[test]
+    fn a_character_stays_in_its_cell() {
+        let lit = lit(LAYOUT, 1, 48 * LAYOUT.line_bytes, 1, 2);
+        assert!(lit.len() > 40);
+        for at in lit {
+            let (line, pixel) = (at / LAYOUT.line_bytes, at % LAYOUT.line_bytes / 4);
+            assert!((GLYPH_HEIGHT..2 * GLYPH_HEIGHT).contains(&line), "{line}");
+            assert!((2 * GLYPH_WIDTH..3 * GLYPH_WIDTH).contains(&pixel), "{pixel}");
+        }
+    }
+
+    #[test]
+    fn only_changed_characters_are_painted() {
+        let memory = Box::leak(vec![0; 48 * LAYOUT.line_bytes].into_boxed_slice());
+        let mut painter = Painter::new(memory, LAYOUT).unwrap();
+        let mut page = ScreenText::new();
+        page.resize(painter.columns(), painter.rows());
+        page.write_line(|out| out.write_str("#"));
+        painter.paint_row(&page.take_stale().unwrap());
+        assert!(painter.memory.iter().any(|byte| *byte != 0));
+        painter.memory.fill(0);
+        page.write_line(|_| Ok(()));
+        core::iter::from_fn(|| page.take_stale()).for_each(|row| painter.paint_row(&row));
+        assert!(painter.memory.iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn a_layout_without_room_is_refused() {
+        for layout in [
+            FramebufferLayout { pixel_bytes: 0, ..LAYOUT },
+            FramebufferLayout { line_bytes: 0, ..LAYOUT },
+            FramebufferLayout { width: 3, ..LAYOUT },
+        ] {
+            assert!(Painter::new(Box::leak(vec![0; 64].into_boxed_slice()), layout).is_none());
+        }
+    }
+
+    #[test]
+    fn a_fine_screen_has_characters_twice_as_large() {
+        let size = 48 * LAYOUT.line_bytes;
+        assert_eq!(4 * lit(LAYOUT, 1, size, 0, 0).len(), lit(LAYOUT, 2, size, 0, 0).len());
+    }
+
+    #[test]
+    fn pixels_of_three_bytes_are_painted_too() {
+        let layout = FramebufferLayout { line_bytes: 64 * 3, pixel_bytes: 3, ..LAYOUT };
+        let four = lit(LAYOUT, 1, 48 * LAYOUT.line_bytes, 0, 1).len();
+        assert_eq!(lit(layout, 1, 48 * layout.line_bytes, 0, 1).len() * 4, four * 3);
+    }
+
+    #[test]
+    fn nothing_is_painted_beyond_video_memory() {
+        // The loader may report a layout that is larger than its memory.
+        lit(LAYOUT, 1, 10 * LAYOUT.line_bytes, 0, 0);
+        lit(LAYOUT, 1, 10 * LAYOUT.line_bytes, 5, 0);
+    }
+}

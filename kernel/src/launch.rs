@@ -66,12 +66,8 @@ impl virt::Task for Guests {
         let parcels = [const { Mutex::new(None) }; cores::MAX_CORES];
         let shared: &'static Shared<V> =
             Box::leak(Box::new(Shared { frames: Mutex::new(self.frames), parcels, smt }));
-        startup::start_others(
-            &self.machine,
-            &shared.frames,
-            enter_core::<V>,
-            core::ptr::from_ref(shared).cast(),
-        );
+        let entry = (enter_core::<V> as startup::CoreMain, core::ptr::from_ref(shared).cast());
+        startup::start_others(&self.machine, &shared.frames, entry, smt);
         let frames = &mut shared.frames.lock();
         let system = self.bundle.system();
         // NICs first: guests may take all memory that is left.

@@ -47,7 +47,7 @@ pub fn configuration(machine: &EmulatedMachine, cpu_model: &str, image: &Path) -
          memory: guest={memory}, host={memory}\n\
          romimage: file=\"{BIOS}\", options=fastboot\n\
          vgaromimage: file=\"{VGA_BIOS}\"\n\
-         cpu: model={cpu_model}, count={}, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs=1\n\
+         cpu: model={cpu_model}, count={}:1:{}, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs=1\n\
          clock: sync={sync}, time0=946681200\n\
          pci: enabled=1, chipset=i440fx{slots}\n\
          ata0-master: type=disk, path=\"{}\", mode=flat\n\
@@ -58,7 +58,8 @@ pub fn configuration(machine: &EmulatedMachine, cpu_model: &str, image: &Path) -
          error: action=report\n\
          info: action=report\n\
          debug: action=ignore\n",
-        machine.cpus,
+        machine.cpus / machine.threads,
+        machine.threads,
         image.display()
     );
     for (index, nic) in machine.nics.iter().take(MAX_NICS).enumerate() {

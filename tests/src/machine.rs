@@ -148,6 +148,8 @@ pub struct EmulatedMachine {
     pub memory: u32,
     /// Number of processors.
     pub cpus: u32,
+    /// Threads of each core, of which `cpus` counts all.
+    pub threads: u32,
     /// How emulated time passes.
     pub pace: Pace,
     /// Its chipset.
@@ -170,6 +172,7 @@ impl Default for EmulatedMachine {
         Self {
             memory: 512,
             cpus: 1,
+            threads: 1,
             pace: Pace::RealTime,
             chipset: Chipset::I440fx,
             firmware: Firmware::Bios,

@@ -65,12 +65,13 @@ pub fn arguments(
     };
     let clock = clock(accelerator, machine.pace);
     let mut text = format!(
-        "-machine {board} -accel {} {clock} -cpu {cpu_model} -smp {} -m {} -nodefaults -no-user-config -vga std \
+        "-machine {board} -accel {} {clock} -cpu {cpu_model} -smp {},threads={} -m {} -nodefaults -no-user-config -vga std \
          -display none{} -rtc base=2000-01-01 \
          -chardev socket,id=serial,host=127.0.0.1,port={SERIAL_PORT},server=on,wait=on,nodelay=on{} \
          -chardev socket,id=monitor,host=127.0.0.1,port={MONITOR_PORT},server=on,wait=off -mon chardev=monitor,mode=control",
         accelerator.name(),
         machine.cpus,
+        machine.threads,
         machine.memory,
         if machine.resets { "" } else { " -no-reboot" },
         if machine.serial { " -serial chardev:serial" } else { "" },

@@ -184,6 +184,8 @@ pub struct Scenario {
     pub machine: EmulatedMachine,
     vms: Vec<VmSpec>,
     self_test: Option<&'static str>,
+    /// Guests share a core's threads.
+    smt: bool,
     /// Guests that cannot be started are left to Weir to refuse.
     unchecked: bool,
 }
@@ -192,13 +194,20 @@ impl Scenario {
     /// These VMs on the default machine: 512 MiB and one NIC, on `tap0`.
     #[must_use]
     pub fn new(vms: Vec<VmSpec>) -> Self {
-        Self { machine: EmulatedMachine::default(), vms, self_test: None, unchecked: false }
+        Self { machine: EmulatedMachine::default(), vms, self_test: None, smt: false, unchecked: false }
     }
 
     /// As fast as possible, for tests in which no guest waits for the host.
     #[must_use]
     pub fn free(mut self) -> Self {
         self.machine.pace = Pace::Free;
+        self
+    }
+
+    /// Uses every thread of a core: `host.smt`.
+    #[must_use]
+    pub fn smt(mut self) -> Self {
+        self.smt = true;
         self
     }
 
@@ -235,6 +244,9 @@ impl Scenario {
     #[must_use]
     pub fn toml(&self) -> String {
         let mut text = "[host]\nlog_level = \"info\"\n".to_owned();
+        if self.smt {
+            text += "smt = true\n";
+        }
         if let Some(kind) = self.self_test {
             let _ = writeln!(text, "self_test = {kind:?}");
         }

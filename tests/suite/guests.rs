@@ -21,6 +21,8 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
     .collect();
     trials.push(trial(backend, "two_guests_keep_their_own_registers", two_guests_keep_their_own_registers));
     trials.push(trial(backend, "the_command_line_arrives_as_written", the_command_line_arrives_as_written));
+    trials.push(trial(backend, "one_thread_of_each_core_runs_guests", |test| threads_run(test, false)));
+    trials.push(trial(backend, "with_smt_every_thread_runs_guests", |test| threads_run(test, true)));
     trials.push(trial(backend, "all_guests_say_hello_at_once", all_guests_say_hello_at_once));
     trials.push(trial(backend, "a_line_typed_at_once_arrives_whole", a_line_typed_at_once_arrives_whole));
     trials
@@ -31,6 +33,24 @@ fn passes(test: &Test, guest: &str, command_line: &str) -> Outcome {
     let vm = VmSpec::micro("vm0", guest, command_line)?.nic(VNIC);
     let mut run = Run::start(test, &Scenario::new(vec![vm]).free())?;
     run.expect(&format!("vm0| PASS {guest}"))?;
+    run.finish()
+}
+
+/// Two cores with two threads each: by default one thread of each runs guests, and the log says what is left.
+fn threads_run(test: &Test, smt: bool) -> Outcome {
+    let vms = (0..2).map(|core| Ok(VmSpec::micro(&format!("vm{core}"), "hello", "")?.on_core(core)));
+    let mut scenario = Scenario::new(vms.collect::<Outcome<_>>()?).free();
+    (scenario.machine.cpus, scenario.machine.threads) = (4, 2);
+    if smt {
+        scenario = scenario.smt();
+    }
+    let mut run = Run::start(test, &scenario)?;
+    run.expect(if smt { "4 cores run" } else { "2 cores run" })?;
+    if !smt {
+        run.expect("2 threads of theirs stay unused, unless smt = true in [host]")?;
+    }
+    run.expect("| PASS hello")?;
+    run.expect("| PASS hello")?;
     run.finish()
 }
 

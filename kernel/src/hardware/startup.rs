@@ -8,6 +8,7 @@ use super::acpi::MachineInfo;
 use crate::hardware::interrupt::{idt, local_apic};
 use crate::memory::{PAGE, PageFrames, physical, stack};
 use crate::processor::cores::{self, PerCore, per_core};
+use crate::processor::cpu::ThisProcessor;
 use crate::processor::narrow::to_usize;
 use crate::processor::{clock, cpu, descriptors};
 use base::bits::{low_u16, low_u32};
@@ -16,6 +17,7 @@ use core::arch::global_asm;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use platform::msr::IA32_PAT;
+use silicon::threads::{self, Use};
 use spin::{Mutex, Once};
 use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr0, Cr3, Cr4, Cr4Flags};
@@ -24,6 +26,8 @@ use x86_64::structures::paging::PageTableFlags;
 
 /// Bytes of a core's stack: device models are built on it when a guest is started again.
 const STACK: u64 = 256 * 1024;
+/// Bytes of the stack of a thread that is started only to be halted.
+const HALTED_STACK: u64 = 16 * 1024;
 /// Waits between INIT and start-up, and after a start-up that may have been lost [SDM3A 9.4.4.1].
 const AFTER_INIT: Duration = Duration::from_millis(10);
 const AFTER_STARTUP: Duration = Duration::from_millis(1);
@@ -162,12 +166,18 @@ struct BootRegisters {
     pat: u64,
 }
 
-/// Starts every processor that the firmware lists, except this one. Each runs `entry` with `argument`. `entry`
-/// must first call [`settle`], and then [`ready`] or [`failed`] in time.
-pub fn start_others(machine: &MachineInfo, frames: &Mutex<PageFrames>, entry: CoreMain, argument: *const ()) {
-    let me = local_apic::id();
-    let others = machine.processors.iter().copied().filter(|id| *id != me);
-    if others.clone().next().is_none() {
+/// Starts every processor that the firmware lists, except this one. Each runs `entry` with `argument`, but only one
+/// thread of a core unless `smt` is set: the others halt. `entry` must first call [`settle`], and then [`ready`] or
+/// [`failed`] in time.
+pub fn start_others(
+    machine: &MachineInfo,
+    frames: &Mutex<PageFrames>,
+    (entry, argument): (CoreMain, *const ()),
+    smt: bool,
+) {
+    let (me, bits) = (local_apic::id(), threads::thread_bits(&ThisProcessor));
+    let others = threads::plan(machine.processors.iter().copied(), me, bits, smt);
+    if others.is_empty() {
         return;
     }
     let low = frames.lock().low();
@@ -180,13 +190,19 @@ pub fn start_others(machine: &MachineInfo, frames: &Mutex<PageFrames>, entry: Co
         cr4: Cr4::read_raw(),
         pat: cpu::rdmsr(IA32_PAT),
     });
-    for id in others {
-        let core = cores::count();
-        if core == cores::MAX_CORES {
+    let mut halted = 0;
+    for (id, role) in others {
+        if cores::count() + halted == cores::MAX_CORES {
             log::warn!("processor {id} stays off: Weir uses at most {} cores", cores::MAX_CORES);
             continue;
         }
+        // Threads that halt need per-core state, too: they are numbered from the last core downwards.
+        let (core, entry) = match role {
+            Use::Run => (cores::count(), entry),
+            Use::Park => (cores::MAX_CORES - 1 - halted, halt as CoreMain),
+        };
         match start(page, frames, (core, id), entry, argument) {
+            Ok(()) if role == Use::Park => halted += 1,
             Ok(()) => cores::note_running(core, id),
             Err(error) => {
                 // Whatever it is executing, from now on it waits for another start-up.
@@ -200,6 +216,16 @@ pub fn start_others(machine: &MachineInfo, frames: &Mutex<PageFrames>, entry: Co
         }
     }
     log::info!("{} cores run", cores::count());
+    if halted != 0 {
+        log::info!("{halted} threads of theirs stay unused, unless smt = true in [host]");
+    }
+}
+
+/// The entry point of a thread that is not used. A machine check reaches it, too, and it goes on sleeping then.
+extern "C" fn halt(core: usize, _: *const ()) -> ! {
+    settle(core);
+    ready();
+    cpu::halt_forever()
 }
 
 fn start(
@@ -215,7 +241,8 @@ fn start(
     ANSWER.store(0, Ordering::Relaxed);
     let stacks = {
         let mut frames = frames.lock();
-        let stack = stack::make(&mut frames, STACK);
+        let runs = entry as usize != halt as CoreMain as usize;
+        let stack = stack::make(&mut frames, if runs { STACK } else { HALTED_STACK });
         stack.ok().zip(frames.allocate(descriptors::STACK_BYTES, PAGE).ok())
     };
     let Some(((_, top), exceptions)) = stacks else { return Err(StartError::NoMemory) };

@@ -2,6 +2,7 @@
 
 use base::bits::low_u32;
 use core::arch::asm;
+use silicon::ProcessorAccess;
 use x86_64::registers::model_specific::Msr;
 
 /// Reads a model-specific register.
@@ -65,5 +66,24 @@ pub unsafe fn xsetbv0(value: u64) {
     unsafe {
         asm!("xsetbv", in("ecx") 0, in("eax") low_u32(value), in("edx") low_u32(value >> 32),
             options(nomem, nostack))
+    }
+}
+
+/// The processor that executes this.
+pub struct ThisProcessor;
+
+impl ProcessorAccess for ThisProcessor {
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        let result = cpuid(leaf, subleaf);
+        [result.eax, result.ebx, result.ecx, result.edx]
+    }
+
+    fn rdmsr(&self, msr: u32) -> u64 {
+        rdmsr(msr)
+    }
+
+    fn wrmsr(&self, msr: u32, value: u64) {
+        // SAFETY: zero is what software may write to the registers in question, and no code depends on them.
+        unsafe { wrmsr(msr, value) }
     }
 }

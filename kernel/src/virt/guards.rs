@@ -7,10 +7,10 @@
 //! cleared at the first entry after such work, not at every one.
 
 use crate::processor::cores::{self, PerCore, per_core};
-use crate::processor::cpu;
+use crate::processor::cpu::{self, ThisProcessor};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use silicon::HostProcessor;
 use silicon::measures::{Guards, GuestControls, Measures};
-use silicon::{HostProcessor, ProcessorAccess};
 use spin::Once;
 
 /// Calls that fill the predictor of return addresses with places where speculation ends. It uses ECX.
@@ -72,25 +72,6 @@ static SETTLED: PerCore<Once<Settled>> = per_core!(Once::new());
 static FOREIGN: PerCore<AtomicBool> = per_core!(AtomicBool::new(true));
 /// Some core needs guest memory in small pages.
 static SMALL_PAGES: AtomicBool = AtomicBool::new(false);
-
-/// The processor that executes this.
-struct ThisProcessor;
-
-impl ProcessorAccess for ThisProcessor {
-    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
-        let result = cpu::cpuid(leaf, subleaf);
-        [result.eax, result.ebx, result.ecx, result.edx]
-    }
-
-    fn rdmsr(&self, msr: u32) -> u64 {
-        cpu::rdmsr(msr)
-    }
-
-    fn wrmsr(&self, msr: u32, value: u64) {
-        // SAFETY: only IA32_BIOS_SIGN_ID is written, which changes nothing.
-        unsafe { cpu::wrmsr(msr, value) }
-    }
-}
 
 /// Decides what this core needs, and sets what is set once; `smt` says that guests share a core's threads. The boot
 /// core, which comes first, logs it; others do where they differ.

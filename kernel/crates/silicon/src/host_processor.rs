@@ -119,7 +119,7 @@ pub trait ProcessorAccess {
     /// RDMSR. It is called for registers only that are announced, or that every processor with virtualization has.
     fn rdmsr(&self, msr: u32) -> u64;
 
-    /// WRMSR, of zero to IA32_BIOS_SIGN_ID only.
+    /// WRMSR of zero, to IA32_BIOS_SIGN_ID and to status registers of machine checks only.
     fn wrmsr(&self, msr: u32, value: u64);
 }
 

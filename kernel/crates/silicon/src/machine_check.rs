@@ -1,5 +1,6 @@
 //! Machine checks: what the banks say, and whether a guest or Weir can go on [SDM3B 16.3, 16.9] [APM2 9.3].
 
+use crate::ProcessorAccess;
 use base::bits::low_u8;
 use bitflags::bitflags;
 use core::fmt;
@@ -55,15 +56,6 @@ bitflags! {
     }
 }
 
-/// Access to the registers of the machine-check architecture.
-pub trait BankAccess {
-    /// RDMSR of one of its registers.
-    fn rdmsr(&self, msr: u32) -> u64;
-
-    /// Writes zero to one of them.
-    fn clear(&self, msr: u32);
-}
-
 /// An error in a bank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BankError {
@@ -116,25 +108,25 @@ pub struct MachineCheck {
 impl MachineCheck {
     /// Reads the banks, and clears them, so that the next machine check does not shut the processor down.
     #[must_use]
-    pub fn take(access: &impl BankAccess) -> Self {
-        let capabilities = access.rdmsr(IA32_MCG_CAP);
-        let global = GlobalStatus::from_bits_retain(access.rdmsr(IA32_MCG_STATUS));
+    pub fn take(processor: &impl ProcessorAccess) -> Self {
+        let capabilities = processor.rdmsr(IA32_MCG_CAP);
+        let global = GlobalStatus::from_bits_retain(processor.rdmsr(IA32_MCG_STATUS));
         let mut verdict =
             if global.contains(GlobalStatus::RIPV) { Verdict::GoOn } else { Verdict::StopMachine };
         let mut errors = heapless::Vec::new();
         for bank in 0..low_u8(capabilities).min(MOST_BANKS) {
             let register = |first: u32| first + REGISTERS * u32::from(bank);
-            let status = BankStatus::from_bits_retain(access.rdmsr(register(MC0_STATUS)));
+            let status = BankStatus::from_bits_retain(processor.rdmsr(register(MC0_STATUS)));
             if !status.contains(BankStatus::VAL) {
                 continue;
             }
-            let read = |bit, first| status.contains(bit).then(|| access.rdmsr(register(first)));
+            let read = |bit, first| status.contains(bit).then(|| processor.rdmsr(register(first)));
             let (address, misc) = (read(BankStatus::ADDRV, MC0_ADDR), read(BankStatus::MISCV, MC0_MISC));
             let _ = errors.push(BankError { bank, status, address, misc });
             verdict = verdict.max(judge(status, capabilities & SER_P != 0));
-            access.clear(register(MC0_STATUS));
+            processor.wrmsr(register(MC0_STATUS), 0);
         }
-        access.clear(IA32_MCG_STATUS);
+        processor.wrmsr(IA32_MCG_STATUS, 0);
         Self { global, errors, verdict }
     }
 }
@@ -174,13 +166,17 @@ mod tests {
 
     struct Banks(RefCell<BTreeMap<u32, u64>>);
 
-    impl BankAccess for Banks {
+    impl ProcessorAccess for Banks {
+        fn cpuid(&self, _: u32, _: u32) -> [u32; 4] {
+            [0; 4]
+        }
+
         fn rdmsr(&self, msr: u32) -> u64 {
             *self.0.borrow().get(&msr).expect("a register that exists")
         }
 
-        fn clear(&self, msr: u32) {
-            self.0.borrow_mut().insert(msr, 0);
+        fn wrmsr(&self, msr: u32, value: u64) {
+            self.0.borrow_mut().insert(msr, value);
         }
     }
 

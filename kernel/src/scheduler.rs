@@ -129,7 +129,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         }
         self.move_frames(now);
         for (index, vm) in self.vms.iter().enumerate() {
-            self.queue.set_runnable(index, vm.state().is_runnable());
+            self.queue.set_runnable(index, vm.is_runnable());
         }
         let feed = now >= self.next_feed;
         self.duties.attend(&mut self.vms, now, feed);
@@ -194,12 +194,12 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
                 }
                 charged = now;
             }
-            // It may have powered off, halted, been woken again, or paused.
-            if self.over || self.vms[index].state() != VmState::Running {
+            // It may have powered off, halted, been woken again, paused, or been held.
+            if self.over || exit == Exit::BusLock || self.vms[index].state() != VmState::Running {
                 break;
             }
         }
-        self.queue.set_runnable(index, self.vms[index].state().is_runnable());
+        self.queue.set_runnable(index, self.vms[index].is_runnable());
         self.vms[index].publish_usage();
         usage::add_guests(self.vms[index].vcpu.statistics.take_ticks_inside());
     }

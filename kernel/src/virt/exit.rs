@@ -153,6 +153,8 @@ pub enum Exit {
         /// Error code.
         error: Option<u32>,
     },
+    /// The guest has locked the bus: an atomic access across two cache lines, or to uncacheable memory.
+    BusLock,
     /// A machine check while the guest ran.
     MachineCheck,
     /// The guest's processor shut down: a fault during delivery of a double fault.
@@ -187,7 +189,7 @@ pub enum ControlOperation {
 }
 
 /// Number of kinds of exits, for the counters.
-pub const KINDS: usize = 20;
+pub const KINDS: usize = 21;
 
 impl Exit {
     /// The length of the instruction that exited, if dispatch steps over it.
@@ -209,6 +211,7 @@ impl Exit {
             | Self::Memory { .. }
             | Self::NotOffered
             | Self::Exception { .. }
+            | Self::BusLock
             | Self::MachineCheck
             | Self::TripleFault
             | Self::InvalidState { .. }
@@ -251,6 +254,7 @@ impl Exit {
             Self::TripleFault => (17, "triple-fault"),
             Self::InvalidState { .. } => (18, "invalid-state"),
             Self::Unexpected { .. } => (19, "unexpected"),
+            Self::BusLock => (20, "bus-lock"),
         }
     }
 }

@@ -44,12 +44,19 @@ pub struct Vm<V: VirtualCpu> {
     pub(super) effects: Effects,
     /// What it has used.
     pub(super) statistics: Statistics,
+    /// It does not run before this instant: it has slowed all cores.
+    pub(super) held: Option<Instant>,
 }
 
 impl<V: VirtualCpu> Vm<V> {
     /// Its place among the VMs.
     pub fn number(&self) -> usize {
         self.identity.number
+    }
+
+    /// True when its guest wants to run and may.
+    pub fn is_runnable(&self) -> bool {
+        self.held.is_none() && self.state().is_runnable()
     }
 
     /// Takes the effects that accesses and timers have had since the last call.
@@ -59,6 +66,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// Handles requests, fires timers that are due, moves console output on, and wakes the guest for interrupts.
     pub fn advance(&mut self, now: Instant) {
+        self.held = self.held.filter(|until| *until > now);
         if directory::take_attention(self.identity.number) {
             self.attend(now);
         }
@@ -107,7 +115,7 @@ impl<V: VirtualCpu> Vm<V> {
         if !matches!(self.state(), VmState::Running | VmState::Idle) {
             return console.min();
         }
-        console.chain(self.machine_deadline()).min()
+        console.chain(self.held).chain(self.machine_deadline()).min()
     }
 
     /// When a timer of the board or of a vNIC fires next.

@@ -68,6 +68,8 @@ bitflags! {
         const INVPCID = 1 << 12;
         /// XSAVES works where CPUID offers it.
         const XSAVES = 1 << 20;
+        /// Exit after an access that has locked the bus: it slows all cores.
+        const BUS_LOCK_DETECTION = 1 << 30;
     }
 
     /// VM-exit controls [SDM3C 25.7.1].
@@ -142,7 +144,10 @@ impl Controls {
             | SecondaryControls::VPID
             | SecondaryControls::UNRESTRICTED_GUEST
             | SecondaryControls::WBINVD_EXITING;
-        let optional = SecondaryControls::RDTSCP | SecondaryControls::INVPCID | SecondaryControls::XSAVES;
+        let optional = SecondaryControls::RDTSCP
+            | SecondaryControls::INVPCID
+            | SecondaryControls::XSAVES
+            | SecondaryControls::BUS_LOCK_DETECTION;
         let exit = ExitControls::SAVE_DEBUG
             | ExitControls::HOST_64
             | ExitControls::ACKNOWLEDGE_INTERRUPT

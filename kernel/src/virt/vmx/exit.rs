@@ -61,6 +61,7 @@ pub fn parse(raw: &RawExit) -> Exit {
         48 => violation(raw),
         52 => Exit::Timer,
         55 => Exit::SetXcr { length },
+        74 => Exit::BusLock,
         _ => Exit::Unexpected { reason: basic, qualification: raw.qualification },
     }
 }
@@ -186,6 +187,14 @@ mod tests {
         assert_eq!(parse(&raw), Exit::InvalidState { reason: 33 });
         let raw = RawExit { reason: 1 << 31 | 41, ..RawExit::default() };
         assert_eq!(parse(&raw), Exit::MachineCheck);
+    }
+
+    #[test]
+    fn a_bus_lock_is_an_exit_of_its_own_and_no_part_of_another() {
+        assert_eq!(parse(&RawExit { reason: 74, ..RawExit::default() }), Exit::BusLock);
+        // Bit 26 says that the instruction which exits for another reason has locked the bus, too [SDM3C 25.9.1].
+        let raw = RawExit { reason: 1 << 26 | 52, ..RawExit::default() };
+        assert_eq!(parse(&raw), Exit::Timer);
     }
 
     #[test]

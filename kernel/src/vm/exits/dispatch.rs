@@ -9,8 +9,12 @@ use crate::virt::exit::{Exit, GENERAL_PROTECTION, INVALID_OPCODE, InjectedEvent}
 use crate::virt::state::registers::{RAX, RCX, RDX};
 use crate::vm::Vm;
 use crate::vm::life::StopReason;
-use base::Instant;
+use base::{Duration, Instant};
 use silicon::machine_check::Verdict;
+
+/// How long a guest that has locked the bus does not run: a bus lock takes about 1 us from every core, so all of a
+/// guest's together take at most about a thousandth.
+const BUS_LOCK_PAUSE: Duration = Duration::from_millis(1);
 
 /// What to do after an exit.
 #[derive(Debug)]
@@ -98,6 +102,10 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
         }
         Exit::Exception { vector, error } => {
             vm.vcpu.raise(InjectedEvent::Exception { vector, error });
+            Action::Continue
+        }
+        Exit::BusLock => {
+            vm.held = Some(now + BUS_LOCK_PAUSE);
             Action::Continue
         }
         Exit::MachineCheck => match machine_check::take() {

@@ -312,3 +312,15 @@ fn an_instruction_that_changes_the_mode_is_stepped_over_in_its_own_mode() {
         assert_eq!((vm.vcpu.cpu.mode, vm.vcpu.cpu.rip), (CpuMode::Bits16, 0x1_0000));
     }
 }
+
+#[test]
+fn a_guest_that_locks_the_bus_does_not_run_for_a_while() {
+    let (mut vm, now) = (vm(), Instant::ZERO);
+    assert!(vm.is_runnable());
+    assert!(matches!(dispatch(&mut vm, Exit::BusLock, now), Action::Continue));
+    assert!(!vm.is_runnable());
+    let until = vm.next_deadline().unwrap();
+    assert!(until > now && until <= now + base::Duration::from_millis(1));
+    vm.advance(until);
+    assert!(vm.is_runnable());
+}

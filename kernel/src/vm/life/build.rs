@@ -108,6 +108,7 @@ impl<V: VirtualCpu> Vm<V> {
             console: Console::new(),
             effects: Effects::empty(),
             statistics: Statistics::default(),
+            held: None,
             identity,
         }
     }

@@ -37,6 +37,8 @@ pub enum Need {
     Firmware(Firmware),
     /// The cable can be unplugged.
     Cable,
+    /// Machine checks can be caused.
+    MachineCheck,
     /// The screen can be read.
     Screen,
     /// Frames of more than 1514 bytes can be received from the wire.
@@ -133,6 +135,8 @@ impl Backend {
             Need::Chipset(Chipset::Q35) => is_bochs.then_some("Bochs has no Q35"),
             Need::Firmware(_) => is_bochs.then_some("Bochs does not run OVMF"),
             Need::Cable => is_bochs.then_some("Bochs has no cable to unplug"),
+            // KVM raises them only where the host's processor has the registers that QEMU writes.
+            Need::MachineCheck => (self != Self::QemuSvm).then_some("only QEMU's TCG raises machine checks on demand"),
             Need::Screen => is_bochs.then_some("the screen of Bochs cannot be read here"),
             Need::JumboFromWire => is_bochs.then_some("Bochs drops frames over 1514 bytes from a tap"),
             Need::Shutdown => (self == Self::BochsSvm)

@@ -1,6 +1,7 @@
 //! Failures of Weir itself: its last report must help to find the cause.
 
-use crate::trial;
+use crate::{trial, trial_needing};
+use end_to_end::backend::Need;
 use end_to_end::failure::ErrorContext;
 use end_to_end::run::CLOSING_LINE;
 use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, VmSpec, artifacts, require};
@@ -29,7 +30,48 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
             require!(report.iter().any(|line| line.contains(MARK)), "{MARK} is missing");
             check(&report, "self_test::exception")
         }),
+        trial_needing(
+            backend,
+            &[Need::MachineCheck],
+            "a_machine_check_that_harms_nobody_is_reported",
+            |test| {
+                let mut run = idle(test)?;
+                run.allow("ERROR scheduler: machine check");
+                for _ in 0..2 {
+                    run.emulator.machine_check(UNUSED, GOES_ON)?;
+                    run.expect("bank 1 status 0xb500000000000000, uncorrected, address 0x1000")?;
+                }
+                run.console.type_text(&format!("{ESCAPE}vm start later\r"))?;
+                run.expect("later| PASS hello")?;
+                run.finish()
+            },
+        ),
+        trial_needing(backend, &[Need::MachineCheck], "a_machine_check_in_doubt_ends_weir", |test| {
+            let mut run = idle(test)?;
+            run.allow(REPORT);
+            run.emulator.machine_check(UNUSED | IN_DOUBT, GOES_ON)?;
+            run.expect("PANIC weir: exception 18")?;
+            run.expect("PANIC weir: machine check, global status 0x5; bank 1 status 0xb700000000000000")?;
+            run.expect("PANIC weir: stopped").map(drop)
+        }),
     ]
+}
+
+/// IA32_MCi_STATUS: a valid, uncorrected error, with an address, that was signalled and that nobody has used; PCC; and
+/// IA32_MCG_STATUS: RIPV, MCIP [SDM3B 16.3].
+const UNUSED: u64 = 1 << 63 | 1 << 61 | 1 << 60 | 1 << 58 | 1 << 56;
+const IN_DOUBT: u64 = 1 << 57;
+const GOES_ON: u64 = 5;
+/// Opens the shell.
+const ESCAPE: &str = "\x1e";
+
+/// A machine whose processor waits for the operator.
+fn idle(test: &Test) -> Outcome<Run> {
+    let vm = VmSpec::micro("later", "hello", "")?.not_started();
+    let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
+    run.allow("weir> ");
+    run.expect("INFO  shell: ")?;
+    Ok(run)
 }
 
 /// Runs two guests until they power off, waits until Weir fails, and returns the lines of its report.

@@ -169,7 +169,7 @@ pub mod manc {
     /// Enable ARP request filtering.
     pub const ARP_EN: u32 = 1 << 13;
     /// Firmware has a session over the link: the PHY must not be reset, nor its negotiation restarted
-    /// [82574 10.2.10, I210 8.20].
+    /// [82574 10.2, I210 8].
     pub const BLK_PHY_RST: u32 = 1 << 18;
 }
 

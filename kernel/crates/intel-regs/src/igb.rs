@@ -7,13 +7,13 @@
 use crate::queue::{ReceiveQueue, TransmitQueue};
 use bitflags::bitflags;
 
-/// Internal PHY Configuration, [`ipcnfg`]; not on 82576 [I210 8.25].
+/// Internal PHY Configuration, [`mod@ipcnfg`]; not on 82576 [I210 8].
 pub const IPCNFG: u32 = 0x0e38;
-/// Energy Efficient Ethernet, [`eeer`]; not on 82576 [I210 8.25].
+/// Energy Efficient Ethernet, [`mod@eeer`]; not on 82576 [I210 8].
 pub const EEER: u32 = 0x0e30;
-/// Management EEPROM Control, [`cfg_done`] [I210 8.4].
+/// Management EEPROM Control, [`cfg_done`] [I210 8].
 pub const EEMNGCTL: u32 = 0x1010;
-/// PCIe Control, [`gcr`] [I210 8.6.1].
+/// PCIe Control, [`mod@gcr`] [82576 8].
 pub const GCR: u32 = 0x5b00;
 /// General Purpose Interrupt Enable, [`Gpie`] [I210 8.8.17].
 pub const GPIE: u32 = 0x1514;
@@ -103,7 +103,7 @@ bitflags! {
     }
 }
 
-/// `EEMNGCTL.CFG_DONE` of the port with this `LAN ID`: firmware has configured the PHY [I210 8.4].
+/// `EEMNGCTL.CFG_DONE` of the port with this `LAN ID`: firmware has configured the PHY [I210 8].
 #[must_use]
 pub const fn cfg_done(lan_id: u32) -> u32 {
     1 << (18 + (lan_id & 3))
@@ -127,7 +127,7 @@ pub mod eeer {
     pub const LPI_FC: u32 = 1 << 18;
 }
 
-/// Fields of `GCR` of the 82576 [I210 8.6.1].
+/// Fields of `GCR` of the 82576 [82576 8].
 pub mod gcr {
     /// Completion timeout; zero for 50 us to 50 ms.
     pub const CMPL_TMOUT_MASK: u32 = 0xf000;

@@ -41,6 +41,8 @@ pub const PINTS: u32 = 19;
 pub const EPSCON1: u32 = 20;
 /// PHY Receive Error Counter.
 pub const PREC: u32 = 21;
+/// Page select of the PHY in an I210 [I210 8].
+pub const PAGE_SELECT_I210: u32 = 22;
 /// Extended PHY Specific Control 2.
 pub const EPSCON2: u32 = 26;
 /// Register 30 page select.

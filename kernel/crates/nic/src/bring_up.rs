@@ -225,7 +225,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
 
     fn wake_phy(&mut self, now: Instant) -> Turn {
         initialise::general::<_, C>(&mut self.registers);
-        next(BringUpStep::Phy(PhyWork::new(now)))
+        next(BringUpStep::Phy(PhyWork::new(now, self.model.phy_page_register())))
     }
 
     /// Gives the NIC its receive ring. From here on it may access memory: it knows no other address any more.

@@ -6,6 +6,7 @@ use crate::e1000::E1000Chip;
 use crate::e1000e::E1000eChip;
 use crate::igb::IgbChip;
 use intel_regs::pci::VENDOR_INTEL;
+use intel_regs::phy::PAGE_SELECT_I210;
 
 /// A family of NICs with one driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,15 @@ impl NicModel {
     /// True when the NIC has Energy Efficient Ethernet: the I350 and later.
     pub(crate) fn has_eee(&self) -> bool {
         matches!(self.device, DEVICE_I350 | DEVICE_I210 | DEVICE_I211 | DEVICE_I210_FLASHLESS)
+    }
+}
+
+impl NicModel {
+    /// The register of the PHY that selects a page, if registers 0 to 15 are not the same on all pages: that of the I210
+    /// and I211.
+    pub(crate) fn phy_page_register(&self) -> Option<u32> {
+        let paged = matches!(self.device, DEVICE_I210 | DEVICE_I211 | DEVICE_I210_FLASHLESS);
+        paged.then_some(PAGE_SELECT_I210)
     }
 }
 

@@ -74,6 +74,7 @@ fn decide(state: PhyState) -> Writes {
 
 enum PhyStage {
     Take,
+    Page,
     Read,
     Write,
     Release,
@@ -88,18 +89,21 @@ pub(crate) struct PhyWork {
     answer: (u32, Instant),
     /// MDIC has been written.
     asked: bool,
+    /// The register that selects a page, of a PHY in which the others are not the same on all of them.
+    page: Option<u32>,
     values: heapless::Vec<u16, { READ.len() }>,
     writes: Writes,
     failure: Option<NicError>,
 }
 
 impl PhyWork {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant, page: Option<u32>) -> Self {
         Self {
             stage: PhyStage::Take,
             since: now,
             answer: (0, now),
             asked: false,
+            page,
             values: heapless::Vec::new(),
             writes: Writes::new(),
             failure: None,
@@ -115,6 +119,7 @@ impl PhyWork {
         loop {
             let done = match self.stage {
                 PhyStage::Take => self.take::<R, C>(registers, now)?,
+                PhyStage::Page => self.select_page(registers, now),
                 PhyStage::Read => self.read(registers, now),
                 PhyStage::Write => self.write(registers, now),
                 PhyStage::Release => {
@@ -140,7 +145,7 @@ impl PhyWork {
         now: Instant,
     ) -> Result<Poll<PhyStage>, NicError> {
         let Err(semaphore) = C::take_phy(registers, now - self.answer.1) else {
-            return Ok(Poll::Ready(PhyStage::Read));
+            return Ok(Poll::Ready(PhyStage::Page));
         };
         if self.answer.0 != semaphore {
             self.answer = (semaphore, now);
@@ -149,6 +154,13 @@ impl PhyWork {
             return Err(NicError::PhyBusy { semaphore, waited: PHY_OWNER_TIMEOUT });
         }
         Ok(Poll::Pending)
+    }
+
+    /// Selects page 0: firmware may have left another.
+    fn select_page<R: NicRegisters>(&mut self, registers: &mut R, now: Instant) -> Poll<PhyStage> {
+        let Some(register) = self.page else { return Poll::Ready(PhyStage::Read) };
+        self.transact(registers, register, Mdic::OP_WRITE.bits(), now)
+            .map(|selected| if selected.is_some() { PhyStage::Read } else { PhyStage::Release })
     }
 
     fn read<R: NicRegisters>(&mut self, registers: &mut R, now: Instant) -> Poll<PhyStage> {

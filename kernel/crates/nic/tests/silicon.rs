@@ -296,6 +296,19 @@ fn wake_up_is_off_and_no_pause_advertised() {
 }
 
 #[test]
+fn the_page_of_an_i210s_phy_that_firmware_left_is_left() {
+    let page_after = |id| {
+        let mut nic = nic_of(FakeFamily::Igb);
+        nic.phy.insert(22, 6);
+        let machine = TestMachine::new(nic);
+        machine.start_as(id).expect("the NIC starts");
+        let nic = machine.nic.borrow();
+        nic.phy[&22]
+    };
+    assert_eq!((page_after(ID_I210), page_after(ID_82576)), (0, 6));
+}
+
+#[test]
 fn firmwares_session_over_the_link_survives() {
     let mut nic = nic_of(FakeFamily::E1000e);
     nic.after_reset.extend([(MANC, 1 << 18)]);

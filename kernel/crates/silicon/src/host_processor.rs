@@ -51,6 +51,8 @@ bitflags! {
         const TSX_CTRL = 1 << 7;
         /// No TAA.
         const TAA_NO = 1 << 8;
+        /// Returns beyond the last call that the processor remembers are predicted like indirect branches.
+        const RRSBA = 1 << 19;
         /// No branch history injection.
         const BHI_NO = 1 << 20;
         /// No post-barrier return-stack prediction.

@@ -163,12 +163,10 @@ fn predictors(measures: &mut Measures, processor: &HostProcessor, smt: bool) {
         if processor.bhi_ctrl {
             measures.spec_ctrl |= SPEC_CTRL_BHI_DIS_S;
             measures.note("BHI", true, "BHI_DIS_S");
+        } else if has(ArchCapabilities::RRSBA) {
+            measures.note("BHI", false, "no BHI_DIS_S, and returns are predicted like indirect branches");
         } else {
-            measures.note(
-                "BHI",
-                false,
-                "no BHI_DIS_S, and Weir does not clear the branch history after exits",
-            );
+            measures.note("BHI", true, "retpolines");
         }
     }
     if !has(ArchCapabilities::PBRSB_NO) && !is_one_of(processor, NO_PBRSB) {

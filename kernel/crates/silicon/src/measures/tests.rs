@@ -77,7 +77,9 @@ fn cascade_lake_has_multihit_taa_and_enhanced_ibrs() {
     let changes: std::vec::Vec<_> =
         found.changes.iter().map(|change| (change.msr, change.clear, change.set)).collect();
     assert_eq!(changes, [(0x122, 0, 3), (0x123, 1 << 4, 0)], "TSX off, the remedy for GDS on");
-    assert_eq!(flaws(&found).1, ["BHI"]);
+    assert!(flaws(&found).1.is_empty(), "Weir's own retpolines close BHI");
+    let returns = measures(&intel(0x55, capabilities | ArchCapabilities::RRSBA));
+    assert_eq!(flaws(&returns).1, ["BHI"]);
 }
 
 #[test]

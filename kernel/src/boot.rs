@@ -1,7 +1,7 @@
 //! From the loader's handover to the first guest instruction. The only file that names the loader.
 
 use crate::hardware::interrupt::{idt, io_apic, local_apic, vectors};
-use crate::hardware::{acpi, pci, power};
+use crate::hardware::{acpi, iommu, pci, power, timers};
 use crate::launch::Guests;
 use crate::log::{framebuffer, serial};
 use crate::meeting::ending::End;
@@ -46,11 +46,9 @@ enum BootError {
     #[error(transparent)]
     Window(#[from] crate::memory::window::WindowError),
     #[error(transparent)]
-    Acpi(#[from] acpi::MachineError),
-    #[error("the firmware's FADT names no PM timer: Weir has nothing to measure the TSC with")]
-    NoPmTimer,
+    Acpi(#[from] machine::RootError),
     #[error(transparent)]
-    Clock(#[from] clock::ClockError),
+    Clock(#[from] timers::NoClock),
     #[error("no configuration: build the image with `boot image FILE`, which adds it as the ramdisk")]
     NoBundle,
     #[error("the configuration in the ramdisk is damaged: {0}")]
@@ -123,7 +121,8 @@ fn boot(info: &'static mut BootInfo, screen: Option<(VirtAddr, usize)>) -> Resul
     let mut frames = PageFrames::new(memory_regions(info));
     heap::init(&mut frames, HEAP)?;
     let machine = acpi::discover(info.rsdp_addr.into_option())?;
-    let tsc_hz = clock::calibrate(machine.pm_timer.ok_or(BootError::NoPmTimer)?)?;
+    let tsc = timers::tsc_frequency(&machine, &mut frames)?;
+    clock::start(tsc.hz);
     // [SDM2A CPUID, leaves 80000002h to 80000004h]
     let brand = CpuId::new().get_processor_brand_string();
     let mut name = heapless::String::<48>::new();
@@ -135,15 +134,17 @@ fn boot(info: &'static mut BootInfo, screen: Option<(VirtAddr, usize)>) -> Resul
     ::log::info!(
         "memory {} MiB usable, {} processor{}, TSC {}.{:03} MHz",
         frames.total() >> 20,
-        machine.processors.len(),
-        if machine.processors.len() == 1 { "" } else { "s" },
-        tsc_hz / 1_000_000,
-        tsc_hz / 1000 % 1000
+        machine.madt.processors.len(),
+        if machine.madt.processors.len() == 1 { "" } else { "s" },
+        tsc.hz / 1_000_000,
+        tsc.hz / 1000 % 1000
     );
-    power::init(&machine);
-    local_apic::init_local(&mut frames)?;
+    ::log::info!("TSC frequency {tsc}");
+    power::init(&machine, &mut frames);
+    let nics_reach_memory = iommu::switch_off(&machine, &mut frames);
+    local_apic::init_local(&machine, &mut frames)?;
     io_apic::init(&machine, &mut frames)?;
-    io_apic::route_isa(&machine, serial::ISA_IRQ, vectors::SERIAL_VECTOR);
+    io_apic::route(machine.isa_wire(serial::ISA_IRQ), vectors::SERIAL_VECTOR);
     extended::init();
     mmio::prepare();
     let bundle = Bundle::parse(ramdisk(info)?)?;
@@ -155,7 +156,7 @@ fn boot(info: &'static mut BootInfo, screen: Option<(VirtAddr, usize)>) -> Resul
         LogLevel::Info => LevelFilter::Info,
         LogLevel::Debug => LevelFilter::Debug,
     });
-    Ok(virt::with_this_machine(Guests { frames, machine, bundle })??)
+    Ok(virt::with_this_machine(Guests { frames, machine, nics_reach_memory, bundle })??)
 }
 
 /// What the loader's memory map says of the regions that concern Weir.

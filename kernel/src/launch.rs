@@ -37,7 +37,9 @@ pub struct Guests {
     /// Its memory.
     pub frames: PageFrames,
     /// What its firmware describes.
-    pub machine: MachineInfo,
+    pub machine: MachineInfo<'static>,
+    /// False when an IOMMU that cannot be switched off may block the DMA of NICs.
+    pub nics_reach_memory: bool,
     /// Configuration and images.
     pub bundle: Bundle<'static>,
 }
@@ -71,8 +73,12 @@ impl virt::Task for Guests {
         let frames = &mut shared.frames.lock();
         let system = self.bundle.system();
         // NICs first: guests may take all memory that is left.
-        let functions = pci::enumerate();
+        let mut functions = pci::enumerate();
         functions.iter().for_each(log_function);
+        if !self.nics_reach_memory {
+            log::error!("no NIC is used: an IOMMU may block what they read and write");
+            functions.clear();
+        }
         let mut uplinks = discover::find_uplinks(frames, &self.machine, &functions, system);
         let vms = build_vms::<V>(frames, &self.bundle);
         discover::await_uplinks(&mut uplinks);
@@ -87,7 +93,7 @@ impl virt::Task for Guests {
             MachineSummary {
                 memory: frames.total(),
                 memory_left: frames.left(),
-                processors: self.machine.processors.len(),
+                processors: self.machine.madt.processors.len(),
             },
         );
         let mine = hand_out(shared, vms, network);

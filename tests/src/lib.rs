@@ -5,6 +5,7 @@
 //! the harness creates for itself: it needs neither root nor any configuration of the host.
 #![forbid(unsafe_code)]
 
+pub mod acpi;
 pub mod artifacts;
 pub mod backend;
 pub mod bench;

@@ -1,5 +1,6 @@
 //! The emulated machine, described independently of the emulator.
 
+use crate::acpi::FirmwareTables;
 use std::fmt;
 
 /// How emulated time relates to the host's.
@@ -74,6 +75,8 @@ pub struct EmulatedNic {
     pub mac: String,
     /// Its far side.
     pub wire: Wire,
+    /// QEMU's name of the bridge that it is behind, if it is not on the first bus.
+    pub behind: Option<&'static str>,
 }
 
 impl EmulatedNic {
@@ -81,7 +84,7 @@ impl EmulatedNic {
     #[must_use]
     pub fn on_tap(index: usize, model: EmulatedNicModel) -> Self {
         let mac = format!("52:54:00:00:00:{:02x}", index + 1);
-        Self { model, mac, wire: Wire::Tap(format!("tap{index}")) }
+        Self { model, mac, wire: Wire::Tap(format!("tap{index}")), behind: None }
     }
 }
 
@@ -165,6 +168,12 @@ pub struct EmulatedMachine {
     /// Whether a reset boots it again. If not, QEMU ends on a reset, and the run fails; Bochs resets in either
     /// case.
     pub resets: bool,
+    /// ACPI tables in place of QEMU's own.
+    pub tables: Option<FirmwareTables>,
+    /// How else QEMU divides the processors: what follows their number and that of threads.
+    pub topology: &'static str,
+    /// Further arguments of QEMU, which stand before the NICs.
+    pub qemu: Vec<String>,
 }
 
 impl Default for EmulatedMachine {
@@ -180,6 +189,9 @@ impl Default for EmulatedMachine {
             nics: vec![EmulatedNic::on_tap(0, EmulatedNicModel::E1000)],
             cpu_model: None,
             resets: false,
+            tables: None,
+            topology: "",
+            qemu: Vec::new(),
         }
     }
 }

@@ -63,15 +63,17 @@ pub fn arguments(
         Chipset::I440fx => "pc",
         Chipset::Q35 => "q35",
     };
+    let tables = if machine.tables.is_some() { ",acpi=off" } else { "" };
     let clock = clock(accelerator, machine.pace);
     let mut text = format!(
-        "-machine {board} -accel {} {clock} -cpu {cpu_model} -smp {},threads={} -m {} -nodefaults -no-user-config -vga std \
+        "-machine {board}{tables} -accel {} {clock} -cpu {cpu_model} -smp {},threads={}{} -m {} -nodefaults -no-user-config -vga std \
          -display none{} -rtc base=2000-01-01 \
          -chardev socket,id=serial,host=127.0.0.1,port={SERIAL_PORT},server=on,wait=on,nodelay=on{} \
          -chardev socket,id=monitor,host=127.0.0.1,port={MONITOR_PORT},server=on,wait=off -mon chardev=monitor,mode=control",
         accelerator.name(),
         machine.cpus,
         machine.threads,
+        machine.topology,
         machine.memory,
         if machine.resets { "" } else { " -no-reboot" },
         if machine.serial { " -serial chardev:serial" } else { "" },
@@ -79,6 +81,9 @@ pub fn arguments(
     if machine.firmware == Firmware::Pxe {
         // This is the only NIC model for which the firmware itself has a driver.
         text += &format!(" -device virtio-net-pci,netdev=boot,addr={BOOT_NIC:02x}.0,romfile=");
+    }
+    for argument in &machine.qemu {
+        text += &format!(" {argument}");
     }
     for (index, nic) in machine.nics.iter().enumerate() {
         text += &device(index, nic);
@@ -135,8 +140,12 @@ fn device(index: usize, nic: &EmulatedNic) -> String {
     };
     let netdev = if nic.wire == Wire::Null { String::new() } else { format!(",netdev=wire{index}") };
     let rom = if nic.wire == Wire::Server { "" } else { ",romfile=" };
-    let (model, mac, place) = (nic.model.name(), &nic.mac, FIRST_NIC + index);
-    format!("{wire} -device {model},id=nic{index}{netdev},mac={mac},addr={place:02x}.0{rom}")
+    let place = match nic.behind {
+        Some(bridge) => format!("bus={bridge},addr=0"),
+        None => format!("addr={:02x}.0", FIRST_NIC + index),
+    };
+    let (model, mac) = (nic.model.name(), &nic.mac);
+    format!("{wire} -device {model},id=nic{index}{netdev},mac={mac},{place}{rom}")
 }
 
 /// A file name within an option, where a comma must be doubled.
@@ -186,6 +195,9 @@ impl Qemu {
     ) -> Outcome<(Self, TcpStream)> {
         let image = std::path::absolute(image).context("the image's path")?;
         let mut arguments = arguments(machine, accelerator, cpu_model, &image)?;
+        if let Some(tables) = &machine.tables {
+            arguments.extend(tables.write(&std::path::absolute(folder).context("the folder's path")?)?);
+        }
         if debug::is_on() {
             arguments.extend(debug_arguments());
         }

@@ -9,6 +9,7 @@ mod firmware;
 mod guests;
 mod lifecycle;
 mod linux;
+mod machines;
 mod misbehaviour;
 mod network;
 mod nics;
@@ -123,6 +124,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(cable::trials(backend));
         trials.extend(own_end::trials(backend));
         trials.extend(firmware::trials(backend));
+        trials.extend(machines::trials(backend));
     }
     trials.extend(last);
     trials

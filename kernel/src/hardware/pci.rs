@@ -1,9 +1,9 @@
 //! PCI: every function on every bus, through configuration mechanism #1 [PCI 3.0 3.2.2.3.2].
 
 use alloc::vec::Vec;
-use pci::{MOST_CAPABILITIES, PciAccess};
-use pci_types::capability::PciCapability;
-use pci_types::{ConfigRegionAccess, EndpointHeader, HeaderType, PciAddress, PciHeader, PciPciBridgeHeader};
+use core::sync::atomic::{AtomicU64, Ordering};
+use pci::PciAccess;
+use pci_types::{ConfigRegionAccess, PciAddress};
 use spin::Mutex;
 use x86_64::instructions::port::Port;
 
@@ -66,73 +66,31 @@ const CLASS_BRIDGE: u8 = 0x06;
 /// through: it must not write memory that now belongs to Weir or a guest. Needs no heap, since it runs before
 /// there is one. Bridges continue to forward, and displays to show the framebuffer.
 pub fn quiesce_all() {
-    bus(0, 0, &mut |function| {
-        if !matches!(function.class.0, CLASS_DISPLAY | CLASS_BRIDGE) {
-            function.quiesce();
+    for number in 0..=u8::MAX {
+        let mut any = false;
+        pci::scan_bus(PciConfiguration, number, &mut |function| {
+            any = true;
+            if !matches!(function.class.0, CLASS_DISPLAY | CLASS_BRIDGE) {
+                function.quiesce();
+            }
+        });
+        if any {
+            BUSES[usize::from(number / 64)].fetch_or(1 << (number % 64), Ordering::Relaxed);
         }
-    });
+    }
 }
 
-/// Every function of the machine, in bus order.
+/// The buses on which [`quiesce_all`] has found functions, one bit each. It looks at all 256, since a machine may have
+/// several root buses, and nothing but AML would tell their numbers. Those that are empty are not looked at again.
+static BUSES: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+
+/// Every function of PCI segment 0, in bus order.
 pub fn enumerate() -> Vec<PciFunction> {
+    let holds =
+        |number: &u8| BUSES[usize::from(number / 64)].load(Ordering::Relaxed) & 1 << (number % 64) != 0;
     let mut found = Vec::new();
-    bus(0, 0, &mut |function| found.push(function));
+    for number in (0..=u8::MAX).filter(holds) {
+        pci::scan_bus(PciConfiguration, number, &mut |function| found.push(function));
+    }
     found
-}
-
-fn bus(number: u8, depth: u8, see: &mut dyn FnMut(PciFunction)) {
-    for device in 0..32 {
-        let first = PciHeader::new(PciAddress::new(0, number, device, 0));
-        if first.id(PciConfiguration).0 == 0xffff {
-            continue;
-        }
-        let functions = if first.has_multiple_functions(PciConfiguration) { 8 } else { 1 };
-        for function in 0..functions {
-            look_at(PciAddress::new(0, number, device, function), depth, see);
-        }
-    }
-}
-
-fn look_at(address: PciAddress, depth: u8, see: &mut dyn FnMut(PciFunction)) {
-    let header = PciHeader::new(address);
-    let (vendor, device) = header.id(PciConfiguration);
-    if vendor == 0xffff {
-        return;
-    }
-    let (_, base, sub, _) = header.revision_and_class(PciConfiguration);
-    let mut function = PciFunction {
-        access: PciConfiguration,
-        address,
-        vendor,
-        device,
-        class: (base, sub),
-        interrupt_line: 0xff,
-        message_interrupts: (false, false),
-    };
-    match header.header_type(PciConfiguration) {
-        HeaderType::Endpoint => {
-            if let Some(endpoint) = EndpointHeader::from_header(header, PciConfiguration) {
-                function.interrupt_line = endpoint.interrupt(PciConfiguration).1;
-                for capability in endpoint.capabilities(PciConfiguration).take(MOST_CAPABILITIES) {
-                    match capability {
-                        PciCapability::Msi(_) => function.message_interrupts.0 = true,
-                        PciCapability::MsiX(_) => function.message_interrupts.1 = true,
-                        _ => {}
-                    }
-                }
-            }
-            see(function);
-        }
-        HeaderType::PciPciBridge => {
-            see(function);
-            // Buses behind a bridge have higher numbers; the depth limit is for a damaged tree.
-            if let Some(bridge) = PciPciBridgeHeader::from_header(header, PciConfiguration)
-                && depth < 8
-                && bridge.secondary_bus_number(PciConfiguration) > address.bus()
-            {
-                bus(bridge.secondary_bus_number(PciConfiguration), depth + 1, see);
-            }
-        }
-        _ => see(function),
-    }
 }

@@ -1,62 +1,38 @@
-//! Power-off and reset of the machine itself.
+//! Power-off and reset of the machine itself: the crate `machine` says which registers do it.
 
 use super::acpi::MachineInfo;
+use super::registers::MachineRegisters;
 use crate::log::output;
+use crate::memory::PageFrames;
 use crate::processor::cpu;
+use machine::power::{self, PowerSteps};
 use spin::Once;
-use x86_64::instructions::port::Port;
 
-/// PM1 control: sleep type in bits 12:10, sleep enable in bit 13 [ACPI 6.5 4.8.3.2.1].
-const SLP_EN: u16 = 1 << 13;
-
-/// The reset control register of Intel's and similar chipsets [82371AB 4.2.6.1]: bit 1 selects a hard reset, and
-/// setting bit 2 starts it.
-const RESET_CONTROL: u16 = 0xcf9;
-const HARD_RESET: u8 = 1 << 1;
-const RESET_CPU: u8 = 1 << 2;
-/// The keyboard controller's command port, and the command that pulses the processor's reset line.
-const KEYBOARD_COMMAND: u16 = 0x64;
-const PULSE_RESET: u8 = 0xfe;
-
-static POWER_OFF: Once<(u16, u16)> = Once::new();
-static RESET: Once<(u16, u8)> = Once::new();
+static OFF: Once<PowerSteps> = Once::new();
+static RESET: Once<PowerSteps> = Once::new();
 
 /// Saves how to switch this machine off, and how to reset it.
-pub fn init(machine: &MachineInfo) {
-    if let Some(how) = machine.reset {
-        RESET.call_once(|| how);
-    }
-    if let Some(how) = machine.power_off {
-        POWER_OFF.call_once(|| how);
-    } else {
+pub fn init(machine: &MachineInfo, frames: &mut PageFrames) {
+    let off = OFF.call_once(|| power::off(&machine.fadt, machine.sleep_types));
+    if off.is_empty() {
         log::warn!("the firmware describes no way to switch the machine off: it will only halt");
+    }
+    let reset = RESET.call_once(|| power::reset(&machine.fadt));
+    for at in power::memory_registers(off).chain(power::memory_registers(reset)) {
+        MachineRegisters(Some(frames)).page(at);
     }
 }
 
 /// Enters S5, soft off. Halts if the firmware describes no way to do so.
 pub fn off() -> ! {
     output::flush();
-    if let Some(&(port, sleep_type)) = POWER_OFF.get() {
-        // SAFETY: the FADT's PM1a control register, with the sleep type of S5 from the DSDT.
-        unsafe { Port::<u16>::new(port).write(sleep_type << 10 | SLP_EN) }
-    }
+    power::take(OFF.get().map_or(&[], |steps| steps), &mut MachineRegisters(None));
     cpu::halt_forever()
 }
 
-/// Resets the machine: as the FADT describes, else through the chipset, else through the keyboard controller.
-/// Halts if none of them works.
+/// Resets the machine: as the firmware describes, else as chipsets do, else by the processor alone.
 pub fn reset() -> ! {
     output::flush();
-    if let Some(&(port, value)) = RESET.get() {
-        // SAFETY: the FADT specifies this port and value for a reset.
-        unsafe { Port::<u8>::new(port).write(value) }
-    }
-    // SAFETY: these ports do what their names say, or belong to no device.
-    unsafe {
-        let mut control = Port::<u8>::new(RESET_CONTROL);
-        control.write(HARD_RESET);
-        control.write(HARD_RESET | RESET_CPU);
-        Port::<u8>::new(KEYBOARD_COMMAND).write(PULSE_RESET);
-    }
-    cpu::halt_forever()
+    power::take(RESET.get().map_or(&[], |steps| steps), &mut MachineRegisters(None));
+    cpu::triple_fault()
 }

@@ -2,9 +2,10 @@
 //!
 //! They start one after the other: the boot core fills a page below 1 MiB with code and parameters, wakes the
 //! processor, and waits until it has come up. A processor that does not come up is reset again, reported in the
-//! log, and not used.
+//! log, and not used. All of them are reset first, so that the wait after INIT is needed once.
 
 use super::acpi::MachineInfo;
+use super::counters;
 use crate::hardware::interrupt::{idt, local_apic};
 use crate::memory::{PAGE, PageFrames, physical, stack};
 use crate::processor::cores::{self, PerCore, per_core};
@@ -32,12 +33,7 @@ const HALTED_STACK: u64 = 16 * 1024;
 const AFTER_INIT: Duration = Duration::from_millis(10);
 const AFTER_STARTUP: Duration = Duration::from_millis(1);
 /// Time limit for each step of a processor that starts; long, as an emulator may give it little time.
-const CORE_START_TIMEOUT: Duration = Duration::from_secs(2);
-/// Rounds of comparing time-stamp counters.
-const ROUNDS: u64 = 16;
-/// A smaller difference between two counters does not matter: a message to another core takes longer.
-const TOLERANCE_NANOS: u64 = 1000;
-
+pub(super) const CORE_START_TIMEOUT: Duration = Duration::from_secs(2);
 /// Page-table entries: of a table, and of a large page.
 const TABLE: u64 = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE).bits();
 const LARGE: u64 = TABLE | PageTableFlags::HUGE_PAGE.bits();
@@ -136,10 +132,6 @@ static STAGE: PerCore<AtomicU8> = per_core!(AtomicU8::new(ABSENT));
 static EXCEPTION_STACKS: AtomicU64 = AtomicU64::new(0);
 /// Register values that all cores copy from the boot core.
 static BOOT_REGISTERS: Once<BootRegisters> = Once::new();
-/// For comparing time-stamp counters: the round, and the other core's counter in it.
-static ROUND: AtomicU64 = AtomicU64::new(0);
-static ANSWER: AtomicU64 = AtomicU64::new(0);
-
 /// Why a processor could not be used as a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum StartError {
@@ -151,12 +143,14 @@ enum StartError {
     Unfit,
     #[error("does not come up in time")]
     Late,
+    #[error("has a time-stamp counter that is {0} ticks off and cannot be corrected")]
+    Counter(i64),
 }
 
 impl StartError {
     /// True when no other processor can be tried, because what it would need is used up or still in use.
     fn is_final(self) -> bool {
-        self != Self::Silent
+        !matches!(self, Self::Silent | Self::Counter(_))
     }
 }
 
@@ -176,7 +170,12 @@ pub fn start_others(
     smt: bool,
 ) {
     let (me, bits) = (local_apic::id(), threads::thread_bits(&ThisProcessor));
-    let others = threads::plan(machine.processors.iter().copied(), me, bits, smt);
+    let reached = machine.madt.processors.iter().copied().filter(|id| local_apic::reaches(*id));
+    let unreached = machine.madt.processors.len() - reached.clone().count();
+    if unreached != 0 {
+        log::warn!("{unreached} processors stay off: xAPIC mode does not reach ids above 254");
+    }
+    let others = threads::plan(reached, me, bits, smt);
     if others.is_empty() {
         return;
     }
@@ -190,11 +189,14 @@ pub fn start_others(
         cr4: Cr4::read_raw(),
         pat: cpu::rdmsr(IA32_PAT),
     });
+    others.iter().for_each(|(id, _)| local_apic::send_init(*id));
+    wait(AFTER_INIT, || false);
     let mut halted = 0;
-    for (id, role) in others {
+    for (index, (id, role)) in others.iter().copied().enumerate() {
         if cores::count() + halted == cores::MAX_CORES {
-            log::warn!("processor {id} stays off: Weir uses at most {} cores", cores::MAX_CORES);
-            continue;
+            let left = others.len() - index;
+            log::warn!("{left} processors stay off: Weir uses at most {} cores", cores::MAX_CORES);
+            break;
         }
         // Threads that halt need per-core state, too: they are numbered from the last core downwards.
         let (core, entry) = match role {
@@ -237,8 +239,7 @@ fn start(
 ) -> Result<(), StartError> {
     let Some(stage) = STAGE.of(core) else { return Err(StartError::NoMemory) };
     stage.store(ABSENT, Ordering::Relaxed);
-    ROUND.store(0, Ordering::Relaxed);
-    ANSWER.store(0, Ordering::Relaxed);
+    counters::prepare();
     let stacks = {
         let mut frames = frames.lock();
         let runs = entry as usize != halt as CoreMain as usize;
@@ -248,8 +249,6 @@ fn start(
     let Some(((_, top), exceptions)) = stacks else { return Err(StartError::NoMemory) };
     EXCEPTION_STACKS.store(physical::pointer(exceptions) as u64, Ordering::Relaxed);
     prepare(page, top, core, entry, argument);
-    local_apic::send_init(id);
-    wait(AFTER_INIT, || false);
     local_apic::send_startup(id, page);
     let alive = || stage.load(Ordering::Acquire) != ABSENT;
     if !wait(AFTER_STARTUP, alive) {
@@ -258,7 +257,7 @@ fn start(
     if !wait(CORE_START_TIMEOUT, alive) {
         return Err(StartError::Silent);
     }
-    compare_counters(id);
+    counters::compare(id).map_err(StartError::Counter)?;
     let settled = wait(CORE_START_TIMEOUT, || stage.load(Ordering::Acquire) >= READY);
     match stage.load(Ordering::Acquire) {
         READY => Ok(()),
@@ -310,7 +309,7 @@ fn prepare(page: HostPhysical, stack: VirtAddr, core: usize, entry: CoreMain, ar
 }
 
 /// Waits until `holds` returns true, but no longer than `limit`. Returns whether it did.
-fn wait(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
+pub(super) fn wait(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let end = clock::now() + limit;
     loop {
         if holds() {
@@ -320,44 +319,6 @@ fn wait(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
             return false;
         }
         core::hint::spin_loop();
-    }
-}
-
-/// Compares the time-stamp counter of a core that is in [`settle`] with this core's. All timekeeping in Weir
-/// relies on their being equal; if they are not, the log reports the difference.
-fn compare_counters(id: u32) {
-    let mut off = 0;
-    for round in 1..=ROUNDS {
-        let before = cpu::rdtsc();
-        ROUND.store(round, Ordering::Release);
-        let answer = || ANSWER.load(Ordering::Acquire);
-        if !wait(CORE_START_TIMEOUT, || answer() != 0) {
-            break;
-        }
-        let (other, after) = (ANSWER.swap(0, Ordering::AcqRel), cpu::rdtsc());
-        // The other core has read its counter between these two readings.
-        off = off.max(before.saturating_sub(other)).max(other.saturating_sub(after));
-    }
-    ROUND.store(u64::MAX, Ordering::Release);
-    if off > clock::ticks(TOLERANCE_NANOS) {
-        log::warn!(
-            "the time-stamp counter of processor {id} is off by {off} ticks: guests on it will see wrong times"
-        );
-    }
-}
-
-/// The other side of [`compare_counters`].
-fn answer_comparison() {
-    let start = clock::now();
-    let mut last = 0;
-    while last != u64::MAX && clock::now() < start + CORE_START_TIMEOUT {
-        let round = ROUND.load(Ordering::Acquire);
-        if round != last && round != 0 {
-            last = round;
-            if round != u64::MAX {
-                ANSWER.store(cpu::rdtsc(), Ordering::Release);
-            }
-        }
     }
 }
 
@@ -378,7 +339,9 @@ pub fn settle(core: usize) {
     if let Some(stage) = STAGE.of(core) {
         stage.store(ALIVE, Ordering::Release);
     }
-    answer_comparison();
+    if !counters::answer() {
+        failed();
+    }
 }
 
 /// Reports that this core can host guests.

@@ -8,7 +8,7 @@ use base::HostPhysical;
 use core::sync::atomic::{AtomicU64, Ordering};
 use platform::msr::IA32_PAT;
 use x86_64::structures::paging::{
-    Mapper, OffsetPageTable, Page, PageTable, PageTableFlags, PhysFrame, Size4KiB,
+    Mapper, OffsetPageTable, Page, PageTable, PageTableFlags, PhysFrame, Size4KiB, Translate,
 };
 use x86_64::{PhysAddr, VirtAddr};
 
@@ -39,7 +39,10 @@ pub fn map(
 ) -> Result<VirtAddr, MappingError> {
     let error = MappingError { at, bytes };
     let first = at.0 & !(PAGE - 1);
-    let end = at.0.checked_add(bytes).ok_or(error)?.next_multiple_of(PAGE);
+    // Beyond what the processor can address, an entry of a page table would have reserved bits set.
+    let [address_bits, ..] = cpu::cpuid(0x8000_0008, 0).eax.to_le_bytes();
+    let end = at.0.checked_add(bytes).filter(|end| *end <= 1 << address_bits.min(52)).ok_or(error)?;
+    let end = end.next_multiple_of(PAGE);
     let start = NEXT.fetch_add(end - first + PAGE, Ordering::Relaxed);
     let mut tables = active_tables();
     let flags = flags | PageTableFlags::PRESENT | PageTableFlags::WRITABLE | PageTableFlags::NO_EXECUTE;
@@ -72,6 +75,14 @@ pub fn combine_writes(start: VirtAddr, bytes: usize) {
             change.flush();
         }
     }
+}
+
+/// True when all of these bytes are mapped. Call it only while the boot core is the only one that works.
+pub fn is_mapped(start: VirtAddr, bytes: u64) -> bool {
+    let Some(last) = start.as_u64().checked_add(bytes.max(1) - 1) else { return false };
+    let (tables, first) = (active_tables(), start.as_u64() & !(PAGE - 1));
+    let mut pages = (first..=last).step_by(to_usize(PAGE)).map(VirtAddr::try_new);
+    pages.all(|page| page.is_ok_and(|page| tables.translate_addr(page).is_some()))
 }
 
 /// The active page tables. Only for the boot core, while it is the only one that works.

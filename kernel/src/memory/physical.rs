@@ -1,7 +1,9 @@
 //! The direct map: all of the machine's memory, mapped by the loader at one offset.
 
+use super::mapping;
 use base::HostPhysical;
 use core::sync::atomic::{AtomicU64, Ordering};
+use x86_64::VirtAddr;
 
 static OFFSET: AtomicU64 = AtomicU64::new(0);
 
@@ -22,4 +24,10 @@ pub fn pointer(at: HostPhysical) -> *mut u8 {
 /// The start of the direct map.
 pub fn offset() -> u64 {
     OFFSET.load(Ordering::Relaxed)
+}
+
+/// True when the direct map has all of these bytes. What the loader reported does; what firmware points to may not.
+pub fn covers(at: HostPhysical, bytes: usize) -> bool {
+    let start = offset().checked_add(at.0).and_then(|start| VirtAddr::try_new(start).ok());
+    start.is_some_and(|start| mapping::is_mapped(start, bytes as u64))
 }

@@ -1,13 +1,14 @@
 //! How a physical NIC interrupts the boot core: by MSI-X if possible, else by MSI, else by its line; else it is
 //! polled.
 
-use crate::hardware::acpi::MachineInfo;
+use crate::hardware::acpi::{self, MachineInfo};
 use crate::hardware::interrupt::io_apic;
 use crate::hardware::interrupt::local_apic;
 use crate::hardware::pci::PciFunction;
 use crate::memory::PageFrames;
 use crate::memory::window::{self, WindowError};
 use base::Duration;
+use config::MAX_NICS;
 use core::fmt;
 use nic::{Family, InterruptMode};
 use pci::MsiMessage;
@@ -22,7 +23,7 @@ pub(super) enum InterruptRoute {
     /// By messages, which raise this vector.
     Messages(InterruptMode, u8),
     /// By its line, which other NICs may share and which raises this vector.
-    Line { line: u8, vector: u8 },
+    Line { gsi: u32, vector: u8 },
     /// Not at all: it is polled.
     Polled,
 }
@@ -64,20 +65,25 @@ impl InterruptRoute {
     /// Routes a NIC's interrupt line, with the vector of the line if one of `others` is on it already.
     pub(super) fn by_line(
         machine: &MachineInfo,
-        function: &PciFunction,
+        (function, functions): (&PciFunction, &[PciFunction]),
         others: impl Iterator<Item = Self>,
         vector: u8,
     ) -> Self {
-        let line = function.interrupt_line;
-        let mut shared =
-            others.filter(|other| matches!(other, Self::Line { line: theirs, .. } if *theirs == line));
-        if let Some(shared) = shared.next() {
-            return shared;
+        let others: heapless::Vec<Self, MAX_NICS> = others.collect();
+        for wire in acpi::wires(machine, function, functions) {
+            let on_it = |other: &&Self| matches!(other, Self::Line { gsi, .. } if *gsi == wire.gsi);
+            if let Some(shared) = others.iter().find(on_it) {
+                return *shared;
+            }
+            if io_apic::route(wire, vector) {
+                return Self::Line { gsi: wire.gsi, vector };
+            }
         }
-        if io_apic::route_pci(machine, line, vector) {
-            return Self::Line { line, vector };
-        }
-        log::warn!("interrupt line {line} of NIC {function} is wired to no IO-APIC");
+        log::warn!(
+            "NIC {function} has no interrupt: pin {}, line {} lead to no input of an IO-APIC",
+            function.interrupt_pin,
+            function.interrupt_line
+        );
         Self::Polled
     }
 }
@@ -86,7 +92,7 @@ impl fmt::Display for InterruptRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Messages(mode, _) => write!(f, "{mode}"),
-            Self::Line { line, .. } => write!(f, "{} line {line}", InterruptMode::Intx),
+            Self::Line { gsi, .. } => write!(f, "{} on GSI {gsi}", InterruptMode::Intx),
             Self::Polled => write!(f, "none, polled every {} ms", POLL_INTERVAL.as_millis()),
         }
     }

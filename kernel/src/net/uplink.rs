@@ -12,7 +12,7 @@ use crate::memory::{PageFrameError, PageFrames};
 use crate::processor::clock;
 use alloc::string::String;
 use base::{Duration, Instant, Port};
-use nic::{Nic, NicError, NicEvent, NicState, RETRY_INTERVAL};
+use nic::{InterruptWatch, Nic, NicError, NicEvent, NicState, RETRY_INTERVAL};
 use pci::PciPlace;
 
 /// How long a line stays masked after an interrupt that no NIC on it has a cause for. Lines are deasserted late,
@@ -53,6 +53,7 @@ pub struct Uplink {
     aspm_stopped: bool,
     /// The log has a line that says what it is.
     introduced: bool,
+    watch: InterruptWatch,
     /// When its interrupt line is to be unmasked.
     unmask_at: Option<Instant>,
 }
@@ -94,7 +95,7 @@ impl Uplink {
             Some(interrupt) => interrupt,
             None => {
                 let others = others.iter().map(|other| other.interrupt);
-                InterruptRoute::by_line(machine, function, others, vectors::LINE_VECTOR + number)
+                InterruptRoute::by_line(machine, (function, functions), others, vectors::LINE_VECTOR + number)
             }
         };
         if let InterruptRoute::Messages(mode, _) = interrupt {
@@ -105,7 +106,8 @@ impl Uplink {
         }
         let (name, address) = (name.into(), function.place());
         let (function, introduced, unmask_at) = (*function, false, None);
-        Ok(Self { name, address, nic, function, interrupt, aspm_stopped, introduced, unmask_at })
+        let watch = InterruptWatch::default();
+        Ok(Self { name, address, nic, function, interrupt, aspm_stopped, introduced, watch, unmask_at })
     }
 
     /// True until the NIC works or has failed for the first time.
@@ -143,6 +145,9 @@ impl Uplink {
     /// Handles the NIC's interrupt: reads its causes, which deasserts the line.
     pub(super) fn interrupt(&mut self, now: Instant) {
         let stray = self.nic.interrupt().is_empty();
+        if !stray {
+            self.watch.note();
+        }
         if let InterruptRoute::Line { .. } = self.interrupt {
             self.unmask_at = Some(if stray { now + STRAY_MASK } else { now });
         }
@@ -164,6 +169,11 @@ impl Uplink {
     /// Polls the NIC: reset, link, transmit hang, statistics. Returns when it should be polled next.
     pub(super) fn check(&mut self, now: Instant) -> Instant {
         self.nic.check(now);
+        let received = self.nic.counters().rx_frames;
+        if self.interrupt != InterruptRoute::Polled && self.watch.is_silent(now, received) {
+            log::warn!("{}: no interrupt within 1 s of traffic ({}): now polled", self.name, self.interrupt);
+            self.interrupt = InterruptRoute::Polled;
+        }
         if self.interrupt == InterruptRoute::Polled {
             self.nic.interrupt();
         }

@@ -69,6 +69,22 @@ pub unsafe fn xsetbv0(value: u64) {
     }
 }
 
+/// True when a hypervisor runs this machine [SDM2A CPUID, leaf 1, ECX bit 31; APM3 E.3.2].
+pub fn has_hypervisor() -> bool {
+    cpuid(1, 0).ecx & 1 << 31 != 0
+}
+
+/// Resets this processor, and on most machines everything: an exception without an IDT becomes a double fault, and that
+/// a triple fault [SDM3A 7.15, vector 8].
+pub fn triple_fault() -> ! {
+    let none = x86_64::structures::DescriptorTablePointer { limit: 0, base: x86_64::VirtAddr::zero() };
+    // SAFETY: nothing runs after this.
+    unsafe {
+        x86_64::instructions::tables::lidt(&none);
+        asm!("ud2", options(noreturn, nostack))
+    }
+}
+
 /// The processor that executes this.
 pub struct ThisProcessor;
 

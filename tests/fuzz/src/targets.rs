@@ -1,8 +1,8 @@
 //! The list of targets.
 
 use crate::{
-    board, bundle, configuration, decoder, hostile_nic, local_apic, nested_pages, pci, switch,
-    vnic_descriptors, vnic_registers,
+    board, bundle, configuration, decoder, firmware_tables, hostile_nic, local_apic, nested_pages, pci,
+    switch, vnic_descriptors, vnic_registers,
 };
 
 /// A function to fuzz.
@@ -19,6 +19,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "bundle", run: bundle::target },
     Target { name: "configuration", run: configuration::target },
     Target { name: "decoder", run: decoder::target },
+    Target { name: "firmware-tables", run: firmware_tables::target },
     Target { name: "hostile-nic", run: hostile_nic::target },
     Target { name: "local-apic", run: local_apic::target },
     Target { name: "nested-pages", run: nested_pages::target },

@@ -71,13 +71,40 @@ const DECODER: &[(&str, &[u8])] = &[
     ("moves-16", &[2, 1, 2, 3, 4, 5, 6, 7, 8, 0x89, 0x07, 0x66, 0x8b, 0x47, 0x04, 0xa4, 0xa1, 0, 1, 0xaa]),
 ];
 
+/// Names and lengths of tables, with their bodies; see `firmware_tables.rs`.
+const FIRMWARE_TABLES: &[(&str, &[u8])] = &[
+    // A MADT with two processors, one of them twice; a DMAR with one unit.
+    (
+        "processors-and-an-iommu",
+        &[
+            0, 0, 20, 0, 0, 0xe0, 0xfe, 0, 0, 0, 0, 0, 8, 0, 0, 1, 0, 0, 0, 0, 8, 1, 1, 1, 0, 0, 0, 9, 16, 0,
+            0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 4, 14, 38, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0,
+            1, 0, 0, 0, 0, 0, 0xd9, 0xfe, 0, 0, 0, 0,
+        ],
+    ),
+    // A host bridge whose _PRT a method returns: device 3, INTA#, input 16.
+    (
+        "interrupts-of-a-host-bridge",
+        &[
+            0, 2, 0x16, 0x5b, 0x82, 0x29, 0x50, 0x43, 0x49, 0x30, 8, 0x5f, 0x48, 0x49, 0x44, 0x0c, 0x41,
+            0xd0, 0x0a, 8, 0x14, 0x19, 0x5f, 0x50, 0x52, 0x54, 0, 0xa0, 0x12, 1, 0xa4, 0x12, 0x0e, 1, 0x12,
+            0x0b, 4, 0x0c, 0xff, 0xff, 3, 0, 0, 0, 0x0a, 0x10, 0xa3,
+        ],
+    ),
+];
+
 fn named() -> impl Iterator<Item = (PathBuf, &'static [u8])> {
-    [("hostile-nic", HOSTILE_NIC), ("configuration", CONFIGURATION), ("decoder", DECODER)]
-        .into_iter()
-        .flat_map(|(target, seeds)| {
-            let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "seeds", target].iter().collect();
-            seeds.iter().map(move |(name, bytes)| (folder.join(name), *bytes))
-        })
+    [
+        ("hostile-nic", HOSTILE_NIC),
+        ("configuration", CONFIGURATION),
+        ("decoder", DECODER),
+        ("firmware-tables", FIRMWARE_TABLES),
+    ]
+    .into_iter()
+    .flat_map(|(target, seeds)| {
+        let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "seeds", target].iter().collect();
+        seeds.iter().map(move |(name, bytes)| (folder.join(name), *bytes))
+    })
 }
 
 #[test]

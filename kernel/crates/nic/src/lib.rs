@@ -44,6 +44,7 @@ mod port;
 mod receive;
 mod statistics;
 mod transmit;
+mod watch;
 
 pub use bring_up::{PHY_OWNER_TIMEOUT, RESET_TIMEOUT};
 pub use counters::DriverCounters;
@@ -57,3 +58,4 @@ pub use link::{Duplex, LinkSpeed, LinkStatus};
 pub use nic::{E1000, E1000e, Igb, Nic};
 pub use port::MAX_FRAME;
 pub use statistics::HardwareStatistics;
+pub use watch::InterruptWatch;

@@ -35,6 +35,8 @@ pub struct BusFunction<A> {
     pub device: u16,
     /// Base class and subclass.
     pub class: (u8, u8),
+    /// Its interrupt pin: 1 is INTA#, 0 means none.
+    pub interrupt_pin: u8,
     /// IO-APIC input or ISA interrupt that its pin is wired to, as firmware recorded it; 255 means none.
     pub interrupt_line: u8,
     /// Whether it has MSI, and whether it has MSI-X.

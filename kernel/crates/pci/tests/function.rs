@@ -59,6 +59,7 @@ fn function(space: &Space) -> BusFunction<&Space> {
         vendor: 0x8086,
         device: 0x10d3,
         class: (2, 0),
+        interrupt_pin: 1,
         interrupt_line: 11,
         message_interrupts: (true, true),
     }

@@ -10,6 +10,7 @@ use crate::hardware::interrupt::local_apic;
 use crate::memory::PageFrames;
 use crate::memory::window::{self, RegisterWindow, WindowError};
 use config::MAX_NICS;
+use machine::Wire;
 use spin::Mutex;
 
 const MASKED: u32 = 1 << 16;
@@ -19,6 +20,7 @@ const VERSION: u32 = 1;
 /// Low and high halves of the redirection entry of input 0; each input has two registers.
 const ENTRY: u32 = 0x10;
 const DESTINATION: u32 = 0x11;
+const MOST_INPUTS: u32 = 120;
 
 /// All IO-APICs. Interrupt handlers take this lock as well: interrupts are off wherever it is held, as they are
 /// everywhere in Weir except where it waits for them.
@@ -57,10 +59,16 @@ fn write(registers: &mut RegisterWindow, register: u32, value: u32) {
 /// When their registers cannot be mapped.
 pub fn init(machine: &MachineInfo, frames: &mut PageFrames) -> Result<(), WindowError> {
     let mut all = IO_APICS.lock();
-    for apic in &machine.io_apics {
+    for apic in &machine.madt.io_apics {
         let mut registers = window::map(frames, apic.address, 0x20)?;
         registers.write(0x00, VERSION);
-        let count = (registers.read(0x10) >> 16 & 0xff) + 1;
+        let version = registers.read(0x10);
+        // Each input has two registers of the 256 that can be selected.
+        let count = ((version >> 16 & 0xff) + 1).min(MOST_INPUTS);
+        if version == u32::MAX {
+            log::warn!("no IO-APIC answers at {}, where the firmware's MADT names one", apic.address);
+            continue;
+        }
         for input in 0..count {
             write(&mut registers, ENTRY + 2 * input, MASKED);
         }
@@ -70,23 +78,11 @@ pub fn init(machine: &MachineInfo, frames: &mut PageFrames) -> Result<(), Window
     Ok(())
 }
 
-/// Routes an ISA interrupt to `vector` on this processor, with the MADT's overrides. Returns false if no IO-APIC
-/// has its input, or no route is left.
-pub fn route_isa(machine: &MachineInfo, isa: u8, vector: u8) -> bool {
-    let wired = machine.overrides.iter().find(|o| o.isa == isa);
-    let (gsi, flags) = wired.map_or((isa.into(), 0), |o| (o.gsi, o.flags));
-    route(gsi, vector, flags & 0b1100 == 0b1100, flags & 0b11 == 0b11)
-}
-
-/// Routes the PCI interrupt that is wired to `line` to `vector` on this processor: level and active low, unless
-/// the MADT overrides the ISA interrupt of that number. Returns false as [`route_isa`] does.
-pub fn route_pci(machine: &MachineInfo, line: u8, vector: u8) -> bool {
-    let wired = machine.overrides.iter().find(|o| u32::from(o.isa) == u32::from(line));
-    let (gsi, flags) = wired.map_or((line.into(), 0b1111), |o| (o.gsi, o.flags));
-    route(gsi, vector, flags & 0b1100 != 0b0100, flags & 0b11 != 0b01)
-}
-
-fn route(gsi: u32, vector: u8, level: bool, low: bool) -> bool {
+/// Routes an interrupt to `vector` on this processor. Returns false if no IO-APIC has its input, no route is left, or
+/// the processor's id does not fit into a route.
+pub fn route(wire: Wire, vector: u8) -> bool {
+    let Wire { gsi, level, low } = wire;
+    let Some(id) = u8::try_from(local_apic::id()).ok().filter(|id| *id != u8::MAX) else { return false };
     let IoApics { apics, lines } = &mut *IO_APICS.lock();
     let Some(apic) = apics.iter_mut().find(|apic| gsi >= apic.first && gsi - apic.first < apic.count) else {
         return false;
@@ -97,7 +93,7 @@ fn route(gsi: u32, vector: u8, level: bool, low: bool) -> bool {
     if level && lines.push(line).is_err() {
         return false;
     }
-    write(&mut apic.registers, DESTINATION + 2 * input, local_apic::id() << 24);
+    write(&mut apic.registers, DESTINATION + 2 * input, u32::from(id) << 24);
     write(&mut apic.registers, ENTRY + 2 * input, entry);
     true
 }

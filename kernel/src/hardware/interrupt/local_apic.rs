@@ -1,5 +1,6 @@
 //! The machine's own local APIC. The 8259s stay masked.
 
+use crate::hardware::acpi::MachineInfo;
 use crate::hardware::interrupt::vectors;
 use crate::memory::window::{self, RegisterWindow, WindowError};
 use crate::memory::{PAGE, PageFrames};
@@ -8,6 +9,7 @@ use crate::processor::{clock, cpu};
 use base::HostPhysical;
 use base::bits::low_u32;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use machine::apic_mode::{ApicFacts, ApicMode};
 use raw_cpuid::CpuId;
 use x86_64::instructions::port::Port;
 
@@ -62,20 +64,26 @@ fn write(register: u32, value: u32) {
     }
 }
 
-/// Masks the 8259s and enables the local APIC of the boot core, in x2APIC mode if the processor has it.
+/// Masks the 8259s and enables the local APIC of the boot core.
 ///
 /// # Errors
 /// When its page cannot be mapped.
-pub fn init_local(frames: &mut PageFrames) -> Result<(), WindowError> {
+pub fn init_local(machine: &MachineInfo, frames: &mut PageFrames) -> Result<(), WindowError> {
     let (mut primary, mut secondary) = (Port::<u8>::new(0x21), Port::<u8>::new(0xa1));
     // SAFETY: the mask registers of the two 8259s; all their inputs are also wired to the IO-APIC.
     unsafe {
         primary.write(0xff);
         secondary.write(0xff);
     }
-    let x2apic = CpuId::new().get_feature_info().is_some_and(|features| features.has_x2apic());
-    X2APIC.store(x2apic, Ordering::Relaxed);
-    if !x2apic {
+    let mode = ApicMode::choose(ApicFacts {
+        has_x2apic: CpuId::new().get_feature_info().is_some_and(|features| features.has_x2apic()),
+        firmware_x2apic: cpu::rdmsr(IA32_APIC_BASE) & APIC_BASE_X2APIC != 0,
+        largest_id: machine.madt.processors.iter().copied().max().unwrap_or(0),
+        hypervisor: cpu::has_hypervisor(),
+        opt_out: machine.remapping.x2apic_opt_out,
+    });
+    X2APIC.store(mode.is_x2apic(), Ordering::Relaxed);
+    if !mode.is_x2apic() {
         let page = HostPhysical(cpu::rdmsr(IA32_APIC_BASE) & 0x000f_ffff_ffff_f000);
         let mapped = window::map(frames, page, PAGE)?;
         XAPIC.call_once(|| mapped);
@@ -84,13 +92,13 @@ pub fn init_local(frames: &mut PageFrames) -> Result<(), WindowError> {
     write(LVT_LINT1, LVT_NMI);
     TIMER_HZ.call_once(measure_timer);
     cores::note_running(cores::BOOT_CORE, id());
-    log::info!(
-        "local APIC {} in {} mode, timer {} Hz",
-        id(),
-        if x2apic { "x2APIC" } else { "xAPIC" },
-        timer_hz()
-    );
+    log::info!("local APIC {} in {mode}; timer {} Hz", id(), timer_hz());
     Ok(())
+}
+
+/// True when interprocessor interrupts reach a processor with this id, in the mode that [`init_local`] chose.
+pub fn reaches(id: u32) -> bool {
+    X2APIC.load(Ordering::Relaxed) || id < 255
 }
 
 /// Enables the local APIC of this core, in the mode that [`init_local`] chose.
@@ -151,10 +159,11 @@ pub fn send_startup(id: u32, page: HostPhysical) {
     send(id, COMMAND_STARTUP | COMMAND_ASSERT | low_u32(page.0 >> 12) & 0xff);
 }
 
-/// Measures the timer's frequency over at least 10 ms of the calibrated TSC; more if an emulator's processor is
-/// preempted meanwhile.
+/// Measures the timer's frequency over at least 2 ms of the calibrated TSC; more if an emulator's processor is
+/// preempted meanwhile. A reading takes some 100 ns, so that this is right within 100 ppm; whoever is woken by the timer
+/// looks at the clock again.
 fn measure_timer() -> u64 {
-    let ticks = clock::ticks(10_000_000);
+    let ticks = clock::ticks(2_000_000);
     write(TIMER_INITIAL, u32::MAX);
     let (start, first) = sample_timer();
     while cpu::rdtsc() - start < ticks {}

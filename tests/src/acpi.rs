@@ -81,7 +81,7 @@ pub fn register(space: u8, bits: u8, address: u64) -> Vec<u8> {
 pub const SOFT_OFF: &[u8] = b"\x08_S5_\x12\x06\x04\0\0\0\0";
 
 impl FirmwareTables {
-    /// These tables; each FADT gets the address of the first DSDT.
+    /// These tables; each FADT with a right checksum gets the address of the first DSDT.
     #[must_use]
     pub fn new(tables: Vec<Vec<u8>>) -> Self {
         Self { tables, nowhere: Vec::new() }
@@ -111,7 +111,9 @@ impl FirmwareTables {
         let xsdt = blob.len();
         for (table, place) in self.tables.iter().zip(&places).filter(|(table, _)| !table.starts_with(b"DSDT"))
         {
-            if let (true, Some(dsdt)) = (table.starts_with(b"FACP"), dsdt) {
+            let is_fadt = table.starts_with(b"FACP")
+                && table.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)) == 0;
+            if let (true, Some(dsdt)) = (is_fadt, dsdt) {
                 blob[place + X_DSDT..place + X_DSDT + 8].copy_from_slice(&(dsdt as u64).to_le_bytes());
                 loader.push(pointer(TABLES, place + X_DSDT));
                 loader.push(checksum(TABLES, place + CHECKSUM, *place, table.len()));

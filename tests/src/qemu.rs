@@ -107,7 +107,8 @@ pub fn arguments(
         // What is written to the disk is discarded afterwards.
         let drive = format!("if=none,id=disk,format=raw,snapshot=on,file={}", quoted(image));
         // Virtio: the firmware reads it by DMA, not with one port access for every two bytes.
-        let device = format!("virtio-blk-pci,drive=disk,addr={DISK:02x}.0");
+        let bus = if machine.chipset == Chipset::Q35 { "pcie.0" } else { "pci.0" };
+        let device = format!("virtio-blk-pci,drive=disk,bus={bus},addr={DISK:02x}.0");
         arguments.extend(["-drive".into(), drive, "-device".into(), device]);
     }
     Ok(arguments)

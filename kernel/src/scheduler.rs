@@ -7,7 +7,6 @@
 use crate::hardware::interrupt::{local_apic, pending, vectors};
 use crate::hardware::machine_check;
 use crate::log::output;
-use crate::meeting::state::VmState;
 use crate::meeting::{directory, ending};
 use crate::net::Network;
 use crate::processor::{clock, cpu};
@@ -20,6 +19,7 @@ use crate::vm::exits::{Action, dispatch};
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant};
 use schedule::{RunQueue, SLICE};
+use shell::VmState;
 
 /// How often the serial port is fed while output waits: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);

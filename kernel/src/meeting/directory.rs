@@ -5,13 +5,13 @@
 
 use crate::hardware::interrupt::local_apic;
 use crate::meeting::mailbox::Mailbox;
-use crate::meeting::state::{ActionRefusal, VmState};
 use crate::processor::{clock, cores};
 use alloc::string::String;
 use base::{Duration, Instant};
 use core::fmt;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use shell::VmAction;
+use shell::{ActionRefusal, VmState};
 use spin::{Mutex, Once};
 
 /// Maximum number of VMs.

@@ -4,5 +4,4 @@
 pub mod directory;
 pub mod ending;
 mod mailbox;
-pub mod state;
 pub mod vnic_slot;

@@ -5,8 +5,8 @@ use super::{Shell, report};
 use crate::log::tail;
 use crate::meeting::directory::{self, Request};
 use crate::meeting::ending::End;
-use crate::meeting::state::{ActionRefusal, VmState};
 use crate::net::Network;
+use ::shell::{ActionRefusal, VmState};
 use ::shell::{Others, ShellCommand, VmAction};
 use base::Instant;
 
@@ -63,8 +63,8 @@ fn change(action: VmAction, vm: usize, answer: Await<'_>) {
     let Some(known) = directory::summary(vm) else { return };
     match result {
         Ok(()) => say!("{}: {}", known.name, known.state),
-        Err(ActionRefusal::Unusable) => {
-            say!("{}: no {action}: it is unusable: {}", known.name, directory::reason(vm));
+        Err(refusal @ ActionRefusal::Unusable) => {
+            say!("{}: no {action}: {refusal}: {}", known.name, directory::reason(vm));
         }
         Err(refusal) => say!("{}: no {action}: {refusal}", known.name),
     }

@@ -3,10 +3,10 @@
 use super::say::say;
 use crate::log::{counts, output, serial};
 use crate::meeting::directory;
-use crate::meeting::state::VmState;
 use crate::memory::heap;
 use crate::net::Network;
 use crate::processor::cores;
+use ::shell::VmState;
 use ::shell::{NicRow, VmRow, VnicRow};
 use base::Instant;
 

@@ -4,9 +4,9 @@ use super::machine::{Identity, Vm};
 use crate::log::output;
 use crate::log::view::{self, View};
 use crate::meeting::directory;
-use crate::meeting::state::VmState;
 use crate::virt::VirtualCpu;
 use base::{Duration, Effects, Instant};
+use shell::VmState;
 use shell::{Backlog, LineEnd, Plain};
 
 /// Bytes of output kept: some 100 lines.

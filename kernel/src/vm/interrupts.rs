@@ -1,9 +1,9 @@
 //! From the guest's interrupt controllers to its virtual processor: delivery at entry, HLT and waking.
 
 use super::Vm;
-use crate::meeting::state::VmState;
 use crate::virt::exit::InjectedEvent;
 use crate::virt::{VirtualCpu, VmEntry};
+use shell::VmState;
 
 impl<V: VirtualCpu> Vm<V> {
     /// Prepares the next entry: the next event that the guest can take, or a window for one that it cannot take

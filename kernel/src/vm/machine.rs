@@ -7,12 +7,12 @@ use super::statistics::Statistics;
 use super::virtual_processor::VirtualProcessor;
 use crate::log::output;
 use crate::meeting::directory::{self, Request};
-use crate::meeting::state::VmState;
 use crate::memory::guest::GuestRam;
 use crate::virt::VirtualCpu;
 use alloc::string::String;
 use base::{Effects, Instant};
 use platform::pc::Pc;
+use shell::VmState;
 
 /// Which VM this is.
 pub struct Identity {

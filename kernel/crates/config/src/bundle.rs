@@ -11,7 +11,7 @@
 //! | 16 | 8 | length of the bundle |
 //! | 24 | 8 | checksum of everything after the header |
 
-use crate::{FileId, System};
+use crate::{FileId, System, limits};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,9 @@ pub enum BundleError {
     /// The manifest does not parse, or names a file that the bundle does not contain.
     #[error("its manifest is damaged")]
     Manifest,
+    /// Its configuration does not keep the limits that the kernel relies on.
+    #[error("its configuration cannot be used ({0}): build the image with `boot`, which checks it")]
+    Configuration(&'static str),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -114,6 +117,7 @@ impl<'a> Bundle<'a> {
         if named.into_iter().any(|file| bundle.extent(file).is_none()) {
             return Err(BundleError::Manifest);
         }
+        limits::check(&bundle.system).map_err(BundleError::Configuration)?;
         Ok(bundle)
     }
 

@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod bundle;
+mod limits;
 mod mac;
 mod system;
 #[cfg(feature = "std")]

@@ -47,26 +47,19 @@ impl GuestMap {
     /// ```
     #[must_use]
     pub fn new(ranges: &[(Range<u64>, u64)], runs: &[Run]) -> Self {
-        let mut starts = 0;
-        let placed = runs.iter().map(|run| {
-            let from = starts;
-            starts += run.bytes;
-            (from..starts, run.start.0)
-        });
-        let mut pieces = alloc::vec::Vec::new();
-        for (offsets, host) in placed {
+        let (mut before, mut pieces) = (0, alloc::vec::Vec::new());
+        for run in runs {
             for (range, offset) in ranges {
                 // Both as offsets in all runs together.
-                let start = offsets.start.max(*offset);
-                let end = offsets.end.min(offset + (range.end - range.start));
+                let start = before.max(*offset);
+                let end = (before + run.bytes).min(offset + (range.end - range.start));
                 if start < end {
-                    pieces.push(MemoryPiece {
-                        guest: GuestPhysical(range.start + (start - offset)),
-                        host: HostPhysical(host + (start - offsets.start)),
-                        bytes: end - start,
-                    });
+                    let guest = GuestPhysical(range.start + (start - offset));
+                    let host = HostPhysical(run.start.0 + (start - before));
+                    pieces.push(MemoryPiece { guest, host, bytes: end - start });
                 }
             }
+            before += run.bytes;
         }
         pieces.sort_by_key(|piece| piece.guest);
         Self { pieces: pieces.into() }

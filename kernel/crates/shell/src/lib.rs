@@ -16,6 +16,7 @@ mod keyboard;
 mod parse;
 mod plain;
 mod table;
+mod vm_state;
 
 pub use backlog::{Backlog, LineEnd, OutputChunk};
 pub use command::{Others, ShellCommand, VmAction};
@@ -26,3 +27,4 @@ pub use keyboard::{ESCAPE, Holder, Keyboard, Typed};
 pub use parse::{ParseError, parse};
 pub use plain::Plain;
 pub use table::{NicRow, VmRow, VnicRow, shortened};
+pub use vm_state::{ActionRefusal, VmState};

@@ -22,16 +22,11 @@ fn row(f: &mut fmt::Formatter<'_>, columns: &[Column<'_>]) -> fmt::Result {
             f.write_char(' ')?;
         }
         match column {
-            Text(value, width) => write!(f, "{:<width$}", cell(*value))?,
-            Number(value, width) => write!(f, "{:>width$}", cell(*value))?,
+            Text(value, width) => write!(f, "{:<width$}", shortened::<CELL>(*value))?,
+            Number(value, width) => write!(f, "{:>width$}", shortened::<CELL>(*value))?,
         }
     }
     Ok(())
-}
-
-/// The value as text that can be padded, truncated if it is too long.
-fn cell(value: &dyn Display) -> String<CELL> {
-    shortened(value)
 }
 
 /// The value as text, truncated if it is longer than `N` bytes.
@@ -274,7 +269,7 @@ mod tests {
     #[test]
     fn text_too_long_for_a_cell_is_truncated() {
         let long = "x".repeat(50);
-        assert_eq!(cell(&long).len(), CELL);
-        assert_eq!(cell(&"ä".repeat(50)).chars().count(), CELL / 2);
+        assert_eq!(shortened::<CELL>(&long).len(), CELL);
+        assert_eq!(shortened::<CELL>(&"ä".repeat(50)).chars().count(), CELL / 2);
     }
 }

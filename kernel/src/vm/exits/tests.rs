@@ -1,7 +1,6 @@
 //! Exits handled on the host, with a virtual processor that counts what is read of it.
 
 use super::{Action, dispatch};
-use crate::meeting::state::VmState;
 use crate::meeting::vnic_slot::VnicSlot;
 use crate::memory::guest::GuestRam;
 use crate::virt::exit::{
@@ -20,6 +19,7 @@ use host_memory::MemoryPiece;
 use mmio::CpuMode;
 use platform::pc::PcConfig;
 use schedule::restart::RestartPolicy;
+use shell::VmState;
 
 /// Memory of the guest.
 const MEMORY: usize = 0x1_0000;

@@ -5,7 +5,6 @@
 
 use super::StopReason;
 use crate::meeting::directory;
-use crate::meeting::state::VmState;
 use crate::virt::{self, VirtualCpu};
 use crate::vm::Vm;
 use crate::vm::exits::context::ExitContext;
@@ -13,6 +12,7 @@ use crate::vm::exits::history;
 use base::{Duration, Instant};
 use schedule::restart::{BackOff, Ending};
 use shell::VmAction;
+use shell::VmState;
 
 impl<V: VirtualCpu> Vm<V> {
     /// What the VM is doing.

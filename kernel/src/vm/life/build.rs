@@ -4,7 +4,6 @@ use super::Life;
 use super::start::Images;
 use crate::hardware::rtc;
 use crate::meeting::directory;
-use crate::meeting::state::VmState;
 use crate::meeting::vnic_slot::VnicSlot;
 use crate::memory::guest::GuestRam;
 use crate::memory::table_frames::TableFrames;
@@ -27,6 +26,7 @@ use platform::layout::MemoryLayout;
 use platform::pc::{Pc, PcConfig};
 use platform::pci::FIRST_NIC_SLOT;
 use schedule::restart::{BackOff, RestartPolicy};
+use shell::VmState;
 
 /// Why a VM cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -174,15 +174,8 @@ fn map_memory<V: VirtualCpu>(
     nested: &mut NestedPages<V::Tables>,
     memory: &GuestMap,
 ) -> Result<(), PagingError> {
-    let largest = V::largest_page();
+    let (largest, kind) = (V::largest_page(), V::Tables::GUEST_MEMORY);
     memory.pieces().iter().try_for_each(|piece| {
-        nested.map(
-            &mut TableFrames(frames),
-            piece.guest,
-            piece.host,
-            piece.bytes,
-            V::Tables::GUEST_MEMORY,
-            largest,
-        )
+        nested.map(&mut TableFrames(frames), piece.guest, piece.host, piece.bytes, kind, largest)
     })
 }

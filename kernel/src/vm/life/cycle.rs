@@ -1,9 +1,9 @@
 //! Where a VM is in its life cycle.
 
 use super::start::Images;
-use crate::meeting::state::VmState;
 use base::Instant;
 use schedule::restart::{BackOff, RestartPolicy};
+use shell::VmState;
 
 /// The state of a VM, and what its next start needs.
 pub(in crate::vm) struct Life {

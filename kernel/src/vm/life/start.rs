@@ -6,7 +6,6 @@
 
 use super::StopReason;
 use crate::meeting::directory;
-use crate::meeting::state::VmState;
 use crate::memory::guest::GuestRam;
 use crate::virt::VirtualCpu;
 use crate::vm::Vm;
@@ -15,6 +14,7 @@ use base::{Effects, Instant};
 use platform::acpi::AcpiTables;
 use platform::boot::{BootImages, EntryState, LoadError};
 use platform::pc::{Pc, PcConfig};
+use shell::VmState;
 
 /// Memory cleared in one turn: a fraction of a slice.
 const STEP: u64 = 2 << 20;

@@ -11,22 +11,17 @@ impl Outline {
     pub(super) fn new(memory_bytes: u64) -> Self {
         Self(MemoryLayout::new(memory_bytes))
     }
-
-    fn check(&self, at: GuestPhysical, length: usize) -> Result<(), MemoryError> {
-        let end = at.0.checked_add(length as u64);
-        let holds = |end: u64| self.0.ram().iter().any(|ram| ram.start <= at.0 && end <= ram.end);
-        if end.is_some_and(holds) { Ok(()) } else { Err(MemoryError::Outside { at, length }) }
-    }
 }
 
 impl GuestMemory for Outline {
+    /// Reads nothing: the loader only writes.
     fn read(&self, at: GuestPhysical, into: &mut [u8]) -> Result<(), MemoryError> {
-        self.check(at, into.len())?;
-        into.fill(0);
-        Ok(())
+        self.write(at, into)
     }
 
     fn write(&self, at: GuestPhysical, from: &[u8]) -> Result<(), MemoryError> {
-        self.check(at, from.len())
+        let end = at.0.checked_add(from.len() as u64);
+        let holds = |end: u64| self.0.ram().iter().any(|ram| ram.start <= at.0 && end <= ram.end);
+        if end.is_some_and(holds) { Ok(()) } else { Err(MemoryError::Outside { at, length: from.len() }) }
     }
 }

@@ -1,7 +1,7 @@
 //! The state of a VM, and which actions make sense in it.
 
+use crate::command::VmAction;
 use core::fmt;
-use shell::VmAction;
 
 /// What a VM is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,16 +52,10 @@ pub enum ActionRefusal {
 }
 
 impl VmState {
-    const ALL: [Self; 8] = [
-        Self::Starting,
-        Self::Running,
-        Self::Idle,
-        Self::Paused,
-        Self::Waiting,
-        Self::Stopped,
-        Self::Ended,
-        Self::Unusable,
-    ];
+    const ALL: [Self; 8] = {
+        use VmState::*;
+        [Starting, Running, Idle, Paused, Waiting, Stopped, Ended, Unusable]
+    };
 
     /// The state with this number.
     pub fn from_number(number: u8) -> Self {
@@ -117,6 +111,7 @@ impl fmt::Display for VmState {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
 
     #[test]
@@ -139,7 +134,7 @@ mod tests {
 
     #[test]
     fn refusals_say_why() {
-        let refusal = |state: VmState, action| alloc::format!("{}", state.check(action).unwrap_err());
+        let refusal = |state: VmState, action| std::format!("{}", state.check(action).unwrap_err());
         assert_eq!(refusal(VmState::Running, VmAction::Resume), "it is not paused");
         assert_eq!(refusal(VmState::Idle, VmAction::Start), "it is idle");
         assert_eq!(refusal(VmState::Waiting, VmAction::Pause), "it is waiting");

@@ -35,6 +35,8 @@ pub enum Need {
     Chipset(Chipset),
     /// This firmware.
     Firmware(Firmware),
+    /// Memory above 4 GiB, on a machine with little of it.
+    HighMemory,
     /// The cable can be unplugged.
     Cable,
     /// Machine checks can be caused.
@@ -134,6 +136,7 @@ impl Backend {
             }
             Need::Chipset(Chipset::Q35) => is_bochs.then_some("Bochs has no Q35"),
             Need::Firmware(_) => is_bochs.then_some("Bochs does not run OVMF"),
+            Need::HighMemory => is_bochs.then_some("Bochs has memory above 4 GiB only behind 3 GiB below"),
             Need::Cable => is_bochs.then_some("Bochs has no cable to unplug"),
             // KVM raises them only where the host's processor has the registers that QEMU writes.
             Need::MachineCheck => (self != Self::QemuSvm).then_some("only QEMU's TCG raises machine checks on demand"),

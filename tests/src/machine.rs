@@ -149,6 +149,8 @@ impl Firmware {
 pub struct EmulatedMachine {
     /// Memory in MiB.
     pub memory: u32,
+    /// How much of it is below 4 GiB, in MiB, if not all that fits: the rest is above.
+    pub low_memory: Option<u32>,
     /// Number of processors.
     pub cpus: u32,
     /// Threads of each core, of which `cpus` counts all.
@@ -180,6 +182,7 @@ impl Default for EmulatedMachine {
     fn default() -> Self {
         Self {
             memory: 512,
+            low_memory: None,
             cpus: 1,
             threads: 1,
             pace: Pace::RealTime,

@@ -59,14 +59,10 @@ pub fn arguments(
     cpu_model: &str,
     image: &Path,
 ) -> Outcome<Vec<String>> {
-    let board = match machine.chipset {
-        Chipset::I440fx => "pc",
-        Chipset::Q35 => "q35",
-    };
-    let tables = if machine.tables.is_some() { ",acpi=off" } else { "" };
+    let board = board(machine);
     let clock = clock(accelerator, machine.pace);
     let mut text = format!(
-        "-machine {board}{tables} -accel {} {clock} -cpu {cpu_model} -smp {},threads={}{} -m {} -nodefaults -no-user-config -vga std \
+        "-machine {board} -accel {} {clock} -cpu {cpu_model} -smp {},threads={}{} -m {} -nodefaults -no-user-config -vga std \
          -display none{} -rtc base=2000-01-01 \
          -chardev socket,id=serial,host=127.0.0.1,port={SERIAL_PORT},server=on,wait=on,nodelay=on{} \
          -chardev socket,id=monitor,host=127.0.0.1,port={MONITOR_PORT},server=on,wait=off -mon chardev=monitor,mode=control",
@@ -112,6 +108,17 @@ pub fn arguments(
         arguments.extend(["-drive".into(), drive, "-device".into(), device]);
     }
     Ok(arguments)
+}
+
+/// QEMU's board, with its options.
+fn board(machine: &EmulatedMachine) -> String {
+    let board = match machine.chipset {
+        Chipset::I440fx => "pc",
+        Chipset::Q35 => "q35",
+    };
+    let tables = if machine.tables.is_some() { ",acpi=off" } else { "" };
+    let low = machine.low_memory.map(|low| format!(",max-ram-below-4g={low}M")).unwrap_or_default();
+    format!("{board}{tables}{low}")
 }
 
 /// The option for the emulated clock. Time is counted in instructions, so that a busy host cannot disturb a guest that

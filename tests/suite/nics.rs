@@ -47,7 +47,13 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
         "a_nic_without_a_driver_is_reported_and_not_used",
         without_a_driver,
     );
-    pairs.chain([shared, foreign]).collect()
+    let missing = trial_needing(
+        backend,
+        &[Need::Nic(EmulatedNicModel::Virtio)],
+        "guests_whose_nic_is_missing_run_and_reach_each_other",
+        missing_nic,
+    );
+    pairs.chain([shared, foreign, missing]).collect()
 }
 
 /// The slots of the bus are wired to four interrupt lines in turn: the first and the fifth NIC share one.
@@ -80,6 +86,29 @@ fn without_a_driver(test: &Test) -> Outcome {
     require!(answers(SECOND_WIRE, STEP)?, "no answer to ping on the second wire");
     stop(SECOND_WIRE)?;
     run.expect("vm0| PASS nic_echo")?;
+    run.finish()
+}
+
+/// The machine's only NIC has no driver, so there is none for `nic0`.
+fn missing_nic(test: &Test) -> Outcome {
+    let source = format!("ip={ECHO} peer={SECOND_WIRE} count={COUNT}");
+    let vms = vec![
+        VmSpec::micro("source", "nic_blast", &source)?.nic(ECHO_MAC),
+        VmSpec::micro("sink", "nic_sink", &format!("ip={SECOND_WIRE}"))?.nic(SINK_MAC),
+    ];
+    let scenario = Scenario::new(vms).free().with_nics(&[EmulatedNicModel::Virtio]);
+    let mut run = Run::start(test, &scenario)?;
+    run.allow("has no driver: not used");
+    run.allow("nic0: no physical NIC found");
+    run.allow("there is no physical NIC for nic0");
+    run.expect("nic0: no physical NIC found")?;
+    for (guest, mac) in [("source", ECHO_MAC), ("sink", SINK_MAC)] {
+        run.expect(&format!(
+            "{guest}: vNIC {mac} has no way to the wire: there is no physical NIC for nic0"
+        ))?;
+    }
+    run.expect("| PASS")?;
+    run.expect("| PASS")?;
     run.finish()
 }
 

@@ -1,7 +1,9 @@
-//! What cannot be used stands alone: a guest that cannot be built, a physical NIC or a core that is not there.
+//! What cannot be used stands alone: a guest that cannot be built. And one that can, although no piece of the machine's
+//! memory is as large as its own.
 
 use crate::misbehaviour::stop;
-use crate::trial;
+use crate::{trial, trial_needing};
+use end_to_end::backend::Need;
 use end_to_end::pinger::answers;
 use end_to_end::run::STEP;
 use end_to_end::{Backend, Outcome, Run, Scenario, Test, VmSpec, require};
@@ -17,6 +19,12 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
     vec![
         trial(backend, "guests_that_cannot_be_built_are_listed_and_the_others_run", beside_a_good_guest),
         trial(backend, "the_shell_is_there_when_no_guest_can_be_built", alone),
+        trial_needing(
+            backend,
+            &[Need::HighMemory],
+            "a_guest_larger_than_any_piece_of_memory_runs",
+            in_pieces,
+        ),
     ]
 }
 
@@ -90,6 +98,28 @@ fn alone(test: &Test) -> Outcome {
     // There is no guest to return to.
     run.console.type_text("\x1e\x1e")?;
     command(&mut run, "console", "no guest can be used")?;
+    run.console.type_text("poweroff\r")?;
+    run.finish_with("powering off (operator request)")
+}
+
+/// 256 MiB of the machine's memory are below 4 GiB, and 256 MiB above.
+fn in_pieces(test: &Test) -> Outcome {
+    let vms = vec![
+        VmSpec::micro("large", "whole_memory", "")?.memory(320),
+        // Keeps Weir on.
+        VmSpec::micro("other", "hello", "")?.not_started(),
+    ];
+    let mut scenario = Scenario::new(vms).free();
+    scenario.machine.low_memory = Some(256);
+    let mut run = Run::start(test, &scenario)?;
+    run.allow("weir> ");
+    run.expect("large: its memory is in 2 pieces of the machine's")?;
+    run.expect("large| PASS whole_memory")?;
+    run.console.type_text("\x1e")?;
+    run.expect("weir> ")?;
+    // All of it is cleared again.
+    run.console.type_text("vm start large\r")?;
+    run.expect("large| PASS whole_memory")?;
     run.console.type_text("poweroff\r")?;
     run.finish_with("powering off (operator request)")
 }

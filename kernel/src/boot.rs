@@ -46,8 +46,6 @@ enum BootError {
     #[error(transparent)]
     Window(#[from] crate::memory::window::WindowError),
     #[error(transparent)]
-    Acpi(#[from] machine::RootError),
-    #[error(transparent)]
     Clock(#[from] timers::NoClock),
     #[error("no configuration: build the image with `boot image FILE`, which adds it as the ramdisk")]
     NoBundle,
@@ -120,7 +118,7 @@ fn boot(info: &'static mut BootInfo, screen: Option<(VirtAddr, usize)>) -> Resul
     copy::init();
     let mut frames = PageFrames::new(memory_regions(info));
     heap::init(&mut frames, HEAP)?;
-    let machine = acpi::discover(info.rsdp_addr.into_option())?;
+    let machine = acpi::discover(info.rsdp_addr.into_option());
     let tsc = timers::tsc_frequency(&machine, &mut frames)?;
     clock::start(tsc.hz);
     // [SDM2A CPUID, leaves 80000002h to 80000004h]
@@ -130,12 +128,14 @@ fn boot(info: &'static mut BootInfo, screen: Option<(VirtAddr, usize)>) -> Resul
         // The words have room: the string that they come from has 48 bytes.
         let _ = write!(name, "{}{word}", if name.is_empty() { "" } else { " " });
     }
+    // Tables that cannot be read list none.
+    let processors = machine.madt.processors.len().max(1);
     ::log::info!("Weir {} on {name}", env!("CARGO_PKG_VERSION"));
     ::log::info!(
         "memory {} MiB usable, {} processor{}, TSC {}.{:03} MHz",
         frames.total() >> 20,
-        machine.madt.processors.len(),
-        if machine.madt.processors.len() == 1 { "" } else { "s" },
+        processors,
+        if processors == 1 { "" } else { "s" },
         tsc.hz / 1_000_000,
         tsc.hz / 1000 % 1000
     );

@@ -93,7 +93,7 @@ impl virt::Task for Guests {
             MachineSummary {
                 memory: frames.total(),
                 memory_left: frames.left(),
-                processors: self.machine.madt.processors.len(),
+                processors: self.machine.madt.processors.len().max(1),
             },
         );
         let mine = hand_out(shared, vms, network);

@@ -123,7 +123,8 @@ impl FirmwareTables {
         }
         entries.extend(&self.nowhere);
         let list: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
-        let list = table(b"XSDT", &list);
+        // Without tables, the list is one that nobody knows.
+        let list = table(if self.tables.is_empty() { b"NONE" } else { b"XSDT" }, &list);
         loader.push(checksum(TABLES, xsdt + CHECKSUM, xsdt, list.len()));
         blob.extend(list);
         let mut rsdp = [&b"RSD PTR "[..], &[0], b"WEIR  ", &[2], &[0; 4], &36u32.to_le_bytes()].concat();

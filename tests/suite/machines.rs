@@ -10,7 +10,7 @@ use end_to_end::backend::Need;
 use end_to_end::failure::ErrorContext;
 use end_to_end::machine::{Chipset, EmulatedNicModel};
 use end_to_end::pinger::{Pinger, answers};
-use end_to_end::run::STEP;
+use end_to_end::run::{CLOSING_LINE, STEP};
 use end_to_end::{Backend, Outcome, Run, Scenario, Test, VmSpec, require};
 use libtest_mimic::Trial;
 use std::net::Ipv4Addr;
@@ -27,6 +27,7 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
         trial("a_machine_with_processors_named_twice_starts_each_once", named_twice),
         trial("a_machine_without_fixed_hardware_has_a_clock_and_goes_off", hardware_reduced),
         trial("a_machine_with_damaged_tables_uses_what_is_intact", damaged_tables),
+        trial("a_machine_whose_acpi_tables_cannot_be_read_runs_its_guest", no_tables),
         trial("a_machine_with_two_root_buses_uses_a_nic_on_the_second", second_root_bus),
         trial("a_machine_with_pci_express_gets_intx_interrupts", intx_interrupts),
     ]
@@ -114,6 +115,16 @@ fn damaged_tables(test: &Test) -> Outcome {
         require!(text.contains(line), "\"{line}\" is not in the log");
     }
     Ok(())
+}
+
+/// Weir cannot switch this machine off.
+fn no_tables(test: &Test) -> Outcome {
+    let mut run = Run::start(test, &hello(FirmwareTables::default())?)?;
+    run.allow("the firmware's ACPI tables are damaged");
+    run.allow("no way to switch the machine off");
+    run.expect("neither XSDT nor RSDT can be read: one processor is used")?;
+    run.expect("vm0| PASS hello")?;
+    run.expect(CLOSING_LINE).map(drop)
 }
 
 /// The NIC is behind a port of a host bridge with buses from 64 on; an IOMMU is there and off.

@@ -4,7 +4,7 @@ use crate::hardware::pci::PciFunction;
 use crate::memory::physical;
 use base::HostPhysical;
 use machine::aml::{PciBridge, PciRoutes};
-use machine::{FirmwareMemory, RootError, TableFault, Wire};
+use machine::{FirmwareMemory, TableFault, Wire};
 
 pub use machine::MachineInfo;
 
@@ -18,12 +18,12 @@ impl FirmwareMemory<'static> for DirectMap {
     }
 }
 
-/// Reads the tables, and logs what is wrong with them.
-///
-/// # Errors
-/// When there are none, or their root is damaged.
-pub fn discover(rsdp: Option<u64>) -> Result<MachineInfo<'static>, RootError> {
-    let machine = MachineInfo::discover(&DirectMap, rsdp.map(HostPhysical))?;
+/// Reads the tables, and logs what is wrong with them. Without any, Weir runs with what it finds otherwise.
+pub fn discover(rsdp: Option<u64>) -> MachineInfo<'static> {
+    let machine = MachineInfo::discover(&DirectMap, rsdp.map(HostPhysical)).unwrap_or_else(|error| {
+        log::error!("{error}: one processor is used, and NICs without MSI are polled");
+        MachineInfo::default()
+    });
     for fault in &machine.faults {
         match fault {
             // Frequent, and without consequence.
@@ -31,7 +31,7 @@ pub fn discover(rsdp: Option<u64>) -> Result<MachineInfo<'static>, RootError> {
             _ => log::warn!("{fault}"),
         }
     }
-    Ok(machine)
+    machine
 }
 
 /// The IO-APIC inputs that the interrupt pin of a function may lead to, the likely one first: as the firmware's AML says,

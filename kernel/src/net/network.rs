@@ -50,10 +50,9 @@ impl Network {
         for vnic in &vnics {
             let wanted = vnic.uplink.as_deref();
             if let Some(uplink) = wanted.filter(|uplink| missing.contains(uplink)) {
-                let guest = &system.vms[vnic.guest].name;
+                let (guest, mac) = (&system.vms[vnic.guest].name, vnic.mac);
                 log::warn!(
-                    "{guest}: vNIC {} has no way to the wire: there is no physical NIC for {uplink}",
-                    vnic.mac
+                    "{guest}: vNIC {mac} has no way to the wire: there is no physical NIC for {uplink}"
                 );
             }
             let named = wanted.and_then(|uplink| names.iter().position(|name| name == uplink));

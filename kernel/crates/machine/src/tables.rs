@@ -77,7 +77,7 @@ pub type TableFaults = heapless::Vec<TableFault, 24>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RootError {
     /// The loader found no RSDP.
-    #[error("the firmware has no ACPI tables: Weir needs MADT and FADT")]
+    #[error("the firmware has no ACPI tables")]
     NoRsdp,
     /// The RSDP is not one.
     #[error("the firmware's ACPI tables are damaged: no RSDP at {0}")]

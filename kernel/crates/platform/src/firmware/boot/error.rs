@@ -95,11 +95,10 @@ struct KernelRemedy(u64, u64);
 
 impl fmt::Display for KernelRemedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MIB: u64 = 1 << 20;
         let Self(start, end) = *self;
         if start >= ONE_MIB && start <= end && end <= LOW_MEMORY_LIMIT {
             // A guest's memory is a multiple of 2 MiB.
-            write!(f, "give it at least {} MiB", end.next_multiple_of(2 * MIB) / MIB)
+            write!(f, "give it at least {} MiB", end.next_multiple_of(2 << 20) >> 20)
         } else {
             write!(f, "a kernel can be loaded from {ONE_MIB:#x} to {LOW_MEMORY_LIMIT:#x}")
         }

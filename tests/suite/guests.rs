@@ -12,6 +12,7 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
         ("cpuid_msr", ""),
         ("timer", ""),
         ("exceptions", ""),
+        ("events", ""),
         ("interrupt_self", ""),
         ("unmapped_memory", ""),
         ("extended_state", "rounds=40 pattern=5"),

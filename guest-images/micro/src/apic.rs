@@ -141,6 +141,12 @@ pub fn deadline() -> u64 {
     processor::read_msr(IA32_TSC_DEADLINE)
 }
 
+/// Sends an NMI to this processor itself: the shorthand is for fixed interrupts only, so by its identifier.
+pub fn nmi_self() {
+    write(Register::CommandHigh, read(Register::Id));
+    write(Register::CommandLow, 0b100 << 8 | 1 << 14);
+}
+
 /// Sends an interrupt to this processor itself, with the destination shorthand "self".
 pub fn interrupt_self(vector: u8) {
     write(Register::CommandLow, 0b01 << 18 | 1 << 14 | u32::from(vector));

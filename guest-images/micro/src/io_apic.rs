@@ -16,6 +16,16 @@ fn write(register: u32, value: u32) {
     mmio::write_dword(DATA, value);
 }
 
+/// Makes each edge at an input an NMI of this processor.
+pub fn route_nmi(input: u8) {
+    write(REDIRECTION + 2 * u32::from(input), 0b100 << 8);
+}
+
+/// Masks an input.
+pub fn mask(input: u8) {
+    write(REDIRECTION + 2 * u32::from(input), 1 << 16);
+}
+
 /// Routes an input's interrupts to this processor, whose local APIC must be in xAPIC mode.
 pub fn route(input: u8, vector: u8) {
     let register = REDIRECTION + 2 * u32::from(input);

@@ -64,6 +64,18 @@ pub fn sleep() {
     unsafe { asm!("sti", "hlt", "cli") }
 }
 
+/// Enables interrupts.
+pub fn enable_interrupts() {
+    // SAFETY: handlers preserve all registers.
+    unsafe { asm!("sti") }
+}
+
+/// Disables interrupts.
+pub fn disable_interrupts() {
+    // SAFETY: nothing depends on interrupts being on.
+    unsafe { asm!("cli") }
+}
+
 /// Handles pending interrupts without sleeping.
 pub fn take_interrupts() {
     // SAFETY: as above; the first NOP is the instruction in STI's shadow.

@@ -97,15 +97,26 @@ pub struct Trap {
     pub error: u64,
     /// CR2 at that time: the faulting address of a #PF.
     pub cr2: u64,
-    /// Address of the instruction that raised it.
+    /// The instruction pointer that the processor pushed.
     pub rip: u64,
+    /// The flags that it pushed.
+    pub rflags: u64,
+    /// The instruction pointer was that behind the probed instruction.
+    pub behind: bool,
 }
+
+/// RFLAGS.TF.
+const SINGLE_STEP: u64 = 1 << 8;
+/// Vector of #DB.
+const DEBUG: u64 = 1;
+/// Vector of NMIs.
+pub const NMI: u8 = 2;
 
 /// Address at which the program continues after an exception in a probe; zero outside probes. Written by
 /// [`crate::probe!`].
 #[doc(hidden)]
 pub static RESUME: AtomicU64 = AtomicU64::new(0);
-static TRAPPED: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+static TRAPPED: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
 const NO_TRAP: u64 = u64::MAX;
 
 static COUNTS: [AtomicU32; 256] = [const { AtomicU32::new(0) }; 256];
@@ -138,7 +149,8 @@ pub fn count(vector: u8) -> u32 {
     COUNTS[usize::from(vector)].load(Relaxed)
 }
 
-/// Sets the hook that is called at each interrupt with this vector, before the end of the interrupt is signalled.
+/// Sets the hook that is called at each interrupt with this vector, before the end of the interrupt is signalled. An NMI
+/// without a hook is a `FAIL`.
 pub fn set_hook(vector: u8, hook: fn()) {
     HOOKS[usize::from(vector)].store(hook as usize, Relaxed);
 }
@@ -182,8 +194,9 @@ pub fn start() {}
 /// Called by `trap_common`.
 #[unsafe(no_mangle)]
 extern "C" fn micro_trap(frame: &mut Frame) {
-    if frame.vector >= FIRST_INTERRUPT {
-        interrupt(frame.vector.to_le_bytes()[0]);
+    let [vector, ..] = frame.vector.to_le_bytes();
+    if frame.vector >= FIRST_INTERRUPT || vector == NMI && HOOKS[usize::from(NMI)].load(Relaxed) != 0 {
+        interrupt(vector);
         return;
     }
     let cr2: u64;
@@ -194,8 +207,13 @@ extern "C" fn micro_trap(frame: &mut Frame) {
         line!("FAIL exception {} error {:#x} cr2 {cr2:#x} at {:#x}", frame.vector, frame.error, frame.rip);
         boot::stop(rsdp());
     }
-    for (slot, value) in TRAPPED.iter().zip([frame.vector, frame.error, cr2, frame.rip]) {
+    let behind = u64::from(frame.rip == resume);
+    let trapped = [frame.vector, frame.error, cr2, frame.rip, frame.rflags, behind];
+    for (slot, value) in TRAPPED.iter().zip(trapped) {
         slot.store(value, Relaxed);
+    }
+    if frame.vector == DEBUG {
+        frame.rflags &= !SINGLE_STEP;
     }
     frame.rip = resume;
 }
@@ -210,7 +228,7 @@ fn interrupt(vector: u8) {
     }
     if pic::is_mine(vector) {
         pic::end(vector);
-    } else if vector != SPURIOUS {
+    } else if vector != SPURIOUS && vector != NMI {
         apic::end_of_interrupt();
     }
 }
@@ -226,8 +244,8 @@ pub fn arm() {
 #[must_use]
 pub fn taken() -> Option<Trap> {
     RESUME.store(0, Relaxed);
-    let [vector, error, cr2, rip] = [0, 1, 2, 3].map(|index: usize| TRAPPED[index].load(Relaxed));
-    (vector != NO_TRAP).then_some(Trap { vector, error, cr2, rip })
+    let [vector, error, cr2, rip, rflags, behind] = TRAPPED.each_ref().map(|slot| slot.load(Relaxed));
+    (vector != NO_TRAP).then_some(Trap { vector, error, cr2, rip, rflags, behind: behind != 0 })
 }
 
 /// Runs one instruction and returns the exception that it raised, if any: `probe!("ud2")`,

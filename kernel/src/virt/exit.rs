@@ -27,6 +27,34 @@ pub enum InjectedEvent {
     },
 }
 
+impl InjectedEvent {
+    /// True for a fault: the instruction pointer that the handler gets is that of an instruction which has not been
+    /// executed. The others are traps, aborts and interrupts [SDM3A table 6-1]; #DB is either, and its exit tells which
+    /// RFLAGS.RF belongs to it.
+    #[must_use]
+    pub fn is_fault(self) -> bool {
+        matches!(self, Self::Exception { vector, .. } if !matches!(vector, 1..=4 | 8 | 18))
+    }
+
+    /// True for #DB, whichever way it is raised.
+    #[must_use]
+    pub fn is_debug_exception(self) -> bool {
+        matches!(
+            self,
+            Self::Exception { vector: 1, .. } | Self::Software { vector: 1, kind: PRIVILEGED_SOFTWARE, .. }
+        )
+    }
+
+    /// True when the instruction at the instruction pointer raises it again, once it is executed again: an exception that
+    /// is delivered first takes its place [SDM3A 6.15, "Interrupt 8"].
+    #[must_use]
+    pub fn is_raised_again(self) -> bool {
+        matches!(self, Self::Exception { .. } | Self::Software { .. })
+    }
+}
+
+/// Kind of a [`InjectedEvent::Software`] that is raised by INT1 [SDM3C 25.9.2].
+pub const PRIVILEGED_SOFTWARE: u8 = 5;
 /// #GP(0), which the processor raises for most invalid operations.
 pub const GENERAL_PROTECTION: InjectedEvent = InjectedEvent::Exception { vector: 13, error: Some(0) };
 /// #UD.
@@ -146,15 +174,13 @@ pub enum Exit {
     },
     /// An instruction that the guest's CPUID does not offer: #UD.
     NotOffered,
-    /// An intercepted exception, which the guest receives.
-    Exception {
-        /// Vector.
-        vector: u8,
-        /// Error code.
-        error: Option<u32>,
-    },
     /// The guest has locked the bus: an atomic access across two cache lines, or to uncacheable memory.
     BusLock,
+    /// An exception, which the guest receives: an intercepted one, or what an intercepted instruction raises on the
+    /// processor that the guest sees.
+    Exception(InjectedEvent),
+    /// A task switch, which VT-x leaves to Weir.
+    TaskSwitch,
     /// A machine check while the guest ran.
     MachineCheck,
     /// The guest's processor shut down: a fault during delivery of a double fault.
@@ -189,7 +215,7 @@ pub enum ControlOperation {
 }
 
 /// Number of kinds of exits, for the counters.
-pub const KINDS: usize = 21;
+pub const KINDS: usize = 22;
 
 impl Exit {
     /// The length of the instruction that exited, if dispatch steps over it.
@@ -210,8 +236,9 @@ impl Exit {
             | Self::NmiWindow
             | Self::Memory { .. }
             | Self::NotOffered
-            | Self::Exception { .. }
+            | Self::Exception(_)
             | Self::BusLock
+            | Self::TaskSwitch
             | Self::MachineCheck
             | Self::TripleFault
             | Self::InvalidState { .. }
@@ -249,12 +276,13 @@ impl Exit {
             Self::SetXcr { .. } => (12, "xsetbv"),
             Self::CacheFlush { .. } => (13, "cache-flush"),
             Self::NotOffered => (14, "not-offered"),
-            Self::Exception { .. } => (15, "exception"),
+            Self::Exception(_) => (15, "exception"),
             Self::MachineCheck => (16, "machine-check"),
             Self::TripleFault => (17, "triple-fault"),
             Self::InvalidState { .. } => (18, "invalid-state"),
             Self::Unexpected { .. } => (19, "unexpected"),
             Self::BusLock => (20, "bus-lock"),
+            Self::TaskSwitch => (21, "task-switch"),
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct FakeCpu {
     pub bytes: InstructionBytes,
     pub cr2: u64,
     pub msr: u64,
+    pub nmi_ready: bool,
+    pub pdptes: [u64; 4],
     pub reads: ReadCounts,
     pub vectors: [Vector; 16],
 }
@@ -50,6 +52,8 @@ impl FakeCpu {
             bytes: InstructionBytes::new(),
             cr2: 0,
             msr: 0,
+            nmi_ready: true,
+            pdptes: [0; 4],
             reads: ReadCounts::default(),
             vectors: [[0; 32]; 16],
         }
@@ -144,11 +148,11 @@ impl VirtualCpu for FakeCpu {
     }
 
     fn interruptible(&self) -> bool {
-        true
+        self.rflags.contains(RFlags::INTERRUPT_FLAG)
     }
 
     fn nmi_ready(&self) -> bool {
-        true
+        self.nmi_ready
     }
 
     fn set_boot_state(&mut self, state: &EntryState) {
@@ -181,12 +185,17 @@ impl VirtualCpu for FakeCpu {
         register == 0
     }
 
+    fn set_pdptes(&mut self, entries: [u64; 4]) {
+        self.pdptes = entries;
+    }
+
     fn read_control(&self, _: u8) -> Option<u64> {
         None
     }
 
-    fn write_xcr0(&mut self, _: u64) -> bool {
-        false
+    /// Takes what enables no more than x87 and SSE.
+    fn write_xcr0(&mut self, value: u64) -> bool {
+        value & !3 == 0
     }
 
     fn xcr0(&self) -> u64 {

@@ -90,7 +90,7 @@ pub trait VirtualCpu: Sized + 'static {
     fn rip(&self) -> u64;
 
     /// Sets the instruction pointer after an emulated instruction. This ends the interrupt shadow of STI and
-    /// MOV SS.
+    /// MOV SS, and clears RFLAGS.RF [SDM3B 18.3.1.1].
     fn set_rip(&mut self, rip: u64);
 
     /// Flags.
@@ -138,6 +138,10 @@ pub trait VirtualCpu: Sized + 'static {
 
     /// Completes a write to a control register that exited; false when the value is not allowed (#GP).
     fn write_control(&mut self, register: u8, value: u64) -> bool;
+
+    /// Sets the page-directory-pointer entries that the processor has read for a guest in PAE paging. Nothing where it
+    /// reads them at each walk.
+    fn set_pdptes(&mut self, entries: [u64; 4]);
 
     /// A control register as the guest reads it; `None` for registers whose reads do not exit.
     fn read_control(&self, register: u8) -> Option<u64>;

@@ -2,6 +2,7 @@
 
 use super::Vm;
 use crate::virt::exit::InjectedEvent;
+use crate::virt::state::control_registers::RFlags;
 use crate::virt::{VirtualCpu, VmEntry};
 use shell::VmState;
 
@@ -14,38 +15,43 @@ impl<V: VirtualCpu> Vm<V> {
         let mut entry =
             VmEntry { inject: None, interrupt_window: false, nmi_window: false, task_priority, ticks };
         if let Some(fault) = vcpu.fault.take() {
-            entry.inject = Some(fault);
-        } else if interrupts.nmi_pending(vcpu.number) {
-            if vcpu.cpu.nmi_ready() {
-                interrupts.take_nmi(vcpu.number);
-                entry.inject = Some(InjectedEvent::Nmi);
-            } else {
-                entry.nmi_window = true;
+            if fault.is_fault() {
+                // So that an instruction breakpoint does not stop the instruction again [SDM3B 18.3.1.1].
+                vcpu.cpu.set_rflags(vcpu.cpu.rflags() | RFlags::RESUME_FLAG);
             }
+            entry.inject = Some(fault);
+        } else if interrupts.nmi_pending(vcpu.number) && vcpu.cpu.nmi_ready() {
+            interrupts.take_nmi(vcpu.number);
+            entry.inject = Some(InjectedEvent::Nmi);
         } else if interrupts.pending(vcpu.number) && vcpu.cpu.interruptible() {
             entry.inject = interrupts.acknowledge(vcpu.number).map(InjectedEvent::Interrupt);
             vcpu.statistics.injected += 1;
         }
+        entry.nmi_window = interrupts.nmi_pending(vcpu.number);
         entry.interrupt_window = interrupts.pending(vcpu.number);
         entry
     }
 
-    fn has_interrupt(&mut self) -> bool {
-        let interrupts = self.pc.interrupts();
-        interrupts.pending(self.vcpu.number) || interrupts.nmi_pending(self.vcpu.number)
+    /// True when an event ends HLT: an NMI that is not blocked, or an interrupt if RFLAGS.IF is set [SDM2A HLT]. A guest
+    /// that is not interruptible although RFLAGS.IF is set has an event whose delivery was interrupted.
+    fn has_wake_event(&mut self) -> bool {
+        let (cpu, number, interrupts) = (&self.vcpu.cpu, self.vcpu.number, self.pc.interrupts());
+        let enabled = cpu.rflags().contains(RFlags::INTERRUPT_FLAG);
+        enabled && (interrupts.pending(number) || !cpu.interruptible())
+            || interrupts.nmi_pending(number) && cpu.nmi_ready()
     }
 
     /// The guest has executed HLT.
     pub(super) fn halt(&mut self) {
-        if !self.has_interrupt() {
+        if !self.has_wake_event() {
             self.vcpu.halted = true;
             self.set_state(VmState::Idle);
         }
     }
 
-    /// Makes an idle guest run again if an interrupt is pending.
+    /// Makes an idle guest run again if an event that ends HLT is pending.
     pub(super) fn wake(&mut self) {
-        if self.state() == VmState::Idle && self.has_interrupt() {
+        if self.state() == VmState::Idle && self.has_wake_event() {
             self.vcpu.halted = false;
             self.set_state(VmState::Running);
         }
@@ -65,6 +71,92 @@ impl<V: VirtualCpu> Vm<V> {
                 true
             }
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::virt::exit::{GENERAL_PROTECTION, INVALID_OPCODE};
+    use crate::virt::fake::FakeCpu;
+    use crate::vm::exits::tests::vm;
+    use base::{GuestPhysical, Instant, Width};
+
+    const VECTOR: u8 = 0x41;
+    const IF: RFlags = RFlags::INTERRUPT_FLAG;
+
+    /// Sends the guest a fixed interrupt, or an NMI [SDM3A 11.11.2].
+    fn send(vm: &mut Vm<FakeCpu>, nmi: bool) {
+        let interrupts = vm.pc.interrupts();
+        let _ = interrupts.mmio_write(0, GuestPhysical(0xfee0_00f0), Width::Dword, 0x1ff, Instant::ZERO);
+        let _ = interrupts.msi(0xfee0_0000, if nmi { 4 << 8 } else { VECTOR.into() });
+    }
+
+    #[test]
+    fn an_nmi_that_is_blocked_does_not_hold_interrupts_up() {
+        let mut vm = vm();
+        send(&mut vm, false);
+        send(&mut vm, true);
+        (vm.vcpu.cpu.rflags, vm.vcpu.cpu.nmi_ready) = (IF, false);
+        let entry = vm.prepare_entry(0);
+        assert_eq!(entry.inject, Some(InjectedEvent::Interrupt(VECTOR)));
+        assert!(entry.nmi_window && !entry.interrupt_window);
+        vm.vcpu.cpu.nmi_ready = true;
+        let entry = vm.prepare_entry(0);
+        assert_eq!((entry.inject, entry.nmi_window), (Some(InjectedEvent::Nmi), false));
+    }
+
+    #[test]
+    fn an_nmi_behind_a_fault_is_not_forgotten() {
+        let mut vm = vm();
+        send(&mut vm, true);
+        vm.vcpu.raise(INVALID_OPCODE);
+        let entry = vm.prepare_entry(0);
+        assert_eq!((entry.inject, entry.nmi_window), (Some(INVALID_OPCODE), true));
+    }
+
+    #[test]
+    fn halt_ends_by_what_is_not_masked() {
+        for (flags, nmi_ready, nmi, wakes) in [
+            (IF, true, false, true),
+            (RFlags::empty(), true, false, false),
+            (RFlags::empty(), true, true, true),
+            (RFlags::empty(), false, true, false),
+        ] {
+            let mut vm = vm();
+            (vm.vcpu.cpu.rflags, vm.vcpu.cpu.nmi_ready) = (flags, nmi_ready);
+            vm.halt();
+            vm.wake();
+            assert_eq!(vm.state(), VmState::Idle);
+            send(&mut vm, nmi);
+            vm.wake();
+            assert_eq!(vm.state() == VmState::Running, wakes, "{flags:?} {nmi_ready} {nmi}");
+            vm.halt();
+            assert_eq!(
+                vm.state() == VmState::Running,
+                wakes,
+                "it arrived before HLT: {flags:?} {nmi_ready} {nmi}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_fault_pushes_the_resume_flag_and_a_trap_does_not() {
+        let of = |vector| InjectedEvent::Exception { vector, error: None };
+        for (event, resumes) in [
+            (GENERAL_PROTECTION, true),
+            (InjectedEvent::Exception { vector: 14, error: Some(2) }, true),
+            (INVALID_OPCODE, true),
+            (of(17), true),
+            (of(1), false),
+            (of(3), false),
+            (InjectedEvent::Software { vector: 1, kind: 5, length: 1 }, false),
+        ] {
+            let mut vm = vm();
+            vm.vcpu.raise(event);
+            assert_eq!(vm.prepare_entry(0).inject, Some(event));
+            assert_eq!(vm.vcpu.cpu.rflags.contains(RFlags::RESUME_FLAG), resumes, "{event:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! - `chips`: the devices on the board. [`interrupts`] ([`local_apic`], [`io_apic`], [`pic`]), timers
 //!   ([`pit`], [`rtc`]), [`uart`], [`pci`], [`power`], and [`pc`], which wires them together.
 //! - `firmware`: what firmware and a boot loader leave in memory. [`acpi`] tables and [`boot`] structures.
-//! - `policy`: what the guest sees of the processor. [`cpuid`], [`msr`] and [`controls`].
+//! - `policy`: what the guest sees of the processor. [`cpuid`], [`msr`], [`controls`] and [`control_registers`].
 //!
 //! All three take addresses, ports and interrupt numbers from [`layout`].
 //!
@@ -31,4 +31,4 @@ mod policy;
 
 pub use chips::{interrupts, io_apic, local_apic, message, pc, pci, pic, pit, power, rtc, uart};
 pub use firmware::{acpi, boot};
-pub use policy::{controls, cpuid, msr};
+pub use policy::{control_registers, controls, cpuid, msr};

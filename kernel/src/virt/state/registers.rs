@@ -1,6 +1,6 @@
 //! Registers of a virtual processor by their architectural names.
 
-use super::control_registers::{Cr0Flags, Cr4Flags, EferFlags};
+pub use super::control_registers::Paging;
 pub use mmio::SegmentRegister;
 
 /// General-purpose registers, in the order of their numbers in instructions. The entry code of each vendor
@@ -41,17 +41,4 @@ pub struct SegmentState {
     pub limit: u32,
     /// Access rights in the layout of [SDM3C 25.4.1].
     pub rights: u32,
-}
-
-/// The control registers that address translation depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paging {
-    /// CR0.
-    pub cr0: Cr0Flags,
-    /// CR3.
-    pub cr3: u64,
-    /// CR4.
-    pub cr4: Cr4Flags,
-    /// IA32_EFER.
-    pub efer: EferFlags,
 }

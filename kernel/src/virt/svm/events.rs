@@ -10,7 +10,7 @@ use super::exit::{RawExit, injection, interrupted_event, parse};
 use super::fields::*;
 use super::vcpu::Vcpu;
 use crate::processor::cpu;
-use crate::virt::state::control_registers::RFlags;
+use crate::virt::state::control_registers::{Cr0Flags, RFlags};
 use crate::virt::{Exit, InjectedEvent, VirtualCpu, VmEntry};
 
 /// A pending virtual interrupt of the highest priority, independent of V_TPR: the guest's local APIC has
@@ -18,6 +18,8 @@ use crate::virt::{Exit, InjectedEvent, VirtualCpu, VmEntry};
 const PENDING: VirtualInterrupt =
     VirtualInterrupt::V_IRQ.union(VirtualInterrupt::V_INTR_PRIO).union(VirtualInterrupt::V_IGN_TPR);
 const DR6_BS: u64 = 1 << 14;
+/// DR7: an access to a debug register raises #DB.
+const DR7_GD: u64 = 1 << 13;
 
 const EXIT_DEBUG_EXCEPTION: u64 = 0x41;
 const EXIT_INTR: u64 = 0x60;
@@ -26,11 +28,9 @@ const EXIT_IRET: u64 = 0x74;
 /// #DB.
 pub(super) const DEBUG_EXCEPTION: InjectedEvent = InjectedEvent::Exception { vector: 1, error: None };
 
-/// A single step over an instruction after which the guest can take an NMI.
+/// A single step over the IRET that ends NMI blocking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
-    /// The instruction is the IRET that ends NMI blocking.
-    iret: bool,
     /// The guest itself was single-stepping.
     guest_steps: bool,
 }
@@ -57,7 +57,10 @@ pub(super) struct Delivery {
 impl Vcpu {
     /// Sets the virtual interrupt to deliver, or the intercepts that exit when the guest can take an event.
     pub(super) fn open_windows(&mut self, entry: &VmEntry) {
+        // An interrupt during the step would push the TF that Weir has set.
+        let steps = self.delivery.step.is_some();
         let (interrupt, vector, window) = match self.delivery.held {
+            _ if steps => (VirtualInterrupt::empty(), 0, InstructionIntercepts::empty()),
             Some(vector) => (PENDING, vector, InstructionIntercepts::empty()),
             None if entry.interrupt_window => (PENDING, 0, InstructionIntercepts::VINTR),
             None => (VirtualInterrupt::empty(), 0, InstructionIntercepts::empty()),
@@ -70,12 +73,8 @@ impl Vcpu {
             self.vmcb.write(VIRTUAL_INTERRUPT, virtual_interrupt);
             self.vmcb.write(VIRTUAL_INTERRUPT_VECTOR, vector.into());
         }
-        if entry.nmi_window && !self.delivery.nmi_blocked && self.delivery.step.is_none() {
-            // Only the interrupt shadow delays the NMI: it ends with the next instruction.
-            self.begin_step(false);
-        }
         let mut windows = window;
-        windows.set(InstructionIntercepts::IRET, self.delivery.nmi_blocked && self.delivery.step.is_none());
+        windows.set(InstructionIntercepts::IRET, self.delivery.nmi_blocked && !steps);
         if self.delivery.windows != windows {
             self.delivery.windows = windows;
             self.vmcb.write(INTERCEPT_INSTRUCTIONS, self.controls.instructions | windows);
@@ -84,7 +83,13 @@ impl Vcpu {
 
     pub(super) fn inject(&mut self, event: InjectedEvent) {
         self.delivery.nmi_blocked |= event == InjectedEvent::Nmi;
-        self.vmcb.write(EVENT_INJECTION, injection(event));
+        let protected = self.vmcb.read(GUEST_CR0).contains(Cr0Flags::PROTECTED_MODE_ENABLE);
+        self.vmcb.write(EVENT_INJECTION, injection(event, protected));
+        if event.is_debug_exception() {
+            // Its delivery does, and its exit does not on every processor [APM2 13.1.1.4, 15.12.2].
+            let dr7 = self.vmcb.read(GUEST_DR7);
+            self.vmcb.write(GUEST_DR7, dr7 & !DR7_GD);
+        }
     }
 
     /// Reads the exit.
@@ -106,7 +111,7 @@ impl Vcpu {
             return self.end_step(step, &raw);
         }
         if raw.code == EXIT_IRET {
-            self.begin_step(true);
+            self.begin_step();
         }
         parse(&raw)
     }
@@ -115,7 +120,9 @@ impl Vcpu {
     /// pending, so that neither is lost.
     fn note_interrupted_delivery(&mut self) {
         let virtual_interrupt = self.vmcb.read(VIRTUAL_INTERRUPT);
-        if !virtual_interrupt.contains(VirtualInterrupt::V_IRQ) {
+        // One that was not offered, because of a step, is still to be delivered.
+        let offered = self.delivery.virtual_interrupt.0.contains(VirtualInterrupt::V_IRQ);
+        if offered && !virtual_interrupt.contains(VirtualInterrupt::V_IRQ) {
             self.delivery.held = None;
         }
         self.delivery.virtual_interrupt.0 = virtual_interrupt;
@@ -136,14 +143,21 @@ impl Vcpu {
         if let Some(InjectedEvent::Interrupt(vector)) = inject {
             self.delivery.held = Some(vector);
         }
-        let event = inject
-            .filter(|event| !matches!(event, InjectedEvent::Interrupt(_)))
-            .or_else(|| self.delivery.interrupted.take());
+        let exception = inject.filter(|event| !matches!(event, InjectedEvent::Interrupt(_)));
+        if exception.is_some() {
+            self.delivery.interrupted.take_if(|waiting| waiting.is_raised_again());
+        }
+        let event = exception.or_else(|| self.delivery.interrupted.take());
         if event.is_none() && core::mem::take(&mut self.delivery.stepped) {
             self.vmcb.write(GUEST_DR6, self.vmcb.read(GUEST_DR6) | DR6_BS);
             return Some(DEBUG_EXCEPTION);
         }
-        if event.is_none() && !self.operation.capabilities.repeats_injection && self.accepts_interrupts() {
+        let steps = self.delivery.step.is_some();
+        if event.is_none()
+            && !steps
+            && !self.operation.capabilities.repeats_injection
+            && self.accepts_interrupts()
+        {
             return self.delivery.held.take().map(InjectedEvent::Interrupt);
         }
         event
@@ -166,9 +180,9 @@ impl Vcpu {
 
     /// SVM has no exit after IRET, so the instruction is intercepted and single-stepped; #DB is intercepted
     /// anyway. TF traps after an IRET that began with TF set [APM2 13.1.4].
-    fn begin_step(&mut self, iret: bool) {
+    fn begin_step(&mut self) {
         let flags = self.rflags();
-        self.delivery.step = Some(Step { iret, guest_steps: flags.contains(RFlags::TRAP_FLAG) });
+        self.delivery.step = Some(Step { guest_steps: flags.contains(RFlags::TRAP_FLAG) });
         self.set_rflags(flags | RFlags::TRAP_FLAG);
     }
 
@@ -176,13 +190,13 @@ impl Vcpu {
     fn end_step(&mut self, step: Step, raw: &RawExit) -> Exit {
         let over = raw.code == EXIT_DEBUG_EXCEPTION;
         // IRET has loaded the guest's own TF.
-        if !(step.guest_steps || over && step.iret) {
+        if !(step.guest_steps || over) {
             self.set_rflags(self.rflags() - RFlags::TRAP_FLAG);
         }
         if !over {
             return parse(raw);
         }
-        self.delivery.nmi_blocked &= !step.iret;
+        self.delivery.nmi_blocked = false;
         if step.guest_steps {
             return parse(raw);
         }

@@ -1,6 +1,8 @@
 //! From the raw exit fields to an [`Exit`]: a pure function.
 
-use crate::virt::exit::{ControlOperation, Exit, InjectedEvent, MemoryAccess, PortAccess, StringOperand};
+use crate::virt::exit::{
+    ControlOperation, Exit, GENERAL_PROTECTION, InjectedEvent, MemoryAccess, PortAccess, StringOperand,
+};
 use base::bits::{low_u8, low_u16, low_u32};
 use base::{GuestPhysical, Width};
 
@@ -45,12 +47,18 @@ pub fn parse(raw: &RawExit) -> Exit {
         0x7c if raw.info_1 & 1 == 0 => Exit::ReadMsr { length },
         0x7c => Exit::WriteMsr { length },
         0x7f => Exit::TripleFault,
-        // RDPMC, INVLPGA, the SVM instructions, RDTSCP, MONITOR, MWAIT and RDPRU: not offered.
-        0x6f | 0x7a | 0x80..=0x87 | 0x8a..=0x8c | 0x8e => Exit::NotOffered,
+        // RDPMC exists on every 64-bit processor; of a counter that does not exist it is #GP [APM3 RDPMC].
+        0x6f => Exit::Exception(GENERAL_PROTECTION),
+        0x7d => Exit::TaskSwitch,
+        // RSM outside SMM, INVLPGA, the SVM instructions, RDTSCP, MONITOR, MWAIT, RDPRU, INVLPGB, INVPCID, MCOMMIT and
+        // TLBSYNC: not offered where they exit.
+        0x73 | 0x7a | 0x80..=0x87 | 0x8a..=0x8c | 0x8e | 0xa0..=0xa4 => Exit::NotOffered,
         0x8d => Exit::SetXcr { length },
         0x400 => nested_page_fault(raw),
         // VMEXIT_INVALID is -1 in 64 or, on older processors, 32 bits.
         u64::MAX | 0xffff_ffff => Exit::InvalidState { reason: u32::MAX },
+        // No intercept of Weir's makes the others exit: debug registers, descriptor tables, RDTSC, PUSHF, POPF, INT n,
+        // INVLPG, FERR, ICEBP, the traps of writes to control registers and EFER, bus locks, AVIC, VMGEXIT.
         code => Exit::Unexpected { reason: low_u32(code), qualification: raw.info_1 },
     }
 }
@@ -65,7 +73,7 @@ fn instruction_length(rip: u64, next: u64) -> u8 {
 /// The error code, where the vector has one, is in EXITINFO1 [APM2 15.12].
 fn exception(vector: u8, info_1: u64) -> Exit {
     let has_error = matches!(vector, 8 | 10..=14 | 17 | 21 | 29 | 30);
-    Exit::Exception { vector, error: has_error.then_some(low_u32(info_1)) }
+    Exit::Exception(InjectedEvent::Exception { vector, error: has_error.then_some(low_u32(info_1)) })
 }
 
 /// [APM2 15.8.1].
@@ -143,13 +151,14 @@ pub fn interrupted_event(information: u64) -> Option<InjectedEvent> {
     }
 }
 
-/// EVENTINJ [APM2 15.20].
-pub fn injection(event: InjectedEvent) -> u64 {
+/// EVENTINJ [APM2 15.20]. In real mode no exception has an error code.
+pub fn injection(event: InjectedEvent, protected: bool) -> u64 {
     match event {
         InjectedEvent::Interrupt(vector) => VALID | u64::from(vector),
         InjectedEvent::Nmi => VALID | 2 << 8 | 2,
         InjectedEvent::Exception { vector, error } => {
-            let code = error.map_or(0, |error| ERROR_CODE_VALID | u64::from(error) << 32);
+            let code =
+                error.filter(|_| protected).map_or(0, |error| ERROR_CODE_VALID | u64::from(error) << 32);
             VALID | 3 << 8 | code | u64::from(vector)
         }
         InjectedEvent::Software { vector, .. } => VALID | 4 << 8 | u64::from(vector),
@@ -222,8 +231,26 @@ mod tests {
             InjectedEvent::Exception { vector: 14, error: Some(2) },
             InjectedEvent::Exception { vector: 6, error: None },
         ] {
-            assert_eq!(interrupted_event(injection(event)), Some(event));
+            assert_eq!(interrupted_event(injection(event, true)), Some(event));
         }
+    }
+
+    #[test]
+    fn real_mode_has_no_error_codes() {
+        let fault = InjectedEvent::Exception { vector: 13, error: Some(7) };
+        assert_eq!(injection(fault, false), VALID | 3 << 8 | 13);
+        assert_eq!(injection(fault, true), VALID | 3 << 8 | ERROR_CODE_VALID | 13 | 7 << 32);
+    }
+
+    #[test]
+    fn instructions_that_a_guest_is_not_offered_raise_what_they_raise_without_them() {
+        let exit = |code| parse(&RawExit { code, ..RawExit::default() });
+        // VMRUN, SKINIT, MONITOR, RDPRU, INVLPGB, INVPCID.
+        for code in [0x80, 0x86, 0x8a, 0x8e, 0xa0, 0xa2] {
+            assert_eq!(exit(code), Exit::NotOffered, "{code:#x}");
+        }
+        assert_eq!(exit(0x6f), Exit::Exception(GENERAL_PROTECTION), "RDPMC");
+        assert_eq!(exit(0x7d), Exit::TaskSwitch);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use super::controls::ControlRegisterIntercepts;
 use super::fields::*;
-use super::vcpu::Vcpu;
-use crate::virt::VirtualCpu;
+use super::vcpu::{ATTRIBUTE_L, Vcpu};
 use crate::virt::state::control_registers::*;
+use crate::virt::{SegmentRegister, VirtualCpu};
 
 /// Set while the guest runs, and hidden from it [APM2 15.5.1].
 const SVME: EferFlags = EferFlags::SECURE_VIRTUAL_MACHINE_ENABLE;
@@ -37,11 +37,14 @@ impl Vcpu {
 
     pub(super) fn write_cr0(&mut self, value: Cr0Flags) -> bool {
         let old = self.cr0();
-        let Some(efer) = efer_after_cr0(old, value, self.cr4_shadow, self.efer()) else { return false };
+        let code = GUEST_SEGMENTS[SegmentRegister::Cs as usize];
+        let long_code = self.vmcb.read(code.attributes) & ATTRIBUTE_L != 0;
+        let after = after_cr0(old, value, self.cr4_shadow, self.efer(), long_code);
+        let Some((value, efer)) = after else { return false };
         if efer != self.efer() {
             self.set_efer(efer);
         }
-        self.set_cr0(value | Cr0Flags::EXTENSION_TYPE);
+        self.set_cr0(value);
         if (old ^ value).contains(Cr0Flags::PAGING) {
             self.invalidate();
         }
@@ -49,7 +52,7 @@ impl Vcpu {
     }
 
     pub(super) fn write_cr4(&mut self, value: Cr4Flags) -> bool {
-        if !cr4_is_valid(value, self.cr4_allowed, self.efer()) {
+        if !cr4_is_valid(&self.paging(), value, self.cr4_allowed) {
             return false;
         }
         self.set_cr4(value);

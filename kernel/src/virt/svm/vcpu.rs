@@ -9,7 +9,7 @@ use super::msrs;
 use super::operation::{self, Operation};
 use crate::hardware::interrupt::local_apic;
 use crate::memory::PageFrames;
-use crate::processor::cpu;
+use crate::processor::{clock, cpu};
 use crate::virt::guards;
 use crate::virt::state::control_registers::*;
 use crate::virt::state::registers::{RAX, RSP, SegmentState};
@@ -23,8 +23,10 @@ use nested_paging::{NestedPages, Npt, PageSize};
 use platform::boot::EntryState;
 
 const ATTRIBUTE_P: u16 = 1 << 7;
-const ATTRIBUTE_L: u16 = 1 << 9;
+pub(super) const ATTRIBUTE_L: u16 = 1 << 9;
 const ATTRIBUTE_D: u16 = 1 << 10;
+/// An NMI that only waits for the next instruction is delivered after this time: enough for that instruction.
+const NMI_DELAY_NANOS: u64 = 20_000;
 /// In the layout that [`SegmentState`] has.
 const RIGHTS_UNUSABLE: u32 = 1 << 16;
 /// TLB_CONTROL [APM2 15.16.2]: flush all translations, or those of this guest's identifier.
@@ -126,11 +128,11 @@ impl VirtualCpu for Vcpu {
     }
 
     fn enter(&mut self, entry: VmEntry) -> Exit {
-        let event = self.next_event(entry.inject);
-        self.open_windows(&entry);
-        if let Some(event) = event {
+        // In this order, because an NMI that this entry injects needs the intercept of its IRET.
+        if let Some(event) = self.next_event(entry.inject) {
             self.inject(event);
         }
+        self.open_windows(&entry);
         let flush = match core::mem::take(&mut self.flush) {
             false => 0,
             true if self.operation.capabilities.flush_by_asid => FLUSH_GUEST,
@@ -139,7 +141,7 @@ impl VirtualCpu for Vcpu {
         self.vmcb.write(TLB_CONTROL, flush);
         self.vmcb.mark_clean();
         // SVM has no preemption timer: the local APIC's interrupt ends the run.
-        local_apic::wake_by(cpu::rdtsc().saturating_add(entry.ticks));
+        local_apic::wake_by(cpu::rdtsc().saturating_add(self.longest_run(&entry)));
         // SAFETY: `operation::enter` saved Weir's own state, and the intercepts confine the guest to its nested
         // tables, to emulated ports and to the MSRs of the map.
         unsafe {
@@ -176,8 +178,12 @@ impl VirtualCpu for Vcpu {
     fn set_rip(&mut self, rip: u64) {
         self.vmcb.write(GUEST_RIP, rip);
         self.end_shadow();
+        let flags = self.rflags();
+        if flags.contains(RFlags::RESUME_FLAG) {
+            self.set_rflags(flags - RFlags::RESUME_FLAG);
+        }
         // A single-stepping guest gets its trap after an emulated instruction, too.
-        self.delivery.stepped = self.rflags().contains(RFlags::TRAP_FLAG);
+        self.delivery.stepped = flags.contains(RFlags::TRAP_FLAG);
     }
 
     fn rflags(&self) -> RFlags {
@@ -227,13 +233,16 @@ impl VirtualCpu for Vcpu {
     }
 
     fn interruptible(&self) -> bool {
-        self.delivery.interrupted.is_none() && self.delivery.held.is_none() && self.accepts_interrupts()
+        self.delivery.interrupted.is_none()
+            && self.delivery.held.is_none()
+            && self.delivery.step.is_none()
+            && self.accepts_interrupts()
     }
 
     fn nmi_ready(&self) -> bool {
         self.delivery.interrupted.is_none()
             && !self.delivery.nmi_blocked
-            && self.delivery.step.is_none()
+            && !self.delivery.stepped
             && !self.in_shadow()
     }
 
@@ -281,6 +290,10 @@ impl VirtualCpu for Vcpu {
             4 => self.write_cr4(Cr4Flags::from_bits_retain(value)),
             _ => false,
         }
+    }
+
+    fn set_pdptes(&mut self, _: [u64; 4]) {
+        // With nested paging the processor keeps no copy [APM2 15.25.10].
     }
 
     fn read_control(&self, register: u8) -> Option<u64> {
@@ -337,6 +350,13 @@ impl Vcpu {
         self.set_controls(self.nested_cr3, self.asid);
         self.set_guest_state();
         self.invalidate();
+    }
+
+    /// Ticks after which an entry must end. There is no exit for the end of an interrupt shadow, or for the first instruction
+    /// of the handler of an injected event, after which an NMI can be delivered: the timer ends the run soon.
+    fn longest_run(&self, entry: &VmEntry) -> u64 {
+        let waits = entry.nmi_window && !self.delivery.nmi_blocked;
+        if waits { entry.ticks.min(clock::ticks(NMI_DELAY_NANOS)) } else { entry.ticks }
     }
 
     /// Flushes the guest's cached translations at its next entry.

@@ -1,11 +1,15 @@
 //! Event injection, interrupt and NMI windows, interrupted delivery, and the reading of an exit.
 
 use super::controls::PrimaryControls;
-use super::exit::{RawExit, VALID, injection, interrupted_event, parse};
+use super::exit::{
+    RawExit, VALID, injection, interrupted_event, interruption_type, iret_ended_blocking, parse,
+    pending_debug,
+};
 use super::fields::*;
 use super::vcpu::Vcpu;
 use crate::hardware::interrupt::pending;
-use crate::virt::state::control_registers::RFlags;
+use crate::virt::exit::PRIVILEGED_SOFTWARE;
+use crate::virt::state::control_registers::{Cr0Flags, RFlags};
 use crate::virt::state::unsaved;
 use crate::virt::{Exit, InjectedEvent, VirtualCpu, VmEntry};
 use base::bits::low_u8;
@@ -14,18 +18,21 @@ const BASIC_EXTERNAL_INTERRUPT: u32 = 1;
 const BASIC_EXCEPTION_OR_NMI: u32 = 0;
 const BASIC_IO: u32 = 30;
 const BASIC_EPT_VIOLATION: u32 = 48;
-const INTERRUPTION_NMI: u32 = 2;
+const INTERRUPTION_NMI: u8 = 2;
 /// Exit qualification of an I/O instruction: INS or OUTS.
 const IO_STRING: u64 = 1 << 4;
-/// Exit qualification of an EPT violation: NMI unblocking due to IRET.
-const NMI_UNBLOCKED: u64 = 1 << 12;
+/// DR7: an access to a debug register raises #DB.
+const DR7_GD: u64 = 1 << 13;
 
 impl Vcpu {
-    /// Opens or closes the interrupt and NMI windows.
+    /// Opens or closes the interrupt and NMI windows: for what the caller has, and for an event whose delivery was
+    /// interrupted and that this entry does not deliver.
     pub(super) fn open_windows(&mut self, entry: &VmEntry) {
+        let interrupt = matches!(self.interrupted, Some(InjectedEvent::Interrupt(_)));
+        let nmi = self.interrupted == Some(InjectedEvent::Nmi);
         let mut windows = PrimaryControls::empty();
-        windows.set(PrimaryControls::INTERRUPT_WINDOW, entry.interrupt_window);
-        windows.set(PrimaryControls::NMI_WINDOW, entry.nmi_window);
+        windows.set(PrimaryControls::INTERRUPT_WINDOW, entry.interrupt_window || interrupt);
+        windows.set(PrimaryControls::NMI_WINDOW, entry.nmi_window || nmi);
         if self.windows != windows {
             self.windows = windows;
             self.vmcs.write(PRIMARY_CONTROLS, self.controls.primary | windows);
@@ -33,10 +40,27 @@ impl Vcpu {
     }
 
     pub(super) fn inject(&mut self, event: InjectedEvent) {
-        let (information, error, length) = injection(event);
+        if event.is_debug_exception() {
+            self.deliver_debug_exception();
+        }
+        let protected = self.vmcs.read(GUEST_CR0).contains(Cr0Flags::PROTECTED_MODE_ENABLE);
+        let (information, error, length) = injection(event, protected);
         self.vmcs.write(ENTRY_EXCEPTION_ERROR_CODE, error);
         self.vmcs.write(ENTRY_INSTRUCTION_LENGTH, length.into());
         self.vmcs.write(ENTRY_INTERRUPTION_INFORMATION, information);
+    }
+
+    /// What the delivery of #DB does besides, and its exit has not done [SDM3C 28.1]: clears DR7.GD [SDM3B 18.2.4]. LBR and
+    /// BTF of IA32_DEBUGCTL, which it clears too, are always zero here.
+    fn deliver_debug_exception(&mut self) {
+        let dr7 = self.vmcs.read(GUEST_DR7);
+        if dr7 & DR7_GD != 0 {
+            self.vmcs.write(GUEST_DR7, dr7 & !DR7_GD);
+        }
+        let single_step = self.rflags().contains(RFlags::TRAP_FLAG);
+        let pending = self.vmcs.read(GUEST_PENDING_DEBUG);
+        let pending = pending_debug(pending, single_step, self.vmcs.read(GUEST_INTERRUPTIBILITY));
+        self.vmcs.write(GUEST_PENDING_DEBUG, pending);
     }
 
     /// Reads the exit. Only the fields that the exit reason defines are read: each VMREAD costs time.
@@ -52,10 +76,12 @@ impl Vcpu {
                 raw.interruption = self.vmcs.read(EXIT_INTERRUPTION_INFORMATION);
                 raw.error = self.vmcs.read(EXIT_INTERRUPTION_ERROR_CODE);
                 raw.qualification = self.vmcs.read(EXIT_QUALIFICATION);
-                if raw.interruption >> 8 & 7 == INTERRUPTION_NMI {
-                    pending::note_nmi();
+                match interruption_type(raw.interruption) {
+                    INTERRUPTION_NMI => pending::note_nmi(),
+                    // INT1, which leaves DR6 alone.
+                    PRIVILEGED_SOFTWARE => raw.length = self.instruction_length(),
+                    _ => self.note_debug_exception(&raw),
                 }
-                self.note_debug_exception(&raw);
             }
             basic => {
                 raw.qualification = self.vmcs.read(EXIT_QUALIFICATION);
@@ -81,8 +107,7 @@ impl Vcpu {
     fn note_interrupted_delivery(&mut self, raw: &RawExit) {
         let information = self.vmcs.read(IDT_VECTORING_INFORMATION);
         if information & VALID == 0 {
-            if raw.reason == BASIC_EPT_VIOLATION && raw.qualification & NMI_UNBLOCKED != 0 {
-                // IRET ended NMI blocking before it faulted, and will be executed again [SDM3C 28.2.3].
+            if iret_ended_blocking(raw, information) {
                 let state = self.vmcs.read(GUEST_INTERRUPTIBILITY);
                 self.vmcs.write(GUEST_INTERRUPTIBILITY, state | Interruptibility::BLOCKING_BY_NMI);
             }
@@ -101,7 +126,11 @@ impl Vcpu {
     /// first or the guest cannot take it.
     pub(super) fn next_event(&mut self, inject: Option<InjectedEvent>) -> Option<InjectedEvent> {
         match (self.interrupted, inject) {
-            (None, event) | (Some(_), event @ Some(_)) => event,
+            (None, event) => event,
+            (Some(waiting), event @ Some(_)) => {
+                self.interrupted = Some(waiting).filter(|waiting| !waiting.is_raised_again());
+                event
+            }
             (Some(InjectedEvent::Interrupt(_)), None) if !self.accepts_interrupts() => None,
             (Some(_), None) => self.interrupted.take(),
         }
@@ -110,6 +139,13 @@ impl Vcpu {
     pub(super) fn accepts_interrupts(&self) -> bool {
         self.rflags().contains(RFlags::INTERRUPT_FLAG)
             && !self.vmcs.read(GUEST_INTERRUPTIBILITY).intersects(Interruptibility::SHADOW)
+            && !self.trap_is_due()
+    }
+
+    /// True when the trap of a single-stepping guest comes before interrupts and NMIs, whose injection would lose it
+    /// [SDM3C 27.7.3].
+    pub(super) fn trap_is_due(&self) -> bool {
+        self.rflags().contains(RFlags::TRAP_FLAG) && self.vmcs.read(GUEST_PENDING_DEBUG) != 0
     }
 
     /// An intercepted #DB has not changed DR6 yet: bits 3:0, 13 and 14 are in the qualification [SDM3C 28.2.1].

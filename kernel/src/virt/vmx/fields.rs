@@ -54,6 +54,10 @@ fields! {
         VMCS_LINK_POINTER = 0x2800,
         GUEST_DEBUGCTL = 0x2802,
         GUEST_PAT = 0x2804,
+        GUEST_PDPTE_0 = 0x280a,
+        GUEST_PDPTE_1 = 0x280c,
+        GUEST_PDPTE_2 = 0x280e,
+        GUEST_PDPTE_3 = 0x2810,
         HOST_PAT = 0x2c00,
         HOST_EFER = 0x2c02,
     }
@@ -148,3 +152,7 @@ fields! {
         GUEST_LINEAR_ADDRESS = 0x640a,
     }
 }
+
+/// What an entry loads for a guest in PAE paging, and an exit saves [SDM3C 25.4.2].
+pub const GUEST_PDPTES: [ControlField<u64, ReadWrite>; 4] =
+    [GUEST_PDPTE_0, GUEST_PDPTE_1, GUEST_PDPTE_2, GUEST_PDPTE_3];

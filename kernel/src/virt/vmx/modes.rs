@@ -3,7 +3,7 @@
 use super::controls::EntryControls;
 use super::fields::*;
 use super::operation;
-use super::vcpu::Vcpu;
+use super::vcpu::{RIGHTS_L, Vcpu};
 use crate::virt::VirtualCpu;
 use crate::virt::state::control_registers::*;
 use bitflags::Flags;
@@ -43,11 +43,13 @@ impl Vcpu {
 
     pub(super) fn write_cr0(&mut self, value: Cr0Flags) -> bool {
         let old = self.cr0();
-        let Some(efer) = efer_after_cr0(old, value, self.cr4(), self.efer()) else { return false };
+        let long_code = self.vmcs.read(GUEST_CS_RIGHTS) & RIGHTS_L != 0;
+        let after = after_cr0(old, value, self.cr4(), self.efer(), long_code);
+        let Some((value, efer)) = after else { return false };
         if efer != self.efer() {
             self.set_efer(efer);
         }
-        self.set_cr0(value | Cr0Flags::EXTENSION_TYPE);
+        self.set_cr0(value);
         if (old ^ value).contains(Cr0Flags::PAGING) {
             operation::invalidate(self.vmcs.read(VPID));
         }
@@ -55,7 +57,7 @@ impl Vcpu {
     }
 
     pub(super) fn write_cr4(&mut self, value: Cr4Flags) -> bool {
-        if !cr4_is_valid(value, self.cr4_allowed, self.efer()) {
+        if !cr4_is_valid(&self.paging(), value, self.cr4_allowed) {
             return false;
         }
         self.set_cr4(value);

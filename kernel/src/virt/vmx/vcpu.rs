@@ -3,6 +3,7 @@
 use super::control_structure::Vmcs;
 use super::controls::{Controls, PrimaryControls};
 use super::enter::{Launch, enter, enter_guarded};
+use super::exit::PENDING_BS;
 use super::fields::*;
 use super::modes::guest_view;
 use super::msrs;
@@ -26,10 +27,8 @@ use silicon::measures::Guards;
 
 /// Descriptor privilege level.
 const RIGHTS_DPL: u32 = 3 << 5;
-const RIGHTS_L: u32 = 1 << 13;
+pub(super) const RIGHTS_L: u32 = 1 << 13;
 const RIGHTS_D: u32 = 1 << 14;
-/// Pending debug exceptions: single step.
-const PENDING_BS: u64 = 1 << 14;
 
 /// A VMCS with the state around it.
 pub struct Vcpu {
@@ -140,10 +139,10 @@ impl VirtualCpu for Vcpu {
     }
 
     fn enter(&mut self, entry: VmEntry) -> Exit {
-        self.open_windows(&entry);
         if let Some(event) = self.next_event(entry.inject) {
             self.inject(event);
         }
+        self.open_windows(&entry);
         let ticks = entry.ticks >> self.operation.capabilities.preemption_shift;
         self.vmcs.write(PREEMPTION_TIMER, u32::try_from(ticks).unwrap_or(u32::MAX));
         // SAFETY: the host state was read from the running kernel, and the controls confine the guest to its
@@ -183,7 +182,11 @@ impl VirtualCpu for Vcpu {
         if state.intersects(Interruptibility::SHADOW) {
             self.vmcs.write(GUEST_INTERRUPTIBILITY, state - Interruptibility::SHADOW);
         }
-        if self.rflags().contains(RFlags::TRAP_FLAG) {
+        let flags = self.rflags();
+        if flags.contains(RFlags::RESUME_FLAG) {
+            self.set_rflags(flags - RFlags::RESUME_FLAG);
+        }
+        if flags.contains(RFlags::TRAP_FLAG) {
             // A single-stepping guest gets its trap after an emulated instruction, too.
             self.vmcs.write(GUEST_PENDING_DEBUG, PENDING_BS);
         }
@@ -232,7 +235,9 @@ impl VirtualCpu for Vcpu {
 
     fn nmi_ready(&self) -> bool {
         let blocking = Interruptibility::SHADOW | Interruptibility::BLOCKING_BY_NMI;
-        self.interrupted.is_none() && !self.vmcs.read(GUEST_INTERRUPTIBILITY).intersects(blocking)
+        self.interrupted.is_none()
+            && !self.vmcs.read(GUEST_INTERRUPTIBILITY).intersects(blocking)
+            && !self.trap_is_due()
     }
 
     fn set_boot_state(&mut self, state: &EntryState) {
@@ -282,6 +287,12 @@ impl VirtualCpu for Vcpu {
             0 => self.write_cr0(Cr0Flags::from_bits_retain(value)),
             4 => self.write_cr4(Cr4Flags::from_bits_retain(value)),
             _ => false,
+        }
+    }
+
+    fn set_pdptes(&mut self, entries: [u64; 4]) {
+        for (field, entry) in GUEST_PDPTES.into_iter().zip(entries) {
+            self.vmcs.write(field, entry);
         }
     }
 

@@ -5,7 +5,8 @@ use super::context::ExitContext;
 use super::{control_access, device_access, history, port_access};
 use crate::hardware::machine_check;
 use crate::virt::VirtualCpu;
-use crate::virt::exit::{Exit, GENERAL_PROTECTION, INVALID_OPCODE, InjectedEvent};
+use crate::virt::exit::{Exit, GENERAL_PROTECTION, INVALID_OPCODE};
+use crate::virt::state::control_registers::Cr4Flags;
 use crate::virt::state::registers::{RAX, RCX, RDX};
 use crate::vm::Vm;
 use crate::vm::life::StopReason;
@@ -87,9 +88,14 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
             Action::Continue
         }
         Exit::SetXcr { length } => {
-            // Only XCR0 exists, and only for CPL 0: SVM exits before the processor has checked that.
-            let user = context.is_user(&vm.vcpu.cpu);
-            if !user && vm.vcpu.general_32(RCX) == 0 && vm.vcpu.cpu.write_xcr0(vm.vcpu.edx_eax()) {
+            // SVM exits before the processor has checked any of this: #UD comes first [SDM2D XSETBV]. Only XCR0 exists,
+            // and only for CPL 0.
+            if !vm.vcpu.cpu.cr4().contains(Cr4Flags::OSXSAVE) {
+                vm.vcpu.raise(INVALID_OPCODE);
+            } else if !context.is_user(&vm.vcpu.cpu)
+                && vm.vcpu.general_32(RCX) == 0
+                && vm.vcpu.cpu.write_xcr0(vm.vcpu.edx_eax())
+            {
                 advance(vm, context, length);
             } else {
                 vm.vcpu.raise(GENERAL_PROTECTION);
@@ -100,14 +106,15 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
             vm.vcpu.raise(INVALID_OPCODE);
             Action::Continue
         }
-        Exit::Exception { vector, error } => {
-            vm.vcpu.raise(InjectedEvent::Exception { vector, error });
+        Exit::Exception(event) => {
+            vm.vcpu.raise(event);
             Action::Continue
         }
         Exit::BusLock => {
             vm.held = Some(now + BUS_LOCK_PAUSE);
             Action::Continue
         }
+        Exit::TaskSwitch => Action::Stop(StopReason::TaskSwitch),
         Exit::MachineCheck => match machine_check::take() {
             Verdict::GoOn => Action::Continue,
             Verdict::StopProgram => Action::Stop(StopReason::MachineCheck),

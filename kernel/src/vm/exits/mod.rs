@@ -15,6 +15,6 @@ mod msr;
 mod operand;
 mod port_access;
 #[cfg(test)]
-mod tests;
+pub(in crate::vm) mod tests;
 
 pub use dispatch::{Action, dispatch};

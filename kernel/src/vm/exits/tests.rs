@@ -8,6 +8,7 @@ use crate::virt::exit::{
     StringOperand,
 };
 use crate::virt::fake::{FakeCpu, OWN_MSR};
+use crate::virt::state::control_registers::{Cr0Flags, Cr4Flags};
 use crate::virt::state::registers::{RAX, RBX, RCX, RDI, RDX, RSI};
 use crate::vm::Vm;
 use crate::vm::life::{Images, StopReason};
@@ -29,7 +30,7 @@ const NOWHERE: u64 = 0x1000_0000;
 const NO_PORT: u16 = 0x9990;
 
 /// A VM without vNICs, with 64 KiB of memory, whose guest runs.
-pub(super) fn vm() -> Vm<FakeCpu> {
+pub(in crate::vm) fn vm() -> Vm<FakeCpu> {
     vm_with(None)
 }
 
@@ -226,11 +227,35 @@ fn a_guest_that_halts_is_idle_behind_the_instruction() {
 #[test]
 fn what_is_not_allowed_or_not_offered_faults() {
     let mut vm = vm();
+    vm.vcpu.cpu.paging.cr4 = Cr4Flags::OSXSAVE;
     vm.vcpu.cpu.user = true;
     handle(&mut vm, Exit::SetXcr { length: 3 });
     assert_eq!((vm.vcpu.fault, vm.vcpu.cpu.rip, reads(&vm)), (Some(GENERAL_PROTECTION), 0, [0, 1, 0, 0]));
     handle(&mut vm, Exit::NotOffered);
     assert_eq!(vm.vcpu.fault, Some(INVALID_OPCODE));
+}
+
+#[test]
+fn xsetbv_without_osxsave_is_undefined_before_anything_else_is_wrong_with_it() {
+    for (osxsave, user, which, fault) in [
+        (false, true, 7, Some(INVALID_OPCODE)),
+        (false, false, 0, Some(INVALID_OPCODE)),
+        (true, true, 0, Some(GENERAL_PROTECTION)),
+        (true, false, 7, Some(GENERAL_PROTECTION)),
+        (true, false, 0, None),
+    ] {
+        let mut vm = vm();
+        vm.vcpu.cpu.paging.cr4.set(Cr4Flags::OSXSAVE, osxsave);
+        vm.vcpu.cpu.user = user;
+        (vm.vcpu.cpu.general[RAX], vm.vcpu.cpu.general[RCX]) = (3, which);
+        handle(&mut vm, Exit::SetXcr { length: 3 });
+        assert_eq!((vm.vcpu.fault, vm.vcpu.cpu.rip), (fault, if fault.is_none() { 3 } else { 0 }));
+    }
+}
+
+#[test]
+fn a_task_switch_ends_the_guest_with_a_reason_of_its_own() {
+    assert_eq!(handle(&mut vm(), Exit::TaskSwitch), Some(StopReason::TaskSwitch));
 }
 
 #[test]
@@ -323,4 +348,31 @@ fn a_guest_that_locks_the_bus_does_not_run_for_a_while() {
     assert!(until > now && until <= now + base::Duration::from_millis(1));
     vm.advance(until);
     assert!(vm.is_runnable());
+}
+
+#[test]
+fn a_write_to_cr0_in_pae_paging_loads_the_page_directory_pointers() {
+    const TABLE: u64 = 0x4020;
+    let on = 0x8000_0011u64;
+    for (second, loads) in [(0x3001u64, true), (0x3003, false)] {
+        let mut vm = vm();
+        (vm.vcpu.cpu.paging.cr3, vm.vcpu.cpu.paging.cr4) = (TABLE, Cr4Flags::PHYSICAL_ADDRESS_EXTENSION);
+        vm.vcpu.cpu.paging.cr0 = Cr0Flags::PROTECTED_MODE_ENABLE;
+        for (at, entry) in [(TABLE, 0x2001), (TABLE + 8, second)] {
+            vm.memory.write(GuestPhysical(at), &entry.to_le_bytes()).unwrap();
+        }
+        vm.vcpu.cpu.general[RBX] = on;
+        let write = Exit::Control { register: 0, operation: ControlOperation::Write(3), length: 3 };
+        assert_eq!(handle(&mut vm, write), None);
+        if loads {
+            assert_eq!((vm.vcpu.fault, vm.vcpu.cpu.pdptes), (None, [0x2001, 0x3001, 0, 0]));
+        } else {
+            assert_eq!(
+                (vm.vcpu.fault, vm.vcpu.cpu.pdptes),
+                (Some(GENERAL_PROTECTION), [0; 4]),
+                "reserved bit"
+            );
+            assert!(!vm.vcpu.cpu.paging.cr0.contains(Cr0Flags::PAGING), "CR0 is as it was");
+        }
+    }
 }

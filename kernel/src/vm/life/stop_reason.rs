@@ -23,6 +23,11 @@ pub enum StopReason {
     /// A fault while delivering a double fault.
     #[error("triple fault")]
     TripleFault,
+    /// It switched tasks, as a 32-bit kernel's double-fault handler does.
+    #[error(
+        "task switch by hardware, which is not emulated: a 32-bit guest's double fault, unless it uses task gates otherwise"
+    )]
+    TaskSwitch,
     /// The machine reported a hardware error while this guest ran.
     #[error("machine check")]
     MachineCheck,
@@ -81,6 +86,7 @@ impl StopReason {
             Self::Reset => Ending::Reset,
             Self::Operator => Ending::Operator,
             Self::TripleFault
+            | Self::TaskSwitch
             | Self::MachineCheck
             | Self::NotMemory { .. }
             | Self::Instruction { .. }

@@ -1,5 +1,7 @@
-//! What a guest sees of its processor: which CPUID bits and which model-specific registers, with reasons.
+//! What a guest sees of its processor: which CPUID bits, which model-specific registers, and what its control registers
+//! take, with reasons.
 
+pub mod control_registers;
 pub mod controls;
 pub mod cpuid;
 pub mod msr;

@@ -44,13 +44,6 @@ impl InjectedEvent {
             Self::Exception { vector: 1, .. } | Self::Software { vector: 1, kind: PRIVILEGED_SOFTWARE, .. }
         )
     }
-
-    /// True when the instruction at the instruction pointer raises it again, once it is executed again: an exception that
-    /// is delivered first takes its place [SDM3A 6.15, "Interrupt 8"].
-    #[must_use]
-    pub fn is_raised_again(self) -> bool {
-        matches!(self, Self::Exception { .. } | Self::Software { .. })
-    }
 }
 
 /// Kind of a [`InjectedEvent::Software`] that is raised by INT1 [SDM3C 25.9.2].
@@ -100,7 +93,7 @@ pub struct StringOperand {
 
 /// Why the guest stopped running.
 ///
-/// The length of an instruction is zero when the processor does not provide it and the instruction must be
+/// A variant with nothing but a number has the length of the instruction in bytes. The length of an instruction is zero when the processor does not provide it and the instruction must be
 /// decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -129,30 +122,15 @@ pub enum Exit {
         length: u8,
     },
     /// RDMSR of the register in ECX.
-    ReadMsr {
-        /// Length of the instruction in bytes.
-        length: u8,
-    },
+    ReadMsr(u8),
     /// WRMSR.
-    WriteMsr {
-        /// Length of the instruction in bytes.
-        length: u8,
-    },
+    WriteMsr(u8),
     /// CPUID.
-    Cpuid {
-        /// Length of the instruction in bytes.
-        length: u8,
-    },
+    Cpuid(u8),
     /// HLT.
-    Halt {
-        /// Length of the instruction in bytes.
-        length: u8,
-    },
+    Halt(u8),
     /// PAUSE in a loop.
-    Pause {
-        /// Length of the instruction in bytes.
-        length: u8,
-    },
+    Pause(u8),
     /// An access to a control register, with what is needed to complete it.
     Control {
         /// Number of the control register.
@@ -163,15 +141,9 @@ pub enum Exit {
         length: u8,
     },
     /// XSETBV.
-    SetXcr {
-        /// Length of the instruction in bytes.
-        length: u8,
-    },
+    SetXcr(u8),
     /// WBINVD or INVD: there is nothing to emulate.
-    CacheFlush {
-        /// Length of the instruction in bytes.
-        length: u8,
-    },
+    CacheFlush(u8),
     /// An instruction that the guest's CPUID does not offer: #UD.
     NotOffered,
     /// The guest has locked the bus: an atomic access across two cache lines, or to uncacheable memory.
@@ -222,27 +194,15 @@ impl Exit {
     pub fn length_mut(&mut self) -> Option<&mut u8> {
         match self {
             Self::Port { length, .. }
-            | Self::ReadMsr { length }
-            | Self::WriteMsr { length }
-            | Self::Cpuid { length }
-            | Self::Halt { length }
-            | Self::Pause { length }
+            | Self::ReadMsr(length)
+            | Self::WriteMsr(length)
+            | Self::Cpuid(length)
+            | Self::Halt(length)
+            | Self::Pause(length)
             | Self::Control { length, .. }
-            | Self::SetXcr { length }
-            | Self::CacheFlush { length } => Some(length),
-            Self::HostInterrupt
-            | Self::Timer
-            | Self::InterruptWindow
-            | Self::NmiWindow
-            | Self::Memory { .. }
-            | Self::NotOffered
-            | Self::Exception(_)
-            | Self::BusLock
-            | Self::TaskSwitch
-            | Self::MachineCheck
-            | Self::TripleFault
-            | Self::InvalidState { .. }
-            | Self::Unexpected { .. } => None,
+            | Self::SetXcr(length)
+            | Self::CacheFlush(length) => Some(length),
+            _ => None,
         }
     }
 
@@ -267,14 +227,14 @@ impl Exit {
             Self::NmiWindow => (3, "nmi-window"),
             Self::Memory { .. } => (4, "memory"),
             Self::Port { .. } => (5, "port"),
-            Self::ReadMsr { .. } => (6, "rdmsr"),
-            Self::WriteMsr { .. } => (7, "wrmsr"),
-            Self::Cpuid { .. } => (8, "cpuid"),
-            Self::Halt { .. } => (9, "hlt"),
-            Self::Pause { .. } => (10, "pause"),
+            Self::ReadMsr(_) => (6, "rdmsr"),
+            Self::WriteMsr(_) => (7, "wrmsr"),
+            Self::Cpuid(_) => (8, "cpuid"),
+            Self::Halt(_) => (9, "hlt"),
+            Self::Pause(_) => (10, "pause"),
             Self::Control { .. } => (11, "control-register"),
-            Self::SetXcr { .. } => (12, "xsetbv"),
-            Self::CacheFlush { .. } => (13, "cache-flush"),
+            Self::SetXcr(_) => (12, "xsetbv"),
+            Self::CacheFlush(_) => (13, "cache-flush"),
             Self::NotOffered => (14, "not-offered"),
             Self::Exception(_) => (15, "exception"),
             Self::MachineCheck => (16, "machine-check"),

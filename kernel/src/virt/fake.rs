@@ -18,6 +18,7 @@ pub const OWN_MSR: u32 = 0x277;
 pub type ReadCounts = [Cell<u32>; 4];
 
 /// A virtual processor that executes nothing.
+// More than 12 fields: each is one thing that a test sets or looks at.
 pub struct FakeCpu {
     pub general: [u64; 16],
     pub rip: u64,

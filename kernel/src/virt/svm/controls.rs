@@ -145,32 +145,14 @@ pub struct Controls {
 }
 
 impl Controls {
-    /// The intercepts that Weir wants: every processor with SVM has them.
+    /// The intercepts that Weir wants, which are those named here: every processor with SVM has them.
     pub fn new(offer: Offer) -> Self {
-        let mut extensions = ExtensionIntercepts::SVM
-            | ExtensionIntercepts::WBINVD
-            | ExtensionIntercepts::MONITOR
-            | ExtensionIntercepts::MWAIT
-            | ExtensionIntercepts::XSETBV
-            | ExtensionIntercepts::RDPRU;
+        let mut extensions = ExtensionIntercepts::all();
         extensions.set(ExtensionIntercepts::RDTSCP, !offer.rdtscp);
+        let windows = InstructionIntercepts::VINTR | InstructionIntercepts::IRET;
         Self {
-            control_registers: ControlRegisterIntercepts::CR4_READ
-                | ControlRegisterIntercepts::CR4_WRITE
-                | ControlRegisterIntercepts::CR8_READ
-                | ControlRegisterIntercepts::CR8_WRITE,
-            instructions: InstructionIntercepts::INTR
-                | InstructionIntercepts::NMI
-                | InstructionIntercepts::INIT
-                | InstructionIntercepts::CR0_SELECTIVE_WRITE
-                | InstructionIntercepts::RDPMC
-                | InstructionIntercepts::CPUID
-                | InstructionIntercepts::INVD
-                | InstructionIntercepts::HLT
-                | InstructionIntercepts::INVLPGA
-                | InstructionIntercepts::IO
-                | InstructionIntercepts::MSR
-                | InstructionIntercepts::SHUTDOWN,
+            control_registers: ControlRegisterIntercepts::all() - ControlRegisterIntercepts::CR0_READ,
+            instructions: InstructionIntercepts::all() - windows,
             extensions,
         }
     }

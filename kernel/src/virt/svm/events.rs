@@ -143,11 +143,9 @@ impl Vcpu {
         if let Some(InjectedEvent::Interrupt(vector)) = inject {
             self.delivery.held = Some(vector);
         }
-        let exception = inject.filter(|event| !matches!(event, InjectedEvent::Interrupt(_)));
-        if exception.is_some() {
-            self.delivery.interrupted.take_if(|waiting| waiting.is_raised_again());
-        }
-        let event = exception.or_else(|| self.delivery.interrupted.take());
+        let event = inject
+            .filter(|event| !matches!(event, InjectedEvent::Interrupt(_)))
+            .or_else(|| self.delivery.interrupted.take());
         if event.is_none() && core::mem::take(&mut self.delivery.stepped) {
             self.vmcb.write(GUEST_DR6, self.vmcb.read(GUEST_DR6) | DR6_BS);
             return Some(DEBUG_EXCEPTION);

@@ -38,14 +38,14 @@ pub fn parse(raw: &RawExit) -> Exit {
         0x65 => {
             Exit::Control { register: 0, operation: control_operation(raw, ControlOperation::Write), length }
         }
-        0x72 => Exit::Cpuid { length },
+        0x72 => Exit::Cpuid(length),
         0x74 => Exit::NmiWindow,
-        0x76 | 0x89 => Exit::CacheFlush { length },
-        0x77 => Exit::Pause { length },
-        0x78 => Exit::Halt { length },
+        0x76 | 0x89 => Exit::CacheFlush(length),
+        0x77 => Exit::Pause(length),
+        0x78 => Exit::Halt(length),
         0x7b => port(raw),
-        0x7c if raw.info_1 & 1 == 0 => Exit::ReadMsr { length },
-        0x7c => Exit::WriteMsr { length },
+        0x7c if raw.info_1 & 1 == 0 => Exit::ReadMsr(length),
+        0x7c => Exit::WriteMsr(length),
         0x7f => Exit::TripleFault,
         // RDPMC exists on every 64-bit processor; of a counter that does not exist it is #GP [APM3 RDPMC].
         0x6f => Exit::Exception(GENERAL_PROTECTION),
@@ -53,7 +53,7 @@ pub fn parse(raw: &RawExit) -> Exit {
         // RSM outside SMM, INVLPGA, the SVM instructions, RDTSCP, MONITOR, MWAIT, RDPRU, INVLPGB, INVPCID, MCOMMIT and
         // TLBSYNC: not offered where they exit.
         0x73 | 0x7a | 0x80..=0x87 | 0x8a..=0x8c | 0x8e | 0xa0..=0xa4 => Exit::NotOffered,
-        0x8d => Exit::SetXcr { length },
+        0x8d => Exit::SetXcr(length),
         0x400 => nested_page_fault(raw),
         // VMEXIT_INVALID is -1 in 64 or, on older processors, 32 bits.
         u64::MAX | 0xffff_ffff => Exit::InvalidState { reason: u32::MAX },
@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn without_next_rip_the_length_is_unknown() {
         let raw = RawExit { code: 0x72, rip: 0x1000, ..RawExit::default() };
-        assert_eq!(parse(&raw), Exit::Cpuid { length: 0 });
-        assert_eq!(parse(&RawExit { next_rip: 0x1002, ..raw }), Exit::Cpuid { length: 2 });
+        assert_eq!(parse(&raw), Exit::Cpuid(0));
+        assert_eq!(parse(&RawExit { next_rip: 0x1002, ..raw }), Exit::Cpuid(2));
     }
 
     #[test]

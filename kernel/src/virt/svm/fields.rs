@@ -45,28 +45,14 @@ pub const fn clean_bit<T, A>(field: ControlField<T, A>) -> CleanBits {
 fields! {
     "APM2 B";
     u32, ReadWrite: {
-        ASID = 0x058,
-        TLB_CONTROL = 0x05c,
-        VIRTUAL_INTERRUPT_VECTOR = 0x064,
-        GUEST_GDTR_LIMIT = 0x464,
+        ASID = 0x058, TLB_CONTROL = 0x05c, VIRTUAL_INTERRUPT_VECTOR = 0x064, GUEST_GDTR_LIMIT = 0x464,
         GUEST_IDTR_LIMIT = 0x484,
     }
     u64, ReadWrite: {
-        IO_PERMISSIONS = 0x040,
-        MSR_PERMISSIONS = 0x048,
-        TSC_OFFSET = 0x050,
-        EVENT_INJECTION = 0x0a8,
-        NESTED_CR3 = 0x0b0,
-        GUEST_GDTR_BASE = 0x468,
-        GUEST_IDTR_BASE = 0x488,
-        GUEST_CR3 = 0x550,
-        GUEST_DR7 = 0x560,
-        GUEST_DR6 = 0x568,
-        GUEST_RIP = 0x578,
-        GUEST_RSP = 0x5d8,
-        GUEST_RAX = 0x5f8,
-        GUEST_CR2 = 0x640,
-        GUEST_PAT = 0x668,
+        IO_PERMISSIONS = 0x040, MSR_PERMISSIONS = 0x048, TSC_OFFSET = 0x050, EVENT_INJECTION = 0x0a8,
+        NESTED_CR3 = 0x0b0, GUEST_GDTR_BASE = 0x468, GUEST_IDTR_BASE = 0x488, GUEST_CR3 = 0x550,
+        GUEST_DR7 = 0x560, GUEST_DR6 = 0x568, GUEST_RIP = 0x578, GUEST_RSP = 0x5d8, GUEST_RAX = 0x5f8,
+        GUEST_CR2 = 0x640, GUEST_PAT = 0x668,
     }
     ControlRegisterIntercepts, ReadWrite: { INTERCEPT_CONTROL_REGISTERS = 0x000, }
     Exceptions, ReadWrite: { INTERCEPT_EXCEPTIONS = 0x008, }
@@ -81,15 +67,10 @@ fields! {
     Cr0Flags, ReadWrite: { GUEST_CR0 = 0x558, }
     RFlags, ReadWrite: { GUEST_RFLAGS = 0x570, }
     u64, ReadOnly: {
-        EXIT_CODE = 0x070,
-        EXIT_INFO_1 = 0x078,
-        EXIT_INFO_2 = 0x080,
-        EXIT_INTERRUPT_INFO = 0x088,
+        EXIT_CODE = 0x070, EXIT_INFO_1 = 0x078, EXIT_INFO_2 = 0x080, EXIT_INTERRUPT_INFO = 0x088,
         NEXT_RIP = 0x0c8,
     }
-    u8, ReadWrite: {
-        GUEST_CPL = 0x4cb,
-    }
+    u8, ReadWrite: { GUEST_CPL = 0x4cb, }
 }
 
 /// The fields of a segment register.

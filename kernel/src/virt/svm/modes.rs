@@ -36,16 +36,13 @@ impl Vcpu {
     }
 
     pub(super) fn write_cr0(&mut self, value: Cr0Flags) -> bool {
-        let old = self.cr0();
+        let old = self.paging();
         let code = GUEST_SEGMENTS[SegmentRegister::Cs as usize];
         let long_code = self.vmcb.read(code.attributes) & ATTRIBUTE_L != 0;
-        let after = after_cr0(old, value, self.cr4_shadow, self.efer(), long_code);
-        let Some((value, efer)) = after else { return false };
-        if efer != self.efer() {
-            self.set_efer(efer);
-        }
+        let Some((value, efer)) = after_cr0(&old, value, long_code) else { return false };
+        self.set_efer(efer);
         self.set_cr0(value);
-        if (old ^ value).contains(Cr0Flags::PAGING) {
+        if (old.cr0 ^ value).contains(Cr0Flags::PAGING) {
             self.invalidate();
         }
         true

@@ -2,6 +2,7 @@
 
 use super::capabilities::VirtCapabilities;
 use crate::memory::{PageFrameError, PageFrames};
+use crate::processor::cpu;
 use crate::virt::offer::Offer;
 use crate::virt::state::held_msrs::held;
 use crate::virt::{VirtError, intercept_maps};
@@ -18,7 +19,7 @@ bitflags! {
         const NMI_EXITING = 1 << 3;
         /// The guest's own NMI blocking is tracked separately.
         const VIRTUAL_NMIS = 1 << 5;
-        /// Ends the guest's run at the end of its time slice.
+        /// Ends the guest's run at the end of its time slice; without it, the local APIC's timer does.
         const PREEMPTION_TIMER = 1 << 6;
     }
 
@@ -66,6 +67,8 @@ bitflags! {
         const UNRESTRICTED_GUEST = 1 << 7;
         /// INVPCID works where CPUID offers it.
         const INVPCID = 1 << 12;
+        /// ENCLS is not offered.
+        const ENCLS_EXITING = 1 << 15;
         /// XSAVES works where CPUID offers it.
         const XSAVES = 1 << 20;
         /// Exit after an access that has locked the bus: it slows all cores.
@@ -121,49 +124,42 @@ pub struct Controls {
 }
 
 impl Controls {
-    /// The controls that Weir wants, adjusted to what the processor allows.
+    /// The controls that Weir wants, which are those named here, adjusted to what the processor allows.
     ///
     /// # Errors
     /// [`VirtError::Control`] when the processor lacks a control that Weir needs.
     pub fn new(capabilities: &VirtCapabilities) -> Result<Self, VirtError> {
-        let pin = PinControls::EXTERNAL_INTERRUPT_EXITING
-            | PinControls::NMI_EXITING
-            | PinControls::VIRTUAL_NMIS
-            | PinControls::PREEMPTION_TIMER;
-        let primary = PrimaryControls::TSC_OFFSETTING
-            | PrimaryControls::HLT_EXITING
-            | PrimaryControls::MWAIT_EXITING
-            | PrimaryControls::RDPMC_EXITING
-            | PrimaryControls::CR8_LOAD_EXITING
-            | PrimaryControls::CR8_STORE_EXITING
-            | PrimaryControls::IO_BITMAPS
-            | PrimaryControls::MSR_BITMAPS
-            | PrimaryControls::MONITOR_EXITING
-            | PrimaryControls::SECONDARY;
-        let secondary = SecondaryControls::EPT
-            | SecondaryControls::VPID
-            | SecondaryControls::UNRESTRICTED_GUEST
-            | SecondaryControls::WBINVD_EXITING;
+        let timer = PinControls::PREEMPTION_TIMER;
+        let wanted = if preemption_timer_counts(cpu::cpuid(1, 0).eax) { timer } else { PinControls::empty() };
+        let windows = PrimaryControls::INTERRUPT_WINDOW | PrimaryControls::NMI_WINDOW;
         let optional = SecondaryControls::RDTSCP
             | SecondaryControls::INVPCID
+            | SecondaryControls::ENCLS_EXITING
             | SecondaryControls::XSAVES
             | SecondaryControls::BUS_LOCK_DETECTION;
-        let exit = ExitControls::SAVE_DEBUG
-            | ExitControls::HOST_64
-            | ExitControls::ACKNOWLEDGE_INTERRUPT
-            | ExitControls::SAVE_PAT
-            | ExitControls::LOAD_PAT
-            | ExitControls::SAVE_EFER
-            | ExitControls::LOAD_EFER;
-        let entry = EntryControls::LOAD_DEBUG | EntryControls::LOAD_PAT | EntryControls::LOAD_EFER;
         Ok(Self {
-            pin: capabilities.pin.adjust(pin, PinControls::empty())?,
-            primary: capabilities.primary.adjust(primary, PrimaryControls::empty())?,
-            secondary: capabilities.secondary.adjust(secondary, optional)?,
-            exit: capabilities.exit.adjust(exit, ExitControls::empty())?,
-            entry: capabilities.entry.adjust(entry, EntryControls::empty())?,
+            pin: capabilities.pin.adjust(PinControls::all() - timer, wanted)?,
+            primary: capabilities
+                .primary
+                .adjust(PrimaryControls::all() - windows, PrimaryControls::empty())?,
+            secondary: capabilities.secondary.adjust(SecondaryControls::all() - optional, optional)?,
+            exit: capabilities.exit.adjust(ExitControls::all(), ExitControls::empty())?,
+            entry: capabilities
+                .entry
+                .adjust(EntryControls::all() - EntryControls::IA32E_GUEST, EntryControls::empty())?,
         })
     }
+}
+
+/// Signatures (CPUID leaf 1, EAX) of processors whose preemption timer does not count as it should: Nehalem, Westmere and a
+/// Xeon E3-1200 v2, by Intel's specification updates (errata AAJ124, AAK139, AAM126, AAN92, AAO95, AAP86, AAT59, AAU65, AAX65,
+/// BA86).
+const MISCOUNTING: [u32; 9] =
+    [0x106a0, 0x106a1, 0x106a4, 0x106a5, 0x106e5, 0x2_0652, 0x2_0655, 0x2_06e6, 0x3_06a8];
+
+/// True unless the processor with this signature is known for a preemption timer that miscounts.
+fn preemption_timer_counts(signature: u32) -> bool {
+    !MISCOUNTING.contains(&signature)
 }
 
 /// What guests can use with these secondary controls.
@@ -197,4 +193,15 @@ pub fn msr_permissions(frames: &mut PageFrames) -> Result<HostPhysical, PageFram
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_that_miscounts_is_not_used() {
+        assert!(!preemption_timer_counts(0x2_0655), "Westmere");
+        assert!(preemption_timer_counts(0x5_0654), "Skylake");
+    }
 }

@@ -126,11 +126,7 @@ impl Vcpu {
     /// first or the guest cannot take it.
     pub(super) fn next_event(&mut self, inject: Option<InjectedEvent>) -> Option<InjectedEvent> {
         match (self.interrupted, inject) {
-            (None, event) => event,
-            (Some(waiting), event @ Some(_)) => {
-                self.interrupted = Some(waiting).filter(|waiting| !waiting.is_raised_again());
-                event
-            }
+            (None, event) | (Some(_), event @ Some(_)) => event,
             (Some(InjectedEvent::Interrupt(_)), None) if !self.accepts_interrupts() => None,
             (Some(_), None) => self.interrupted.take(),
         }

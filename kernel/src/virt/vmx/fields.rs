@@ -26,85 +26,25 @@ flags!(PinControls, PrimaryControls, SecondaryControls, ExitControls, EntryContr
 
 fields! {
     "SDM3D B";
-    u16, ReadWrite: {
-        VPID = 0x0000,
-        GUEST_ES_SELECTOR = 0x0800,
-        GUEST_CS_SELECTOR = 0x0802,
-        GUEST_SS_SELECTOR = 0x0804,
-        GUEST_DS_SELECTOR = 0x0806,
-        GUEST_FS_SELECTOR = 0x0808,
-        GUEST_GS_SELECTOR = 0x080a,
-        GUEST_LDTR_SELECTOR = 0x080c,
-        GUEST_TR_SELECTOR = 0x080e,
-        HOST_ES_SELECTOR = 0x0c00,
-        HOST_CS_SELECTOR = 0x0c02,
-        HOST_SS_SELECTOR = 0x0c04,
-        HOST_DS_SELECTOR = 0x0c06,
-        HOST_FS_SELECTOR = 0x0c08,
-        HOST_GS_SELECTOR = 0x0c0a,
-        HOST_TR_SELECTOR = 0x0c0c,
-    }
+    u16, ReadWrite: { VPID = 0x0000, }
     u64, ReadWrite: {
-        IO_BITMAP_A = 0x2000,
-        IO_BITMAP_B = 0x2002,
-        MSR_BITMAPS = 0x2004,
-        TSC_OFFSET = 0x2010,
-        EPT_POINTER = 0x201a,
-        XSS_EXITING_BITMAP = 0x202c,
-        VMCS_LINK_POINTER = 0x2800,
-        GUEST_DEBUGCTL = 0x2802,
-        GUEST_PAT = 0x2804,
-        GUEST_PDPTE_0 = 0x280a,
-        GUEST_PDPTE_1 = 0x280c,
-        GUEST_PDPTE_2 = 0x280e,
-        GUEST_PDPTE_3 = 0x2810,
-        HOST_PAT = 0x2c00,
-        HOST_EFER = 0x2c02,
+        IO_BITMAP_A = 0x2000, IO_BITMAP_B = 0x2002, MSR_BITMAPS = 0x2004, TSC_OFFSET = 0x2010,
+        EPT_POINTER = 0x201a, XSS_EXITING_BITMAP = 0x202c, ENCLS_EXITING_BITMAP = 0x202e, VMCS_LINK_POINTER = 0x2800,
+        GUEST_DEBUGCTL = 0x2802, GUEST_PAT = 0x2804, HOST_PAT = 0x2c00, HOST_EFER = 0x2c02,
     }
-    u64, ReadOnly: {
-        GUEST_PHYSICAL_ADDRESS = 0x2400,
-    }
+    u64, ReadOnly: { GUEST_PHYSICAL_ADDRESS = 0x2400, }
     u32, ReadWrite: {
-        PAGE_FAULT_MASK = 0x4006,
-        PAGE_FAULT_MATCH = 0x4008,
-        CR3_TARGET_COUNT = 0x400a,
-        EXIT_MSR_STORE_COUNT = 0x400e,
-        EXIT_MSR_LOAD_COUNT = 0x4010,
-        ENTRY_MSR_LOAD_COUNT = 0x4014,
-        ENTRY_INTERRUPTION_INFORMATION = 0x4016,
-        ENTRY_EXCEPTION_ERROR_CODE = 0x4018,
-        ENTRY_INSTRUCTION_LENGTH = 0x401a,
-        GUEST_ES_LIMIT = 0x4800,
-        GUEST_CS_LIMIT = 0x4802,
-        GUEST_SS_LIMIT = 0x4804,
-        GUEST_DS_LIMIT = 0x4806,
-        GUEST_FS_LIMIT = 0x4808,
-        GUEST_GS_LIMIT = 0x480a,
-        GUEST_LDTR_LIMIT = 0x480c,
-        GUEST_TR_LIMIT = 0x480e,
-        GUEST_GDTR_LIMIT = 0x4810,
-        GUEST_IDTR_LIMIT = 0x4812,
-        GUEST_ES_RIGHTS = 0x4814,
-        GUEST_CS_RIGHTS = 0x4816,
-        GUEST_SS_RIGHTS = 0x4818,
-        GUEST_DS_RIGHTS = 0x481a,
-        GUEST_FS_RIGHTS = 0x481c,
-        GUEST_GS_RIGHTS = 0x481e,
-        GUEST_LDTR_RIGHTS = 0x4820,
-        GUEST_TR_RIGHTS = 0x4822,
-        GUEST_ACTIVITY = 0x4826,
-        GUEST_SYSENTER_CS = 0x482a,
-        PREEMPTION_TIMER = 0x482e,
+        PAGE_FAULT_MASK = 0x4006, PAGE_FAULT_MATCH = 0x4008, CR3_TARGET_COUNT = 0x400a,
+        EXIT_MSR_STORE_COUNT = 0x400e, EXIT_MSR_LOAD_COUNT = 0x4010, ENTRY_MSR_LOAD_COUNT = 0x4014,
+        ENTRY_INTERRUPTION_INFORMATION = 0x4016, ENTRY_EXCEPTION_ERROR_CODE = 0x4018,
+        ENTRY_INSTRUCTION_LENGTH = 0x401a, GUEST_GDTR_LIMIT = 0x4810, GUEST_IDTR_LIMIT = 0x4812,
+        GUEST_ACTIVITY = 0x4826, GUEST_SYSENTER_CS = 0x482a, PREEMPTION_TIMER = 0x482e,
         HOST_SYSENTER_CS = 0x4c00,
     }
     u32, ReadOnly: {
-        INSTRUCTION_ERROR = 0x4400,
-        EXIT_REASON = 0x4402,
-        EXIT_INTERRUPTION_INFORMATION = 0x4404,
-        EXIT_INTERRUPTION_ERROR_CODE = 0x4406,
-        IDT_VECTORING_INFORMATION = 0x4408,
-        IDT_VECTORING_ERROR_CODE = 0x440a,
-        EXIT_INSTRUCTION_LENGTH = 0x440c,
+        INSTRUCTION_ERROR = 0x4400, EXIT_REASON = 0x4402, EXIT_INTERRUPTION_INFORMATION = 0x4404,
+        EXIT_INTERRUPTION_ERROR_CODE = 0x4406, IDT_VECTORING_INFORMATION = 0x4408,
+        IDT_VECTORING_ERROR_CODE = 0x440a, EXIT_INSTRUCTION_LENGTH = 0x440c,
         EXIT_INSTRUCTION_INFORMATION = 0x440e,
     }
     PinControls, ReadWrite: { PIN_CONTROLS = 0x4000, }
@@ -119,40 +59,53 @@ fields! {
     EferFlags, ReadWrite: { GUEST_EFER = 0x2806, }
     RFlags, ReadWrite: { GUEST_RFLAGS = 0x6820, }
     u64, ReadWrite: { // of natural width
-        GUEST_CR3 = 0x6802,
-        GUEST_ES_BASE = 0x6806,
-        GUEST_CS_BASE = 0x6808,
-        GUEST_SS_BASE = 0x680a,
-        GUEST_DS_BASE = 0x680c,
-        GUEST_FS_BASE = 0x680e,
-        GUEST_GS_BASE = 0x6810,
-        GUEST_LDTR_BASE = 0x6812,
-        GUEST_TR_BASE = 0x6814,
-        GUEST_GDTR_BASE = 0x6816,
-        GUEST_IDTR_BASE = 0x6818,
-        GUEST_DR7 = 0x681a,
-        GUEST_RSP = 0x681c,
-        GUEST_RIP = 0x681e,
-        GUEST_PENDING_DEBUG = 0x6822,
-        GUEST_SYSENTER_ESP = 0x6824,
-        GUEST_SYSENTER_EIP = 0x6826,
-        HOST_CR0 = 0x6c00,
-        HOST_CR3 = 0x6c02,
-        HOST_CR4 = 0x6c04,
-        HOST_FS_BASE = 0x6c06,
-        HOST_GS_BASE = 0x6c08,
-        HOST_TR_BASE = 0x6c0a,
-        HOST_GDTR_BASE = 0x6c0c,
-        HOST_IDTR_BASE = 0x6c0e,
-        HOST_SYSENTER_ESP = 0x6c10,
+        GUEST_CR3 = 0x6802, GUEST_GDTR_BASE = 0x6816, GUEST_IDTR_BASE = 0x6818, GUEST_DR7 = 0x681a,
+        GUEST_RSP = 0x681c, GUEST_RIP = 0x681e, GUEST_PENDING_DEBUG = 0x6822,
+        GUEST_SYSENTER_ESP = 0x6824, GUEST_SYSENTER_EIP = 0x6826, HOST_CR0 = 0x6c00, HOST_CR3 = 0x6c02,
+        HOST_CR4 = 0x6c04, HOST_FS_BASE = 0x6c06, HOST_GS_BASE = 0x6c08, HOST_TR_BASE = 0x6c0a,
+        HOST_GDTR_BASE = 0x6c0c, HOST_IDTR_BASE = 0x6c0e, HOST_SYSENTER_ESP = 0x6c10,
         HOST_SYSENTER_EIP = 0x6c12,
     }
-    u64, ReadOnly: { // of natural width
-        EXIT_QUALIFICATION = 0x6400,
-        GUEST_LINEAR_ADDRESS = 0x640a,
+    u64, ReadOnly: { EXIT_QUALIFICATION = 0x6400, GUEST_LINEAR_ADDRESS = 0x640a, } // of natural width
+}
+
+/// The fields of a segment register.
+#[derive(Clone, Copy)]
+pub struct SegmentFields {
+    /// Selector.
+    pub selector: ControlField<u16, ReadWrite>,
+    /// Limit in bytes.
+    pub limit: ControlField<u32, ReadWrite>,
+    /// Access rights [SDM3C 25.4.1].
+    pub rights: ControlField<u32, ReadWrite>,
+    /// Linear base address.
+    pub base: ControlField<u64, ReadWrite>,
+}
+
+const fn segment(number: u32) -> SegmentFields {
+    SegmentFields {
+        selector: ControlField::at(0x0800 + 2 * number),
+        limit: ControlField::at(0x4800 + 2 * number),
+        rights: ControlField::at(0x4814 + 2 * number),
+        base: ControlField::at(0x6806 + 2 * number),
     }
 }
 
-/// What an entry loads for a guest in PAE paging, and an exit saves [SDM3C 25.4.2].
-pub const GUEST_PDPTES: [ControlField<u64, ReadWrite>; 4] =
-    [GUEST_PDPTE_0, GUEST_PDPTE_1, GUEST_PDPTE_2, GUEST_PDPTE_3];
+/// In the order of [`SegmentRegister`](crate::virt::SegmentRegister).
+pub const GUEST_SEGMENTS: [SegmentFields; 6] =
+    [segment(0), segment(1), segment(2), segment(3), segment(4), segment(5)];
+/// LDTR.
+pub const GUEST_LDTR: SegmentFields = segment(6);
+/// TR.
+pub const GUEST_TR: SegmentFields = segment(7);
+
+/// Selectors of Weir: ES, CS, SS, DS, FS, GS, TR.
+pub const fn host_selector(number: u32) -> ControlField<u16, ReadWrite> {
+    ControlField::at(0x0c00 + 2 * number)
+}
+
+/// A page-directory-pointer entry: an entry loads all four for a guest in PAE paging, and an exit saves them
+/// [SDM3C 25.4.2].
+pub const fn guest_pdpte(number: u32) -> ControlField<u64, ReadWrite> {
+    ControlField::at(0x280a + 2 * number)
+}

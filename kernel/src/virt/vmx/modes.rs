@@ -4,8 +4,8 @@ use super::controls::EntryControls;
 use super::fields::*;
 use super::operation;
 use super::vcpu::{RIGHTS_L, Vcpu};
-use crate::virt::VirtualCpu;
 use crate::virt::state::control_registers::*;
+use crate::virt::{SegmentRegister, VirtualCpu};
 use bitflags::Flags;
 
 impl Vcpu {
@@ -42,15 +42,13 @@ impl Vcpu {
     }
 
     pub(super) fn write_cr0(&mut self, value: Cr0Flags) -> bool {
-        let old = self.cr0();
-        let long_code = self.vmcs.read(GUEST_CS_RIGHTS) & RIGHTS_L != 0;
-        let after = after_cr0(old, value, self.cr4(), self.efer(), long_code);
-        let Some((value, efer)) = after else { return false };
-        if efer != self.efer() {
-            self.set_efer(efer);
-        }
+        let old = self.paging();
+        let code = GUEST_SEGMENTS[SegmentRegister::Cs as usize];
+        let long_code = self.vmcs.read(code.rights) & RIGHTS_L != 0;
+        let Some((value, efer)) = after_cr0(&old, value, long_code) else { return false };
+        self.set_efer(efer);
         self.set_cr0(value);
-        if (old ^ value).contains(Cr0Flags::PAGING) {
+        if (old.cr0 ^ value).contains(Cr0Flags::PAGING) {
             operation::invalidate(self.vmcs.read(VPID));
         }
         true

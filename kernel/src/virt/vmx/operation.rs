@@ -2,6 +2,7 @@
 
 use super::capabilities::VirtCapabilities;
 use super::control_structure::{check, region};
+use super::controls::{Controls, PinControls};
 use crate::memory::PageFrames;
 use crate::virt::{VirtError, offer};
 use base::HostPhysical;
@@ -45,8 +46,8 @@ pub fn enter(frames: &mut PageFrames) -> Result<(), VirtError> {
     if OPERATION.get().is_some() {
         return Ok(());
     }
-    let secondary = super::controls::Controls::new(&capabilities)?.secondary;
-    offer::decide(super::controls::offer(secondary));
+    let controls = Controls::new(&capabilities)?;
+    offer::decide(super::controls::offer(controls.secondary));
     let io_permissions = super::controls::io_permissions(frames)?;
     let msr_permissions = super::controls::msr_permissions(frames)?;
     OPERATION.call_once(|| Operation { capabilities, io_permissions, msr_permissions });
@@ -59,6 +60,11 @@ pub fn enter(frames: &mut PageFrames) -> Result<(), VirtError> {
         1u32 << capabilities.preemption_shift,
         offer::physical_bits(),
     );
+    if !controls.pin.contains(PinControls::PREEMPTION_TIMER) {
+        log::info!(
+            "no preemption timer that counts as it should: the local APIC's timer ends the guests' turns"
+        );
+    }
     Ok(())
 }
 

@@ -19,31 +19,12 @@ const RIGHTS_DATA: u32 = 0xc093;
 const RIGHTS_TSS: u32 = 0x008b;
 const RIGHTS_UNUSABLE: u32 = 1 << 16;
 
-/// Selector, limit, access rights, base.
-pub(super) type SegmentFields = (
-    ControlField<u16, ReadWrite>,
-    ControlField<u32, ReadWrite>,
-    ControlField<u32, ReadWrite>,
-    ControlField<u64, ReadWrite>,
-);
-
-/// In the order of [`SegmentRegister`].
-pub(super) const SEGMENTS: [SegmentFields; 6] = [
-    (GUEST_ES_SELECTOR, GUEST_ES_LIMIT, GUEST_ES_RIGHTS, GUEST_ES_BASE),
-    (GUEST_CS_SELECTOR, GUEST_CS_LIMIT, GUEST_CS_RIGHTS, GUEST_CS_BASE),
-    (GUEST_SS_SELECTOR, GUEST_SS_LIMIT, GUEST_SS_RIGHTS, GUEST_SS_BASE),
-    (GUEST_DS_SELECTOR, GUEST_DS_LIMIT, GUEST_DS_RIGHTS, GUEST_DS_BASE),
-    (GUEST_FS_SELECTOR, GUEST_FS_LIMIT, GUEST_FS_RIGHTS, GUEST_FS_BASE),
-    (GUEST_GS_SELECTOR, GUEST_GS_LIMIT, GUEST_GS_RIGHTS, GUEST_GS_BASE),
-];
-
 impl Vcpu {
-    fn set_segment(&mut self, which: usize, selector: u16, limit: u32, rights: u32) {
-        let (selectors, limits, all_rights, bases) = SEGMENTS[which];
-        self.vmcs.write(selectors, selector);
-        self.vmcs.write(bases, 0);
-        self.vmcs.write(limits, limit);
-        self.vmcs.write(all_rights, rights);
+    fn set_segment(&mut self, segment: SegmentFields, selector: u16, limit: u32, rights: u32) {
+        self.vmcs.write(segment.selector, selector);
+        self.vmcs.write(segment.base, 0);
+        self.vmcs.write(segment.limit, limit);
+        self.vmcs.write(segment.rights, rights);
     }
 
     pub(super) fn set_controls(&mut self, ept_pointer: u64, vpid: u16) {
@@ -55,13 +36,12 @@ impl Vcpu {
         vmcs.write(EXIT_CONTROLS, controls.exit);
         vmcs.write(ENTRY_CONTROLS, controls.entry);
         vmcs.write(EXCEPTION_BITMAP, EXCEPTIONS);
-        vmcs.write(PAGE_FAULT_MASK, 0);
-        vmcs.write(PAGE_FAULT_MATCH, 0);
-        vmcs.write(CR3_TARGET_COUNT, 0);
-        vmcs.write(EXIT_MSR_STORE_COUNT, 0);
-        vmcs.write(EXIT_MSR_LOAD_COUNT, 0);
-        vmcs.write(ENTRY_MSR_LOAD_COUNT, 0);
-        vmcs.write(ENTRY_INTERRUPTION_INFORMATION, 0);
+        for unused in [PAGE_FAULT_MASK, PAGE_FAULT_MATCH, CR3_TARGET_COUNT, EXIT_MSR_STORE_COUNT] {
+            vmcs.write(unused, 0);
+        }
+        for unused in [EXIT_MSR_LOAD_COUNT, ENTRY_MSR_LOAD_COUNT, ENTRY_INTERRUPTION_INFORMATION] {
+            vmcs.write(unused, 0);
+        }
         vmcs.write(IO_BITMAP_A, self.operation.io_permissions.0);
         vmcs.write(IO_BITMAP_B, self.operation.io_permissions.0 + PAGE);
         vmcs.write(MSR_BITMAPS, self.operation.msr_permissions.0);
@@ -73,6 +53,9 @@ impl Vcpu {
         if controls.secondary.contains(SecondaryControls::XSAVES) {
             vmcs.write(XSS_EXITING_BITMAP, 0);
         }
+        if controls.secondary.contains(SecondaryControls::ENCLS_EXITING) {
+            vmcs.write(ENCLS_EXITING_BITMAP, u64::MAX);
+        }
     }
 
     pub(super) fn set_host_state(&mut self) {
@@ -83,13 +66,10 @@ impl Vcpu {
         vmcs.write(HOST_CR0, Cr0::read_raw());
         vmcs.write(HOST_CR3, frame.start_address().as_u64() | u64::from(flags));
         vmcs.write(HOST_CR4, Cr4::read_raw());
-        for field in [HOST_ES_SELECTOR, HOST_SS_SELECTOR, HOST_DS_SELECTOR] {
-            vmcs.write(field, segments.data);
+        let (code, data) = (segments.code, segments.data);
+        for (number, selector) in (0..).zip([data, code, data, data, 0, 0, segments.task]) {
+            vmcs.write(host_selector(number), selector);
         }
-        vmcs.write(HOST_CS_SELECTOR, segments.code);
-        vmcs.write(HOST_FS_SELECTOR, 0);
-        vmcs.write(HOST_GS_SELECTOR, 0);
-        vmcs.write(HOST_TR_SELECTOR, segments.task);
         vmcs.write(HOST_FS_BASE, 0);
         vmcs.write(HOST_GS_BASE, cores::gs_base());
         vmcs.write(HOST_TR_BASE, segments.task_base);
@@ -103,29 +83,20 @@ impl Vcpu {
     }
 
     pub(super) fn set_guest_state(&mut self) {
-        for which in 0..6 {
-            self.set_segment(which, 0, 0xffff_ffff, RIGHTS_DATA);
+        for segment in GUEST_SEGMENTS {
+            self.set_segment(segment, 0, 0xffff_ffff, RIGHTS_DATA);
         }
+        self.set_segment(GUEST_LDTR, 0, 0, RIGHTS_UNUSABLE);
+        self.set_segment(GUEST_TR, 0, 0xffff, RIGHTS_TSS);
         let vmcs = &mut self.vmcs;
-        vmcs.write(GUEST_LDTR_SELECTOR, 0);
-        vmcs.write(GUEST_LDTR_BASE, 0);
-        vmcs.write(GUEST_LDTR_LIMIT, 0);
-        vmcs.write(GUEST_LDTR_RIGHTS, RIGHTS_UNUSABLE);
-        vmcs.write(GUEST_TR_SELECTOR, 0);
-        vmcs.write(GUEST_TR_BASE, 0);
-        vmcs.write(GUEST_TR_LIMIT, 0xffff);
-        vmcs.write(GUEST_TR_RIGHTS, RIGHTS_TSS);
-        vmcs.write(GUEST_IDTR_BASE, 0);
-        vmcs.write(GUEST_IDTR_LIMIT, 0);
-        vmcs.write(GUEST_DEBUGCTL, 0);
+        let zero =
+            [GUEST_IDTR_BASE, GUEST_DEBUGCTL, GUEST_PENDING_DEBUG, GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP];
+        zero.into_iter().for_each(|field| vmcs.write(field, 0));
+        let zero = [GUEST_IDTR_LIMIT, GUEST_ACTIVITY, GUEST_SYSENTER_CS];
+        zero.into_iter().for_each(|field| vmcs.write(field, 0));
         vmcs.write(GUEST_DR7, 0x400);
         vmcs.write(GUEST_PAT, PAT_RESET);
         vmcs.write(GUEST_INTERRUPTIBILITY, Interruptibility::empty());
-        vmcs.write(GUEST_ACTIVITY, 0);
-        vmcs.write(GUEST_PENDING_DEBUG, 0);
-        vmcs.write(GUEST_SYSENTER_CS, 0);
-        vmcs.write(GUEST_SYSENTER_ESP, 0);
-        vmcs.write(GUEST_SYSENTER_EIP, 0);
         vmcs.write(GUEST_RFLAGS, RFLAGS_RESERVED_1);
         // CD and NW are shadowed: a guest must not switch the machine's caches off. NE must be 1.
         let shadowed = Cr0Flags::NUMERIC_ERROR | Cr0Flags::NOT_WRITE_THROUGH | Cr0Flags::CACHE_DISABLE;
@@ -138,9 +109,10 @@ impl Vcpu {
     /// Sets the guest's registers to the entry state of the boot protocol.
     pub(super) fn start_at(&mut self, state: &EntryState) {
         for which in [0, 2, 3, 4, 5] {
-            self.set_segment(which, state.data_selector, 0xffff_ffff, RIGHTS_DATA);
+            self.set_segment(GUEST_SEGMENTS[which], state.data_selector, 0xffff_ffff, RIGHTS_DATA);
         }
-        self.set_segment(SegmentRegister::Cs as usize, state.code_selector, 0xffff_ffff, RIGHTS_CODE_64);
+        let code = GUEST_SEGMENTS[SegmentRegister::Cs as usize];
+        self.set_segment(code, state.code_selector, 0xffff_ffff, RIGHTS_CODE_64);
         self.vmcs.write(GUEST_GDTR_BASE, state.gdt_base);
         self.vmcs.write(GUEST_GDTR_LIMIT, state.gdt_limit.into());
         self.vmcs.write(GUEST_CR3, state.cr3);

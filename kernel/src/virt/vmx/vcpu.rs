@@ -1,15 +1,16 @@
 //! A virtual processor on VT-x.
 
 use super::control_structure::Vmcs;
-use super::controls::{Controls, PrimaryControls};
+use super::controls::{Controls, PinControls, PrimaryControls};
 use super::enter::{Launch, enter, enter_guarded};
 use super::exit::PENDING_BS;
 use super::fields::*;
 use super::modes::guest_view;
 use super::msrs;
 use super::operation::{self, Operation};
-use super::setup::SEGMENTS;
+use crate::hardware::interrupt::local_apic;
 use crate::memory::PageFrames;
+use crate::processor::cpu;
 use crate::virt::guards;
 use crate::virt::state::control_registers::*;
 use crate::virt::state::registers::{RSP, SegmentState};
@@ -143,8 +144,12 @@ impl VirtualCpu for Vcpu {
             self.inject(event);
         }
         self.open_windows(&entry);
-        let ticks = entry.ticks >> self.operation.capabilities.preemption_shift;
-        self.vmcs.write(PREEMPTION_TIMER, u32::try_from(ticks).unwrap_or(u32::MAX));
+        if self.controls.pin.contains(PinControls::PREEMPTION_TIMER) {
+            let ticks = entry.ticks >> self.operation.capabilities.preemption_shift;
+            self.vmcs.write(PREEMPTION_TIMER, u32::try_from(ticks).unwrap_or(u32::MAX));
+        } else {
+            local_apic::wake_by(cpu::rdtsc().saturating_add(entry.ticks));
+        }
         // SAFETY: the host state was read from the running kernel, and the controls confine the guest to its
         // EPT, to emulated ports and to the MSRs of the bitmap.
         let failed = unsafe {
@@ -205,22 +210,21 @@ impl VirtualCpu for Vcpu {
     }
 
     fn code_mode(&self) -> CpuMode {
-        let rights = self.vmcs.read(GUEST_CS_RIGHTS);
+        let rights = self.vmcs.read(GUEST_SEGMENTS[SegmentRegister::Cs as usize].rights);
         let long = self.efer().contains(EferFlags::LONG_MODE_ACTIVE);
         CpuMode::new(long, rights & RIGHTS_L != 0, rights & RIGHTS_D != 0)
     }
 
     fn is_user(&self) -> bool {
-        self.vmcs.read(GUEST_SS_RIGHTS) & RIGHTS_DPL == RIGHTS_DPL
+        self.vmcs.read(GUEST_SEGMENTS[SegmentRegister::Ss as usize].rights) & RIGHTS_DPL == RIGHTS_DPL
     }
 
     fn segment_base(&self, which: SegmentRegister) -> u64 {
-        let (_, _, _, base) = SEGMENTS[which as usize];
-        self.vmcs.read(base)
+        self.vmcs.read(GUEST_SEGMENTS[which as usize].base)
     }
 
     fn segment(&self, which: SegmentRegister) -> SegmentState {
-        let (selector, limit, rights, base) = SEGMENTS[which as usize];
+        let SegmentFields { selector, limit, rights, base } = GUEST_SEGMENTS[which as usize];
         SegmentState {
             selector: self.vmcs.read(selector),
             base: self.vmcs.read(base),
@@ -248,8 +252,8 @@ impl VirtualCpu for Vcpu {
         Some(match index {
             msrs::IA32_EFER => self.efer().bits(),
             msrs::IA32_PAT => self.vmcs.read(GUEST_PAT),
-            msrs::FS_BASE => self.vmcs.read(GUEST_FS_BASE),
-            msrs::GS_BASE => self.vmcs.read(GUEST_GS_BASE),
+            msrs::FS_BASE => self.segment_base(SegmentRegister::Fs),
+            msrs::GS_BASE => self.segment_base(SegmentRegister::Gs),
             msrs::SYSENTER_CS => self.vmcs.read(GUEST_SYSENTER_CS).into(),
             msrs::SYSENTER_ESP => self.vmcs.read(GUEST_SYSENTER_ESP),
             msrs::SYSENTER_EIP => self.vmcs.read(GUEST_SYSENTER_EIP),
@@ -291,8 +295,8 @@ impl VirtualCpu for Vcpu {
     }
 
     fn set_pdptes(&mut self, entries: [u64; 4]) {
-        for (field, entry) in GUEST_PDPTES.into_iter().zip(entries) {
-            self.vmcs.write(field, entry);
+        for (number, entry) in (0..).zip(entries) {
+            self.vmcs.write(guest_pdpte(number), entry);
         }
     }
 

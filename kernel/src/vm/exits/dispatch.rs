@@ -41,91 +41,67 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
         }
     };
     match exit {
-        Exit::HostInterrupt | Exit::Timer | Exit::InterruptWindow | Exit::NmiWindow => Action::Continue,
-        Exit::Memory { at, access, operand } => device_access::memory(vm, context, at, access, operand, now),
-        Exit::Port { access, length } => port_access::port(vm, context, &access, length, now),
-        Exit::ReadMsr { length } => {
-            match vm.read_msr(vm.vcpu.general_32(RCX), now) {
-                Some(value) => {
-                    vm.vcpu.cpu.set_general(RAX, value & 0xffff_ffff);
-                    vm.vcpu.cpu.set_general(RDX, value >> 32);
-                    advance(vm, context, length);
-                }
-                None => vm.vcpu.raise(GENERAL_PROTECTION),
-            }
-            Action::Continue
+        Exit::HostInterrupt | Exit::Timer | Exit::InterruptWindow | Exit::NmiWindow => {}
+        Exit::Memory { at, access, operand } => {
+            return device_access::memory(vm, context, at, access, operand, now);
         }
-        Exit::WriteMsr { length } => {
-            if vm.write_msr(vm.vcpu.general_32(RCX), vm.vcpu.edx_eax(), now) {
-                advance(vm, context, length)
-            } else {
-                vm.vcpu.raise(GENERAL_PROTECTION)
+        Exit::Port { access, length } => return port_access::port(vm, context, &access, length, now),
+        Exit::ReadMsr(length) => {
+            let value = vm.read_msr(vm.vcpu.general_32(RCX), now);
+            if let Some(value) = value {
+                vm.vcpu.cpu.set_general(RAX, value & 0xffff_ffff);
+                vm.vcpu.cpu.set_general(RDX, value >> 32);
             }
-            Action::Continue
+            finish(vm, context, length, value.is_some());
         }
-        Exit::Cpuid { length } => {
+        Exit::WriteMsr(length) => {
+            let done = vm.write_msr(vm.vcpu.general_32(RCX), vm.vcpu.edx_eax(), now);
+            finish(vm, context, length, done);
+        }
+        Exit::Cpuid(length) => {
             vm.cpuid();
             advance(vm, context, length);
-            Action::Continue
         }
-        Exit::Halt { length } => {
+        Exit::Halt(length) => {
             advance(vm, context, length);
             vm.halt();
-            Action::Continue
         }
-        Exit::Pause { length } | Exit::CacheFlush { length } => {
-            advance(vm, context, length);
-            Action::Continue
-        }
+        Exit::Pause(length) | Exit::CacheFlush(length) => advance(vm, context, length),
         Exit::Control { register, operation, length } => {
             // The mode of the instruction counts, which it may be about to change.
             context.mode(&vm.vcpu.cpu);
-            if control_access::control(vm, register, operation) {
-                advance(vm, context, length)
-            } else {
-                vm.vcpu.raise(GENERAL_PROTECTION)
-            }
-            Action::Continue
+            let done = control_access::control(vm, register, operation);
+            finish(vm, context, length, done);
         }
-        Exit::SetXcr { length } => {
-            // SVM exits before the processor has checked any of this: #UD comes first [SDM2D XSETBV]. Only XCR0 exists,
-            // and only for CPL 0.
-            if !vm.vcpu.cpu.cr4().contains(Cr4Flags::OSXSAVE) {
-                vm.vcpu.raise(INVALID_OPCODE);
-            } else if !context.is_user(&vm.vcpu.cpu)
-                && vm.vcpu.general_32(RCX) == 0
-                && vm.vcpu.cpu.write_xcr0(vm.vcpu.edx_eax())
-            {
-                advance(vm, context, length);
-            } else {
-                vm.vcpu.raise(GENERAL_PROTECTION);
-            }
-            Action::Continue
+        // SVM exits before the processor has checked any of this: #UD comes first [SDM2D XSETBV].
+        Exit::SetXcr(_) if !vm.vcpu.cpu.cr4().contains(Cr4Flags::OSXSAVE) => vm.vcpu.raise(INVALID_OPCODE),
+        Exit::SetXcr(length) => {
+            // Only XCR0 exists, and only for CPL 0.
+            let allowed = !context.is_user(&vm.vcpu.cpu) && vm.vcpu.general_32(RCX) == 0;
+            let done = allowed && vm.vcpu.cpu.write_xcr0(vm.vcpu.edx_eax());
+            finish(vm, context, length, done);
         }
-        Exit::NotOffered => {
-            vm.vcpu.raise(INVALID_OPCODE);
-            Action::Continue
-        }
-        Exit::Exception(event) => {
-            vm.vcpu.raise(event);
-            Action::Continue
-        }
-        Exit::BusLock => {
-            vm.held = Some(now + BUS_LOCK_PAUSE);
-            Action::Continue
-        }
-        Exit::TaskSwitch => Action::Stop(StopReason::TaskSwitch),
+        Exit::NotOffered => vm.vcpu.raise(INVALID_OPCODE),
+        Exit::Exception(event) => vm.vcpu.raise(event),
+        Exit::BusLock => vm.held = Some(now + BUS_LOCK_PAUSE),
+        Exit::TaskSwitch => return Action::Stop(StopReason::TaskSwitch),
         Exit::MachineCheck => match machine_check::take() {
-            Verdict::GoOn => Action::Continue,
-            Verdict::StopProgram => Action::Stop(StopReason::MachineCheck),
+            Verdict::GoOn => {}
+            Verdict::StopProgram => return Action::Stop(StopReason::MachineCheck),
             Verdict::StopMachine => panic!("the machine may be wrong after a machine check"),
         },
-        Exit::TripleFault => Action::Stop(StopReason::TripleFault),
-        Exit::InvalidState { reason } => Action::Stop(StopReason::InvalidState { reason }),
+        Exit::TripleFault => return Action::Stop(StopReason::TripleFault),
+        Exit::InvalidState { reason } => return Action::Stop(StopReason::InvalidState { reason }),
         Exit::Unexpected { reason, qualification } => {
-            Action::Stop(StopReason::UnexpectedExit { reason, qualification })
+            return Action::Stop(StopReason::UnexpectedExit { reason, qualification });
         }
     }
+    Action::Continue
+}
+
+/// Steps over the instruction that exited if it is `done`; otherwise it raises #GP.
+fn finish<V: VirtualCpu>(vm: &mut Vm<V>, context: &mut ExitContext, length: u8, done: bool) {
+    if done { advance(vm, context, length) } else { vm.vcpu.raise(GENERAL_PROTECTION) }
 }
 
 /// Steps over the instruction that exited.

@@ -97,7 +97,7 @@ fn exits_of_the_machine_read_nothing() {
 #[test]
 fn an_instruction_without_operands_needs_the_code_mode_only() {
     let mut vm = vm();
-    handle(&mut vm, Exit::Cpuid { length: 2 });
+    handle(&mut vm, Exit::Cpuid(2));
     assert_eq!((reads(&vm), vm.vcpu.cpu.rip), ([1, 0, 0, 0], 2));
     assert_ne!(vm.vcpu.cpu.general[RBX], 0, "the first letters of the vendor's name");
 }
@@ -175,14 +175,14 @@ fn the_instruction_pointer_wraps_at_the_width_of_the_code() {
     {
         let mut vm = vm();
         (vm.vcpu.cpu.mode, vm.vcpu.cpu.rip) = (mode, last);
-        handle(&mut vm, Exit::Pause { length: 2 });
+        handle(&mut vm, Exit::Pause(2));
         assert_eq!(vm.vcpu.cpu.rip, 1, "{mode:?}");
     }
 }
 
 #[test]
 fn an_msr_that_does_not_exist_is_a_fault_and_no_step() {
-    for exit in [Exit::ReadMsr { length: 2 }, Exit::WriteMsr { length: 2 }] {
+    for exit in [Exit::ReadMsr(2), Exit::WriteMsr(2)] {
         let mut vm = vm();
         (vm.vcpu.cpu.general[RCX], vm.vcpu.cpu.general[RAX]) = (0xdead, 7);
         assert_eq!(handle(&mut vm, exit), None);
@@ -197,9 +197,9 @@ fn an_msr_is_read_and_written_in_halves() {
     let high = 0xaaaa_bbbb_0000_0000;
     (vm.vcpu.cpu.general[RCX], vm.vcpu.cpu.general[RDX], vm.vcpu.cpu.general[RAX]) =
         (high | u64::from(OWN_MSR), high | 0x0007_0406, high | 0x0006_0504);
-    assert_eq!(handle(&mut vm, Exit::WriteMsr { length: 2 }), None);
+    assert_eq!(handle(&mut vm, Exit::WriteMsr(2)), None);
     assert_eq!((vm.vcpu.cpu.msr, vm.vcpu.cpu.rip), (0x0007_0406_0006_0504, 2));
-    handle(&mut vm, Exit::ReadMsr { length: 2 });
+    handle(&mut vm, Exit::ReadMsr(2));
     let general = &vm.vcpu.cpu.general;
     assert_eq!((general[RDX], general[RAX], vm.vcpu.cpu.rip), (0x0007_0406, 0x0006_0504, 4));
 }
@@ -220,7 +220,7 @@ fn cr8_takes_four_bits_and_gives_them_back() {
 #[test]
 fn a_guest_that_halts_is_idle_behind_the_instruction() {
     let mut vm = vm();
-    assert_eq!(handle(&mut vm, Exit::Halt { length: 1 }), None);
+    assert_eq!(handle(&mut vm, Exit::Halt(1)), None);
     assert_eq!((vm.state(), vm.vcpu.halted, vm.vcpu.cpu.rip), (VmState::Idle, true, 1));
 }
 
@@ -229,7 +229,7 @@ fn what_is_not_allowed_or_not_offered_faults() {
     let mut vm = vm();
     vm.vcpu.cpu.paging.cr4 = Cr4Flags::OSXSAVE;
     vm.vcpu.cpu.user = true;
-    handle(&mut vm, Exit::SetXcr { length: 3 });
+    handle(&mut vm, Exit::SetXcr(3));
     assert_eq!((vm.vcpu.fault, vm.vcpu.cpu.rip, reads(&vm)), (Some(GENERAL_PROTECTION), 0, [0, 1, 0, 0]));
     handle(&mut vm, Exit::NotOffered);
     assert_eq!(vm.vcpu.fault, Some(INVALID_OPCODE));
@@ -248,7 +248,7 @@ fn xsetbv_without_osxsave_is_undefined_before_anything_else_is_wrong_with_it() {
         vm.vcpu.cpu.paging.cr4.set(Cr4Flags::OSXSAVE, osxsave);
         vm.vcpu.cpu.user = user;
         (vm.vcpu.cpu.general[RAX], vm.vcpu.cpu.general[RCX]) = (3, which);
-        handle(&mut vm, Exit::SetXcr { length: 3 });
+        handle(&mut vm, Exit::SetXcr(3));
         assert_eq!((vm.vcpu.fault, vm.vcpu.cpu.rip), (fault, if fault.is_none() { 3 } else { 0 }));
     }
 }

@@ -35,13 +35,7 @@ pub const PAT_RESET: u64 = 0x0007_0406_0007_0406;
 
 /// What a guest's write to CR0 leads to: CR0 and EFER after it; `None` when the processor would refuse the write: #GP
 /// [SDM3A 2.5, 10.8.5] [APM2 3.1.1, 14.6]. `long_code` is CS.L, with which long mode can be neither entered nor left.
-pub fn after_cr0(
-    old: Cr0Flags,
-    written: Cr0Flags,
-    cr4: Cr4Flags,
-    efer: EferFlags,
-    long_code: bool,
-) -> Option<(Cr0Flags, EferFlags)> {
+pub fn after_cr0(old: &Paging, written: Cr0Flags, long_code: bool) -> Option<(Cr0Flags, EferFlags)> {
     if written.bits() >> 32 != 0 {
         return None;
     }
@@ -51,8 +45,8 @@ pub fn after_cr0(
     if pg && !pe || nw && !cd {
         return None;
     }
-    let active = EferFlags::LONG_MODE_ACTIVE;
-    let efer = match ((old ^ new).contains(Cr0Flags::PAGING), pg) {
+    let (cr4, efer, active) = (old.cr4, old.efer, EferFlags::LONG_MODE_ACTIVE);
+    let efer = match ((old.cr0 ^ new).contains(Cr0Flags::PAGING), pg) {
         (true, true) if efer.contains(EferFlags::LONG_MODE_ENABLE) => {
             let possible = cr4.contains(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION) && !long_code;
             possible.then_some(efer | active)
@@ -132,7 +126,7 @@ mod tests {
     const NO_EFER: EferFlags = EferFlags::empty();
 
     fn efer_after(old: Cr0Flags, written: Cr0Flags, cr4: Cr4Flags, efer: EferFlags) -> Option<EferFlags> {
-        after_cr0(old, written, cr4, efer, false).map(|(_, efer)| efer)
+        after_cr0(&state(old, cr4, efer), written, false).map(|(_, efer)| efer)
     }
 
     const fn state(cr0: Cr0Flags, cr4: Cr4Flags, efer: EferFlags) -> Paging {
@@ -150,10 +144,10 @@ mod tests {
 
     #[test]
     fn code_with_cs_l_neither_enters_long_mode_nor_leaves_it() {
-        assert_eq!(after_cr0(PE, ON, PAE, LME, true), None);
-        assert_eq!(after_cr0(ON, PE, PAE, LME | LMA, true), None);
+        assert_eq!(after_cr0(&state(PE, PAE, LME), ON, true), None);
+        assert_eq!(after_cr0(&state(ON, PAE, LME | LMA), PE, true), None);
         assert_eq!(
-            after_cr0(ON, PE, NO_CR4, NO_EFER, true),
+            after_cr0(&state(ON, NO_CR4, NO_EFER), PE, true),
             Some((PE | ET, NO_EFER)),
             "it means nothing here"
         );
@@ -175,7 +169,7 @@ mod tests {
                 continue;
             }
             let expected = (bit < 32).then_some((ON, NO_EFER));
-            assert_eq!(after_cr0(ON, ON | unnamed, NO_CR4, NO_EFER, false), expected, "bit {bit}");
+            assert_eq!(after_cr0(&state(ON, NO_CR4, NO_EFER), ON | unnamed, false), expected, "bit {bit}");
         }
     }
 

@@ -40,6 +40,9 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
             beside(test, "descriptor_outside", Fate::Passes)
         }),
         trial(backend, "odd_widths_beside_another", |test| beside(test, "odd_widths", Fate::Passes)),
+        trial(backend, "odd_instructions_beside_another", |test| {
+            beside(test, "odd_instructions", Fate::Passes)
+        }),
         trial(backend, "port_storm_beside_another", |test| beside(test, "port_storm", Fate::Passes)),
         trial(backend, "unmapped_memory_beside_another", |test| {
             beside(test, "unmapped_memory", Fate::Passes)

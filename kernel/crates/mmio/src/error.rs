@@ -17,6 +17,9 @@ pub enum DecodeError {
     /// far transfers of control, and what else no driver does to a device.
     #[error("accesses by {0:?} are not emulated")]
     Unsupported(Mnemonic),
+    /// The same for an instruction with VEX, whose names the decoder does not know.
+    #[error("accesses by a vector instruction other than a move are not emulated")]
+    UnsupportedVex,
 }
 
 /// An exception that the instruction raises when its operand is known. Nothing has been written and no register has

@@ -186,7 +186,7 @@ pub fn decode(bytes: &[u8], mode: CpuMode, registers: &impl RegisterFile) -> Res
     let unvexed = instruction(vex.bytes(), mode, vex.instruction_pointer(registers.rip()));
     // Without VEX the bytes are another instruction, or none, if they are no move.
     let access = unvexed.ok().and_then(|instruction| access(&instruction, Some(&vex), mode, registers));
-    access.ok_or(DecodeError::Unsupported(Mnemonic::INVALID))
+    access.ok_or(DecodeError::UnsupportedVex)
 }
 
 fn access(

@@ -59,7 +59,7 @@ proptest! {
                 prop_assert_eq!(after.bases, registers.bases);
             }
             Err(DecodeError::Truncated(length)) => prop_assert_eq!(length, bytes.len()),
-            Err(DecodeError::Invalid | DecodeError::Unsupported(_)) => {}
+            Err(DecodeError::Invalid | DecodeError::Unsupported(_) | DecodeError::UnsupportedVex) => {}
         }
     }
 

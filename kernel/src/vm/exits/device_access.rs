@@ -135,7 +135,7 @@ fn refuse<V: VirtualCpu>(vm: &mut Vm<V>, context: &mut ExitContext, at: GuestPhy
             vm.vcpu.raise_page_fault(linear, code);
         }
         DecodeError::Invalid => vm.vcpu.raise(INVALID_OPCODE),
-        DecodeError::Unsupported(_) => vm.vcpu.raise(GENERAL_PROTECTION),
+        DecodeError::Unsupported(_) | DecodeError::UnsupportedVex => vm.vcpu.raise(GENERAL_PROTECTION),
     }
 }
 

@@ -182,6 +182,8 @@ pub enum ControlOperation {
     ClearTaskSwitched,
     /// LMSW with this value.
     LoadMachineStatus(u16),
+    /// SMSW into this general-purpose register, of which it writes this width.
+    StoreMachineStatus(u8, Width),
     /// The processor does not provide it: the instruction must be decoded.
     Undecoded,
 }

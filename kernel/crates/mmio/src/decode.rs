@@ -63,8 +63,8 @@ pub(crate) fn instruction(bytes: &[u8], mode: CpuMode, rip: u64) -> Result<Instr
     }
 }
 
-/// The linear address of memory operand `operand` of a string instruction.
-pub(crate) fn string_linear(
+/// The linear address of memory operand `operand`.
+pub(crate) fn operand_linear(
     instruction: &Instruction,
     operand: u32,
     mode: CpuMode,

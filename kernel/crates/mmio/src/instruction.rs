@@ -1,9 +1,11 @@
 //! Instructions that exit for other reasons than a memory access, on processors that do not report enough about
 //! them: their length, the control-register access they make, the memory operand of INS and OUTS.
 
-use crate::decode::{self, instruction, string_linear};
+use crate::decode::{self, instruction, operand_linear};
+use crate::register::RegisterPart;
 use crate::{CpuMode, DecodeError, Gpr, RegisterFile};
-use iced_x86::{Mnemonic, Register};
+use base::Width;
+use iced_x86::{Instruction, Mnemonic, Register};
 
 /// What an instruction does to a control register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,17 @@ pub enum ControlAccess {
     ClearTaskSwitched,
     /// LMSW with this value.
     LoadMachineStatus(u16),
+    /// LMSW with the 16 bits at this linear address.
+    LoadMachineStatusFrom(u64),
+    /// SMSW into a general-purpose register, of which it writes this width.
+    StoreMachineStatus {
+        /// The destination.
+        into: Gpr,
+        /// 16, 32 or 64 bits.
+        width: Width,
+    },
+    /// SMSW, which writes 16 bits to this linear address.
+    StoreMachineStatusTo(u64),
 }
 
 /// The length in bytes of the instruction at the beginning of `bytes`, at most 15.
@@ -44,21 +57,25 @@ pub fn length(bytes: &[u8], mode: CpuMode) -> Result<u8, DecodeError> {
 /// The control-register access of the instruction at the beginning of `bytes`.
 ///
 /// # Errors
-/// [`DecodeError`] when it makes none, or when it is LMSW with a memory operand.
+/// [`DecodeError`] when it makes none.
 pub fn control(
     bytes: &[u8],
     mode: CpuMode,
     registers: &impl RegisterFile,
 ) -> Result<ControlAccess, DecodeError> {
-    let instruction = instruction(bytes, mode, 0)?;
+    let instruction = instruction(bytes, mode, registers.rip())?;
     let unsupported = DecodeError::Unsupported(instruction.mnemonic());
     let (first, second) = (instruction.op0_register(), instruction.op1_register());
     match instruction.mnemonic() {
         Mnemonic::Clts => Ok(ControlAccess::ClearTaskSwitched),
-        Mnemonic::Lmsw => {
-            let from = Gpr::containing(first).ok_or(unsupported)?;
-            Ok(ControlAccess::LoadMachineStatus((registers.get(from) & 0xffff) as u16))
-        }
+        Mnemonic::Lmsw => Ok(match Gpr::containing(first) {
+            Some(from) => ControlAccess::LoadMachineStatus((registers.get(from) & 0xffff) as u16),
+            None => ControlAccess::LoadMachineStatusFrom(memory_operand(&instruction, mode, registers)),
+        }),
+        Mnemonic::Smsw => Ok(match RegisterPart::of(first) {
+            Some(into) => ControlAccess::StoreMachineStatus { into: into.gpr, width: into.width },
+            None => ControlAccess::StoreMachineStatusTo(memory_operand(&instruction, mode, registers)),
+        }),
         Mnemonic::Mov => match (control_number(first), control_number(second)) {
             (Some(control), None) => {
                 Gpr::containing(second).map(|from| ControlAccess::Write { control, from })
@@ -69,6 +86,11 @@ pub fn control(
         .ok_or(unsupported),
         _ => Err(unsupported),
     }
+}
+
+/// The linear address of the only operand, which is in memory.
+fn memory_operand(instruction: &Instruction, mode: CpuMode, registers: &impl RegisterFile) -> u64 {
+    operand_linear(instruction, 0, mode, registers)
 }
 
 /// The linear address of the memory operand of the INS or OUTS at the beginning of `bytes`.
@@ -82,7 +104,7 @@ pub fn port_string(bytes: &[u8], mode: CpuMode, registers: &impl RegisterFile) -
         Mnemonic::Outsb | Mnemonic::Outsw | Mnemonic::Outsd => 1,
         other => return Err(DecodeError::Unsupported(other)),
     };
-    Ok(string_linear(&instruction, operand, mode, registers))
+    Ok(operand_linear(&instruction, operand, mode, registers))
 }
 
 /// The number of a control register, or `None` when `register` is of another kind.
@@ -151,12 +173,23 @@ mod tests {
     }
 
     #[test]
-    fn clts_and_lmsw_are_distinguished_from_moves() {
+    fn clts_lmsw_and_smsw_are_distinguished_from_moves() {
         assert_eq!(control(&[0x0f, 0x06], Bits16, &FixedRegisters), Ok(ControlAccess::ClearTaskSwitched));
         let loaded = ControlAccess::LoadMachineStatus(0x21);
         assert_eq!(control(&[0x0f, 0x01, 0xf2], Bits32, &FixedRegisters), Ok(loaded));
-        let in_memory = Err(DecodeError::Unsupported(Mnemonic::Lmsw));
-        assert_eq!(control(&[0x0f, 0x01, 0x30], Bits32, &FixedRegisters), in_memory);
+        // lmsw [eax]; smsw ax, ebx and rcx; smsw [eax]
+        let loaded = ControlAccess::LoadMachineStatusFrom(0x4001_0021);
+        assert_eq!(control(&[0x0f, 0x01, 0x30], Bits32, &FixedRegisters), Ok(loaded));
+        for (code, into, width) in [
+            (&[0x66, 0x0f, 0x01, 0xe0][..], Gpr::Rax, Width::Word),
+            (&[0x0f, 0x01, 0xe3], Gpr::Rbx, Width::Dword),
+            (&[0x48, 0x0f, 0x01, 0xe1], Gpr::Rcx, Width::Qword),
+        ] {
+            let stored = ControlAccess::StoreMachineStatus { into, width };
+            assert_eq!(control(code, Bits64, &FixedRegisters), Ok(stored));
+        }
+        let stored = ControlAccess::StoreMachineStatusTo(0x4001_0021);
+        assert_eq!(control(&[0x0f, 0x01, 0x20], Bits32, &FixedRegisters), Ok(stored));
         assert!(control(&[0x90], Bits32, &FixedRegisters).is_err());
     }
 

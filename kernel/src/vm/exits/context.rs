@@ -85,13 +85,6 @@ impl ExitContext {
     }
 }
 
-/// The bytes padded with zeros, for a report.
-pub(super) fn padded(code: &InstructionBytes) -> [u8; LONGEST] {
-    let mut bytes = [0; LONGEST];
-    bytes[..code.len()].copy_from_slice(code);
-    bytes
-}
-
 /// Bytes from `linear` to the end of its page.
 #[expect(clippy::cast_possible_truncation, reason = "a page has 4096 bytes")]
 pub(super) fn bytes_to_page_end(linear: u64) -> usize {

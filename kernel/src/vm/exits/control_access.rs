@@ -4,7 +4,7 @@ use crate::virt::exit::ControlOperation;
 use crate::virt::state::control_registers::{Cr0Flags, loads_pdptes, pdptes_are_valid};
 use crate::virt::{VirtualCpu, offer};
 use crate::vm::Vm;
-use base::{GuestMemory, GuestPhysical};
+use base::{GuestMemory, GuestPhysical, Width};
 
 /// Completes an access to a control register; false if it is not allowed: #GP.
 pub(super) fn control<V: VirtualCpu>(vm: &mut Vm<V>, register: u8, operation: ControlOperation) -> bool {
@@ -29,6 +29,13 @@ pub(super) fn control<V: VirtualCpu>(vm: &mut Vm<V>, register: u8, operation: Co
             let cr0 = vm.vcpu.cpu.cr0().bits();
             write(vm, 0, cr0 & !0xe | u64::from(value & 0xf))
         }
+        // SMSW stores bits 15:0, or as much of CR0 as the register holds [SDM2B SMSW].
+        (0, ControlOperation::StoreMachineStatus(into, width)) => {
+            let kept =
+                if width == Width::Word { vm.vcpu.cpu.general(into.into()) & !width.mask() } else { 0 };
+            vm.vcpu.cpu.set_general(into.into(), kept | vm.vcpu.cpu.cr0().bits() & width.mask());
+            true
+        }
         (_, ControlOperation::Read(into)) => match vm.vcpu.cpu.read_control(register) {
             Some(value) => {
                 vm.vcpu.cpu.set_general(into.into(), value);
@@ -40,6 +47,7 @@ pub(super) fn control<V: VirtualCpu>(vm: &mut Vm<V>, register: u8, operation: Co
             _,
             ControlOperation::ClearTaskSwitched
             | ControlOperation::LoadMachineStatus(_)
+            | ControlOperation::StoreMachineStatus(..)
             | ControlOperation::Undecoded,
         ) => false,
     }

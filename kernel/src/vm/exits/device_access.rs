@@ -62,7 +62,7 @@ impl<V: VirtualCpu> RegisterFile for DecoderRegisters<'_, V> {
 }
 
 /// Why an instruction was not completed: an exception of the guest's own.
-enum Incomplete {
+pub(super) enum Incomplete {
     /// Its tables do not allow an operand.
     Page(OperandFault),
     /// The instruction raises it for this operand.
@@ -111,10 +111,21 @@ pub(super) fn memory<V: VirtualCpu>(
     }
     context.take_code(&vm.vcpu.cpu);
     match emulate(vm, context, at, now) {
-        Ok(()) => {}
-        Err(Incomplete::Page(fault)) => vm.vcpu.raise_page_fault(fault.linear, fault.code),
-        Err(Incomplete::Exception(event)) => vm.vcpu.raise(event),
-        Err(Incomplete::Undecoded(error)) => refuse(vm, context, at, error),
+        Ok(()) => Action::Continue,
+        Err(incomplete) => fault(vm, context, incomplete),
+    }
+}
+
+/// The guest gets its exception and goes on.
+pub(super) fn fault<V: VirtualCpu>(
+    vm: &mut Vm<V>,
+    context: &mut ExitContext,
+    incomplete: Incomplete,
+) -> Action {
+    match incomplete {
+        Incomplete::Page(fault) => vm.vcpu.raise_page_fault(fault.linear, fault.code),
+        Incomplete::Exception(event) => vm.vcpu.raise(event),
+        Incomplete::Undecoded(error) => refuse(vm, context, error),
     }
     Action::Continue
 }
@@ -122,11 +133,11 @@ pub(super) fn memory<V: VirtualCpu>(
 /// Raises an exception for an instruction that cannot be emulated: a process with a mapped device, or a driver with
 /// an odd idea, does not end its guest. What the processor has and Weir does not emulate is #GP, which any memory
 /// operand can raise; it cannot be #UD. What is no instruction has been changed since the processor executed it.
-fn refuse<V: VirtualCpu>(vm: &mut Vm<V>, context: &mut ExitContext, at: GuestPhysical, error: DecodeError) {
+fn refuse<V: VirtualCpu>(vm: &mut Vm<V>, context: &mut ExitContext, error: DecodeError) {
     vm.statistics.refused += 1;
     if vm.statistics.refused == 1 {
         let (name, bytes) = (&vm.identity.name, context.code(vm));
-        log::warn!("{name}: access to {at}: {error}; instruction bytes {bytes:02x?}; it gets an exception");
+        log::warn!("{name}: {error}; instruction bytes {bytes:02x?}; the guest gets an exception");
     }
     match error {
         DecodeError::Truncated(known) => {

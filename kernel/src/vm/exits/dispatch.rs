@@ -35,9 +35,10 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
     let exit = if exit.is_complete() {
         exit
     } else {
-        match complete(vm, context, exit) {
-            Ok(exit) => exit,
-            Err(reason) => return Action::Stop(reason),
+        match complete(vm, context, exit, now) {
+            Ok(Some(exit)) => exit,
+            Ok(None) => return Action::Continue,
+            Err(incomplete) => return device_access::fault(vm, context, incomplete),
         }
     };
     match exit {

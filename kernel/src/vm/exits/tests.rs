@@ -326,6 +326,40 @@ fn two_operands_are_read_where_a_string_comparison_finds_them() {
 }
 
 #[test]
+fn the_machine_status_word_is_loaded_from_and_stored_to_memory_and_registers() {
+    let undecoded = |length| Exit::Control { register: 0, operation: ControlOperation::Undecoded, length };
+    let mut vm = vm();
+    vm.vcpu.cpu.paging.cr0 = Cr0Flags::from_bits_retain(0x6000_0011);
+    vm.vcpu.cpu.general[RBX] = 0x3000;
+    vm.vcpu.cpu.bytes.clear();
+    place(&vm, &[0x0f, 0x01, 0x23]); // smsw [rbx]
+    assert_eq!((handle(&mut vm, undecoded(3)), vm.vcpu.fault, vm.vcpu.cpu.rip), (None, None, 3));
+    let mut stored = [0; 4];
+    vm.memory.read(GuestPhysical(0x3000), &mut stored).unwrap();
+    assert_eq!(stored, [0x11, 0, 0, 0]);
+
+    vm.vcpu.cpu.general[RAX] = u64::MAX;
+    place(&vm, &[0x66, 0x0f, 0x01, 0xe0, 0x0f, 0x01, 0xe0]); // smsw ax; smsw eax
+    handle(&mut vm, undecoded(0));
+    assert_eq!((vm.vcpu.cpu.general[RAX], vm.vcpu.cpu.rip), (0xffff_ffff_ffff_0011, 7));
+    handle(&mut vm, undecoded(3));
+    assert_eq!(vm.vcpu.cpu.general[RAX], 0x6000_0011);
+
+    vm.memory.write(GuestPhysical(0x3000), &[0xf9, 0xff]).unwrap();
+    place(&vm, &[0x0f, 0x01, 0x33]); // lmsw [rbx]
+    handle(&mut vm, undecoded(3));
+    assert_eq!((vm.vcpu.cpu.paging.cr0.bits(), vm.vcpu.fault), (0x6000_0019, None));
+}
+
+#[test]
+fn what_cannot_be_decoded_any_more_is_an_exception() {
+    let mut vm = vm();
+    place(&vm, &[0x06]); // no instruction of 64-bit code
+    assert_eq!(handle(&mut vm, Exit::Cpuid { length: 0 }), None);
+    assert_eq!((vm.vcpu.fault, vm.vcpu.cpu.rip), (Some(INVALID_OPCODE), 0));
+}
+
+#[test]
 fn an_instruction_that_changes_the_mode_is_stepped_over_in_its_own_mode() {
     // Whether the processor has told all of the exit, or the instruction had to be decoded.
     for (operation, length) in [(ControlOperation::Write(0), 3), (ControlOperation::Undecoded, 0)] {

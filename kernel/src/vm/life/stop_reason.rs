@@ -1,9 +1,7 @@
 //! Why a guest was stopped.
 
-use crate::virt::LONGEST_INSTRUCTION;
 use crate::virt::exit::MemoryAccess;
 use base::GuestPhysical;
-use mmio::DecodeError;
 use platform::boot::LoadError;
 use platform::power::PowerEvent;
 use schedule::restart::Ending;
@@ -38,16 +36,6 @@ pub enum StopReason {
         at: GuestPhysical,
         /// How.
         access: MemoryAccess,
-    },
-    /// It accessed a device with an instruction that Weir does not emulate.
-    #[error("access to {at}: {error}; instruction bytes {bytes:02x?}")]
-    Instruction {
-        /// Where.
-        at: GuestPhysical,
-        /// What is wrong with the instruction.
-        error: DecodeError,
-        /// Its bytes.
-        bytes: [u8; LONGEST_INSTRUCTION],
     },
     /// The processor refused to enter the guest.
     #[error("the processor refuses the guest's state, reason {reason:#x}")]
@@ -89,7 +77,6 @@ impl StopReason {
             | Self::TaskSwitch
             | Self::MachineCheck
             | Self::NotMemory { .. }
-            | Self::Instruction { .. }
             | Self::InvalidState { .. }
             | Self::UnexpectedExit { .. }
             | Self::Images(_) => Ending::Crash,

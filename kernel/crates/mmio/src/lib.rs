@@ -16,6 +16,7 @@ pub mod access;
 mod alu;
 pub mod decode;
 pub mod error;
+pub mod guest_paging;
 pub mod instruction;
 pub mod mode;
 mod multiply;
@@ -27,6 +28,7 @@ mod stack;
 mod strings;
 mod vex;
 pub mod wide;
+pub mod xsave;
 
 pub use access::TrappedAccess;
 pub use decode::{decode, prepare};

@@ -8,6 +8,7 @@ use crate::processor::cpu;
 use crate::virt::guards;
 use core::arch::asm;
 use mmio::Vector;
+use mmio::xsave::VectorLayout;
 use spin::Once;
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
 use x86_64::registers::xcontrol::XCr0Flags;
@@ -16,12 +17,6 @@ const CPUID_1_ECX_XSAVE: u32 = 1 << 26;
 const X87: u64 = XCr0Flags::X87.bits();
 const SSE: u64 = XCr0Flags::SSE.bits();
 const AVX: u64 = XCr0Flags::AVX.bits();
-/// Where XMM0 is in the area [SDM1 table 10-2].
-const XMM_OFFSET: usize = 160;
-/// Where the header says which components the area holds [SDM1 13.4.2].
-const XSTATE_BV: usize = 512;
-/// Bytes of half a vector register.
-const HALF: usize = 16;
 
 /// State components that guests may enable: those of the processor that need no other support.
 static OFFERED: Once<u64> = Once::new();
@@ -57,6 +52,12 @@ pub fn offered() -> u64 {
 /// The checks of XSETBV [SDM1 13.3]: x87 is always enabled, AVX only with SSE.
 fn valid_xcr0(value: u64, offered: u64) -> bool {
     value & X87 != 0 && value & !offered == 0 && (value & AVX == 0 || value & SSE != 0)
+}
+
+/// Where the area has the vector registers.
+fn vector_layout() -> VectorLayout {
+    let high = offered() & AVX != 0;
+    VectorLayout { xsave: offered() != 0, high: high.then(|| cpu::cpuid(0xd, 2).ebx as usize) }
 }
 
 /// One virtual processor's extended state.
@@ -131,66 +132,24 @@ impl ExtendedState {
         }
     }
 
-    /// Vector register `number` of the active guest, 0 to 15. The halves of YMM are in different places [SDM1 13.4].
+    /// Vector register `number` of the active guest.
     pub fn vector(&mut self, number: u8) -> Vector {
         self.save();
-        let mut value = Vector::default();
-        for ((bytes, part), component) in
-            value.chunks_exact_mut(HALF).zip(self.halves(number)).zip([SSE, AVX])
-        {
-            // A component in its initial state is zeros, whatever the area holds.
-            if let Some(part) = part.filter(|_| self.holds(component)) {
-                // SAFETY: `halves` gives offsets of whole halves in the area, which belongs to this value alone.
-                unsafe { bytes.copy_from_slice(&self.area.add(part).cast::<[u8; HALF]>().read()) }
-            }
-        }
+        let value = vector_layout().read(self.saved(), number);
         self.load();
         value
     }
 
-    /// Sets vector register `number` of the active guest; its high half only where the processor has one.
+    /// Sets vector register `number` of the active guest.
     pub fn set_vector(&mut self, number: u8, value: &Vector) {
         self.save();
-        for component in [SSE, AVX] {
-            self.hold(component);
-        }
-        for (bytes, part) in value.chunks_exact(HALF).zip(self.halves(number)) {
-            if let Some(part) = part {
-                // SAFETY: as in `vector`.
-                unsafe { self.area.add(part).copy_from_nonoverlapping(bytes.as_ptr(), HALF) }
-            }
-        }
+        vector_layout().write(self.saved(), number, value);
         self.load();
     }
 
-    /// Offsets of both halves of a vector register in the area; the high one where guests may have AVX.
-    fn halves(&self, number: u8) -> [Option<usize>; 2] {
-        let place = HALF * usize::from(number & 15);
-        let high = (offered() & AVX != 0).then(|| cpu::cpuid(0xd, 2).ebx as usize + place);
-        [Some(XMM_OFFSET + place), high.filter(|high| high + HALF <= self.bytes)]
-    }
-
-    /// The state components that the area holds: XSTATE_BV. FXSAVE knows only the two that it always saves.
-    fn held(&self) -> u64 {
-        // SAFETY: the header is in the area.
-        if offered() == 0 { X87 | SSE } else { unsafe { self.area.add(XSTATE_BV).cast::<u64>().read() } }
-    }
-
-    fn holds(&self, component: u64) -> bool {
-        self.held() & component != 0
-    }
-
-    /// Makes the area hold a component that was in its initial state: zeros.
-    fn hold(&mut self, component: u64) {
-        if self.holds(component) || offered() & component == 0 {
-            return;
-        }
-        for part in (0..16).filter_map(|number| self.halves(number)[usize::from(component == AVX)]) {
-            // SAFETY: as in `vector`.
-            unsafe { self.area.add(part).write_bytes(0, HALF) }
-        }
-        // SAFETY: the header is in the area.
-        unsafe { self.area.add(XSTATE_BV).cast::<u64>().write(self.held() | component) }
+    fn saved(&mut self) -> &mut [u8] {
+        // SAFETY: the area has this length, was written as a whole, and belongs to this value alone.
+        unsafe { core::slice::from_raw_parts_mut(self.area, self.bytes) }
     }
 
     /// Completes XSETBV by the active guest; false when the value is not allowed.

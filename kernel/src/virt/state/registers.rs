@@ -1,6 +1,5 @@
 //! Registers of a virtual processor by their architectural names.
 
-pub use super::control_registers::Paging;
 pub use mmio::SegmentRegister;
 
 /// General-purpose registers, in the order of their numbers in instructions. The entry code of each vendor

@@ -1,11 +1,11 @@
 //! The state of the guest's processor that handling an exit needs: read at most once, on demand, and passed down.
 
-use super::guest_paging::{self, PageWalkAccess};
 use crate::memory::guest::GuestRam;
 use crate::virt::{InstructionBytes, LONGEST_INSTRUCTION as LONGEST, Paging, SegmentRegister, VirtualCpu};
 use crate::vm::Vm;
 use base::GuestMemory;
 use mmio::CpuMode;
+use mmio::guest_paging::{self, PageWalkAccess};
 
 /// Bytes in a page of the guest.
 pub(super) const PAGE: u64 = 4096;

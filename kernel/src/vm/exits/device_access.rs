@@ -2,7 +2,6 @@
 
 use super::context::{ExitContext, PAGE};
 use super::dispatch::Action;
-use super::guest_paging::PageWalkAccess;
 use super::operand::{OperandFault, OperandSpan, fits_page};
 use crate::virt::exit::{DIVIDE_ERROR, GENERAL_PROTECTION, INVALID_OPCODE, InjectedEvent, MemoryAccess};
 use crate::virt::state::control_registers::RFlags;
@@ -10,6 +9,7 @@ use crate::virt::{SegmentRegister, VirtualCpu};
 use crate::vm::Vm;
 use crate::vm::life::StopReason;
 use base::{GuestPhysical, Instant, Width};
+use mmio::guest_paging::PageWalkAccess;
 use mmio::{AccessFault, DecodeError, Gpr, RegisterFile, Vector, WideAccess};
 
 /// The B bit of a stack segment, in the layout of access rights [SDM3C 25.4.1].

@@ -9,7 +9,6 @@ mod control_access;
 mod cpuid;
 mod device_access;
 mod dispatch;
-mod guest_paging;
 pub mod history;
 mod msr;
 mod operand;

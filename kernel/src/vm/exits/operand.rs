@@ -1,10 +1,10 @@
 //! Memory operands of an instruction, located before anything is read or written.
 
 use super::context::{ExitContext, bytes_to_page_end};
-use super::guest_paging::{self, PageFault, PageWalkAccess};
 use crate::virt::VirtualCpu;
 use crate::vm::Vm;
 use base::{GuestPhysical, Instant, Width};
+use mmio::guest_paging::{self, PageFault, PageWalkAccess};
 
 /// The guest's tables do not allow an operand: the guest gets this page fault.
 pub(super) struct OperandFault {

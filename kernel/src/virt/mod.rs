@@ -20,7 +20,7 @@ mod vmx;
 
 pub use error::VirtError;
 pub use exit::{Exit, InjectedEvent};
-pub use mmio::guest_paging::Paging;
+pub use platform::control_registers::Paging;
 pub use state::registers::{GeneralRegisters, SegmentRegister, SegmentState};
 pub use this_machine::{Task, with_this_machine};
 pub use virtual_cpu::{InstructionBytes, LONGEST_INSTRUCTION, VirtualCpu, VmEntry};

@@ -16,7 +16,6 @@ pub mod access;
 mod alu;
 pub mod decode;
 pub mod error;
-pub mod guest_paging;
 pub mod instruction;
 pub mod mode;
 mod multiply;

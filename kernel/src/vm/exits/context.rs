@@ -5,7 +5,7 @@ use crate::virt::{InstructionBytes, LONGEST_INSTRUCTION as LONGEST, Paging, Segm
 use crate::vm::Vm;
 use base::GuestMemory;
 use mmio::CpuMode;
-use mmio::guest_paging::{self, PageWalkAccess};
+use platform::guest_paging::{self, PageWalkAccess};
 
 /// Bytes in a page of the guest.
 pub(super) const PAGE: u64 = 4096;

@@ -9,8 +9,8 @@ use crate::virt::{SegmentRegister, VirtualCpu};
 use crate::vm::Vm;
 use crate::vm::life::StopReason;
 use base::{GuestPhysical, Instant, Width};
-use mmio::guest_paging::PageWalkAccess;
 use mmio::{AccessFault, DecodeError, Gpr, RegisterFile, Vector, WideAccess};
+use platform::guest_paging::PageWalkAccess;
 
 /// The B bit of a stack segment, in the layout of access rights [SDM3C 25.4.1].
 const RIGHTS_BIG: u32 = 1 << 14;

@@ -3,6 +3,8 @@
 mod bus;
 #[cfg(test)]
 mod bus_tests;
+#[cfg(test)]
+mod control_tests;
 mod complete;
 pub(super) mod context;
 mod control_access;

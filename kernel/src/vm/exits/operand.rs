@@ -4,7 +4,7 @@ use super::context::{ExitContext, bytes_to_page_end};
 use crate::virt::VirtualCpu;
 use crate::vm::Vm;
 use base::{GuestPhysical, Instant, Width};
-use mmio::guest_paging::{self, PageFault, PageWalkAccess};
+use platform::guest_paging::{self, PageFault, PageWalkAccess};
 
 /// The guest's tables do not allow an operand: the guest gets this page fault.
 pub(super) struct OperandFault {

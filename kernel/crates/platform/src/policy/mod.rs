@@ -4,4 +4,5 @@
 pub mod control_registers;
 pub mod controls;
 pub mod cpuid;
+pub mod guest_paging;
 pub mod msr;

@@ -1,20 +1,7 @@
 //! Translates linear to guest-physical addresses, by the guest's own page tables [SDM3A 5].
 
+use super::control_registers::{Cr0Flags, Cr4Flags, EferFlags, Paging};
 use base::{GuestMemory, GuestPhysical};
-use x86_64::registers::control::{Cr0Flags, Cr4Flags, EferFlags};
-
-/// The control registers that address translation depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paging {
-    /// CR0.
-    pub cr0: Cr0Flags,
-    /// CR3.
-    pub cr3: u64,
-    /// CR4.
-    pub cr4: Cr4Flags,
-    /// IA32_EFER.
-    pub efer: EferFlags,
-}
 
 const PRESENT: u64 = 1 << 0;
 const WRITABLE: u64 = 1 << 1;

@@ -3,11 +3,11 @@
 mod bus;
 #[cfg(test)]
 mod bus_tests;
-#[cfg(test)]
-mod control_tests;
 mod complete;
 pub(super) mod context;
 mod control_access;
+#[cfg(test)]
+mod control_tests;
 mod cpuid;
 mod device_access;
 mod dispatch;

@@ -331,4 +331,3 @@ fn a_guest_that_locks_the_bus_does_not_run_for_a_while() {
     vm.advance(until);
     assert!(vm.is_runnable());
 }
-

@@ -87,6 +87,30 @@ impl Batch {
         (0..self.len()).filter_map(|index| self.get(index))
     }
 
+    /// Keeps the frames whose index `keep` accepts, in their order, and removes the others.
+    ///
+    /// ```
+    /// let mut batch = base::Batch::with_capacity(8);
+    /// assert!(batch.push(b"abc") && batch.push(b"de") && batch.push(b"fgh"));
+    /// batch.retain(|index| index != 1);
+    /// assert_eq!(batch.iter().collect::<Vec<_>>(), [b"abc", b"fgh"]);
+    /// assert!(batch.fits(2));
+    /// ```
+    pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        let (mut start, mut used, mut kept) = (0, 0, 0);
+        for index in 0..self.ends.len() {
+            let end = self.ends[index];
+            if keep(index) {
+                self.bytes.copy_within(start..end, used);
+                used += end - start;
+                self.ends[kept] = used;
+                kept += 1;
+            }
+            start = end;
+        }
+        self.ends.truncate(kept);
+    }
+
     /// Removes all frames.
     pub fn clear(&mut self) {
         self.ends.clear();

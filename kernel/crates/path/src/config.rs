@@ -2,6 +2,7 @@
 
 use crate::MAX_PORTS;
 use base::MacAddress;
+use base::batch::MAX_FRAMES;
 use base::time::Duration;
 
 /// How long a frame from a guest waits for its destination: long enough for a guest that shares a core to be
@@ -12,13 +13,32 @@ pub const GUEST_HOLD: Duration = Duration::from_millis(20);
 /// guest must not hold up reception for the others.
 pub const UPLINK_HOLD: Duration = Duration::from_millis(1);
 
+/// How long a guest's ring stands still for a vNIC that takes no frames, two slices of a core: if both guests live
+/// on one core, the other one gets a turn meanwhile. Then frames for that vNIC are dropped and counted, and those
+/// for other destinations move on.
+pub const PATIENCE: Duration = Duration::from_millis(4);
+
+/// What each frame that a vNIC takes adds to the time for which others stand still for it, up to [`PATIENCE`]. So
+/// a vNIC that takes fewer than 2000 frames a second, to keep its senders waiting, does not succeed.
+pub(crate) const PATIENCE_PER_FRAME: Duration = Duration::from_micros(500);
+
+/// Maximum number of frames, and of bytes in them, that wait in one port's queue for one vNIC without making the
+/// port wait. However many vNICs take nothing, the queue has room for new frames.
+pub(crate) const HELD_FRAMES: usize = 4;
+/// The same in bytes.
+pub(crate) const HELD_BYTES: usize = 6 * 1024;
+const _: () = assert!(MAX_PORTS * HELD_FRAMES <= MAX_FRAMES);
+
 /// What is attached to a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attachment {
-    /// A vNIC. Its address always belongs to this port: another port cannot take it over by sending from it.
+    /// A vNIC. Its address belongs to its guest: ports of others cannot take it over by sending from it. Between
+    /// the ports of its guest it moves, as bonding demands.
     Guest {
         /// The vNIC's configured address.
         mac: MacAddress,
+        /// The number of its guest, if the guest may have other ports at this switch.
+        guest: Option<usize>,
     },
     /// A physical NIC. Frames never go from one uplink to another: Weir does not bridge physical networks, and
     /// two uplinks on the same network would form a loop.
@@ -33,19 +53,27 @@ pub struct PortConfig {
     /// How long frames from this port wait for a destination that accepts no more before they are dropped and
     /// counted.
     pub hold: Duration,
+    /// How long the port is not polled for the sake of a vNIC that takes no frames.
+    pub patience: Duration,
 }
 
 impl PortConfig {
-    /// The port of the vNIC with address `mac`, with the default hold time.
+    /// The port of the vNIC with address `mac`, the only one of its guest, with the default times.
     #[must_use]
     pub fn guest(mac: MacAddress) -> Self {
-        Self { attachment: Attachment::Guest { mac }, hold: GUEST_HOLD }
+        Self { attachment: Attachment::Guest { mac, guest: None }, hold: GUEST_HOLD, patience: PATIENCE }
     }
 
-    /// The port of a physical NIC, with the default hold time.
+    /// The port of a vNIC of the guest with this number.
+    #[must_use]
+    pub fn guest_numbered(mac: MacAddress, number: usize) -> Self {
+        Self { attachment: Attachment::Guest { mac, guest: Some(number) }, ..Self::guest(mac) }
+    }
+
+    /// The port of a physical NIC, with the default times: reception never stands still.
     #[must_use]
     pub fn uplink() -> Self {
-        Self { attachment: Attachment::Uplink, hold: UPLINK_HOLD }
+        Self { attachment: Attachment::Uplink, hold: UPLINK_HOLD, patience: Duration::ZERO }
     }
 }
 

@@ -22,6 +22,11 @@ pub struct PortCounters {
     pub group_source: u64,
     /// Dropped on arrival: the destination is a group address that bridges do not forward [IEEE 802.1Q-2018 8.6.3].
     pub reserved_group: u64,
+    /// Dropped on arrival from a guest: MAC control, such as PAUSE, which would stop the link partner of the
+    /// physical NIC.
+    pub mac_control: u64,
+    /// Dropped on arrival from a guest: a protocol between switches, such as a spanning tree's.
+    pub bridge_protocol: u64,
     /// Dropped on arrival: the destination is on the port the frame came from.
     pub same_port: u64,
     /// Dropped on arrival: no other port may receive the frame.
@@ -32,8 +37,11 @@ pub struct PortCounters {
     pub tx_bytes: u64,
     /// Copies for this port that were dropped because its link was down.
     pub link_down: u64,
-    /// Copies for this port that were dropped because it accepted none within the hold time.
+    /// Copies for this port that were dropped because it did not accept them within the hold time.
     pub held_too_long: u64,
+    /// Copies for this port that were dropped at once because it had no room: of group frames, and of frames beyond
+    /// the few that may wait.
+    pub no_room: u64,
     /// Frames from this port whose source is the address of another port's vNIC: forwarded, not learned.
     pub source_conflict: u64,
     /// Frames from this port whose source was not learned because its set was full or the port's quota used
@@ -47,18 +55,24 @@ impl PortCounters {
     /// Frames from this port that were dropped on arrival.
     #[must_use]
     pub fn dropped_on_arrival(&self) -> u64 {
-        self.runt + self.group_source + self.reserved_group + self.same_port + self.no_destination
+        self.runt
+            + self.group_source
+            + self.reserved_group
+            + self.mac_control
+            + self.bridge_protocol
+            + self.same_port
+            + self.no_destination
     }
 
     /// Copies for this port that were dropped.
     #[must_use]
     pub fn dropped_on_departure(&self) -> u64 {
-        self.link_down + self.held_too_long
+        self.link_down + self.held_too_long + self.no_room
     }
 
     /// All counters with their names, for the log.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 16] {
+    pub fn named(&self) -> [(&'static str, u64); 19] {
         [
             ("rx_frames", self.rx_frames),
             ("rx_bytes", self.rx_bytes),
@@ -67,12 +81,15 @@ impl PortCounters {
             ("runt", self.runt),
             ("group_source", self.group_source),
             ("reserved_group", self.reserved_group),
+            ("mac_control", self.mac_control),
+            ("bridge_protocol", self.bridge_protocol),
             ("same_port", self.same_port),
             ("no_destination", self.no_destination),
             ("tx_frames", self.tx_frames),
             ("tx_bytes", self.tx_bytes),
             ("link_down", self.link_down),
             ("held_too_long", self.held_too_long),
+            ("no_room", self.no_room),
             ("source_conflict", self.source_conflict),
             ("not_learned", self.not_learned),
             ("moved", self.moved),
@@ -85,6 +102,8 @@ impl PortCounters {
             DropCause::Runt => &mut self.runt,
             DropCause::GroupSource => &mut self.group_source,
             DropCause::ReservedGroup => &mut self.reserved_group,
+            DropCause::MacControl => &mut self.mac_control,
+            DropCause::BridgeProtocol => &mut self.bridge_protocol,
             DropCause::SamePort => &mut self.same_port,
             DropCause::NoDestination => &mut self.no_destination,
         } += 1;

@@ -1,6 +1,7 @@
 //! Decides where a frame goes: the forwarding and learning of a bridge [IEEE 802.1Q-2018 8.6 to 8.8], without
 //! VLANs and without a spanning tree.
 
+use crate::control_frame;
 use crate::mac_table::{Learned, MacTable};
 use crate::{
     Attachment, CAPACITY, GUEST_QUOTA, MAX_PORTS, PathError, PortConfig, PortCounters, PortId, PortSet,
@@ -8,7 +9,7 @@ use crate::{
 use base::{Instant, MacAddress};
 
 /// Length of an Ethernet header: both addresses and the EtherType.
-const HEADER: usize = 14;
+pub(crate) const HEADER: usize = 14;
 
 /// Why a frame is dropped on arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub(crate) enum DropCause {
     GroupSource,
     /// The destination is one of 01-80-C2-00-00-00 to -0F, which bridges do not forward.
     ReservedGroup,
+    /// A guest sent MAC control.
+    MacControl,
+    /// A guest sent a protocol between switches.
+    BridgeProtocol,
     /// The destination is on the port the frame came from.
     SamePort,
     /// No other port may receive the frame.
@@ -29,7 +34,12 @@ pub(crate) enum DropCause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// Send one copy to each of these ports: at least one, never the ingress port.
-    Forward(PortSet),
+    Forward {
+        /// The ports.
+        targets: PortSet,
+        /// The destination is a group address.
+        group: bool,
+    },
     /// Drop it and count the cause.
     Drop(DropCause),
 }
@@ -40,6 +50,10 @@ pub(crate) struct Forwarder {
     uplinks: PortSet,
     /// The configured address of the vNIC at each port.
     own: heapless::Vec<Option<MacAddress>, MAX_PORTS>,
+    /// The guest of each port, where it may have other ports.
+    guests: heapless::Vec<Option<usize>, MAX_PORTS>,
+    /// Where the configured address of each port is at present: at the port of its guest that sent from it last.
+    places: heapless::Vec<PortId, MAX_PORTS>,
     table: MacTable,
 }
 
@@ -49,24 +63,28 @@ impl Forwarder {
     /// # Errors
     /// See [`PathError`].
     pub(crate) fn new(ports: &[PortConfig], seed: u64) -> Result<Self, PathError> {
-        let mut own = heapless::Vec::new();
+        let (mut own, mut guests, mut places) =
+            (heapless::Vec::new(), heapless::Vec::new(), heapless::Vec::new());
         let mut uplinks = PortSet::EMPTY;
         for (index, port) in ports.iter().enumerate() {
             let id = PortId::new(index).ok_or(PathError::TooManyPorts(ports.len()))?;
-            let mac = match port.attachment {
-                Attachment::Guest { mac } if mac.is_multicast() => return Err(PathError::GroupMac(mac)),
-                Attachment::Guest { mac } if own.contains(&Some(mac)) => {
+            let (mac, guest) = match port.attachment {
+                Attachment::Guest { mac, .. } if mac.is_multicast() => return Err(PathError::GroupMac(mac)),
+                Attachment::Guest { mac, .. } if own.contains(&Some(mac)) => {
                     return Err(PathError::DuplicateMac(mac));
                 }
-                Attachment::Guest { mac } => Some(mac),
+                Attachment::Guest { mac, guest } => (Some(mac), guest),
                 Attachment::Uplink => {
                     uplinks = uplinks.with(id);
-                    None
+                    (None, None)
                 }
             };
             own.push(mac).map_err(|_| PathError::TooManyPorts(ports.len()))?;
+            guests.push(guest).map_err(|_| PathError::TooManyPorts(ports.len()))?;
+            places.push(id).map_err(|_| PathError::TooManyPorts(ports.len()))?;
         }
-        Ok(Self { all: PortSet::first(ports.len()), uplinks, own, table: MacTable::new(seed) })
+        let (all, table) = (PortSet::first(ports.len()), MacTable::new(seed));
+        Ok(Self { all, uplinks, own, guests, places, table })
     }
 
     /// Decides where `frame` from `ingress` goes, and learns its source address. Moved, conflicting and
@@ -85,24 +103,32 @@ impl Forwarder {
         if source.is_multicast() {
             return Decision::Drop(DropCause::GroupSource);
         }
+        let from_wire = self.uplinks.contains(ingress);
+        if !from_wire && let Some(cause) = control_frame::cause(frame, destination) {
+            return Decision::Drop(cause);
+        }
         self.learn(source, ingress, counters, now);
         if is_reserved(destination) {
             return Decision::Drop(DropCause::ReservedGroup);
         }
-        let known = match destination.is_multicast() {
-            true => None,
-            false => self.owner(destination).or_else(|| self.table.find(destination, now)),
-        };
+        let group = destination.is_multicast();
         let allowed = self.allowed_from(ingress);
-        let targets = match known {
-            Some(port) if port == ingress => return Decision::Drop(DropCause::SamePort),
-            Some(port) if allowed.contains(port) => PortSet::EMPTY.with(port),
-            Some(_) => PortSet::EMPTY,
-            None => allowed,
+        let targets = if group {
+            allowed
+        } else {
+            match self.find(destination, now) {
+                Some(port) if port == ingress => return Decision::Drop(DropCause::SamePort),
+                Some(port) if allowed.contains(port) => PortSet::EMPTY.with(port),
+                Some(_) => PortSet::EMPTY,
+                // All vNICs are known, and so are the other addresses that guests have sent from. What is left is
+                // on the wire, if it is anywhere: no guest gets to see what is meant for another.
+                None if from_wire => PortSet::EMPTY,
+                None => self.uplinks,
+            }
         };
         match targets.is_empty() {
             true => Decision::Drop(DropCause::NoDestination),
-            false => Decision::Forward(targets),
+            false => Decision::Forward { targets, group },
         }
     }
 
@@ -111,28 +137,55 @@ impl Forwarder {
         self.table.sweep(now);
     }
 
-    /// The port where `mac` is: its vNIC's port, or the port where it was last seen as a source.
-    pub(crate) fn find(&self, mac: MacAddress, now: Instant) -> Option<PortId> {
-        self.owner(mac).or_else(|| self.table.find(mac, now))
+    /// The ports of physical NICs.
+    pub(crate) fn uplinks(&self) -> PortSet {
+        self.uplinks
     }
 
-    /// Learns that `source` is at `ingress`, unless it is the address of a vNIC.
+    /// The port where `mac` is: of a vNIC's address, the port of its guest that sent from it last; else the port
+    /// where it was last seen as a source.
+    pub(crate) fn find(&self, mac: MacAddress, now: Instant) -> Option<PortId> {
+        match self.home(mac) {
+            Some(home) => self.places.get(home).copied(),
+            None => self.table.find(mac, now),
+        }
+    }
+
+    /// Learns that `source` is at `ingress`. The address of a vNIC moves only between the ports of its guest: with
+    /// bonding, a guest sends from the address of one vNIC through another, whether or not the first has a link.
     fn learn(&mut self, source: MacAddress, ingress: PortId, counters: &mut PortCounters, now: Instant) {
-        if let Some(owner) = self.owner(source) {
-            counters.source_conflict += u64::from(owner != ingress);
+        if let Some(home) = self.home(source) {
+            if self.places[home] == ingress {
+                return;
+            }
+            if home == ingress.index() || self.same_guest(home, ingress.index()) {
+                self.places[home] = ingress;
+                counters.moved += 1;
+            } else {
+                counters.source_conflict += 1;
+            }
             return;
         }
-        let quota = if self.uplinks.contains(ingress) { CAPACITY } else { GUEST_QUOTA };
-        match self.table.learn(source, ingress, quota, now) {
+        let from_wire = self.uplinks.contains(ingress);
+        // An address of the wire that is not known any more is looked for where it is.
+        let (quota, spare) =
+            if from_wire { (CAPACITY, PortSet::EMPTY) } else { (GUEST_QUOTA, self.uplinks) };
+        match self.table.learn(source, ingress, quota, spare, now) {
             Learned::Refreshed | Learned::New => {}
             Learned::Moved => counters.moved += 1,
             Learned::Refused => counters.not_learned += 1,
         }
     }
 
-    /// The port of the vNIC with this address.
-    fn owner(&self, mac: MacAddress) -> Option<PortId> {
-        self.own.iter().position(|own| *own == Some(mac)).and_then(PortId::new)
+    /// The index of the port for which this address is configured.
+    fn home(&self, mac: MacAddress) -> Option<usize> {
+        self.own.iter().position(|own| *own == Some(mac))
+    }
+
+    /// True if two ports belong to the same guest.
+    fn same_guest(&self, one: usize, other: usize) -> bool {
+        let guest = |port: usize| self.guests.get(port).copied().flatten();
+        guest(one).is_some_and(|known| guest(other) == Some(known))
     }
 
     /// The ports that may receive frames from `ingress`.
@@ -173,24 +226,81 @@ mod tests {
         }
     }
 
+    fn forward<const N: usize>(ports: [usize; N], group: bool) -> Decision {
+        let targets = ports.iter().fold(PortSet::EMPTY, |set, port| set.with(PortId::new(*port).unwrap()));
+        Decision::Forward { targets, group }
+    }
+
     fn to<const N: usize>(ports: [usize; N]) -> Decision {
-        Decision::Forward(
-            ports.iter().fold(PortSet::EMPTY, |set, port| set.with(PortId::new(*port).unwrap())),
-        )
+        forward(ports, false)
+    }
+
+    fn to_all<const N: usize>(ports: [usize; N]) -> Decision {
+        forward(ports, true)
     }
 
     #[test]
-    fn unknown_and_group_destinations_are_flooded_to_all_other_ports() {
+    fn group_destinations_are_flooded_to_all_other_ports() {
         let mut bench = Bench::new();
-        for destination in [mac(99), MacAddress::BROADCAST, MacAddress([1, 0, 0x5e, 0, 0, 1])] {
-            assert_eq!(bench.decide(0, mac(0), destination), to([1, 2, 3]));
+        for destination in [MacAddress::BROADCAST, MacAddress([1, 0, 0x5e, 0, 0, 1])] {
+            assert_eq!(bench.decide(0, mac(0), destination), to_all([1, 2, 3]));
         }
+    }
+
+    #[test]
+    fn unknown_destinations_are_on_the_wire_and_no_guest_sees_their_frames() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.decide(0, mac(0), mac(99)), to([2, 3]));
+        assert_eq!(bench.decide(2, mac(50), mac(99)), Decision::Drop(DropCause::NoDestination));
+    }
+
+    #[test]
+    fn further_addresses_of_a_guest_are_reached_once_it_has_sent_from_them() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.decide(0, mac(20), MacAddress::BROADCAST), to_all([1, 2, 3]));
+        assert_eq!(bench.decide(2, mac(50), mac(20)), to([0]));
+        assert_eq!(bench.decide(1, mac(1), mac(20)), to([0]));
+    }
+
+    #[test]
+    fn an_address_moves_between_the_ports_of_its_guest_and_to_no_other_guest() {
+        let ports = [
+            PortConfig::guest_numbered(mac(0), 7),
+            PortConfig::guest_numbered(mac(1), 7),
+            PortConfig::guest_numbered(mac(2), 8),
+            PortConfig::uplink(),
+        ];
+        let mut bench =
+            Bench { forwarder: Forwarder::new(&ports, 1).unwrap(), counters: PortCounters::default() };
+        // Bonding: the second vNIC sends from the address of the first one, and later the first one again.
+        assert_eq!(bench.decide(1, mac(0), MacAddress::BROADCAST), to_all([0, 2, 3]));
+        assert_eq!(bench.decide(3, mac(50), mac(0)), to([1]));
+        for thief in [2, 3] {
+            bench.decide(thief, mac(0), MacAddress::BROADCAST);
+        }
+        assert_eq!((bench.counters.source_conflict, bench.counters.moved), (2, 1));
+        assert_eq!(bench.decide(3, mac(50), mac(0)), to([1]));
+        assert_eq!(bench.decide(3, mac(50), mac(1)), to([1]));
+        bench.decide(0, mac(0), MacAddress::BROADCAST);
+        assert_eq!(bench.decide(3, mac(50), mac(0)), to([0]));
+        assert_eq!(bench.counters.moved, 2);
+    }
+
+    #[test]
+    fn control_frames_pass_from_the_wire_only() {
+        let mut bench = Bench::new();
+        let pause = [&mac(50).0[..], &mac(0).0, &[0x88, 0x08, 0, 1, 0xff, 0xff], &[0; 42]].concat();
+        let mut decide = |ingress| {
+            bench.forwarder.decide(&pause, PortId::new(ingress).unwrap(), &mut bench.counters, NOW)
+        };
+        assert_eq!(decide(0), Decision::Drop(DropCause::MacControl));
+        assert_eq!(decide(2), Decision::Drop(DropCause::NoDestination));
     }
 
     #[test]
     fn frames_never_cross_from_uplink_to_uplink() {
         let mut bench = Bench::new();
-        assert_eq!(bench.decide(2, mac(50), MacAddress::BROADCAST), to([0, 1]));
+        assert_eq!(bench.decide(2, mac(50), MacAddress::BROADCAST), to_all([0, 1]));
         assert_eq!(bench.decide(3, mac(51), mac(50)), Decision::Drop(DropCause::NoDestination));
     }
 
@@ -230,7 +340,7 @@ mod tests {
         for last in [0, 1, 0x0e, 0x0f] {
             assert_eq!(bench.decide(2, mac(9), group(last)), Decision::Drop(DropCause::ReservedGroup));
         }
-        assert_eq!(bench.decide(2, mac(9), group(0x10)), to([0, 1]));
+        assert_eq!(bench.decide(2, mac(9), group(0x10)), to_all([0, 1]));
         assert_eq!(bench.decide(2, group(0x10), mac(0)), Decision::Drop(DropCause::GroupSource));
     }
 

@@ -1,13 +1,21 @@
 //! The Ethernet switch between vNICs and physical NICs.
 //!
-//! A [`Switch`] moves frames between [`base::Port`]s. It polls each port into a batch that belongs to that
-//! port, decides where each frame goes, and offers all frames for one destination in one call. Frames that a
-//! destination does not accept stay pending, at most for the hold time of the port they came from. A port
-//! with pending frames is not polled: that is how back-pressure reaches the sender.
+//! A [`Switch`] moves frames between [`base::Port`]s. Its owner decides which port it polls, and when
+//! ([`Switch::take_from`]): the work that a guest's frames cause is done in that guest's own time. The switch decides
+//! where each frame goes, and offers all frames for one destination in one call.
+//!
+//! What a destination does not accept is dropped and counted, or waits:
+//! * copies of group frames do not wait for a vNIC;
+//! * unicast frames wait at most for the hold time of the port they came from. A port that sends to a vNIC without
+//!   room stands still for at most [`PATIENCE`]: that is how back-pressure reaches the sender. After that a few
+//!   frames wait, those beyond are dropped, and the frames for other destinations pass by;
+//! * a port whose frames wait for a physical NIC is not polled meanwhile.
 //!
 //! Invariants:
 //! * frames from one port to another leave in the order in which they arrived, each at most once;
 //! * a frame that waits for a slow destination does not delay frames of the same batch for other destinations;
+//! * a destination that takes nothing delays a port's frames to others by [`PATIENCE`] at most, and only if that port
+//!   keeps sending to it;
 //! * every frame that was polled is delivered, pending, or counted under exactly one cause in
 //!   [`PortCounters`].
 //!
@@ -18,6 +26,7 @@
 extern crate alloc;
 
 mod config;
+mod control_frame;
 mod counters;
 mod forwarder;
 mod mac_table;
@@ -25,7 +34,7 @@ mod pending;
 mod ports;
 mod switch;
 
-pub use config::{Attachment, GUEST_HOLD, PathError, PortConfig, UPLINK_HOLD};
+pub use config::{Attachment, GUEST_HOLD, PATIENCE, PathError, PortConfig, UPLINK_HOLD};
 pub use counters::PortCounters;
 pub use mac_table::{AGEING, CAPACITY, GUEST_QUOTA};
 pub use ports::{MAX_PORTS, PortId, PortSet};

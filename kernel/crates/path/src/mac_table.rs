@@ -1,6 +1,6 @@
 //! The table of learned addresses. It is set-associative, so that every look-up is bounded.
 
-use crate::{MAX_PORTS, PortId};
+use crate::{MAX_PORTS, PortId, PortSet};
 use alloc::boxed::Box;
 use alloc::vec;
 use base::time::Duration;
@@ -74,9 +74,16 @@ impl MacTable {
 
     /// Records that `mac` is at `port`, which may have at most `quota` addresses.
     ///
-    /// In a full set, a new address replaces only a stale one or one of the same port: no port can make the
-    /// switch forget what it learned at another.
-    pub(crate) fn learn(&mut self, mac: MacAddress, port: PortId, quota: usize, now: Instant) -> Learned {
+    /// In a full set, a new address replaces only a stale one, one of the same port, or one of the ports in
+    /// `spare`, whose addresses need not be known: no port can make the switch forget what it learned at another.
+    pub(crate) fn learn(
+        &mut self,
+        mac: MacAddress,
+        port: PortId,
+        quota: usize,
+        spare: PortSet,
+        now: Instant,
+    ) -> Learned {
         let new = LearnedAddress { mac, port, seen: now };
         let start = self.start(mac);
         let slots = &mut self.slots[start..start + WAYS];
@@ -99,8 +106,11 @@ impl MacTable {
         let slot = match slots.iter_mut().find(free) {
             Some(slot) if under_quota => slot,
             _ => {
-                let own = slots.iter_mut().filter(|slot| slot.is_some_and(|entry| entry.port == port));
-                match own.min_by_key(|slot| slot.map(|entry| entry.seen)) {
+                let replaceable = |entry: LearnedAddress| {
+                    entry.port == port || under_quota && spare.contains(entry.port)
+                };
+                let replaceable = slots.iter_mut().filter(|slot| slot.is_some_and(replaceable));
+                match replaceable.min_by_key(|slot| slot.map(|entry| entry.seen)) {
                     Some(slot) => slot,
                     None => return Learned::Refused,
                 }
@@ -162,18 +172,18 @@ mod tests {
     #[test]
     fn an_address_is_found_until_it_is_stale() {
         let mut table = MacTable::new(1);
-        assert_eq!(table.learn(mac(1), port(3), 9, Instant::ZERO), Learned::New);
+        assert_eq!(table.learn(mac(1), port(3), 9, PortSet::EMPTY, Instant::ZERO), Learned::New);
         assert_eq!(table.find(mac(1), Instant(AGEING.as_nanos() as u64)), Some(port(3)));
         assert_eq!(table.find(mac(1), LATER), None);
-        assert_eq!(table.learn(mac(1), port(3), 9, LATER), Learned::Refreshed);
+        assert_eq!(table.learn(mac(1), port(3), 9, PortSet::EMPTY, LATER), Learned::Refreshed);
         assert_eq!(table.find(mac(1), LATER), Some(port(3)));
     }
 
     #[test]
     fn an_address_moves_to_the_port_of_its_last_frame() {
         let mut table = MacTable::new(1);
-        table.learn(mac(1), port(0), 9, Instant::ZERO);
-        assert_eq!(table.learn(mac(1), port(1), 9, Instant(5)), Learned::Moved);
+        table.learn(mac(1), port(0), 9, PortSet::EMPTY, Instant::ZERO);
+        assert_eq!(table.learn(mac(1), port(1), 9, PortSet::EMPTY, Instant(5)), Learned::Moved);
         assert_eq!(table.find(mac(1), Instant(5)), Some(port(1)));
     }
 
@@ -181,10 +191,10 @@ mod tests {
     fn one_port_cannot_displace_the_addresses_of_another() {
         let mut table = MacTable::new(7);
         for number in 0..100 {
-            assert_eq!(table.learn(mac(number), port(0), CAPACITY, Instant::ZERO), Learned::New);
+            assert_eq!(table.learn(mac(number), port(0), CAPACITY, PortSet::EMPTY, Instant::ZERO), Learned::New);
         }
         for number in 1000..100_000 {
-            table.learn(mac(number), port(1), CAPACITY, Instant(1));
+            table.learn(mac(number), port(1), CAPACITY, PortSet::EMPTY, Instant(1));
         }
         assert!((0..100).all(|number| table.find(mac(number), Instant(1)) == Some(port(0))));
     }
@@ -193,24 +203,39 @@ mod tests {
     fn a_port_stays_within_its_quota() {
         let mut table = MacTable::new(7);
         for number in 0..10_000 {
-            table.learn(mac(number), port(1), GUEST_QUOTA, Instant::ZERO);
+            table.learn(mac(number), port(1), GUEST_QUOTA, PortSet::EMPTY, Instant::ZERO);
             assert!(table.used[1] <= GUEST_QUOTA);
         }
         let known = (0..10_000).filter(|number| table.find(mac(*number), Instant::ZERO).is_some());
         assert_eq!(known.count(), table.used[1]);
-        table.learn(mac(77_777), port(2), 9, Instant::ZERO);
-        assert_eq!(table.learn(mac(77_777), port(1), GUEST_QUOTA, Instant::ZERO), Learned::Refused);
+        table.learn(mac(77_777), port(2), 9, PortSet::EMPTY, Instant::ZERO);
+        assert_eq!(table.learn(mac(77_777), port(1), GUEST_QUOTA, PortSet::EMPTY, Instant::ZERO), Learned::Refused);
     }
 
     #[test]
     fn sweeping_returns_the_quota_of_stale_addresses() {
         let mut table = MacTable::new(7);
         for number in 0..50 {
-            table.learn(mac(number), port(1), GUEST_QUOTA, Instant::ZERO);
+            table.learn(mac(number), port(1), GUEST_QUOTA, PortSet::EMPTY, Instant::ZERO);
         }
         for _ in 0..SETS {
             table.sweep(LATER);
         }
         assert_eq!(table.used[1], 0);
+    }
+
+    #[test]
+    fn an_address_of_a_guest_replaces_one_that_need_not_be_known() {
+        let mut table = MacTable::new(7);
+        let wire = PortSet::EMPTY.with(port(0));
+        for number in 0..100_000 {
+            table.learn(mac(number), port(0), CAPACITY, PortSet::EMPTY, Instant::ZERO);
+        }
+        assert_eq!(table.used[0], CAPACITY);
+        for number in 200_000..200_020 {
+            assert_eq!(table.learn(mac(number), port(1), GUEST_QUOTA, wire, Instant(1)), Learned::New);
+            assert_eq!(table.find(mac(number), Instant(1)), Some(port(1)));
+        }
+        assert_eq!((table.used[0], table.used[1]), (CAPACITY - 20, 20));
     }
 }

@@ -1,20 +1,25 @@
-//! A batch of frames from one port, and the destinations that each frame still waits for.
+//! The frames from one port that have not left yet, and the destinations that each of them still waits for.
 
 use crate::{PortId, PortSet};
 use base::batch::MAX_FRAMES;
+use base::time::Duration;
 use base::{Batch, Instant};
 
 /// Capacity of a batch: [`MAX_FRAMES`] frames of 1518 bytes, or a dozen jumbo frames.
 const BYTES: usize = 128 * 1024;
 
-/// A batch from one port, with the destinations that have not accepted their copies yet.
+/// Frames from one port, with the destinations that have not accepted their copies yet.
 pub(crate) struct PendingBatch {
     batch: Batch,
-    /// For each frame, the ports that still have to accept it.
+    /// For each frame in the batch, the ports that still have to accept it.
     waiting: [PortSet; MAX_FRAMES],
-    /// When the batch was polled.
-    since: Instant,
+    /// For each frame in the batch, when it was polled. It never decreases.
+    since: [Instant; MAX_FRAMES],
+    /// The frames with a group address as destination, one bit each.
+    group: u64,
 }
+
+const _: () = assert!(MAX_FRAMES <= u64::BITS as usize);
 
 impl PendingBatch {
     /// An empty batch.
@@ -22,7 +27,8 @@ impl PendingBatch {
         Self {
             batch: Batch::with_capacity(BYTES),
             waiting: [PortSet::EMPTY; MAX_FRAMES],
-            since: Instant::ZERO,
+            since: [Instant::ZERO; MAX_FRAMES],
+            group: 0,
         }
     }
 
@@ -31,17 +37,34 @@ impl PendingBatch {
         self.batch.is_empty()
     }
 
-    /// When the batch was polled.
-    pub(crate) fn since(&self) -> Instant {
-        self.since
+    /// When the oldest frame was polled.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        let oldest = self.waiting().iter().position(|waiting| !waiting.is_empty())?;
+        self.since.get(oldest).copied()
     }
 
-    /// Empties the batch and returns it, to poll into at `now`.
-    pub(crate) fn begin(&mut self, now: Instant) -> &mut Batch {
-        self.batch.clear();
-        self.waiting = [PortSet::EMPTY; MAX_FRAMES];
-        self.since = now;
+    /// Removes the frames that wait for nothing, and returns the batch, to append frames to it. Frames beyond those
+    /// that it has must be [routed](Self::route).
+    pub(crate) fn begin(&mut self) -> &mut Batch {
+        if !self.batch.is_empty() {
+            self.remove_finished();
+        }
         &mut self.batch
+    }
+
+    fn remove_finished(&mut self) {
+        let Self { batch, waiting, since, group } = self;
+        let (mut kept, mut kept_group) = (0, 0);
+        batch.retain(|index| {
+            let waits = !waiting[index].is_empty();
+            if waits {
+                (waiting[kept], since[kept]) = (waiting[index], since[index]);
+                kept_group |= (*group >> index & 1) << kept;
+                kept += 1;
+            }
+            waits
+        });
+        *group = kept_group;
     }
 
     /// The frame at `index`, whether or not copies of it are still pending.
@@ -49,10 +72,11 @@ impl PendingBatch {
         self.batch.get(index)
     }
 
-    /// Sets the ports that frame `index` is to be sent to.
-    pub(crate) fn route(&mut self, index: usize, targets: PortSet) {
-        if let Some(waiting) = self.waiting.get_mut(index) {
-            *waiting = targets;
+    /// Sets the ports that frame `index`, polled at `now`, is to be sent to; `group` if it is for many stations.
+    pub(crate) fn route(&mut self, index: usize, targets: PortSet, group: bool, now: Instant) {
+        if index < MAX_FRAMES {
+            (self.waiting[index], self.since[index]) = (targets, now);
+            self.group = self.group & !(1 << index) | u64::from(group) << index;
         }
     }
 
@@ -75,12 +99,61 @@ impl PendingBatch {
         self.waiting().iter().enumerate().filter_map(waits).collect()
     }
 
-    /// Marks the first `count` copies for `port` as accepted or dropped.
-    pub(crate) fn done(&mut self, port: PortId, count: usize) {
-        let waiting = self.waiting.iter_mut().filter(|waiting| waiting.contains(port));
-        for waiting in waiting.take(count) {
-            *waiting = waiting.without(port);
+    /// Marks the first `count` copies for `port` as accepted.
+    pub(crate) fn accepted(&mut self, port: PortId, count: usize) {
+        let mut left = count;
+        self.remove(port, |_, _| {
+            let done = left > 0;
+            left = left.saturating_sub(1);
+            done
+        });
+    }
+
+    /// Drops all copies for `port`, and returns how many.
+    pub(crate) fn drop_all(&mut self, port: PortId) -> usize {
+        self.remove(port, |_, _| true)
+    }
+
+    /// Drops the copies of group frames for `port`, and returns how many.
+    pub(crate) fn drop_group(&mut self, port: PortId) -> usize {
+        let group = self.group;
+        if group == 0 { 0 } else { self.remove(port, |index, _| group >> index & 1 != 0) }
+    }
+
+    /// Drops the copies for `port` of frames that have waited for `hold`, and returns how many.
+    pub(crate) fn drop_older(&mut self, port: PortId, hold: Duration, now: Instant) -> usize {
+        let since = self.since;
+        self.remove(port, |index, _| since[index] + hold <= now)
+    }
+
+    /// Drops the copies for `port` beyond the first `frames` with at most `bytes` together, and returns how many.
+    pub(crate) fn drop_beyond(&mut self, port: PortId, frames: usize, bytes: usize) -> usize {
+        let (mut left, mut room) = (frames, Some(bytes));
+        self.remove(port, |_, length| {
+            room = room.filter(|_| left > 0).and_then(|room| room.checked_sub(length));
+            left = left.saturating_sub(1);
+            room.is_none()
+        })
+    }
+
+    /// Marks those copies for `port` as gone for which `gone` says so of the frame's index and length, in order.
+    /// Returns how many.
+    fn remove(&mut self, port: PortId, mut gone: impl FnMut(usize, usize) -> bool) -> usize {
+        let mut count = 0;
+        for index in 0..self.batch.len() {
+            if self.waiting[index].contains(port)
+                && gone(index, self.batch.get(index).map_or(0, <[u8]>::len))
+            {
+                self.waiting[index] = self.waiting[index].without(port);
+                count += 1;
+            }
         }
+        count
+    }
+
+    /// Number of copies that wait for `port`.
+    pub(crate) fn copies_for(&self, port: PortId) -> usize {
+        self.waiting().iter().filter(|waiting| waiting.contains(port)).count()
     }
 
     /// Number of pending copies.
@@ -92,6 +165,7 @@ impl PendingBatch {
     pub(crate) fn clear_if_done(&mut self) {
         if self.targets().is_empty() {
             self.batch.clear();
+            self.group = 0;
         }
     }
 }

@@ -40,6 +40,9 @@ impl PortSet {
     /// No port.
     pub const EMPTY: Self = Self(0);
 
+    /// All ports that a switch can have.
+    pub const ALL: Self = Self(u16::MAX);
+
     /// The first `count` ports.
     #[must_use]
     pub fn first(count: usize) -> Self {
@@ -62,6 +65,12 @@ impl PortSet {
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+
+    /// The ports that are in both sets.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// The ports that are in either set.

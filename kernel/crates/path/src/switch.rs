@@ -1,8 +1,9 @@
 //! The switch: polls ports, delivers frames, and keeps those that a destination does not accept yet.
 
+use crate::config::{HELD_BYTES, HELD_FRAMES, PATIENCE, PATIENCE_PER_FRAME};
 use crate::forwarder::{Decision, Forwarder};
 use crate::pending::PendingBatch;
-use crate::{PathError, PortConfig, PortCounters, PortId};
+use crate::{PathError, PortConfig, PortCounters, PortId, PortSet};
 use alloc::boxed::Box;
 use base::batch::MAX_FRAMES;
 use base::time::Duration;
@@ -12,17 +13,32 @@ use base::{Instant, MacAddress, Port};
 struct IngressQueue {
     /// How long they wait for a destination that accepts no more.
     hold: Duration,
+    /// True if the port never stands still for a vNIC.
+    impatient: bool,
     pending: PendingBatch,
 }
 
-impl IngressQueue {
-    /// When the hold time of the pending frames ends.
-    fn deadline(&self) -> Option<Instant> {
-        (!self.pending.is_empty()).then(|| self.pending.since() + self.hold)
+/// How long others may still stand still for a port.
+#[derive(Clone, Copy)]
+struct Egress {
+    patience: Duration,
+    /// When the port refused a frame, if it has refused the last one.
+    refused: Option<Instant>,
+}
+
+impl Egress {
+    /// Takes note of an offer, of which the port accepted `accepted` frames and, if `all`, all.
+    fn note(&mut self, accepted: usize, all: bool, now: Instant) {
+        if let Some(since) = self.refused {
+            self.patience = self.patience.saturating_sub(now.saturating_since(since));
+        }
+        let earned = PATIENCE_PER_FRAME * u32::try_from(accepted).unwrap_or(u32::MAX);
+        self.patience = self.patience.saturating_add(earned).min(PATIENCE);
+        self.refused = (!all).then_some(now);
     }
 }
 
-/// What one [`Switch::step`] did.
+/// What one call of a [`Switch`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Progress {
     /// Frames polled from ports.
@@ -33,6 +49,8 @@ pub struct Progress {
     pub dropped: usize,
     /// Copies that still wait for their destinations.
     pub pending: usize,
+    /// Ports that stood still and can be polled again.
+    pub resumed: PortSet,
 }
 
 impl Progress {
@@ -71,7 +89,10 @@ impl Progress {
 pub struct Switch {
     forwarder: Forwarder,
     queues: Box<[IngressQueue]>,
+    egress: Box<[Egress]>,
     counters: Box<[PortCounters]>,
+    /// Ports that were to be polled and stood still instead.
+    stopped: PortSet,
     /// The port that is served first in the next step.
     first: usize,
 }
@@ -86,10 +107,15 @@ impl Switch {
     /// See [`PathError`].
     pub fn new(ports: &[PortConfig], seed: u64) -> Result<Self, PathError> {
         let forwarder = Forwarder::new(ports, seed)?;
-        let queues =
-            ports.iter().map(|port| IngressQueue { hold: port.hold, pending: PendingBatch::new() }).collect();
+        let queue = |port: &PortConfig| IngressQueue {
+            hold: port.hold,
+            impatient: port.patience.is_zero(),
+            pending: PendingBatch::new(),
+        };
+        let queues = ports.iter().map(queue).collect();
+        let egress = ports.iter().map(|_| Egress { patience: PATIENCE, refused: None }).collect();
         let counters = ports.iter().map(|_| PortCounters::default()).collect();
-        Ok(Self { forwarder, queues, counters, first: 0 })
+        Ok(Self { forwarder, queues, egress, counters, stopped: PortSet::EMPTY, first: 0 })
     }
 
     /// Moves at most one batch from each port.
@@ -98,29 +124,60 @@ impl Switch {
     /// as ports whose link is down. The port that delivers first in one step is served last in the next, so
     /// that senders share a destination that is nearly full.
     pub fn step(&mut self, ports: &mut [&mut dyn Port], now: Instant) -> Progress {
+        self.in_turn(|switch, ingress, progress| switch.take(ingress, ports, MAX_FRAMES, now, progress))
+    }
+
+    /// Moves at most one batch of at most `budget` frames from one port, after the frames from it that wait. If it
+    /// stands still, it is not polled, and a later call names it in [`Progress::resumed`].
+    pub fn take_from(
+        &mut self,
+        ingress: PortId,
+        ports: &mut [&mut dyn Port],
+        budget: usize,
+        now: Instant,
+    ) -> Progress {
         let mut progress = Progress::default();
-        self.forwarder.age(now);
-        let count = self.queues.len();
-        let start = self.first;
-        for index in (start..count).chain(0..start) {
-            let Some(ingress) = PortId::new(index) else { continue };
-            let delivered = progress.delivered;
-            if self.queues[index].pending.is_empty() {
-                self.poll(ingress, ports, now, &mut progress);
-            }
-            self.deliver(ingress, ports, now, &mut progress);
-            progress.pending += self.queues[index].pending.copies();
-            if delivered == 0 && progress.delivered != 0 {
-                self.first = (index + 1) % count;
-            }
-        }
+        self.take(ingress, ports, budget, now, &mut progress);
         progress
     }
 
-    /// When [`step`](Self::step) must run again at the latest: the earliest end of a hold time.
+    /// Offers to one port the frames that wait for it.
+    pub fn give_to(&mut self, egress: PortId, ports: &mut [&mut dyn Port], now: Instant) -> Progress {
+        let egress = PortSet::EMPTY.with(egress);
+        self.in_turn(|switch, ingress, progress| switch.deliver(ingress, egress, ports, now, progress))
+    }
+
+    /// Offers all frames that wait, and drops those that have waited too long.
+    pub fn retry(&mut self, ports: &mut [&mut dyn Port], now: Instant) -> Progress {
+        self.in_turn(|switch, ingress, progress| {
+            switch.deliver(ingress, PortSet::ALL, ports, now, progress);
+        })
+    }
+
+    /// When [`retry`](Self::retry) must be called at the latest: the earliest end of a hold time, or of standing
+    /// still.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.queues.iter().filter_map(|queue| queue.deadline()).min()
+        self.queues.iter().filter_map(|queue| self.deadline(queue)).min()
+    }
+
+    fn deadline(&self, queue: &IngressQueue) -> Option<Instant> {
+        let hold = queue.pending.since()? + queue.hold;
+        let vnics = self.halting(queue).filter(|target| !self.forwarder.uplinks().contains(*target));
+        let ends = vnics.filter_map(|target| {
+            let egress = self.egress.get(target.index())?;
+            Some(egress.refused? + egress.patience)
+        });
+        ends.chain([hold]).min()
+    }
+
+    /// The destinations for whose sake the port of this queue stands still.
+    fn halting<'a>(&'a self, queue: &'a IngressQueue) -> impl Iterator<Item = PortId> + 'a {
+        let uplinks = self.forwarder.uplinks();
+        let halts = move |target: &PortId| {
+            uplinks.contains(*target) || queue.pending.copies_for(*target) > HELD_FRAMES
+        };
+        queue.pending.targets().iter().filter(halts)
     }
 
     /// The counters of a port.
@@ -141,65 +198,153 @@ impl Switch {
         self.forwarder.find(mac, now)
     }
 
-    /// Polls `ingress` into its empty batch and decides where the frames go.
-    fn poll(&mut self, ingress: PortId, ports: &mut [&mut dyn Port], now: Instant, progress: &mut Progress) {
+    /// Works on each port once, beginning with another one each time that something is delivered.
+    fn in_turn(&mut self, mut work: impl FnMut(&mut Self, PortId, &mut Progress)) -> Progress {
+        let mut progress = Progress::default();
+        let (count, start) = (self.queues.len(), self.first);
+        for index in (start..count).chain(0..start) {
+            let Some(ingress) = PortId::new(index) else { continue };
+            let delivered = progress.delivered;
+            work(self, ingress, &mut progress);
+            if delivered == 0 && progress.delivered != 0 {
+                self.first = (index + 1) % count;
+            }
+        }
+        progress
+    }
+
+    /// Delivers what waits from `ingress`, and polls it if it does not stand still.
+    fn take(
+        &mut self,
+        ingress: PortId,
+        ports: &mut [&mut dyn Port],
+        budget: usize,
+        now: Instant,
+        progress: &mut Progress,
+    ) {
+        let Some(queue) = self.queues.get(ingress.index()) else { return };
+        self.forwarder.age(now);
+        let pending = if queue.pending.is_empty() {
+            0
+        } else {
+            self.deliver(ingress, PortSet::ALL, ports, now, progress);
+            let queue = &self.queues[ingress.index()];
+            if self.halting(queue).next().is_some() {
+                self.stopped = self.stopped.with(ingress);
+                return;
+            }
+            queue.pending.copies()
+        };
+        progress.pending -= pending;
+        self.poll(ingress, ports, budget, now, progress);
+        self.deliver(ingress, PortSet::ALL, ports, now, progress);
+    }
+
+    /// Polls `ingress` into its batch and decides where the frames go.
+    fn poll(
+        &mut self,
+        ingress: PortId,
+        ports: &mut [&mut dyn Port],
+        budget: usize,
+        now: Instant,
+        progress: &mut Progress,
+    ) {
         let Some(port) = ports.get_mut(ingress.index()) else { return };
         let pending = &mut self.queues[ingress.index()].pending;
         let counters = &mut self.counters[ingress.index()];
-        port.poll(pending.begin(now), MAX_FRAMES, now);
-        for index in 0..MAX_FRAMES {
+        let batch = pending.begin();
+        let first = batch.len();
+        port.poll(batch, budget.min(MAX_FRAMES - first), now);
+        for index in first..MAX_FRAMES {
             let Some(frame) = pending.frame(index) else { break };
             progress.polled += 1;
             counters.rx_frames += 1;
             counters.rx_bytes += frame.len() as u64;
             match self.forwarder.decide(frame, ingress, counters, now) {
-                Decision::Forward(targets) => {
+                Decision::Forward { targets, group } => {
                     counters.forwarded += 1;
                     counters.copies += targets.len() as u64;
-                    pending.route(index, targets);
+                    pending.route(index, targets, group, now);
                 }
                 Decision::Drop(cause) => {
                     counters.count_drop(cause);
+                    pending.route(index, PortSet::EMPTY, false, now);
                     progress.dropped += 1;
                 }
             }
         }
     }
 
-    /// Offers the pending frames of `ingress` to each destination and drops those whose hold time is over.
+    /// Offers the pending frames of `ingress` to each of these destinations, and drops those that may not wait.
     fn deliver(
         &mut self,
         ingress: PortId,
+        among: PortSet,
         ports: &mut [&mut dyn Port],
         now: Instant,
         progress: &mut Progress,
     ) {
         let queue = &mut self.queues[ingress.index()];
-        let expired = queue.deadline().is_some_and(|deadline| now >= deadline);
-        for target in queue.pending.targets().iter() {
+        for target in queue.pending.targets().intersection(among).iter() {
             let frames = queue.pending.frames_for(target);
             let offered = frames.len();
             let port = ports.get_mut(target.index()).filter(|port| port.capabilities().link_up);
-            let link_up = port.is_some();
-            let accepted = port.map_or(0, |port| port.send(&frames, now).min(offered));
+            let counters = &mut self.counters[target.index()];
+            let Some(port) = port else {
+                drop(frames);
+                let dropped = queue.pending.drop_all(target);
+                counters.link_down += dropped as u64;
+                progress.dropped += dropped;
+                continue;
+            };
+            let accepted = port.send(&frames, now).min(offered);
             let bytes: usize = frames[..accepted].iter().map(|frame| frame.len()).sum();
             drop(frames);
-
-            let dropped = if link_up && !expired { 0 } else { offered - accepted };
-            queue.pending.done(target, accepted + dropped);
-            if link_up
-                && dropped != 0
-                && let Some(port) = ports.get_mut(target.index())
-            {
-                port.missed(dropped, now);
-            }
+            queue.pending.accepted(target, accepted);
             progress.delivered += accepted;
-            progress.dropped += dropped;
-            let counters = &mut self.counters[target.index()];
             counters.tx_frames += accepted as u64;
             counters.tx_bytes += bytes as u64;
-            *(if link_up { &mut counters.held_too_long } else { &mut counters.link_down }) += dropped as u64;
+            let egress = &mut self.egress[target.index()];
+            egress.note(accepted, accepted == offered, now);
+            if accepted < offered {
+                let to_vnic = !self.forwarder.uplinks().contains(target);
+                let dropped = queue.drop_refused(target, to_vnic, egress.patience, counters, now);
+                progress.dropped += dropped;
+                if dropped > 0 {
+                    port.missed(dropped, now);
+                }
+            }
         }
         queue.pending.clear_if_done();
+        progress.pending += queue.pending.copies();
+        if self.stopped.contains(ingress) && self.halting(&self.queues[ingress.index()]).next().is_none() {
+            self.stopped = self.stopped.without(ingress);
+            progress.resumed = progress.resumed.with(ingress);
+        }
+    }
+}
+
+impl IngressQueue {
+    /// Drops the copies that `target` has refused and that may not wait, and returns how many.
+    fn drop_refused(
+        &mut self,
+        target: PortId,
+        to_vnic: bool,
+        patience: Duration,
+        counters: &mut PortCounters,
+        now: Instant,
+    ) -> usize {
+        let pending = &mut self.pending;
+        let mut no_room = 0;
+        if to_vnic {
+            no_room += pending.drop_group(target);
+        }
+        let late = pending.drop_older(target, self.hold, now);
+        if to_vnic && (self.impatient || patience.is_zero()) {
+            no_room += pending.drop_beyond(target, HELD_FRAMES, HELD_BYTES);
+        }
+        counters.no_room += no_room as u64;
+        counters.held_too_long += late as u64;
+        no_room + late
     }
 }

@@ -3,7 +3,7 @@
 use base::time::Duration;
 use base::{Instant, MacAddress, Port};
 use path::{
-    AGEING, GUEST_HOLD, GUEST_QUOTA, PortConfig, PortCounters, PortId, Progress, Switch, UPLINK_HOLD,
+    AGEING, GUEST_HOLD, GUEST_QUOTA, PATIENCE, PortConfig, PortCounters, PortId, Progress, Switch, UPLINK_HOLD,
 };
 use testkit::QueuePort;
 use testkit::frame::{mac, number_of, numbered};
@@ -67,7 +67,7 @@ fn a_full_destination_stops_its_sender_instead_of_losing_frames() {
     let progress = bench.step(1);
     assert_eq!((progress.polled, progress.pending), (0, 54));
     assert_eq!(bench.ports[0].incoming.len(), 36);
-    assert_eq!(bench.switch.next_deadline(), Some(Instant(nanos(GUEST_HOLD))));
+    assert_eq!(bench.switch.next_deadline(), Some(Instant(nanos(PATIENCE))));
 
     bench.ports[1].space = usize::MAX;
     bench.step(2);
@@ -101,17 +101,143 @@ fn pending_frames_are_dropped_and_counted_when_their_hold_time_is_over() {
 }
 
 #[test]
-fn a_flooded_frame_reaches_each_port_once_even_if_one_is_slow() {
+fn a_group_frame_reaches_each_port_with_room_once_and_waits_for_no_vnic() {
     let mut bench = Bench::new();
-    bench.ports[1].space = 0;
+    bench.ports[1].space = 1;
     bench.arrive(0, MacAddress::BROADCAST, 0..2);
     for time in 0..5 {
         bench.step(time);
     }
-    assert_eq!((bench.sent(1), bench.sent(2)), (vec![], vec![0, 1]));
-    bench.ports[1].space = usize::MAX;
-    bench.step(5);
+    assert_eq!((bench.sent(1), bench.sent(2)), (vec![0], vec![0, 1]));
+    assert_eq!((bench.counters(1).no_room, bench.ports[1].missed), (1, 1));
+    assert_eq!(bench.switch.next_deadline(), None);
+}
+
+#[test]
+fn a_group_frame_waits_for_a_physical_nic() {
+    let mut bench = Bench::new();
+    bench.ports[2].space = 0;
+    bench.arrive(0, MacAddress::BROADCAST, 0..2);
+    bench.step(0);
     assert_eq!((bench.sent(1), bench.sent(2)), (vec![0, 1], vec![]));
+    bench.ports[2].space = usize::MAX;
+    bench.step(1);
+    assert_eq!((bench.sent(1), bench.sent(2)), (vec![], vec![0, 1]));
+}
+
+/// What station 0 sends to a guest that takes nothing, and then 1000 frames to the wire.
+fn sends_beside_a_full_vnic(destination: MacAddress, count: u32) -> (Bench, u64) {
+    let mut bench = Bench::new();
+    bench.ports[1].space = 0;
+    bench.arrive(0, destination, 0..count);
+    bench.arrive(0, mac(9), 1000..2000);
+    let mut now = 0;
+    let mut wire = Vec::new();
+    while wire.len() < 1000 {
+        bench.step(now);
+        wire.extend(bench.sent(2).into_iter().filter(|number| *number >= 1000));
+        now += 100_000;
+        assert!(now < nanos(GUEST_HOLD), "{} frames are out after {now} ns", wire.len());
+    }
+    assert_eq!(wire, (1000..2000).collect::<Vec<_>>());
+    (bench, now)
+}
+
+#[test]
+fn one_group_frame_for_a_full_vnic_delays_its_sender_not_at_all() {
+    let (bench, now) = sends_beside_a_full_vnic(MacAddress::BROADCAST, 1);
+    assert!(now <= 17 * 100_000, "as many steps as batches, {now} ns");
+    assert_eq!(bench.counters(1).no_room, 1);
+}
+
+#[test]
+fn a_few_frames_for_a_full_vnic_delay_its_sender_not_at_all() {
+    let (bench, now) = sends_beside_a_full_vnic(mac(1), 4);
+    assert!(now <= 18 * 100_000, "{now} ns");
+    assert_eq!(bench.switch.pending(PortId::new(0).unwrap()), 4);
+}
+
+#[test]
+fn many_frames_for_a_full_vnic_delay_its_sender_no_longer_than_its_patience() {
+    let (mut bench, now) = sends_beside_a_full_vnic(mac(1), 500);
+    assert!(now <= nanos(PATIENCE) + 25 * 100_000, "{now} ns");
+    assert_eq!(bench.counters(1).no_room, 496);
+    // The same again, later: the vNIC still takes nothing, and its sender does not wait for it once more.
+    let later = now + 1_000_000;
+    bench.arrive(0, mac(1), 0..500);
+    bench.arrive(0, mac(9), 1000..1100);
+    for step in 0..10 {
+        bench.step(later + step);
+    }
+    assert_eq!(bench.sent(2), (1000..1100).collect::<Vec<_>>());
+}
+
+#[test]
+fn senders_stand_still_for_a_vnic_that_takes_frames_slowly() {
+    let mut bench = Bench::new();
+    bench.ports[1].space = 0;
+    bench.arrive(0, mac(1), 0..500);
+    // One frame every 200 us is enough.
+    for step in 0..500 {
+        bench.ports[1].space = 1;
+        bench.step(step * 200_000);
+    }
+    assert_eq!((bench.sent(1).len(), bench.counters(1).dropped_on_departure()), (500, 0));
+}
+
+#[test]
+fn a_full_vnic_does_not_delay_frames_from_the_wire_to_others() {
+    let mut bench = Bench::new();
+    bench.ports[1].space = 0;
+    bench.arrive(2, mac(1), 0..300);
+    bench.arrive(2, mac(0), 1000..1300);
+    for time in 0..10 {
+        bench.step(time);
+    }
+    assert_eq!(bench.sent(0), (1000..1300).collect::<Vec<_>>());
+    assert_eq!(bench.counters(1).no_room, 296);
+    assert_eq!(bench.switch.pending(PortId::new(2).unwrap()), 4);
+}
+
+#[test]
+fn fifteen_full_vnics_do_not_delay_frames_from_the_wire() {
+    let guests = (0..15).map(|number| PortConfig::guest(mac(number)));
+    let configs: Vec<_> = guests.chain([PortConfig::uplink()]).collect();
+    let mut switch = Switch::new(&configs, 1).unwrap();
+    let mut ports: Vec<_> = (0..16).map(|_| QueuePort::with_space(0)).collect();
+    ports[0].space = usize::MAX;
+    // As long as the longest frames that the vNICs take.
+    for number in 0..600 {
+        ports[15].arrive(&numbered(mac((number % 15) as u8), mac(99), number, 9018));
+    }
+    for time in 0..600 {
+        let mut list: Vec<_> = ports.iter_mut().map(|port| port as &mut dyn Port).collect();
+        switch.step(&mut list, Instant(time));
+    }
+    assert_eq!(ports[0].sent.len(), 40);
+    assert!(ports[15].incoming.is_empty());
+}
+
+#[test]
+fn a_port_is_polled_by_its_own_work_only_and_is_named_when_it_can_go_on() {
+    let mut bench = Bench::new();
+    let port = |number| PortId::new(number).unwrap();
+    bench.ports[1].space = 0;
+    bench.arrive(0, mac(1), 0..40);
+    bench.arrive(2, mac(0), 100..101);
+    let [a, b, c] = &mut bench.ports;
+    let list = &mut [a as &mut dyn Port, b, c];
+    let first = bench.switch.take_from(port(0), list, 32, Instant(0));
+    assert_eq!((first.polled, first.pending), (32, 32));
+    let second = bench.switch.take_from(port(0), list, 32, Instant(1));
+    assert_eq!((second.polled, second.resumed), (0, path::PortSet::EMPTY));
+    assert!(bench.switch.retry(list, Instant(2)).is_idle());
+    bench.ports[1].space = 30;
+    let [a, b, c] = &mut bench.ports;
+    let list = &mut [a as &mut dyn Port, b, c];
+    let given = bench.switch.give_to(port(1), list, Instant(3));
+    assert_eq!((given.delivered, given.resumed), (30, path::PortSet::EMPTY.with(port(0))));
+    assert_eq!(bench.ports[2].incoming.len(), 1, "nobody polled the wire");
 }
 
 #[test]

@@ -68,7 +68,11 @@ mod tests {
         assert_eq!(cause_of(&[0x88, 0x08, 0, 1, 0xff, 0xff]), Some(DropCause::MacControl));
         for tag in TAGS {
             let [high, low] = tag.to_be_bytes();
-            assert_eq!(cause_of(&[high, low, 0, 5, 0x88, 0x08, 0, 1]), Some(DropCause::MacControl), "{tag:#x}");
+            assert_eq!(
+                cause_of(&[high, low, 0, 5, 0x88, 0x08, 0, 1]),
+                Some(DropCause::MacControl),
+                "{tag:#x}"
+            );
             let twice = [high, low, 0, 5, 0x81, 0, 0, 7, 0x88, 0x08];
             assert_eq!(cause_of(&twice), Some(DropCause::MacControl), "{tag:#x}");
         }

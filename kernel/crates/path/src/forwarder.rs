@@ -168,8 +168,7 @@ impl Forwarder {
         }
         let from_wire = self.uplinks.contains(ingress);
         // An address of the wire that is not known any more is looked for where it is.
-        let (quota, spare) =
-            if from_wire { (CAPACITY, PortSet::EMPTY) } else { (GUEST_QUOTA, self.uplinks) };
+        let (quota, spare) = if from_wire { (CAPACITY, PortSet::EMPTY) } else { (GUEST_QUOTA, self.uplinks) };
         match self.table.learn(source, ingress, quota, spare, now) {
             Learned::Refreshed | Learned::New => {}
             Learned::Moved => counters.moved += 1,
@@ -290,9 +289,8 @@ mod tests {
     fn control_frames_pass_from_the_wire_only() {
         let mut bench = Bench::new();
         let pause = [&mac(50).0[..], &mac(0).0, &[0x88, 0x08, 0, 1, 0xff, 0xff], &[0; 42]].concat();
-        let mut decide = |ingress| {
-            bench.forwarder.decide(&pause, PortId::new(ingress).unwrap(), &mut bench.counters, NOW)
-        };
+        let mut decide =
+            |ingress| bench.forwarder.decide(&pause, PortId::new(ingress).unwrap(), &mut bench.counters, NOW);
         assert_eq!(decide(0), Decision::Drop(DropCause::MacControl));
         assert_eq!(decide(2), Decision::Drop(DropCause::NoDestination));
     }

@@ -106,9 +106,8 @@ impl MacTable {
         let slot = match slots.iter_mut().find(free) {
             Some(slot) if under_quota => slot,
             _ => {
-                let replaceable = |entry: LearnedAddress| {
-                    entry.port == port || under_quota && spare.contains(entry.port)
-                };
+                let replaceable =
+                    |entry: LearnedAddress| entry.port == port || under_quota && spare.contains(entry.port);
                 let replaceable = slots.iter_mut().filter(|slot| slot.is_some_and(replaceable));
                 match replaceable.min_by_key(|slot| slot.map(|entry| entry.seen)) {
                     Some(slot) => slot,
@@ -191,7 +190,10 @@ mod tests {
     fn one_port_cannot_displace_the_addresses_of_another() {
         let mut table = MacTable::new(7);
         for number in 0..100 {
-            assert_eq!(table.learn(mac(number), port(0), CAPACITY, PortSet::EMPTY, Instant::ZERO), Learned::New);
+            assert_eq!(
+                table.learn(mac(number), port(0), CAPACITY, PortSet::EMPTY, Instant::ZERO),
+                Learned::New
+            );
         }
         for number in 1000..100_000 {
             table.learn(mac(number), port(1), CAPACITY, PortSet::EMPTY, Instant(1));
@@ -209,7 +211,10 @@ mod tests {
         let known = (0..10_000).filter(|number| table.find(mac(*number), Instant::ZERO).is_some());
         assert_eq!(known.count(), table.used[1]);
         table.learn(mac(77_777), port(2), 9, PortSet::EMPTY, Instant::ZERO);
-        assert_eq!(table.learn(mac(77_777), port(1), GUEST_QUOTA, PortSet::EMPTY, Instant::ZERO), Learned::Refused);
+        assert_eq!(
+            table.learn(mac(77_777), port(1), GUEST_QUOTA, PortSet::EMPTY, Instant::ZERO),
+            Learned::Refused
+        );
     }
 
     #[test]

@@ -141,8 +141,7 @@ impl PendingBatch {
     fn remove(&mut self, port: PortId, mut gone: impl FnMut(usize, usize) -> bool) -> usize {
         let mut count = 0;
         for index in 0..self.batch.len() {
-            if self.waiting[index].contains(port)
-                && gone(index, self.batch.get(index).map_or(0, <[u8]>::len))
+            if self.waiting[index].contains(port) && gone(index, self.batch.get(index).map_or(0, <[u8]>::len))
             {
                 self.waiting[index] = self.waiting[index].without(port);
                 count += 1;

@@ -3,7 +3,8 @@
 use base::time::Duration;
 use base::{Instant, MacAddress, Port};
 use path::{
-    AGEING, GUEST_HOLD, GUEST_QUOTA, PATIENCE, PortConfig, PortCounters, PortId, Progress, Switch, UPLINK_HOLD,
+    AGEING, GUEST_HOLD, GUEST_QUOTA, PATIENCE, PortConfig, PortCounters, PortId, Progress, Switch,
+    UPLINK_HOLD,
 };
 use testkit::QueuePort;
 use testkit::frame::{mac, number_of, numbered};

@@ -4,21 +4,28 @@ use crate::controller::Controller;
 use crate::device::Vnic;
 use crate::fault::RingKind;
 use crate::fifo::ReceiveFifo;
-use crate::receive::{self, FrameOrigin};
+use crate::packet::MAX_DESCRIPTORS;
+use crate::receive::{self, FrameOrigin, ReceiveWalk};
 use crate::ring::RingWindow;
 use crate::transmit::Emitted;
 use base::{Batch, Capabilities, Effects, GuestMemory, Instant, Port};
 
-/// Maximum number of transmit descriptors examined in one poll. It bounds the time that a guest can consume with
-/// descriptors that carry no data.
-const MAX_DESCRIPTORS_PER_POLL: u32 = 4096;
+/// Maximum number of transmit descriptors examined in one poll: it bounds the time that a guest can consume with
+/// descriptors that carry no data. A packet has at most half as many, so that one that is half seen at the end of a
+/// poll is seen to its end in the next.
+const MAX_DESCRIPTORS_PER_POLL: u32 = 512;
+const _: () = assert!(MAX_DESCRIPTORS_PER_POLL as usize >= 2 * MAX_DESCRIPTORS);
+
+/// A poll ends with the frame that brings it to this number of bytes, since copying takes time too.
+const BYTES_PER_POLL: u64 = 32 * 1024;
 
 /// A vNIC together with its guest's memory.
 ///
 /// Call [`Port::send`] for frames to the guest, and with an empty slice after [`Effects::RX_SPACE`], when waiting
 /// frames can move on. Call [`Port::poll`] for frames from the guest after [`Effects::TX_KICK`]. Afterwards
 /// [`Vnic::take_effects`] returns the effects of these calls; [`Effects::TX_KICK`] among them means that a poll
-/// ended with work left.
+/// ended with work left, and [`Effects::RX_SPACE`] that `send` did. Both are the guest's own work, however long its
+/// rings are: the caller does it in the guest's time.
 ///
 /// ```
 /// use base::{Effects, Instant, MacAddress, Port};
@@ -62,13 +69,20 @@ impl<'a, M: GuestMemory> VnicPort<'a, M> {
         self.vnic.effects |= changes;
     }
 
+    /// True when [`Vnic::take_effects`] would return any.
+    #[must_use]
+    pub fn has_effects(&self) -> bool {
+        !self.vnic.effects.is_empty()
+    }
+
     /// Runs the transmit side. Returns the number of frames appended, and whether work is left for another call.
     fn transmit(&mut self, into: &mut Batch, budget: usize, now: Instant) -> (usize, bool) {
         let Vnic { controller, fifo, transmit, turnaround, .. } = &mut *self.vnic;
         let loopback = controller.loopback();
         let (mut window, mut fuel) = (RingWindow::new(), MAX_DESCRIPTORS_PER_POLL);
         let (mut appended, mut handled) = (0, 0);
-        while handled < budget {
+        let enough = controller.counters.transmitted_bytes + BYTES_PER_POLL;
+        while handled < budget && controller.counters.transmitted_bytes < enough {
             if controller.transmit_stopped
                 || !controller.enabled(RingKind::Transmit)
                 || !(loopback || controller.link_up())
@@ -102,10 +116,10 @@ fn turn_around<M: GuestMemory>(
     memory: &M,
     now: Instant,
 ) {
-    let mut window = RingWindow::new();
+    let mut walk = ReceiveWalk::new();
     for frame in frames.iter() {
         controller.counters.looped_back += 1;
-        if !receive::offer(controller, fifo, memory, &mut window, frame, FrameOrigin::Loopback, now) {
+        if !receive::offer(controller, fifo, memory, &mut walk, frame, FrameOrigin::Loopback, now) {
             controller.counters.receive_missed += 1;
             controller.note_missed(1);
         }
@@ -125,15 +139,17 @@ impl<M: GuestMemory> Port for VnicPort<'_, M> {
     fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
         let before = self.vnic.observe();
         let Vnic { controller, fifo, .. } = &mut *self.vnic;
-        let mut window = RingWindow::new();
-        receive::drain(controller, fifo, self.memory, &mut window, now);
+        let mut walk = ReceiveWalk::new();
+        receive::drain(controller, fifo, self.memory, &mut walk, now);
         let accepted = frames
             .iter()
             .take_while(|frame| {
-                receive::offer(controller, fifo, self.memory, &mut window, frame, FrameOrigin::Wire, now)
+                receive::offer(controller, fifo, self.memory, &mut walk, frame, FrameOrigin::Wire, now)
             })
             .count();
-        let changes = self.vnic.changes(&before, now);
+        let unfinished = receive::is_unfinished(controller, fifo);
+        let mut changes = self.vnic.changes(&before, now);
+        changes.set(Effects::RX_SPACE, unfinished);
         self.vnic.effects |= changes;
         accepted
     }
@@ -150,6 +166,8 @@ impl<M: GuestMemory> Port for VnicPort<'_, M> {
         let (appended, left) = self.transmit(into, budget, now);
         let mut changes = self.vnic.changes(&before, now);
         changes.set(Effects::TX_KICK, left);
+        // In loopback mode frames have gone to the receiver.
+        changes.set(Effects::RX_SPACE, receive::is_unfinished(&self.vnic.controller, &self.vnic.fifo));
         self.vnic.effects |= changes;
         appended
     }

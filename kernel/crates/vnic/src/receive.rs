@@ -23,6 +23,25 @@ pub(crate) enum FrameOrigin {
     Loopback,
 }
 
+/// Maximum number of descriptors without a buffer that one frame passes, and that all frames of one call pass
+/// together. A guest may fill its ring with them; walking over them is work that it must do in its own time.
+const NULLS_PER_FRAME: u32 = 64;
+const NULLS_PER_CALL: u32 = 256;
+
+/// One call's walk along the receive ring.
+pub(crate) struct ReceiveWalk {
+    window: RingWindow,
+    /// Descriptors without a buffer that it may still pass.
+    nulls: u32,
+}
+
+impl ReceiveWalk {
+    /// A walk that begins.
+    pub(crate) fn new() -> Self {
+        Self { window: RingWindow::new(), nulls: NULLS_PER_CALL }
+    }
+}
+
 /// Why an arriving frame is dropped.
 enum ReceiveDrop {
     Disabled,
@@ -46,7 +65,7 @@ pub(crate) fn offer<M: GuestMemory>(
     controller: &mut Controller,
     fifo: &mut ReceiveFifo,
     memory: &M,
-    window: &mut RingWindow,
+    walk: &mut ReceiveWalk,
     frame: &[u8],
     origin: FrameOrigin,
     now: Instant,
@@ -69,7 +88,7 @@ pub(crate) fn offer<M: GuestMemory>(
     if controller.ring(RingKind::Receive).available() == 0 {
         controller.registers.count(stats::RNBC, 1);
     }
-    let delivered = if fifo.is_empty() { deliver(controller, memory, window, &arrival, 0, now) } else { 0 };
+    let delivered = if fifo.is_empty() { deliver(controller, memory, walk, &arrival, 0, now) } else { 0 };
     if controller.receive_stopped {
         controller.counters.receive_ring_stopped += 1;
     } else if delivered < arrival.length() {
@@ -87,12 +106,12 @@ pub(crate) fn drain<M: GuestMemory>(
     controller: &mut Controller,
     fifo: &mut ReceiveFifo,
     memory: &M,
-    window: &mut RingWindow,
+    walk: &mut ReceiveWalk,
     now: Instant,
 ) {
     while controller.enabled(RingKind::Receive) && !controller.receive_stopped {
         let Some((arrival, before)) = fifo.front() else { return };
-        let delivered = deliver(controller, memory, window, &arrival, before, now);
+        let delivered = deliver(controller, memory, walk, &arrival, before, now);
         let whole = delivered >= arrival.length();
         fifo.set_delivered(delivered);
         if !whole {
@@ -103,6 +122,14 @@ pub(crate) fn drain<M: GuestMemory>(
         controller.counters.receive_ring_stopped += fifo.frames() as u64;
         fifo.clear();
     }
+}
+
+/// True when frames in the FIFO could be delivered, but the call may not pass more descriptors without a buffer.
+pub(crate) fn is_unfinished(controller: &Controller, fifo: &ReceiveFifo) -> bool {
+    !fifo.is_empty()
+        && !controller.receive_stopped
+        && controller.enabled(RingKind::Receive)
+        && controller.ring(RingKind::Receive).available() != 0
 }
 
 /// Decides whether the NIC accepts a frame.
@@ -215,11 +242,12 @@ fn tag_of(controller: &Controller, frame: &[u8]) -> Option<u16> {
 }
 
 /// Writes a frame, starting at byte `offset`, into the free descriptors, and returns how many of its bytes are now
-/// delivered. The payload is written first, then the write-back; then the head moves.
+/// delivered. The payload is written first, then the write-back; then the head moves. Stops early where the walk may
+/// not pass more descriptors without a buffer.
 fn deliver<M: GuestMemory>(
     controller: &mut Controller,
     memory: &M,
-    window: &mut RingWindow,
+    walk: &mut ReceiveWalk,
     arrival: &Arrival,
     mut offset: usize,
     now: Instant,
@@ -227,8 +255,9 @@ fn deliver<M: GuestMemory>(
     // The reserved buffer size counts as the default.
     let buffer = controller.receive_control().buffer_size().unwrap_or(2048) as usize;
     let mut ring = controller.ring(RingKind::Receive);
+    let mut nulls = NULLS_PER_FRAME;
     for _ in 0..ring.available() {
-        let Some(bytes) = window.descriptor(memory, &ring, 0) else {
+        let Some(bytes) = walk.window.descriptor(memory, &ring, 0) else {
             stop_at_descriptor(controller, &ring);
             return offset;
         };
@@ -236,6 +265,11 @@ fn deliver<M: GuestMemory>(
         let address = descriptor.address.get();
         let length = buffer.min(arrival.length() - offset);
         let result = if address == 0 {
+            if nulls == 0 || walk.nulls == 0 {
+                break;
+            }
+            nulls -= 1;
+            walk.nulls -= 1;
             skip_null(memory, &ring, descriptor)
         } else {
             fill(memory, &ring, address, arrival, offset, length)

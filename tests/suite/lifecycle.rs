@@ -51,7 +51,7 @@ fn command(run: &mut Run, text: &str, answer: &str) -> Outcome {
 }
 
 /// Opens the shell; its prompt is not a line of the log.
-fn open_shell(run: &mut Run) -> Outcome {
+pub fn open_shell(run: &mut Run) -> Outcome {
     run.allow("weir> ");
     run.console.type_text(ESCAPE)?;
     run.expect("weir> ").map(drop)
@@ -62,7 +62,8 @@ fn close_shell(run: &mut Run) -> Outcome {
     run.console.type_text(ESCAPE)
 }
 
-fn power_off(run: &mut Run) -> Outcome {
+/// Makes the operator end Weir, in the open shell.
+pub fn power_off(run: &mut Run) -> Outcome {
     run.console.type_text("poweroff\r")?;
     run.finish_with("powering off (operator request)")
 }

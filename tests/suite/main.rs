@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod cable;
+mod fairness;
 mod firmware;
 mod guests;
 mod lifecycle;
@@ -116,6 +117,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
     for &backend in backends {
         trials.extend(guests::trials(backend));
         trials.extend(misbehaviour::trials(backend));
+        trials.extend(fairness::trials(backend));
         trials.extend(lifecycle::trials(backend));
         trials.extend(network::trials(backend));
         trials.extend(shell::trials(backend));

@@ -1,6 +1,6 @@
 //! The two 8259A interrupt controllers and the 8254 timer [8259A ICW1 to ICW4], [8254 mode 2].
 
-use crate::ports;
+use crate::{ports, processor};
 
 const MASTER: u16 = 0x20;
 const SLAVE: u16 = 0xa0;
@@ -81,4 +81,24 @@ pub fn start_timer(hertz: u32) {
 #[must_use]
 pub fn ticks() -> u32 {
     crate::trap::count(FIRST_VECTOR + TIMER)
+}
+
+/// Measures how many ticks the time-stamp counter makes in a second, by the timer, which it starts and masks again.
+#[must_use]
+pub fn ticks_per_second() -> u64 {
+    const HERTZ: u32 = 100;
+    /// Duration of the measurement, in timer ticks.
+    const TICKS: u32 = 20;
+    start();
+    start_timer(HERTZ);
+    let wait_for = |tick: u32| {
+        while ticks() < tick {
+            processor::sleep();
+        }
+        processor::time_stamp()
+    };
+    let start = wait_for(1);
+    let measured = wait_for(1 + TICKS) - start;
+    mask(TIMER);
+    measured / u64::from(TICKS) * u64::from(HERTZ)
 }

@@ -8,31 +8,11 @@ use micro::{Boot, Verdict, line, pic, processor};
 
 micro::guest!("spin", main);
 
-const HERTZ: u32 = 100;
-/// Duration of the measurement of the time-stamp counter's frequency, in timer ticks.
-const TICKS: u32 = 20;
-
-/// Measures the frequency of the time-stamp counter with the 8254.
-fn ticks_per_second() -> u64 {
-    pic::start();
-    pic::start_timer(HERTZ);
-    let wait_for = |tick: u32| {
-        while pic::ticks() < tick {
-            processor::sleep();
-        }
-        processor::time_stamp()
-    };
-    let start = wait_for(1);
-    let measured = wait_for(1 + TICKS) - start;
-    pic::mask(0);
-    measured / u64::from(TICKS) * u64::from(HERTZ)
-}
-
 fn main(boot: &Boot) -> Verdict {
     let seconds = boot.command_line.number("seconds", 2);
     let for_ever = boot.command_line.value("for") == Some("ever");
     let interrupts = boot.command_line.value("interrupts") == Some("on");
-    let second = ticks_per_second();
+    let second = pic::ticks_per_second();
     let (mut rounds, mut passed) = (0u64, 0);
     let start = processor::time_stamp();
     while for_ever || passed < seconds {

@@ -1,0 +1,80 @@
+//! A guest that gives its NIC as much work as it can costs no other guest of its core more than its share of time.
+//! Beside it, a guest watches the clock: how long it stands still at a time.
+
+use crate::lifecycle::{open_shell, power_off};
+use crate::trial;
+use end_to_end::backend::Need;
+use end_to_end::failure::ErrorContext;
+use end_to_end::{Backend, Outcome, Run, Scenario, Test, VmSpec, require};
+use libtest_mimic::Trial;
+use std::net::UdpSocket;
+use std::time::Duration;
+
+/// Two slices (`SLICE` in `kernel/crates/schedule`), in microseconds.
+const TWO_SLICES: u32 = 4000;
+/// For how many seconds the guest watches beside the other one.
+const SECONDS: u32 = 3;
+/// Time between two frames from the wire to all.
+const GAP: Duration = Duration::from_millis(2);
+
+pub fn trials(backend: Backend) -> Vec<Trial> {
+    let mut trials: Vec<Trial> = [
+        ("a_packet_of_a_million_segments_costs_no_other_guest_its_time", "segments"),
+        ("a_ring_of_32766_frames_costs_no_other_guest_its_time", "frames"),
+        ("a_ring_of_32766_broadcasts_costs_no_other_guest_its_time", "broadcasts"),
+        ("a_ring_of_32766_empty_fragments_costs_no_other_guest_its_time", "fragments"),
+    ]
+    .into_iter()
+    .map(|(name, work)| trial(backend, name, move |test| beside(test, work, |_| Ok(()))))
+    .collect();
+    trials.push(trial(backend, "a_ring_of_32766_empty_buffers_costs_no_other_guest_its_time", |test| {
+        beside(test, "nulls", send_to_all)
+    }));
+    trials
+}
+
+/// One guest works its NIC hard, and another one watches the clock. `meanwhile` is done once a second.
+fn beside(test: &Test, work: &str, meanwhile: impl Fn(&UdpSocket) -> Outcome) -> Outcome {
+    let interrupts = if test.backend.lacks(Need::InterruptWhileOff).is_some() { "on" } else { "off" };
+    // The first guest has the keyboard.
+    let vms = vec![
+        VmSpec::micro("hog", "nic_hog", &format!("work={work} start=key"))?.nic("52:54:00:00:01:02"),
+        VmSpec::micro("bystander", "watch", &format!("for=ever interrupts={interrupts}"))?,
+    ];
+    let mut run = Run::start(test, &Scenario::new(vms))?;
+    // What the guest does wrong is said once.
+    run.allow("WARN  vm: hog: vnic");
+    run.expect("bystander| longest pause")?;
+    run.console.type_text("x")?;
+    run.expect(&format!("hog| GO {work}"))?;
+    let socket = UdpSocket::bind("10.0.5.1:0").context("binding a UDP socket")?;
+    socket.set_broadcast(true).context("sending to all")?;
+    // The second in which it began is not whole.
+    run.expect("bystander| longest pause")?;
+    let before = run.console.text().len();
+    for _ in 0..SECONDS {
+        meanwhile(&socket)?;
+        run.expect("bystander| longest pause")?;
+        run.expect(" us in second")?;
+    }
+    let pauses = pauses(&run.console.text()[before..]);
+    let longest = pauses.iter().max();
+    require!(longest.is_some_and(|pause| *pause <= TWO_SLICES), "the bystander stood still: {pauses:?} us");
+    open_shell(&mut run)?;
+    power_off(&mut run)
+}
+
+/// Sends frames to all guests for about a second.
+fn send_to_all(socket: &UdpSocket) -> Outcome {
+    for _ in 0..500 {
+        socket.send_to(b"all", "10.0.5.255:9").context("sending to all")?;
+        std::thread::sleep(GAP);
+    }
+    Ok(())
+}
+
+/// The pauses in the lines of the guest that watches.
+fn pauses(text: &str) -> Vec<u32> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("bystander| longest pause "));
+    lines.filter_map(|line| line.split_once(" us in second")?.0.parse().ok()).collect()
+}

@@ -26,8 +26,10 @@ const FEED: Duration = Duration::from_millis(1);
 /// Minimum run before the next timer exit. Without it, a guest whose timer fires faster than one trip through Weir
 /// would never make progress.
 const SHORTEST_RUN_NANOS: u64 = 20_000;
-/// Maximum number of rounds of moving frames, if each makes room for more.
-const ROUNDS: usize = 2;
+/// Maximum number of pieces of a guest's network work that are done at a time, and when it ends before that. What is
+/// left is done in the guest's next turn.
+const PIECES: usize = 4;
+const WORK: Duration = Duration::from_micros(100);
 
 /// What a core does besides running guests.
 pub trait Duties<V: VirtualCpu> {
@@ -104,14 +106,19 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
     /// Lets the guest that is first in the queue run for a while, or waits if none has anything to do.
     fn turn(&mut self) {
         let now = clock::now();
-        self.housekeeping(now);
+        self.housekeeping(now, None);
         if self.over {
             return;
         }
-        match self.queue.next() {
-            Some(index) if self.vms[index].state() == VmState::Starting => self.start_step(index, now),
-            Some(index) => self.run_slice(index, now),
-            None => self.idle(),
+        let Some(index) = self.queue.next() else { return self.idle() };
+        match self.vms[index].state() {
+            VmState::Starting => self.start_step(index, now),
+            VmState::Running if self.vms[index].is_runnable() => self.run_slice(index, now),
+            // It has halted, or is held, and its vNICs have work left.
+            _ => {
+                let nobodys = self.housekeeping(now, Some(index));
+                self.charge(index, (clock::now() - now).saturating_sub(nobodys));
+            }
         }
     }
 
@@ -120,16 +127,21 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         self.vms.iter().for_each(Vm::log_statistics);
     }
 
-    /// Handles what does not depend on a guest's exits: timers, network, consoles.
-    fn housekeeping(&mut self, now: Instant) {
+    /// Handles what does not depend on a guest's exits: timers, network, consoles; and a piece of the work that the
+    /// guest whose turn it is has given with its vNICs. Returns how long it worked for the wire, at nobody's expense.
+    fn housekeeping(&mut self, now: Instant, turn: Option<usize>) -> Duration {
         guards::note_foreign();
         pending::take(vectors::WAKE_VECTOR);
         for vm in &mut self.vms {
             vm.advance(now);
         }
-        self.move_frames(now);
+        let worked = turn.is_some_and(|index| self.work(index));
+        let wire = self.network.serve(self.queue.next().is_some(), if worked { clock::now() } else { now });
+        if worked || !wire.is_zero() {
+            self.vms.iter_mut().for_each(|vm| vm.after_frames(now));
+        }
         for (index, vm) in self.vms.iter().enumerate() {
-            self.queue.set_runnable(index, vm.is_runnable());
+            self.queue.set_runnable(index, vm.is_runnable() || vm.has_work());
         }
         let feed = now >= self.next_feed;
         self.duties.attend(&mut self.vms, now, feed);
@@ -151,20 +163,27 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
             self.vms[active].publish_usage();
         }
         self.due = self.deadline(now);
+        wire
     }
 
-    /// Moves frames, and repeats if that freed ring space in a guest.
-    fn move_frames(&mut self, now: Instant) {
-        for _ in 0..ROUNDS {
-            let kicks = self.vms.iter_mut().fold(0, |kicks, vm| kicks | vm.nics.take_kicks());
-            if !self.network.service(kicks, now) {
-                return;
+    /// Does what a guest's vNICs have to do with the switches, a bounded piece of it. False if there was nothing.
+    fn work(&mut self, index: usize) -> bool {
+        let vm = &mut self.vms[index];
+        let begin = clock::now();
+        let mut worked = false;
+        for _ in 0..PIECES {
+            if !vm.has_work() || !vm.nics.next_with_work().is_some_and(|slot| self.network.work(slot)) {
+                break;
             }
-            self.vms.iter_mut().for_each(|vm| vm.after_frames(now));
-            if !self.vms.iter().any(|vm| vm.nics.has_kicks()) {
-                return;
+            worked = true;
+            // What is left is noted as work again.
+            let now = clock::now();
+            vm.after_frames(now);
+            if now - begin >= WORK {
+                break;
             }
         }
+        worked
     }
 
     /// Runs one guest until its slice is over or another must run, it has nothing to do, or it stops.
@@ -180,17 +199,20 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
                 break;
             }
             let due = if contended { self.due.min(end) } else { self.due };
+            // The guest and its vNICs take turns.
+            let due = if self.vms[index].has_work() { now } else { due };
             let (exit, effects) = self.enter(index, nanos_until(due, now).max(SHORTEST_RUN_NANOS));
             now = clock::now();
             self.charge(index, now - charged);
             charged = now;
             // Most exits change nothing that another part of Weir waits for.
-            if !effects.is_empty() || exit == Exit::HostInterrupt || now >= self.due {
-                self.housekeeping(now);
+            let works = !effects.is_empty() || self.vms[index].has_work();
+            if works || exit == Exit::HostInterrupt || now >= self.due {
+                let nobodys = self.housekeeping(now, Some(index));
                 now = clock::now();
-                // Work that a guest causes is charged to it; work that timers and the network cause is not.
-                if !effects.is_empty() {
-                    self.charge(index, now - charged);
+                // Work that a guest causes is charged to it; work that timers and the wire cause is not.
+                if works {
+                    self.charge(index, (now - charged).saturating_sub(nobodys));
                 }
                 charged = now;
             }
@@ -199,7 +221,8 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
                 break;
             }
         }
-        self.queue.set_runnable(index, self.vms[index].is_runnable());
+        let vm = &self.vms[index];
+        self.queue.set_runnable(index, vm.is_runnable() || vm.has_work());
         self.vms[index].publish_usage();
         usage::add_guests(self.vms[index].vcpu.statistics.take_ticks_inside());
     }
@@ -248,13 +271,14 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
 
     /// When [`housekeeping`](Self::housekeeping) must run even if no guest exits.
     fn deadline(&self, now: Instant) -> Instant {
-        if self.vms.iter().any(|vm| vm.nics.has_kicks() || directory::has_attention(vm.number())) {
+        if self.vms.iter().any(|vm| directory::has_attention(vm.number())) {
             return now;
         }
         let feed = output::waiting().then_some(self.next_feed);
         let vms = self.vms.iter().filter_map(Vm::next_deadline);
         let latest = now + Duration::from_secs(1);
-        vms.chain(self.network.next_deadline(now)).chain(feed).min().unwrap_or(latest).min(latest)
+        let wire = self.network.next_deadline(self.queue.next().is_some(), now);
+        vms.chain(wire).chain(feed).min().unwrap_or(latest).min(latest)
     }
 
     /// Waits for an interrupt or the next deadline.

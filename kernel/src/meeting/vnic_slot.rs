@@ -5,9 +5,11 @@ use crate::memory::guest::GuestRam;
 use alloc::string::String;
 use base::bits::low_u32;
 use base::{Batch, Effects, Instant, MacAddress, Port, Width};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use config::UplinkLink;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use mmio::Narrow;
 use mmio::registers32::{self, Registers32};
+use path::MAX_PORTS;
 use spin::{Mutex, MutexGuard};
 use vnic::{Vnic, VnicModelConfig, VnicPort};
 
@@ -22,12 +24,16 @@ pub struct VnicSlot {
     pub mac: MacAddress,
     /// Name of the physical NIC that carries its frames.
     pub uplink: Option<String>,
+    /// What becomes of its link when the physical NIC has none.
+    pub uplink_link: UplinkLink,
     /// The guest's memory.
     memory: GuestRam,
     /// The VM is on, and its guest allows the vNIC to reach guest memory.
     on: AtomicBool,
-    /// The switch that it is plugged into.
-    segment: AtomicUsize,
+    /// The switch that it is plugged into, and its port there.
+    place: AtomicUsize,
+    /// Work that its guest's core has to do: [`Effects::TX_KICK`], [`Effects::RX_SPACE`].
+    work: AtomicU32,
     /// The model.
     model: Mutex<Vnic>,
 }
@@ -75,9 +81,11 @@ impl VnicSlot {
             slot,
             mac: config.mac,
             uplink: config.uplink.clone(),
+            uplink_link: config.uplink_link,
             memory,
             on: AtomicBool::new(false),
-            segment: AtomicUsize::new(0),
+            place: AtomicUsize::new(0),
+            work: AtomicU32::new(0),
             model: Mutex::new(Vnic::new(VnicModelConfig {
                 compute_fcs: config.rx_fcs,
                 always_insert_fcs: config.always_insert_fcs,
@@ -102,17 +110,42 @@ impl VnicSlot {
         self.on.load(Ordering::Acquire)
     }
 
-    /// Offers frames to the guest, and returns how many it accepted. Whether the vNIC may reach guest memory is
-    /// decided under the lock: [`set_on`](Self::set_on) waits for it.
-    pub fn send(&self, frames: &[&[u8]], now: Instant) -> usize {
-        let mut model = self.model.lock();
-        if self.is_on() { model.port(&self.memory).send(frames, now) } else { 0 }
+    /// Offers frames to the guest, and returns how many it accepted, and whether its core must look at the vNIC.
+    /// Whether the vNIC may reach guest memory is decided under the lock: [`set_on`](Self::set_on) waits for it.
+    pub fn send(&self, frames: &[&[u8]], now: Instant) -> (usize, bool) {
+        self.with_noted(|port| if self.is_on() { port.send(frames, now) } else { 0 })
     }
 
     /// Polls frames of the guest; none while the vNIC may not reach guest memory, as with [`send`](Self::send).
-    pub fn poll(&self, into: &mut Batch, budget: usize, now: Instant) -> usize {
-        let mut model = self.model.lock();
-        if self.is_on() { model.port(&self.memory).poll(into, budget, now) } else { 0 }
+    pub fn poll(&self, into: &mut Batch, budget: usize, now: Instant) -> (usize, bool) {
+        self.with_noted(|port| if self.is_on() { port.poll(into, budget, now) } else { 0 })
+    }
+
+    /// Uses the vNIC as a port. True if it had effects that were not there before: its core does not know of them.
+    pub fn with_noted<R>(&self, work: impl FnOnce(&mut VnicPort<'_, GuestRam>) -> R) -> (R, bool) {
+        self.with_port(|port| {
+            let before = port.effects();
+            let result = work(port);
+            (result, port.effects() != before)
+        })
+    }
+
+    /// Notes work for the guest's core: what of these effects a switch has to do with.
+    pub fn add_work(&self, effects: Effects) {
+        let work = effects & (Effects::TX_KICK | Effects::RX_SPACE);
+        if !work.is_empty() {
+            self.work.fetch_or(work.bits(), Ordering::SeqCst);
+        }
+    }
+
+    /// True while [`take_work`](Self::take_work) would return some.
+    pub fn has_work(&self) -> bool {
+        self.work.load(Ordering::Acquire) != 0
+    }
+
+    /// Takes the work that has been noted.
+    pub fn take_work(&self) -> Effects {
+        Effects::from_bits_truncate(self.work.swap(0, Ordering::SeqCst))
     }
 
     /// Allows or denies the vNIC access to guest memory; true if it is allowed now and was not before. Once this
@@ -133,14 +166,15 @@ impl VnicSlot {
         self.is_on() && self.model.lock().link_up()
     }
 
-    /// The switch that it is plugged into.
-    pub fn segment(&self) -> usize {
-        self.segment.load(Ordering::Relaxed)
+    /// The switch that it is plugged into, and the port there.
+    pub fn place(&self) -> (usize, usize) {
+        let place = self.place.load(Ordering::Relaxed);
+        (place / MAX_PORTS, place % MAX_PORTS)
     }
 
-    /// Plugs it into a switch.
-    pub fn plug_into(&self, segment: usize) {
-        self.segment.store(segment, Ordering::Relaxed);
+    /// Plugs it into this port of a switch.
+    pub fn plug_into(&self, segment: usize, port: usize) {
+        self.place.store(segment * MAX_PORTS + port, Ordering::Relaxed);
     }
 
     /// Reads at `offset` of the memory BAR.

@@ -7,7 +7,7 @@ use base::{Batch, Capabilities, Instant, Port};
 pub(super) struct GuestPort<'a> {
     /// The vNIC.
     pub(super) slot: &'a VnicSlot,
-    /// Frames went through it, so its guest's core must check the vNIC.
+    /// Its guest's core must look at the vNIC.
     pub(super) touched: bool,
 }
 
@@ -18,19 +18,19 @@ impl Port for GuestPort<'_> {
     }
 
     fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
-        let sent = self.slot.send(frames, now);
-        self.touched |= sent > 0;
+        let (sent, touched) = self.slot.send(frames, now);
+        self.touched |= touched;
         sent
     }
 
     fn missed(&mut self, frames: usize, now: Instant) {
-        self.slot.with_port(|port| port.missed(frames, now));
-        self.touched = true;
+        let ((), touched) = self.slot.with_noted(|port| port.missed(frames, now));
+        self.touched |= touched;
     }
 
     fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize {
-        let polled = self.slot.poll(into, budget, now);
-        self.touched |= polled > 0;
+        let (polled, touched) = self.slot.poll(into, budget, now);
+        self.touched |= touched;
         polled
     }
 }

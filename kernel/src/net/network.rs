@@ -3,12 +3,13 @@
 use super::segment::LanSegment;
 use super::uplink::Uplink;
 use crate::meeting::vnic_slot::VnicSlot;
-use crate::processor::cores;
+use crate::processor::{clock, cores};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use base::Instant;
-use path::PathError;
+use base::{Duration, Instant};
+use core::sync::atomic::{AtomicU64, Ordering};
+use path::{PathError, PortId};
 use spin::Once;
 
 /// Name of the switch of vNICs without an uplink.
@@ -28,6 +29,8 @@ pub struct Network {
     pub(super) segments: Vec<LanSegment>,
     /// All vNICs, in the order of their guests.
     pub(super) vnics: Vec<Arc<VnicSlot>>,
+    /// Until when the guests of the boot core come first, in nanoseconds.
+    rest_until: AtomicU64,
 }
 
 impl Network {
@@ -57,7 +60,9 @@ impl Network {
             }
             let named = wanted.and_then(|uplink| names.iter().position(|name| name == uplink));
             let segment = named.unwrap_or(names.len() - 1);
-            vnic.plug_into(segment);
+            // The port of the physical NIC is the first one of its switch.
+            let port = members[segment].len() + usize::from(segment < uplinks.len());
+            vnic.plug_into(segment, port);
             members[segment].push(vnic.clone());
         }
         let uplinks = uplinks.into_iter().map(Some).chain(core::iter::repeat_with(|| None));
@@ -67,35 +72,51 @@ impl Network {
             .zip(members)
             .map(|((name, uplink), members)| LanSegment::new(name, uplink, members))
             .collect::<Result<_, _>>()?;
-        Ok(Self { segments, vnics })
+        Ok(Self { segments, vnics, rest_until: AtomicU64::new(0) })
     }
 
-    /// Moves frames through the switches that guests of this core have work for (`kicks`, one bit each), and, on
-    /// the boot core, through those whose deadline has come. Returns false if there was nothing to do.
-    pub fn service(&self, kicks: u32, now: Instant) -> bool {
-        let home = cores::current() == cores::BOOT_CORE;
-        if home {
-            self.segments.iter().for_each(|segment| segment.take_interrupt(&self.segments));
-        }
-        let mut served = false;
-        for (index, segment) in self.segments.iter().enumerate() {
-            if kicks >> index & 1 != 0 {
-                segment.kick();
-            }
-            if kicks >> index & 1 != 0 || home && segment.wants_service(now) {
-                segment.serve();
-                served = true;
-            }
-        }
-        served
+    /// Does a piece of the work that a guest of this core has given with its vNIC. False if another core is at the
+    /// switch: the work stays noted.
+    pub fn work(&self, vnic: &VnicSlot) -> bool {
+        let (segment, port) = vnic.place();
+        let segment = self.segments.get(segment).zip(PortId::new(port));
+        segment.is_none_or(|(segment, port)| segment.work(vnic, port))
     }
 
-    /// When [`service`](Self::service) must run at the latest on this core, without kicks.
-    pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
+    /// On the boot core: serves those switches whose physical NIC has interrupted or whose deadline has come.
+    /// Returns how long that took: nobody is charged for it. While guests of this core have something to execute,
+    /// they get at least as much time as the wire.
+    pub fn serve(&self, guests_wait: bool, now: Instant) -> Duration {
+        if cores::current() != cores::BOOT_CORE {
+            return Duration::ZERO;
+        }
+        self.segments.iter().for_each(|segment| segment.take_interrupt(&self.segments));
+        if guests_wait && now.as_nanos() < self.rest_until.load(Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
+        let (mut served, mut more) = (false, false);
+        for segment in self.segments.iter().filter(|segment| segment.wants_service(now)) {
+            more |= segment.serve();
+            served = true;
+        }
+        if !served {
+            return Duration::ZERO;
+        }
+        let end = clock::now();
+        let spent = end - now;
+        let rest = if more { end + spent } else { Instant::ZERO };
+        self.rest_until.store(rest.as_nanos(), Ordering::Relaxed);
+        spent
+    }
+
+    /// When [`serve`](Self::serve) must run at the latest.
+    pub fn next_deadline(&self, guests_wait: bool, now: Instant) -> Option<Instant> {
         if cores::current() != cores::BOOT_CORE {
             return None;
         }
-        self.segments.iter().filter_map(|segment| segment.next_deadline(now)).min()
+        let rest = Instant(self.rest_until.load(Ordering::Relaxed));
+        let due = self.segments.iter().filter_map(|segment| segment.next_deadline(now)).min()?;
+        Some(if guests_wait { due.max(rest) } else { due })
     }
 
     /// Notes that this network is the machine's.

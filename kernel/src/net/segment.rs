@@ -1,4 +1,4 @@
-//! A switch with its ports, served by any core, one at a time.
+//! A switch with its ports, used by any core, one at a time.
 
 use super::guest_port::GuestPort;
 use super::uplink::Uplink;
@@ -11,15 +11,17 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use base::{Instant, Port};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use path::{MAX_PORTS, PathError, PortConfig, PortCounters, PortId, Switch};
-use spin::Mutex;
+use base::{Duration, Effects, Instant, Port};
+use config::UplinkLink;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use path::{MAX_PORTS, PathError, PortConfig, PortCounters, PortId, Progress, Switch};
+use spin::{Mutex, MutexGuard};
 
-/// Steps of a switch under one lock.
-const STEPS: usize = 8;
-/// Times that one service takes the lock: with [`STEPS`] it bounds the time away from the guests.
-const LOCKS: usize = 4;
+/// Maximum number of frames that are polled under one lock.
+const BATCH: usize = 32;
+/// Maximum number of batches from the wire in one service, and when it ends before that.
+const BATCHES: usize = 8;
+const SERVICE: Duration = Duration::from_micros(250);
 /// No deadline.
 const NEVER: u64 = u64::MAX;
 
@@ -30,7 +32,7 @@ pub(super) struct LanSegment {
     /// The vNICs. Their ports follow that of the physical NIC if there is one, and begin with 0 if not.
     pub(super) members: Vec<Arc<VnicSlot>>,
     vector: Option<u8>,
-    /// There is work to do.
+    /// The boot core has work to do.
     kicked: AtomicBool,
     /// The physical NIC has interrupted.
     interrupted: AtomicBool,
@@ -56,7 +58,7 @@ impl LanSegment {
         uplink: Option<Uplink>,
         members: Vec<Arc<VnicSlot>>,
     ) -> Result<Self, PathError> {
-        let guests = members.iter().map(|member| PortConfig::guest(member.mac));
+        let guests = members.iter().map(|member| PortConfig::guest_numbered(member.mac, member.guest));
         let ports: Vec<PortConfig> =
             uplink.as_ref().map(|_| PortConfig::uplink()).into_iter().chain(guests).collect();
         let switch = Box::new(Switch::new(&ports, cpu::rdtsc())?);
@@ -71,7 +73,7 @@ impl LanSegment {
         })
     }
 
-    /// Notes that there is work to do.
+    /// Notes that there is work to do for the boot core.
     pub(super) fn kick(&self) {
         self.kicked.store(true, Ordering::SeqCst);
     }
@@ -100,74 +102,133 @@ impl LanSegment {
         (deadline != NEVER).then_some(Instant(deadline))
     }
 
-    /// Moves frames until nothing moves, or until the bound of one service is reached. If another core is serving
-    /// the switch this does nothing: that core sees the flag before it leaves. Work beyond the bound goes to the
-    /// boot core.
-    pub(super) fn serve(&self) {
-        let here = cores::current() == cores::BOOT_CORE;
-        self.kick();
-        for _ in 0..LOCKS {
-            let Some(mut traffic) = self.traffic.try_lock() else { return };
-            self.kicked.store(false, Ordering::SeqCst);
-            let more = self.move_batches(&mut traffic, clock::now());
-            let deadline = traffic.next_deadline().map_or(NEVER, Instant::as_nanos);
-            // Before unlocking: the next core that serves may set another.
-            let before = self.deadline.swap(deadline, Ordering::AcqRel);
-            drop(traffic);
-            if deadline < before && !here {
-                local_apic::wake(cores::BOOT_CORE);
-            }
-            if more {
+    /// Moves what has arrived on the wire, and what waits, up to the bound of one service; true if there is more.
+    /// Only the boot core does this.
+    pub(super) fn serve(&self) -> bool {
+        let begin = clock::now();
+        let mut now = begin;
+        for _ in 0..BATCHES {
+            let Some(mut traffic) = self.traffic.try_lock() else {
+                // Another core moves a batch. It does not see what the wire has.
                 self.kick();
+                return true;
+            };
+            self.kicked.store(false, Ordering::Relaxed);
+            self.attend_nic(&mut traffic, now);
+            let more = self.with_ports(&mut traffic, |uplink, switch, ports| {
+                let waiting = switch.next_deadline().is_some();
+                let mut progress = if waiting { switch.retry(ports, now) } else { Progress::default() };
+                if let Some(port) = uplink {
+                    let taken = switch.take_from(port, ports, BATCH, now);
+                    progress.resumed = progress.resumed.union(taken.resumed);
+                    progress.polled += taken.polled;
+                }
+                progress
+            });
+            self.release(traffic);
+            if !more {
+                return false;
             }
-            // A flag that was set while this core held the lock must not be missed: the core that set it has tried
-            // the lock afterwards, and this core checks the flag after unlocking.
-            fence(Ordering::SeqCst);
-            if !self.kicked.load(Ordering::SeqCst) {
-                return;
+            now = clock::now();
+            if now - begin >= SERVICE {
+                break;
             }
         }
-        if !here {
-            local_apic::wake(cores::BOOT_CORE);
+        self.kick();
+        true
+    }
+
+    /// Does a piece of the work that a guest has given with its vNIC at `port`, on the guest's core and in its time:
+    /// a batch of its frames, and those that wait for it. False if another core is at the switch.
+    pub(super) fn work(&self, slot: &VnicSlot, port: PortId) -> bool {
+        let Some(mut traffic) = self.traffic.try_lock() else { return false };
+        let (work, now) = (slot.take_work(), clock::now());
+        self.with_ports(&mut traffic, |_, switch, ports| {
+            let mut progress = Progress::default();
+            if work.contains(Effects::RX_SPACE) {
+                if switch.waits_for(port) {
+                    progress = switch.give_to(port, ports, now);
+                } else if let Some(vnic) = ports.get_mut(port.index()) {
+                    // Frames in the vNIC's FIFO go on.
+                    vnic.send(&[], now);
+                }
+            }
+            if work.contains(Effects::TX_KICK) {
+                let taken = switch.take_from(port, ports, BATCH, now);
+                progress.resumed = progress.resumed.union(taken.resumed);
+            }
+            progress
+        });
+        self.release(traffic);
+        true
+    }
+
+    /// Looks after the physical NIC: interrupt, link, statistics.
+    fn attend_nic(&self, traffic: &mut Traffic, now: Instant) {
+        let Some(uplink) = &mut traffic.uplink else { return };
+        if self.interrupted.swap(false, Ordering::AcqRel) {
+            uplink.interrupt(now);
+        }
+        uplink.unmask_line(now);
+        if now >= traffic.next_poll {
+            traffic.next_poll = uplink.check(now);
+        }
+        let up = uplink.link_up();
+        if core::mem::replace(&mut traffic.link, up) != up {
+            self.pass_link(up, now);
         }
     }
 
-    /// Moves batches through the switch; true if there is more than the bound allows.
-    fn move_batches(&self, traffic: &mut Traffic, now: Instant) -> bool {
-        if let Some(uplink) = &mut traffic.uplink {
-            if self.interrupted.swap(false, Ordering::AcqRel) {
-                uplink.interrupt(now);
-            }
-            uplink.unmask_line(now);
-            if now >= traffic.next_poll {
-                traffic.next_poll = uplink.check(now);
-            }
-            let up = uplink.link_up();
-            if core::mem::replace(&mut traffic.link, up) != up {
-                self.pass_link(up, now);
-            }
-        }
+    /// Lets `act` move frames between the ports; it gets the physical NIC's port, if there is one. Then tells the
+    /// cores of the guests whose vNICs were used, or can go on. True if frames were polled.
+    fn with_ports(
+        &self,
+        traffic: &mut Traffic,
+        act: impl FnOnce(Option<PortId>, &mut Switch, &mut [&mut dyn Port]) -> Progress,
+    ) -> bool {
         // There are no more members than ports: the switch was made from them.
         let mut guests: heapless::Vec<GuestPort, MAX_PORTS> =
             self.members.iter().map(|slot| GuestPort { slot, touched: false }).take(MAX_PORTS).collect();
         let mut ports: heapless::Vec<&mut dyn Port, MAX_PORTS> = heapless::Vec::new();
+        let mut uplink_port = None;
         if let Some(uplink) = &mut traffic.uplink {
             let _ = ports.push(&mut uplink.nic);
+            uplink_port = PortId::new(0);
         }
         for guest in &mut guests {
             let _ = ports.push(guest);
         }
-        let more = (0..STEPS).all(|_| !traffic.switch.step(&mut ports, now).is_idle());
+        let progress = act(uplink_port, &mut traffic.switch, &mut ports);
         drop(ports);
-        for guest in guests.iter().filter(|guest| guest.touched && !directory::is_here(guest.slot.guest)) {
-            directory::call_attention(guest.slot.guest);
+        let first = usize::from(uplink_port.is_some());
+        for (index, guest) in guests.iter_mut().enumerate() {
+            if PortId::new(first + index).is_some_and(|port| progress.resumed.contains(port)) {
+                guest.slot.add_work(Effects::TX_KICK);
+                guest.touched = true;
+            }
+            // This core looks at its own guests' vNICs after each piece of work.
+            if guest.touched && !directory::is_here(guest.slot.guest) {
+                directory::call_attention(guest.slot.guest);
+            }
         }
-        more
+        progress.polled > 0
     }
 
-    /// Passes the link state of the physical NIC on to the vNICs. Without a physical NIC they keep their link.
+    /// Unlocks the traffic, after its next deadline is known. If that comes earlier now, the boot core must know.
+    fn release(&self, traffic: MutexGuard<'_, Traffic>) {
+        let deadline = traffic.next_deadline().map_or(NEVER, Instant::as_nanos);
+        // Before unlocking: the next core that is at the switch may set another.
+        let before = self.deadline.swap(deadline, Ordering::AcqRel);
+        drop(traffic);
+        if deadline < before && cores::current() != cores::BOOT_CORE {
+            local_apic::wake(cores::BOOT_CORE);
+        }
+    }
+
+    /// Passes the link state of the physical NIC on to the vNICs that follow it. The others keep their link, and so
+    /// do all vNICs without a physical NIC.
     fn pass_link(&self, up: bool, now: Instant) {
-        for member in &self.members {
+        for member in self.members.iter().filter(|member| member.uplink_link == UplinkLink::Follow) {
             member.with_port(|port| port.set_link(up, now));
             // This core checks its own guests' vNICs after every service.
             if !directory::is_here(member.guest) {

@@ -37,15 +37,10 @@ impl Network {
     }
 
     /// Passes the counters of a vNIC's switch port to `look`.
-    pub fn with_port_counters(&self, vnic: &VnicSlot, look: impl FnOnce(&PortCounters)) {
-        let Some(segment) = self.segments.get(vnic.segment()) else { return };
-        segment.with_traffic(|traffic| {
-            let member = segment.members.iter().position(|member| member.mac == vnic.mac);
-            let port = member.map(|member| member + usize::from(traffic.uplink.is_some()));
-            if let Some(counters) = port.and_then(|port| traffic.counters(port)) {
-                look(counters);
-            }
-        });
+    pub fn with_port_counters(&self, vnic: &VnicSlot, look: impl FnMut(&PortCounters)) {
+        let (segment, port) = vnic.place();
+        let Some(segment) = self.segments.get(segment) else { return };
+        segment.with_traffic(|traffic| traffic.counters(port).into_iter().for_each(look));
     }
 
     /// Frames that the switch has dropped at a vNIC's port, on arrival and on departure.

@@ -109,6 +109,11 @@ impl<V: VirtualCpu> Vm<V> {
         self.console.note_typed();
     }
 
+    /// True while a vNIC has work that is to be done in the guest's turns, even if the guest has halted.
+    pub fn has_work(&self) -> bool {
+        matches!(self.state(), VmState::Running | VmState::Idle) && self.nics.has_work()
+    }
+
     /// When [`advance`](Self::advance) must run at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
         let console = self.console.next_deadline(self.identity.number).into_iter().chain(self.life.start_at);

@@ -11,14 +11,14 @@ use base::{Effects, Instant};
 pub struct Nics {
     /// In the order of their slots.
     slots: Vec<Arc<VnicSlot>>,
-    /// Switches for which the guest has frames, or room for frames: one bit each.
-    kicks: u32,
+    /// The one that is asked first for work.
+    next: usize,
 }
 
 impl Nics {
     /// These vNICs, in the order of their slots.
     pub(super) fn new(slots: Vec<Arc<VnicSlot>>) -> Self {
-        Self { slots, kicks: 0 }
+        Self { slots, next: 0 }
     }
 
     /// The vNICs, in the order of their slots.
@@ -33,7 +33,10 @@ impl Nics {
 
     /// Puts every vNIC in its state after power-on.
     pub(super) fn power_cycle(&self) {
-        self.slots.iter().for_each(|slot| slot.model().power_cycle());
+        for slot in &self.slots {
+            slot.model().power_cycle();
+            let _ = slot.take_work();
+        }
     }
 
     /// The earliest deadline of any vNIC.
@@ -41,14 +44,18 @@ impl Nics {
         self.slots.iter().filter_map(|slot| slot.model().next_deadline()).min()
     }
 
-    /// Takes the switches that the guest has had work for since the last call.
-    pub fn take_kicks(&mut self) -> u32 {
-        core::mem::take(&mut self.kicks)
+    /// True while a vNIC has work for a switch: frames to send, or room for frames.
+    pub(super) fn has_work(&self) -> bool {
+        self.slots.iter().any(|slot| slot.has_work())
     }
 
-    /// True while [`take_kicks`](Self::take_kicks) would return some.
-    pub fn has_kicks(&self) -> bool {
-        self.kicks != 0
+    /// A vNIC with work; another one each time, if there are several.
+    pub fn next_with_work(&mut self) -> Option<&Arc<VnicSlot>> {
+        let (first, rest) = self.slots.split_at(self.next.min(self.slots.len()));
+        let found = rest.iter().chain(first).find(|slot| slot.has_work())?;
+        let place = self.slots.iter().position(|slot| slot.slot == found.slot)?;
+        self.next = place + 1;
+        self.slots.get(place)
     }
 }
 
@@ -60,9 +67,7 @@ impl<V: VirtualCpu> Vm<V> {
         if effects.contains(Effects::IRQ_CHANGED) {
             self.effects |= self.pc.set_function_interrupt(slot.slot, line);
         }
-        if effects.intersects(Effects::TX_KICK | Effects::RX_SPACE) {
-            self.nics.kicks |= 1 << slot.segment();
-        }
+        slot.add_work(effects);
         self.effects |= effects;
     }
 

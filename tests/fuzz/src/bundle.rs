@@ -57,6 +57,7 @@ fn system() -> System {
         rx_fcs: true,
         always_insert_fcs: false,
         protect_eeprom: true,
+        uplink_link: config::UplinkLink::Up,
     };
     let vm = VmConfig {
         name: "guest".into(),

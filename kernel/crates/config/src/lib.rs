@@ -19,5 +19,5 @@ pub use bundle::{Bundle, BundleError};
 pub use system::{
     FileId, HostConfig, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES, MAX_NICS, MAX_VMS, MAX_VNICS,
     MAX_VNICS_PER_UPLINK, MOST_SHARES, NicConfig, NicMatch, Restart, STANDARD_SHARES, SelfTest, System,
-    VmConfig, VnicConfig, VnicModel,
+    UplinkLink, VmConfig, VnicConfig, VnicModel,
 };

@@ -168,6 +168,15 @@ pub enum Restart {
     OnCrash,
 }
 
+/// What becomes of a vNIC's link when the physical NIC that is its uplink has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UplinkLink {
+    /// It goes down too.
+    Follow,
+    /// It stays up.
+    Up,
+}
+
 /// A virtual NIC of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VnicConfig {
@@ -179,6 +188,8 @@ pub struct VnicConfig {
     /// Name of the physical NIC that carries its frames. A vNIC without an uplink reaches only other vNICs without
     /// one.
     pub uplink: Option<String>,
+    /// What becomes of its link when the physical NIC has none.
+    pub uplink_link: UplinkLink,
     /// The four bytes after a received frame are its frame check sequence, calculated by Weir; otherwise zeros.
     pub rx_fcs: bool,
     /// Packets that the guest's driver sends without asking for a frame check sequence (`IFCS`) get one, too.

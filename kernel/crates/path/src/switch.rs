@@ -147,6 +147,12 @@ impl Switch {
         self.in_turn(|switch, ingress, progress| switch.deliver(ingress, egress, ports, now, progress))
     }
 
+    /// True while frames wait for this port.
+    #[must_use]
+    pub fn waits_for(&self, egress: PortId) -> bool {
+        self.queues.iter().any(|queue| queue.pending.targets().contains(egress))
+    }
+
     /// Offers all frames that wait, and drops those that have waited too long.
     pub fn retry(&mut self, ports: &mut [&mut dyn Port], now: Instant) -> Progress {
         self.in_turn(|switch, ingress, progress| {

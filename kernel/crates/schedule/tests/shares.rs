@@ -11,6 +11,8 @@ enum Habit {
     Spins,
     /// Wakes at a fixed interval and works for a while each time.
     Wakes { every: Duration, work: Duration },
+    /// Has halted, and its vNICs always have work, which is done in pieces that nothing interrupts.
+    Works { piece: Duration },
 }
 
 struct Guest {
@@ -21,6 +23,9 @@ struct Guest {
     ran: Duration,
     /// Longest time from waking to running.
     latency: Duration,
+    /// When it ran last, and the longest time that it did not.
+    last_ran: Duration,
+    pause: Duration,
     woken_at: Option<Duration>,
 }
 
@@ -38,13 +43,15 @@ impl Core {
         let mut queue = RunQueue::new();
         let guests = guests.iter().map(|&(shares, habit)| {
             let number = queue.add(shares).unwrap();
-            queue.set_runnable(number, matches!(habit, Habit::Spins));
+            queue.set_runnable(number, !matches!(habit, Habit::Wakes { .. }));
             Guest {
                 habit,
                 left: Duration::ZERO,
                 wakes_at: Duration::ZERO,
                 ran: Duration::ZERO,
                 latency: Duration::ZERO,
+                last_ran: Duration::ZERO,
+                pause: Duration::ZERO,
                 woken_at: None,
             }
         });
@@ -80,14 +87,17 @@ impl Core {
                 if let Some(woken_at) = guest.woken_at.take() {
                     guest.latency = guest.latency.max(self.now - woken_at);
                 }
+                guest.pause = guest.pause.max(self.now - guest.last_ran);
                 let step = match guest.habit {
                     Habit::Spins => STEP,
+                    Habit::Works { piece } => piece,
                     Habit::Wakes { .. } => STEP.min(guest.left),
                 };
                 guest.ran += step;
                 guest.left = guest.left.saturating_sub(step);
                 let sleeps = matches!(guest.habit, Habit::Wakes { .. }) && guest.left.is_zero();
                 self.now += step;
+                guest.last_ran = self.now;
                 self.queue.charge(number, step);
                 self.queue.set_runnable(number, !sleeps);
                 self.wake();
@@ -137,6 +147,16 @@ fn a_guest_that_always_wakes_again_gets_no_more_than_its_share() {
     let mut core = Core::new(&[(1000, wakes), (1000, Habit::Spins)]);
     core.run(Duration::from_secs(20));
     assert!((part(&core, 1) - 0.5).abs() < 0.025, "{}", part(&core, 1));
+}
+
+#[test]
+fn beside_a_guest_with_endless_network_work_no_pause_is_longer_than_two_slices() {
+    for piece in [50, 300, 1000, 1900].map(Duration::from_micros) {
+        let mut core = Core::new(&[(1000, Habit::Works { piece }), (1000, Habit::Spins)]);
+        core.run(Duration::from_secs(5));
+        assert!(core.guests[1].pause <= 2 * SLICE, "{piece:?}: {:?}", core.guests[1].pause);
+        assert!((part(&core, 1) - 0.5).abs() < 0.025, "{piece:?}: {}", part(&core, 1));
+    }
 }
 
 #[test]

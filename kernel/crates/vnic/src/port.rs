@@ -69,10 +69,9 @@ impl<'a, M: GuestMemory> VnicPort<'a, M> {
         self.vnic.effects |= changes;
     }
 
-    /// True when [`Vnic::take_effects`] would return any.
-    #[must_use]
-    pub fn has_effects(&self) -> bool {
-        !self.vnic.effects.is_empty()
+    /// What [`Vnic::take_effects`] would return.
+    pub fn effects(&self) -> Effects {
+        self.vnic.effects
     }
 
     /// Runs the transmit side. Returns the number of frames appended, and whether work is left for another call.

@@ -22,6 +22,7 @@ fn vm() -> Vm<FakeCpu> {
         rx_fcs: false,
         always_insert_fcs: false,
         protect_eeprom: false,
+        uplink_link: config::UplinkLink::Follow,
     }))
 }
 
@@ -75,7 +76,7 @@ fn a_vnic_that_may_not_master_the_bus_reaches_no_memory_and_looks_at_its_rings_w
     }
     let frame = [&MAC.0[..], &[0x5a; 54]].concat();
     let slot = vm.nics.slots()[0].clone();
-    assert_eq!(slot.send(&[&frame, &frame], NOW), 2, "they wait in the FIFO");
+    assert_eq!(slot.send(&[&frame, &frame], NOW).0, 2, "they wait in the FIFO");
 
     let received = |vm: &Vm<FakeCpu>| {
         let mut bytes = [0; 60];
@@ -85,7 +86,7 @@ fn a_vnic_that_may_not_master_the_bus_reaches_no_memory_and_looks_at_its_rings_w
     vm.config_write(COMMAND, 3);
     vm.nic_write(0x2818, 7); // RDT
     assert!(!received(&vm), "written without bus mastering");
-    assert_eq!((slot.send(&[&frame], NOW), slot.is_on()), (0, false));
+    assert_eq!((slot.send(&[&frame], NOW).0, slot.is_on()), (0, false));
 
     let _ = vm.take_effects();
     vm.config_write(COMMAND, 7);

@@ -8,7 +8,7 @@ use super::value;
 use crate::{
     FileId, HostConfig, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES, MAX_NICS, MAX_VMS, MAX_VNICS,
     MAX_VNICS_PER_UPLINK, MOST_SHARES, NicConfig, NicMatch, Restart, STANDARD_SHARES, SelfTest, System,
-    VmConfig, VnicConfig, VnicModel,
+    UplinkLink, VmConfig, VnicConfig, VnicModel,
 };
 use base::MacAddress;
 use std::collections::BTreeMap;
@@ -46,6 +46,7 @@ const LOG_LEVELS: [(&str, LogLevel); 4] = [
     ("info", LogLevel::Info),
     ("debug", LogLevel::Debug),
 ];
+const UPLINK_LINKS: [(&str, UplinkLink); 2] = [("follow", UplinkLink::Follow), ("up", UplinkLink::Up)];
 const RESTARTS: [(&str, Restart); 2] = [("never", Restart::Never), ("on-crash", Restart::OnCrash)];
 const SELF_TESTS: [(&str, SelfTest); 2] = [("panic", SelfTest::Panic), ("exception", SelfTest::Exception)];
 const MODELS: [(&str, VnicModel); 1] = [("82540EM", VnicModel::I82540em)];
@@ -361,10 +362,11 @@ impl Reader<'_, '_> {
             let message = format!("too many vNICs {place} (at most {MAX_VNICS_PER_UPLINK})");
             fields.itself().wrong(self.report, message);
         }
+        let uplink_link = self.word(&mut fields, "uplink_link", &UPLINK_LINKS).unwrap_or(UplinkLink::Follow);
         let [rx_fcs, always_insert_fcs, protect_eeprom] = ["rx_fcs", "always_insert_fcs", "protect_eeprom"]
             .map(|name| self.boolean(&mut fields, name, BOOLEAN).unwrap_or(false));
         fields.finish(self.report);
-        VnicConfig { model, mac, uplink, rx_fcs, always_insert_fcs, protect_eeprom }
+        VnicConfig { model, mac, uplink, uplink_link, rx_fcs, always_insert_fcs, protect_eeprom }
     }
 
     /// The MAC address that is given, or one derived from the guest's name and the vNIC's index.

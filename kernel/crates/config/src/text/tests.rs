@@ -1,5 +1,5 @@
 use super::*;
-use crate::{FileId, HostConfig, LogLevel, MAX_VMS, NicMatch, Restart, SelfTest};
+use crate::{FileId, HostConfig, LogLevel, MAX_VMS, NicMatch, Restart, SelfTest, UplinkLink};
 
 /// Reads a configuration in a folder with a file `k`, which has the magic number of an ELF kernel, and a file
 /// `text`.
@@ -45,7 +45,7 @@ fn every_field_is_understood() {
     let text = "[host]\nlog_level = \"debug\"\nsmt = true\nself_test = \"panic\"\n[[nic]]\nname = \"n0\"\npci = \"00:1f.7\"\n[[nic]]\nname = \"n1\"\nids = \"8086:100e\"\n\
         [[vm]]\nname = \"a\"\nmemory = 128\nkernel = \"k\"\ninitrd = \"k\"\ncmdline = \"x y\"\n\
         cpu = 3\nshares = 0x100\nrestart = \"never\"\nautostart = false\n\
-        [[vm.vnic]]\nmodel = \"82540EM\"\nmac = \"52:54:00:00:00:01\"\nuplink = \"n1\"\n[[vm.vnic]]\nrx_fcs = true\nalways_insert_fcs = true\nprotect_eeprom = true\n";
+        [[vm.vnic]]\nmodel = \"82540EM\"\nmac = \"52:54:00:00:00:01\"\nuplink = \"n1\"\n[[vm.vnic]]\nuplink_link = \"up\"\nrx_fcs = true\nalways_insert_fcs = true\nprotect_eeprom = true\n";
     let read = read_text(text).unwrap();
     let system = &read.system;
     assert_eq!(
@@ -59,6 +59,7 @@ fn every_field_is_understood() {
     assert_eq!((vm.cpu, vm.shares, vm.restart, vm.autostart), (Some(3), 256, Restart::Never, false));
     assert_eq!(vm.vnics[0].uplink.as_deref(), Some("n1"));
     assert_eq!(vm.vnics[1].uplink, None);
+    assert_eq!([0, 1].map(|index| vm.vnics[index].uplink_link), [UplinkLink::Follow, UplinkLink::Up]);
     assert_eq!(vm.vnics[1].mac.0[0], 2);
     let choices = |index: usize| {
         let vnic = &vm.vnics[index];
@@ -103,7 +104,7 @@ fn unknown_fields_are_reported_everywhere_with_the_nearest_known_one() {
             "weir.toml:1: speed: unknown field (known fields: host, nic, vm)",
             "weir.toml:3: host.log_levle: unknown field, did you mean log_level? (known fields: log_level, smt, self_test)",
             "weir.toml:8: vm[0].memmory: unknown field, did you mean memory? (known fields: name, memory, kernel",
-            "weir.toml:10: vm[0].vnic[0].surprise: unknown field (known fields: model, mac, uplink, rx_fcs, always_insert_fcs, protect_eeprom)",
+            "weir.toml:10: vm[0].vnic[0].surprise: unknown field (known fields: model, mac, uplink, uplink_link, rx_fcs, always_insert_fcs, protect_eeprom)",
         ],
     );
 }

@@ -104,8 +104,7 @@ impl Network {
         }
         let end = clock::now();
         let spent = end - now;
-        let rest = if more { end + spent } else { Instant::ZERO };
-        self.rest_until.store(rest.as_nanos(), Ordering::Relaxed);
+        self.rest_until.store(if more { (end + spent).as_nanos() } else { 0 }, Ordering::Relaxed);
         spent
     }
 

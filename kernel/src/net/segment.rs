@@ -200,9 +200,8 @@ impl LanSegment {
         }
         let progress = act(uplink_port, &mut traffic.switch, &mut ports);
         drop(ports);
-        let first = usize::from(uplink_port.is_some());
-        for (index, guest) in guests.iter_mut().enumerate() {
-            if PortId::new(first + index).is_some_and(|port| progress.resumed.contains(port)) {
+        for guest in &mut guests {
+            if PortId::new(guest.slot.place().1).is_some_and(|port| progress.resumed.contains(port)) {
                 guest.slot.add_work(Effects::TX_KICK);
                 guest.touched = true;
             }

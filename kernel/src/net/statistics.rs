@@ -21,7 +21,7 @@ impl Network {
                     speed: link.up.then(|| link.speed.megabits()),
                     transmitted: driver.tx_queued,
                     received: driver.rx_frames,
-                    drops: driver.dropped() + traffic.counters(0).map_or(0, dropped),
+                    drops: driver.dropped() + traffic.counters(0).map_or(0, PortCounters::dropped),
                     errors: hardware.errors() + driver.transmit_hangs,
                 });
             });
@@ -46,11 +46,7 @@ impl Network {
     /// Frames that the switch has dropped at a vNIC's port, on arrival and on departure.
     pub fn dropped_at(&self, vnic: &VnicSlot) -> u64 {
         let mut count = 0;
-        self.with_port_counters(vnic, |counters| count = dropped(counters));
+        self.with_port_counters(vnic, |counters| count = counters.dropped());
         count
     }
-}
-
-fn dropped(counters: &PortCounters) -> u64 {
-    counters.dropped_on_arrival() + counters.dropped_on_departure()
 }

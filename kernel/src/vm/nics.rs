@@ -44,16 +44,11 @@ impl Nics {
         self.slots.iter().filter_map(|slot| slot.model().next_deadline()).min()
     }
 
-    /// True while a vNIC has work for a switch: frames to send, or room for frames.
-    pub(super) fn has_work(&self) -> bool {
-        self.slots.iter().any(|slot| slot.has_work())
-    }
-
-    /// A vNIC with work; another one each time, if there are several.
+    /// A vNIC with work for a switch: frames to send, or room for frames. Another one each time, if there are several.
     pub fn next_with_work(&mut self) -> Option<&Arc<VnicSlot>> {
-        let (first, rest) = self.slots.split_at(self.next.min(self.slots.len()));
-        let found = rest.iter().chain(first).find(|slot| slot.has_work())?;
-        let place = self.slots.iter().position(|slot| slot.slot == found.slot)?;
+        let count = self.slots.len();
+        let mut places = (0..count).map(|step| (self.next + step) % count);
+        let place = places.find(|place| self.slots[*place].has_work())?;
         self.next = place + 1;
         self.slots.get(place)
     }

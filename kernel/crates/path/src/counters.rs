@@ -70,6 +70,12 @@ impl PortCounters {
         self.link_down + self.held_too_long + self.no_room
     }
 
+    /// Frames from this port and copies for it that were dropped.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped_on_arrival() + self.dropped_on_departure()
+    }
+
     /// All counters with their names, for the log.
     #[must_use]
     pub fn named(&self) -> [(&'static str, u64); 19] {

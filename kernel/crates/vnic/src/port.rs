@@ -11,10 +11,10 @@ use crate::transmit::Emitted;
 use base::{Batch, Capabilities, Effects, GuestMemory, Instant, Port};
 
 /// Maximum number of transmit descriptors examined in one poll: it bounds the time that a guest can consume with
-/// descriptors that carry no data. A packet has at most half as many, so that one that is half seen at the end of a
-/// poll is seen to its end in the next.
-const MAX_DESCRIPTORS_PER_POLL: u32 = 512;
-const _: () = assert!(MAX_DESCRIPTORS_PER_POLL as usize >= 2 * MAX_DESCRIPTORS);
+/// descriptors that carry no data. No packet has more, so that one that is half seen at the end of a poll is seen to
+/// its end in the next.
+const MAX_DESCRIPTORS_PER_POLL: u32 = 256;
+const _: () = assert!(MAX_DESCRIPTORS_PER_POLL as usize >= MAX_DESCRIPTORS);
 
 /// A poll ends with the frame that brings it to this number of bytes, since copying takes time too.
 const BYTES_PER_POLL: u64 = 32 * 1024;

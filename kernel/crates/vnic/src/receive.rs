@@ -25,8 +25,8 @@ pub(crate) enum FrameOrigin {
 
 /// Maximum number of descriptors without a buffer that one frame passes, and that all frames of one call pass
 /// together. A guest may fill its ring with them; walking over them is work that it must do in its own time.
-const NULLS_PER_FRAME: u32 = 64;
-const NULLS_PER_CALL: u32 = 256;
+const NULLS_PER_FRAME: u32 = 16;
+const NULLS_PER_CALL: u32 = 64;
 
 /// One call's walk along the receive ring.
 pub(crate) struct ReceiveWalk {

@@ -178,7 +178,7 @@ fn a_ring_of_contexts_cannot_prolong_a_poll() {
     let mut batch = Batch::with_capacity(2048);
     guest.memory.record();
     assert_eq!(guest.nic.port(&guest.memory).poll(&mut batch, 64, guest.now), 0);
-    assert!(guest.memory.recorded().len() <= 512);
+    assert!(guest.memory.recorded().len() <= 256);
     assert!(guest.nic.take_effects().contains(Effects::TX_KICK), "the rest comes with the next poll");
     guest.poll_all(64);
     assert_eq!(guest.read(reg::TDH), 65_527);
@@ -199,17 +199,17 @@ fn a_ring_of_descriptors_without_buffers_cannot_prolong_a_reception() {
     let frames = [&frame[..]; 32];
     assert_eq!(guest.nic.port(&guest.memory).send(&frames, guest.now), 32);
     let accesses = guest.memory.recorded().len();
-    assert!(accesses <= 600, "{accesses}");
+    assert!(accesses <= 200, "{accesses}");
     // The rest is the guest's own work, piece by piece.
     let mut pieces = 0;
     while guest.nic.take_effects().contains(Effects::RX_SPACE) {
         guest.memory.record();
         assert_eq!(guest.nic.port(&guest.memory).send(&[], guest.now), 0);
         let accesses = guest.memory.recorded().len();
-        assert!(accesses <= 600, "{accesses}");
+        assert!(accesses <= 200, "{accesses}");
         pieces += 1;
     }
-    assert!(pieces > 200);
+    assert!(pieces > 1000);
     assert_eq!(guest.memory.bytes(TX_BUFFERS, 60), frames[0]);
     assert_eq!((guest.read(reg::RDH), guest.nic.waiting()), (65_527, 31));
 }

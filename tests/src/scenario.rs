@@ -27,6 +27,8 @@ struct VnicSpec {
     mac: String,
     /// Index of the physical NIC that is its uplink.
     uplink: usize,
+    /// It keeps its link when the physical NIC has none.
+    keeps_link: bool,
 }
 
 impl VmSpec {
@@ -144,7 +146,14 @@ impl VmSpec {
     /// there is no such NIC.
     #[must_use]
     pub fn nic_on(mut self, nic: usize, mac: &str) -> Self {
-        self.vnics.push(VnicSpec { mac: mac.into(), uplink: nic });
+        self.vnics.push(VnicSpec { mac: mac.into(), uplink: nic, keeps_link: false });
+        self
+    }
+
+    /// Lets its vNICs keep their link when the physical NIC has none.
+    #[must_use]
+    pub fn keeps_link(mut self) -> Self {
+        self.vnics.iter_mut().for_each(|vnic| vnic.keeps_link = true);
         self
     }
 
@@ -162,6 +171,9 @@ impl VmSpec {
             let _ = writeln!(text, "\n[[vm.vnic]]\nmodel = \"82540EM\"\nmac = {:?}", vnic.mac);
             if vnic.uplink < nics {
                 let _ = writeln!(text, "uplink = \"nic{}\"", vnic.uplink);
+            }
+            if vnic.keeps_link {
+                let _ = writeln!(text, "uplink_link = \"up\"");
             }
         }
         text

@@ -29,7 +29,29 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
             cable(test, nic)
         })
     };
-    NICS.into_iter().map(trial).collect()
+    let mut trials: Vec<Trial> = NICS.into_iter().map(trial).collect();
+    let needs = [Need::Cable];
+    let name = "guests_that_keep_their_link_reach_each_other_without_the_cable";
+    trials.push(trial_needing(backend, &needs, name, without_the_cable));
+    trials
+}
+
+fn without_the_cable(test: &Test) -> Outcome {
+    // The first guest has the keyboard.
+    let vms = vec![
+        VmSpec::micro("source", "nic_blast", "ip=10.0.5.2 peer=10.0.5.3 count=500 start=key")?
+            .nic("52:54:00:00:01:02")
+            .keeps_link(),
+        VmSpec::micro("sink", "nic_sink", "ip=10.0.5.3")?.nic("52:54:00:00:01:03").keeps_link(),
+    ];
+    let mut run = Run::start(test, &Scenario::new(vms))?;
+    run.expect("sink| READY")?;
+    run.emulator.set_link(0, false)?;
+    run.expect("nic0: link down")?;
+    run.console.type_text("x")?;
+    run.expect("| PASS")?;
+    run.expect("| PASS")?;
+    run.finish()
 }
 
 /// Milliseconds from just before a change to the line that reports it, in Weir's log and from the guest.

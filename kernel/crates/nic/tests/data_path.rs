@@ -190,7 +190,7 @@ fn a_guest_that_does_not_receive_loses_its_own_frames_and_no_others() {
         got += world.guest_polls(1).len();
     }
     assert_eq!((offered, got), (640, 40));
-    let lost = world.counters(0).held_too_long;
+    let lost = world.counters(0).dropped_on_departure();
     assert!(lost > 100, "{lost}");
     let mut received = 0;
     loop {

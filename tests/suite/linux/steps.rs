@@ -54,9 +54,10 @@ const fn step(name: &'static str, act: fn(&mut Run, &Boot) -> Outcome) -> LinuxS
     LinuxStep { name, needs: &[], act }
 }
 
-pub const STEPS: [LinuxStep; 12] = [
+pub const STEPS: [LinuxStep; 13] = [
     step("linux_boots_to_a_shell", boots_to_a_shell),
     step("linux_prints_no_additional_warning", prints_no_warning),
+    step("linux_takes_the_time_stamp_counter_as_its_clock", takes_the_tsc),
     step("linux_probes_the_e1000", probes_the_nic),
     step("linux_and_the_wire_ping_each_other", pings),
     step("linux_tcp_keeps_4_mib_each_way", tcp),
@@ -88,6 +89,16 @@ fn prints_no_warning(run: &mut Run, boot: &Boot) -> Outcome {
         .filter(|line| line.starts_with('<') && !plain().any(|plain| line.contains(plain)))
         .collect();
     require!(additional.is_empty(), "{}", additional.join("\n"));
+    Ok(())
+}
+
+/// Without measuring it, on every processor: Weir tells its rate.
+fn takes_the_tsc(run: &mut Run, _: &Boot) -> Outcome {
+    let shown =
+        run.shell("linux", "cat /sys/devices/system/clocksource/clocksource0/current_clocksource", STEP)?;
+    require!(shown.lines().any(|line| line.trim() == "tsc"), "the clock is not the TSC: {shown}");
+    let shown = run.shell("linux", "dmesg | grep -i -e tsc -e kvm-clock", STEP)?;
+    require!(!shown.contains("calibration"), "Linux has measured the TSC: {shown}");
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 //! - `chips`: the devices on the board. [`interrupts`] ([`local_apic`], [`io_apic`], [`pic`]), timers
 //!   ([`pit`], [`rtc`]), [`uart`], [`pci`], [`power`], and [`pc`], which wires them together.
 //! - `firmware`: what firmware and a boot loader leave in memory. [`acpi`] tables and [`boot`] structures.
-//! - `policy`: what the guest sees of the processor. [`cpuid`], [`msr`], [`controls`], [`control_registers`] and
-//!   [`guest_paging`].
+//! - `policy`: what the guest sees of the processor. [`cpuid`], [`msr`], [`controls`], [`control_registers`],
+//!   [`clock`] and [`guest_paging`].
 //!
 //! All three take addresses, ports and interrupt numbers from [`layout`].
 //!
@@ -32,4 +32,4 @@ mod policy;
 
 pub use chips::{interrupts, io_apic, local_apic, message, pc, pci, pic, pit, power, rtc, uart};
 pub use firmware::{acpi, boot};
-pub use policy::{control_registers, controls, cpuid, guest_paging, msr};
+pub use policy::{clock, control_registers, controls, cpuid, guest_paging, msr};

@@ -1,9 +1,10 @@
 //! RDMSR and WRMSR by the guest.
 
-use crate::processor::clock;
+use crate::processor::clock::ticks_at;
 use crate::virt::{VirtualCpu, guards};
 use crate::vm::Vm;
-use base::Instant;
+use base::{GuestMemory, Instant};
+use platform::clock;
 use platform::msr::{IA32_TIME_STAMP_COUNTER, ReadMsr, WriteMsr};
 
 /// IA32_TSC_DEADLINE: the one register of the local APIC that counts in ticks of the guest's TSC.
@@ -27,13 +28,24 @@ impl<V: VirtualCpu> Vm<V> {
     /// WRMSR; false means #GP.
     pub(super) fn write_msr(&mut self, index: u32, value: u64, now: Instant) -> bool {
         // Only a write of the counter depends on its value, and the conversion to ticks is a 128-bit division.
-        let ticks = if index == IA32_TIME_STAMP_COUNTER { clock::ticks_at(now) } else { 0 };
+        let ticks = if index == IA32_TIME_STAMP_COUNTER { ticks_at(now) } else { 0 };
         let guest_tsc = ticks.wrapping_add(self.vcpu.tsc_moved);
         match self.vcpu.msrs.write(index, value, guest_tsc) {
             WriteMsr::Done => true,
             WriteMsr::MoveTsc(by) => {
                 self.vcpu.tsc_moved = self.vcpu.tsc_moved.wrapping_add(by);
                 self.vcpu.cpu.move_tsc(by);
+                self.write_system_time();
+                true
+            }
+            WriteMsr::SystemTime => {
+                self.write_system_time();
+                true
+            }
+            WriteMsr::WallClock(at) => {
+                let time = clock::wall_clock(self.life.images.board.wall_clock_unix_seconds);
+                // Nothing is written where there is no memory, as on a bus without a device.
+                let _ = self.memory.write(at, &time);
                 true
             }
             WriteMsr::SpecCtrl => {
@@ -53,6 +65,13 @@ impl<V: VirtualCpu> Vm<V> {
                 }
             }
             WriteMsr::Refuse => false,
+        }
+    }
+
+    /// Writes how the time-stamp counter gives the time, where the guest has asked for it.
+    fn write_system_time(&mut self) {
+        if let Some((at, structure)) = self.vcpu.msrs.system_time() {
+            let _ = self.memory.write(at, &structure);
         }
     }
 }

@@ -8,7 +8,7 @@ use shell::VmState;
 /// The state of a VM, and what its next start needs.
 pub(in crate::vm) struct Life {
     pub(super) state: VmState,
-    pub(super) images: Images,
+    pub(in crate::vm) images: Images,
     pub(super) policy: RestartPolicy,
     pub(super) back_off: BackOff,
     /// When it was last started.

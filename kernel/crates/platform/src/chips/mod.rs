@@ -11,4 +11,5 @@ pub mod pic;
 pub mod pit;
 pub mod power;
 pub mod rtc;
+mod ticks;
 pub mod uart;

@@ -10,6 +10,7 @@ use configuration_space::{ConfigurationSpace, PciIdentity};
 
 use crate::layout;
 use base::{Effects, GuestPhysical};
+use core::ops::Range;
 
 /// Slot (device number) of the first vNIC; function number is always 0.
 pub const FIRST_NIC_SLOT: u8 = 3;
@@ -63,6 +64,9 @@ pub struct PciBus {
     address: u32,
     host_bridge: ConfigurationSpace,
     nics: heapless::Vec<ConfigurationSpace, { MAX_NICS as usize }>,
+    /// From the first to the last address, and port, that any function decodes now: most accesses lie outside, and
+    /// need no search.
+    decoded: [Range<u64>; 2],
 }
 
 impl PciBus {
@@ -73,6 +77,7 @@ impl PciBus {
             address: 0,
             host_bridge: ConfigurationSpace::host_bridge(&HOST_BRIDGE),
             nics: heapless::Vec::new(),
+            decoded: [0..0, 0..0],
         };
         for index in 0..nics.min(MAX_NICS) {
             let memory =
@@ -84,6 +89,7 @@ impl PciBus {
             // There is room for one per slot.
             let _ = bus.nics.push(nic);
         }
+        bus.note_decoded();
         bus
     }
 
@@ -175,6 +181,9 @@ impl PciBus {
     }
 
     fn find(&self, address: u32, kind: BarKind) -> Option<BarHit> {
+        if !self.decoded[kind as usize].contains(&address.into()) {
+            return None;
+        }
         self.nics.iter().zip(FIRST_NIC_SLOT..).find_map(|(nic, slot)| {
             (0..6u8).find_map(|bar| {
                 let (start, size) = nic.window(bar, kind)?;
@@ -196,7 +205,21 @@ impl PciBus {
     }
 
     fn write(&mut self, slot: u8, offset: u8, value: u8) -> Effects {
-        self.function_mut(slot).map_or(Effects::empty(), |function| function.write(offset, value))
+        let effects =
+            self.function_mut(slot).map_or(Effects::empty(), |function| function.write(offset, value));
+        if effects.contains(Effects::MAP_CHANGED) {
+            self.note_decoded();
+        }
+        effects
+    }
+
+    fn note_decoded(&mut self) {
+        self.decoded = [BarKind::Memory, BarKind::Io].map(|kind| {
+            let windows =
+                self.nics.iter().flat_map(|nic| (0..6).filter_map(move |bar| nic.window(bar, kind)));
+            let windows = windows.map(|(start, size)| u64::from(start)..u64::from(start) + u64::from(size));
+            windows.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end)).unwrap_or(0..0)
+        });
     }
 
     fn function(&self, slot: u8) -> Option<&ConfigurationSpace> {

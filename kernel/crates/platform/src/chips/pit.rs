@@ -5,6 +5,7 @@
 
 mod counter;
 
+use super::ticks;
 use base::{Effects, Instant};
 use counter::PitCounter;
 
@@ -17,7 +18,6 @@ pub const CONTROL_PORT: u16 = 0x43;
 /// System control port B.
 pub const PORT_61: u16 = 0x61;
 
-const SECOND: u128 = 1_000_000_000;
 /// Port 61h, writable bits: gate of counter 2, speaker data, and two error enables that are stored only.
 const GATE_2: u8 = 1 << 0;
 const WRITABLE: u8 = 0x0f;
@@ -165,13 +165,12 @@ impl Pit {
 
 /// Periods of the clock that have passed at `now`.
 fn tick(now: Instant) -> u64 {
-    // Fewer than nanoseconds, so it fits.
-    u64::try_from(u128::from(now.0) * u128::from(PIT_HZ) / SECOND).unwrap_or(u64::MAX)
+    ticks::passed(now, PIT_HZ)
 }
 
 /// The first instant at which `tick` periods have passed.
 fn instant(tick: u64) -> Instant {
-    Instant(u64::try_from((u128::from(tick) * SECOND).div_ceil(PIT_HZ.into())).unwrap_or(u64::MAX))
+    ticks::reached(tick, PIT_HZ)
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 //! The machine is in ACPI mode from the start: SMI_CMD in the FADT is zero and SCI_EN reads as one
 //! [ACPI 6.5 4.8.2.5].
 
+use super::ticks;
 use base::bits::low_u32;
-use base::{Duration, Effects, Instant};
+use base::{Effects, Instant};
 use bitflags::bitflags;
 
 /// Frequency of the power management timer [ACPI 6.5 4.8.3.3].
-pub const PM_TIMER_HZ: u64 = 3_579_545;
+pub const PM_TIMER_HZ: u32 = 3_579_545;
 /// SLP_TYP value of soft-off; the `\_S5` package in the DSDT names the same.
 pub const SLP_TYP_S5: u8 = 5;
 /// The value that a guest writes to [`RESET_PORT`] to reset the machine: RST_CPU with SYS_RST.
@@ -151,8 +152,8 @@ impl Power {
             return None;
         }
         let next_half = (timer(self.settled) >> 31) + 1;
-        let nanos = (u128::from(next_half) << 31) * 1_000_000_000;
-        Some(Instant::ZERO + Duration::from_nanos(u64::try_from(nanos.div_ceil(PM_TIMER_HZ.into())).ok()?))
+        // Fewer than 2^57 ticks in 2^64 ns.
+        Some(ticks::reached(next_half << 31, PM_TIMER_HZ))
     }
 
     /// Advances to `now`.
@@ -191,9 +192,7 @@ impl Power {
 
 /// Ticks of the power management timer; the guest sees the lower 32 bits.
 fn timer(now: Instant) -> u64 {
-    let ticks = u128::from(now.0) * u128::from(PM_TIMER_HZ) / 1_000_000_000;
-    // 2^64 ns are fewer than 2^57 ticks.
-    u64::try_from(ticks).unwrap_or(u64::MAX)
+    ticks::passed(now, PM_TIMER_HZ)
 }
 
 #[cfg(test)]

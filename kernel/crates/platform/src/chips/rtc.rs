@@ -11,6 +11,7 @@ pub use calendar::Calendar;
 use calendar::DAY;
 use cmos::{Cmos, TimeRegister};
 
+use super::ticks;
 use base::{Effects, Instant};
 use bitflags::bitflags;
 
@@ -181,9 +182,8 @@ impl Rtc {
         });
         let periodic =
             self.period_hz().filter(|_| self.b.contains(RegisterB::PERIODIC_INTERRUPT)).map(|hz| {
-                let next = u128::from(self.ticks(hz, self.settled)) + 1;
-                let nanos = (next * u128::from(SECOND)).div_ceil(hz.into());
-                Instant(u64::try_from(nanos).unwrap_or(u64::MAX).saturating_sub(self.phase))
+                let next = ticks::reached(self.ticks(hz, self.settled) + 1, hz);
+                Instant(next.0.saturating_sub(self.phase))
             });
         [update, alarm.flatten(), periodic].into_iter().flatten().min()
     }
@@ -227,9 +227,7 @@ impl Rtc {
 
     /// Ticks of the periodic rate `hz` so far.
     fn ticks(&self, hz: u32, now: Instant) -> u64 {
-        let nanos = u128::from(now.0) + u128::from(self.phase);
-        // At most 8,192 ticks per second: far below 2^64 in 584 years.
-        u64::try_from(nanos * u128::from(hz) / u128::from(SECOND)).unwrap_or(u64::MAX)
+        ticks::passed(Instant(now.0.saturating_add(self.phase)), hz)
     }
 
     /// The periodic rate for the 32.768 kHz crystal [MC146818A table 5]; None while disabled or while the

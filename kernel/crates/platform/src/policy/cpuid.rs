@@ -6,6 +6,8 @@ mod frequency;
 mod topology;
 mod xsave;
 
+use super::clock;
+
 /// The four registers that CPUID returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct CpuidResult {
@@ -112,7 +114,11 @@ const MAX_LEAF_OTHER: u32 = 0x0d;
 const MAX_EXTENDED: u32 = 0x8000_0008;
 /// The leaf in which hypervisors identify themselves.
 const HYPERVISOR: u32 = 0x4000_0000;
-/// EBX, ECX and EDX of that leaf. No interface is announced, so a guest that looks for one finds none.
+/// The last leaf under that name, and the only other one that holds anything: frequencies in kHz of the
+/// time-stamp counter and of the local APIC's bus.
+const TIMING: u32 = 0x4000_0010;
+/// EBX, ECX and EDX of the first leaf. The one interface that is announced has leaves of its own: see
+/// [`crate::clock`].
 pub const SIGNATURE: [u8; 12] = *b"WeirWeirWeir";
 
 /// The guest's values for `leaf` and `subleaf`, given `host`, which executes CPUID on the processor.
@@ -138,7 +144,10 @@ pub fn guest_cpuid(
     let identity = host(0, 0);
     let max_basic = if is_intel(&identity) { MAX_LEAF_INTEL } else { identity.eax.min(MAX_LEAF_OTHER) };
     match leaf {
-        HYPERVISOR => signature(),
+        HYPERVISOR => signature(TIMING, SIGNATURE),
+        TIMING => frequency::timing(policy),
+        clock::LEAF => signature(clock::LEAF + 1, clock::SIGNATURE),
+        0x4000_0101 => CpuidResult { eax: clock::FEATURES, ..CpuidResult::default() },
         0x4000_0001..=0x4fff_ffff => CpuidResult::default(),
         0..=0x3fff_ffff if leaf <= max_basic => basic(&host, leaf, subleaf, max_basic, policy, context),
         0x8000_0000..=MAX_EXTENDED => extended(&host, leaf, policy),
@@ -281,9 +290,9 @@ const AVX512_EBX: u32 = 1 << 16 | 1 << 17 | 1 << 21 | 1 << 26 | 1 << 27 | 1 << 2
 const AVX512_ECX: u32 = 1 << 1 | 1 << 6 | 1 << 11 | 1 << 12 | 1 << 14;
 const AVX512_EDX: u32 = 1 << 2 | 1 << 3 | 1 << 8 | 1 << 23;
 
-fn signature() -> CpuidResult {
-    let part = |at: usize| u32::from_le_bytes(core::array::from_fn(|i| SIGNATURE[at + i]));
-    CpuidResult { eax: HYPERVISOR, ebx: part(0), ecx: part(4), edx: part(8) }
+fn signature(last_leaf: u32, name: [u8; 12]) -> CpuidResult {
+    let part = |at: usize| u32::from_le_bytes(core::array::from_fn(|i| name[at + i]));
+    CpuidResult { eax: last_leaf, ebx: part(0), ecx: part(4), edx: part(8) }
 }
 
 fn is_intel(leaf_0: &CpuidResult) -> bool {

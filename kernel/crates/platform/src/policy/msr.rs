@@ -4,7 +4,9 @@
 mod mtrr;
 pub mod processor;
 
+use super::clock::{self, SystemTime};
 use crate::cpuid::CpuidPolicy;
+use base::GuestPhysical;
 use core::ops::RangeInclusive;
 use mtrr::Mtrrs;
 use processor::Condition;
@@ -105,10 +107,14 @@ pub enum ReadMsr {
 pub enum WriteMsr {
     /// Done, or without effect here.
     Done,
-    /// Add this to the guest's TSC offset, wrapping.
+    /// Add this to the guest's TSC offset, wrapping, and write what [`Msrs::system_time`] then holds.
     MoveTsc(u64),
     /// Done; the value also belongs into the processor's own register, added to the hypervisor's.
     SpecCtrl,
+    /// Write what [`Msrs::system_time`] holds.
+    SystemTime,
+    /// Write [`clock::wall_clock`] to this address.
+    WallClock(GuestPhysical),
     /// The value is acceptable: store it at the place that [`processor`] names.
     Processor,
     /// The local APIC holds the register.
@@ -153,6 +159,7 @@ pub struct Msrs {
     tsc_adjust: u64,
     mcg_status: u64,
     spec_ctrl: u64,
+    system_time: SystemTime,
 }
 
 impl Msrs {
@@ -167,6 +174,7 @@ impl Msrs {
             tsc_adjust: 0,
             mcg_status: 0,
             spec_ctrl: 0,
+            system_time: SystemTime::default(),
         }
     }
 
@@ -194,6 +202,9 @@ impl Msrs {
             IA32_TSC_ADJUST => self.tsc_adjust,
             // The upper half, and on AMD's processors the lower one [SDM3A 10.11.7; APM2 A.1].
             IA32_BIOS_SIGN_ID if self.host.system_configuration => self.host.microcode.into(),
+            clock::SYSTEM_TIME => self.system_time.register(),
+            // Of no use but to be written.
+            clock::WALL_CLOCK => 0,
             IA32_BIOS_SIGN_ID => u64::from(self.host.microcode) << 32,
             MSR_PLATFORM_INFO | IA32_PERF_STATUS => ratio << 8,
             IA32_ARCH_CAPABILITIES if self.policy.arch_capabilities => {
@@ -220,6 +231,8 @@ impl Msrs {
         }
         let accepted = match msr {
             IA32_APIC_BASE | IA32_TSC_DEADLINE | X2APIC_FIRST..=X2APIC_LAST => return WriteMsr::LocalApic,
+            clock::SYSTEM_TIME if self.system_time.write(value) => return WriteMsr::SystemTime,
+            clock::WALL_CLOCK if value & 3 == 0 => return WriteMsr::WallClock(GuestPhysical(value)),
             IA32_TSC_ADJUST => {
                 let moved = value.wrapping_sub(self.tsc_adjust);
                 self.tsc_adjust = value;
@@ -252,6 +265,12 @@ impl Msrs {
             _ => self.mtrrs.write(msr, value).unwrap_or(false),
         };
         if accepted { WriteMsr::Done } else { WriteMsr::Refuse }
+    }
+
+    /// The structure that the guest has asked for and the address where it wants it: to be written now.
+    pub fn system_time(&mut self) -> Option<(GuestPhysical, [u8; 32])> {
+        // All that has moved the counter away from its value at instant zero is in TSC_ADJUST.
+        self.system_time.structure(self.policy.tsc_hz, self.tsc_adjust)
     }
 
     fn write_held(&mut self, held: &processor::ProcessorMsr, value: u64, guest_tsc: u64) -> WriteMsr {

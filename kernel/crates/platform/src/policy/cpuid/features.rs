@@ -163,7 +163,11 @@ pub const LEAF_80000001_EDX: &[FeatureGroup] = &[
 
 /// Leaf 0x8000_0007, EDX.
 pub const LEAF_80000007_EDX: &[FeatureGroup] = &[
-    group(Show, &[8], "invariant TSC"),
+    group(
+        Provide,
+        &[8],
+        "invariant TSC: every clock of the board is derived from the counter, so none is steadier",
+    ),
     group(Hide, &[0, 1, 2, 3, 4, 5, 6, 7, 9, 10], "power management of the host"),
 ];
 

@@ -19,6 +19,12 @@ pub(super) fn processor(policy: &CpuidPolicy) -> CpuidResult {
     CpuidResult { eax: mhz, ebx: mhz, ecx: BUS_MHZ, edx: 0 }
 }
 
+/// Frequencies in kHz: of the time-stamp counter, and of the local APIC's bus.
+pub(super) fn timing(policy: &CpuidPolicy) -> CpuidResult {
+    let khz = u32::try_from(policy.tsc_hz / 1000).unwrap_or(u32::MAX);
+    CpuidResult { eax: khz, ebx: policy.crystal_hz / 1000, ..CpuidResult::default() }
+}
+
 /// A fraction close to `a / b` whose terms are at most `limit`, from its continued fraction: the last
 /// convergent that fits, or the fraction between it and the next one if that is closer. At least 1 / 1; the
 /// terms fit 32 bits because `limit` does.

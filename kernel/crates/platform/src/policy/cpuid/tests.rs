@@ -75,6 +75,19 @@ fn the_hypervisor_says_its_name() {
     let leaf = cpuid(0x4000_0000, 0, &PLAIN);
     let name = [leaf.ebx, leaf.ecx, leaf.edx].map(u32::to_le_bytes).concat();
     assert_eq!(name, b"WeirWeirWeir");
+    assert_eq!(leaf.eax, 0x4000_0010);
+    assert_eq!(cpuid(0x4000_0010, 0, &PLAIN), CpuidResult { eax: 3_000_000, ebx: 25_000, ecx: 0, edx: 0 });
+}
+
+#[test]
+fn the_clock_is_announced_beside_the_name_and_nothing_else_of_that_interface() {
+    let leaf = cpuid(0x4000_0100, 0, &PLAIN);
+    let name = [leaf.ebx, leaf.ecx, leaf.edx].map(u32::to_le_bytes).concat();
+    assert_eq!((leaf.eax, &name[..]), (0x4000_0101, &b"KVMKVMKVM\0\0\0"[..]));
+    let features = CpuidResult { eax: 0x0100_000a, ..CpuidResult::default() };
+    assert_eq!(cpuid(0x4000_0101, 0, &PLAIN), features);
+    assert_eq!(cpuid(0x4000_0102, 0, &PLAIN), CpuidResult::default());
+    assert_eq!(cpuid(0x8000_0007, 0, &PLAIN).edx, 1 << 8, "constant on every processor");
 }
 
 #[test]

@@ -73,6 +73,21 @@ fn writing_the_counter_moves_the_offset_and_tsc_adjust_with_it() {
 }
 
 #[test]
+fn the_system_time_follows_the_counter_that_the_guest_moves() {
+    let mut msrs = msrs();
+    assert_eq!(msrs.system_time(), None);
+    assert_eq!(msrs.write(clock::SYSTEM_TIME, 0x5001, 0), WriteMsr::SystemTime);
+    assert_eq!(msrs.read(clock::SYSTEM_TIME), ReadMsr::Value(0x5001));
+    let at_zero = |msrs: &mut Msrs| msrs.system_time().map(|(at, bytes)| (at.0, bytes[8..16].to_vec()));
+    assert_eq!(at_zero(&mut msrs), Some((0x5000, 0u64.to_le_bytes().to_vec())));
+    assert_eq!(msrs.write(IA32_TIME_STAMP_COUNTER, 5000, 1000), WriteMsr::MoveTsc(4000));
+    assert_eq!(at_zero(&mut msrs), Some((0x5000, 4000u64.to_le_bytes().to_vec())));
+    assert_eq!(msrs.write(clock::WALL_CLOCK, 0x6000, 0), WriteMsr::WallClock(GuestPhysical(0x6000)));
+    assert_eq!(msrs.write(clock::WALL_CLOCK, 0x6001, 0), WriteMsr::Refuse);
+    assert_eq!(msrs.write(clock::SYSTEM_TIME, 0x5003, 0), WriteMsr::Refuse);
+}
+
+#[test]
 fn mtrrs_are_as_firmware_leaves_them_and_keep_what_is_written() {
     let mut msrs = msrs();
     assert_eq!(msrs.read(0xfe), ReadMsr::Value(0x508));

@@ -34,10 +34,11 @@ pub enum Request {
 }
 
 /// All requests, under the numbers that they have in a [`Mailbox`].
-const REQUESTS: [Request; 6] = [
+const REQUESTS: [Request; 7] = [
     Request::Change(VmAction::Start),
     Request::Change(VmAction::Pause),
     Request::Change(VmAction::Resume),
+    Request::Change(VmAction::Button),
     Request::Change(VmAction::Stop),
     Request::Change(VmAction::Restart),
     Request::Statistics,

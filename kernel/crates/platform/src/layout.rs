@@ -55,6 +55,17 @@ pub const fn pci_gsi(slot: u8, pin: u8) -> u8 {
     16 + (slot.wrapping_add(pin) & 7)
 }
 
+/// The ISA interrupts that PCI interrupts reach, too, for guests that use the 8259As. Each stands for two global
+/// system interrupts. No ISA device of this board has them, and firmware has made them level-triggered.
+pub const PCI_IRQS: [u8; 4] = [5, 10, 7, 11];
+
+/// The ISA interrupt of the PCI interrupt that has global system interrupt `gsi`: what the Interrupt Line register
+/// says, and what a guest without I/O APIC gets.
+#[must_use]
+pub const fn pci_irq(gsi: u8) -> u8 {
+    PCI_IRQS[(gsi & 3) as usize]
+}
+
 /// The kind of a range of guest-physical addresses, as the E820 memory map tells the guest [ACPI 6.5 15].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeKind {

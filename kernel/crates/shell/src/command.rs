@@ -14,7 +14,7 @@ pub enum ShellCommand {
         /// The VM.
         vm: usize,
     },
-    /// Start, pause, resume, stop or restart a VM.
+    /// Start, pause, resume, shut down, stop or restart a VM.
     Vm {
         /// The action.
         action: VmAction,
@@ -65,6 +65,8 @@ pub enum VmAction {
     Pause,
     /// Resume a paused VM.
     Resume,
+    /// Press its power button: a guest with ACPI shuts down by itself.
+    Button,
     /// Power it off without a clean shutdown.
     Stop,
     /// Power it off without a clean shutdown and boot it again.
@@ -78,6 +80,7 @@ impl fmt::Display for VmAction {
             Self::Start => "start",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Button => "button",
             Self::Stop => "stop",
             Self::Restart => "restart",
         })

@@ -36,6 +36,7 @@ pub(crate) static FORMS: &[Form] = forms! {
     Word("vm"), Word("start"), Vm => |vm| of(VmAction::Start, vm), "boot a stopped VM";
     Word("vm"), Word("pause"), Vm => |vm| of(VmAction::Pause, vm), "suspend a VM until it is resumed";
     Word("vm"), Word("resume"), Vm => |vm| of(VmAction::Resume, vm), "resume a paused VM";
+    Word("vm"), Word("button"), Vm => |vm| of(VmAction::Button, vm), "press the power button, to shut a guest down";
     Word("vm"), Word("stop"), Vm => |vm| of(VmAction::Stop, vm), "power a VM off without a clean shutdown";
     Word("vm"), Word("restart"), Vm => |vm| of(VmAction::Restart, vm), "power a VM off and boot it again";
     Word("console") => |_| ShellCommand::Console { vm: None, others: Others::AsBefore },

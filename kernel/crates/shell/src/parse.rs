@@ -117,6 +117,7 @@ mod tests {
             ("start", VmAction::Start),
             ("pause", VmAction::Pause),
             ("resume", VmAction::Resume),
+            ("button", VmAction::Button),
             ("stop", VmAction::Stop),
             ("restart", VmAction::Restart),
         ] {
@@ -156,7 +157,7 @@ mod tests {
         );
         assert_eq!(
             complaint("vm kill web"),
-            "unknown word \"kill\": expected list, status, start, pause, resume, stop, restart"
+            "unknown word \"kill\": expected list, status, start, pause, resume, button, stop, restart"
         );
         assert_eq!(complaint("vm stop wbe"), "unknown word \"wbe\": expected linux, web, all");
         assert_eq!(complaint("vm  stop "), "\"vm  stop\" is incomplete: expected linux, web, all");

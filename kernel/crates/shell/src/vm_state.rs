@@ -80,14 +80,14 @@ impl VmState {
         match (action, self) {
             (_, Self::Unusable) => Err(ActionRefusal::Unusable),
             (VmAction::Start, Self::Waiting | Self::Stopped | Self::Ended)
-            | (VmAction::Pause, Self::Running | Self::Idle)
+            | (VmAction::Pause | VmAction::Button, Self::Running | Self::Idle)
             | (VmAction::Resume, Self::Paused)
             | (VmAction::Stop, Self::Starting | Self::Running | Self::Idle | Self::Paused | Self::Waiting)
             | (VmAction::Restart, _) => Ok(()),
             (VmAction::Start, Self::Starting | Self::Running | Self::Idle | Self::Paused) => {
                 Err(ActionRefusal::NotOff(self))
             }
-            (VmAction::Pause, _) => Err(ActionRefusal::NotOn(self)),
+            (VmAction::Pause | VmAction::Button, _) => Err(ActionRefusal::NotOn(self)),
             (VmAction::Resume, _) => Err(ActionRefusal::NotPaused),
             (VmAction::Stop, Self::Stopped | Self::Ended) => Err(ActionRefusal::Off(self)),
         }
@@ -127,6 +127,7 @@ mod tests {
         let takes = |action| VmState::ALL.into_iter().filter(move |state| state.check(action).is_ok());
         assert!(takes(VmAction::Start).eq([Waiting, Stopped, Ended]));
         assert!(takes(VmAction::Pause).eq([Running, Idle]));
+        assert!(takes(VmAction::Button).eq([Running, Idle]));
         assert!(takes(VmAction::Resume).eq([Paused]));
         assert!(takes(VmAction::Stop).eq([Starting, Running, Idle, Paused, Waiting]));
         assert!(takes(VmAction::Restart).eq([Starting, Running, Idle, Paused, Waiting, Stopped, Ended]));

@@ -1,13 +1,14 @@
 //! The interrupt controllers of one board, wired together: local APICs, I/O APIC and the two 8259As.
 //!
-//! ISA interrupts reach the 8259As and the I/O APIC, of which a guest uses one or the other. The 8259As'
+//! ISA interrupts reach the 8259As and the I/O APIC, of which a guest uses one or the other. PCI interrupts have
+//! inputs of their own at the I/O APIC, and share those of four ISA interrupts. The 8259As'
 //! output goes to LINT0 of every local APIC and, as on most boards, to input 0 of the I/O APIC.
 
 use crate::io_apic::{INPUTS, VirtualIoApic};
 use crate::layout;
 use crate::local_apic::{ApicAccess, GeneralProtection, Ipi, LocalApic, Shorthand};
 use crate::message::{DeliveryMode, InterruptMessage};
-use crate::pic::Pic;
+use crate::pic::{ELCR, Pic};
 use alloc::boxed::Box;
 use base::bits::low_u32;
 use base::{Effects, GuestPhysical, Instant, Width};
@@ -42,6 +43,8 @@ pub struct InterruptControllers {
     apics: Box<[LocalApic]>,
     io_apic: VirtualIoApic,
     pic: Pic,
+    /// Levels of the global system interrupts from 16 on, of which two share an ISA interrupt.
+    pci_lines: u8,
     /// The 8259As' output, cached because every VM entry needs it.
     pic_output: bool,
     /// A level-triggered input of the I/O APIC is asserted and no local APIC accepted its message: the
@@ -60,20 +63,33 @@ impl InterruptControllers {
         if let Some(bootstrap) = apics.first_mut() {
             bootstrap.enter_virtual_wire_mode();
         }
-        Self { apics, io_apic: VirtualIoApic::new(), pic: Pic::new(), pic_output: false, refused: false }
+        let mut pic = Pic::new();
+        // What several devices can share is level-triggered: PCI's interrupts and ACPI's.
+        let level = layout::PCI_IRQS.iter().fold(1u16 << layout::SCI_GSI, |level, irq| level | 1 << irq);
+        for (port, byte) in (ELCR..).zip(level.to_le_bytes()) {
+            pic.write(port, byte);
+        }
+        Self { apics, io_apic: VirtualIoApic::new(), pic, pci_lines: 0, pic_output: false, refused: false }
     }
 
-    /// Sets the level of ISA interrupt `line` (0 to 15) or global system interrupt `line` (16 to 23).
-    ///
-    /// Global system interrupts do not reach the 8259As: a guest that does not use the I/O APIC gets no vNIC
-    /// interrupts. It would need inputs of the 8259As and a second interrupt routing table, chosen by the
-    /// DSDT's \_PIC method [ACPI 6.5 5.8.1, 6.2.13].
+    /// Sets the level of ISA interrupt `line` (0 to 15) or global system interrupt `line` (16 to 23). The latter
+    /// also reach the 8259As, and the inputs of ISA interrupts, for guests that do not use the routing table for
+    /// the I/O APIC: the DSDT's \_PIC method chooses between two, and the Interrupt Line register has a third
+    /// answer for guests without ACPI [ACPI 6.5 5.8.1, 6.2.13; PCI 3.0 6.2.4].
     pub fn set_line(&mut self, line: u8, asserted: bool) -> Effects {
-        let mut effects = Effects::empty();
         if line < FIRST_PCI_GSI {
-            self.pic.set_line(line, asserted);
-            effects |= self.follow_pic();
+            return self.set_isa_line(line, asserted);
         }
+        let lines = 1 << (line & 7);
+        self.pci_lines = if asserted { self.pci_lines | lines } else { self.pci_lines & !lines };
+        let shared = (0..8)
+            .any(|other| self.pci_lines >> other & 1 == 1 && layout::pci_irq(other) == layout::pci_irq(line));
+        self.set_input(line, asserted) | self.set_isa_line(layout::pci_irq(line), shared)
+    }
+
+    fn set_isa_line(&mut self, line: u8, asserted: bool) -> Effects {
+        self.pic.set_line(line, asserted);
+        let effects = self.follow_pic();
         let input = match line {
             0 => IRQ0_INPUT,
             // The cascade of the 8259As: no device uses it.

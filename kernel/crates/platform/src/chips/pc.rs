@@ -142,8 +142,7 @@ impl Pc {
         self.power.take_event()
     }
 
-    /// Presses the power button; a guest with ACPI then shuts down cleanly. No shell command does so yet:
-    /// callers are the tests and the fuzz target. The FADT declares the button, so the board has its input.
+    /// Presses the power button; a guest with ACPI then shuts down cleanly.
     pub fn press_power_button(&mut self) -> Effects {
         let effects = self.power.press_button();
         self.wire(effects)
@@ -181,6 +180,9 @@ impl Pc {
             return effects;
         }
         let mut effects = effects;
+        if self.rtc.take_alarm() {
+            self.power.note_alarm();
+        }
         if self.pit.take_irq0_edge() {
             effects |= self.interrupts.set_line(PIT_IRQ, false) | self.interrupts.set_line(PIT_IRQ, true);
             self.lines |= 1 << PIT_IRQ;

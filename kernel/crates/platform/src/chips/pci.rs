@@ -83,9 +83,9 @@ impl PciBus {
             let memory =
                 const { layout::below_4_gib(layout::PCI_MEMORY.start) } + u32::from(index) * NIC_MEMORY_BYTES;
             let io = layout::PCI_IO_FIRST + u16::from(index) * NIC_IO_BYTES;
-            let gsi = layout::pci_gsi(FIRST_NIC_SLOT + index, 0);
+            let line = layout::pci_irq(layout::pci_gsi(FIRST_NIC_SLOT + index, 0));
             let nic =
-                ConfigurationSpace::nic(&NIC_82540EM, (memory, NIC_MEMORY_BYTES), (io, NIC_IO_BYTES), gsi);
+                ConfigurationSpace::nic(&NIC_82540EM, (memory, NIC_MEMORY_BYTES), (io, NIC_IO_BYTES), line);
             // There is room for one per slot.
             let _ = bus.nics.push(nic);
         }

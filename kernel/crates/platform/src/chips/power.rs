@@ -38,8 +38,8 @@ bitflags! {
         const TIMER = 1 << 0;
         const GLOBAL = 1 << 5;
         const POWER_BUTTON = 1 << 8;
-        /// The clock's alarm as a wake event. It can be enabled, as drivers insist, and is never raised: the
-        /// alarm has its own interrupt, and there is no sleep to wake from.
+        /// The clock's alarm as a wake event: a guest that waits in suspend-to-idle has masked the clock's own
+        /// interrupt, and is woken by this one.
         const RTC = 1 << 10;
     }
 }
@@ -122,6 +122,11 @@ impl Power {
     pub fn press_button(&mut self) -> Effects {
         self.status |= Pm1::POWER_BUTTON;
         Effects::IRQ_CHANGED
+    }
+
+    /// The clock's alarm has gone off [ACPI 6.5 4.8.2.4].
+    pub fn note_alarm(&mut self) {
+        self.status |= Pm1::RTC;
     }
 
     /// A write to the reset control register at [`RESET_PORT`].

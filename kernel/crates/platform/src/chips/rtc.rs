@@ -89,6 +89,8 @@ pub struct Rtc {
     settled: Instant,
     /// The second at which the alarm next goes off.
     alarm_at: Option<i64>,
+    /// The alarm has gone off, with its interrupt enabled, since [`Rtc::take_alarm`].
+    alarm: bool,
 }
 
 impl Rtc {
@@ -105,6 +107,7 @@ impl Rtc {
             phase: 0,
             settled: Instant::ZERO,
             alarm_at: None,
+            alarm: false,
         };
         rtc.find_alarm(Instant::ZERO);
         rtc
@@ -161,6 +164,12 @@ impl Rtc {
         self.c.bits() & self.b.bits() & RegisterC::all().bits() != 0
     }
 
+    /// True when the alarm has gone off since the last call, with its interrupt enabled. [`Effects::IRQ_CHANGED`]
+    /// tells of it.
+    pub fn take_alarm(&mut self) -> bool {
+        core::mem::take(&mut self.alarm)
+    }
+
     /// The time that the clock shows, in seconds since 1970.
     #[must_use]
     pub fn unix_seconds(&self, now: Instant) -> i64 {
@@ -170,18 +179,18 @@ impl Rtc {
     /// When an enabled cause next occurs.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.interrupt() {
-            return None;
-        }
+        // While the line is asserted, nothing but the alarm has a further effect: it is also a wake event.
+        let quiet = !self.interrupt();
         let running = !self.b.contains(RegisterB::SET);
-        let update = (running && self.b.contains(RegisterB::UPDATE_INTERRUPT))
+        let alarm_due = running && !self.c.contains(RegisterC::ALARM);
+        let update = (quiet && running && self.b.contains(RegisterB::UPDATE_INTERRUPT))
             .then(|| self.second_starts(self.seconds(self.settled) + 1));
-        let alarm = (running && self.b.contains(RegisterB::ALARM_INTERRUPT)).then(|| {
+        let alarm = (alarm_due && self.b.contains(RegisterB::ALARM_INTERRUPT)).then(|| {
             self.alarm_at
                 .map(|at| self.second_starts(u64::try_from(at.saturating_sub(self.offset)).unwrap_or(0)))
         });
         let periodic =
-            self.period_hz().filter(|_| self.b.contains(RegisterB::PERIODIC_INTERRUPT)).map(|hz| {
+            self.period_hz().filter(|_| quiet && self.b.contains(RegisterB::PERIODIC_INTERRUPT)).map(|hz| {
                 let next = ticks::reached(self.ticks(hz, self.settled) + 1, hz);
                 Instant(next.0.saturating_sub(self.phase))
             });
@@ -203,6 +212,7 @@ impl Rtc {
         if !self.b.contains(RegisterB::SET) && before != second {
             self.c |= RegisterC::UPDATE;
             if self.alarm_at.is_some_and(|at| at <= second) {
+                self.alarm |= self.b.contains(RegisterB::ALARM_INTERRUPT);
                 self.c |= RegisterC::ALARM;
                 self.find_alarm(now);
             }
@@ -211,7 +221,7 @@ impl Rtc {
             self.c |= RegisterC::PERIODIC;
         }
         self.settled = now;
-        if line == self.interrupt() {
+        if line == self.interrupt() && !self.alarm {
             return Effects::empty();
         }
         Effects::IRQ_CHANGED | Effects::TIMER_CHANGED

@@ -70,6 +70,36 @@ fn virtual_wire_mode_brings_the_8259as_vector_through_lint0() {
 }
 
 #[test]
+fn pci_interrupts_reach_the_8259as_as_levels_that_two_of_them_share() {
+    let mut board = InterruptControllers::new(1, 1_000_000_000);
+    open_pic(&mut board);
+    // All inputs open; the slave's vectors from 0x38 on.
+    for (port, value) in [(0x21, 0), (0xa0, 0x11), (0xa1, 0x38), (0xa1, 2), (0xa1, 1), (0xa1, 0)] {
+        let _ = board.port_write(port, value);
+    }
+    assert_eq!((board.port_read(0x4d0).0, board.port_read(0x4d1).0), (0xa0, 0x0e), "5, 7, 9, 10, 11");
+    for (gsi, vector) in [(16, 0x35), (17, 0x3a), (18, 0x37), (19, 0x3b), (20, 0x35), (23, 0x3b)] {
+        let end = |board: &mut InterruptControllers| {
+            for port in [0xa0, 0x20] {
+                let _ = board.port_write(port, 0x20);
+            }
+        };
+        let _ = board.set_line(gsi, true);
+        assert_eq!(board.acknowledge(0), Some(vector), "{gsi}");
+        end(&mut board);
+        assert_eq!(board.acknowledge(0), Some(vector), "{gsi} is still asserted");
+        // Another device at the same input holds it when the first one has been served.
+        let _ = board.set_line(gsi ^ 4, true);
+        let _ = board.set_line(gsi, false);
+        end(&mut board);
+        assert_eq!(board.acknowledge(0), Some(vector), "the line that shares with {gsi}");
+        let _ = board.set_line(gsi ^ 4, false);
+        end(&mut board);
+        assert_eq!(board.acknowledge(0), None, "{gsi}");
+    }
+}
+
+#[test]
 fn a_disabled_local_apic_leaves_the_processor_to_the_8259as() {
     let mut board = board(1);
     let _ = local(&mut board, 0, LVT_LINT0, 0x1_0000);

@@ -151,6 +151,27 @@ fn a_line_that_stays_asserted_interrupts_again_at_the_end() {
 }
 
 #[test]
+fn the_clocks_alarm_is_a_wake_event_even_while_its_own_interrupt_waits() {
+    let mut pc = board();
+    route(&mut pc, 9, LEVEL | 0x49);
+    // RTC_EN; the clock: alarm at each second, with alarm and update interrupt enabled.
+    let _ = write(&mut pc, 0x603, Byte, 4);
+    for (index, value) in [(1, 0xff), (3, 0xff), (5, 0xff), (0xb, 0x12)] {
+        let _ = write(&mut pc, 0x70, Byte, index);
+        let _ = write(&mut pc, 0x71, Byte, value);
+    }
+    let _ = pc.advance(Instant(1_000_000_000));
+    assert_eq!(pc.acknowledge(0), None, "the alarm is not enabled, and the update's interrupt waits");
+    let _ = pc.port_write(0x71, Byte, 0x32, Instant(1_000_000_000));
+    let _ = pc.port_write(0x70, Byte, 0xc, Instant(1_000_000_000));
+    let _ = pc.port_read(0x71, Byte, Instant(1_000_000_000));
+    assert_eq!(pc.next_deadline(), Some(Instant(2_000_000_000)));
+    let _ = pc.advance(Instant(2_000_000_000));
+    assert_eq!(pc.acknowledge(0), Some(0x49));
+    assert_eq!(pc.port_read(0x601, Byte, Instant(2_000_000_000)).0, 4, "RTC_STS");
+}
+
+#[test]
 fn uart_clock_and_power_button_interrupt_at_their_inputs() {
     let mut pc = board();
     route(&mut pc, 4, 0x44);

@@ -4,7 +4,8 @@
 use crate::{layout, power, rtc};
 use acpi_tables::aml::AddressSpaceCacheable::NotCacheable;
 use acpi_tables::aml::{
-    AddressSpace, Device, EISAName, IO, Memory32Fixed, Name, Package, PackageBuilder, ResourceTemplate, Scope,
+    AddressSpace, Arg, Device, EISAName, IO, If, Memory32Fixed, Method, Name, Package, PackageBuilder, Path,
+    ResourceTemplate, Return, Scope, Store,
 };
 use acpi_tables::{Aml, AmlSink};
 use alloc::{format, vec, vec::Vec};
@@ -31,6 +32,7 @@ pub(super) fn body(vcpus: u8) -> Vec<u8> {
     }
     let mut body = Vec::new();
     soft_off(&mut body);
+    interrupt_mode(&mut body);
     body.extend(Scope::raw("\\_SB_".into(), devices));
     body
 }
@@ -66,13 +68,32 @@ fn pci_host_bridge(sink: &mut Vec<u8>) {
         &AddressSpace::new_io(0x0d00u16, 0xffff, None),
         &AddressSpace::new_memory(NotCacheable, true, FIRST, LAST, None),
     ];
-    let objects: [(&str, &dyn Aml); 4] = [
-        ("_UID", &0u8),
-        ("_BBN", &0u8),
-        ("_CRS", &ResourceTemplate::new(resources.to_vec())),
-        ("_PRT", &interrupt_routing()),
-    ];
-    device("PCI0", &EISAName::new("PNP0A03"), &objects, sink);
+    let objects: [(&str, &dyn Aml); 3] =
+        [("_UID", &0u8), ("_BBN", &0u8), ("_CRS", &ResourceTemplate::new(resources.to_vec()))];
+    let hid = EISAName::new("PNP0A03");
+    let names = [("_HID", &hid as &dyn Aml)].into_iter().chain(objects);
+    let names: Vec<Name> = names.map(|(name, value)| Name::new(name.into(), value)).collect();
+    // Two routing tables; \_PIC has noted which of them is wanted.
+    let (apic, pic) = (interrupt_routing(|gsi| gsi), interrupt_routing(layout::pci_irq));
+    let tables = [Name::new("APRT".into(), &apic), Name::new("PPRT".into(), &pic)];
+    let (apic, pic, mode) = (Path::new("APRT"), Path::new("PPRT"), Path::new(INTERRUPT_MODE));
+    let (apic, pic) = (Return::new(&apic), Return::new(&pic));
+    let by_mode = If::new(&mode, vec![&apic]);
+    let choice = Method::new("_PRT".into(), 0, false, vec![&by_mode, &pic]);
+    let mut children: Vec<&dyn Aml> = names.iter().chain(&tables).map(|name| name as &dyn Aml).collect();
+    children.push(&choice);
+    Device::new("PCI0".into(), children).to_aml_bytes(sink);
+}
+
+/// Zero while the guest uses the 8259As, as at its start; one when it uses the I/O APIC.
+const INTERRUPT_MODE: &str = "\\PICM";
+
+/// `\_PIC`: the guest tells which interrupt controllers it uses [ACPI 6.5 5.8.1].
+fn interrupt_mode(sink: &mut Vec<u8>) {
+    Name::new(INTERRUPT_MODE.into(), &0u8).to_aml_bytes(sink);
+    let (mode, argument) = (Path::new(INTERRUPT_MODE), Arg(0));
+    let note = Store::new(&mode, &argument);
+    Method::new("\\_PIC".into(), 1, false, vec![&note]).to_aml_bytes(sink);
 }
 
 /// `length` fixed ports from `first` on.
@@ -80,14 +101,14 @@ fn ports(first: u16, length: u8) -> IO {
     IO::new(first, first, 1, length)
 }
 
-/// Each pin of each slot, hard-wired to a global system interrupt: there are no link devices to
-/// configure [ACPI 6.5 6.2.13].
-fn interrupt_routing() -> PackageBuilder {
+/// Each pin of each slot, hard-wired: there are no link devices to configure. `input` gives the number of its
+/// interrupt from that at the I/O APIC [ACPI 6.5 6.2.13].
+fn interrupt_routing(input: impl Fn(u8) -> u8) -> PackageBuilder {
     const ALL_FUNCTIONS: u32 = 0xffff;
     let mut routes = PackageBuilder::new();
     for (slot, pin) in (0..SLOTS).flat_map(|slot| (0..4u8).map(move |pin| (slot, pin))) {
         let address = u32::from(slot) << 16 | ALL_FUNCTIONS;
-        routes.add_element(&Package::new(vec![&address, &pin, &0u8, &layout::pci_gsi(slot, pin)]));
+        routes.add_element(&Package::new(vec![&address, &pin, &0u8, &input(layout::pci_gsi(slot, pin))]));
     }
     routes
 }

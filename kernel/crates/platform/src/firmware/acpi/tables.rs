@@ -129,8 +129,7 @@ pub(super) fn fadt(facs: u32, dsdt: u32) -> Vec<u8> {
         .flag(Flags::ProcC1)
         // The sleep button is not fixed hardware. The power button is: PWR_BUTTON stays clear.
         .flag(Flags::SlpButton)
-        // Waking by the clock is not reported in fixed registers.
-        .flag(Flags::FixRtc)
+        // FIX_RTC stays clear: the clock's alarm is reported in the fixed registers.
         .flag(Flags::TmrValExt)
         .flag(Flags::ResetRegSup);
     (fadt.creator_id, fadt.creator_revision) = (*CREATOR_ID, 1u32.to_le_bytes());

@@ -13,6 +13,8 @@ enum Term {
     Name(String, Box<Term>),
     Scope(String, Vec<Term>),
     Device(String, Vec<Term>),
+    /// Name, flags, and the code.
+    Method(String, u8, Vec<u8>),
 }
 
 /// Reads AML from the front of a slice. Every length in it must be exact.
@@ -88,6 +90,10 @@ impl<'a> AmlReader<'a> {
                 assert_eq!(elements.len(), count);
                 Term::Package(elements)
             }
+            0x14 => {
+                let mut inner = self.package();
+                Term::Method(inner.name(), inner.byte(), inner.0.to_vec())
+            }
             0x5b => {
                 assert_eq!(self.byte(), 0x82, "only devices have an extended opcode");
                 let mut inner = self.package();
@@ -108,11 +114,17 @@ type Objects = BTreeMap<String, Term>;
 /// The devices of the table's only scope, in order.
 fn devices(vcpus: u8) -> Vec<(String, Objects)> {
     let terms = terms(vcpus);
-    let [Term::Name(s5, _), Term::Scope(scope, devices)] = terms.as_slice() else { panic!("{terms:?}") };
-    assert_eq!((s5.as_str(), scope.as_str()), ("\\_S5_", "\\_SB_"));
+    let [Term::Name(s5, _), Term::Name(mode, _), Term::Method(pic, ..), Term::Scope(scope, devices)] =
+        terms.as_slice()
+    else {
+        panic!("{terms:?}")
+    };
+    let names = [s5, mode, pic, scope].map(String::as_str);
+    assert_eq!(names, ["\\_S5_", "\\PICM", "\\_PIC", "\\_SB_"]);
     let objects = |terms: &[Term]| {
         let named = terms.iter().map(|term| match term {
             Term::Name(name, value) => (name.clone(), (**value).clone()),
+            method @ Term::Method(name, ..) => (name.clone(), method.clone()),
             other => panic!("{other:?} in a device"),
         });
         named.collect()
@@ -155,15 +167,31 @@ fn each_processor_device_has_the_uid_of_its_local_apic() {
 }
 
 #[test]
-fn each_pin_of_each_slot_is_routed_to_its_global_system_interrupt() {
+fn each_pin_of_each_slot_is_routed_to_its_interrupt_at_either_controller() {
     let bridge = device_named("PCI0");
-    let Term::Package(rows) = &bridge["_PRT"] else { panic!("{:?}", bridge["_PRT"]) };
-    let expected: Vec<Term> = (0..32u64)
-        .flat_map(|slot| (0..4u64).map(move |pin| (slot, pin)))
-        .map(|(slot, pin)| [slot << 16 | 0xffff, pin, 0, 16 + (slot + pin) % 8])
-        .map(|row| Term::Package(row.map(Term::Integer).to_vec()))
-        .collect();
-    assert_eq!((rows.len(), rows), (128, &expected));
+    let irqs = [5, 10, 7, 11];
+    let inputs: [(&str, &dyn Fn(u64) -> u64); 2] =
+        [("APRT", &|pin| 16 + pin % 8), ("PPRT", &|pin| irqs[pin as usize % 4])];
+    for (table, input) in inputs {
+        let Term::Package(rows) = &bridge[table] else { panic!("{:?}", bridge[table]) };
+        let expected: Vec<Term> = (0..32u64)
+            .flat_map(|slot| (0..4u64).map(move |pin| (slot, pin)))
+            .map(|(slot, pin)| [slot << 16 | 0xffff, pin, 0, input(slot + pin)])
+            .map(|row| Term::Package(row.map(Term::Integer).to_vec()))
+            .collect();
+        assert_eq!((rows.len(), rows), (128, &expected), "{table}");
+    }
+}
+
+#[test]
+fn the_routing_table_is_that_of_the_controllers_that_the_guest_has_named() {
+    assert_eq!(terms(1)[1], Term::Name("\\PICM".into(), Box::new(Term::Integer(0))));
+    // Store (Arg0, \PICM).
+    let store = [&[0x70, 0x68][..], b"\\PICM"].concat();
+    assert_eq!(terms(1)[2], Term::Method("\\_PIC".into(), 1, store));
+    // If (\PICM) { Return (APRT) } Return (PPRT).
+    let choice = [&[0xa0, 11][..], b"\\PICM", &[0xa4], b"APRT", &[0xa4], b"PPRT"].concat();
+    assert_eq!(device_named("PCI0")["_PRT"], Term::Method("_PRT".into(), 0, choice));
 }
 
 #[test]

@@ -38,6 +38,12 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
         trial_needing(
             backend,
             &[Need::Shutdown],
+            "a_guest_resets_itself_by_firmware_and_by_a_breakpoint",
+            resets,
+        ),
+        trial_needing(
+            backend,
+            &[Need::Shutdown],
             "a_guest_that_crashes_again_restarts_after_a_longer_delay",
             a_guest_that_crashes_again_restarts_after_a_longer_delay,
         ),
@@ -110,6 +116,19 @@ fn shares_of_a_core_hold(test: &Test) -> Outcome {
         (ratio / 3.0 - 1.0).abs() < 0.05,
         "the guest with three times the shares got {ratio} times the processor time"
     );
+    power_off(&mut run)
+}
+
+/// Each guest is started again after its reset, as often as it resets itself.
+fn resets(test: &Test) -> Outcome {
+    let ways = ["low", "high", "port", "trap"];
+    let vms = ways.iter().map(|way| VmSpec::micro(way, "reset_ways", way)).collect::<Outcome<_>>()?;
+    let mut run = Run::start(test, &Scenario::new(vms))?;
+    for way in ways {
+        run.expect_in_any_order(&format!("INFO  vm: {way}: reset"))?;
+        run.expect_in_any_order(&format!("INFO  vm: {way}: started"))?;
+    }
+    open_shell(&mut run)?;
     power_off(&mut run)
 }
 

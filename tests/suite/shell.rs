@@ -32,6 +32,7 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
         trial(backend, "the_shell_explains_errors_and_completes_words", errors),
         trial(backend, "the_counters_in_the_shell_are_those_of_the_guests", counters),
         trial(backend, "the_operator_stops_and_starts_guests_and_powers_off", life),
+        trial(backend, "the_operator_presses_a_guests_power_button", button),
         trial(backend, "the_operator_reboots_the_machine", reboot),
     ]
 }
@@ -257,6 +258,16 @@ fn life(test: &Test) -> Outcome {
     enter_shell(&mut run)?;
     run.console.type_text("poweroff\r")?;
     run.finish_with("powering off (operator request)")
+}
+
+fn button(test: &Test) -> Outcome {
+    let mut run = Run::start(test, &Scenario::new(vec![VmSpec::micro("one", "wake_events", "")?]))?;
+    run.expect("one| READY")?;
+    enter_shell(&mut run)?;
+    command(&mut run, "vm button one", "one: running\r\n")?;
+    run.console.type_text("console one\r")?;
+    run.expect("one| PASS wake_events")?;
+    run.finish()
 }
 
 fn reboot(test: &Test) -> Outcome {

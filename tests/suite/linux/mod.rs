@@ -47,7 +47,15 @@ type Results = BTreeMap<&'static str, Result<(), String>>;
 /// The tests that boot Linux on a backend, and the tests that share these boots.
 pub fn trials(backend: Backend) -> (Vec<Trial>, Vec<Trial>) {
     let name = "two_linux_guests_and_the_wire_exchange_frames";
-    let mut boots = vec![trial_needing(backend, &[Need::MoreLinuxBoots], name, two_guests)];
+    let mut boots = vec![
+        trial_needing(backend, &[Need::MoreLinuxBoots], name, two_guests),
+        trial_needing(
+            backend,
+            &[Need::MoreLinuxBoots],
+            "linux_without_io_apic_or_acpi_has_its_network",
+            without_io_apic,
+        ),
+    ];
     let mut rest = Vec::new();
     for nic in NICS {
         let needs = [Need::Nic(nic), Need::LinuxBoot];
@@ -140,6 +148,36 @@ fn start(
 
 /// The script of the second guest: receives a file over TCP, prints its checksum, and receives datagrams.
 const SERVE: &[u8] = b"nc -l -p 6002 | sha256sum\nweir-traffic sink\n";
+
+/// One guest with ACPI uses the 8259As; the other goes by the Interrupt Line register, and restarts by the firmware.
+fn without_io_apic(test: &Test) -> Outcome {
+    let vms = [("linux", GUEST, GUEST_MAC, "acpi=off reboot=b"), ("pic", OTHER, OTHER_MAC, "noapic")]
+        .map(|(name, ip, mac, options)| {
+            short_linux(name, &format!("console=ttyS0,115200 weir.ip={ip}/24 {options}"))
+                .map(|vm| vm.nic(mac))
+        })
+        .into_iter()
+        .collect::<Outcome<Vec<_>>>()?;
+    let mut scenario = Scenario::new(vms).with_nics(&[EmulatedNicModel::E1000]);
+    scenario.machine.memory = 768;
+    let mut run = Run::start(test, &scenario)?;
+    run.expect_within("linux| weir guest: up", BOOT)?;
+    run.expect_within("/ # ", BOOT)?;
+    for guest in [GUEST, OTHER] {
+        require!(answers(guest, BOOT)?, "{guest} does not answer the wire");
+        let tally = ping(guest, 20, 1472, STEP)?;
+        require!(tally.missed.is_empty(), "{guest}: {tally:?}");
+    }
+    let interrupts = run.shell("linux", "grep -e eth0 -e ttyS0 /proc/interrupts", STEP)?;
+    require!(interrupts.lines().any(|line| line.contains("XT-PIC") && line.contains("eth0")), "{interrupts}");
+    run.console.type_text("reboot -f\n")?;
+    run.expect("INFO  vm: linux: reset")?;
+    run.allow("weir> ");
+    run.console.type_text("\x1e")?;
+    run.expect("weir> ")?;
+    run.console.type_text("poweroff\r")?;
+    run.finish_with("powering off (operator request)")
+}
 
 /// The first guest has the keyboard; the second serves.
 fn two_guests(test: &Test) -> Outcome {

@@ -18,6 +18,9 @@ pub const VGA_WINDOW: Range<u64> = 0xa_0000..0xc_0000;
 pub const FIRMWARE: Range<u64> = 0xe_0000..0x10_0000;
 /// First address above the firmware area.
 pub const ONE_MIB: u64 = 0x10_0000;
+/// The firmware area seen a second time below 4 GiB, where the processor's first instruction after reset is
+/// [SDM3A 10.1.4].
+pub const RESET_WINDOW: Range<u64> = HIGH_MEMORY - (FIRMWARE.end - FIRMWARE.start)..HIGH_MEMORY;
 
 /// Memory-mapped PCI configuration space of bus 0 [PCI Firmware 3.3 4.1.2].
 pub const ECAM: Range<u64> = 0xd000_0000..0xd010_0000;
@@ -136,6 +139,7 @@ impl MemoryLayout {
             (FIRMWARE, Reserved),
             (ONE_MIB..self.low_end, Usable),
             (ECAM, Reserved),
+            (RESET_WINDOW, Reserved),
             (HIGH_MEMORY..self.high_end, Usable),
         ]
         .into_iter()

@@ -17,12 +17,12 @@ use crate::vm::statistics::Statistics;
 use crate::vm::virtual_processor::{BOOT_VCPU, VirtualProcessor};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use base::{Effects, Instant};
+use base::{Effects, GuestPhysical, Instant};
 use config::{Bundle, Restart};
 use host_memory::{GuestMap, MemoryShortage};
 use nested_paging::{Format, NestedPages, PagingError};
 use platform::boot::LoadError;
-use platform::layout::MemoryLayout;
+use platform::layout::{self, MemoryLayout};
 use platform::pc::{Pc, PcConfig};
 use platform::pci::FIRST_NIC_SLOT;
 use schedule::restart::{BackOff, RestartPolicy};
@@ -175,6 +175,11 @@ fn map_memory<V: VirtualCpu>(
     memory: &GuestMap,
 ) -> Result<(), PagingError> {
     let (largest, kind) = (V::largest_page(), V::Tables::GUEST_MEMORY);
+    // The firmware is also where the processor starts after a reset: guests jump there.
+    let window = layout::RESET_WINDOW;
+    if let Some((host, bytes)) = memory.part(GuestPhysical(layout::FIRMWARE.start), window.end - window.start) {
+        nested.map(&mut TableFrames(frames), GuestPhysical(window.start), host, bytes, kind, largest)?;
+    }
     memory.pieces().iter().try_for_each(|piece| {
         nested.map(&mut TableFrames(frames), piece.guest, piece.host, piece.bytes, kind, largest)
     })

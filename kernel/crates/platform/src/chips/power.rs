@@ -1,5 +1,5 @@
 //! ACPI fixed hardware: PM1a event and control blocks and the power management timer [ACPI 6.5 4.8.3],
-//! plus the two legacy ways to reset a PC.
+//! plus the older ways to reset a PC.
 //!
 //! The machine is in ACPI mode from the start: SMI_CMD in the FADT is zero and SCI_EN reads as one
 //! [ACPI 6.5 4.8.2.5].
@@ -19,8 +19,15 @@ pub const RESET_VALUE: u8 = 0x06;
 pub const RESET_PORT: u16 = 0xcf9;
 /// RST_CPU in the reset control register.
 const RST_CPU: u8 = 1 << 2;
-/// Pulse output port bit 0 low: the keyboard controller command that resets the processor.
-const KEYBOARD_RESET: u8 = 0xfe;
+/// The keyboard controller's command that pulses its outputs, and the output that resets the processor, in which
+/// zero is the active level; the command that writes them with the next byte of data.
+const PULSE_OUTPUTS: u8 = 0xf0;
+const WRITE_OUTPUTS: u8 = 0xd1;
+const RESET_OUTPUT: u8 = 1 << 0;
+/// System control port A: bit 0 resets the processor, bit 1 enables address line 20, as it always is here.
+pub const PORT_92: u16 = 0x92;
+/// See [`PORT_92`].
+pub const A20_ENABLED: u8 = 1 << 1;
 
 /// Offsets in the register block.
 pub const PM1_STATUS: u8 = 0;
@@ -67,6 +74,8 @@ pub struct Power {
     control: u16,
     /// Changes of the timer's top bit up to here are in `status`.
     settled: Instant,
+    /// The next byte of data is for the keyboard controller's outputs.
+    outputs_next: bool,
     event: Option<PowerEvent>,
 }
 
@@ -77,6 +86,7 @@ impl Default for Power {
             enable: Pm1::empty(),
             control: SCI_EN,
             settled: Instant::ZERO,
+            outputs_next: false,
             event: None,
         }
     }
@@ -139,10 +149,25 @@ impl Power {
 
     /// A command to the keyboard controller, of which this board has only the reset line.
     pub fn write_keyboard_command(&mut self, value: u8) -> Effects {
-        if value != KEYBOARD_RESET {
+        self.outputs_next = value == WRITE_OUTPUTS;
+        if value & PULSE_OUTPUTS != PULSE_OUTPUTS {
             return Effects::empty();
         }
-        self.raise(PowerEvent::Reset)
+        self.set_outputs(value)
+    }
+
+    /// Data for the keyboard controller.
+    pub fn write_keyboard_data(&mut self, value: u8) -> Effects {
+        if core::mem::take(&mut self.outputs_next) { self.set_outputs(value) } else { Effects::empty() }
+    }
+
+    /// A write to [`PORT_92`].
+    pub fn write_port_92(&mut self, value: u8) -> Effects {
+        if value & 1 == 0 { Effects::empty() } else { self.raise(PowerEvent::Reset) }
+    }
+
+    fn set_outputs(&mut self, value: u8) -> Effects {
+        if value & RESET_OUTPUT == 0 { self.raise(PowerEvent::Reset) } else { Effects::empty() }
     }
 
     /// The guest's request since the last call.
@@ -238,13 +263,22 @@ mod tests {
     }
 
     #[test]
-    fn both_legacy_resets_work_and_their_neighbours_do_not() {
+    fn the_older_resets_work_and_their_neighbours_do_not() {
         let mut power = Power::default();
         assert!(power.write_reset(0x02).is_empty() && power.write_keyboard_command(0xd1).is_empty());
         assert_eq!(power.take_event(), None);
         let _ = power.write_reset(RESET_VALUE);
         assert_eq!(power.take_event(), Some(PowerEvent::Reset));
         let _ = power.write_keyboard_command(0xfe);
+        assert_eq!(power.take_event(), Some(PowerEvent::Reset));
+        // Other pulses, data without the command, address line 20.
+        let quiet =
+            [power.write_keyboard_command(0xff), power.write_keyboard_data(0), power.write_port_92(2)];
+        assert!(quiet.iter().all(|effects| effects.is_empty()) && power.take_event().is_none());
+        let _ = power.write_keyboard_command(0xd1);
+        let _ = power.write_keyboard_data(0xfe);
+        assert_eq!(power.take_event(), Some(PowerEvent::Reset));
+        let _ = power.write_port_92(1);
         assert_eq!(power.take_event(), Some(PowerEvent::Reset));
     }
 

@@ -2,6 +2,7 @@
 //! ELF64 executable), initrd, command line, memory map, ACPI tables, page tables and descriptor table, so
 //! that the processor can start in 64-bit mode [Linux boot protocol: 64-bit boot protocol].
 
+mod bios;
 mod elf;
 mod entry;
 mod error;
@@ -16,7 +17,7 @@ pub use linux::SetupHeader;
 
 use crate::acpi::AcpiTables;
 use crate::layout::{self, MemoryLayout};
-use base::{GuestMemory, GuestPhysical, MemoryError};
+use base::{GuestMemory, GuestPhysical};
 use core::ops::Range;
 use outline::Outline;
 
@@ -95,7 +96,7 @@ pub fn load<M: GuestMemory>(
     load_command_line(memory, &loaded, images.command_line)?;
     memory.write(images.acpi.base, &images.acpi.bytes)?;
     smbios::write(memory)?;
-    write_bios_data_area(memory)?;
+    bios::write(memory)?;
     zero_page::write(
         memory,
         &layout,
@@ -156,15 +157,6 @@ fn load_command_line<M: GuestMemory>(memory: &M, loaded: &Loaded, text: &str) ->
     memory.write(entry::COMMAND_LINE, text.as_bytes())?;
     memory.write(GuestPhysical(entry::COMMAND_LINE.0 + text.len() as u64), &[0])?;
     Ok(())
-}
-
-/// Writes the fields of the BIOS data area that operating systems read: the segment of the extended data
-/// area, the KiB of memory below it, and the port of the first serial line.
-fn write_bios_data_area<M: GuestMemory>(memory: &M) -> Result<(), MemoryError> {
-    let word = |at: u64, value: u64| memory.write(GuestPhysical(at), &value.to_le_bytes()[..2]);
-    word(0x400, layout::COM1.into())?;
-    word(0x40e, layout::EBDA >> 4)?;
-    word(0x413, layout::EBDA >> 10)
 }
 
 /// True when `range` is RAM from 1 MiB on and below 4 GiB.

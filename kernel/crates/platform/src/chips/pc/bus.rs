@@ -9,6 +9,7 @@ use base::{Effects, GuestPhysical, Instant, Width};
 /// A bus that no device drives reads as all ones.
 const FLOATING: u8 = 0xff;
 /// Registers of the keyboard controller, of which this board has only the reset line.
+const KEYBOARD_DATA: u16 = 0x60;
 const KEYBOARD_COMMAND: u16 = 0x64;
 const PCI_CONFIG_ADDRESS: u16 = 0xcf8;
 
@@ -109,6 +110,7 @@ impl Pc {
                 quiet(if port == power::RESET_PORT { 0 } else { FLOATING })
             }
             PCI_CONFIG_ADDRESS..=0xcff => quiet(self.pci.read_port(port)),
+            power::PORT_92 => quiet(power::A20_ENABLED),
             _ => quiet(FLOATING),
         }
     }
@@ -117,6 +119,8 @@ impl Pc {
         match port {
             0x20..=0x21 | 0xa0..=0xa1 | 0x4d0..=0x4d1 => self.interrupts.port_write(port, value),
             0x40..=0x43 | 0x61 => self.pit.write(port, value, now),
+            KEYBOARD_DATA => self.power.write_keyboard_data(value),
+            power::PORT_92 => self.power.write_port_92(value),
             KEYBOARD_COMMAND => self.power.write_keyboard_command(value),
             rtc::INDEX_PORT | rtc::DATA_PORT => self.rtc.write(port, value, now),
             layout::COM1..=COM1_LAST => self.uart.write(offset_in(layout::COM1, port), value, now),

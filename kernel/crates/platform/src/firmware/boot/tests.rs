@@ -109,7 +109,7 @@ fn the_zero_page_says_where_everything_is() {
         .filter(|at| memory.dword(at + 16) == 1)
         .map(|at| memory.qword(at + 8))
         .sum();
-    assert_eq!((entries, usable), (5, 0x9_fc00 + MEMORY - (1 << 20)));
+    assert_eq!((entries, usable), (6, 0x9_fc00 + MEMORY - (1 << 20)));
 }
 
 #[test]

@@ -69,6 +69,7 @@ fn system() -> System {
         shares: config::STANDARD_SHARES,
         restart: config::Restart::OnCrash,
         autostart: true,
+        identity: config::IdentityConfig::default(),
         vnics: vec![vnic],
     };
     let nic = |name: &str, matches| NicConfig { name: name.into(), matches };

@@ -201,7 +201,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HostConfig, LogLevel, Restart, STANDARD_SHARES, VmConfig};
+    use crate::{HostConfig, IdentityConfig, LogLevel, Restart, STANDARD_SHARES, VmConfig};
     use proptest::prelude::*;
 
     fn system(files: u32) -> System {
@@ -215,6 +215,7 @@ mod tests {
             shares: STANDARD_SHARES,
             restart: Restart::Never,
             autostart: false,
+            identity: IdentityConfig::default(),
             vnics: Vec::new(),
         };
         System {

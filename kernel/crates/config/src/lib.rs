@@ -17,7 +17,7 @@ pub mod text;
 
 pub use bundle::{Bundle, BundleError};
 pub use system::{
-    FileId, HostConfig, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES, MAX_NICS, MAX_VMS, MAX_VNICS,
-    MAX_VNICS_PER_UPLINK, MOST_SHARES, NicConfig, NicMatch, Restart, STANDARD_SHARES, SelfTest, System,
-    UplinkLink, VmConfig, VnicConfig, VnicModel,
+    FileId, HostConfig, IdentityConfig, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES,
+    MAX_IDENTITY_TEXT, MAX_NICS, MAX_VMS, MAX_VNICS, MAX_VNICS_PER_UPLINK, MOST_SHARES, NicConfig, NicMatch,
+    Restart, STANDARD_SHARES, SelfTest, System, UplinkLink, VmConfig, VnicConfig, VnicModel,
 };

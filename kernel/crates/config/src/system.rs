@@ -21,6 +21,8 @@ pub const LEAST_SHARES: u32 = 10;
 pub const MOST_SHARES: u32 = 10_000;
 /// Default number of shares of a guest.
 pub const STANDARD_SHARES: u32 = 1000;
+/// Maximum length of a serial number or an asset tag in bytes: what SMBIOS readers show of one [SMBIOS 3.0 6.1.3].
+pub const MAX_IDENTITY_TEXT: usize = 64;
 /// Maximum length of a guest's command line in bytes: the limit of Linux's boot protocol on x86.
 pub const MAX_COMMAND_LINE: usize = 2047;
 
@@ -29,7 +31,9 @@ pub const MAX_COMMAND_LINE: usize = 2047;
 /// The kernel finds the images of its guests through it, in the bundle that the host tool packed:
 ///
 /// ```
-/// use config::{Bundle, FileId, HostConfig, LogLevel, Restart, STANDARD_SHARES, System, VmConfig, bundle};
+/// use config::{
+///     Bundle, FileId, HostConfig, IdentityConfig, LogLevel, Restart, STANDARD_SHARES, System, VmConfig, bundle,
+/// };
 ///
 /// let guest = VmConfig {
 ///     name: "web".into(),
@@ -41,6 +45,7 @@ pub const MAX_COMMAND_LINE: usize = 2047;
 ///     shares: STANDARD_SHARES,
 ///     restart: Restart::OnCrash,
 ///     autostart: true,
+///     identity: IdentityConfig::default(),
 ///     vnics: Vec::new(),
 /// };
 /// let host = HostConfig { log_level: LogLevel::Info, smt: false, self_test: None };
@@ -154,8 +159,21 @@ pub struct VmConfig {
     pub restart: Restart,
     /// Whether it is started at boot.
     pub autostart: bool,
+    /// What tells its machine from others.
+    pub identity: IdentityConfig,
     /// Its NICs.
     pub vnics: Vec<VnicConfig>,
+}
+
+/// What a guest's firmware says to tell its machine from others.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct IdentityConfig {
+    /// The UUID, in the order in which it is written as text.
+    pub uuid: [u8; 16],
+    /// The serial number.
+    pub serial: String,
+    /// The owner's tag; empty when none is given.
+    pub asset_tag: String,
 }
 
 /// What happens when a guest crashes. Independently of this, a guest that resets itself is always started again,

@@ -52,6 +52,7 @@ pub(super) fn vm_with(vnic: Option<&config::VnicConfig>) -> Vm<FakeCpu> {
         initrd: &[],
         command_line: String::new(),
         acpi: platform::acpi::build(1),
+        identity: platform::boot::DmiIdentity::default(),
         board,
     };
     let memory = GuestRam::new([piece].into_iter().collect());

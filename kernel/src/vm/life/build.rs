@@ -21,7 +21,7 @@ use base::{Effects, GuestPhysical, Instant};
 use config::{Bundle, Restart};
 use host_memory::{GuestMap, MemoryShortage};
 use nested_paging::{Format, NestedPages, PagingError};
-use platform::boot::LoadError;
+use platform::boot::{DmiIdentity, LoadError};
 use platform::layout::{self, MemoryLayout};
 use platform::pc::{Pc, PcConfig};
 use platform::pci::FIRST_NIC_SLOT;
@@ -130,6 +130,11 @@ fn images(config: &config::VmConfig, bundle: &Bundle<'static>) -> Images {
         initrd: config.initrd.map_or(&[], |file| bundle.file(file)),
         command_line: config.command_line.clone(),
         acpi: platform::acpi::build(1),
+        identity: DmiIdentity {
+            uuid: config.identity.uuid,
+            serial: config.identity.serial.clone(),
+            asset_tag: config.identity.asset_tag.clone(),
+        },
         board: PcConfig {
             memory_bytes: config.memory_bytes,
             vcpus: 1,

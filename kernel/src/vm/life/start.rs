@@ -12,7 +12,7 @@ use crate::vm::Vm;
 use alloc::string::String;
 use base::{Effects, Instant};
 use platform::acpi::AcpiTables;
-use platform::boot::{BootImages, EntryState, LoadError};
+use platform::boot::{BootImages, DmiIdentity, EntryState, LoadError};
 use platform::pc::{Pc, PcConfig};
 use shell::VmState;
 
@@ -25,6 +25,7 @@ pub struct Images {
     pub(in crate::vm) initrd: &'static [u8],
     pub(in crate::vm) command_line: String,
     pub(in crate::vm) acpi: AcpiTables,
+    pub(in crate::vm) identity: DmiIdentity,
     pub(in crate::vm) board: PcConfig,
 }
 
@@ -45,6 +46,7 @@ impl Images {
             initrd: self.initrd,
             command_line: &self.command_line,
             acpi: &self.acpi,
+            identity: &self.identity,
         }
     }
 }

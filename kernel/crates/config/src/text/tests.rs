@@ -260,3 +260,22 @@ fn what_a_check_of_the_images_finds_is_reported_at_the_guests_field() {
     assert_eq!(*seen.borrow(), [("a".into(), None), ("c".into(), Some(folder.join("k")))]);
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn identities_are_derived_given_and_unique() {
+    let derived = read_text(GUEST).unwrap().system.vms[0].identity.clone();
+    assert_eq!((derived.uuid[6] >> 4, derived.serial.len(), derived.asset_tag.as_str()), (5, 36, ""));
+    let text = "00112233-4455-6677-8899-aabbccddeeff";
+    let given = format!("{GUEST}uuid = \"{text}\"\nasset_tag = \"row 7\"\n");
+    let identity = read_text(&given).unwrap().system.vms[0].identity.clone();
+    assert_eq!(
+        (identity.uuid[3], identity.serial.as_str(), identity.asset_tag.as_str()),
+        (0x33, text, "row 7")
+    );
+    let twice = format!("{given}{}uuid = \"{}\"\n", GUEST.replace("\"a\"", "\"b\""), text.to_uppercase());
+    assert_errors(&twice, &["weir.toml:11: vm[1].uuid: duplicate UUID"]);
+    assert_errors(
+        &format!("{GUEST}uuid = \"42\"\nserial = \" x\"\nasset_tag = \"\u{e9}\"\n"),
+        &["weir.toml:5: vm[0].uuid: ", "weir.toml:6: vm[0].serial: ", "weir.toml:7: vm[0].asset_tag: "],
+    );
+}

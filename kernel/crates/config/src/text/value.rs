@@ -2,6 +2,7 @@
 
 use crate::NicMatch;
 use base::MacAddress;
+use uuid::Uuid;
 
 /// A size with a unit, in bytes: `256M`, `256 MiB`, `2G`, `2 GiB`.
 #[must_use]
@@ -49,9 +50,42 @@ pub fn derived_mac(vm: &str, index: usize) -> MacAddress {
     MacAddress([0x02, a, b, c, d, index.to_le_bytes()[0]])
 }
 
+/// A UUID in its usual form, with hyphens. The one of all zeros and the one of all ones mean that there is none
+/// [SMBIOS 3.0 7.2.1].
+pub fn uuid(text: &str) -> Option<Uuid> {
+    let uuid = Uuid::try_parse(text).ok().filter(|uuid| !uuid.is_nil() && !uuid.is_max());
+    uuid.filter(|uuid| uuid.to_string().eq_ignore_ascii_case(text))
+}
+
+/// The UUID of a guest that is given none: made of its name [RFC 9562 5.5], so the same each time.
+pub fn derived_uuid(vm: &str) -> Uuid {
+    /// The name space of Weir's guests: drawn once at random.
+    const NAME_SPACE: Uuid = Uuid::from_u128(0x6f0c_2f5e_9a41_4d1b_8e57_3b1d_c24a_90f3);
+    Uuid::new_v5(&NAME_SPACE, vm.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn uuids_have_one_form_and_derived_ones_differ_and_stay() {
+        assert!(uuid("8d3a5b1e-0c4f-4a7b-9d2e-6f1a2b3c4d5e").is_some());
+        assert!(uuid("8D3A5B1E-0C4F-4A7B-9D2E-6F1A2B3C4D5E").is_some());
+        for text in [
+            "",
+            "8d3a5b1e0c4f4a7b9d2e6f1a2b3c4d5e",
+            "{8d3a5b1e-0c4f-4a7b-9d2e-6f1a2b3c4d5e}",
+            "8d3a5b1e-0c4f-4a7b-9d2e-6f1a2b3c4d5",
+            "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        ] {
+            assert_eq!(uuid(text), None, "{text}");
+        }
+        assert_ne!(derived_uuid("a"), derived_uuid("b"));
+        assert_eq!(derived_uuid("web").to_string(), derived_uuid("web").to_string());
+        assert_eq!(derived_uuid("web").get_version_num(), 5);
+    }
 
     #[test]
     fn sizes_have_two_units_in_two_spellings() {

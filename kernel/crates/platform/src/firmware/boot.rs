@@ -14,6 +14,7 @@ mod zero_page;
 pub use entry::EntryState;
 pub use error::LoadError;
 pub use linux::SetupHeader;
+pub use smbios::DmiIdentity;
 
 use crate::acpi::AcpiTables;
 use crate::layout::{self, MemoryLayout};
@@ -32,6 +33,8 @@ pub struct BootImages<'a> {
     pub command_line: &'a str,
     /// From [`crate::acpi::build`].
     pub acpi: &'a AcpiTables,
+    /// What the SMBIOS tables say.
+    pub identity: &'a DmiIdentity,
 }
 
 /// The result of loading one kind of image: the entry point and the memory used.
@@ -70,7 +73,8 @@ struct Loaded {
 ///
 /// let acpi = platform::acpi::build(1);
 /// let memory = FakeMemory::new(16 << 20);
-/// let mut images = BootImages { kernel: &kernel, initrd: b"", command_line: "console=ttyS0", acpi: &acpi };
+/// let (command_line, identity) = ("console=ttyS0", &Default::default());
+/// let mut images = BootImages { kernel: &kernel, initrd: b"", command_line, acpi: &acpi, identity };
 /// let entry = load(&memory, 16 << 20, &images)?;
 /// assert_eq!(memory.bytes(entry.rip, 3), [0xf4, 0xeb, 0xfd]);
 /// // The boot parameters have the address of the command line at 0x228.
@@ -95,7 +99,7 @@ pub fn load<M: GuestMemory>(
     let initrd = load_initrd(memory, &layout, &loaded, images.initrd)?;
     load_command_line(memory, &loaded, images.command_line)?;
     memory.write(images.acpi.base, &images.acpi.bytes)?;
-    smbios::write(memory)?;
+    smbios::write(memory, images.identity)?;
     bios::write(memory)?;
     zero_page::write(
         memory,
@@ -119,7 +123,8 @@ pub fn load<M: GuestMemory>(
 /// use platform::boot::{BootImages, LoadError, check};
 ///
 /// let acpi = platform::acpi::build(1);
-/// let images = BootImages { kernel: b"MZ", initrd: b"", command_line: "", acpi: &acpi };
+/// let identity = &Default::default();
+/// let images = BootImages { kernel: b"MZ", initrd: b"", command_line: "", acpi: &acpi, identity };
 /// assert_eq!(check(1 << 40, &images), Err(LoadError::UnknownImage { length: 2 }));
 /// ```
 pub fn check(memory_bytes: u64, images: &BootImages<'_>) -> Result<EntryState, LoadError> {

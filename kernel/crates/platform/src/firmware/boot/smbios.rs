@@ -1,5 +1,6 @@
 //! SMBIOS tables: the machine's description of itself, at the place that PCs use [SMBIOS 3.0 5.2, 7].
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use base::bits::low_u32;
 use base::{GuestMemory, GuestPhysical, MemoryError};
@@ -8,9 +9,20 @@ use base::{GuestMemory, GuestPhysical, MemoryError};
 const ENTRY_POINT: GuestPhysical = GuestPhysical(0xf_0000);
 const TABLE: GuestPhysical = GuestPhysical(0xf_0040);
 
+/// What tells one guest's machine from another's.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct DmiIdentity {
+    /// The UUID in the order in which it is written as text; all zeros: there is none.
+    pub uuid: [u8; 16],
+    /// The serial number; empty: there is none.
+    pub serial: String,
+    /// The owner's tag; empty: there is none.
+    pub asset_tag: String,
+}
+
 /// Writes the entry point and the structures.
-pub(super) fn write<M: GuestMemory>(memory: &M) -> Result<(), MemoryError> {
-    let structures = structures();
+pub(super) fn write<M: GuestMemory>(memory: &M, identity: &DmiIdentity) -> Result<(), MemoryError> {
+    let structures = structures(identity);
     let bytes: Vec<u8> = structures.concat();
     let longest = structures.iter().map(Vec::len).max().unwrap_or(0);
     memory.write(TABLE, &bytes)?;
@@ -18,22 +30,33 @@ pub(super) fn write<M: GuestMemory>(memory: &M) -> Result<(), MemoryError> {
 }
 
 /// BIOS, system, chassis and end of table: the structures with information about this machine.
-fn structures() -> [Vec<u8>; 4] {
+fn structures(identity: &DmiIdentity) -> [Vec<u8>; 4] {
     // BIOS: segment 0xf000, 64 KiB; characteristics "not supported"; the second extension byte marks a
     // virtual machine [SMBIOS 3.0 7.1].
     let bios = [1, 2, 0, 0xf0, 3, 0, 1 << 3, 0, 0, 0, 0, 0, 0, 0, 0, 1 << 4, 0, 0, 0xff, 0xff];
-    // System: manufacturer and product; no version, serial number or UUID; woken by the power switch
-    // [SMBIOS 3.0 7.2].
+    // A string that is there has the number of its place behind the fixed ones.
+    let number = |text: &str, place: u8| if text.is_empty() { 0 } else { place };
+    let (serial, tag) = (identity.serial.as_str(), identity.asset_tag.as_str());
+    // System: manufacturer and product, no version, serial number, UUID; woken by the power switch [SMBIOS 3.0 7.2].
     let mut system = [0; 23];
-    (system[0], system[1], system[20]) = (1, 2, 6);
-    // Chassis: of type "other", all states "safe", security "none" [SMBIOS 3.0 7.4].
-    let chassis = [1, 1, 0, 0, 0, 3, 3, 3, 3];
+    (system[0], system[1], system[3], system[20]) = (1, 2, number(serial, 3), 6);
+    system[4..20].copy_from_slice(&stored(identity.uuid));
+    // Chassis: of type "other", serial number and tag, all states "safe", security "none" [SMBIOS 3.0 7.4].
+    let tag_number = number(tag, 2 + number(serial, 1));
+    let chassis = [1, 1, 0, number(serial, 2), tag_number, 3, 3, 3, 3];
     [
         structure(0, &bios, &["Weir", env!("CARGO_PKG_VERSION"), "01/01/2026"]),
-        structure(1, &system, &["Weir", "Weir virtual machine"]),
-        structure(3, &chassis, &["Weir"]),
+        structure(1, &system, &["Weir", "Weir virtual machine", serial]),
+        structure(3, &chassis, &["Weir", serial, tag]),
         structure(127, &[], &[]),
     ]
+}
+
+/// The UUID as structures hold it: its first three fields are little-endian numbers [SMBIOS 3.0 7.2.1].
+fn stored([a, b, c, d, e, f, g, h, rest @ ..]: [u8; 16]) -> [u8; 16] {
+    let mut bytes = [d, c, b, a, f, e, h, g, 0, 0, 0, 0, 0, 0, 0, 0];
+    bytes[8..].copy_from_slice(&rest);
+    bytes
 }
 
 /// A structure: type, length, handle, formatted part, then its strings [SMBIOS 3.0 6.1].
@@ -43,7 +66,7 @@ fn structure(kind: u8, formatted: &[u8], strings: &[&str]) -> Vec<u8> {
     // Types double as handles: there is one structure of each.
     let mut bytes = alloc::vec![kind, length, kind, 0];
     bytes.extend_from_slice(formatted);
-    for text in strings {
+    for text in strings.iter().filter(|text| !text.is_empty()) {
         bytes.extend_from_slice(text.as_bytes());
         bytes.push(0);
     }
@@ -83,8 +106,26 @@ mod tests {
 
     #[test]
     fn structures_have_the_lengths_of_their_version_and_end_in_two_zeros() {
-        let structures = structures();
+        let structures = structures(&DmiIdentity::default());
         assert_eq!(structures.each_ref().map(|bytes| bytes[1]), [24, 27, 13, 4]);
         assert!(structures.iter().all(|bytes| bytes.ends_with(&[0, 0])));
+        assert_eq!((structures[1][7], &structures[1][8..24]), (0, &[0; 16][..]), "no serial number, no UUID");
+    }
+
+    #[test]
+    fn the_identity_is_where_systems_look_for_it() {
+        // RFC 9562 writes this one 00112233-4455-6677-8899-aabbccddeeff, and SMBIOS stores it so.
+        let text =
+            [0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
+        let stored =
+            [0x33, 0x22, 0x11, 0, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
+        for (serial, numbers) in [("S-1", [3, 2, 3]), ("", [0, 0, 2])] {
+            let identity = DmiIdentity { uuid: text, serial: serial.into(), asset_tag: "row 7".into() };
+            let [_, system, chassis, _] = structures(&identity);
+            assert_eq!(&system[8..24], stored);
+            assert_eq!([system[7], chassis[7], chassis[8]], numbers);
+            let strings = if serial.is_empty() { &b"\0row 7\0\0"[..] } else { b"\0S-1\0row 7\0\0" };
+            assert!(chassis.ends_with(strings));
+        }
     }
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::acpi;
 use alloc::vec;
 use alloc::vec::Vec;
+use base::MemoryError;
 use core::cell::RefCell;
 use proptest::prelude::*;
 
@@ -75,7 +76,11 @@ fn bzimage() -> Vec<u8> {
 fn load_with(memory: &Flat, kernel: &[u8], initrd: &[u8], text: &str) -> Result<EntryState, LoadError> {
     let acpi = acpi::build(1);
     let bytes = memory.0.borrow().len() as u64;
-    load(memory, bytes, &BootImages { kernel, initrd, command_line: text, acpi: &acpi })
+    load(
+        memory,
+        bytes,
+        &BootImages { kernel, initrd, command_line: text, acpi: &acpi, identity: &DmiIdentity::default() },
+    )
 }
 
 #[test]
@@ -246,7 +251,13 @@ fn a_check_says_what_loading_would() {
             let initrd = vec![1; initrd];
             let memory = Flat::new(32 << 20);
             let loaded = load_with(&memory, image, &initrd, text);
-            let images = BootImages { kernel: image, initrd: &initrd, command_line: text, acpi: &acpi };
+            let images = BootImages {
+                kernel: image,
+                initrd: &initrd,
+                command_line: text,
+                acpi: &acpi,
+                identity: &DmiIdentity::default(),
+            };
             assert_eq!(check(32 << 20, &images), loaded);
         }
     }
@@ -256,7 +267,13 @@ fn a_check_says_what_loading_would() {
 fn what_cannot_be_started_is_named_with_what_would_be_right() {
     let acpi = acpi::build(1);
     for (kernel, expected) in unsuitable() {
-        let images = BootImages { kernel: &kernel, initrd: b"", command_line: "", acpi: &acpi };
+        let images = BootImages {
+            kernel: &kernel,
+            initrd: b"",
+            command_line: "",
+            acpi: &acpi,
+            identity: &DmiIdentity::default(),
+        };
         let said = alloc::format!("{}", check(MEMORY, &images).expect_err(expected));
         assert!(said.starts_with(expected), "{said}");
     }
@@ -269,7 +286,13 @@ fn what_cannot_be_started_is_named_with_what_would_be_right() {
 #[test]
 fn a_check_takes_no_longer_for_more_memory() {
     let acpi = acpi::build(1);
-    let images = BootImages { kernel: &bzimage(), initrd: b"", command_line: "", acpi: &acpi };
+    let images = BootImages {
+        kernel: &bzimage(),
+        initrd: b"",
+        command_line: "",
+        acpi: &acpi,
+        identity: &DmiIdentity::default(),
+    };
     assert!(check(1 << 40, &images).is_ok());
     assert!(check(u64::MAX, &images).is_ok(), "sums that overflow are none of it");
     assert!(check(0, &images).is_err());

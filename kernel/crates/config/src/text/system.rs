@@ -1,14 +1,16 @@
 //! The tables of a configuration, and the rules that span several of them.
 
+mod identity;
+
 use super::LoadedConfig;
 use super::fields::{Fields, Located, kind, text};
 use super::guest_check::{GuestCheck, GuestImages, GuestProblem};
 use super::report::Report;
 use super::value;
 use crate::{
-    FileId, HostConfig, IdentityConfig, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES,
-    MAX_IDENTITY_TEXT, MAX_NICS, MAX_VMS, MAX_VNICS, MAX_VNICS_PER_UPLINK, MOST_SHARES, NicConfig, NicMatch,
-    Restart, STANDARD_SHARES, SelfTest, System, UplinkLink, VmConfig, VnicConfig, VnicModel,
+    FileId, HostConfig, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES, MAX_NICS, MAX_VMS, MAX_VNICS,
+    MAX_VNICS_PER_UPLINK, MOST_SHARES, NicConfig, NicMatch, Restart, STANDARD_SHARES, SelfTest, System,
+    UplinkLink, VmConfig, VnicConfig, VnicModel,
 };
 use base::MacAddress;
 use std::collections::BTreeMap;
@@ -38,8 +40,6 @@ const CPU: &str = "a core number from 0 to 63";
 const SHARES: &str = "a number from 10 to 10000";
 const BOOLEAN: &str = "true or false, without quotes";
 const MAC: &str = "six two-digit hexadecimal numbers joined by colons, like \"52:54:00:12:34:56\"";
-const UUID: &str = "a UUID in its usual form, like \"8d3a5b1e-0c4f-4a7b-9d2e-6f1a2b3c4d5e\"";
-const IDENTITY_TEXT: &str = "1 to 64 printable ASCII characters, no space at either end";
 const UPLINK: &str = "the name of a [[nic]]";
 
 const LOG_LEVELS: [(&str, LogLevel); 4] = [
@@ -232,46 +232,6 @@ impl Reader<'_, '_> {
         if let Err(GuestProblem { field, message }) = (self.check)(&images) {
             fields.place(field.name()).wrong(self.report, message);
         }
-    }
-
-    /// What tells the machine from others: by default derived from the guest's name.
-    fn identity(&mut self, fields: &mut Fields<'_>, name: Option<&str>) -> IdentityConfig {
-        let derived = value::derived_uuid(name.unwrap_or_default());
-        let field = fields.take("uuid");
-        let uuid = match &field {
-            None => {
-                if name.is_some() {
-                    self.unique("UUID", &fields.itself(), derived.to_string());
-                }
-                Some(derived)
-            }
-            Some(field) => text(field, UUID, self.report).and_then(|field| {
-                let uuid = value::uuid(field.value);
-                match uuid {
-                    Some(uuid) => drop(self.unique("UUID", &field, uuid.to_string())),
-                    None => {
-                        let message = format!("\"{}\" is not {UUID}", field.value.escape_debug());
-                        field.wrong(self.report, message);
-                    }
-                }
-                uuid
-            }),
-        };
-        let uuid = uuid.unwrap_or(derived);
-        let serial = self.identity_text(fields, "serial").unwrap_or_else(|| uuid.to_string());
-        let asset_tag = self.identity_text(fields, "asset_tag").unwrap_or_default();
-        IdentityConfig { uuid: uuid.into_bytes(), serial, asset_tag }
-    }
-
-    fn identity_text(&mut self, fields: &mut Fields<'_>, name: &'static str) -> Option<String> {
-        let field = fields.take(name)?;
-        let field = text(&field, IDENTITY_TEXT, self.report)?;
-        let printable = field.value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-        let fits = (1..=MAX_IDENTITY_TEXT).contains(&field.value.len());
-        if !(printable && fits && field.value.trim() == field.value) {
-            field.wrong(self.report, format!("\"{}\" is not {IDENTITY_TEXT}", field.value.escape_debug()));
-        }
-        Some(field.value.into())
     }
 
     /// The value of a field that holds a number in a range.

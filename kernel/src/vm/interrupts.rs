@@ -64,14 +64,10 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// Sets CR8; false if the value has other bits.
     pub(super) fn set_task_priority(&mut self, value: u64) -> bool {
-        match u8::try_from(value) {
-            Ok(priority @ 0..=0xf) => {
-                let effects = self.pc.interrupts().set_task_priority(self.vcpu.number, priority);
-                self.apply(effects);
-                true
-            }
-            _ => false,
-        }
+        let Ok(priority @ 0..=0xf) = u8::try_from(value) else { return false };
+        let effects = self.pc.interrupts().set_task_priority(self.vcpu.number, priority);
+        self.apply(effects);
+        true
     }
 }
 

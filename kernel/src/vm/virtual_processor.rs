@@ -19,8 +19,6 @@ pub struct VirtualProcessor<V> {
     /// Registers and control structure, in the vendor's form.
     pub cpu: V,
     pub(super) msrs: Msrs,
-    /// How far the guest has moved its time-stamp counter.
-    pub(super) tsc_moved: u64,
     /// It has executed HLT, and no interrupt has arrived since.
     pub(super) halted: bool,
     /// An exception to deliver before the next instruction.
@@ -36,7 +34,6 @@ impl<V: VirtualCpu> VirtualProcessor<V> {
             number,
             cpu,
             msrs: Msrs::new(offer::policy(), offer::host_msrs()),
-            tsc_moved: 0,
             halted: false,
             fault: None,
             statistics: ExitStatistics::new(),
@@ -49,7 +46,6 @@ impl<V: VirtualCpu> VirtualProcessor<V> {
         self.cpu.reset();
         self.cpu.set_boot_state(entry);
         self.msrs = Msrs::new(offer::policy(), offer::host_msrs());
-        self.tsc_moved = 0;
         self.halted = false;
         self.fault = None;
     }

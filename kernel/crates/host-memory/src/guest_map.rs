@@ -89,6 +89,13 @@ impl GuestMap {
         })
     }
 
+    /// The memory at `from` as it is seen a second time at the addresses `at`; shorter, or `None`, where there is less.
+    #[must_use]
+    pub fn seen_again(&self, from: GuestPhysical, at: Range<u64>) -> Option<MemoryPiece> {
+        let (host, bytes) = self.part(from, at.end - at.start)?;
+        Some(MemoryPiece { guest: GuestPhysical(at.start), host, bytes })
+    }
+
     /// Memory from the offset `from` on, counted through all pieces: where it begins, and how many bytes of it are
     /// contiguous, at most `bytes`. `None` past the end.
     #[must_use]

@@ -56,12 +56,11 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// Writes a port.
     pub(super) fn port_write(&mut self, port: u16, width: Width, value: u32, now: Instant) {
-        let effects = if let Some((index, offset)) = self.find_nic_port(port) {
+        if let Some((index, offset)) = self.find_nic_port(port) {
             let effects = self.nics.slots()[index].port_write(offset, width, value, now);
             return self.apply_nic(index, effects, now);
-        } else {
-            self.pc.port_write(port, width, value, now)
-        };
+        }
+        let effects = self.pc.port_write(port, width, value, now);
         self.apply(effects);
     }
 

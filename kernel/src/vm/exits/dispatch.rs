@@ -16,6 +16,8 @@ use silicon::machine_check::Verdict;
 /// How long a guest that has locked the bus does not run: a bus lock takes about 1 us from every core, so all of a
 /// guest's together take at most about a thousandth.
 const BUS_LOCK_PAUSE: Duration = Duration::from_millis(1);
+/// The instruction INT3.
+const INT3: u8 = 0xcc;
 
 /// What to do after an exit.
 #[derive(Debug)]
@@ -91,7 +93,9 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
             Verdict::StopProgram => return Action::Stop(StopReason::MachineCheck),
             Verdict::StopMachine => panic!("the machine may be wrong after a machine check"),
         },
-        Exit::TripleFault => return Action::Stop(triple_fault(vm, context)),
+        // A breakpoint without a handler is the last resort of systems that reset a PC; anything else is a crash.
+        Exit::TripleFault if context.code(vm).first() == Some(&INT3) => return Action::Stop(StopReason::Reset),
+        Exit::TripleFault => return Action::Stop(StopReason::TripleFault),
         Exit::InvalidState { reason } => return Action::Stop(StopReason::InvalidState { reason }),
         Exit::Unexpected { reason, qualification } => {
             return Action::Stop(StopReason::UnexpectedExit { reason, qualification });
@@ -103,17 +107,6 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
 /// Steps over the instruction that exited if it is `done`; otherwise it raises #GP.
 fn finish<V: VirtualCpu>(vm: &mut Vm<V>, context: &mut ExitContext, length: u8, done: bool) {
     if done { advance(vm, context, length) } else { vm.vcpu.raise(GENERAL_PROTECTION) }
-}
-
-/// What a triple fault means: a crash, unless the guest wants a reset. It may have asked for one already; or it
-/// executes INT3 without a handler, the last resort of systems that restart a PC.
-fn triple_fault<V: VirtualCpu>(vm: &mut Vm<V>, context: &mut ExitContext) -> StopReason {
-    const INT3: u8 = 0xcc;
-    match vm.pc.power_event() {
-        Some(event) => event.into(),
-        None if context.code(vm).first() == Some(&INT3) => StopReason::Reset,
-        None => StopReason::TripleFault,
-    }
 }
 
 /// Steps over the instruction that exited.

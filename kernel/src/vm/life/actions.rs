@@ -47,11 +47,7 @@ impl<V: VirtualCpu> Vm<V> {
                 self.set_state(if self.vcpu.halted { VmState::Idle } else { VmState::Running });
                 log::info!("{}: resumed", self.identity.name);
             }
-            VmAction::Button => {
-                let effects = self.pc.press_power_button();
-                self.apply(effects);
-                log::info!("{}: power button pressed", self.identity.name);
-            }
+            VmAction::Button => self.effects |= self.pc.press_power_button(),
             VmAction::Stop => self.stop(&StopReason::Operator, now),
             VmAction::Restart => {
                 self.stop(&StopReason::Operator, now);

@@ -125,16 +125,13 @@ impl<V: VirtualCpu> Vm<V> {
 fn images(config: &config::VmConfig, bundle: &Bundle<'static>) -> Images {
     #[expect(clippy::cast_possible_truncation, reason = "the configuration gives a VM at most MAX_VNICS")]
     let nics = config.vnics.len() as u8;
+    let identity = &config.identity;
     Images {
         kernel: bundle.file(config.kernel),
         initrd: config.initrd.map_or(&[], |file| bundle.file(file)),
         command_line: config.command_line.clone(),
         acpi: platform::acpi::build(1),
-        identity: DmiIdentity {
-            uuid: config.identity.uuid,
-            serial: config.identity.serial.clone(),
-            asset_tag: config.identity.asset_tag.clone(),
-        },
+        identity: DmiIdentity::new(identity.uuid, &identity.serial, &identity.asset_tag),
         board: PcConfig {
             memory_bytes: config.memory_bytes,
             vcpus: 1,
@@ -181,11 +178,8 @@ fn map_memory<V: VirtualCpu>(
 ) -> Result<(), PagingError> {
     let (largest, kind) = (V::largest_page(), V::Tables::GUEST_MEMORY);
     // The firmware is also where the processor starts after a reset: guests jump there.
-    let window = layout::RESET_WINDOW;
-    if let Some((host, bytes)) = memory.part(GuestPhysical(layout::FIRMWARE.start), window.end - window.start) {
-        nested.map(&mut TableFrames(frames), GuestPhysical(window.start), host, bytes, kind, largest)?;
-    }
-    memory.pieces().iter().try_for_each(|piece| {
+    let firmware = memory.seen_again(GuestPhysical(layout::FIRMWARE.start), layout::RESET_WINDOW);
+    memory.pieces().iter().copied().chain(firmware).try_for_each(|piece| {
         nested.map(&mut TableFrames(frames), piece.guest, piece.host, piece.bytes, kind, largest)
     })
 }

@@ -107,13 +107,11 @@ pub enum ReadMsr {
 pub enum WriteMsr {
     /// Done, or without effect here.
     Done,
-    /// Add this to the guest's TSC offset, wrapping, and write what [`Msrs::system_time`] then holds.
+    /// Add this to the guest's TSC offset, wrapping, then write what [`Msrs::system_time`] holds.
     MoveTsc(u64),
     /// Done; the value also belongs into the processor's own register, added to the hypervisor's.
     SpecCtrl,
-    /// Write what [`Msrs::system_time`] holds.
-    SystemTime,
-    /// Write [`clock::wall_clock`] to this address.
+    /// Write [`clock::wall_clock`] to this address; refuse where there is no memory.
     WallClock(GuestPhysical),
     /// The value is acceptable: store it at the place that [`processor`] names.
     Processor,
@@ -223,15 +221,14 @@ impl Msrs {
         ReadMsr::Value(value)
     }
 
-    /// WRMSR of `value` to register `msr`; `guest_tsc` is the current value of the guest's time-stamp
-    /// counter.
-    pub fn write(&mut self, msr: u32, value: u64, guest_tsc: u64) -> WriteMsr {
+    /// WRMSR of `value` to register `msr`, when the machine's counter has made `ticks` since instant zero.
+    pub fn write(&mut self, msr: u32, value: u64, ticks: u64) -> WriteMsr {
         if let Some(held) = processor::find(msr) {
-            return self.write_held(held, value, guest_tsc);
+            return self.write_held(held, value, ticks);
         }
         let accepted = match msr {
             IA32_APIC_BASE | IA32_TSC_DEADLINE | X2APIC_FIRST..=X2APIC_LAST => return WriteMsr::LocalApic,
-            clock::SYSTEM_TIME if self.system_time.write(value) => return WriteMsr::SystemTime,
+            clock::SYSTEM_TIME if self.system_time.write(value) => return WriteMsr::MoveTsc(0),
             clock::WALL_CLOCK if value & 3 == 0 => return WriteMsr::WallClock(GuestPhysical(value)),
             IA32_TSC_ADJUST => {
                 let moved = value.wrapping_sub(self.tsc_adjust);
@@ -267,17 +264,32 @@ impl Msrs {
         if accepted { WriteMsr::Done } else { WriteMsr::Refuse }
     }
 
+    /// The value of a register of the local APIC as the guest sees it: IA32_TSC_DEADLINE counts in ticks of the
+    /// guest's counter, all others are the same.
+    #[must_use]
+    pub fn from_local_apic(&self, msr: u32, value: u64) -> u64 {
+        let moved = msr == IA32_TSC_DEADLINE && value != 0;
+        if moved { value.wrapping_add(self.tsc_adjust) } else { value }
+    }
+
+    /// The value for the local APIC that the guest writes to one of its registers.
+    #[must_use]
+    pub fn to_local_apic(&self, msr: u32, value: u64) -> u64 {
+        let moved = msr == IA32_TSC_DEADLINE && value != 0;
+        if moved { value.wrapping_sub(self.tsc_adjust).max(1) } else { value }
+    }
+
     /// The structure that the guest has asked for and the address where it wants it: to be written now.
     pub fn system_time(&mut self) -> Option<(GuestPhysical, [u8; 32])> {
         // All that has moved the counter away from its value at instant zero is in TSC_ADJUST.
         self.system_time.structure(self.policy.tsc_hz, self.tsc_adjust)
     }
 
-    fn write_held(&mut self, held: &processor::ProcessorMsr, value: u64, guest_tsc: u64) -> WriteMsr {
+    fn write_held(&mut self, held: &processor::ProcessorMsr, value: u64, ticks: u64) -> WriteMsr {
         let accepted = match held.index {
             IA32_TIME_STAMP_COUNTER => {
                 // TSC_ADJUST follows every write of the counter [SDM3B 18.17.3].
-                let moved = value.wrapping_sub(guest_tsc);
+                let moved = value.wrapping_sub(ticks.wrapping_add(self.tsc_adjust));
                 self.tsc_adjust = self.tsc_adjust.wrapping_add(moved);
                 return WriteMsr::MoveTsc(moved);
             }

@@ -20,6 +20,14 @@ pub struct DmiIdentity {
     pub asset_tag: String,
 }
 
+impl DmiIdentity {
+    /// An identity with these three parts.
+    #[must_use]
+    pub fn new(uuid: [u8; 16], serial: &str, asset_tag: &str) -> Self {
+        Self { uuid, serial: serial.into(), asset_tag: asset_tag.into() }
+    }
+}
+
 /// Writes the entry point and the structures.
 pub(super) fn write<M: GuestMemory>(memory: &M, identity: &DmiIdentity) -> Result<(), MemoryError> {
     let structures = structures(identity);

@@ -69,14 +69,22 @@ fn writing_the_counter_moves_the_offset_and_tsc_adjust_with_it() {
     let mut msrs = msrs();
     assert_eq!(msrs.write(IA32_TIME_STAMP_COUNTER, 100, 1000), WriteMsr::MoveTsc(900u64.wrapping_neg()));
     assert_eq!(msrs.read(IA32_TSC_ADJUST), ReadMsr::Value(900u64.wrapping_neg()));
-    assert_eq!(msrs.write(IA32_TSC_ADJUST, 0, 100), WriteMsr::MoveTsc(900));
+    // The deadline is one of the guest's counter, and never 0, which would disarm the timer.
+    assert_eq!(
+        (msrs.from_local_apic(IA32_TSC_DEADLINE, 1000), msrs.from_local_apic(0x830, 1000)),
+        (100, 1000)
+    );
+    assert_eq!((msrs.to_local_apic(IA32_TSC_DEADLINE, 100), msrs.to_local_apic(0x830, 100)), (1000, 100));
+    assert_eq!(msrs.to_local_apic(IA32_TSC_DEADLINE, 900u64.wrapping_neg()), 1);
+    assert_eq!(msrs.write(IA32_TIME_STAMP_COUNTER, 300, 1100), WriteMsr::MoveTsc(100), "it shows 200");
+    assert_eq!(msrs.write(IA32_TSC_ADJUST, 0, 100), WriteMsr::MoveTsc(800));
 }
 
 #[test]
 fn the_system_time_follows_the_counter_that_the_guest_moves() {
     let mut msrs = msrs();
     assert_eq!(msrs.system_time(), None);
-    assert_eq!(msrs.write(clock::SYSTEM_TIME, 0x5001, 0), WriteMsr::SystemTime);
+    assert_eq!(msrs.write(clock::SYSTEM_TIME, 0x5001, 0), WriteMsr::MoveTsc(0));
     assert_eq!(msrs.read(clock::SYSTEM_TIME), ReadMsr::Value(0x5001));
     let at_zero = |msrs: &mut Msrs| msrs.system_time().map(|(at, bytes)| (at.0, bytes[8..16].to_vec()));
     assert_eq!(at_zero(&mut msrs), Some((0x5000, 0u64.to_le_bytes().to_vec())));

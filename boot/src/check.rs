@@ -3,7 +3,7 @@
 use crate::guest_kernel;
 use anyhow::{Result, ensure};
 use config::text::{GuestField, GuestImages, GuestProblem, LoadedConfig};
-use platform::boot::{BootImages, LoadError};
+use platform::boot::{BootImages, DmiIdentity, LoadError};
 use std::fmt;
 use std::path::Path;
 
@@ -14,11 +14,14 @@ use std::path::Path;
 pub fn guest(images: &GuestImages<'_>) -> Result<(), GuestProblem> {
     let kernel = guest_kernel::compact(read(images.kernel, GuestField::Kernel)?);
     let initrd = images.initrd.map(|file| read(file, GuestField::Initrd)).transpose()?;
+    let own = &images.vm.identity;
+    let identity = &DmiIdentity::new(own.uuid, &own.serial, &own.asset_tag);
     let parts = BootImages {
         kernel: &kernel,
         initrd: initrd.as_deref().unwrap_or_default(),
         command_line: &images.vm.command_line,
         acpi: &platform::acpi::build(1),
+        identity,
     };
     let checked = platform::boot::check(images.vm.memory_bytes, &parts);
     checked.map(drop).map_err(|error| GuestProblem { field: field_of(&error), message: error.to_string() })

@@ -94,7 +94,9 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
             Verdict::StopMachine => panic!("the machine may be wrong after a machine check"),
         },
         // A breakpoint without a handler is the last resort of systems that reset a PC; anything else is a crash.
-        Exit::TripleFault if context.code(vm).first() == Some(&INT3) => return Action::Stop(StopReason::Reset),
+        Exit::TripleFault if context.code(vm).first() == Some(&INT3) => {
+            return Action::Stop(StopReason::Reset);
+        }
         Exit::TripleFault => return Action::Stop(StopReason::TripleFault),
         Exit::InvalidState { reason } => return Action::Stop(StopReason::InvalidState { reason }),
         Exit::Unexpected { reason, qualification } => {

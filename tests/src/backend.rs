@@ -49,6 +49,8 @@ pub enum Need {
     Shutdown,
     /// A physical interrupt causes a VM exit even while the guest has interrupts disabled.
     InterruptWhileOff,
+    /// The processor tells which of its kind are threads of one core.
+    Threads,
     /// One boot of Linux, with minutes of traffic.
     LinuxBoot,
     /// Further boots of Linux, which must take no more than a minute or two each.
@@ -147,6 +149,9 @@ impl Backend {
             Need::InterruptWhileOff => (self == Self::BochsSvm).then_some(
                 "Bochs 2.7 takes no physical interrupt while a guest that was entered with RFLAGS.IF clear runs",
             ),
+            Need::Threads => {
+                (self == Self::BochsSvm).then_some("Bochs' ryzen calls each of its threads a core (leaf 8000001Eh)")
+            }
             Need::LinuxBoot => (self == Self::BochsSvm && !choice::is_requested(self)).then_some(SLOW),
             Need::MoreLinuxBoots => (is_bochs && !choice::is_requested(self)).then_some(SLOW),
         }

@@ -1,6 +1,7 @@
 //! What a well-behaved guest may rely on, each with one micro-guest.
 
-use crate::trial;
+use crate::{trial, trial_needing};
+use end_to_end::backend::Need;
 use end_to_end::{Backend, Outcome, Run, Scenario, Test, VmSpec};
 use libtest_mimic::Trial;
 
@@ -22,7 +23,9 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
     .collect();
     trials.push(trial(backend, "two_guests_keep_their_own_registers", two_guests_keep_their_own_registers));
     trials.push(trial(backend, "the_command_line_arrives_as_written", the_command_line_arrives_as_written));
-    trials.push(trial(backend, "one_thread_of_each_core_runs_guests", |test| threads_run(test, false)));
+    trials.push(trial_needing(backend, &[Need::Threads], "one_thread_of_each_core_runs_guests", |test| {
+        threads_run(test, false)
+    }));
     trials.push(trial(backend, "with_smt_every_thread_runs_guests", |test| threads_run(test, true)));
     trials.push(trial(backend, "all_guests_say_hello_at_once", all_guests_say_hello_at_once));
     trials.push(trial(backend, "a_line_typed_at_once_arrives_whole", a_line_typed_at_once_arrives_whole));

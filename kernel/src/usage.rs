@@ -7,6 +7,7 @@
 use crate::hardware::interrupt::pending;
 use crate::processor::{cores, cpu};
 use core::sync::atomic::{AtomicU64, Ordering};
+use schedule::usage::{Usage, idle_since};
 
 /// The time-stamp counter at Weir's first instruction.
 static BEGAN: AtomicU64 = AtomicU64::new(0);
@@ -14,7 +15,7 @@ static BEGAN: AtomicU64 = AtomicU64::new(0);
 static FIRST_TURN: AtomicU64 = AtomicU64::new(0);
 /// Ticks in guests, on all cores.
 static GUESTS: AtomicU64 = AtomicU64::new(0);
-/// Ticks of idle time, on all cores.
+/// Ticks of idle time since the first turn, on all cores.
 static IDLE: AtomicU64 = AtomicU64::new(0);
 
 /// Notes the start of Weir.
@@ -24,9 +25,13 @@ pub fn begin() {
 
 /// Notes the start of a guest's turn.
 pub fn note_turn() {
-    if FIRST_TURN.load(Ordering::Relaxed) == 0 {
-        FIRST_TURN.store(cpu::rdtsc(), Ordering::Relaxed);
+    if first_turn().is_none() {
+        let _ = FIRST_TURN.compare_exchange(0, cpu::rdtsc(), Ordering::Relaxed, Ordering::Relaxed);
     }
+}
+
+fn first_turn() -> Option<u64> {
+    Some(FIRST_TURN.load(Ordering::Relaxed)).filter(|first| *first != 0)
 }
 
 /// Adds ticks that a guest has executed for.
@@ -38,20 +43,18 @@ pub fn add_guests(ticks: u64) {
 pub fn idle(wait: impl FnOnce()) {
     let from = cpu::rdtsc();
     wait();
-    IDLE.fetch_add(cpu::rdtsc().wrapping_sub(from), Ordering::Relaxed);
+    IDLE.fetch_add(idle_since(first_turn(), from, cpu::rdtsc()), Ordering::Relaxed);
 }
 
 /// Logs the ticks so far; from the first guest on, they are the sum over all cores.
 pub fn log_statistics() {
-    let [began, first, guests, idle] =
-        [&BEGAN, &FIRST_TURN, &GUESTS, &IDLE].map(|ticks| ticks.load(Ordering::Relaxed));
-    // Without a guest that ran, all of the time was before the first one.
-    let first = if first == 0 { cpu::rdtsc() } else { first };
-    let since = cpu::rdtsc().wrapping_sub(first).wrapping_mul(cores::count() as u64);
+    let [began, guests, idle] = [&BEGAN, &GUESTS, &IDLE].map(|ticks| ticks.load(Ordering::Relaxed));
+    let usage = Usage { began, first_turn: first_turn(), guests, idle };
+    let now = cpu::rdtsc();
     log::info!(
         "TSC ticks: {began} before Weir, {} until the first guest, then {guests} in guests, {idle} idle, {} in Weir",
-        first.wrapping_sub(began),
-        since.wrapping_sub(guests).wrapping_sub(idle)
+        usage.before_guests(now),
+        usage.in_weir(now, cores::count() as u64)
     );
     log::info!("interrupts taken: {}", pending::received());
 }

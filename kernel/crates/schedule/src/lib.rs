@@ -3,6 +3,7 @@
 //! * [`placement`]: the core that each guest runs on.
 //! * [`RunQueue`]: which guest of a core runs next, and for how long, in proportion to shares.
 //! * [`restart`]: whether and when a guest that has ended is started again.
+//! * [`usage`]: where the cores' time went.
 //!
 //! Nothing here touches a processor, nothing allocates, and time is a parameter.
 #![no_std]
@@ -11,5 +12,6 @@
 pub mod placement;
 pub mod restart;
 mod run_queue;
+pub mod usage;
 
 pub use run_queue::{CREDIT, MAX_GUESTS, QueueFull, RunQueue, SLICE, STANDARD_SHARES};

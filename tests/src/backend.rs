@@ -76,13 +76,14 @@ impl Backend {
 
     /// A description for the user.
     #[must_use]
-    pub fn description(self) -> &'static str {
+    pub fn description(self) -> String {
+        let bochs = || format!("Bochs {}", bochs::version().unwrap_or("of an unknown version"));
         match self {
-            Self::KvmVtx => "QEMU with nested KVM on this machine's VT-x",
-            Self::KvmSvm => "QEMU with nested KVM on this machine's SVM",
-            Self::QemuSvm => "QEMU emulates SVM",
-            Self::BochsVtx => "Bochs emulates VT-x",
-            Self::BochsSvm => "Bochs emulates SVM",
+            Self::KvmVtx => "QEMU with nested KVM on this machine's VT-x".into(),
+            Self::KvmSvm => "QEMU with nested KVM on this machine's SVM".into(),
+            Self::QemuSvm => "QEMU emulates SVM".into(),
+            Self::BochsVtx => format!("{} emulates VT-x", bochs()),
+            Self::BochsSvm => format!("{} emulates SVM", bochs()),
         }
     }
 
@@ -144,9 +145,9 @@ impl Backend {
             Need::MachineCheck => (self != Self::QemuSvm).then_some("only QEMU's TCG raises machine checks on demand"),
             Need::Screen => is_bochs.then_some("the screen of Bochs cannot be read here"),
             Need::JumboFromWire => is_bochs.then_some("Bochs drops frames over 1514 bytes from a tap"),
-            Need::Shutdown => (self == Self::BochsSvm)
+            Need::Shutdown => (self == Self::BochsSvm && !bochs::is_3())
                 .then_some("Bochs 2.7 terminates on a guest's triple fault, although SVM intercepts it"),
-            Need::InterruptWhileOff => (self == Self::BochsSvm).then_some(
+            Need::InterruptWhileOff => (self == Self::BochsSvm && !bochs::is_3()).then_some(
                 "Bochs 2.7 takes no physical interrupt while a guest that was entered with RFLAGS.IF clear runs",
             ),
             Need::Threads => {

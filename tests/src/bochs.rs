@@ -1,4 +1,5 @@
-//! The emulator Bochs 2.7, with VT-x and EPT or SVM and nested paging, and with the NIC 82540EM.
+//! The emulator Bochs, with VT-x and EPT or SVM and nested paging, and with the NIC 82540EM: version 2.7 of Debian 12 or
+//! 3.0 of Debian 13.
 
 use crate::failure::ErrorContext;
 use crate::machine::{EmulatedMachine, Pace, Wire};
@@ -8,6 +9,7 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// The BIOS from Debian's package.
@@ -26,6 +28,34 @@ pub const MAX_NICS: usize = 4;
 pub const VTX_MODEL: &str = "corei7_skylake_x";
 /// A processor model with SVM.
 pub const SVM_MODEL: &str = "ryzen";
+
+/// The version of the Bochs that is found here, as it names it; `None` if there is none.
+#[must_use]
+pub fn version() -> Option<&'static str> {
+    static VERSION: OnceLock<Option<String>> = OnceLock::new();
+    let ask = || {
+        let output = Command::new("bochs").arg("--help").output().ok()?;
+        version_in(
+            &[output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat(),
+        )
+    };
+    VERSION.get_or_init(ask).as_deref()
+}
+
+/// Whether this is Bochs 3.0 or newer.
+#[must_use]
+pub fn is_3() -> bool {
+    version().is_some_and(is_3_or_newer)
+}
+
+fn is_3_or_newer(version: &str) -> bool {
+    version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 3)
+}
+
+/// The version in the banner of its help.
+fn version_in(help: &str) -> Option<String> {
+    help.split("Bochs x86 Emulator ").nth(1)?.split_whitespace().next().map(str::to_owned)
+}
 
 /// The text of `bochsrc` for a machine and a disk image.
 #[must_use]
@@ -97,13 +127,16 @@ impl Bochs {
         // A leftover of a killed run would prevent Bochs from starting.
         let _ = fs::remove_file(folder.join("disk.img.lock"));
         write(folder, "bochsrc", &configuration(machine, cpu_model, Path::new("disk.img")))?;
-        let (program, arguments) =
-            (Path::new("bochs"), ["-q", "-f", "bochsrc", "-rc", "rc.dbg"].map(str::to_owned));
+        let program = Path::new("bochs");
+        let mut arguments = ["-q", "-f", "bochsrc", "-rc", "rc.dbg"].map(str::to_owned).to_vec();
         let mut process = if debug::is_on() {
             prepare_debugging(folder)?;
+            if is_3() {
+                arguments.push("-debugger".to_owned());
+            }
             Process::start_at_terminal(program, &arguments, folder)?
         } else {
-            // Debian's Bochs starts in its debugger: continue, and quit when the debugger is entered again.
+            // Debian's Bochs 2.7 starts in its debugger: continue, and quit when the debugger is entered again.
             write(folder, "rc.dbg", "c\nquit\n")?;
             Process::start(program, &arguments, folder)?
         };
@@ -162,4 +195,30 @@ fn prepare_debugging(folder: &Path) -> Outcome {
 
 fn write(folder: &Path, name: &str, text: &str) -> Outcome {
     fs::write(folder.join(name), text).context(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_one_that_bochs_says() {
+        let line = "=".repeat(72);
+        let help = |version| {
+            format!(
+                "  --help  display this help and exit\n{line}\n   Bochs x86 Emulator {version}\n   Built from\n"
+            )
+        };
+        assert_eq!(version_in(&help("2.7")).as_deref(), Some("2.7"));
+        assert_eq!(version_in(&help("3.0.devel")).as_deref(), Some("3.0.devel"));
+        assert_eq!(version_in("bochs: not found"), None);
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(
+            ["2.7", "2.8", "3.0", "3.0.devel", "10.1", ""].map(is_3_or_newer),
+            [false, false, true, true, true, false]
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! Boot images. A BIOS image is made by the `bootloader` crate, with the bundle as its RAM disk; for UEFI, one
 //! application contains everything.
 
-use crate::{application, bios, disk, guest_kernel};
+use crate::{application, bios, bzimage, disk, guest_kernel};
 use anyhow::{Context, Result, ensure};
 use config::text::LoadedConfig;
 use std::fs;
@@ -14,6 +14,8 @@ pub struct ImageRequest {
     pub kernel: PathBuf,
     /// The UEFI stage as cargo built it; not needed for BIOS images.
     pub stage: Option<PathBuf>,
+    /// The stage for BIOSes that load Linux kernels, as cargo built it; needed for that form only.
+    pub bios_stage: Option<PathBuf>,
     /// The folder for the images.
     pub out: PathBuf,
     /// The images to make.
@@ -29,14 +31,17 @@ pub struct ImageKinds {
     pub bios: bool,
     /// A disk image for UEFI.
     pub uefi: bool,
-    /// A folder for a TFTP server.
+    /// A file for a TFTP server, for UEFI.
     pub pxe: bool,
+    /// A file in the form of a Linux kernel, for a BIOS.
+    pub bzimage: bool,
 }
 
 impl ImageKinds {
     /// All kinds if none was requested.
     pub fn or_all(self) -> Self {
-        if self.bios || self.uefi || self.pxe { self } else { Self { bios: true, uefi: true, pxe: true } }
+        let any = self.bios || self.uefi || self.pxe || self.bzimage;
+        if any { self } else { Self { bios: true, uefi: true, pxe: true, bzimage: true } }
     }
 }
 
@@ -63,17 +68,28 @@ pub fn make(configuration: &LoadedConfig, request: &ImageRequest) -> Result<()> 
             report(&image)?;
         }
         if request.kinds.pxe {
-            let folder = out.join("pxe");
-            fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-            let file = folder.join("weir.efi");
-            fs::write(&file, &application).with_context(|| format!("cannot write {}", file.display()))?;
-            report(&file)?;
+            write_for_network(out, "weir.efi", &application)?;
         }
+    }
+    if request.kinds.bzimage {
+        let stage =
+            request.bios_stage.as_ref().context("--bios-stage is missing: the ELF file of the BIOS stage")?;
+        let file = bzimage::make(&read(stage)?, &read(&kernel)?, &read(&bundle)?)?;
+        write_for_network(out, "weir.bzimage", &file)?;
     }
     for part in [kernel, bundle] {
         fs::remove_file(&part).with_context(|| format!("cannot remove {}", part.display()))?;
     }
     Ok(())
+}
+
+/// Writes a file into the folder for a TFTP server.
+fn write_for_network(out: &Path, name: &str, content: &[u8]) -> Result<()> {
+    let folder = out.join("pxe");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let file = folder.join(name);
+    fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
+    report(&file)
 }
 
 /// Prints an image's name and size.

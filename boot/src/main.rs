@@ -3,6 +3,7 @@
 
 mod application;
 mod bios;
+mod bzimage;
 mod check;
 mod disk;
 mod guest_kernel;
@@ -21,14 +22,17 @@ boot check FILE [--memory SIZE]
     Checks a configuration file and the guests' images, and reports every error:
     what the machine would refuse. --memory is what the machine has, like 8G.
 
-boot image FILE --kernel ELF [--stage EFI] --out FOLDER [--bios] [--uefi] [--pxe]
+boot image FILE --kernel ELF [--stage EFI] [--bios-stage ELF] --out FOLDER [--bios] [--uefi] [--pxe] [--bzimage]
     Makes boot images in FOLDER, after the same checks:
       weir-bios.img   disk image for BIOS                    (--bios)
       weir-uefi.img   disk image for UEFI                    (--uefi)
       pxe/weir.efi    everything in one file, for UEFI PXE,
                       UEFI HTTP boot and iPXE                (--pxe)
+      pxe/weir.bzimage  the same in the form of a Linux kernel, for iPXE,
+                      pxelinux and GRUB on a BIOS            (--bzimage)
       weir.elf        the kernel with its symbols, for addr2line
-    Without --bios, --uefi and --pxe all three are made. --uefi and --pxe need --stage, the UEFI stage.
+    Without --bios, --uefi, --pxe and --bzimage all four are made. --uefi and --pxe need --stage, the UEFI stage;
+    --bzimage needs --bios-stage, the stage for BIOSes.
     --unchecked does not look into the guests' images: the machine says at boot which guests it cannot start.
 ";
 
@@ -74,13 +78,14 @@ fn run(command: BootCommand) -> Result<()> {
 fn arguments() -> Result<BootCommand> {
     let mut parser = lexopt::Parser::from_env();
     let (mut words, mut kernel, mut out) = (Vec::new(), None, None);
-    let (mut stage, mut memory, mut unchecked) = (None, None, false);
+    let (mut stage, mut bios_stage, mut memory, mut unchecked) = (None, None, None, false);
     let mut kinds = ImageKinds::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(BootCommand::Help),
             Long("kernel") => kernel = Some(PathBuf::from(parser.value()?)),
             Long("stage") => stage = Some(PathBuf::from(parser.value()?)),
+            Long("bios-stage") => bios_stage = Some(PathBuf::from(parser.value()?)),
             Long("out") => out = Some(PathBuf::from(parser.value()?)),
             Long("memory") => {
                 let size = parser.value()?.string()?;
@@ -92,6 +97,7 @@ fn arguments() -> Result<BootCommand> {
             Long("bios") => kinds.bios = true,
             Long("uefi") => kinds.uefi = true,
             Long("pxe") => kinds.pxe = true,
+            Long("bzimage") => kinds.bzimage = true,
             Value(word) => words.push(PathBuf::from(word)),
             other => return Err(other.unexpected().into()),
         }
@@ -103,7 +109,8 @@ fn arguments() -> Result<BootCommand> {
             let kernel = kernel.context("--kernel is missing: the kernel's ELF file")?;
             let out = out.context("--out is missing: the folder for the images")?;
             let kinds = kinds.or_all();
-            Ok(BootCommand::Image(file.clone(), ImageRequest { kernel, stage, out, kinds, unchecked }))
+            let request = ImageRequest { kernel, stage, bios_stage, out, kinds, unchecked };
+            Ok(BootCommand::Image(file.clone(), request))
         }
         _ => bail!("invalid arguments, see boot --help"),
     }

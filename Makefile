@@ -12,7 +12,7 @@ STD := -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-bu
 BARE := --release --target x86_64-hv.json $(STD)
 EFI := --release --target x86_64-unknown-uefi $(STD)
 # boot is checked and tested as it is used, since the loader takes minutes to build for each profile.
-HOST := --workspace --exclude weir --exclude weir-uefi --exclude micro --exclude boot
+HOST := --workspace --exclude weir --exclude weir-uefi --exclude weir-bzimage --exclude micro --exclude boot
 # Lints that tests are exempt from.
 TEST_CASTS := $(addprefix -A clippy::cast_,possible_truncation sign_loss possible_wrap lossless)
 CONFIG ?= boot/examples/one-guest.toml
@@ -20,6 +20,7 @@ CONFIG ?= boot/examples/one-guest.toml
 export ACCEL
 KERNEL := target/x86_64-hv/release/weir
 STAGE := target/x86_64-unknown-uefi/release/weir-uefi.efi
+BIOS_STAGE := target/x86_64-hv/release/weir-bzimage
 BOOT := target/release/boot
 IMAGES := target/images
 DENY_VERSION := 0.20.2
@@ -42,7 +43,7 @@ help:
 	@echo 'make nested   the end-to-end tests under nested KVM, in emulated machines of both vendors: an hour or more'
 	@echo '              VENDOR=svm or vtx, TEST=: parts of the names of tests'
 	@echo 'make deny     licences, origin and duplicates of the packages used; builds cargo-deny first, which takes minutes'
-	@echo 'make image    BIOS and UEFI disk images and a file for PXE of CONFIG in $(IMAGES)'
+	@echo 'make image    BIOS and UEFI disk images and files for network boot of CONFIG in $(IMAGES)'
 	@echo 'make setup    what the others need; they call it themselves'
 	@echo 'make clean    remove everything built or downloaded'
 
@@ -54,6 +55,7 @@ kernel: setup
 
 stage: setup
 	@cargo build -q -p weir-uefi $(EFI)
+	@cargo build -q -p weir-bzimage $(BARE)
 
 micro: setup
 	@cargo build -q -p micro $(BARE)
@@ -71,7 +73,7 @@ guest: traffic
 build: kernel stage micro boot guest
 
 image: kernel stage boot guest
-	@$(BOOT) image $(CONFIG) --kernel $(KERNEL) --stage $(STAGE) --out $(IMAGES)
+	@$(BOOT) image $(CONFIG) --kernel $(KERNEL) --stage $(STAGE) --bios-stage $(BIOS_STAGE) --out $(IMAGES)
 
 run: kernel boot guest
 	@$(BOOT) image $(CONFIG) --kernel $(KERNEL) --out $(IMAGES) --bios
@@ -122,6 +124,7 @@ lint: setup
 	@cargo clippy -q --release -p boot --all-targets -- -D warnings $(TEST_CASTS)
 	@cargo clippy -q -p weir $(BARE) -- -D warnings
 	@cargo clippy -q -p weir-uefi $(EFI) -- -D warnings
+	@cargo clippy -q -p weir-bzimage $(BARE) -- -D warnings
 	@cargo clippy -q -p micro $(BARE) -- -D warnings
 	@$(MAKE) -s docs
 

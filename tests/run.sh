@@ -11,7 +11,7 @@ run() {
 
 : > "$log"
 # The tests of drivers against QEMU mostly wait for it.
-run env RUST_TEST_THREADS=8 cargo test --workspace --exclude weir --exclude weir-uefi --exclude micro --exclude boot --no-fail-fast
+run env RUST_TEST_THREADS=8 cargo test --workspace --exclude weir --exclude weir-uefi --exclude weir-bzimage --exclude micro --exclude boot --no-fail-fast
 run cargo test --release -p boot --no-fail-fast
 run cargo test -p micro --lib --no-fail-fast
 run cargo test -p weir --no-fail-fast

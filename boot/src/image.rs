@@ -38,10 +38,10 @@ pub struct ImageKinds {
 }
 
 impl ImageKinds {
-    /// All kinds if none was requested.
-    pub fn or_all(self) -> Self {
+    /// All kinds if none was requested: that for a BIOS' network boot only with its stage.
+    pub fn or_all(self, bios_stage: bool) -> Self {
         let any = self.bios || self.uefi || self.pxe || self.bzimage;
-        if any { self } else { Self { bios: true, uefi: true, pxe: true, bzimage: true } }
+        if any { self } else { Self { bios: true, uefi: true, pxe: true, bzimage: bios_stage } }
     }
 }
 

@@ -31,8 +31,8 @@ boot image FILE --kernel ELF [--stage EFI] [--bios-stage ELF] --out FOLDER [--bi
       pxe/weir.bzimage  the same in the form of a Linux kernel, for iPXE,
                       pxelinux and GRUB on a BIOS            (--bzimage)
       weir.elf        the kernel with its symbols, for addr2line
-    Without --bios, --uefi, --pxe and --bzimage all four are made. --uefi and --pxe need --stage, the UEFI stage;
-    --bzimage needs --bios-stage, the stage for BIOSes.
+    Without --bios, --uefi, --pxe and --bzimage all are made, weir.bzimage only with --bios-stage. --uefi and --pxe
+    need --stage, the UEFI stage; --bzimage needs --bios-stage, the stage for BIOSes.
     --unchecked does not look into the guests' images: the machine says at boot which guests it cannot start.
 ";
 
@@ -108,7 +108,7 @@ fn arguments() -> Result<BootCommand> {
         [verb, file] if verb.as_os_str() == "image" => {
             let kernel = kernel.context("--kernel is missing: the kernel's ELF file")?;
             let out = out.context("--out is missing: the folder for the images")?;
-            let kinds = kinds.or_all();
+            let kinds = kinds.or_all(bios_stage.is_some());
             let request = ImageRequest { kernel, stage, bios_stage, out, kinds, unchecked };
             Ok(BootCommand::Image(file.clone(), request))
         }

@@ -41,6 +41,14 @@ pub fn stage() -> Outcome<PathBuf> {
     existing(target().join("x86_64-unknown-uefi/release/weir-uefi.efi"), "run `make stage`")
 }
 
+/// The stage for a BIOS that boots from the network.
+///
+/// # Errors
+/// It has not been built.
+pub fn bios_stage() -> Outcome<PathBuf> {
+    existing(target().join("x86_64-hv/release/weir-bzimage"), "run `make stage`")
+}
+
 /// The tool that builds images.
 ///
 /// # Errors

@@ -138,6 +138,7 @@ impl Backend {
                 (is_bochs && count > bochs::MAX_NICS).then_some("Bochs has at most four NICs")
             }
             Need::Chipset(Chipset::Q35) => is_bochs.then_some("Bochs has no Q35"),
+            Need::Firmware(Firmware::BiosIpxe) => is_bochs.then_some("Bochs has no iPXE here"),
             Need::Firmware(_) => is_bochs.then_some("Bochs does not run OVMF"),
             Need::HighMemory => is_bochs.then_some("Bochs has memory above 4 GiB only behind 3 GiB below"),
             Need::Cable => is_bochs.then_some("Bochs has no cable to unplug"),

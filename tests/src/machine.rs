@@ -108,6 +108,8 @@ pub enum Firmware {
     Pxe,
     /// UEFI (OVMF), from the network by the iPXE in the option ROM of the NICs on a [`Wire::Server`].
     Ipxe,
+    /// A BIOS, from the network by the iPXE in the option ROM of the NICs on a [`Wire::Server`].
+    BiosIpxe,
 }
 
 impl Firmware {
@@ -118,6 +120,7 @@ impl Firmware {
             Self::Bios => "--bios",
             Self::Uefi => "--uefi",
             Self::Pxe | Self::Ipxe => "--pxe",
+            Self::BiosIpxe => "--bzimage",
         }
     }
 
@@ -128,6 +131,7 @@ impl Firmware {
             Self::Bios => "weir-bios.img",
             Self::Uefi => "weir-uefi.img",
             Self::Pxe | Self::Ipxe => "pxe/weir.efi",
+            Self::BiosIpxe => "pxe/weir.bzimage",
         }
     }
 
@@ -140,7 +144,7 @@ impl Firmware {
     /// True for UEFI.
     #[must_use]
     pub fn is_uefi(self) -> bool {
-        self != Self::Bios
+        !matches!(self, Self::Bios | Self::BiosIpxe)
     }
 }
 

@@ -285,6 +285,9 @@ impl Scenario {
         if firmware.is_uefi() {
             command.arg("--stage").arg(artifacts::stage()?);
         }
+        if firmware == Firmware::BiosIpxe {
+            command.arg("--bios-stage").arg(artifacts::bios_stage()?);
+        }
         let output =
             command.arg("--out").arg(folder).arg(firmware.option()).output().context("starting boot")?;
         if !output.status.success() {

@@ -1,5 +1,5 @@
-//! All ways to boot Weir: BIOS and UEFI from a disk, UEFI from the network by its own PXE and by iPXE; and the log
-//! on the screen of a machine without a serial port.
+//! All ways to boot Weir: BIOS and UEFI from a disk, UEFI from the network by its own PXE and by iPXE, a BIOS from the
+//! network by iPXE; and the log on the screen of a machine without a serial port.
 
 use crate::linux::BOOT;
 use crate::trial_needing;
@@ -28,7 +28,13 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
         let needs = [Need::Firmware(firmware), Need::Screen];
         trial_needing(backend, &needs, name, move |test| screen(test, firmware))
     });
-    shell.into_iter().chain(screen).collect()
+    let network = trial_needing(
+        backend,
+        &[Need::Firmware(Firmware::BiosIpxe)],
+        "ipxe_on_a_bios_boots_a_guest_from_the_network",
+        bios_network,
+    );
+    shell.into_iter().chain(screen).chain([network]).collect()
 }
 
 fn name(firmware: Firmware) -> &'static str {
@@ -37,6 +43,7 @@ fn name(firmware: Firmware) -> &'static str {
         Firmware::Uefi => "uefi",
         Firmware::Pxe => "uefi_pxe",
         Firmware::Ipxe => "ipxe",
+        Firmware::BiosIpxe => "bios_ipxe",
     }
 }
 
@@ -61,6 +68,18 @@ fn shell(test: &Test, firmware: Firmware) -> Outcome {
     run.expect_within(PROMPT, BOOT)?;
     run.shell("linux", "ping -c 1 -W 10 10.0.5.1", STEP)?;
     run.console.type_text("poweroff -f\n")?;
+    run.finish()
+}
+
+/// A machine without a disk: the BIOS starts iPXE, which loads Weir over the NIC that Weir drives afterwards.
+fn bios_network(test: &Test) -> Outcome {
+    let vm = VmSpec::micro("vm0", "hello", "")?.nic(MAC);
+    let mut scenario = Scenario::new(vec![vm]).with_firmware(Firmware::BiosIpxe).free();
+    scenario.machine.nics[0].wire = Wire::Server;
+    let mut run = Run::start(test, &scenario)?;
+    run.expect("INFO  boot: Weir ")?;
+    run.expect("[8086:100e] driver e1000 MAC 52:54:00:00:00:01")?;
+    run.expect("vm0| PASS hello")?;
     run.finish()
 }
 

@@ -1,4 +1,4 @@
-// The entry of the 32-bit boot protocol [Linux boot, 32-bit boot protocol]: flat x86 segments, paging off, the zero page
+// The entry of the 32-bit boot protocol [Linux boot protocol, 32-bit Boot Protocol]: flat x86 segments, paging off, the zero page
 // in ESI. Makes identity tables for 4 GiB, and goes on in 64-bit mode [SDM3A 10.8.5].
 .section .entry,"ax",@progbits
 .code32

@@ -22,9 +22,9 @@ use x86_64::{PhysAddr, VirtAddr};
 global_asm!(include_str!("setup.s"), options(att_syntax));
 global_asm!(include_str!("entry.s"), options(att_syntax));
 
-/// Offset of the ACPI root pointer's address in the zero page, where the loader knows it [Linux boot, zero page].
+/// Offset of the ACPI root pointer's address in the zero page, where the loader knows it [Linux, arch/x86/zero-page].
 const ACPI_RSDP_ADDR: usize = 0x70;
-/// Where a BIOS keeps its extended data area's x86 segment, and where it keeps tables [ACPI 5.2.5.1].
+/// Where a BIOS keeps its extended data area's x86 segment, and where it keeps tables [ACPI 6.5 5.2.5.1].
 const EXTENDED_AREA: u64 = 0x40e;
 const BIOS_AREA: Range<u64> = 0xe_0000..0x10_0000;
 
@@ -94,7 +94,7 @@ extern "C" fn stage(zero_page: u64, files: &EmbeddedFiles) -> ! {
 }
 
 fn rsdp_address(zero_page: &[u8; ZERO_PAGE]) -> Option<u64> {
-    let given = bytes_at(zero_page);
+    let given = rsdp_of_loader(zero_page);
     if given != 0 {
         return Some(given);
     }
@@ -107,7 +107,7 @@ fn rsdp_address(zero_page: &[u8; ZERO_PAGE]) -> Option<u64> {
     })
 }
 
-fn bytes_at(zero_page: &[u8; ZERO_PAGE]) -> u64 {
+fn rsdp_of_loader(zero_page: &[u8; ZERO_PAGE]) -> u64 {
     zero_page[ACPI_RSDP_ADDR..][..8].iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 

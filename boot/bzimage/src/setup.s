@@ -1,4 +1,4 @@
-// The real-mode part [Linux boot, real-mode kernel header]: 24 sectors, in which the header is at its place, the zero
+// The real-mode part [Linux boot protocol, The Real-Mode Kernel Header]: 24 sectors, in which the header is at its place, the zero
 // page at 0x1000, and the stack below 0x3000. Everything is addressed from where the loader has put it.
 .section .setup,"",@progbits
 .code16

@@ -1,5 +1,5 @@
-//! The memory map of a BIOS: what INT 15h with AX=E820h returns [ACPI 15.1], as a loader puts it into Linux' zero page
-//! [Linux boot, zero page].
+//! The memory map of a BIOS: what INT 15h with AX=E820h returns [ACPI 6.5 15.1], as a loader puts it into Linux' zero page
+//! [Linux, arch/x86/zero-page].
 
 /// Size of the zero page.
 pub const ZERO_PAGE: usize = 4096;

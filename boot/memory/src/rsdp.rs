@@ -1,4 +1,4 @@
-//! The root pointer of the ACPI tables, as a BIOS leaves it in memory [ACPI 5.2.5.1].
+//! The root pointer of the ACPI tables, as a BIOS leaves it in memory [ACPI 6.5 5.2.5.1].
 
 /// The pointer is on such a boundary.
 const BOUNDARY: usize = 16;

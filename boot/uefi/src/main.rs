@@ -11,11 +11,13 @@ mod firmware;
 mod image;
 mod memory;
 
+use boot_memory::last_ram::regions_to_last_ram;
 use bootloader_boot_config::BootConfig;
 use bootloader_x86_64_common::legacy_memory_region::LegacyFrameAllocator;
 use bootloader_x86_64_common::{Kernel, SystemInfo, load_and_switch_to_kernel};
 use uefi::Status;
 use uefi::mem::memory_map::{MemoryMap, MemoryMapMut};
+use x86_64::registers::control::{Cr4, Cr4Flags};
 
 /// Starts the kernel that this application contains. Returns only if there is none.
 #[uefi::entry]
@@ -28,6 +30,12 @@ fn main() -> Status {
         }
     };
     uefi::println!("Weir: kernel {} KiB, guests {} KiB", parts.kernel.len() >> 10, parts.bundle.len() >> 10);
+    // The common part loads tables of four levels into CR3, which the processor would read as five [SDM3A 4.1.1]; and
+    // CR4.LA57 changes only outside of 64-bit mode.
+    if Cr4::read().contains(Cr4Flags::L5_PAGING) {
+        uefi::println!("Weir: the firmware uses 5-level paging (LA57): switch it off in its set-up");
+        return Status::UNSUPPORTED;
+    }
     let kernel = Kernel::parse(parts.kernel);
     let system = SystemInfo {
         framebuffer: firmware::framebuffer(),
@@ -39,7 +47,8 @@ fn main() -> Status {
     // SAFETY: nothing that boot services own is used from here on: `parts` is in this image, the rest are numbers.
     let mut map = unsafe { uefi::boot::exit_boot_services(None) };
     map.sort();
-    let mut frames = LegacyFrameAllocator::new(map.entries().copied().map(memory::Region));
+    let count = regions_to_last_ram(map.entries().map(|entry| memory::is_ram(entry.ty)));
+    let mut frames = LegacyFrameAllocator::new(map.entries().take(count).copied().map(memory::Region));
     let tables = memory::page_tables(&mut frames, system.framebuffer.as_ref());
     load_and_switch_to_kernel(kernel, BootConfig::default(), frames, tables, system)
 }

@@ -44,6 +44,22 @@ impl LegacyMemoryRegion for Region {
     }
 }
 
+/// True for memory, whoever owns it; false for devices and for addresses that are only reserved [UEFI 2.10 7.2].
+pub fn is_ram(kind: MemoryType) -> bool {
+    matches!(
+        kind,
+        MemoryType::CONVENTIONAL
+            | MemoryType::LOADER_CODE
+            | MemoryType::LOADER_DATA
+            | MemoryType::BOOT_SERVICES_CODE
+            | MemoryType::BOOT_SERVICES_DATA
+            | MemoryType::RUNTIME_SERVICES_CODE
+            | MemoryType::RUNTIME_SERVICES_DATA
+            | MemoryType::ACPI_RECLAIM
+            | MemoryType::ACPI_NON_VOLATILE
+    )
+}
+
 /// Makes page tables for this stage, which replace the firmware's, and empty ones for the kernel. All memory is
 /// identity-mapped, as under boot services [UEFI 2.10 2.3.4].
 pub fn page_tables<I>(

@@ -68,7 +68,9 @@ fn is_product(source: &Source) -> bool {
     let in_product = path.starts_with("kernel/src/")
         || in_crate.is_some_and(|(_, rest)| rest.starts_with("src/"))
         || path.starts_with("boot/src/")
-        || path.starts_with("boot/uefi/src/");
+        || ["boot/uefi/src/", "boot/bzimage/src/", "boot/memory/src/"]
+            .iter()
+            .any(|folder| path.starts_with(folder));
     in_product && !source.is_test
 }
 

@@ -6,7 +6,7 @@ use micro::{Boot, Verdict, ensure, line, mmio};
 
 /// The guest itself, its stack and its boot information are below.
 const FROM: u64 = 16 << 20;
-const PAGE: u64 = 4096;
+const PAGE: usize = 4096;
 const LARGE_PAGE: usize = 2 << 20;
 /// What the last dword of a large page gets.
 const TAIL: u64 = 0xfeed;
@@ -15,10 +15,10 @@ micro::guest!("whole_memory", main);
 
 fn main(boot: &Boot) -> Verdict {
     let end = boot.memory_end;
-    let pages = || (FROM..end).step_by(PAGE as usize);
+    let pages = || (FROM..end).step_by(PAGE);
     for page in pages() {
         // At another offset in each page as well.
-        let within = page + page / PAGE * 8 % PAGE;
+        let within = page | page >> 9 & 0xff8;
         for at in [page, within] {
             let value = mmio::read_qword(at);
             ensure!(value == 0, "{at:#x} holds {value:#x} at the start");

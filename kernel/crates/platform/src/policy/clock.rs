@@ -10,7 +10,7 @@ use base::GuestPhysical;
 
 /// MSR_KVM_WALL_CLOCK_NEW: where to write the time of day at instant zero.
 pub const WALL_CLOCK: u32 = 0x4b56_4d00;
-/// MSR_KVM_SYSTEM_TIME_NEW: where to keep the [`SystemTime`].
+/// MSR_KVM_SYSTEM_TIME_NEW: where to keep the `SystemTime`.
 pub const SYSTEM_TIME: u32 = 0x4b56_4d01;
 
 /// First leaf of the interface; the next one holds its features.

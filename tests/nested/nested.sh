@@ -18,6 +18,14 @@ console=$mine/console
 : >"$console"
 # Mitigations cost an emulator more than anything else, and protect nothing here.
 options="console=ttyS0,115200 quiet panic=-1 mitigations=off nokaslr weir.tests=$(echo "$*" | tr ' ' ,)"
+# Before 2.8, Bochs kept the blocking of NMIs from one VMCS to the next, such as from the guest's to Weir's own, whose next
+# exits then tell Weir that the guest blocks NMIs for ever.
+case $vendor:$(bochs --help 2>&1 | sed -n 's/.*Bochs x86 Emulator \([0-9.]*\).*/\1/p' | head -1) in
+vtx:[01].* | vtx:2.[0-7] | vtx:2.[0-7].*)
+    echo 'nested: kvm-vtx::events is left out: before 2.8, Bochs does not keep the blocking of NMIs apart'
+    options="$options weir.skip=kvm-vtx::events"
+    ;;
+esac
 limit=${LIMIT:-14400}
 
 case $vendor in

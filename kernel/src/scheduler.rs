@@ -205,8 +205,12 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
             now = clock::now();
             self.charge(index, now - charged);
             charged = now;
+            let vm = &self.vms[index];
+            if effects.contains(Effects::TIMER_CHANGED) {
+                self.due = vm.next_deadline().map_or(self.due, |deadline| deadline.min(self.due));
+            }
             // Most exits change nothing that another part of Weir waits for.
-            let works = !effects.is_empty() || self.vms[index].has_work();
+            let works = vm.needs_advance(effects) || vm.has_work();
             if works || exit == Exit::HostInterrupt || now >= self.due {
                 let nobodys = self.housekeeping(now, Some(index));
                 now = clock::now();

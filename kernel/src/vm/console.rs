@@ -130,6 +130,11 @@ impl Console {
         self.typed = true;
     }
 
+    /// True while typed bytes may wait for room in the guest's UART.
+    pub(super) fn has_typed(&self) -> bool {
+        self.typed
+    }
+
     /// Follows a change of the view. If the guest gets the keyboard, its last lines are shown again.
     fn follow_view(&mut self, guest: usize, name: &str) {
         if !self.view_changed() {

@@ -83,6 +83,14 @@ impl<V: VirtualCpu> Vm<V> {
         self.effects = Effects::empty();
     }
 
+    /// True if an exit that had these effects leaves work for [`advance`](Self::advance). Interrupts do not: the next
+    /// entry finds them. Nor does a timer: the caller learns its deadline.
+    pub fn needs_advance(&self, effects: Effects) -> bool {
+        let own = Effects::IRQ_CHANGED | Effects::TIMER_CHANGED;
+        // A guest that reads its UART makes room there.
+        !own.contains(effects) || !effects.is_empty() && self.console.has_typed()
+    }
+
     /// Advances the board and the vNICs; [`advance`](Self::advance) does the rest.
     fn advance_machine(&mut self, now: Instant) {
         if self.machine_deadline().is_some_and(|due| due <= now) {

@@ -30,7 +30,7 @@ bitflags::bitflags! {
         const TX_KICK = 1 << 0;
         /// The level of the model's interrupt line may have changed and must be read again.
         const IRQ_CHANGED = 1 << 1;
-        /// The guest supplied free receive descriptors: pending frames can be delivered.
+        /// The guest supplied free receive descriptors and frames wait for them: these can be delivered.
         const RX_SPACE = 1 << 2;
         /// The guest reset the model.
         const RESET = 1 << 3;

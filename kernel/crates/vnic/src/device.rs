@@ -42,6 +42,8 @@ pub struct Vnic {
     /// Frames on their way from transmitter to receiver in loopback mode.
     pub(crate) turnaround: Batch,
     pub(crate) effects: Effects,
+    /// A sender keeps frames that it was refused, and has not been told of free descriptors since.
+    pub(crate) refused: bool,
     pub(crate) eeprom: Eeprom,
     io_address: u32,
 }
@@ -73,6 +75,7 @@ impl Vnic {
             transmit: Transmitter::new(),
             turnaround: Batch::with_capacity(intel_regs::receive::MAX_LONG_FRAME),
             effects: Effects::empty(),
+            refused: false,
             eeprom: Eeprom::new(config.mac, config.protect_eeprom),
             io_address: 0,
         };
@@ -190,8 +193,7 @@ impl Vnic {
     /// The bus lets the vNIC reach guest memory again. It looks at its rings: the guest may have handed over
     /// descriptors meanwhile, and received frames may wait for them.
     pub fn resume(&mut self) {
-        let mut effects = self.kick();
-        effects.set(Effects::RX_SPACE, !self.fifo.is_empty());
+        let effects = self.kick() | self.offer_space();
         self.effects |= effects;
     }
 
@@ -214,6 +216,13 @@ impl Vnic {
     pub(crate) fn kick(&self) -> Effects {
         let waiting = self.controller.ring(RingKind::Transmit).available() != 0;
         if waiting { Effects::TX_KICK } else { Effects::empty() }
+    }
+
+    /// [`Effects::RX_SPACE`] when frames wait for receive descriptors, here or with a sender. Mostly none do: a guest
+    /// that gives its descriptors back in time causes no work with it.
+    pub(crate) fn offer_space(&mut self) -> Effects {
+        let refused = core::mem::take(&mut self.refused);
+        if refused || !self.fifo.is_empty() { Effects::RX_SPACE } else { Effects::empty() }
     }
 
     /// Updates the link from the PHY; when it comes up, frames that waited for it can be sent.

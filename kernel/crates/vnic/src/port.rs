@@ -147,6 +147,7 @@ impl<M: GuestMemory> Port for VnicPort<'_, M> {
             })
             .count();
         let unfinished = receive::is_unfinished(controller, fifo);
+        self.vnic.refused |= accepted < frames.len();
         let mut changes = self.vnic.changes(&before, now);
         changes.set(Effects::RX_SPACE, unfinished);
         self.vnic.effects |= changes;

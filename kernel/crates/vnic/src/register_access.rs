@@ -129,7 +129,7 @@ impl Vnic {
         self.controller.registers.write(reg::RCTL, value);
         let enabled = Rctl::from_bits_retain(value).contains(Rctl::EN) && !was_enabled;
         if enabled && self.controller.check_tail(RingKind::Receive) {
-            Effects::RX_SPACE
+            self.offer_space()
         } else {
             Effects::empty()
         }
@@ -152,7 +152,7 @@ impl Vnic {
             return Effects::empty();
         }
         match kind {
-            RingKind::Receive => Effects::RX_SPACE,
+            RingKind::Receive => self.offer_space(),
             RingKind::Transmit => self.kick(),
         }
     }

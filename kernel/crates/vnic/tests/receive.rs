@@ -136,11 +136,40 @@ fn frames_wait_in_the_fifo_and_then_at_the_sender() {
         while let Some((frame, _)) = guest.receive() {
             received.push(frame);
         }
-        assert!(guest.recycle().contains(Effects::RX_SPACE));
+        // The sender is told of room as long as a frame waits.
+        let told = guest.recycle().contains(Effects::RX_SPACE);
+        assert_eq!(told, received.len() < frames.len());
         accepted += guest.send(&offered[accepted..]);
     }
     assert_eq!(received, frames);
     assert!(guest.read(stats::RNBC) > 0);
+}
+
+#[test]
+fn descriptors_that_no_frame_waits_for_cause_no_work() {
+    let mut guest = Guest::with(PLAIN, 8);
+    for _ in 0..20 {
+        let frame = frame_to(MAC, 100);
+        assert_eq!(guest.send(&[&frame, &frame]), 2);
+        while guest.receive().is_some() {}
+        assert_eq!(guest.recycle() & Effects::RX_SPACE, Effects::empty());
+    }
+}
+
+#[test]
+fn a_sender_that_was_refused_is_told_of_room_even_if_the_fifo_was_lost_meanwhile() {
+    let mut guest = Guest::with(PLAIN, 8);
+    let frames: Vec<_> = (0..100).map(|number| frame::numbered(MAC, PEER, number, 1000)).collect();
+    let offered: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+    assert!(guest.send(&offered) < offered.len());
+    // A reset empties the FIFO; what the sender has kept still waits.
+    guest.set(reg::CTRL, Ctrl::RST.bits());
+    guest.set(reg::CTRL, Ctrl::SLU.bits());
+    guest.set(reg::RDBAL, common::RX_RING as u32);
+    guest.set(reg::RDLEN, 8 * 16);
+    guest.set(reg::RDT, 7);
+    assert!(guest.write(reg::RCTL, (PLAIN | Rctl::EN).bits()).contains(Effects::RX_SPACE));
+    assert!(!guest.write(reg::RDT, 7).contains(Effects::RX_SPACE), "once");
 }
 
 #[test]

@@ -99,3 +99,37 @@ fn a_vnic_that_may_not_master_the_bus_reaches_no_memory_and_looks_at_its_rings_w
     vm.config_write(0xe0, 0);
     assert!(vm.take_effects().contains(Effects::TX_KICK));
 }
+
+#[test]
+fn what_a_guest_does_to_its_own_interrupts_and_timers_causes_no_other_work() {
+    let mut vm = vm();
+    vm.config_write(COMMAND, 7);
+    vm.nic_write(0x00d0, 1 << 2); // IMS: LSC
+    let effects = |vm: &mut Vm<FakeCpu>, act: &dyn Fn(&mut Vm<FakeCpu>)| {
+        let _ = vm.take_effects();
+        act(vm);
+        let effects = vm.take_effects();
+        (effects, vm.needs_advance(effects))
+    };
+    let (raised, further) = effects(&mut vm, &|vm| vm.nic_write(0x00c8, 1 << 2)); // ICS
+    assert!(raised.contains(Effects::IRQ_CHANGED) && !further);
+    // The deadline of a timer is learned where it is set.
+    let (set, further) = effects(&mut vm, &|vm| {
+        for (port, value) in [(0x43, 0x30), (0x40, 0xff), (0x40, 0xff)] {
+            vm.port_write(port, Width::Byte, value, NOW);
+        }
+    });
+    assert!(set.contains(Effects::TIMER_CHANGED) && !further && vm.next_deadline().is_some());
+    // Output for the console is for others to see.
+    assert!(effects(&mut vm, &|vm| vm.port_write(0x3f8, Width::Byte, 0x41, NOW)).1);
+}
+
+#[test]
+fn a_guest_that_reads_what_was_typed_is_given_the_rest() {
+    let mut vm = vm();
+    vm.console.note_typed();
+    assert!(!vm.needs_advance(Effects::empty()));
+    vm.port_read(0x3f8, Width::Byte, NOW);
+    let effects = vm.take_effects();
+    assert!(vm.needs_advance(effects));
+}

@@ -15,14 +15,19 @@ use ::log::LevelFilter;
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::info::MemoryRegionKind as LoaderRegionKind;
 use bootloader_api::{BootInfo, entry_point};
+use config::bundle::Scale;
 use config::{Bundle, LogLevel};
 use core::fmt::Write;
 use raw_cpuid::CpuId;
 use screen::FramebufferLayout;
 use x86_64::VirtAddr;
 
-/// Bytes of Weir's heap: device models, switch tables and batches.
-const HEAP: u64 = 16 << 20;
+/// Bytes of Weir's heap whatever is configured: most of them for the names in the firmware's tables.
+const HEAP: u64 = 1536 << 10;
+/// Bytes of it for a guest, for a physical NIC with its switch, and for a vNIC: somewhat more than each takes.
+const HEAP_OF_VM: u64 = 64 << 10;
+const HEAP_OF_NIC: u64 = 192 << 10;
+const HEAP_OF_VNIC: u64 = 256 << 10;
 /// Bytes of the boot core's stack. Device models are built there before they move to the heap; a guard page
 /// follows.
 const STACK: u64 = 512 * 1024;
@@ -117,7 +122,7 @@ fn boot(info: &'static mut BootInfo, screen: Option<(VirtAddr, usize)>) -> Resul
     }
     copy::init();
     let mut frames = PageFrames::new(memory_regions(info));
-    heap::init(&mut frames, HEAP)?;
+    heap::init(&mut frames, heap_bytes(Scale::read(ramdisk(info).unwrap_or(&[]))))?;
     let machine = acpi::discover(info.rsdp_addr.into_option());
     let tsc = timers::tsc_frequency(&machine, &mut frames)?;
     clock::start(tsc.hz);
@@ -157,6 +162,11 @@ fn boot(info: &'static mut BootInfo, screen: Option<(VirtAddr, usize)>) -> Resul
         LogLevel::Debug => LevelFilter::Debug,
     });
     Ok(virt::with_this_machine(Guests { frames, machine, nics_reach_memory, bundle })??)
+}
+
+/// What the heap needs for a configuration.
+fn heap_bytes(Scale { vms, nics, vnics }: Scale) -> u64 {
+    HEAP + HEAP_OF_VM * u64::from(vms) + HEAP_OF_NIC * u64::from(nics) + HEAP_OF_VNIC * u64::from(vnics)
 }
 
 /// What the loader's memory map says of the regions that concern Weir.

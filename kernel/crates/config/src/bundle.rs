@@ -10,13 +10,14 @@
 //! | 12 | 4 | length of the manifest |
 //! | 16 | 8 | length of the bundle |
 //! | 24 | 8 | checksum of everything after the header |
+//! | 32 | 6 | numbers of guests, of physical NICs and of vNICs, two bytes each |
 
 use crate::{FileId, System, limits};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 const MAGIC: [u8; 8] = *b"WEIRBNDL";
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 const HEADER: usize = 64;
 const ALIGNMENT: usize = 4096;
 
@@ -63,6 +64,36 @@ struct Manifest {
 struct Extent {
     offset: u64,
     length: u64,
+}
+
+/// How much a configuration describes. It decides how much memory the kernel needs to read the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scale {
+    /// Guests.
+    pub vms: u16,
+    /// Physical NICs.
+    pub nics: u16,
+    /// vNICs of all guests.
+    pub vnics: u16,
+}
+
+impl Scale {
+    /// What the header of a bundle says; nothing if this is none. It is true if [`Bundle::parse`] succeeds.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Self {
+        let Some(header) = bytes.get(..HEADER).filter(|header| header[..8] == MAGIC) else {
+            return Self::default();
+        };
+        let [vms, nics, vnics] = [32, 34, 36].map(|at| u16::from_le_bytes([header[at], header[at + 1]]));
+        Self { vms, nics, vnics }
+    }
+
+    fn of(system: &System) -> Option<Self> {
+        let vnics = system.vms.iter().map(|vm| vm.vnics.len()).sum();
+        let [vms, nics, vnics] =
+            [system.vms.len(), system.nics.len(), vnics].map(|number| u16::try_from(number).ok());
+        Some(Self { vms: vms?, nics: nics?, vnics: vnics? })
+    }
 }
 
 /// A bundle in memory.
@@ -118,6 +149,9 @@ impl<'a> Bundle<'a> {
             return Err(BundleError::Manifest);
         }
         limits::check(&bundle.system).map_err(BundleError::Configuration)?;
+        if Scale::of(&bundle.system) != Some(Scale::read(bytes)) {
+            return Err(BundleError::Manifest);
+        }
         Ok(bundle)
     }
 
@@ -171,6 +205,10 @@ pub fn pack(system: &System, files: &[Vec<u8>]) -> Result<Vec<u8>, BundleError> 
     bytes[12..16].copy_from_slice(&manifest_length.to_le_bytes());
     bytes[16..24].copy_from_slice(&length.to_le_bytes());
     bytes[24..32].copy_from_slice(&sum.to_le_bytes());
+    let Scale { vms, nics, vnics } = Scale::of(system).ok_or(BundleError::Manifest)?;
+    for (at, number) in [(32, vms), (34, nics), (36, vnics)] {
+        bytes[at..at + 2].copy_from_slice(&number.to_le_bytes());
+    }
     Ok(bytes)
 }
 
@@ -242,9 +280,17 @@ mod tests {
     }
 
     #[test]
+    fn the_scale_is_read_without_the_rest() {
+        let bytes = pack(&system(3), &[const { Vec::new() }; 3]).unwrap();
+        assert_eq!(Scale::read(&bytes[..HEADER]), Scale { vms: 3, nics: 0, vnics: 0 });
+        assert_eq!(Scale::read(&bytes[..HEADER - 1]), Scale::default());
+        assert_eq!(Scale::read(&[0; HEADER]), Scale::default());
+    }
+
+    #[test]
     fn any_changed_bit_is_detected() {
         let bytes = pack(&system(1), &[b"image".to_vec()]).unwrap();
-        for at in (0..bytes.len()).filter(|at| !(32..HEADER).contains(at)).step_by(7) {
+        for at in (0..bytes.len()).filter(|at| !(38..HEADER).contains(at)).step_by(7).chain(32..38) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x10;
             assert!(Bundle::parse(&damaged).is_err(), "byte {at}");

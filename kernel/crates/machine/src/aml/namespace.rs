@@ -5,10 +5,15 @@ use alloc::vec::Vec;
 
 /// Most names that are kept: a large server has some 10,000.
 const MAX_NODES: usize = 20_000;
+/// Fewest bytes that define a name: four letters and the length of a field.
+const LEAST_DEFINITION: usize = 5;
 /// Depth to which blocks and operands are followed.
 const MAX_DEPTH: u32 = 24;
 /// Most statements and operands that are looked at.
 const MAX_STEPS: u32 = 2_000_000;
+
+/// The scopes below the root that exist without a definition [ACPI 6.5 5.3.1].
+const PREDEFINED: [&[u8; 4]; 5] = [b"_SB_", b"_GPE", b"_PR_", b"_TZ_", b"_SI_"];
 
 /// A place in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +55,12 @@ impl<'a> Namespace<'a> {
     /// The names of these tables. What cannot be read ends the block that it stands in.
     pub(super) fn new(tables: &[&'a [u8]]) -> Self {
         let mut names = Self { nodes: Vec::new(), steps_left: MAX_STEPS };
+        let bytes: usize = tables.iter().map(|table| table.len()).sum();
+        // At once, since a list that grows takes its memory twice. If there is none, there are no names.
+        let _ =
+            names.nodes.try_reserve_exact((PREDEFINED.len() + 1 + bytes / LEAST_DEFINITION).min(MAX_NODES));
         names.add(ROOT, *b"\\___", NodeKind::Scope, &[]);
-        for scope in [b"_SB_", b"_GPE", b"_PR_", b"_TZ_", b"_SI_"] {
+        for scope in PREDEFINED {
             names.add(ROOT, *scope, NodeKind::Scope, &[]);
         }
         for table in tables {
@@ -118,7 +127,7 @@ impl<'a> Namespace<'a> {
     }
 
     fn add(&mut self, parent: NodeId, name: [u8; 4], kind: NodeKind, code: &'a [u8]) -> Option<NodeId> {
-        if self.nodes.len() >= MAX_NODES || self.nodes.try_reserve(1).is_err() {
+        if self.nodes.len() >= self.nodes.capacity().min(MAX_NODES) {
             return None;
         }
         let id = NodeId(u32::try_from(self.nodes.len()).ok()?);

@@ -28,7 +28,7 @@ DENY := target/tools/bin/cargo-deny
 # ADVISORIES=1 asks the advisory database as well, which takes a way to GitHub.
 DENY_CHECKS := --all-features $(if $(ADVISORIES),,--offline) check $(if $(ADVISORIES),advisories) licenses bans sources
 
-.PHONY: help setup kernel stage micro boot traffic guest build image run host-test end-to-end one bench figures test nested check lint \
+.PHONY: help setup kernel stage micro boot traffic guest disk build image run host-test end-to-end one bench figures test nested check lint \
 	docs deny clean
 
 help:
@@ -44,6 +44,7 @@ help:
 	@echo '              VENDOR=svm or vtx, TEST=: parts of the names of tests'
 	@echo 'make deny     licences, origin and duplicates of the packages used; builds cargo-deny first, which takes minutes'
 	@echo 'make image    BIOS and UEFI disk images and files for network boot of CONFIG in $(IMAGES)'
+	@echo 'make disk     the guest of boot/examples/disk.toml, whose root is a disk on the network: see docs/disks.md'
 	@echo 'make setup    what the others need; they call it themselves'
 	@echo 'make clean    remove everything built or downloaded'
 
@@ -70,6 +71,9 @@ traffic: setup
 guest: traffic
 	@sh guest-images/linux/build.sh target/guest/linux target/x86_64-unknown-linux-gnu/release/weir-traffic
 
+disk: guest
+	@sh guest-images/disk/build.sh target/guest/disk target/guest/linux
+
 build: kernel stage micro boot guest
 
 image: kernel stage boot guest
@@ -89,7 +93,7 @@ end-to-end: build
 	@cargo test -q --release -p end-to-end --test end_to_end
 
 # On the fastest backend, unless ACCEL names others.
-one: $(if $(TEST),build,setup)
+one: $(if $(TEST),build,setup) $(if $(findstring guests_disk,$(TEST)),disk)
 	@ACCEL="$${ACCEL:-$(if $(TEST),fastest)}" WEIR_SHOW_CONSOLE=1 $(if $(filter-out 0,$(GDB)),WEIR_DEBUG=1) \
 		cargo test -q --release -p end-to-end --test end_to_end -- $(or $(TEST),--list)
 

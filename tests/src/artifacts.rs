@@ -73,6 +73,14 @@ pub fn linux(name: &str) -> Outcome<PathBuf> {
     existing(target().join("guest/linux").join(name), "run `make guest`")
 }
 
+/// A file of the guest with a disk: `initrd.cpio`, `disk.img` or `qemu-nbd`.
+///
+/// # Errors
+/// It has not been built.
+pub fn disk(name: &str) -> Outcome<PathBuf> {
+    existing(target().join("guest/disk").join(name), "run `make disk`")
+}
+
 /// A file of the QEMU installation: `run`, or firmware.
 ///
 /// # Errors

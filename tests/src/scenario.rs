@@ -86,6 +86,13 @@ impl VmSpec {
         Ok(self)
     }
 
+    /// Gives it another initial RAM disk.
+    #[must_use]
+    pub fn with_initrd(mut self, initrd: PathBuf) -> Self {
+        self.initrd = Some(initrd);
+        self
+    }
+
     /// Gives it this number of MiB of memory.
     #[must_use]
     pub fn memory(mut self, memory: u32) -> Self {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod cable;
+mod disk;
 mod fairness;
 mod firmware;
 mod guests;
@@ -52,6 +53,10 @@ fn run(mut arguments: Arguments) -> Outcome<Conclusion> {
     arguments.test_threads.get_or_insert((cores + MORE_THAN_CORES).min(MAX_EMULATORS));
     let choice = choice::for_suite()?;
     let mut trials = trials(&choice.backends);
+    // By name only.
+    if arguments.filter.is_some() || arguments.list {
+        trials.extend(choice.backends.iter().copied().flat_map(disk::trials));
+    }
     if !arguments.exact
         && let Some(name) = arguments.filter.take()
     {

@@ -33,7 +33,17 @@ pub fn init() {
         // SAFETY: the processor has XSAVE.
         unsafe { Cr4::update(|cr4| cr4.insert(Cr4Flags::OSXSAVE)) }
     }
-    OFFERED.call_once(|| if has_xsave { offered_of(cpu::cpuid(0xd, 0)) } else { 0 });
+    let all = *OFFERED.call_once(|| if has_xsave { offered_of(cpu::cpuid(0xd, 0)) } else { 0 });
+    set_machine_xcr0(0, all);
+}
+
+/// Sets this core's XCR0, which has the value `is`: while no guest is active, to all that guests may enable. Not if it
+/// has the value already: XSETBV takes a hundred cycles, and under another hypervisor an exit to it.
+fn set_machine_xcr0(is: u64, value: u64) {
+    if is != value {
+        // SAFETY: `value` was checked, or is a part of what the processor offers, with the x87.
+        unsafe { cpu::xsetbv0(value) }
+    }
 }
 
 /// AVX-512 is not offered: in Bochs 2.7, where the test suite runs, its state gets lost when a guest's kernel
@@ -111,10 +121,9 @@ impl ExtendedState {
                 asm!("fxrstor64 [{}]", in(reg) self.area, options(nostack));
                 return;
             }
-            cpu::xsetbv0(all);
             asm!("xrstor64 [{}]", in(reg) self.area, in("rax") all, in("rdx") all >> 32, options(nostack));
-            cpu::xsetbv0(self.xcr0);
         }
+        set_machine_xcr0(all, self.xcr0);
     }
 
     /// Saves the state from the processor, including components that the guest has disabled: it may enable them
@@ -127,7 +136,7 @@ impl ExtendedState {
                 asm!("fxsave64 [{}]", in(reg) self.area, options(nostack));
                 return;
             }
-            cpu::xsetbv0(all);
+            set_machine_xcr0(self.xcr0, all);
             asm!("xsave64 [{}]", in(reg) self.area, in("rax") all, in("rdx") all >> 32, options(nostack));
         }
     }
@@ -157,9 +166,8 @@ impl ExtendedState {
         if !valid_xcr0(value, offered()) {
             return false;
         }
+        set_machine_xcr0(self.xcr0, value);
         self.xcr0 = value;
-        // SAFETY: the value was just checked.
-        unsafe { cpu::xsetbv0(value) }
         true
     }
 

@@ -1,7 +1,9 @@
 //! MSRs that the processor itself holds for a guest, including those that VM entries and exits do not switch.
 
+use crate::processor::cores::{PerCore, per_core};
 use crate::processor::cpu;
 use crate::virt::offer;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use platform::msr::processor::{Condition, PROCESSOR_MSRS, ProcessorMsr};
 
 /// An upper bound on the number of switched MSRs.
@@ -18,6 +20,13 @@ pub fn held() -> impl Iterator<Item = &'static ProcessorMsr> {
     })
 }
 
+/// What this core's switched MSRs hold while no guest is active: what was saved last. WRMSR takes a hundred cycles, and
+/// under another hypervisor often an exit to it, and guests with the same system have the same in most of them.
+static LEFT: PerCore<[AtomicU64; CAPACITY]> = per_core!([const { AtomicU64::new(0) }; CAPACITY]);
+/// How many of them hold what [`LEFT`] says: none before the first save on this core, and none while a guest is active,
+/// since it writes them itself.
+static KNOWN: PerCore<AtomicUsize> = per_core!(AtomicUsize::new(0));
+
 /// MSRs that neither the vendor's control structure nor Weir uses, so the active guest's values stay loaded
 /// across exits. This holds the values of a guest that is not active.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +40,11 @@ impl SwitchedMsrs {
 
     /// Loads them into the processor.
     pub fn load(&self) {
-        for &(index, value) in &self.0 {
+        let (left, known) = (LEFT.here(), KNOWN.here().swap(0, Ordering::Relaxed));
+        for (place, &(index, value)) in self.0.iter().enumerate() {
+            if place < known && left[place].load(Ordering::Relaxed) == value {
+                continue;
+            }
             // SAFETY: Weir does not use system calls, SWAPGS or TSC_AUX; the values are zero or were read from
             // the same registers.
             unsafe { cpu::wrmsr(index, value) }
@@ -40,8 +53,10 @@ impl SwitchedMsrs {
 
     /// Saves them from the processor.
     pub fn save(&mut self) {
-        for (index, value) in &mut self.0 {
+        for ((index, value), left) in self.0.iter_mut().zip(LEFT.here()) {
             *value = cpu::rdmsr(*index);
+            left.store(*value, Ordering::Relaxed);
         }
+        KNOWN.here().store(self.0.len(), Ordering::Relaxed);
     }
 }

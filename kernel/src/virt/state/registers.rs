@@ -8,7 +8,7 @@ pub use mmio::SegmentRegister;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GeneralRegisters {
     /// rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15. A slot whose register is in the vendor's control
-    /// structure (rsp; on SVM rax too) is not used.
+    /// structure (rsp; on SVM rax too) holds nothing of the guest's.
     pub general: [u64; 16],
 }
 

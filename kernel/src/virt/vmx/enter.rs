@@ -29,16 +29,22 @@ impl Launch {
 #[cfg(not(test))]
 macro_rules! world_switch {
     ($push:literal, $look:literal, $clear:literal, $settle:expr, $pop:literal $(, { $($operands:tt)* })?) => {
-        // HOST_RSP and HOST_RIP are written here, where they are known. The kernel has no extended state to save.
+        // HOST_RSP and HOST_RIP are written here, where they are known, and only when they change: under a hypervisor
+        // that shadows the VMCS, each write may be an exit to it. The slot of RSP, which the guest's registers leave
+        // free, has the stack pointer that was written last. The kernel has no extended state to save.
         core::arch::naked_asm!(
             "push rbp; push rbx; push r12; push r13; push r14; push r15",
             $push,
             "push rdi",
+            "cmp rsp, [rdi + 32]",
+            "je 6f",
+            "mov [rdi + 32], rsp",
             "mov eax, 0x6c14", // HOST_RSP
             "vmwrite rax, rsp",
             "lea rax, [rip + 2f]",
             "mov ecx, 0x6c16", // HOST_RIP
             "vmwrite rcx, rax",
+            "6:",
             // BT leaves ZF, which the guards are in, as it is, and so do the loads [SDM2A BT].
             $look,
             "bt esi, 0",

@@ -30,12 +30,23 @@ impl Vcpu {
         self.vmcs.write(GUEST_CR4, wanted | fixed);
     }
 
+    /// The bits of CR4 that are Weir's: those that the guest is refused, and MCE, which stays on in hardware.
+    pub(super) fn cr4_mask(&self) -> Cr4Flags {
+        Cr4Flags::from_bits_retain(!self.cr4_allowed.bits()) | Cr4Flags::MACHINE_CHECK_EXCEPTION
+    }
+
+    /// EFER without reading it: each write of it exits. LMA alone changes without one, when the guest writes CR0.PG:
+    /// it is set while paging and LME are [SDM3A 4.1.1, SDM3C 27.8].
     pub(super) fn efer(&self) -> EferFlags {
-        self.vmcs.read(GUEST_EFER)
+        let paging = || self.vmcs.read(GUEST_CR0).contains(Cr0Flags::PAGING);
+        let mut efer = self.efer_written;
+        efer.set(EferFlags::LONG_MODE_ACTIVE, efer.contains(EferFlags::LONG_MODE_ENABLE) && paging());
+        efer
     }
 
     pub(super) fn set_efer(&mut self, value: EferFlags) {
         self.vmcs.write(GUEST_EFER, value);
+        self.efer_written = value - EferFlags::LONG_MODE_ACTIVE;
         let mut controls = self.vmcs.read(ENTRY_CONTROLS);
         controls.set(EntryControls::IA32E_GUEST, value.contains(EferFlags::LONG_MODE_ACTIVE));
         self.vmcs.write(ENTRY_CONTROLS, controls);
@@ -49,7 +60,7 @@ impl Vcpu {
         self.set_efer(efer);
         self.set_cr0(value);
         if (old.cr0 ^ value).contains(Cr0Flags::PAGING) {
-            operation::invalidate(self.vmcs.read(VPID));
+            operation::invalidate(self.vpid);
         }
         true
     }
@@ -59,9 +70,16 @@ impl Vcpu {
             return false;
         }
         self.set_cr4(value);
-        operation::invalidate(self.vmcs.read(VPID));
+        operation::invalidate(self.vpid);
         true
     }
+}
+
+/// The bits of CR0 that are Weir's. CD and NW are shadowed: a guest must not switch the machine's caches off. NE must
+/// be 1.
+pub(super) fn cr0_mask() -> Cr0Flags {
+    let shadowed = Cr0Flags::NUMERIC_ERROR | Cr0Flags::NOT_WRITE_THROUGH | Cr0Flags::CACHE_DISABLE;
+    Cr0Flags::from_bits_retain(!CR0_DEFINED.bits()) | shadowed
 }
 
 /// A control register as the guest reads it: masked bits from the shadow [SDM3C 26.3].

@@ -2,6 +2,7 @@
 
 use super::controls::SecondaryControls;
 use super::fields::*;
+use super::modes::cr0_mask;
 use super::msrs;
 use super::vcpu::Vcpu;
 use crate::memory::PAGE;
@@ -98,12 +99,9 @@ impl Vcpu {
         vmcs.write(GUEST_PAT, PAT_RESET);
         vmcs.write(GUEST_INTERRUPTIBILITY, Interruptibility::empty());
         vmcs.write(GUEST_RFLAGS, RFLAGS_RESERVED_1);
-        // CD and NW are shadowed: a guest must not switch the machine's caches off. NE must be 1.
-        let shadowed = Cr0Flags::NUMERIC_ERROR | Cr0Flags::NOT_WRITE_THROUGH | Cr0Flags::CACHE_DISABLE;
-        vmcs.write(CR0_MASK, Cr0Flags::from_bits_retain(!CR0_DEFINED.bits()) | shadowed);
-        // MCE stays on in hardware.
-        let refused = Cr4Flags::from_bits_retain(!self.cr4_allowed.bits());
-        vmcs.write(CR4_MASK, refused | Cr4Flags::MACHINE_CHECK_EXCEPTION);
+        vmcs.write(CR0_MASK, cr0_mask());
+        let mask = self.cr4_mask();
+        self.vmcs.write(CR4_MASK, mask);
     }
 
     /// Sets the guest's registers to the entry state of the boot protocol.

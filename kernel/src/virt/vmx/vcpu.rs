@@ -5,7 +5,7 @@ use super::controls::{Controls, PinControls, PrimaryControls};
 use super::enter::{Launch, enter, enter_guarded};
 use super::exit::PENDING_BS;
 use super::fields::*;
-use super::modes::guest_view;
+use super::modes::{cr0_mask, guest_view};
 use super::msrs;
 use super::operation::{self, Operation};
 use crate::hardware::interrupt::local_apic;
@@ -39,7 +39,9 @@ pub struct Vcpu {
     pub(super) operation: &'static Operation,
     pub(super) controls: Controls,
     ept_pointer: u64,
-    vpid: u16,
+    pub(super) vpid: u16,
+    /// EFER as it was written last, without LMA: the guest cannot write it itself.
+    pub(super) efer_written: EferFlags,
     /// CR4 bits that the guest may set: those whose features its CPUID offers, without VMXE.
     pub(super) cr4_allowed: Cr4Flags,
     /// The event whose delivery the last exit interrupted: it has precedence over all but exceptions.
@@ -88,6 +90,7 @@ impl VirtualCpu for Vcpu {
             ept_pointer: nested.eptp(false),
             // VPID 0 belongs to Weir.
             vpid: number + 1,
+            efer_written: EferFlags::empty(),
             cr4_allowed: cr4 - Cr4Flags::VIRTUAL_MACHINE_EXTENSIONS,
             interrupted: None,
             windows: PrimaryControls::empty(),
@@ -114,6 +117,8 @@ impl VirtualCpu for Vcpu {
 
     fn enter_core(&mut self) {
         self.guards = guards::here();
+        // Another stack, and perhaps the other world switch: both are to be written at the next entry.
+        self.registers.general[RSP] = 0;
         self.set_host_state();
         operation::invalidate(self.vpid);
         operation::invalidate_ept(self.ept_pointer);
@@ -211,8 +216,9 @@ impl VirtualCpu for Vcpu {
 
     fn code_mode(&self) -> CpuMode {
         let rights = self.vmcs.read(GUEST_SEGMENTS[SegmentRegister::Cs as usize].rights);
-        let long = self.efer().contains(EferFlags::LONG_MODE_ACTIVE);
-        CpuMode::new(long, rights & RIGHTS_L != 0, rights & RIGHTS_D != 0)
+        // Outside long mode CS.L means nothing [SDM3A 3.4.5], and without it long mode makes no difference.
+        let long = rights & RIGHTS_L != 0;
+        CpuMode::new(long && self.efer().contains(EferFlags::LONG_MODE_ACTIVE), long, rights & RIGHTS_D != 0)
     }
 
     fn is_user(&self) -> bool {
@@ -321,11 +327,11 @@ impl VirtualCpu for Vcpu {
     }
 
     fn cr0(&self) -> Cr0Flags {
-        guest_view(self.vmcs.read(GUEST_CR0), self.vmcs.read(CR0_SHADOW), self.vmcs.read(CR0_MASK))
+        guest_view(self.vmcs.read(GUEST_CR0), self.vmcs.read(CR0_SHADOW), cr0_mask())
     }
 
     fn cr4(&self) -> Cr4Flags {
-        guest_view(self.vmcs.read(GUEST_CR4), self.vmcs.read(CR4_SHADOW), self.vmcs.read(CR4_MASK))
+        guest_view(self.vmcs.read(GUEST_CR4), self.vmcs.read(CR4_SHADOW), self.cr4_mask())
     }
 
     fn instruction_bytes(&self) -> InstructionBytes {

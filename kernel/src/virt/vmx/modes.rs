@@ -2,7 +2,6 @@
 
 use super::controls::EntryControls;
 use super::fields::*;
-use super::operation;
 use super::vcpu::{RIGHTS_L, Vcpu};
 use crate::virt::state::control_registers::*;
 use crate::virt::{SegmentRegister, VirtualCpu};
@@ -60,7 +59,7 @@ impl Vcpu {
         self.set_efer(efer);
         self.set_cr0(value);
         if (old.cr0 ^ value).contains(Cr0Flags::PAGING) {
-            operation::invalidate(self.vpid);
+            self.translations.invalidate_linear();
         }
         true
     }
@@ -70,7 +69,7 @@ impl Vcpu {
             return false;
         }
         self.set_cr4(value);
-        operation::invalidate(self.vpid);
+        self.translations.invalidate_linear();
         true
     }
 }

@@ -73,16 +73,28 @@ pub fn current() -> Result<&'static Operation, VirtError> {
     OPERATION.get().ok_or(VirtError::Instruction { instruction: "VMXON", error: 0 })
 }
 
-/// Invalidates all translations cached for an EPT pointer [SDM3C 29.4.3.1].
-pub fn invalidate_ept(pointer: u64) {
-    let descriptor = [pointer, 0];
-    // SAFETY: a single-context INVEPT of a pointer in use only discards cached translations.
-    unsafe { asm!("invept {}, [{}]", in(reg) 1u64, in(reg) &descriptor, options(nostack)) }
+/// What identifies the translations that the processor caches for a guest.
+#[derive(Clone, Copy)]
+pub struct Translations {
+    /// The EPT pointer.
+    pub ept_pointer: u64,
+    /// The virtual-processor identifier.
+    pub vpid: u16,
 }
 
-/// Invalidates all translations cached for a VPID [SDM3C 29.4.3.3].
-pub fn invalidate(vpid: u16) {
-    let descriptor = [u64::from(vpid), 0];
-    // SAFETY: a single-context INVVPID only discards cached translations.
-    unsafe { asm!("invvpid {}, [{}]", in(reg) 1u64, in(reg) &descriptor, options(nostack)) }
+impl Translations {
+    /// Discards all of them.
+    pub fn invalidate(self) {
+        self.invalidate_linear();
+        let descriptor = [self.ept_pointer, 0];
+        // SAFETY: a single-context INVEPT of a pointer in use only discards cached translations [SDM3C 29.4.3.1].
+        unsafe { asm!("invept {}, [{}]", in(reg) 1u64, in(reg) &descriptor, options(nostack)) }
+    }
+
+    /// Discards those from linear addresses.
+    pub fn invalidate_linear(self) {
+        let descriptor = [u64::from(self.vpid), 0];
+        // SAFETY: a single-context INVVPID only discards cached translations [SDM3C 29.4.3.3].
+        unsafe { asm!("invvpid {}, [{}]", in(reg) 1u64, in(reg) &descriptor, options(nostack)) }
+    }
 }

@@ -4,6 +4,7 @@ use super::controls::SecondaryControls;
 use super::fields::*;
 use super::modes::cr0_mask;
 use super::msrs;
+use super::operation::Translations;
 use super::vcpu::Vcpu;
 use crate::memory::PAGE;
 use crate::processor::{clock, cores, cpu, descriptors};
@@ -28,7 +29,7 @@ impl Vcpu {
         self.vmcs.write(segment.rights, rights);
     }
 
-    pub(super) fn set_controls(&mut self, ept_pointer: u64, vpid: u16) {
+    pub(super) fn set_controls(&mut self, translations: Translations) {
         let controls = self.controls;
         let vmcs = &mut self.vmcs;
         vmcs.write(PIN_CONTROLS, controls.pin);
@@ -46,8 +47,8 @@ impl Vcpu {
         vmcs.write(IO_BITMAP_A, self.operation.io_permissions.0);
         vmcs.write(IO_BITMAP_B, self.operation.io_permissions.0 + PAGE);
         vmcs.write(MSR_BITMAPS, self.operation.msr_permissions.0);
-        vmcs.write(EPT_POINTER, ept_pointer);
-        vmcs.write(VPID, vpid);
+        vmcs.write(EPT_POINTER, translations.ept_pointer);
+        vmcs.write(VPID, translations.vpid);
         vmcs.write(VMCS_LINK_POINTER, u64::MAX);
         // The guest's TSC is zero at time zero of Weir's clock.
         vmcs.write(TSC_OFFSET, clock::origin().wrapping_neg());

@@ -7,7 +7,7 @@ use super::exit::PENDING_BS;
 use super::fields::*;
 use super::modes::{cr0_mask, guest_view};
 use super::msrs;
-use super::operation::{self, Operation};
+use super::operation::{self, Operation, Translations};
 use crate::hardware::interrupt::local_apic;
 use crate::memory::PageFrames;
 use crate::processor::cpu;
@@ -38,8 +38,7 @@ pub struct Vcpu {
     pub(super) launch: Launch,
     pub(super) operation: &'static Operation,
     pub(super) controls: Controls,
-    ept_pointer: u64,
-    pub(super) vpid: u16,
+    pub(super) translations: Translations,
     /// EFER as it was written last, without LMA: the guest cannot write it itself.
     pub(super) efer_written: EferFlags,
     /// CR4 bits that the guest may set: those whose features its CPUID offers, without VMXE.
@@ -57,11 +56,10 @@ pub struct Vcpu {
 impl Vcpu {
     /// Writes the VMCS for the first entry after reset.
     fn set_up(&mut self) {
-        self.set_controls(self.ept_pointer, self.vpid);
+        self.set_controls(self.translations);
         self.set_host_state();
         self.set_guest_state();
-        operation::invalidate(self.vpid);
-        operation::invalidate_ept(self.ept_pointer);
+        self.translations.invalidate();
     }
 }
 
@@ -87,9 +85,8 @@ impl VirtualCpu for Vcpu {
             launch: Launch::First,
             operation,
             controls,
-            ept_pointer: nested.eptp(false),
             // VPID 0 belongs to Weir.
-            vpid: number + 1,
+            translations: Translations { ept_pointer: nested.eptp(false), vpid: number + 1 },
             efer_written: EferFlags::empty(),
             cr4_allowed: cr4 - Cr4Flags::VIRTUAL_MACHINE_EXTENSIONS,
             interrupted: None,
@@ -120,8 +117,7 @@ impl VirtualCpu for Vcpu {
         // Another stack, and perhaps the other world switch: both are to be written at the next entry.
         self.registers.general[RSP] = 0;
         self.set_host_state();
-        operation::invalidate(self.vpid);
-        operation::invalidate_ept(self.ept_pointer);
+        self.translations.invalidate();
     }
 
     fn largest_page() -> PageSize {
@@ -145,6 +141,8 @@ impl VirtualCpu for Vcpu {
     }
 
     fn enter(&mut self, entry: VmEntry) -> Exit {
+        // Since this guest's exit, Weir may have looked at another one's registers.
+        self.vmcs.make_current();
         if let Some(event) = self.next_event(entry.inject) {
             self.inject(event);
         }

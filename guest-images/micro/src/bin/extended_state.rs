@@ -1,5 +1,6 @@
-//! Tests that SSE and AVX registers keep their contents across exits and while another guest runs. Two guests with
-//! different values of `pattern=` show that they do not share these registers.
+//! Tests that the registers that entries and exits need not switch keep their contents across exits and while another
+//! guest runs: SSE and AVX registers, debug registers, and the MSRs of system calls. Two guests with different values of
+//! `pattern=` show that they do not share these registers.
 #![no_std]
 #![no_main]
 
@@ -17,6 +18,35 @@ const STATE: u64 = 0b111;
 const EXITS: u64 = 50;
 
 type Registers = [u64; 64];
+
+/// IA32_STAR, LSTAR, CSTAR and FMASK, IA32_KERNEL_GS_BASE.
+const SYSTEM_MSRS: [u32; 5] = [0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0102];
+type SystemRegisters = [u64; SYSTEM_MSRS.len() + 4];
+
+/// Sets the MSRs and DR0 to DR3 to values made from `seed`. DR7 arms no breakpoint.
+fn set_system_registers(seed: u64) {
+    // Below 2^31: canonical, and without a bit that FMASK lacks.
+    let value = |place: u32| seed.rotate_left(place) & 0x7fff_ffff;
+    for (place, msr) in (0..).zip(SYSTEM_MSRS) {
+        processor::write_msr(msr, value(place));
+    }
+    // SAFETY: no breakpoint is armed.
+    unsafe {
+        asm!("mov dr0, {}", "mov dr1, {}", "mov dr2, {}", "mov dr3, {}", in(reg) value(8), in(reg) value(9),
+            in(reg) value(10), in(reg) value(11));
+    }
+}
+
+fn system_registers() -> SystemRegisters {
+    let (dr0, dr1, dr2, dr3): (u64, u64, u64, u64);
+    // SAFETY: only reads registers.
+    unsafe {
+        asm!("mov {}, dr0", "mov {}, dr1", "mov {}, dr2", "mov {}, dr3", out(reg) dr0, out(reg) dr1, out(reg) dr2,
+            out(reg) dr3);
+    }
+    let [star, lstar, cstar, fmask, gs] = SYSTEM_MSRS.map(processor::read_msr);
+    [star, lstar, cstar, fmask, gs, dr0, dr1, dr2, dr3]
+}
 
 /// Loads all YMM registers and MXCSR, causes exits, and stores the registers again.
 fn across_exits(from: &Registers, into: &mut Registers, mxcsr: u32) -> u32 {
@@ -82,9 +112,14 @@ fn main(boot: &Boot) -> Verdict {
         // All exceptions masked, and a rounding mode that differs from round to round.
         let mxcsr = 0x1f80 | (processor::halves(pattern ^ round).0 & 3) << 13;
         let mut after = [0; 64];
+        // Two guests have the same values in every other round.
+        set_system_registers(if round % 2 == 0 { round } else { pattern ^ round });
+        let system = system_registers();
         let seen = across_exits(&before, &mut after, mxcsr);
         ensure!(before == after, "round {round}: registers changed: {before:x?} became {after:x?}");
         ensure!(seen == mxcsr, "round {round}: MXCSR {mxcsr:#x} became {seen:#x}");
+        let now = system_registers();
+        ensure!(now == system, "round {round}: system registers changed: {system:x?} became {now:x?}");
     }
     line!("{} timer interrupts meanwhile", pic::ticks());
     Ok(())

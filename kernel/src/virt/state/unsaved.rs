@@ -1,20 +1,28 @@
 //! Registers that VM entries and exits of neither vendor switch and that Weir does not use: CR2, and the debug
 //! registers except DR7. The active guest's values stay loaded across exits.
 
+use crate::processor::cores::{PerCore, per_core};
 use core::arch::asm;
+use spin::Mutex;
+
+/// DR0 to DR3, and DR6.
+type DebugRegisters = [u64; 5];
+
+/// What this core's debug registers hold while no guest is active. MOV to a debug register waits for all instructions
+/// before it, and most guests leave the registers as they are after reset.
+static LEFT: PerCore<Mutex<Option<DebugRegisters>>> = per_core!(Mutex::new(None));
 
 /// The values of a guest that is not active.
 #[derive(Clone, Copy, Debug)]
 pub struct Unsaved {
     cr2: u64,
-    dr: [u64; 4],
-    dr6: u64,
+    debug: DebugRegisters,
 }
 
 impl Default for Unsaved {
     /// After reset [SDM3A table 10-1].
     fn default() -> Self {
-        Self { cr2: 0, dr: [0; 4], dr6: 0xffff_0ff0 }
+        Self { cr2: 0, debug: [0, 0, 0, 0, 0xffff_0ff0] }
     }
 }
 
@@ -22,23 +30,28 @@ impl Unsaved {
     /// Loads them into the processor.
     pub fn load(&self) {
         set_cr2(self.cr2);
-        let [dr0, dr1, dr2, dr3] = self.dr;
+        // From here on the guest can write them itself.
+        if LEFT.here().lock().take() == Some(self.debug) {
+            return;
+        }
+        let [dr0, dr1, dr2, dr3, dr6] = self.debug;
         // SAFETY: only DR7 arms breakpoints, and it is zero outside guests [SDM3C 28.5.1].
         unsafe {
             asm!("mov dr0, {}", "mov dr1, {}", "mov dr2, {}", "mov dr3, {}", "mov dr6, {}", in(reg) dr0,
-                in(reg) dr1, in(reg) dr2, in(reg) dr3, in(reg) self.dr6, options(nomem, nostack));
+                in(reg) dr1, in(reg) dr2, in(reg) dr3, in(reg) dr6, options(nomem, nostack));
         }
     }
 
     /// Saves them from the processor.
     pub fn save(&mut self) {
-        let [dr0, dr1, dr2, dr3] = &mut self.dr;
+        let [dr0, dr1, dr2, dr3, dr6] = &mut self.debug;
         // SAFETY: only reads registers.
         unsafe {
             asm!("mov {}, cr2", "mov {}, dr0", "mov {}, dr1", "mov {}, dr2", "mov {}, dr3", "mov {}, dr6",
                 out(reg) self.cr2, out(reg) *dr0, out(reg) *dr1, out(reg) *dr2, out(reg) *dr3,
-                out(reg) self.dr6, options(nomem, nostack));
+                out(reg) *dr6, options(nomem, nostack));
         }
+        *LEFT.here().lock() = Some(self.debug);
     }
 }
 

@@ -89,6 +89,12 @@ const fn bits(numbers: &[u8]) -> u64 {
     mask
 }
 
+/// True for a register that the local APIC holds. Nearly all exits by RDMSR and WRMSR are for these (the timer, the end
+/// of an interrupt, interrupts between processors), so no list is searched before.
+const fn is_local_apics(msr: u32) -> bool {
+    matches!(msr, IA32_TSC_DEADLINE | X2APIC_FIRST..=X2APIC_LAST | IA32_APIC_BASE)
+}
+
 /// The response to RDMSR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadMsr {
@@ -185,6 +191,9 @@ impl Msrs {
     /// RDMSR of register `msr`.
     #[must_use]
     pub fn read(&self, msr: u32) -> ReadMsr {
+        if is_local_apics(msr) {
+            return ReadMsr::LocalApic;
+        }
         if let Some(held) = processor::find(msr) {
             let readable = held.home != processor::Home::Command && self.exists(held.condition);
             return if readable { ReadMsr::Processor } else { ReadMsr::Refuse };
@@ -192,7 +201,6 @@ impl Msrs {
         // Ratio of the TSC to the 100 MHz bus.
         let ratio = (self.policy.tsc_hz / 100_000_000).min(0xff);
         let value = match msr {
-            IA32_APIC_BASE | IA32_TSC_DEADLINE | X2APIC_FIRST..=X2APIC_LAST => return ReadMsr::LocalApic,
             // No platform, no open machine check, no bank to report one.
             IA32_PLATFORM_ID | IA32_MCG_CAP | IA32_DEBUGCTL => 0,
             IA32_MCG_STATUS => self.mcg_status,
@@ -223,11 +231,13 @@ impl Msrs {
 
     /// WRMSR of `value` to register `msr`, when the machine's counter has made `ticks` since instant zero.
     pub fn write(&mut self, msr: u32, value: u64, ticks: u64) -> WriteMsr {
+        if is_local_apics(msr) {
+            return WriteMsr::LocalApic;
+        }
         if let Some(held) = processor::find(msr) {
             return self.write_held(held, value, ticks);
         }
         let accepted = match msr {
-            IA32_APIC_BASE | IA32_TSC_DEADLINE | X2APIC_FIRST..=X2APIC_LAST => return WriteMsr::LocalApic,
             clock::SYSTEM_TIME if self.system_time.write(value) => return WriteMsr::MoveTsc(0),
             clock::WALL_CLOCK if value & 3 == 0 => return WriteMsr::WallClock(GuestPhysical(value)),
             IA32_TSC_ADJUST => {

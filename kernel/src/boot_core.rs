@@ -14,6 +14,8 @@ use crate::vm::Vm;
 use alloc::vec::Vec;
 use base::{Duration, Instant};
 
+/// How often the serial port is fed while output waits, and polled for typed bytes: its FIFO of 16 bytes lasts 1.4 ms.
+const FEED: Duration = Duration::from_millis(1);
 /// How long the boot core waits for the others to end.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -23,22 +25,32 @@ struct BootCore {
     shell: Shell,
     /// How the operator wants Weir to end.
     end: Option<End>,
+    next_feed: Instant,
 }
 
 impl<V: VirtualCpu> Duties<V> for BootCore {
     /// Takes typed bytes when the serial port has interrupted. The port is polled as well: its interrupt is an
     /// edge, and a lost one would not come again. In Bochs 2.7 with several processors the boot core's interrupt
     /// stays pending while a guest on it spins.
-    fn attend(&mut self, vms: &mut [Vm<V>], now: Instant, poll: bool) {
-        let polled = poll && serial::waiting();
+    ///
+    /// Moves output on, of all cores: a screen is slow, and the other cores' guests need not wait for it.
+    fn attend(&mut self, vms: &mut [Vm<V>], now: Instant) {
+        let feed = now >= self.next_feed;
+        let polled = feed && serial::waiting();
         if pending::take(vectors::SERIAL_VECTOR) || polled {
             self.take_input(vms, now);
         }
+        if feed {
+            // The prompt is drawn again, but not while output waits: it would be drawn again and again.
+            if !output::pump() {
+                self.shell.refresh();
+            }
+            self.next_feed = now + FEED;
+        }
     }
 
-    /// Draws the prompt again. Not while output waits: the prompt would be drawn again and again.
-    fn output_idle(&self) {
-        self.shell.refresh();
+    fn next_deadline(&self) -> Option<Instant> {
+        output::waiting().then_some(self.next_feed)
     }
 
     fn is_over(&self) -> bool {
@@ -95,7 +107,12 @@ fn await_answer<V: VirtualCpu>(vms: &mut [Vm<V>], number: usize, now: Instant) {
 
 /// Runs the boot core's guests until every guest has ended for good, or the operator ends Weir.
 pub fn run<V: VirtualCpu>(vms: Vec<Vm<V>>, network: &'static Network, shell: Shell) -> End {
-    let mut boot_core = BootCore { network, shell, end: None };
+    output::when_waiting(|| {
+        if cores::current() != cores::BOOT_CORE {
+            local_apic::wake(cores::BOOT_CORE);
+        }
+    });
+    let mut boot_core = BootCore { network, shell, end: None, next_feed: Instant::ZERO };
     let mut scheduler = Scheduler::new(vms, network, &mut boot_core);
     scheduler.run();
     // Make room for the lines that follow.

@@ -6,7 +6,6 @@
 
 use crate::hardware::interrupt::{local_apic, pending, vectors};
 use crate::hardware::machine_check;
-use crate::log::output;
 use crate::meeting::{directory, ending};
 use crate::net::Network;
 use crate::processor::{clock, cpu};
@@ -21,8 +20,6 @@ use base::{Duration, Effects, Instant};
 use schedule::{RunQueue, SLICE};
 use shell::VmState;
 
-/// How often the serial port is fed while output waits: its FIFO of 16 bytes lasts 1.4 ms.
-const FEED: Duration = Duration::from_millis(1);
 /// Minimum run before the next timer exit. Without it, a guest whose timer fires faster than one trip through Weir
 /// would never make progress.
 const SHORTEST_RUN_NANOS: u64 = 20_000;
@@ -33,11 +30,11 @@ const WORK: Duration = Duration::from_micros(100);
 
 /// What a core does besides running guests.
 pub trait Duties<V: VirtualCpu> {
-    /// Handles events; `poll` is true about once a millisecond, for events whose interrupt may be lost.
-    fn attend(&mut self, vms: &mut [Vm<V>], now: Instant, poll: bool);
+    /// Handles events.
+    fn attend(&mut self, vms: &mut [Vm<V>], now: Instant);
 
-    /// All output has left the machine.
-    fn output_idle(&self);
+    /// When [`attend`](Self::attend) must be called even if nothing happens.
+    fn next_deadline(&self) -> Option<Instant>;
 
     /// True when this core's main loop is to end.
     fn is_over(&self) -> bool;
@@ -47,9 +44,11 @@ pub trait Duties<V: VirtualCpu> {
 struct GuestsOnly;
 
 impl<V: VirtualCpu> Duties<V> for GuestsOnly {
-    fn attend(&mut self, _: &mut [Vm<V>], _: Instant, _: bool) {}
+    fn attend(&mut self, _: &mut [Vm<V>], _: Instant) {}
 
-    fn output_idle(&self) {}
+    fn next_deadline(&self) -> Option<Instant> {
+        None
+    }
 
     fn is_over(&self) -> bool {
         ending::has_begun()
@@ -69,7 +68,6 @@ pub struct Scheduler<'a, V: VirtualCpu> {
     active: Option<usize>,
     /// The VM whose guest ran last.
     last: Option<usize>,
-    next_feed: Instant,
     /// When [`housekeeping`](Self::housekeeping) must run, if nothing happens before.
     due: Instant,
 }
@@ -92,8 +90,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
             // No more VMs than the configuration allows, which is less than the queue does.
             let _ = queue.add(vm.identity.shares);
         }
-        let (next_feed, due) = (Instant::ZERO, Instant::ZERO);
-        Self { vms, queue, network, duties, over: false, active: None, last: None, next_feed, due }
+        Self { vms, queue, network, duties, over: false, active: None, last: None, due: Instant::ZERO }
     }
 
     /// Runs the guests until the duties say that the main loop is over.
@@ -143,20 +140,13 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         for (index, vm) in self.vms.iter().enumerate() {
             self.queue.set_runnable(index, vm.is_runnable() || vm.has_work());
         }
-        let feed = now >= self.next_feed;
-        self.duties.attend(&mut self.vms, now, feed);
+        self.duties.attend(&mut self.vms, now);
         let nmis = pending::take_nmis();
         if nmis > 0 {
             log::warn!("{nmis} NMIs from the machine: unexpected, ignored");
         }
         if let Some(check) = machine_check::unreported() {
             log::error!("{check}");
-        }
-        if feed {
-            if !output::pump() {
-                self.duties.output_idle();
-            }
-            self.next_feed = now + FEED;
         }
         self.over = self.duties.is_over();
         if let Some(active) = self.active {
@@ -186,32 +176,31 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         worked
     }
 
-    /// Runs one guest until its slice is over or another must run, it has nothing to do, or it stops.
+    /// Runs one guest until its slice is over or another must run, it has nothing to do, or it stops. Most exits change
+    /// nothing that another part of Weir waits for: what they cost is charged with the next one that does.
     fn run_slice(&mut self, index: usize, start: Instant) {
         self.activate(index);
         usage::note_turn();
         self.vms[index].vcpu.statistics.note_turn(cpu::rdtsc());
         let end = start + SLICE;
         let (mut now, mut charged) = (start, start);
-        loop {
-            let contended = self.queue.contended(index);
-            if contended && (now >= end || self.queue.preempts(index)) {
-                break;
-            }
-            let due = if contended { self.due.min(end) } else { self.due };
+        let mut limit = self.limit(index, start, end);
+        while limit.is_none_or(|limit| now < limit) {
+            let due = if limit.is_some() { self.due.min(end) } else { self.due };
             // The guest and its vNICs take turns.
             let due = if self.vms[index].has_work() { now } else { due };
-            let (exit, effects) = self.enter(index, nanos_until(due, now).max(SHORTEST_RUN_NANOS));
-            now = clock::now();
-            self.charge(index, now - charged);
-            charged = now;
+            let (exit, effects, exited) = self.enter(index, nanos_until(due, now).max(SHORTEST_RUN_NANOS));
+            now = exited;
             let vm = &self.vms[index];
             if effects.contains(Effects::TIMER_CHANGED) {
+                now = clock::now();
                 self.due = vm.next_deadline().map_or(self.due, |deadline| deadline.min(self.due));
             }
-            // Most exits change nothing that another part of Weir waits for.
             let works = vm.needs_advance(effects) || vm.has_work();
             if works || exit == Exit::HostInterrupt || now >= self.due {
+                now = clock::now();
+                self.charge(index, now - charged);
+                charged = now;
                 let nobodys = self.housekeeping(now, Some(index));
                 now = clock::now();
                 // Work that a guest causes is charged to it; work that timers and the wire cause is not.
@@ -219,30 +208,39 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
                     self.charge(index, (now - charged).saturating_sub(nobodys));
                 }
                 charged = now;
+                limit = self.limit(index, now, end);
             }
             // It may have powered off, halted, been woken again, paused, or been held.
             if self.over || exit == Exit::BusLock || self.vms[index].state() != VmState::Running {
                 break;
             }
         }
+        self.charge(index, clock::now() - charged);
         let vm = &self.vms[index];
         self.queue.set_runnable(index, vm.is_runnable() || vm.has_work());
         self.vms[index].publish_usage();
         usage::add_guests(self.vms[index].vcpu.statistics.take_ticks_inside());
     }
 
-    /// Enters a guest for at most this long and handles its exit.
-    fn enter(&mut self, index: usize, nanos: u64) -> (Exit, Effects) {
+    /// When a guest that runs must leave the core to another: at the end of its slice, or when it is too far ahead. `None`
+    /// while no other is runnable.
+    fn limit(&self, index: usize, now: Instant, end: Instant) -> Option<Instant> {
+        self.queue.lead(index).map(|lead| end.min(now + lead))
+    }
+
+    /// Enters a guest for at most this long and handles its exit. Returns the time of the exit, too.
+    fn enter(&mut self, index: usize, nanos: u64) -> (Exit, Effects, Instant) {
         let vm = &mut self.vms[index];
         let entry = vm.prepare_entry(clock::ticks(nanos));
         vm.vcpu.statistics.note_entry(cpu::rdtsc());
         let exit = vm.vcpu.cpu.enter(entry);
-        vm.vcpu.statistics.note_return(cpu::rdtsc());
-        let now = clock::now();
+        let tsc = cpu::rdtsc();
+        vm.vcpu.statistics.note_return(tsc);
+        let now = clock::at(tsc);
         if let Action::Stop(reason) = dispatch(vm, exit, now) {
             vm.stop(&reason, now);
         }
-        (exit, vm.take_effects())
+        (exit, vm.take_effects(), now)
     }
 
     /// One step of a guest's start.
@@ -278,11 +276,10 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         if self.vms.iter().any(|vm| directory::has_attention(vm.number())) {
             return now;
         }
-        let feed = output::waiting().then_some(self.next_feed);
         let vms = self.vms.iter().filter_map(Vm::next_deadline);
         let latest = now + Duration::from_secs(1);
         let wire = self.network.next_deadline(self.queue.next().is_some(), now);
-        vms.chain(wire).chain(feed).min().unwrap_or(latest).min(latest)
+        vms.chain(wire).chain(self.duties.next_deadline()).min().unwrap_or(latest).min(latest)
     }
 
     /// Waits for an interrupt or the next deadline.

@@ -9,7 +9,7 @@ use super::{framebuffer, serial};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 use shell::LineEnd;
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 /// Bytes waiting for the UART.
 const QUEUE: usize = 64 * 1024;
@@ -51,14 +51,26 @@ static OUTPUT: Mutex<SerialQueue> = Mutex::new(SerialQueue {
     reported: 0,
 });
 
-/// Output waits for the UART. Every core asks, often, and must not take the lock for it.
+/// Output waits for the UART.
 static WAITING: AtomicBool = AtomicBool::new(false);
+/// Tells whoever moves output on that some has begun to wait.
+static WHEN_WAITING: Once<fn()> = Once::new();
+
+/// Calls `tell` from now on, on any core, when output begins to wait.
+pub fn when_waiting(tell: fn()) {
+    WHEN_WAITING.call_once(|| tell);
+}
 
 /// Passes the queue to `act`.
 fn with_queue<R>(act: impl FnOnce(&mut SerialQueue) -> R) -> R {
     let mut queue = OUTPUT.lock();
     let result = act(&mut queue);
-    WAITING.store(queue.waiting > 0, Ordering::Relaxed);
+    let waits = queue.waiting > 0;
+    let waited = WAITING.swap(waits, Ordering::Relaxed);
+    drop(queue);
+    if let Some(tell) = WHEN_WAITING.get().filter(|_| waits && !waited) {
+        tell();
+    }
     result
 }
 
@@ -236,5 +248,24 @@ pub unsafe fn break_locks() {
         OUTPUT.force_unlock();
         serial::break_lock();
         framebuffer::break_lock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::AtomicU32;
+
+    #[test]
+    fn who_moves_output_on_is_told_once_when_some_begins_to_wait() {
+        static TOLD: AtomicU32 = AtomicU32::new(0);
+        when_waiting(|| _ = TOLD.fetch_add(1, Ordering::Relaxed));
+        for times in 1..4 {
+            assert!(!pump() && !waiting());
+            shell_line(format_args!("one line"));
+            shell_line(format_args!("another"));
+            assert!(waiting());
+            assert_eq!(TOLD.load(Ordering::Relaxed), times);
+        }
     }
 }

@@ -17,12 +17,17 @@ pub fn start(hz: u64) {
 }
 
 /// Time since the clock was started; zero before.
-#[expect(clippy::cast_possible_truncation, reason = "64 bits of nanoseconds last for 584 years")]
 pub fn now() -> Instant {
+    at(cpu::rdtsc())
+}
+
+/// The time when the time-stamp counter had this value; zero before the clock was started.
+#[expect(clippy::cast_possible_truncation, reason = "64 bits of nanoseconds last for 584 years")]
+pub fn at(tsc: u64) -> Instant {
     if hz() == 0 {
         return Instant::ZERO;
     }
-    let ticks = cpu::rdtsc().wrapping_sub(origin());
+    let ticks = tsc.wrapping_sub(origin());
     Instant(((u128::from(ticks) * u128::from(NANOS_PER_TICK.load(Ordering::Relaxed))) >> 32) as u64)
 }
 

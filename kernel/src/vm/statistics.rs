@@ -1,7 +1,6 @@
 //! Counters of a guest's costs: exits by kind, interrupts, and time in Weir and in the guest.
 
 use super::Vm;
-use crate::log::output;
 use crate::meeting::directory;
 use crate::virt::VirtualCpu;
 use crate::virt::exit::{Exit, KINDS};
@@ -145,6 +144,5 @@ impl<V: VirtualCpu> Vm<V> {
         for slot in self.nics.slots() {
             slot.log_statistics(&self.identity.name);
         }
-        output::pump();
     }
 }

@@ -112,19 +112,19 @@ impl RunQueue {
         runnable.min_by_key(|(_, entry)| entry.used).map(|(guest, _)| guest)
     }
 
-    /// True when a guest other than `guest` is runnable.
+    /// How long the guest that runs may go on until another is so far behind that it should run instead, even if the
+    /// slice has not ended. `None` while no other is runnable. It holds until a guest is charged or
+    /// [`set_runnable`](Self::set_runnable) changes one, so that the exit path need not ask.
     #[must_use]
-    pub fn contended(&self, guest: usize) -> bool {
-        self.others(guest).next().is_some()
-    }
-
-    /// True when another guest is so far behind that it should run now, even if the slice of the running one has
-    /// not ended.
-    #[must_use]
-    pub fn preempts(&self, running: usize) -> bool {
-        let Some(entry) = self.guests.get(running) else { return true };
-        let limit = entry.used.saturating_sub(nanos(ADVANTAGE));
-        self.others(running).any(|other| other.used < limit)
+    pub fn lead(&self, running: usize) -> Option<Duration> {
+        let others =
+            self.guests.iter().enumerate().filter(|(other, entry)| *other != running && entry.runnable);
+        let least = others.map(|(_, entry)| entry.used).min()?;
+        let Some(entry) = self.guests.get(running) else { return Some(Duration::ZERO) };
+        // From `limit` on, the other is more than the advantage behind.
+        let limit = least.saturating_add(nanos(ADVANTAGE)).saturating_add(1);
+        let virtual_time = limit.saturating_sub(entry.used).saturating_mul(1 << FRACTION);
+        Some(Duration::from_nanos(virtual_time.div_ceil(entry.rate.max(1))))
     }
 
     /// Charges a guest for time used by it, or by Weir on its behalf.
@@ -134,12 +134,6 @@ impl RunQueue {
         let used = entry.used;
         let least = self.guests.iter().filter(|entry| entry.runnable).map(|entry| entry.used).min();
         self.clock = self.clock.max(least.unwrap_or(used));
-    }
-
-    /// All runnable guests except `guest`.
-    fn others(&self, guest: usize) -> impl Iterator<Item = &QueuedGuest> {
-        let guests = self.guests.iter().enumerate();
-        guests.filter(move |(other, entry)| *other != guest && entry.runnable).map(|(_, entry)| entry)
     }
 }
 

@@ -101,8 +101,8 @@ impl Core {
                 self.queue.charge(number, step);
                 self.queue.set_runnable(number, !sleeps);
                 self.wake();
-                let over = self.now >= end && self.queue.contended(number);
-                if sleeps || over || self.queue.preempts(number) || self.now >= until {
+                let over = self.queue.lead(number).is_some_and(|lead| self.now >= end || lead.is_zero());
+                if sleeps || over || self.now >= until {
                     break;
                 }
             }
@@ -172,6 +172,20 @@ fn a_long_sleep_buys_no_more_than_the_credit() {
 }
 
 #[test]
+fn a_guest_that_is_alone_has_no_limit_and_one_that_is_ahead_has_none_left() {
+    let mut queue = RunQueue::new();
+    let [one, other] = [1000, 1000].map(|shares| queue.add(shares).unwrap());
+    queue.set_runnable(one, true);
+    assert_eq!((queue.lead(one), queue.lead(7)), (None, Some(Duration::ZERO)));
+    queue.set_runnable(other, true);
+    assert!(queue.lead(one) > Some(Duration::ZERO));
+    queue.charge(one, Duration::from_secs(1));
+    assert_eq!(queue.lead(one), Some(Duration::ZERO));
+    queue.set_runnable(other, false);
+    assert_eq!(queue.lead(one), None);
+}
+
+#[test]
 fn changed_shares_take_effect_from_then_on() {
     let mut core = Core::new(&[(1000, Habit::Spins), (1000, Habit::Spins)]);
     core.run(Duration::from_secs(5));
@@ -184,6 +198,28 @@ fn changed_shares_take_effect_from_then_on() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    /// What a guest may run is said beforehand to the nanosecond.
+    #[test]
+    fn a_lead_is_used_up_exactly_when_it_has_been_run(
+        shares in proptest::array::uniform3(1u32..=100_000),
+        used in proptest::array::uniform3(0u64..10_000_000),
+    ) {
+        let mut queue = RunQueue::new();
+        for (number, (shares, used)) in shares.into_iter().zip(used).enumerate() {
+            queue.add(shares).unwrap();
+            queue.set_runnable(number, true);
+            queue.charge(number, Duration::from_nanos(used));
+        }
+        let lead = queue.lead(0).unwrap();
+        if let Some(less) = lead.checked_sub(Duration::from_nanos(1)) {
+            let mut queue = queue.clone();
+            queue.charge(0, less);
+            prop_assert!(queue.lead(0) > Some(Duration::ZERO));
+        }
+        queue.charge(0, lead);
+        prop_assert_eq!(queue.lead(0), Some(Duration::ZERO));
+    }
 
     /// Whatever the others do, a guest that spins gets at least its share of the core.
     #[test]

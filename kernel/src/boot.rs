@@ -82,6 +82,7 @@ fn start(info: &'static mut BootInfo) -> ! {
             // Halt instead of powering off, so that the reason stays readable on the screen.
             ::log::error!("{error}");
             ::log::error!("Weir cannot start: the processor halts here");
+            crate::log::output::flush();
             cpu::halt_forever()
         }
     }
@@ -123,6 +124,10 @@ fn boot(info: &'static mut BootInfo, screen: Option<(VirtAddr, usize)>) -> Resul
     copy::init();
     let mut frames = PageFrames::new(memory_regions(info));
     heap::init(&mut frames, heap_bytes(Scale::read(ramdisk(info).unwrap_or(&[]))))?;
+    let bundle = ramdisk(info).and_then(|bytes| Ok(Bundle::parse(bytes)?));
+    if let Ok(bundle) = &bundle {
+        set_up_log(bundle.system().host.log_level);
+    }
     let machine = acpi::discover(info.rsdp_addr.into_option());
     let tsc = timers::tsc_frequency(&machine, &mut frames)?;
     clock::start(tsc.hz);
@@ -152,16 +157,22 @@ fn boot(info: &'static mut BootInfo, screen: Option<(VirtAddr, usize)>) -> Resul
     io_apic::route(machine.isa_wire(serial::ISA_IRQ), vectors::SERIAL_VECTOR);
     extended::init();
     mmio::prepare();
-    let bundle = Bundle::parse(ramdisk(info)?)?;
-    let host = bundle.system().host;
-    self_test::prepare(host.self_test);
-    ::log::set_max_level(match host.log_level {
+    let bundle = bundle?;
+    self_test::prepare(bundle.system().host.self_test);
+    Ok(virt::with_this_machine(Guests { frames, machine, nics_reach_memory, bundle })??)
+}
+
+/// From here on the log waits for the serial line only if all of it is wanted: then its last line shows where boot stopped.
+fn set_up_log(level: LogLevel) {
+    ::log::set_max_level(match level {
         LogLevel::Error => LevelFilter::Error,
         LogLevel::Warn => LevelFilter::Warn,
         LogLevel::Info => LevelFilter::Info,
         LogLevel::Debug => LevelFilter::Debug,
     });
-    Ok(virt::with_this_machine(Guests { frames, machine, nics_reach_memory, bundle })??)
+    if level != LogLevel::Debug {
+        crate::log::leave_to_main_loop();
+    }
 }
 
 /// What the heap needs for a configuration.

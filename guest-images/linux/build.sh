@@ -17,7 +17,8 @@ packages=$out/packages
 root=$out/root
 
 # Paths below the package's lib/modules/VERSION/kernel. The modules are copied flat into /modules. init loads
-# e1000; the others are for VLANs, and 8021q must be loaded last.
+# e1000; the others are for VLANs, of which 8021q must be loaded last, for drivers in user space, of which uio must be
+# loaded first, and for bonds.
 modules="
     drivers/net/ethernet/intel/e1000/e1000.ko
     net/llc/llc.ko
@@ -25,6 +26,10 @@ modules="
     net/802/garp.ko
     net/802/mrp.ko
     net/8021q/8021q.ko
+    drivers/uio/uio.ko
+    drivers/uio/uio_pci_generic.ko
+    net/tls/tls.ko
+    drivers/net/bonding/bonding.ko
 "
 
 sh "$here/../../boot/debian-package.sh" bookworm "$packages" depends:linux-image-amd64 busybox-static

@@ -23,6 +23,8 @@ const GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 11);
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 12);
 const PEER: &str = "10.0.5.1";
 const GUEST_MAC: &str = "52:54:00:05:00:11";
+/// Of the second vNIC of the first guest.
+const SECOND_MAC: &str = "52:54:00:05:00:21";
 const OTHER_MAC: &str = "52:54:00:05:00:12";
 const DATAGRAMS: u32 = 10_000;
 /// The maximum number of datagrams on their way: what a socket of the guest holds by default, 208 KiB, at 2.7 KiB
@@ -97,7 +99,7 @@ fn run_steps(boot: &Boot) -> Results {
     let test = Test { name: format!("linux-{}", boot.nic), backend: boot.backend };
     let as_users = boot.nic == EmulatedNicModel::E1000 && boot.backend.lacks(Need::MoreLinuxBoots).is_none();
     let linux = if as_users { VmSpec::linux } else { short_linux };
-    let mut run = match start(&test, boot.nic, &["linux"], linux) {
+    let mut run = match start(&test, boot.nic, &[("linux", &[GUEST_MAC])], linux) {
         Ok(run) => run,
         Err(failure) => {
             results.insert(STEPS[0].name, Err(failure.to_string()));
@@ -124,21 +126,22 @@ fn short_linux(name: &str, command_line: &str) -> Outcome<VmSpec> {
     VmSpec::unpacked_linux(name, &format!("quiet {command_line}"))
 }
 
-/// Starts one or two Linux guests, of which the first has the keyboard.
+/// Starts one or two Linux guests with the MAC addresses of their vNICs. The first has the keyboard.
 fn start(
     test: &Test,
     nic: EmulatedNicModel,
-    guests: &[&str],
+    guests: &[(&str, &[&str])],
     linux: fn(&str, &str) -> Outcome<VmSpec>,
 ) -> Outcome<Run> {
     let folder = test.empty_folder()?;
     let files = [ArchiveFile { path: "tests/serve", contents: SERVE }];
     let vms = guests
         .iter()
-        .zip([(GUEST, GUEST_MAC, ""), (OTHER, OTHER_MAC, " weir.mtu=9000 weir.run=serve")])
-        .map(|(name, (ip, mac, more))| {
+        .zip([(GUEST, ""), (OTHER, " weir.mtu=9000 weir.run=serve")])
+        .map(|((name, macs), (ip, more))| {
             let command_line = format!("console=ttyS0,115200 weir.ip={ip}/24{more}");
-            linux(name, &command_line)?.with_files(&folder, &files).map(|vm| vm.nic(mac))
+            let vm = linux(name, &command_line)?.with_files(&folder, &files)?;
+            Ok(macs.iter().fold(vm, |vm, mac| vm.nic(mac)))
         })
         .collect::<Outcome<Vec<_>>>()?;
     let mut scenario = Scenario::new(vms).with_nics(&[nic]);
@@ -179,9 +182,10 @@ fn without_io_apic(test: &Test) -> Outcome {
     run.finish_with("powering off (operator request)")
 }
 
-/// The first guest has the keyboard; the second serves.
+/// The first guest has the keyboard, and a second vNIC for a bond; the second serves.
 fn two_guests(test: &Test) -> Outcome {
-    let mut run = start(test, EmulatedNicModel::E1000, &["linux", "server"], short_linux)?;
+    let guests: [(&str, &[&str]); 2] = [("linux", &[GUEST_MAC, SECOND_MAC]), ("server", &[OTHER_MAC])];
+    let mut run = start(test, EmulatedNicModel::E1000, &guests, short_linux)?;
     run.expect_within("linux| weir guest: up", BOOT)?;
     run.expect_within("/ # ", BOOT)?;
     require!(answers(GUEST, STEP)? && answers(OTHER, BOOT)?, "a guest does not answer the wire");
@@ -199,6 +203,34 @@ fn two_guests(test: &Test) -> Outcome {
         let tally = ping(GUEST, 5, size, STEP)?;
         require!(tally.missed.is_empty(), "from the wire, after the other guest powered off: {tally:?}");
     }
+    bond_fails_over(&mut run)?;
     run.console.type_text("poweroff -f\n")?;
     run.finish()
+}
+
+/// Two vNICs on one uplink, of which one at a time sends, with the MAC address of the first whichever it is.
+fn bond_fails_over(run: &mut Run) -> Outcome {
+    let load = "insmod /modules/tls.ko && insmod /modules/bonding.ko mode=active-backup miimon=100";
+    let bond = "/sys/class/net/bond0/bonding";
+    for command in [
+        load,
+        "ip addr flush dev eth0 && ip link set eth0 down && ip link set bond0 up",
+        &format!("for i in eth0 eth1; do echo +$i >{bond}/slaves; done; ip addr add {GUEST}/24 dev bond0"),
+    ] {
+        run.shell("linux", command, STEP)?;
+    }
+    // The bond waits for the link of what it shall change to.
+    let change = |run: &mut Run, command: &str, nic: &str| {
+        let waits = format!("until grep {nic} {bond}/active_slave; do {command}; sleep 1; done");
+        run.shell("linux", &waits, STEP)?;
+        require!(answers(GUEST, STEP)?, "no answer to ping by {nic}");
+        let tally = ping(GUEST, 5, 1472, STEP)?;
+        require!(tally.missed.is_empty(), "by {nic}: {tally:?}");
+        Ok(())
+    };
+    change(run, "true", "eth0")?;
+    change(run, "ip link set eth0 down", "eth1")?;
+    run.shell("linux", "ip link set eth0 up", STEP)?;
+    change(run, &format!("echo eth0 >{bond}/active_slave"), "eth0")?;
+    change(run, &format!("echo eth1 >{bond}/active_slave"), "eth1")
 }

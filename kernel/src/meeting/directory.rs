@@ -46,7 +46,7 @@ const REQUESTS: [Request; 7] = [
 
 impl Request {
     fn number(self) -> Option<u8> {
-        (0..).zip(&REQUESTS).find(|(_, known)| **known == self).map(|(number, _)| number)
+        (1..).zip(&REQUESTS).find(|(_, known)| **known == self).map(|(number, _)| number)
     }
 }
 
@@ -263,7 +263,7 @@ pub fn take_attention(vm: usize) -> bool {
 /// For the VM's core: the pending request. A call of [`answered`] must follow.
 pub fn request(vm: usize) -> Option<Request> {
     let number = RECORDS.get(vm)?.mailbox.request()?;
-    REQUESTS.get(usize::from(number)).copied()
+    REQUESTS.get(usize::from(number.checked_sub(1)?)).copied()
 }
 
 /// For the VM's core: it has handled this request.

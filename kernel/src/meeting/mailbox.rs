@@ -2,8 +2,8 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-/// No request.
-const NONE: u8 = u8::MAX;
+/// No request. Zero, as the rest of a record before its use, so that records take no room in the image.
+const NONE: u8 = 0;
 
 /// At most one request, and the flag that makes the receiver look for it. Any core sends; one core receives.
 pub struct Mailbox {
@@ -17,7 +17,7 @@ impl Mailbox {
         Self { request: AtomicU8::new(NONE), attention: AtomicBool::new(false) }
     }
 
-    /// Leaves a request; false if there is one that has not been answered. A call of [`call`](Self::call) must follow.
+    /// Leaves a request, which is not 0; false if there is one that has not been answered. A call of [`call`](Self::call) must follow.
     pub fn ask(&self, request: u8) -> bool {
         self.request.compare_exchange(NONE, request, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }

@@ -7,6 +7,8 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum VmState {
+    /// The operator has cut its power, or it was never started.
+    Stopped,
     /// Its memory is being cleared and loaded.
     Starting,
     /// Its guest has instructions to execute.
@@ -17,8 +19,6 @@ pub enum VmState {
     Paused,
     /// Its guest has crashed or reset itself, and starts again after a delay.
     Waiting,
-    /// The operator has cut its power, or it was never started.
-    Stopped,
     /// Its guest has powered off, or has crashed and is not restarted.
     Ended,
     /// It could not be built: it has neither memory nor a processor.

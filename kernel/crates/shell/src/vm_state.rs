@@ -54,7 +54,7 @@ pub enum ActionRefusal {
 impl VmState {
     const ALL: [Self; 8] = {
         use VmState::*;
-        [Starting, Running, Idle, Paused, Waiting, Stopped, Ended, Unusable]
+        [Stopped, Starting, Running, Idle, Paused, Waiting, Ended, Unusable]
     };
 
     /// The state with this number.
@@ -125,12 +125,12 @@ mod tests {
     fn each_action_is_taken_in_its_states_only() {
         use VmState::*;
         let takes = |action| VmState::ALL.into_iter().filter(move |state| state.check(action).is_ok());
-        assert!(takes(VmAction::Start).eq([Waiting, Stopped, Ended]));
+        assert!(takes(VmAction::Start).eq([Stopped, Waiting, Ended]));
         assert!(takes(VmAction::Pause).eq([Running, Idle]));
         assert!(takes(VmAction::Button).eq([Running, Idle]));
         assert!(takes(VmAction::Resume).eq([Paused]));
         assert!(takes(VmAction::Stop).eq([Starting, Running, Idle, Paused, Waiting]));
-        assert!(takes(VmAction::Restart).eq([Starting, Running, Idle, Paused, Waiting, Stopped, Ended]));
+        assert!(takes(VmAction::Restart).eq([Stopped, Starting, Running, Idle, Paused, Waiting, Ended]));
     }
 
     #[test]

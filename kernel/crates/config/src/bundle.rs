@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 const MAGIC: [u8; 8] = *b"WEIRBNDL";
+/// Raised with every change of the header or of what [`System`] consists of: postcard's bytes do not say what they are.
 const VERSION: u32 = 5;
 const HEADER: usize = 64;
 const ALIGNMENT: usize = 4096;
@@ -239,7 +240,11 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HostConfig, IdentityConfig, LogLevel, Restart, STANDARD_SHARES, VmConfig};
+    use crate::{
+        HostConfig, IdentityConfig, LogLevel, NicConfig, NicMatch, Restart, STANDARD_SHARES, SelfTest,
+        UplinkLink, VmConfig, VnicConfig, VnicModel,
+    };
+    use base::MacAddress;
     use proptest::prelude::*;
 
     fn system(files: u32) -> System {
@@ -285,6 +290,56 @@ mod tests {
         assert_eq!(Scale::read(&bytes[..HEADER]), Scale { vms: 3, nics: 0, vnics: 0 });
         assert_eq!(Scale::read(&bytes[..HEADER - 1]), Scale::default());
         assert_eq!(Scale::read(&[0; HEADER]), Scale::default());
+    }
+
+    /// Every field that there is, with a value of its own: a new one does not compile until it is here, and then the
+    /// checksum differs.
+    #[test]
+    fn a_layout_that_has_changed_has_another_version() {
+        let vnic = VnicConfig {
+            model: VnicModel::I82540em,
+            mac: MacAddress([2, 3, 4, 5, 6, 7]),
+            uplink: Some("nic0".into()),
+            uplink_link: UplinkLink::Up,
+            rx_fcs: true,
+            always_insert_fcs: false,
+            protect_eeprom: true,
+        };
+        let vm = VmConfig {
+            name: "linux".into(),
+            memory_bytes: 64 << 20,
+            kernel: FileId(0),
+            initrd: Some(FileId(1)),
+            command_line: "quiet".into(),
+            cpu: Some(3),
+            shares: 2000,
+            restart: Restart::OnCrash,
+            autostart: true,
+            identity: IdentityConfig { uuid: [9; 16], serial: "s".into(), asset_tag: "t".into() },
+            vnics: alloc::vec![vnic],
+        };
+        let address = NicMatch::Address { bus: 1, device: 2, function: 3 };
+        let ids = NicMatch::Ids { vendor: 0x8086, device: 0x100e };
+        let nic = |matches| NicConfig { name: "nic0".into(), matches };
+        let system = System {
+            host: HostConfig { log_level: LogLevel::Warn, smt: true, self_test: Some(SelfTest::Exception) },
+            nics: [NicMatch::Any, address, ids].map(nic).into(),
+            vms: alloc::vec![vm],
+        };
+        let bytes = pack(&system, &[b"kernel".to_vec(), b"initrd".to_vec()]).unwrap();
+        let sum = checksum(&bytes);
+        assert_eq!(
+            (VERSION, sum),
+            (5, 0x85b2_eff6_85fc_2be6),
+            "the layout has changed: raise VERSION, then write {sum:#018x} here"
+        );
+    }
+
+    #[test]
+    fn another_version_is_refused_by_name() {
+        let mut bytes = pack(&system(1), &[b"image".to_vec()]).unwrap();
+        bytes[8] += 1;
+        assert_eq!(Bundle::parse(&bytes).err(), Some(BundleError::Version(VERSION + 1)));
     }
 
     #[test]

@@ -77,13 +77,12 @@ impl Backend {
     /// A description for the user.
     #[must_use]
     pub fn description(self) -> String {
-        let bochs = || format!("Bochs {}", bochs::version().unwrap_or("of an unknown version"));
         match self {
             Self::KvmVtx => "QEMU with nested KVM on this machine's VT-x".into(),
             Self::KvmSvm => "QEMU with nested KVM on this machine's SVM".into(),
             Self::QemuSvm => "QEMU emulates SVM".into(),
-            Self::BochsVtx => format!("{} emulates VT-x", bochs()),
-            Self::BochsSvm => format!("{} emulates SVM", bochs()),
+            Self::BochsVtx => format!("{} emulates VT-x", bochs::description()),
+            Self::BochsSvm => format!("{} emulates SVM", bochs::description()),
         }
     }
 

@@ -1,5 +1,4 @@
-//! The emulator Bochs, with VT-x and EPT or SVM and nested paging, and with the NIC 82540EM: version 2.7 of Debian 12 or
-//! 3.0 of Debian 13.
+//! The emulator Bochs, with VT-x and EPT or SVM and nested paging, and with the NIC 82540EM.
 
 use crate::failure::ErrorContext;
 use crate::machine::{EmulatedMachine, Pace, Wire};
@@ -24,6 +23,9 @@ const POWERED_OFF: &str = "soft power off";
 /// The number of NICs that Bochs supports.
 pub const MAX_NICS: usize = 4;
 
+/// The versions with which the suite was run: of Debian 12 and of Debian 13.
+const TRIED: [&str; 2] = ["2.7", "3.0"];
+
 /// A processor model with VT-x.
 pub const VTX_MODEL: &str = "corei7_skylake_x";
 /// A processor model with SVM.
@@ -40,6 +42,20 @@ pub fn version() -> Option<&'static str> {
         )
     };
     VERSION.get_or_init(ask).as_deref()
+}
+
+/// Its name and version for the user, who is told when the suite has not been run with it.
+#[must_use]
+pub fn description() -> String {
+    described(version())
+}
+
+fn described(version: Option<&str>) -> String {
+    let name = format!("Bochs {}", version.unwrap_or("of an unknown version"));
+    if version.is_some_and(|version| TRIED.contains(&version)) {
+        return name;
+    }
+    format!("{name} (tried were {}: another may fail tests by errors of its own)", TRIED.join(" and "))
 }
 
 /// Whether this is Bochs 3.0 or newer.
@@ -212,6 +228,14 @@ mod tests {
         assert_eq!(version_in(&help("2.7")).as_deref(), Some("2.7"));
         assert_eq!(version_in(&help("3.0.devel")).as_deref(), Some("3.0.devel"));
         assert_eq!(version_in("bochs: not found"), None);
+    }
+
+    #[test]
+    fn a_version_that_was_not_tried_is_called_so() {
+        assert_eq!(TRIED.map(|version| described(Some(version))), ["Bochs 2.7", "Bochs 3.0"]);
+        let not_tried = " (tried were 2.7 and 3.0: another may fail tests by errors of its own)";
+        assert_eq!(described(Some("3.1")), format!("Bochs 3.1{not_tried}"));
+        assert_eq!(described(None), format!("Bochs of an unknown version{not_tried}"));
     }
 
     #[test]

@@ -121,7 +121,8 @@ mod tests {
         assert_eq!(choose("bochs-svm", without_kvm).unwrap().backends, [Backend::BochsSvm]);
         assert_eq!(choice.reasons[0], "kvm-vtx: not used: no /dev/kvm");
         assert_eq!(choice.reasons[2], "qemu-svm: QEMU emulates SVM; works here");
-        assert_eq!(choice.reasons[4], "bochs-svm: Bochs emulates SVM; works here");
+        let bochs = Backend::BochsSvm.description();
+        assert_eq!(choice.reasons[4], format!("bochs-svm: {bochs}; works here"));
     }
 
     #[test]

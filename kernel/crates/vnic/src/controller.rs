@@ -55,6 +55,7 @@ impl Controller {
     }
 
     /// The ring as the guest set it up.
+    #[inline(always)]
     pub(crate) fn ring(&self, kind: RingKind) -> DescriptorRing {
         DescriptorRing::new(kind, &self.registers)
     }

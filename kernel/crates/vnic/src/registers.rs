@@ -4,7 +4,6 @@
 //! here is storage for their bits.
 
 use alloc::boxed::Box;
-use alloc::vec;
 use intel_regs::{Ctrl, Rah, pci, reg, stats};
 
 /// A range of registers with the same behaviour.
@@ -171,27 +170,27 @@ const fn slot_number(slot: usize) -> u16 {
     slot as u16
 }
 
+#[inline(always)]
 fn slot(offset: u32) -> Option<usize> {
     let slot = *LAYOUT.slots.get(offset as usize / 4)?;
     (slot != NONE).then_some(usize::from(slot))
 }
 
-/// The values of all registers.
+/// The values of all registers. Where the offset is a constant, as on the way of a frame, so is the slot, and the
+/// access is one load or store: the functions here are inlined for that.
 pub(crate) struct VnicRegisters {
-    values: Box<[u32]>,
+    values: Box<[u32; COUNT]>,
 }
 
 impl VnicRegisters {
     /// Registers after reset.
     pub(crate) fn new() -> Self {
-        let mut registers = Self { values: vec![0; COUNT].into_boxed_slice() };
-        registers.reset();
-        registers
+        Self { values: Box::new(LAYOUT.reset) }
     }
 
     /// Sets every register to its reset value.
     pub(crate) fn reset(&mut self) {
-        self.values.copy_from_slice(&LAYOUT.reset);
+        *self.values = LAYOUT.reset;
     }
 
     /// True when there is a register at `offset`.
@@ -200,11 +199,13 @@ impl VnicRegisters {
     }
 
     /// The value of a register; 0 where there is none.
+    #[inline(always)]
     pub(crate) fn get(&self, offset: u32) -> u32 {
         slot(offset).map_or(0, |slot| self.values[slot])
     }
 
     /// Sets all bits, as hardware does.
+    #[inline(always)]
     pub(crate) fn set(&mut self, offset: u32, value: u32) {
         if let Some(slot) = slot(offset) {
             self.values[slot] = value;

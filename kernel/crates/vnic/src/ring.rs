@@ -20,6 +20,7 @@ pub(crate) struct RingRegisters {
 
 impl RingKind {
     /// The offsets of the ring's registers.
+    #[inline(always)]
     pub(crate) fn registers(self) -> RingRegisters {
         match self {
             Self::Receive => RingRegisters {
@@ -56,6 +57,7 @@ pub(crate) struct DescriptorRing {
 
 impl DescriptorRing {
     /// The ring as the guest set it up.
+    #[inline(always)]
     pub(crate) fn new(kind: RingKind, registers: &VnicRegisters) -> Self {
         let at = kind.registers();
         Self {
@@ -90,6 +92,7 @@ impl DescriptorRing {
     }
 
     /// Advances the head, in the register too.
+    #[inline]
     pub(crate) fn advance(&mut self, by: u32, registers: &mut VnicRegisters) {
         self.head = self.index(by);
         registers.set(self.kind.registers().head, self.head);

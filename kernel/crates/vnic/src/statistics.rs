@@ -7,11 +7,13 @@ use intel_regs::{receive, stats};
 
 impl VnicRegisters {
     /// Adds to a 32-bit statistics register.
+    #[inline(always)]
     pub(crate) fn count(&mut self, offset: u32, by: u32) {
         self.set(offset, self.get(offset).saturating_add(by));
     }
 
     /// Adds to a 64-bit statistics register whose low half is at `low`.
+    #[inline(always)]
     fn count_long(&mut self, low: u32, by: usize) {
         let value = u64::from(self.get(low)) | u64::from(self.get(low + 4)) << 32;
         let value = value.saturating_add(by as u64);

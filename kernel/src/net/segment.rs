@@ -121,7 +121,7 @@ impl LanSegment {
                 if let Some(port) = uplink {
                     let taken = switch.take_from(port, ports, BATCH, now);
                     progress.resumed = progress.resumed.union(taken.resumed);
-                    progress.polled += taken.polled;
+                    progress.more = taken.more;
                 }
                 progress
             });
@@ -180,7 +180,7 @@ impl LanSegment {
     }
 
     /// Lets `act` move frames between the ports; it gets the physical NIC's port, if there is one. Then tells the
-    /// cores of the guests whose vNICs were used, or can go on. True if frames were polled.
+    /// cores of the guests whose vNICs were used, or can go on. True if there may be more frames to poll.
     fn with_ports(
         &self,
         traffic: &mut Traffic,
@@ -210,7 +210,7 @@ impl LanSegment {
                 directory::call_attention(guest.slot.guest);
             }
         }
-        progress.polled > 0
+        progress.more
     }
 
     /// Unlocks the traffic, after its next deadline is known. If that comes earlier now, the boot core must know.

@@ -68,6 +68,7 @@ pub trait Port {
     }
 
     /// Appends at most `budget` waiting frames to `into` and returns how many it appended. Stops early when
-    /// `into` has no room for the next frame.
+    /// `into` has no room for the next frame. A port that stops early for a reason of its own tells its owner, who
+    /// cannot see that it has more.
     fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize;
 }

@@ -2,7 +2,7 @@
 //! VLANs and without a spanning tree.
 
 use crate::control_frame;
-use crate::mac_table::{Learned, MacTable};
+use crate::mac_table::{Learned, MacTable, number};
 use crate::{
     Attachment, CAPACITY, GUEST_QUOTA, MAX_PORTS, PathError, PortConfig, PortCounters, PortId, PortSet,
 };
@@ -44,12 +44,16 @@ pub(crate) enum Decision {
     Drop(DropCause),
 }
 
+/// A number that no address has.
+const NO_ADDRESS: u64 = u64::MAX;
+
 /// The forwarding rules of a switch and the addresses it has learned.
 pub(crate) struct Forwarder {
     all: PortSet,
     uplinks: PortSet,
-    /// The configured address of the vNIC at each port.
-    own: heapless::Vec<Option<MacAddress>, MAX_PORTS>,
+    /// The configured address of the vNIC at each port, as a number; [`NO_ADDRESS`] at a port without one. There are
+    /// so few that comparing them all takes no longer than looking one up in a table.
+    own: heapless::Vec<u64, MAX_PORTS>,
     /// The guest of each port, where it may have other ports.
     guests: heapless::Vec<Option<usize>, MAX_PORTS>,
     /// Where the configured address of each port is at present: at the port of its guest that sent from it last.
@@ -70,13 +74,13 @@ impl Forwarder {
             let id = PortId::new(index).ok_or(PathError::TooManyPorts(ports.len()))?;
             let (mac, guest) = match port.attachment {
                 Attachment::Guest { mac, .. } if mac.is_multicast() => return Err(PathError::GroupMac(mac)),
-                Attachment::Guest { mac, .. } if own.contains(&Some(mac)) => {
+                Attachment::Guest { mac, .. } if own.contains(&number(mac)) => {
                     return Err(PathError::DuplicateMac(mac));
                 }
-                Attachment::Guest { mac, guest } => (Some(mac), guest),
+                Attachment::Guest { mac, guest } => (number(mac), guest),
                 Attachment::Uplink => {
                     uplinks = uplinks.with(id);
-                    (None, None)
+                    (NO_ADDRESS, None)
                 }
             };
             own.push(mac).map_err(|_| PathError::TooManyPorts(ports.len()))?;
@@ -154,6 +158,11 @@ impl Forwarder {
     /// Learns that `source` is at `ingress`. The address of a vNIC moves only between the ports of its guest: with
     /// bonding, a guest sends from the address of one vNIC through another, whether or not the first has a link.
     fn learn(&mut self, source: MacAddress, ingress: PortId, counters: &mut PortCounters, now: Instant) {
+        // Nearly every frame of a guest has the address of the vNIC that it comes from.
+        let index = ingress.index();
+        if self.own.get(index) == Some(&number(source)) && self.places.get(index) == Some(&ingress) {
+            return;
+        }
         if let Some(home) = self.home(source) {
             if self.places[home] == ingress {
                 return;
@@ -178,7 +187,8 @@ impl Forwarder {
 
     /// The index of the port for which this address is configured.
     fn home(&self, mac: MacAddress) -> Option<usize> {
-        self.own.iter().position(|own| *own == Some(mac))
+        let mac = number(mac);
+        self.own.iter().position(|own| *own == mac)
     }
 
     /// True if two ports belong to the same guest.

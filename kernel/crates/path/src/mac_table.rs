@@ -142,8 +142,7 @@ impl MacTable {
 
     /// Index of the first slot of the set that `mac` belongs to.
     fn start(&self, mac: MacAddress) -> usize {
-        let [a, b, c, d, e, f] = mac.0;
-        let mut hash = u64::from_be_bytes([0, 0, a, b, c, d, e, f]) ^ self.seed;
+        let mut hash = number(mac) ^ self.seed;
         // Two rounds of multiply and fold: every bit of the address and of the seed affects the set number.
         for _ in 0..2 {
             hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -151,6 +150,12 @@ impl MacTable {
         }
         (hash & SET_MASK) as usize * WAYS
     }
+}
+
+/// An address as a number: different ones have different numbers.
+pub(crate) fn number(mac: MacAddress) -> u64 {
+    let [a, b, c, d, e, f] = mac.0;
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }
 
 #[cfg(test)]

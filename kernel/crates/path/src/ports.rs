@@ -1,5 +1,6 @@
 //! Port numbers and sets of ports.
 
+use base::bits::low_u8;
 use core::fmt;
 
 /// Maximum number of ports of a switch.
@@ -99,7 +100,12 @@ impl PortSet {
 
     /// The ports in the set, in ascending order.
     pub fn iter(self) -> impl Iterator<Item = PortId> {
-        (0..PORTS).map(PortId).filter(move |port| self.contains(*port))
+        let mut left = self.0;
+        core::iter::from_fn(move || {
+            let port = (left != 0).then(|| PortId(low_u8(left.trailing_zeros().into())))?;
+            left &= left - 1;
+            Some(port)
+        })
     }
 }
 
@@ -115,6 +121,14 @@ mod tests {
         }
         assert_eq!(PortSet::first(99), PortSet::first(MAX_PORTS));
         assert_eq!(PortId::new(MAX_PORTS), None);
+    }
+
+    #[test]
+    fn ports_come_in_ascending_order() {
+        let ports = [0, 3, 14, 15].map(|index| PortId::new(index).unwrap());
+        let set = ports.iter().rev().fold(PortSet::EMPTY, |set, port| set.with(*port));
+        assert!(set.iter().eq(ports));
+        assert_eq!(PortSet::EMPTY.iter().next(), None);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Progress {
     pub pending: usize,
     /// Ports that stood still and can be polled again.
     pub resumed: PortSet,
+    /// A poll ended because it had as many frames, or as many bytes, as it may have: the port may have more.
+    pub more: bool,
 }
 
 impl Progress {
@@ -260,7 +262,9 @@ impl Switch {
         let counters = &mut self.counters[ingress.index()];
         let batch = pending.begin();
         let first = batch.len();
-        port.poll(batch, budget.min(MAX_FRAMES - first), now);
+        let budget = budget.min(MAX_FRAMES - first);
+        let polled = port.poll(batch, budget, now);
+        progress.more |= polled > 0 && (polled >= budget || !batch.fits(port.capabilities().max_frame));
         for index in first..MAX_FRAMES {
             let Some(frame) = pending.frame(index) else { break };
             progress.polled += 1;

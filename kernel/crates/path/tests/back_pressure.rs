@@ -315,3 +315,30 @@ fn a_port_is_told_how_many_of_its_frames_were_given_up() {
     bench.step(nanos(GUEST_HOLD));
     assert_eq!(bench.ports[1].missed, 3, "without a link nothing arrives that could be missed");
 }
+
+#[test]
+fn a_poll_says_whether_the_port_may_have_more() {
+    let mut bench = Bench::new();
+    let take = |bench: &mut Bench, budget| {
+        let [a, b, c] = &mut bench.ports;
+        let ports: &mut [&mut dyn Port] = &mut [a as &mut dyn Port, b, c];
+        bench.switch.take_from(PortId::new(2).unwrap(), ports, budget, Instant::ZERO)
+    };
+    bench.arrive(2, mac(0), 0..40);
+    let progress = take(&mut bench, 32);
+    assert_eq!((progress.polled, progress.more), (32, true));
+    let progress = take(&mut bench, 32);
+    assert_eq!((progress.polled, progress.more), (8, false));
+    assert!(!take(&mut bench, 32).more);
+
+    // Long frames fill the batch before their number does.
+    for port in &mut bench.ports {
+        port.capabilities.max_frame = 9018;
+    }
+    let long = numbered(mac(0), mac(9), 0, 9018);
+    (0..20).for_each(|_| bench.ports[2].arrive(&long));
+    let progress = take(&mut bench, 32);
+    assert!(progress.polled < 20 && progress.more, "{progress:?}");
+    let rest = take(&mut bench, 32);
+    assert_eq!((progress.polled + rest.polled, rest.more), (20, false));
+}

@@ -69,8 +69,11 @@ impl TransmitChecksums {
 
     /// Inserts the checksums into a whole frame without a tag.
     pub(crate) fn apply(&self, frame: &mut [u8]) {
-        for insertion in [self.ip, self.transport].into_iter().flatten() {
-            insertion.apply(frame);
+        if let Some(ip) = &self.ip {
+            ip.apply(frame);
+        }
+        if let Some(transport) = &self.transport {
+            transport.apply(frame);
         }
     }
 }

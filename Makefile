@@ -93,7 +93,7 @@ end-to-end: build
 	@cargo test -q --release -p end-to-end --test end_to_end
 
 # On the fastest backend, unless ACCEL names others.
-one: $(if $(TEST),build,setup) $(if $(findstring guests_disk,$(TEST)),disk)
+one: $(if $(TEST),build,setup) $(if $(findstring a_guests_disk,$(TEST)),disk)
 	@ACCEL="$${ACCEL:-$(if $(TEST),fastest)}" WEIR_SHOW_CONSOLE=1 $(if $(filter-out 0,$(GDB)),WEIR_DEBUG=1) \
 		cargo test -q --release -p end-to-end --test end_to_end -- $(or $(TEST),--list)
 

@@ -17,6 +17,9 @@ const SERVER: &str = "10.0.5.1";
 /// The usual port of NBD.
 const PORT: u16 = 10809;
 
+/// What the name of the trial begins with.
+pub const NAME: &str = "a_guests_disk";
+
 pub fn trials(backend: Backend) -> Vec<Trial> {
     let name = "a_guests_disk_on_the_network_keeps_its_files";
     vec![trial_needing(backend, &[Need::MoreLinuxBoots], name, keeps_its_files)]

@@ -53,8 +53,8 @@ fn run(mut arguments: Arguments) -> Outcome<Conclusion> {
     arguments.test_threads.get_or_insert((cores + MORE_THAN_CORES).min(MAX_EMULATORS));
     let choice = choice::for_suite()?;
     let mut trials = trials(&choice.backends);
-    // By name only.
-    if arguments.filter.is_some() || arguments.list {
+    // By this name only, for which `make one` builds what it needs.
+    if arguments.list || arguments.filter.as_ref().is_some_and(|filter| filter.contains(disk::NAME)) {
         trials.extend(choice.backends.iter().copied().flat_map(disk::trials));
     }
     if !arguments.exact

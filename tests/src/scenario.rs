@@ -203,6 +203,8 @@ pub struct Scenario {
     pub machine: EmulatedMachine,
     vms: Vec<VmSpec>,
     self_test: Option<&'static str>,
+    /// Boot waits until each line of the log has left the machine.
+    whole_log: bool,
     /// Guests share a core's threads.
     smt: bool,
     /// Guests that cannot be started are left to Weir to refuse.
@@ -213,13 +215,27 @@ impl Scenario {
     /// These VMs on the default machine: 512 MiB and one NIC, on `tap0`.
     #[must_use]
     pub fn new(vms: Vec<VmSpec>) -> Self {
-        Self { machine: EmulatedMachine::default(), vms, self_test: None, smt: false, unchecked: false }
+        Self {
+            machine: EmulatedMachine::default(),
+            vms,
+            self_test: None,
+            whole_log: false,
+            smt: false,
+            unchecked: false,
+        }
     }
 
     /// As fast as possible, for tests in which no guest waits for the host.
     #[must_use]
     pub fn free(mut self) -> Self {
         self.machine.pace = Pace::Free;
+        self
+    }
+
+    /// Boot waits for the serial line, so that no guest runs while lines of boot leave the machine.
+    #[must_use]
+    pub fn whole_log(mut self) -> Self {
+        self.whole_log = true;
         self
     }
 
@@ -262,7 +278,8 @@ impl Scenario {
     /// The configuration as `boot` reads it. The physical NICs are named `nic0`, `nic1`, … in their order.
     #[must_use]
     pub fn toml(&self) -> String {
-        let mut text = "[host]\nlog_level = \"info\"\n".to_owned();
+        let level = if self.whole_log { "debug" } else { "info" };
+        let mut text = format!("[host]\nlog_level = {level:?}\n");
         if self.smt {
             text += "smt = true\n";
         }

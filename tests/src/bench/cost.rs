@@ -62,7 +62,8 @@ pub fn per_frame(
 ) -> Outcome<Cost> {
     let run = |frames: u32| {
         let folder = folder(&format!("{name}-{frames}"))?;
-        let scenario = make(frames, &folder)?;
+        // What boot leaves to be said would be said while the guests run, the longer run saying more of it then.
+        let scenario = make(frames, &folder)?.whole_log();
         run(folder, &scenario)
     };
     let [few, many] = frames;

@@ -15,7 +15,7 @@ const ARENA: usize = (1 << 20) + 64 * 1024;
 pub(super) struct NicArena {
     /// The NIC on the bus.
     function: PciFunction,
-    /// The first port of its I/O window.
+    /// The first port of its I/O window, if that is used.
     ports: Option<u16>,
     /// Memory for rings and buffers.
     arena: DmaMemory,
@@ -37,13 +37,17 @@ impl NicWindow {
 }
 
 impl NicArena {
-    /// An arena for one NIC.
+    /// An arena for one NIC, whose I/O window begins with the port `ports`.
     ///
     /// # Errors
     /// When the machine's memory is used up.
-    pub(super) fn new(frames: &mut PageFrames, function: &PciFunction) -> Result<Self, PageFrameError> {
+    pub(super) fn new(
+        frames: &mut PageFrames,
+        function: &PciFunction,
+        ports: Option<u16>,
+    ) -> Result<Self, PageFrameError> {
         let arena = DmaMemory::allocate(frames, nic::dma_limit(id(function)), ARENA)?;
-        Ok(Self { function: *function, ports: function.io_bar(), arena, used: 0 })
+        Ok(Self { function: *function, ports, arena, used: 0 })
     }
 }
 

@@ -22,6 +22,9 @@ const STRAY_MASK: Duration = Duration::from_micros(100);
 /// The time that a function takes from D3hot to D0 [PCIe 5.0 5.9.2].
 const WAKE_TIME: Duration = Duration::from_millis(10);
 
+/// The part of a NIC's window that holds its registers, in bytes [I210 8]; flash may follow.
+const MOST_REGISTERS: u64 = 128 * 1024;
+
 /// Why a NIC cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UplinkError {
@@ -80,9 +83,11 @@ impl Uplink {
         }
         pci::prepare_bus(function, nic::gives_up_early(id(function)));
         let (at, bytes) = function.memory_bar(0).ok_or(UplinkError::NoWindow)?;
-        let registers = NicWindow::new(window::map(frames, at, bytes)?);
-        function.enable();
-        let mut nic = Nic::new(NicArena::new(frames, function)?, registers, id(function), clock::now())?;
+        let registers = NicWindow::new(window::map(frames, at, bytes.min(MOST_REGISTERS))?);
+        let ports = function.io_bar().filter(|_| nic::uses_ports(id(function)));
+        function.enable(ports.is_some());
+        let arena = NicArena::new(frames, function, ports)?;
+        let mut nic = Nic::new(arena, registers, id(function), clock::now())?;
         let aspm_stopped = nic.family().forbids_aspm() && stop_aspm(function, functions);
         #[expect(clippy::cast_possible_truncation, reason = "the configuration names at most MAX_NICS")]
         let number = others.len() as u8;

@@ -107,7 +107,8 @@ pub trait NicHost {
     /// system gave it, and cleared when a reset fails.
     fn allow_dma(&mut self, allowed: bool);
 
-    /// Writes 32 bits at byte `at` of the I/O window [8254x 13.2.2]; false when there is none.
+    /// Writes 32 bits at byte `at` of the I/O window [8254x 13.2.2]; false when there is none. Called only for NICs that
+    /// [`crate::uses_ports`] names.
     fn write_io(&mut self, at: u32, value: u32) -> bool;
 }
 

@@ -144,6 +144,12 @@ pub fn gives_up_early(id: PciId) -> bool {
     identify(id).is_some_and(|model| model.family == Family::Igb && !model.has_eee())
 }
 
+/// True when the NIC with this identity is reset through its I/O window if it has one: see [`crate::NicHost::write_io`].
+#[must_use]
+pub fn uses_ports(id: PciId) -> bool {
+    identify(id).is_some_and(|model| model.family == Family::E1000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +168,12 @@ mod tests {
             MODELS.iter().filter(|m| gives_up_early(PciId { vendor: VENDOR_INTEL, device: m.device }));
         assert!(early.map(|model| model.name).all(|name| name.starts_with("82576")));
         assert!(gives_up_early(PciId { vendor: VENDOR_INTEL, device: 0x10c9 }));
+    }
+
+    #[test]
+    fn only_nics_of_conventional_pci_use_their_ports() {
+        let users = MODELS.iter().filter(|m| uses_ports(PciId { vendor: VENDOR_INTEL, device: m.device }));
+        assert!(users.map(|model| model.device).eq([0x100e, 0x100f]));
     }
 
     #[test]

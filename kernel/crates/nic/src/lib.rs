@@ -52,7 +52,7 @@ pub use driver::{CHECK_INTERVAL, NicDriver, NicState, RETRY_INTERVAL, TRANSMIT_H
 pub use error::NicError;
 pub use event::NicEvent;
 pub use hardware::{DmaRegion, NicHost, NicRegisters, PciId};
-pub use identify::{Evidence, Family, MODELS, NicModel, dma_limit, gives_up_early, identify};
+pub use identify::{Evidence, Family, MODELS, NicModel, dma_limit, gives_up_early, identify, uses_ports};
 pub use interrupt::{Causes, InterruptMode, MSIX_ENTRIES};
 pub use link::{Duplex, LinkSpeed, LinkStatus};
 pub use nic::{E1000, E1000e, Igb, Nic};

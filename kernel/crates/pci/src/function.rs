@@ -1,10 +1,9 @@
-//! A function, its windows and its DMA.
+//! A function and its DMA.
 
 use crate::FunctionRegisters;
-use base::HostPhysical;
 use core::fmt;
 use pci_types::capability::PciCapability;
-use pci_types::{Bar, CommandRegister, ConfigRegionAccess, EndpointHeader, PciAddress, PciHeader};
+use pci_types::{CommandRegister, ConfigRegionAccess, EndpointHeader, PciAddress, PciHeader};
 
 /// A limit because a damaged list could be circular: the 192 bytes for capabilities have no room for more.
 pub const MOST_CAPABILITIES: usize = 48;
@@ -18,7 +17,7 @@ pub trait PciAccess: ConfigRegionAccess + Copy {
     fn read_register(self, function: PciAddress, offset: u8) -> u32;
 
     /// Writes a register of the standard header or of a capability, with a value that gives the function no memory that
-    /// it did not have.
+    /// it did not have, unless its decode is off.
     fn write_register(self, function: PciAddress, offset: u8, value: u32);
 }
 
@@ -48,24 +47,9 @@ impl<A: PciAccess> BusFunction<A> {
         EndpointHeader::from_header(PciHeader::new(self.address), self.access)
     }
 
-    /// The memory window of a base address register: its address and size in bytes. `None` if there is none, or if
-    /// firmware has assigned no address to it.
-    pub fn memory_bar(&self, index: u8) -> Option<(HostPhysical, u64)> {
-        let (address, size) = match self.endpoint()?.bar(index, self.access)? {
-            Bar::Memory32 { address, size, .. } => (address.into(), size.into()),
-            Bar::Memory64 { address, size, .. } => (address, size),
-            Bar::Io { .. } => return None,
-        };
-        (address != 0).then_some((HostPhysical(address), size))
-    }
-
-    /// The first port of its I/O window, if it has one.
-    pub fn io_bar(&self) -> Option<u16> {
-        let endpoint = self.endpoint()?;
-        (0..6).find_map(|index| match endpoint.bar(index, self.access) {
-            Some(Bar::Io { port }) => u16::try_from(port).ok().filter(|port| *port != 0),
-            _ => None,
-        })
+    /// True unless it is a bridge, or does not answer: it has the registers of a type 0 header.
+    pub(crate) fn is_endpoint(&self) -> bool {
+        self.endpoint().is_some()
     }
 
     /// The first capability for which `pick` returns a value.
@@ -83,12 +67,13 @@ impl<A: PciAccess> BusFunction<A> {
         PciPlace(self.address)
     }
 
-    /// Enables the function's windows and its interrupt, but not its DMA.
-    pub fn enable(&self) {
-        PciHeader::new(self.address).update_command(self.access, |command| {
-            (command | CommandRegister::MEMORY_ENABLE | CommandRegister::IO_ENABLE)
-                - CommandRegister::BUS_MASTER_ENABLE
-                - CommandRegister::INTERRUPT_DISABLE
+    /// Enables the function's memory windows and its interrupt, but not its DMA; its I/O windows if they are used. One
+    /// that firmware has given no address would else answer at ports of other devices.
+    pub fn enable(&self, ports: bool) {
+        PciHeader::new(self.address).update_command(self.access, |mut command| {
+            command.insert(CommandRegister::MEMORY_ENABLE);
+            command.set(CommandRegister::IO_ENABLE, ports);
+            command - CommandRegister::BUS_MASTER_ENABLE - CommandRegister::INTERRUPT_DISABLE
         });
     }
 

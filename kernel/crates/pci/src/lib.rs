@@ -12,8 +12,9 @@ mod messages;
 mod registers;
 mod scan;
 mod set_up;
+mod windows;
 
 pub use function::{BusFunction, MOST_CAPABILITIES, PciAccess, PciPlace};
 pub use messages::MsiMessage;
 pub use scan::scan_bus;
-pub use set_up::{FunctionRegisters, SavedHeader, bus_below, prepare_bus, stop_aspm, wake};
+pub use set_up::{FunctionRegisters, SavedFunction, bus_below, prepare_bus, stop_aspm, wake};

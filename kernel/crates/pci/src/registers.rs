@@ -17,6 +17,28 @@ pub(crate) const INTERRUPT: u8 = 0x3c;
 /// Bit of the status half of [`COMMAND`]: there are capabilities.
 pub(crate) const HAS_CAPABILITIES: u32 = 1 << 20;
 
+/// Bits of the command half of [`COMMAND`].
+pub(crate) mod command {
+    /// The function answers at the addresses of its I/O and memory windows.
+    pub(crate) const DECODE: u32 = 3;
+}
+
+/// A base address register [PCI 3.0 6.2.5.1].
+pub(crate) mod bar {
+    /// The window is of ports.
+    pub(crate) const IO: u32 = 1;
+    /// Ports: the bits of the address.
+    pub(crate) const IO_ADDRESS: u32 = !3;
+    /// Memory: the bits of the type.
+    pub(crate) const TYPE: u32 = 3 << 1;
+    /// An address of 32 bits.
+    pub(crate) const TYPE_32: u32 = 0 << 1;
+    /// An address of 64 bits, whose upper half is in the next register.
+    pub(crate) const TYPE_64: u32 = 2 << 1;
+    /// Memory: the bits of the address.
+    pub(crate) const MEMORY_ADDRESS: u32 = !0xf;
+}
+
 /// Capability identifiers [PCI 3.0 H].
 pub(crate) mod capability {
     /// Power management.
@@ -51,10 +73,12 @@ pub(crate) mod pci_x {
 
 /// PCI Express capability [PCIe 5.0 7.5.3].
 pub(crate) mod express {
+    /// Device Control and Status.
+    pub(crate) const DEVICE: u8 = 0x08;
     /// Link Control and Status.
     pub(crate) const LINK: u8 = 0x10;
-    /// The control half of [`LINK`]: the status half is cleared by writing 1.
-    pub(crate) const LINK_CONTROL: u32 = 0xffff;
+    /// The control half of [`DEVICE`], [`LINK`] and [`DEVICE_2`]: the status half is cleared by writing 1.
+    pub(crate) const CONTROL: u32 = 0xffff;
     /// ASPM L0s and L1.
     pub(crate) const ASPM: u32 = 3;
     /// Device Control 2, of capabilities of version 2 and later.

@@ -20,25 +20,52 @@ pub trait FunctionRegisters {
     fn write(&self, offset: u8, value: u32);
 }
 
-/// What the header of a sleeping function held.
-pub struct SavedHeader([u32; FORGOTTEN.len()]);
+/// What a sleeping function held.
+pub struct SavedFunction {
+    /// In its header.
+    header: [u32; FORGOTTEN.len()],
+    /// In its capabilities for the bus: offsets and values.
+    controls: [Option<(u8, u32)>; 4],
+}
 
 /// Wakes a function, and forbids it to wake the machine. Returns what the caller must [`restore`] after 10 ms, the time
 /// from D3hot to D0 [PCIe 5.0 5.9.2]; `None` when the function was awake.
 ///
-/// [`restore`]: SavedHeader::restore
-pub fn wake(function: &impl FunctionRegisters) -> Option<SavedHeader> {
+/// [`restore`]: SavedFunction::restore
+pub fn wake(function: &impl FunctionRegisters) -> Option<SavedFunction> {
     let at = find(function, capability::POWER)?.checked_add(pmcsr::OFFSET)?;
     let state = function.read(at);
-    let saved = SavedHeader(FORGOTTEN.map(|offset| function.read(offset)));
+    let saved = SavedFunction {
+        header: FORGOTTEN.map(|offset| function.read(offset)),
+        controls: bus_controls(function),
+    };
     function.write(at, state & !(pmcsr::STATE | pmcsr::PME_EN) | pmcsr::PME_STATUS);
     (state & pmcsr::STATE != 0).then_some(saved)
 }
 
-impl SavedHeader {
+/// The control words of the capabilities for the bus, without their status halves, which are cleared by writing 1. What
+/// firmware set there fits the other end of the link: a function that went back to a maximum payload of 128 bytes could
+/// not take what the port above it sends [PCIe 5.0 2.2.2].
+fn bus_controls(function: &impl FunctionRegisters) -> [Option<(u8, u32)>; 4] {
+    // The lower half of this register cannot be written.
+    let pci_x = find(function, capability::PCI_X).map(|at| (at, function.read(at)));
+    let express = find(function, capability::PCI_EXPRESS);
+    let has_second = express.is_some_and(|at| express_version(function, at) >= 2);
+    let word = |offset| {
+        let at = express?.checked_add(offset)?;
+        Some((at, function.read(at) & express::CONTROL))
+    };
+    let second = word(express::DEVICE_2).filter(|_| has_second);
+    [pci_x, word(express::DEVICE), word(express::LINK), second]
+}
+
+impl SavedFunction {
     /// Gives the function back what it has forgotten.
     pub fn restore(self, function: &impl FunctionRegisters) {
-        for (offset, value) in FORGOTTEN.into_iter().zip(self.0) {
+        for (offset, value) in self.controls.into_iter().flatten() {
+            function.write(offset, value);
+        }
+        for (offset, value) in FORGOTTEN.into_iter().zip(self.header) {
             // The status half of the command register is cleared by writing 1.
             let value = if offset == COMMAND { value & 0xffff } else { value };
             function.write(offset, value);
@@ -58,11 +85,11 @@ pub fn prepare_bus(function: &impl FunctionRegisters, gives_up_early: bool) {
         }
     }
     let Some(at) = find(function, capability::PCI_EXPRESS).filter(|_| gives_up_early) else { return };
-    let version = function.read(at) >> express::VERSION_SHIFT & express::VERSION_MASK;
-    let Some(device) = at.checked_add(express::DEVICE_2).filter(|_| version >= 2) else { return };
+    let has_second = express_version(function, at) >= 2;
+    let Some(device) = at.checked_add(express::DEVICE_2).filter(|_| has_second) else { return };
     let control = function.read(device);
     if control & express::COMPLETION_TIMEOUT == 0 {
-        function.write(device, control & 0xffff | express::COMPLETION_16_MS);
+        function.write(device, control & express::CONTROL | express::COMPLETION_16_MS);
     }
 }
 
@@ -70,9 +97,14 @@ pub fn prepare_bus(function: &impl FunctionRegisters, gives_up_early: bool) {
 pub fn stop_aspm(function: &impl FunctionRegisters) -> bool {
     let at = find(function, capability::PCI_EXPRESS).and_then(|at| at.checked_add(express::LINK));
     let Some(at) = at else { return false };
-    let control = function.read(at) & express::LINK_CONTROL;
+    let control = function.read(at) & express::CONTROL;
     function.write(at, control & !express::ASPM);
     control & express::ASPM != 0
+}
+
+/// The version of a PCI Express capability.
+fn express_version(function: &impl FunctionRegisters, at: u8) -> u32 {
+    function.read(at) >> express::VERSION_SHIFT & express::VERSION_MASK
 }
 
 /// The number of the bus below a bridge.
@@ -143,6 +175,24 @@ mod tests {
         assert_eq!([0x10, 0x18, 0x04].map(|offset| asleep.read(offset)), [0xfebc_0004, 0xc001, 7]);
         assert_eq!(asleep.1.borrow().last(), Some(&(0x04, 7)), "decode last");
         assert!(wake(&space(&at(0x0100))).is_none(), "awake");
+    }
+
+    #[test]
+    fn a_function_that_sleeps_wakes_with_its_payload_and_its_link() {
+        let restored = |version: u32| {
+            let express = [(0x50, 0x10 | version << 16), (0x58, 0xf_2830), (0x60, 0x5011_0043), (0x78, 5)];
+            let asleep = space(&[(0x40, 0x5001), (0x44, 3), (0x04, 0x10_0006)]);
+            express.iter().for_each(|(offset, value)| asleep.write(*offset, *value));
+            let saved = wake(&asleep).expect("it slept");
+            asleep.1.borrow_mut().clear();
+            saved.restore(&asleep);
+            asleep.1.into_inner().into_iter().filter(|(offset, _)| *offset >= 0x40).collect::<Vec<_>>()
+        };
+        let words = [(0x58, 0x2830), (0x60, 0x43), (0x78, 5)];
+        assert_eq!((restored(2), restored(1)), (words.to_vec(), words[..2].to_vec()), "no status is cleared");
+        let asleep = space(&[(0x40, 0x5001), (0x44, 3), (0x50, 0x000a_0007)]);
+        wake(&asleep).expect("it slept").restore(&asleep);
+        assert!(asleep.1.borrow().contains(&(0x50, 0x000a_0007)), "PCI-X has a command");
     }
 
     #[test]

@@ -6,20 +6,22 @@ use pci_types::{ConfigRegionAccess, PciAddress};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// What the base address registers keep of a write: their sizes are 128 KiB, 16 KiB and 32 ports.
-const WINDOWS: [(u16, u32); 3] = [(0x10, !0x1_ffff), (0x14, !0x3fff), (0x18, !0x1f)];
-
-struct Space(RefCell<BTreeMap<u16, u32>>);
+/// Its registers; the bits of them that always read as set; and the bits that each of them keeps of a write.
+struct Space(RefCell<BTreeMap<u16, u32>>, BTreeMap<u16, u32>, BTreeMap<u16, u32>);
 
 impl ConfigRegionAccess for &Space {
     unsafe fn read(&self, _function: PciAddress, offset: u16) -> u32 {
         let kept = self.0.borrow().get(&offset).copied().unwrap_or(0);
-        if offset == 0x18 { kept | 1 } else { kept }
+        kept | self.1.get(&offset).copied().unwrap_or(0)
     }
 
     unsafe fn write(&self, _function: PciAddress, offset: u16, value: u32) {
-        let mask = WINDOWS.iter().find(|(window, _)| *window == offset).map_or(!0, |(_, mask)| *mask);
-        self.0.borrow_mut().insert(offset, value & mask);
+        let is_window = (0x10..0x28).contains(&offset);
+        assert!(!is_window || register(self, 4) & 3 == 0, "a window moves while the function decodes");
+        let mask = self.2.get(&offset).copied().unwrap_or(!0);
+        // Writing 0 leaves the status half as it is.
+        let status = if offset == 4 { register(self, 4) & 0xffff_0000 } else { 0 };
+        self.0.borrow_mut().insert(offset, status | value & mask);
     }
 }
 
@@ -49,7 +51,9 @@ fn space() -> Space {
         (0x50, 0x8004_0011),
         (0x54, 0x0000_0001),
     ];
-    Space(RefCell::new(BTreeMap::from(registers)))
+    // 128 KiB, 16 KiB and 32 ports.
+    let sizes = BTreeMap::from([(0x10, !0x1_ffff), (0x14, !0x3fff), (0x18, !0x1f)]);
+    Space(RefCell::new(BTreeMap::from(registers)), BTreeMap::from([(0x18, 1)]), sizes)
 }
 
 fn function(space: &Space) -> BusFunction<&Space> {
@@ -76,9 +80,12 @@ fn its_windows_are_found_and_enabled_without_dma() {
     assert_eq!(nic.memory_bar(0), Some((HostPhysical(0xfeb0_0000), 0x2_0000)));
     assert_eq!((nic.memory_bar(2), nic.io_bar()), (None, Some(0xc040)));
     assert_eq!(nic.to_string(), "02:03.0 [8086:10d3]");
-    nic.enable();
+    nic.enable(true);
     let command = || register(&space, 4) & 0x407;
     assert_eq!(command(), 3, "windows, neither DMA nor a disabled interrupt");
+    nic.enable(false);
+    assert_eq!(command(), 2, "ports that nobody uses are not decoded");
+    nic.enable(true);
     nic.allow_dma(true);
     assert_eq!(command(), 7);
     nic.allow_dma(false);
@@ -92,6 +99,51 @@ fn a_window_without_an_address_is_none() {
     let space = space();
     space.0.borrow_mut().extend([(0x10, 0), (0x18, 0)]);
     assert_eq!((function(&space).memory_bar(0), function(&space).io_bar()), (None, None));
+}
+
+/// A function whose BAR 0 has 64 bits, of 128 KiB, and which has no other window.
+fn wide(high: u32) -> Space {
+    let mut registers = space().0.into_inner();
+    registers.extend([(0x10, 0xfe00_0000), (0x14, high), (0x18, 0)]);
+    Space(RefCell::new(registers), BTreeMap::from([(0x10, 0xc)]), BTreeMap::from([(0x10, !0x1_ffff)]))
+}
+
+#[test]
+fn the_upper_half_of_a_64_bit_window_is_no_window_of_its_own() {
+    for high in [2, 6, 0x38, 0x383f, 0xc001] {
+        let space = wide(high);
+        let before = space.0.borrow().clone();
+        let nic = function(&space);
+        assert_eq!((nic.io_bar(), nic.memory_bar(1)), (None, None), "{high:#x}");
+        assert_eq!(*space.0.borrow(), before, "looking changes nothing");
+    }
+}
+
+#[test]
+fn a_window_above_4_gib_is_measured_where_it_is() {
+    for high in [0, 2, 6, 0x38, 0x383f] {
+        let mut space = wide(high);
+        space.0.get_mut().insert(0x04, 0x0010_0507);
+        let before = space.0.get_mut().clone();
+        let at = HostPhysical(u64::from(high) << 32 | 0xfe00_0000);
+        assert_eq!(function(&space).memory_bar(0), Some((at, 0x2_0000)));
+        assert_eq!(*space.0.borrow(), before, "it stays there, and its decode is on again");
+    }
+}
+
+#[test]
+fn a_window_of_a_reserved_kind_or_without_bits_is_none() {
+    for kind in [2, 6] {
+        let mut space = space();
+        space.1.insert(0x10, kind);
+        assert_eq!(function(&space).memory_bar(0), None, "{kind}");
+    }
+    let mut last = space();
+    last.1.insert(0x24, 0xfe00_0004);
+    assert_eq!(function(&last).memory_bar(5), None, "64 bits, and no register for the upper half");
+    let mut damaged = space();
+    damaged.1.insert(0x0c, 0x0001_0000);
+    assert_eq!((function(&damaged).memory_bar(0), function(&damaged).io_bar()), (None, None), "a bridge");
 }
 
 #[test]

@@ -124,6 +124,13 @@ impl Backend {
         }
     }
 
+    /// True where two cores of one thread each look like two threads of one core. In Bochs 3.0, leaf 0Bh says that one bit
+    /// of a local APIC's id numbers the threads, also where a core has one thread, and ids without gaps.
+    #[must_use]
+    pub fn calls_cores_threads(self) -> bool {
+        self == Self::BochsVtx && bochs::is_3()
+    }
+
     /// Why it cannot provide what a test needs; `None` if it can.
     #[must_use]
     pub fn lacks(self, need: Need) -> Option<&'static str> {

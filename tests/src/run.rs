@@ -84,6 +84,7 @@ impl Run {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_in(backend: Backend, folder: PathBuf, scenario: &Scenario) -> Outcome<Self> {
+        let scenario = &scenario.clone().suited_to(backend);
         let image = scenario.build(&folder)?;
         let run = Self::boot(backend, &scenario.machine, &image, folder);
         if scenario.machine.firmware.has_disk() {

@@ -2,7 +2,7 @@
 
 use crate::failure::ErrorContext;
 use crate::machine::{EmulatedMachine, EmulatedNic, EmulatedNicModel, Firmware, Pace};
-use crate::{Failure, Outcome, artifacts, initramfs};
+use crate::{Backend, Failure, Outcome, artifacts, initramfs};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -243,6 +243,13 @@ impl Scenario {
     #[must_use]
     pub fn smt(mut self) -> Self {
         self.smt = true;
+        self
+    }
+
+    /// With all processors in use, where the backend calls its cores threads of one core.
+    #[must_use]
+    pub fn suited_to(mut self, backend: Backend) -> Self {
+        self.smt |= self.machine.cpus > 1 && self.machine.threads == 1 && backend.calls_cores_threads();
         self
     }
 

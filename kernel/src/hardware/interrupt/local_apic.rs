@@ -46,7 +46,9 @@ const DIVIDE_BY_1: u32 = 0b1011;
 
 static X2APIC: AtomicBool = AtomicBool::new(false);
 static XAPIC: spin::Once<RegisterWindow> = spin::Once::new();
-static TIMER_HZ: spin::Once<u64> = spin::Once::new();
+/// Counts of the timer per tick of the time-stamp counter as a 32.32 fixed-point number, so that an entry needs no
+/// division.
+static TIMER_RATE: spin::Once<u64> = spin::Once::new();
 
 fn read(register: u32) -> u32 {
     if X2APIC.load(Ordering::Relaxed) {
@@ -90,9 +92,9 @@ pub fn init_local(machine: &MachineInfo, frames: &mut PageFrames) -> Result<(), 
     }
     switch_on();
     write(LVT_LINT1, LVT_NMI);
-    TIMER_HZ.call_once(measure_timer);
+    let rate = *TIMER_RATE.call_once(measure_timer);
     cores::note_running(cores::BOOT_CORE, id());
-    log::info!("local APIC {} in {mode}; timer {} Hz", id(), timer_hz());
+    log::info!("local APIC {} in {mode}; timer {} Hz", id(), scaled(clock::hz(), rate));
     Ok(())
 }
 
@@ -169,8 +171,7 @@ fn measure_timer() -> u64 {
     while cpu::rdtsc() - start < ticks {}
     let (end, last) = sample_timer();
     write(TIMER_INITIAL, 0);
-    let hz = u128::from(first - last) * u128::from(clock::hz()) / u128::from(end - start);
-    u64::try_from(hz).unwrap_or(u64::MAX)
+    (u64::from(first - last) << 32) / (end - start).max(1)
 }
 
 /// The time-stamp counter and the timer at one moment: the fastest of several readings.
@@ -183,8 +184,9 @@ fn sample_timer() -> (u64, u32) {
     (0..8).map(sample).min().map_or((0, 0), |(_, tsc, count)| (tsc, count))
 }
 
-fn timer_hz() -> u64 {
-    TIMER_HZ.get().copied().unwrap_or(0)
+/// `ticks` of the time-stamp counter in counts of the timer; saturates.
+fn scaled(ticks: u64, rate: u64) -> u64 {
+    u64::try_from((u128::from(ticks) * u128::from(rate)) >> 32).unwrap_or(u64::MAX)
 }
 
 /// The id of this processor's local APIC.
@@ -213,15 +215,14 @@ pub fn wake_by(tsc: u64) {
         return;
     }
     WAKE.here().store(tsc, Ordering::Relaxed);
-    let nanos = u128::from(tsc.saturating_sub(now)) * 1_000_000_000 / u128::from(clock::hz().max(1));
-    start_timer(u64::try_from(nanos).unwrap_or(u64::MAX));
+    start_timer(tsc.saturating_sub(now));
 }
 
 /// Arms the timer to raise [`vectors::TIMER_VECTOR`] once in `nanos`, or earlier if the 32-bit counter is too
 /// short.
 pub fn wake_in(nanos: u64) {
     WAKE.here().store(0, Ordering::Relaxed);
-    start_timer(nanos);
+    start_timer(clock::ticks(nanos));
 }
 
 /// Records that the timer has interrupted. It is coarser than the time-stamp counter and may fire before the value
@@ -230,8 +231,9 @@ pub(super) fn timer_expired() {
     WAKE.here().store(0, Ordering::Relaxed);
 }
 
-fn start_timer(nanos: u64) {
-    let count = u128::from(nanos) * u128::from(timer_hz()) / 1_000_000_000;
+/// Starts the timer for this many ticks of the time-stamp counter.
+fn start_timer(ticks: u64) {
+    let count = scaled(ticks, TIMER_RATE.get().copied().unwrap_or(0));
     write(TIMER_INITIAL, u32::try_from(count).unwrap_or(u32::MAX).max(1));
 }
 

@@ -30,6 +30,7 @@ pub struct FakeCpu {
     pub cr2: u64,
     pub msr: u64,
     pub nmi_ready: bool,
+    pub task_priority: Option<u8>,
     pub pdptes: [u64; 4],
     pub reads: ReadCounts,
     pub vectors: [Vector; 16],
@@ -54,6 +55,7 @@ impl FakeCpu {
             cr2: 0,
             msr: 0,
             nmi_ready: true,
+            task_priority: None,
             pdptes: [0; 4],
             reads: ReadCounts::default(),
             vectors: [[0; 32]; 16],
@@ -102,6 +104,10 @@ impl VirtualCpu for FakeCpu {
 
     fn enter(&mut self, _: VmEntry) -> Exit {
         Exit::Timer
+    }
+
+    fn task_priority(&self) -> Option<u8> {
+        self.task_priority
     }
 
     fn general(&self, number: usize) -> u64 {

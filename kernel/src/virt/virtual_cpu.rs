@@ -20,6 +20,8 @@ pub struct VmEntry {
     pub nmi_window: bool,
     /// CR8, for processors on which reading it does not exit.
     pub task_priority: u8,
+    /// Exit when the guest writes CR8, on such a processor: an interrupt waits for a lower task priority.
+    pub priority_window: bool,
     /// Exit after this many ticks of the time-stamp counter.
     pub ticks: u64,
 }
@@ -56,6 +58,11 @@ pub trait VirtualCpu: Sized + 'static {
         nested: &NestedPages<Self::Tables>,
         cr4: Cr4Flags,
     ) -> Result<Self, VirtError>;
+
+    /// CR8 as the guest left it; `None` where each write of it exits.
+    fn task_priority(&self) -> Option<u8> {
+        None
+    }
 
     /// Resets it to the state that [`new`](Self::new) returns, on the same nested page tables. It must not be
     /// active.

@@ -12,8 +12,14 @@ impl<V: VirtualCpu> Vm<V> {
     pub fn prepare_entry(&mut self, ticks: u64) -> VmEntry {
         let (vcpu, interrupts) = (&mut self.vcpu, self.pc.interrupts());
         let task_priority = interrupts.task_priority(vcpu.number);
-        let mut entry =
-            VmEntry { inject: None, interrupt_window: false, nmi_window: false, task_priority, ticks };
+        let mut entry = VmEntry {
+            inject: None,
+            interrupt_window: false,
+            nmi_window: false,
+            task_priority,
+            priority_window: false,
+            ticks,
+        };
         if let Some(fault) = vcpu.fault.take() {
             if fault.is_fault() {
                 // So that an instruction breakpoint does not stop the instruction again [SDM3B 18.3.1.1].
@@ -29,7 +35,16 @@ impl<V: VirtualCpu> Vm<V> {
         }
         entry.nmi_window = interrupts.nmi_pending(vcpu.number);
         entry.interrupt_window = interrupts.pending(vcpu.number);
+        entry.priority_window = interrupts.waits_for_task_priority(vcpu.number);
         entry
+    }
+
+    /// Follows what the guest has done to CR8 without an exit.
+    pub(super) fn follow_task_priority(&mut self) {
+        let Some(priority) = self.vcpu.cpu.task_priority() else { return };
+        if self.task_priority() != priority.into() {
+            self.set_task_priority(priority.into());
+        }
     }
 
     /// True when an event ends HLT: an NMI that is not blocked, or an interrupt if RFLAGS.IF is set [SDM2A HLT]. A guest
@@ -110,6 +125,26 @@ mod tests {
         vm.vcpu.raise(INVALID_OPCODE);
         let entry = vm.prepare_entry(0);
         assert_eq!((entry.inject, entry.nmi_window), (Some(INVALID_OPCODE), true));
+    }
+
+    #[test]
+    fn an_interrupt_that_waits_for_a_lower_task_priority_is_found_when_the_guest_has_set_it() {
+        let mut vm = vm();
+        vm.vcpu.cpu.rflags = IF;
+        assert!(!vm.prepare_entry(0).priority_window, "nothing waits");
+        // Written without an exit, and seen with the next one.
+        vm.vcpu.cpu.task_priority = Some(VECTOR >> 4);
+        vm.follow_task_priority();
+        send(&mut vm, false);
+        let entry = vm.prepare_entry(0);
+        assert_eq!((entry.inject, entry.task_priority), (None, VECTOR >> 4));
+        assert!(entry.priority_window && !entry.interrupt_window);
+        vm.vcpu.cpu.task_priority = Some(0);
+        vm.follow_task_priority();
+        assert_eq!(vm.prepare_entry(0).inject, Some(InjectedEvent::Interrupt(VECTOR)));
+        // In service, it holds others of its class back, whatever the task priority is.
+        send(&mut vm, false);
+        assert!(!vm.prepare_entry(0).priority_window);
     }
 
     #[test]

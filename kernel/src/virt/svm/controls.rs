@@ -17,11 +17,9 @@ bitflags! {
         const CR0_READ = 1 << 0;
         /// The processor's CR4 has MCE set even if the guest's has not.
         const CR4_READ = 1 << 4;
-        /// CR8 belongs to the guest's local APIC.
-        const CR8_READ = 1 << 8;
         /// Guests may set what their CPUID offers.
         const CR4_WRITE = 1 << 20;
-        /// As for reads.
+        /// Only while an interrupt waits for a lower task priority: else V_TPR keeps what the guest writes.
         const CR8_WRITE = 1 << 24;
     }
 
@@ -81,7 +79,7 @@ bitflags! {
     /// Virtual interrupt control, bits 31:0 [APM2 15.21.1, B.1].
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct VirtualInterrupt: u32 {
-        /// The task priority that CR8 shows where reading it does not exit.
+        /// CR8, which the guest reads and writes without an exit.
         const V_TPR = 0xff;
         /// A virtual interrupt is pending.
         const V_IRQ = 1 << 8;
@@ -150,8 +148,9 @@ impl Controls {
         let mut extensions = ExtensionIntercepts::all();
         extensions.set(ExtensionIntercepts::RDTSCP, !offer.rdtscp);
         let windows = InstructionIntercepts::VINTR | InstructionIntercepts::IRET;
+        let at_times = ControlRegisterIntercepts::CR0_READ | ControlRegisterIntercepts::CR8_WRITE;
         Self {
-            control_registers: ControlRegisterIntercepts::all() - ControlRegisterIntercepts::CR0_READ,
+            control_registers: ControlRegisterIntercepts::all() - at_times,
             instructions: InstructionIntercepts::all() - windows,
             extensions,
         }

@@ -5,7 +5,7 @@
 //! delivers as soon as the guest can take it: on every processor, an interrupt that the guest cannot take yet;
 //! under QEMU's TCG, which may deliver an EVENTINJ interrupt twice, every external interrupt.
 
-use super::controls::{InstructionIntercepts, VirtualInterrupt};
+use super::controls::{ControlRegisterIntercepts, InstructionIntercepts, VirtualInterrupt};
 use super::exit::{RawExit, injection, interrupted_event, parse};
 use super::fields::*;
 use super::vcpu::Vcpu;
@@ -65,7 +65,7 @@ impl Vcpu {
             None if entry.interrupt_window => (PENDING, 0, InstructionIntercepts::VINTR),
             None => (VirtualInterrupt::empty(), 0, InstructionIntercepts::empty()),
         };
-        // V_TPR is the value of CR8 where reading it does not exit, as under QEMU 10.0 [APM2 15.21.2].
+        // V_TPR is the guest's CR8, as long as V_INTR_MASKING is set [APM2 15.21.2].
         let task_priority = VirtualInterrupt::from_bits_retain(entry.task_priority.into());
         let virtual_interrupt = VirtualInterrupt::V_INTR_MASKING | interrupt | task_priority;
         if self.delivery.virtual_interrupt != (virtual_interrupt, vector) {
@@ -73,11 +73,21 @@ impl Vcpu {
             self.vmcb.write(VIRTUAL_INTERRUPT, virtual_interrupt);
             self.vmcb.write(VIRTUAL_INTERRUPT_VECTOR, vector.into());
         }
+        self.intercept(ControlRegisterIntercepts::CR8_WRITE, entry.priority_window);
         let mut windows = window;
         windows.set(InstructionIntercepts::IRET, self.delivery.nmi_blocked && !steps);
         if self.delivery.windows != windows {
             self.delivery.windows = windows;
             self.vmcb.write(INTERCEPT_INSTRUCTIONS, self.controls.instructions | windows);
+        }
+    }
+
+    /// Lets an access to a control register exit, or not.
+    pub(super) fn intercept(&mut self, access: ControlRegisterIntercepts, exits: bool) {
+        let mut intercepts = self.vmcb.read(INTERCEPT_CONTROL_REGISTERS);
+        if intercepts.contains(access) != exits {
+            intercepts.set(access, exits);
+            self.vmcb.write(INTERCEPT_CONTROL_REGISTERS, intercepts);
         }
     }
 

@@ -16,9 +16,7 @@ impl Vcpu {
         let hardware = wanted - CACHE_CONTROL;
         self.cr0_shadow = wanted & CACHE_CONTROL;
         self.vmcb.write(GUEST_CR0, hardware);
-        let mut intercepts = self.controls.control_registers;
-        intercepts.set(ControlRegisterIntercepts::CR0_READ, hardware != wanted);
-        self.vmcb.write(INTERCEPT_CONTROL_REGISTERS, intercepts);
+        self.intercept(ControlRegisterIntercepts::CR0_READ, hardware != wanted);
     }
 
     pub(super) fn set_cr4(&mut self, wanted: Cr4Flags) {
@@ -49,11 +47,14 @@ impl Vcpu {
     }
 
     pub(super) fn write_cr4(&mut self, value: Cr4Flags) -> bool {
-        if !cr4_is_valid(&self.paging(), value, self.cr4_allowed) {
+        let old = self.paging();
+        if !cr4_is_valid(&old, value, self.cr4_allowed) {
             return false;
         }
         self.set_cr4(value);
-        self.invalidate();
+        if cr4_discards_translations(old.cr4, value) {
+            self.invalidate();
+        }
         true
     }
 }

@@ -17,6 +17,7 @@ use crate::virt::state::switched::SwitchedState;
 use crate::virt::{
     Exit, GeneralRegisters, InstructionBytes, Paging, SegmentRegister, VirtError, VirtualCpu, VmEntry,
 };
+use base::bits::low_u8;
 use core::fmt;
 use mmio::CpuMode;
 use nested_paging::{NestedPages, Npt, PageSize};
@@ -153,6 +154,10 @@ impl VirtualCpu for Vcpu {
             }
         }
         self.read_exit()
+    }
+
+    fn task_priority(&self) -> Option<u8> {
+        Some(low_u8(self.delivery.virtual_interrupt.0.bits().into()) & 0xf)
     }
 
     fn general(&self, number: usize) -> u64 {

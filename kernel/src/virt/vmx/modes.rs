@@ -65,11 +65,14 @@ impl Vcpu {
     }
 
     pub(super) fn write_cr4(&mut self, value: Cr4Flags) -> bool {
-        if !cr4_is_valid(&self.paging(), value, self.cr4_allowed) {
+        let old = self.paging();
+        if !cr4_is_valid(&old, value, self.cr4_allowed) {
             return false;
         }
         self.set_cr4(value);
-        self.translations.invalidate_linear();
+        if cr4_discards_translations(old.cr4, value) {
+            self.translations.invalidate_linear();
+        }
         true
     }
 }

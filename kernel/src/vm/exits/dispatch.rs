@@ -31,6 +31,7 @@ pub enum Action {
 /// Handles an exit. Never panics, whatever the guest did.
 pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Action {
     vm.vcpu.statistics.count(&exit);
+    vm.follow_task_priority();
     history::record(vm.identity.number, now, vm.vcpu.cpu.rip(), exit);
     let context = &mut ExitContext::default();
     // Only SVM without next-RIP and decode assists omits something.

@@ -167,6 +167,12 @@ impl InterruptControllers {
         self.apic(vcpu).map_or(0, LocalApic::task_priority)
     }
 
+    /// True when an interrupt for `vcpu` waits for a lower task priority.
+    #[must_use]
+    pub fn waits_for_task_priority(&self, vcpu: u8) -> bool {
+        self.apic(vcpu).is_some_and(LocalApic::waits_for_task_priority)
+    }
+
     /// Writes CR8 of `vcpu`; the caller has refused values above 15.
     pub fn set_task_priority(&mut self, vcpu: u8, cr8: u8) -> Effects {
         let apic = self.apics.get_mut(usize::from(vcpu));

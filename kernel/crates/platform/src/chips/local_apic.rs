@@ -331,6 +331,13 @@ impl LocalApic {
         self.spurious & registers::SOFTWARE_ENABLE != 0
     }
 
+    /// True when an interrupt waits for a lower task priority: the next write of CR8 may be what it waits for.
+    #[must_use]
+    pub fn waits_for_task_priority(&self) -> bool {
+        let waiting = self.irr.highest().filter(|_| self.enabled() && self.pending.is_none());
+        waiting.is_some_and(|vector| vector >> 4 > self.isr.highest().unwrap_or(0) >> 4)
+    }
+
     /// Recomputes `pending`; the effect says whether it changed.
     fn refresh(&mut self) -> Effects {
         let before = self.pending;

@@ -70,6 +70,23 @@ pub fn cr4_is_valid(old: &Paging, value: Cr4Flags, allowed: Cr4Flags) -> bool {
     allowed.contains(value) && (stays || !long) && (!sets_pcid || long && old.cr3 & 0xfff == 0)
 }
 
+/// True when a write that takes CR4 from `old` to `new` discards cached translations [SDM3A 4.10.4.1] [APM2 5.5.3]. Not
+/// if it changes only bits that translation has nothing to do with.
+pub fn cr4_discards_translations(old: Cr4Flags, new: Cr4Flags) -> bool {
+    let unrelated = Cr4Flags::VIRTUAL_8086_MODE_EXTENSIONS
+        | Cr4Flags::PROTECTED_MODE_VIRTUAL_INTERRUPTS
+        | Cr4Flags::TIMESTAMP_DISABLE
+        | Cr4Flags::DEBUGGING_EXTENSIONS
+        | Cr4Flags::MACHINE_CHECK_EXCEPTION
+        | Cr4Flags::PERFORMANCE_MONITOR_COUNTER
+        | Cr4Flags::OSFXSR
+        | Cr4Flags::OSXMMEXCPT_ENABLE
+        | Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION
+        | Cr4Flags::FSGSBASE
+        | Cr4Flags::OSXSAVE;
+    !unrelated.contains(old ^ new)
+}
+
 /// True when a write of `value` to a control register makes the processor read the four page-directory-pointer entries
 /// at CR3 [SDM3A 4.4.1].
 pub fn loads_pdptes(old: &Paging, register: u8, value: u64) -> bool {
@@ -226,6 +243,18 @@ mod tests {
         }
         for bit in [1, 2, 5, 6, 7, 8, 40, 63] {
             assert!(!valid(1 | 1 << bit), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn only_what_translation_depends_on_discards_translations() {
+        for bit in [PGE, PAE, PCID, LA57, Cr4Flags::PAGE_SIZE_EXTENSION, Cr4Flags::from_bits_retain(1 << 20)]
+        {
+            assert!(cr4_discards_translations(PAE ^ bit, PAE), "{bit:?}");
+            assert!(cr4_discards_translations(PAE, PAE ^ bit), "{bit:?}");
+        }
+        for bit in [Cr4Flags::TIMESTAMP_DISABLE, Cr4Flags::OSXSAVE, NO_CR4] {
+            assert!(!cr4_discards_translations(PAE, PAE | bit), "{bit:?}");
         }
     }
 }

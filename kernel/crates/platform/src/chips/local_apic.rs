@@ -81,6 +81,8 @@ pub struct LocalApic {
     /// The highest vector that may be delivered: derived from `irr`, `isr` and `task_priority`, cached
     /// because every VM entry needs it.
     pending: Option<u8>,
+    /// None may be, but one could with a lower task priority: cached, too.
+    waits_for_task_priority: bool,
 }
 
 impl LocalApic {
@@ -109,6 +111,7 @@ impl LocalApic {
             init: false,
             start_up: None,
             pending: None,
+            waits_for_task_priority: false,
         };
         apic.reset_registers();
         apic
@@ -127,7 +130,7 @@ impl LocalApic {
         (self.irr, self.isr, self.tmr) = Default::default();
         self.timer.reset();
         (self.nmi, self.ext_int) = (false, false);
-        self.pending = None;
+        (self.pending, self.waits_for_task_priority) = (None, false);
     }
 
     /// Puts the local APIC into the state in which firmware leaves it on the bootstrap processor: virtual
@@ -334,15 +337,17 @@ impl LocalApic {
     /// True when an interrupt waits for a lower task priority: the next write of CR8 may be what it waits for.
     #[must_use]
     pub fn waits_for_task_priority(&self) -> bool {
-        let waiting = self.irr.highest().filter(|_| self.enabled() && self.pending.is_none());
-        waiting.is_some_and(|vector| vector >> 4 > self.isr.highest().unwrap_or(0) >> 4)
+        self.waits_for_task_priority
     }
 
     /// Recomputes `pending`; the effect says whether it changed.
     fn refresh(&mut self) -> Effects {
         let before = self.pending;
         let priority = self.processor_priority() >> 4;
-        self.pending = self.irr.highest().filter(|vector| self.enabled() && vector >> 4 > priority);
+        let requested = self.irr.highest().filter(|_| self.enabled());
+        self.pending = requested.filter(|vector| vector >> 4 > priority);
+        self.waits_for_task_priority = self.pending.is_none()
+            && requested.is_some_and(|vector| vector >> 4 > self.isr.highest().unwrap_or(0) >> 4);
         if before == self.pending { Effects::empty() } else { Effects::IRQ_CHANGED }
     }
 }

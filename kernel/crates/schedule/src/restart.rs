@@ -31,6 +31,9 @@ pub enum Ending {
     Crash,
     /// The operator powered it off.
     Operator,
+    /// The machine gave it wrong data, which may still be in its memory: a start would use them again, and it is Weir
+    /// that would.
+    MachineCheck,
 }
 
 /// Delays restarts of a guest that keeps crashing.
@@ -60,7 +63,7 @@ impl BackOff {
             self.crashes = 0;
         }
         match ending {
-            Ending::PowerOff | Ending::Operator => {
+            Ending::PowerOff | Ending::Operator | Ending::MachineCheck => {
                 self.crashes = 0;
                 None
             }
@@ -119,6 +122,7 @@ mod tests {
         for (ending, policy) in [
             (Ending::PowerOff, RestartPolicy::OnCrash),
             (Ending::Operator, RestartPolicy::OnCrash),
+            (Ending::MachineCheck, RestartPolicy::OnCrash),
             (Ending::Crash, RestartPolicy::Never),
         ] {
             assert_eq!(BackOff::default().after(ending, policy, SHORT), None, "{ending:?}");

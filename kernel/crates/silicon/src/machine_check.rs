@@ -86,12 +86,23 @@ impl fmt::Display for BankError {
 /// Who can go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// Everybody: nothing wrong was used here. Intel's processors report an error of one core to all.
+    /// Everybody: nothing wrong was used here. Intel's processors tell all of an error of one.
     GoOn,
     /// Everybody but the program that was interrupted, which has used wrong data.
     StopProgram,
     /// Nobody: what Weir itself relies on may be wrong.
     StopMachine,
+}
+
+/// Who was interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupted {
+    /// A guest.
+    Guest,
+    /// Weir's own code, at work or asleep.
+    Weir,
+    /// A thread that only sleeps. The running thread of its core sees the same banks, and is to find them as they are.
+    Parked,
 }
 
 /// What the banks of a processor say.
@@ -106,13 +117,13 @@ pub struct MachineCheck {
 }
 
 impl MachineCheck {
-    /// Reads the banks, and clears them, so that the next machine check does not shut the processor down.
+    /// Reads the banks, and clears them unless others are to read them. The next machine check no longer shuts the
+    /// processor down.
     #[must_use]
-    pub fn take(processor: &impl ProcessorAccess) -> Self {
+    pub fn take(processor: &impl ProcessorAccess, interrupted: Interrupted) -> Self {
         let capabilities = processor.rdmsr(IA32_MCG_CAP);
         let global = GlobalStatus::from_bits_retain(processor.rdmsr(IA32_MCG_STATUS));
-        let mut verdict =
-            if global.contains(GlobalStatus::RIPV) { Verdict::GoOn } else { Verdict::StopMachine };
+        let mut worst = Finding::Nothing;
         let mut errors = heapless::Vec::new();
         for bank in 0..low_u8(capabilities).min(MOST_BANKS) {
             let register = |first: u32| first + REGISTERS * u32::from(bank);
@@ -123,11 +134,13 @@ impl MachineCheck {
             let read = |bit, first| status.contains(bit).then(|| processor.rdmsr(register(first)));
             let (address, misc) = (read(BankStatus::ADDRV, MC0_ADDR), read(BankStatus::MISCV, MC0_MISC));
             let _ = errors.push(BankError { bank, status, address, misc });
-            verdict = verdict.max(judge(status, capabilities & SER_P != 0));
-            processor.wrmsr(register(MC0_STATUS), 0);
+            worst = worst.max(Finding::of(status, capabilities & SER_P != 0));
+            if interrupted != Interrupted::Parked {
+                processor.wrmsr(register(MC0_STATUS), 0);
+            }
         }
         processor.wrmsr(IA32_MCG_STATUS, 0);
-        Self { global, errors, verdict }
+        Self { global, errors, verdict: judge(global, worst, interrupted) }
     }
 }
 
@@ -141,19 +154,46 @@ impl fmt::Display for MachineCheck {
     }
 }
 
-/// The verdict of one bank.
-fn judge(status: BankStatus, tells_use: bool) -> Verdict {
-    if !status.contains(BankStatus::UC | BankStatus::EN) {
-        return Verdict::GoOn;
+/// What one bank means for a processor that has nothing else to go by, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Finding {
+    /// Nothing: no error, or one that concerns only a processor that RIPV or EIPV names.
+    Nothing,
+    /// Wrong data, which whoever was interrupted may have used: the bank does not tell.
+    Untold,
+    /// The processor's state may be wrong, or an error was lost.
+    Doubt,
+}
+
+impl Finding {
+    /// The class of an error, and what follows from it [SDM3B 16.6.3, 16.9.3.1] [APM2 9.3.2].
+    fn of(status: BankStatus, tells_use: bool) -> Self {
+        let used = status.contains(BankStatus::S | BankStatus::AR) || !tells_use;
+        if !status.contains(BankStatus::UC | BankStatus::EN) {
+            Self::Nothing
+        } else if status.contains(BankStatus::PCC) || used && status.contains(BankStatus::OVER) {
+            Self::Doubt
+        } else if tells_use {
+            // Wrong data that nobody has used yet, or that the processor has used which its own status names.
+            Self::Nothing
+        } else {
+            Self::Untold
+        }
     }
-    if status.intersects(BankStatus::PCC | BankStatus::OVER) {
-        return Verdict::StopMachine;
+}
+
+/// Who can go on. A processor that has used wrong data finds RIPV clear or EIPV set: a load, RIPV 0 and EIPV 1, or both
+/// set where it can be repeated; an instruction fetch, both clear. Those that are only told have RIPV set and EIPV
+/// clear, whatever is in the banks that they share with it [SDM3B 16.9.3.2]. They may be the first to clear them, so
+/// that what a processor says of itself counts even where no bank has an error.
+fn judge(global: GlobalStatus, worst: Finding, interrupted: Interrupted) -> Verdict {
+    let told = global & (GlobalStatus::RIPV | GlobalStatus::EIPV) == GlobalStatus::RIPV;
+    match (worst, interrupted) {
+        (Finding::Doubt, _) => Verdict::StopMachine,
+        (Finding::Nothing, _) | (_, Interrupted::Parked) if told => Verdict::GoOn,
+        (_, Interrupted::Guest) => Verdict::StopProgram,
+        _ => Verdict::StopMachine,
     }
-    if tells_use && !status.contains(BankStatus::S | BankStatus::AR) {
-        // Wrong data that nobody has used yet: whoever does will be interrupted then.
-        return Verdict::GoOn;
-    }
-    Verdict::StopProgram
 }
 
 #[cfg(test)]
@@ -194,49 +234,94 @@ mod tests {
         Banks(RefCell::new(registers))
     }
 
-    fn verdict(capabilities: u64, global: u64, status: BankStatus) -> Verdict {
-        MachineCheck::take(&banks(capabilities | 1, global, &[status])).verdict
+    const EVERYBODY: [Interrupted; 3] = [Interrupted::Guest, Interrupted::Weir, Interrupted::Parked];
+    /// IA32_MCG_STATUS of a processor that is only told, and of those that have used wrong data: by a load, by one that
+    /// can be repeated, by fetching an instruction.
+    const TOLD: u64 = 0b101;
+    const LOAD: u64 = 0b110;
+    const REPEATABLE: u64 = 0b111;
+    const FETCH: u64 = 0b100;
+
+    fn verdict(capabilities: u64, global: u64, status: BankStatus, interrupted: Interrupted) -> Verdict {
+        MachineCheck::take(&banks(capabilities | 1, global, &[status]), interrupted).verdict
     }
 
     #[test]
     fn an_error_of_another_core_lets_everybody_go_on() {
-        assert_eq!(verdict(0, 5, BankStatus::empty()), Verdict::GoOn);
-        assert_eq!(verdict(0, 5, BankStatus::VAL | BankStatus::EN), Verdict::GoOn, "corrected");
-        assert_eq!(verdict(SER_P, 5, ERROR | BankStatus::S), Verdict::GoOn, "nobody has used the data");
+        for interrupted in EVERYBODY {
+            let verdict = |capabilities, status| verdict(capabilities, TOLD, status, interrupted);
+            assert_eq!(verdict(0, BankStatus::empty()), Verdict::GoOn);
+            assert_eq!(verdict(0, BankStatus::VAL | BankStatus::EN), Verdict::GoOn, "corrected");
+            assert_eq!(verdict(SER_P, ERROR | BankStatus::S), Verdict::GoOn, "nobody has used the data");
+            assert_eq!(verdict(SER_P, USED), Verdict::GoOn, "another processor has");
+            let lost = ERROR | BankStatus::S | BankStatus::OVER;
+            assert_eq!(verdict(SER_P, lost), Verdict::GoOn, "what was lost was no worse");
+        }
     }
 
     #[test]
     fn wrong_data_that_was_used_stops_whoever_used_it() {
-        assert_eq!(verdict(SER_P, 5, USED), Verdict::StopProgram);
-        assert_eq!(verdict(0, 5, ERROR), Verdict::StopProgram, "the bank does not tell");
+        // Another processor that shares the banks may have cleared them.
+        for status in [USED, BankStatus::empty()] {
+            for global in [LOAD, REPEATABLE, FETCH] {
+                let verdict = |interrupted| verdict(SER_P, global, status, interrupted);
+                assert_eq!(verdict(Interrupted::Guest), Verdict::StopProgram, "{global:#b}");
+                assert_eq!(verdict(Interrupted::Weir), Verdict::StopMachine, "{global:#b}");
+                assert_eq!(verdict(Interrupted::Parked), Verdict::StopMachine, "{global:#b}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bank_that_does_not_tell_stops_whoever_was_interrupted_but_not_who_sleeps() {
+        assert_eq!(verdict(0, TOLD, ERROR, Interrupted::Guest), Verdict::StopProgram);
+        assert_eq!(verdict(0, TOLD, ERROR, Interrupted::Weir), Verdict::StopMachine);
+        assert_eq!(verdict(0, TOLD, ERROR, Interrupted::Parked), Verdict::GoOn);
+        assert_eq!(verdict(0, FETCH, ERROR, Interrupted::Guest), Verdict::StopProgram);
     }
 
     #[test]
     fn a_processor_in_doubt_stops_the_machine() {
-        assert_eq!(verdict(0, 4, BankStatus::empty()), Verdict::StopMachine, "RIPV is 0");
-        assert_eq!(verdict(SER_P, 5, USED | BankStatus::PCC), Verdict::StopMachine);
-        assert_eq!(verdict(SER_P, 5, USED | BankStatus::OVER), Verdict::StopMachine);
-        assert_eq!(verdict(0, 4, ERROR), Verdict::StopMachine);
+        for interrupted in EVERYBODY {
+            for global in [TOLD, LOAD, REPEATABLE, FETCH] {
+                let verdict = |capabilities, status| verdict(capabilities, global, status, interrupted);
+                assert_eq!(verdict(SER_P, USED | BankStatus::PCC), Verdict::StopMachine);
+                assert_eq!(verdict(SER_P, USED | BankStatus::OVER), Verdict::StopMachine);
+                assert_eq!(verdict(0, ERROR | BankStatus::OVER), Verdict::StopMachine);
+            }
+        }
+        assert_eq!(
+            verdict(0, FETCH, BankStatus::empty(), Interrupted::Weir),
+            Verdict::StopMachine,
+            "RIPV is 0"
+        );
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_leaves_the_banks_to_those_that_run() {
+        let banks = banks(2, TOLD, &[BankStatus::empty(), USED]);
+        assert_eq!(MachineCheck::take(&banks, Interrupted::Parked).errors.len(), 1);
+        assert_eq!((banks.rdmsr(0x405), banks.rdmsr(IA32_MCG_STATUS)), (USED.bits(), 0));
     }
 
     #[test]
     fn the_banks_are_reported_and_cleared() {
         let banks = banks(2, 5, &[BankStatus::empty(), USED | BankStatus::ADDRV]);
-        let check = MachineCheck::take(&banks);
+        let check = MachineCheck::take(&banks, Interrupted::Guest);
         assert_eq!(check.errors.len(), 1);
         assert_eq!(
             check.to_string(),
             "machine check, global status 0x5; bank 1 status 0xb580000000000000, uncorrected, address 0x12345000"
         );
         assert_eq!((banks.rdmsr(0x405), banks.rdmsr(IA32_MCG_STATUS)), (0, 0));
-        assert!(MachineCheck::take(&banks).errors.is_empty());
+        assert!(MachineCheck::take(&banks, Interrupted::Guest).errors.is_empty());
     }
 
     #[test]
     fn more_errors_than_there_is_room_for_still_count() {
         let mut statuses = [ERROR; 32];
         statuses[31] |= BankStatus::PCC;
-        let check = MachineCheck::take(&banks(0xff, 5, &statuses));
+        let check = MachineCheck::take(&banks(0xff, TOLD, &statuses), Interrupted::Guest);
         assert_eq!((check.errors.len(), check.verdict), (8, Verdict::StopMachine));
     }
 }

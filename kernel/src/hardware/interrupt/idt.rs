@@ -139,7 +139,7 @@ extern "C" fn handle(frame: &InterruptFrame) {
     match frame.vector {
         NMI => pending::note_nmi(),
         // Another core's, or of data that nobody has used.
-        MACHINE_CHECK if machine_check::take() == Verdict::GoOn => {}
+        MACHINE_CHECK if machine_check::take(machine_check::asleep_or_weir()) == Verdict::GoOn => {}
         vector if vector < u64::from(FIRST_INTERRUPT) => match REPORT.get() {
             Some(report) => report(frame),
             None => cpu::halt_forever(),

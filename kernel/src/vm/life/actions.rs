@@ -63,10 +63,11 @@ impl<V: VirtualCpu> Vm<V> {
         }
         directory::note_reason(self.identity.number, reason);
         let ending = reason.ending();
-        if ending == Ending::Crash {
-            self.report(reason);
-        } else {
-            log::info!("{}: {reason}", self.identity.name);
+        match ending {
+            Ending::Crash => self.report(reason),
+            // The report would read the guest's code, which may be what is wrong.
+            Ending::MachineCheck => log::error!("{}: stopped: {reason}", self.identity.name),
+            _ => log::info!("{}: {reason}", self.identity.name),
         }
         let wait = self.life.back_off.after(ending, self.life.policy, now - self.life.started);
         self.life.start_at = wait.map(|wait| now + wait);

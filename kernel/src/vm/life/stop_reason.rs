@@ -26,8 +26,8 @@ pub enum StopReason {
         "task switch by hardware, which is not emulated: a 32-bit guest's double fault, unless it uses task gates otherwise"
     )]
     TaskSwitch,
-    /// The machine reported a hardware error while this guest ran.
-    #[error("machine check")]
+    /// The machine gave this guest wrong data.
+    #[error("machine check: its memory may be wrong, so it is not started again by itself")]
     MachineCheck,
     /// It executed code, or had page tables, at an address that is not memory.
     #[error("{access:?} at {at}, which is not memory")]
@@ -73,9 +73,9 @@ impl StopReason {
             Self::PowerOff => Ending::PowerOff,
             Self::Reset => Ending::Reset,
             Self::Operator => Ending::Operator,
+            Self::MachineCheck => Ending::MachineCheck,
             Self::TripleFault
             | Self::TaskSwitch
-            | Self::MachineCheck
             | Self::NotMemory { .. }
             | Self::InvalidState { .. }
             | Self::UnexpectedExit { .. }

@@ -3,8 +3,8 @@
 //!
 //! Data of other guests are in the core's caches and buffers only after Weir has worked for others than the guest that
 //! runs: when a core goes from one guest to another, and in the scheduler's housekeeping (frames, consoles, timers). The
-//! exits between touch that guest's memory and devices, and Weir's code and tables. So the L1D is flushed and buffers are
-//! cleared at the first entry after such work, not at every one.
+//! exits between touch that guest's memory and devices, and Weir's code and tables. So the L1D is flushed, and buffers and the
+//! divider are cleared, at the first entry after such work, not at every one.
 
 use crate::processor::cores::{self, PerCore, per_core};
 use crate::processor::cpu::{self, ThisProcessor};
@@ -136,6 +136,9 @@ pub fn begin(all: Guards) -> Guards {
         }
         if guards.contains(Guards::IBRS) {
             cpu::wrmsr(SPEC_CTRL, settled().map_or(0, |core| core.measures.spec_ctrl));
+        }
+        if guards.contains(Guards::CLEAR_DIVIDER) {
+            core::arch::asm!("div {:e}", in(reg) 1, inout("eax") 0 => _, inout("edx") 0 => _);
         }
     }
     guards

@@ -20,6 +20,8 @@ bitflags! {
     /// Leaf 7, subleaf 0, EDX [SDM2A CPUID].
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct LeafSevenEdx: u32 {
+        /// IA32_MCU_OPT_CTRL has RNGDS_MITG_DIS.
+        const SRBDS_CTRL = 1 << 9;
         /// VERW clears the buffers of the core.
         const MD_CLEAR = 1 << 10;
         /// IBRS and IBPB: IA32_SPEC_CTRL and IA32_PRED_CMD exist.

@@ -102,6 +102,8 @@ pub struct Measures {
     pub flush_l1d: bool,
     /// VERW directly before an entry, when Weir has handled data of other guests since the last one.
     pub clear_buffers: bool,
+    /// A division that leaves nothing in the divider directly before an entry, under the same condition.
+    pub clear_divider: bool,
     /// IBPB when the core goes from one guest to another.
     pub barrier_at_switch: bool,
     /// IBPB after each exit, before the first return.

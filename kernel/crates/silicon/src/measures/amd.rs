@@ -35,6 +35,7 @@ pub(super) fn decide(measures: &mut Measures, processor: &HostProcessor, smt: bo
     predictors(measures, processor, smt);
     buffers(measures, processor);
     zenbleed(measures, processor);
+    divider(measures, processor);
     if !processor.speculation.contains(AmdSpeculation::ERROR_POINTERS) {
         measures.clear_error_pointers = true;
         measures.note("x87 error pointers", true, "overwritten between guests");
@@ -146,8 +147,8 @@ fn buffers(measures: &mut Measures, processor: &HostProcessor) {
 fn zenbleed(measures: &mut Measures, processor: &HostProcessor) {
     const FLAW: &str = "Zenbleed";
     let row = ZENBLEED_MICROCODE.iter().find(|row| (row.0..=row.1).contains(&processor.model));
-    let zen_2 =
-        processor.family == ZEN_1_2 && (row.is_some() || matches!(processor.model, 0x47 | 0x90..=0x91));
+    let zen_2 = processor.family == ZEN_1_2
+        && (row.is_some() || matches!(processor.model, 0x40..=0x4f | 0x90..=0x91));
     if !zen_2 {
         return;
     }
@@ -158,5 +159,17 @@ fn zenbleed(measures: &mut Measures, processor: &HostProcessor) {
     } else {
         measures.change(DE_CFG, 0, ZENBLEED);
         measures.note(FLAW, true, "bit 9 of DE_CFG");
+    }
+}
+
+/// Zen 1: a division by zero goes on for a while with the last quotient, which may be another guest's (CVE-2023-20588).
+fn divider(measures: &mut Measures, processor: &HostProcessor) {
+    let zen_1 = match processor.family {
+        ZEN_1_2 => matches!(processor.model, 0x00..=0x2f | 0x50..=0x5f),
+        family => family == ZEN_HYGON,
+    };
+    if zen_1 {
+        measures.clear_divider = true;
+        measures.note("DIV0", true, "a division before entries after work for other guests");
     }
 }

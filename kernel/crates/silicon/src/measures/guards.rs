@@ -21,6 +21,8 @@ bitflags::bitflags! {
         const ONE_CALL = 1 << 5;
         /// With `IBRS`: STIBP is set at all times.
         const STIBP = 1 << 6;
+        /// Divide 0 by 1 before the entry.
+        const CLEAR_DIVIDER = 1 << 7;
     }
 }
 
@@ -29,7 +31,7 @@ const _: () = assert!(Guards::STIBP.bits() >> 5 == 2 && SPEC_CTRL_STIBP == 2 && 
 
 impl Guards {
     /// Those that an entry needs only after work for other guests.
-    pub const FOREIGN: Self = Self::FLUSH_L1D.union(Self::CLEAR_BUFFERS);
+    pub const FOREIGN: Self = Self::FLUSH_L1D.union(Self::CLEAR_BUFFERS).union(Self::CLEAR_DIVIDER);
 }
 
 impl Measures {
@@ -39,6 +41,7 @@ impl Measures {
         [
             (Guards::FLUSH_L1D, self.flush_l1d),
             (Guards::CLEAR_BUFFERS, self.clear_buffers),
+            (Guards::CLEAR_DIVIDER, self.clear_divider),
             (Guards::IBRS, self.ibrs_at_exit),
             (Guards::STIBP, self.ibrs_at_exit && self.spec_ctrl & SPEC_CTRL_STIBP != 0),
             (Guards::BARRIER, self.barrier_at_exit),

@@ -2,13 +2,17 @@
 
 use super::{Measures, ReturnStack, SPEC_CTRL_BHI_DIS_S, SPEC_CTRL_IBRS, SPEC_CTRL_SSBD, SPEC_CTRL_STIBP};
 use crate::{ArchCapabilities, HostProcessor, LeafSevenEdx};
+use core::ops::RangeInclusive;
 
 /// IA32_TSX_CTRL: RTM aborts at once, and CPUID does not show it.
 const IA32_TSX_CTRL: u32 = 0x122;
 const TSX_OFF: u64 = 3;
-/// IA32_MCU_OPT_CTRL: GDS_MITG_DIS switches the microcode's remedy for GDS off.
+/// IA32_MCU_OPT_CTRL: RNGDS_MITG_DIS and GDS_MITG_DIS switch the microcode's remedies for SRBDS and GDS off.
 const IA32_MCU_OPT_CTRL: u32 = 0x123;
+const RNGDS_MITG_DIS: u64 = 1 << 0;
 const GDS_MITG_DIS: u64 = 1 << 4;
+/// What is said of a flaw that only microcode closes.
+const NO_REMEDY: &str = "needs newer microcode, or the hypervisor below does not say";
 
 /// The family that all of the models below belong to.
 const FAMILY: u16 = 6;
@@ -41,6 +45,33 @@ const GDS: &[u8] = &[
     0x8c, 0x8d, // Tiger Lake
     0xa5, 0xa6, 0xa7, // Comet Lake, Rocket Lake
 ];
+/// Special register buffer data sampling.
+const SRBDS: &[u8] = &[
+    0x3a, // Ivy Bridge
+    0x3c, 0x45, 0x46, // Haswell
+    0x3d, 0x47, // Broadwell
+    0x4e, 0x5e, // Skylake
+    0x8e, 0x9e, // Kaby Lake, Coffee Lake
+];
+/// Reptar: model, its steppings, the revision with which this line of microcode begins, and the one that mends it
+/// [Intel affected CPUs, CVE-2023-23583].
+const REPTAR: &[(u8, RangeInclusive<u8>, u32, u32)] = &[
+    (0x6a, 0..=15, 0, 0x0d00_03b9),           // Ice Lake-SP
+    (0x6c, 0..=15, 0, 0x0100_0268),           // Ice Lake-D
+    (0x7e, 0..=15, 0, 0xc2),                  // Ice Lake
+    (0x8c, 0..=1, 0, 0xb4),                   // Tiger Lake
+    (0x8c, 2..=15, 0, 0x34),                  // the same
+    (0x8d, 0..=15, 0, 0x4e),                  // the same
+    (0xa7, 0..=15, 0, 0x5d),                  // Rocket Lake
+    (0x97, 0..=15, 0, 0x32),                  // Alder Lake
+    (0x9a, 0..=15, 0, 0x05),                  // Arizona Beach
+    (0x9a, 0..=15, 0x400, 0x430),             // Alder Lake
+    (0xb7, 0..=15, 0, 0x11d),                 // Raptor Lake
+    (0xba, 0..=15, 0, 0x411c),                // the same
+    (0xbf, 0..=15, 0, 0x32),                  // the same
+    (0x8f, 0..=15, 0, 0x2b00_04d0),           // Sapphire Rapids
+    (0x8f, 0..=15, 0x2c00_0000, 0x2c00_0290), // the same, with HBM
+];
 /// No post-barrier return-stack prediction, although they do not announce it.
 const NO_PBRSB: &[u8] = &[0x7a, 0x86, 0x96, 0x9c];
 
@@ -49,6 +80,8 @@ pub(super) fn decide(measures: &mut Measures, processor: &HostProcessor, smt: bo
     l1tf(measures, processor);
     buffers(measures, processor);
     gather(measures, processor);
+    special_registers(measures, processor);
+    reptar(measures, processor);
     predictors(measures, processor, smt);
 }
 
@@ -113,7 +146,10 @@ fn buffers(measures: &mut Measures, processor: &HostProcessor) {
         measures.change(IA32_TSX_CTRL, 0, TSX_OFF);
         measures.note("TAA", true, "TSX off");
     } else {
-        verw("TAA", clears);
+        // Such a processor without the register has microcode whose VERW does not clear the buffers, whatever it
+        // announces. It is executed all the same.
+        verw("TAA", clears && !has(ArchCapabilities::MDS_NO));
+        measures.clear_buffers |= clears;
     }
 }
 
@@ -127,7 +163,40 @@ fn gather(measures: &mut Measures, processor: &HostProcessor) {
         measures.change(IA32_MCU_OPT_CTRL, GDS_MITG_DIS, 0);
         measures.note("GDS", true, "the microcode's remedy is on");
     } else {
-        measures.note("GDS", false, "needs newer microcode, or the hypervisor below does not say");
+        measures.note("GDS", false, NO_REMEDY);
+    }
+}
+
+/// RDRAND and RDSEED leave what they returned where other cores can read it (CVE-2020-0543), as MDS or TAA do.
+fn special_registers(measures: &mut Measures, processor: &HostProcessor) {
+    let immune = processor.capabilities.contains(ArchCapabilities::MDS_NO) && !processor.rtm;
+    if !is_one_of(processor, SRBDS) || immune {
+        return;
+    }
+    if processor.structured.contains(LeafSevenEdx::SRBDS_CTRL) {
+        measures.change(IA32_MCU_OPT_CTRL, RNGDS_MITG_DIS, 0);
+        measures.note("SRBDS", true, "the microcode's remedy is on");
+    } else {
+        measures.note("SRBDS", false, NO_REMEDY);
+    }
+}
+
+/// Redundant prefixes of a string move make the processor stop or execute what the program does not contain
+/// (CVE-2023-23583): a guest can take the machine down.
+fn reptar(measures: &mut Measures, processor: &HostProcessor) {
+    const FLAW: &str = "Reptar";
+    let HostProcessor { model, stepping, microcode, .. } = processor;
+    let mut rows = REPTAR.iter().filter(|row| row.0 == *model && row.1.contains(stepping));
+    if processor.family != FAMILY {
+        return;
+    }
+    let Some(row) = rows.rfind(|row| row.2 <= *microcode) else { return };
+    if processor.hypervisor {
+        measures.note(FLAW, true, "left to the hypervisor below");
+    } else if *microcode >= row.3 {
+        measures.note(FLAW, true, "mended by the microcode");
+    } else {
+        measures.note(FLAW, false, "a guest can stop the machine: needs newer microcode");
     }
 }
 

@@ -15,6 +15,7 @@ fn intel(model: u8, capabilities: ArchCapabilities) -> HostProcessor {
         model,
         structured: features,
         capabilities,
+        microcode: u32::MAX,
         ..HostProcessor::default()
     }
 }
@@ -83,6 +84,67 @@ fn cascade_lake_has_multihit_taa_and_enhanced_ibrs() {
 }
 
 #[test]
+fn without_tsx_ctrl_verw_does_not_close_taa_where_there_is_no_mds() {
+    let capabilities = ArchCapabilities::RDCL_NO | ArchCapabilities::IBRS_ALL | ArchCapabilities::MDS_NO;
+    let cascade_lake = HostProcessor { rtm: true, stepping: 7, ..intel(0x55, capabilities) };
+    assert_eq!(flaws(&measures(&cascade_lake)).1, ["TAA", "GDS"]);
+    assert!(measures(&cascade_lake).clear_buffers, "VERW costs little, and may be better than announced");
+    let updated = HostProcessor { capabilities: capabilities | ArchCapabilities::TSX_CTRL, ..cascade_lake };
+    assert_eq!(flaws(&measures(&updated)).1, ["GDS"]);
+    assert!(
+        flaws(&measures(&HostProcessor { rtm: false, ..cascade_lake })).0.iter().all(|flaw| *flaw != "TAA")
+    );
+}
+
+#[test]
+fn clients_keep_random_numbers_from_other_cores_where_the_microcode_can() {
+    let on = |found: &Measures| found.changes.iter().any(|change| (change.msr, change.clear) == (0x123, 1));
+    // Ivy Bridge, Haswell, Broadwell, Skylake, Kaby Lake.
+    for model in [0x3a, 0x3c, 0x45, 0x46, 0x3d, 0x47, 0x4e, 0x5e, 0x8e, 0x9e] {
+        let found = measures(&intel(model, NONE));
+        assert!(on(&found) && flaws(&found).0.contains(&"SRBDS"), "{model:#x}");
+        let old = measures(&HostProcessor {
+            structured: LeafSevenEdx::all() - LeafSevenEdx::SRBDS_CTRL - LeafSevenEdx::ARCH_CAPABILITIES,
+            ..intel(model, NONE)
+        });
+        assert!(!on(&old) && flaws(&old).1.contains(&"SRBDS"), "{model:#x}");
+    }
+    let servers_and_new = [intel(0x3f, NONE), intel(0x55, NONE), intel(0x9e, ArchCapabilities::MDS_NO)];
+    assert!(servers_and_new.iter().all(|processor| !on(&measures(processor))));
+    let with_tsx = HostProcessor { rtm: true, ..intel(0x9e, ArchCapabilities::MDS_NO) };
+    assert!(on(&measures(&with_tsx)));
+}
+
+#[test]
+fn reptar_is_open_until_the_microcode_mends_it() {
+    for (model, stepping, mended) in [
+        (0x6a, 6, 0x0d00_03b9),
+        (0x6c, 1, 0x0100_0268),
+        (0x7e, 5, 0xc2),
+        (0x8c, 1, 0xb4),
+        (0x8c, 2, 0x34),
+        (0x8d, 1, 0x4e),
+        (0xa7, 1, 0x5d),
+        (0x97, 2, 0x32),
+        (0x9a, 3, 0x430),
+        (0x9a, 4, 5),
+        (0xb7, 1, 0x11d),
+        (0xba, 2, 0x411c),
+        (0xbf, 2, 0x32),
+        (0x8f, 8, 0x2b00_04d0),
+        (0x8f, 8, 0x2c00_0290),
+    ] {
+        let with = |microcode| HostProcessor { stepping, microcode, ..intel(model, ArchCapabilities::all()) };
+        assert!(flaws(&measures(&with(mended))).0.contains(&"Reptar"), "{model:#x}");
+        assert_eq!(flaws(&measures(&with(mended - 1))).1, ["Reptar"], "{model:#x}");
+        let nested = HostProcessor { hypervisor: true, ..with(1) };
+        assert!(flaws(&measures(&nested)).1.is_empty(), "the microcode is the hypervisor's affair");
+    }
+    let cascade_lake = measures(&HostProcessor { microcode: 1, ..intel(0x55, ArchCapabilities::all()) });
+    assert!(!flaws(&cascade_lake).1.contains(&"Reptar"));
+}
+
+#[test]
 fn ice_lake_needs_only_a_call_and_a_fence() {
     let capabilities = ArchCapabilities::RDCL_NO
         | ArchCapabilities::IBRS_ALL
@@ -109,7 +171,7 @@ fn alder_lake_and_sapphire_rapids_pay_nothing_at_exits_but_the_fence() {
     let sapphire = HostProcessor { bhi_ctrl: true, ..intel(0x8f, capabilities | ArchCapabilities::PBRSB_NO) };
     let found = measures(&sapphire);
     assert!(!found.clear_buffers && !found.guards_exits());
-    assert_eq!(flaws(&found), (std::vec!["Spectre v2", "BHI"], std::vec![]));
+    assert_eq!(flaws(&found), (std::vec!["Reptar", "Spectre v2", "BHI"], std::vec![]));
 }
 
 #[test]
@@ -161,7 +223,27 @@ fn zen_2_gets_the_bit_against_zenbleed_unless_its_microcode_or_a_hypervisor_care
     assert!(touched(&rome));
     assert!(!touched(&HostProcessor { microcode: 0x0830_107b, ..rome }));
     assert!(!touched(&HostProcessor { hypervisor: true, ..rome }));
-    assert!(!touched(&HostProcessor { model: 0x08, ..rome }), "Zen+");
+    // The first and last model of each range, and those between the ranges.
+    for model in [0x30, 0x3f, 0x40, 0x47, 0x4f, 0x60, 0x68, 0x7f, 0x90, 0x91, 0xa0, 0xaf] {
+        assert!(touched(&HostProcessor { model, ..rome }), "{model:#x}");
+    }
+    for model in [0x01, 0x08, 0x18, 0x2f, 0x50, 0x5f, 0x80, 0x92] {
+        assert!(!touched(&HostProcessor { model, ..rome }), "{model:#x}: Zen, Zen+");
+    }
+}
+
+#[test]
+fn zen_1_divides_before_entries_after_work_for_other_guests() {
+    let found = |family, model| measures(&amd(family, model, AmdSpeculation::IBPB));
+    for (family, model) in [(0x17, 0x01), (0x17, 0x11), (0x17, 0x18), (0x17, 0x20), (0x17, 0x50), (0x18, 0)] {
+        let found = found(family, model);
+        assert!(found.guards().contains(Guards::CLEAR_DIVIDER), "{family:#x} {model:#x}");
+        assert!(flaws(&found).0.contains(&"DIV0"));
+    }
+    for (family, model) in [(0x15, 0x02), (0x17, 0x31), (0x17, 0x71), (0x19, 0x01)] {
+        assert!(!found(family, model).clear_divider, "{family:#x} {model:#x}");
+    }
+    assert!(Guards::FOREIGN.contains(Guards::CLEAR_DIVIDER), "Weir divides for others in between");
 }
 
 #[test]
@@ -249,7 +331,8 @@ fn the_log_says_what_is_done_and_why() {
 #[test]
 fn guests_see_what_the_processor_announces() {
     let shown = |processor: &HostProcessor| measures(processor).guest_controls(processor);
-    assert_eq!(shown(&intel(0x55, NONE)), GuestControls::default(), "IBRS costs each exit there");
+    let nothing = GuestControls { microcode: u32::MAX, ..GuestControls::default() };
+    assert_eq!(shown(&intel(0x55, NONE)), nothing, "IBRS costs each exit there");
     let ice_lake = shown(&intel(0x6a, ArchCapabilities::RDCL_NO | ArchCapabilities::IBRS_ALL));
     assert_eq!((ice_lake.shown, ice_lake.arch_capabilities, ice_lake.spec_ctrl), (true, Some(0b11), 0b111));
     let zen_2 = shown(&amd(0x17, 0x31, AmdSpeculation::IBPB));

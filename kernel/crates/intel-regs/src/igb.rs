@@ -11,8 +11,11 @@ use bitflags::bitflags;
 pub const IPCNFG: u32 = 0x0e38;
 /// Energy Efficient Ethernet, [`mod@eeer`]; not on 82576 [I210 8].
 pub const EEER: u32 = 0x0e30;
-/// Management EEPROM Control, [`cfg_done`] [I210 8].
+/// Management EEPROM Control, [`cfg_done`]; not on I210 [82576 8, I350 8].
 pub const EEMNGCTL: u32 = 0x1010;
+/// [`EEMNGCTL`] of the I210 and I211, among their other registers for the non-volatile memory [I210 8]. Drivers of other
+/// systems disagree about it, and some read the old offset; read at the wrong one, it costs a reset 100 ms.
+pub const EEMNGCTL_I210: u32 = 0x1_2030;
 /// PCIe Control, [`mod@gcr`] [82576 8].
 pub const GCR: u32 = 0x5b00;
 /// General Purpose Interrupt Enable, [`Gpie`] [I210 8.8.17].
@@ -103,7 +106,7 @@ bitflags! {
     }
 }
 
-/// `EEMNGCTL.CFG_DONE` of the port with this `LAN ID`: firmware has configured the PHY [I210 8].
+/// `EEMNGCTL.CFG_DONE` of the port with this `LAN ID`: firmware has configured the PHY [82576 8, I210 8].
 #[must_use]
 pub const fn cfg_done(lan_id: u32) -> u32 {
     1 << (18 + (lan_id & 3))

@@ -121,7 +121,10 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
                     self.bring_up = Some(BringUpState { step, since: now, ..state });
                 }
                 Poll::Ready(Ok(None)) => self.run(now, state.transmit_lost),
-                Poll::Ready(Err(error)) => self.fail(error, now),
+                Poll::Ready(Err(error)) => {
+                    self.give_phy_back();
+                    self.fail(error, now);
+                }
             }
         }
     }
@@ -150,7 +153,9 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             BringUpStep::Load => self.await_load(waited),
             BringUpStep::Pause if waited < C::LOAD_PAUSE => Poll::Pending,
             BringUpStep::Pause => next(BringUpStep::Configure),
-            BringUpStep::Configure if !C::is_configured(registers) && waited < CONFIGURE_TIMEOUT => {
+            BringUpStep::Configure
+                if !C::is_configured(registers, self.model) && waited < CONFIGURE_TIMEOUT =>
+            {
                 Poll::Pending
             }
             BringUpStep::Configure => {

@@ -75,7 +75,7 @@ pub trait BringUp {
     fn loaded<R: NicRegisters>(registers: &mut R) -> Result<(), u32>;
 
     /// True when firmware has configured the PHY.
-    fn is_configured<R: NicRegisters>(registers: &mut R) -> bool;
+    fn is_configured<R: NicRegisters>(registers: &mut R, model: &NicModel) -> bool;
 
     /// Sets what the NIC's errata and the platform ask for, after each reset.
     fn correct<R: NicRegisters>(registers: &mut R, model: &NicModel);

@@ -158,7 +158,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             return;
         }
         self.next_check = now + CHECK_INTERVAL;
-        if !self.is_running() || self.registers.read(reg::STATUS) == u32::MAX {
+        if !self.is_running() || !self.answers() {
             return self.recover(now);
         }
         self.reclaim(now);
@@ -201,14 +201,31 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     fn collect_statistics(&mut self) {
         let mut statistics = self.statistics;
         statistics.collect(&mut self.registers);
-        if self.registers.read(reg::STATUS) != u32::MAX {
+        if self.answers() {
             self.statistics = statistics;
         }
     }
 
+    /// False when the NIC was removed: every register reads as ones.
+    fn answers(&mut self) -> bool {
+        self.registers.read(reg::STATUS) != u32::MAX
+    }
+
+    /// Gives the PHY back to the NIC's firmware, which would wait for it for ever, when a bring-up ends that may hold it.
+    pub(crate) fn give_phy_back(&mut self) {
+        if self.answers() {
+            // When forced it succeeds.
+            let _ = C::release_phy(&mut self.registers, true);
+        }
+    }
+
     /// Begins to reset a NIC that does not work. Frames in the transmit ring are dropped and counted; those that it
-    /// has received can still be polled.
+    /// has received can still be polled. Its own counts, which the reset clears, may say why: they are added before.
+    /// Those of a NIC that is not running are not this driver's.
     fn recover(&mut self, now: Instant) {
+        if self.is_running() && self.answers() {
+            self.collect_statistics();
+        }
         self.counters.resets += 1;
         let transmit_lost = self.transmit.pending();
         self.counters.tx_lost += transmit_lost as u64;
@@ -223,6 +240,9 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// charge, which a management controller may wait for.
     pub fn stop(&mut self) {
         initialise::halt::<_, C>(&mut self.registers);
+        if self.bring_up.is_some() {
+            self.give_phy_back();
+        }
         C::announce(&mut self.registers, false);
         // The machine may be without power in a moment: a read flushes the writes.
         self.registers.read(reg::STATUS);

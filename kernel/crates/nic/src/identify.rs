@@ -72,16 +72,20 @@ pub struct NicModel {
 impl NicModel {
     /// True when the NIC has Energy Efficient Ethernet: the I350 and later.
     pub(crate) fn has_eee(&self) -> bool {
-        matches!(self.device, DEVICE_I350 | DEVICE_I210 | DEVICE_I211 | DEVICE_I210_FLASHLESS)
+        self.device == DEVICE_I350 || self.is_i210()
     }
 }
 
 impl NicModel {
+    /// True for the I210 and I211.
+    pub(crate) fn is_i210(&self) -> bool {
+        matches!(self.device, DEVICE_I210 | DEVICE_I211 | DEVICE_I210_FLASHLESS)
+    }
+
     /// The register of the PHY that selects a page, if registers 0 to 15 are not the same on all pages: that of the I210
     /// and I211.
     pub(crate) fn phy_page_register(&self) -> Option<u32> {
-        let paged = matches!(self.device, DEVICE_I210 | DEVICE_I211 | DEVICE_I210_FLASHLESS);
-        paged.then_some(PAGE_SELECT_I210)
+        self.is_i210().then_some(PAGE_SELECT_I210)
     }
 }
 

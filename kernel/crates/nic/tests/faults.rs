@@ -307,3 +307,22 @@ fn an_interrupt_without_a_cause_is_left_to_other_nics_on_the_line() {
     assert!(driver.interrupt().is_empty());
     assert_eq!(driver.counters().interrupts, 1);
 }
+
+#[test]
+fn what_a_nic_counted_before_it_hung_is_kept() {
+    let (machine, mut driver) = started(FakeNic::default());
+    machine.pass(&mut driver, Duration::from_millis(500));
+    machine.nic.borrow_mut().transmit_stuck = true;
+    send(&mut driver, &frames(0..1), machine.now());
+    machine.pass(&mut driver, Duration::from_millis(800));
+    // The counts of the last second have been read; those of the next one are not read before the reset clears them.
+    machine.nic.borrow_mut().statistics.insert(0x4010, 7);
+    machine.nic.borrow_mut().reset_never_ends = true;
+    machine.pass(&mut driver, Duration::from_millis(400));
+    assert_eq!((driver.counters().resets, driver.statistics().missed_packets), (1, 7));
+    assert!(matches!(driver.state(), NicState::Failed(_)));
+    // While it does not work, its counts are nobody's.
+    machine.nic.borrow_mut().statistics.insert(0x4010, 9);
+    machine.pass(&mut driver, RETRY_INTERVAL + CHECK_INTERVAL);
+    assert_eq!((driver.counters().resets, driver.statistics().missed_packets), (2, 7));
+}

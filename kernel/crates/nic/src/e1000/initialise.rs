@@ -53,7 +53,7 @@ impl BringUp for E1000Chip {
         Ok(())
     }
 
-    fn is_configured<R: NicRegisters>(_registers: &mut R) -> bool {
+    fn is_configured<R: NicRegisters>(_registers: &mut R, _model: &NicModel) -> bool {
         true
     }
 

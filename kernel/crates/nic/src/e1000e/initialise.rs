@@ -45,7 +45,7 @@ impl BringUp for E1000eChip {
     }
 
     /// [`Self::LOAD_PAUSE`] includes it.
-    fn is_configured<R: NicRegisters>(_registers: &mut R) -> bool {
+    fn is_configured<R: NicRegisters>(_registers: &mut R, _model: &NicModel) -> bool {
         true
     }
 

@@ -6,8 +6,8 @@ use crate::chip::{AddressSource, BringUp, NicChip, NvmLayout};
 use crate::{NicHost, NicModel, NicRegisters, pcie};
 use base::time::Duration;
 use intel_regs::igb::{
-    DCTL_ENABLE, EEER, EEMNGCTL, GCR, IPCNFG, RLPML, SW_FW_SYNC, cfg_done, eeer, gcr, ipcnfg, srrctl,
-    sw_fw_sync,
+    DCTL_ENABLE, EEER, EEMNGCTL, EEMNGCTL_I210, GCR, IPCNFG, RLPML, SW_FW_SYNC, cfg_done, eeer, gcr, ipcnfg,
+    srrctl, sw_fw_sync,
 };
 use intel_regs::{Ctrl, Rah, reg};
 
@@ -44,9 +44,10 @@ impl BringUp for IgbChip {
         pcie::has(registers.read(reg::rah(0)), Rah::AV.bits())
     }
 
-    fn is_configured<R: NicRegisters>(registers: &mut R) -> bool {
+    fn is_configured<R: NicRegisters>(registers: &mut R, model: &NicModel) -> bool {
         let done = cfg_done(pcie::lan_id(registers));
-        pcie::has(registers.read(EEMNGCTL), done).is_ok()
+        let register = if model.is_i210() { EEMNGCTL_I210 } else { EEMNGCTL };
+        pcie::has(registers.read(register), done).is_ok()
     }
 
     /// The 82576 gives up on a completion after 50 us to 50 ms, which busy platforms exceed, and then sends its
@@ -87,9 +88,13 @@ impl BringUp for IgbChip {
         if free { Ok(()) } else { Err(owners) }
     }
 
-    /// Releases the PHY [I210 4.6.2], under the semaphore: firmware changes other bits of the same register.
+    /// Releases the PHY [I210 4.6.2], under the semaphore: firmware changes other bits of the same register. Nothing is
+    /// written if software does not have it.
     fn release_phy<R: NicRegisters>(registers: &mut R, forced: bool) -> Result<(), u32> {
         let lan = pcie::lan_id(registers);
+        if registers.read(SW_FW_SYNC) & sw_fw_sync::software_phy(lan) == 0 {
+            return Ok(());
+        }
         let semaphore = match Semaphore::take(registers, Duration::ZERO) {
             Ok(semaphore) => Some(semaphore),
             Err(value) if !forced => return Err(value),

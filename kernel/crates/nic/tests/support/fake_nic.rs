@@ -97,6 +97,8 @@ pub struct FakeNic {
     pub times: (Option<Instant>, Option<Instant>),
     /// Time that firmware takes to configure the PHY after a reset.
     pub configures_for: Duration,
+    /// EEMNGCTL is where an I210 has it, and nothing where the others have it.
+    pub i210: bool,
     /// Registers with another value than zero after a reset.
     pub after_reset: BTreeMap<u32, u32>,
     /// SWSM and SW_FW_SYNC are as a predecessor left them.
@@ -146,6 +148,7 @@ impl Default for FakeNic {
             gone_in: None,
             times: (None, None),
             configures_for: Duration::ZERO,
+            i210: false,
             after_reset: BTreeMap::new(),
             keeps_semaphores: false,
             sync_without_semaphore: Vec::new(),
@@ -268,6 +271,11 @@ impl FakeNic {
         1 << 28 | u32::from(data)
     }
 
+    /// Where EEMNGCTL is.
+    fn management(&self) -> u32 {
+        if self.i210 { 0x1_2030 } else { EEMNGCTL }
+    }
+
     /// CTRL.RST: the NIC reloads its settings from the EEPROM.
     fn reset(&mut self, control: u32, by_io: bool, now: Instant) {
         self.times = (Some(now), None);
@@ -280,7 +288,7 @@ impl FakeNic {
         self.registers.insert(SWSM, semaphore);
         self.registers.insert(CTRL, control);
         self.registers.insert(EECD, 1 << 9);
-        self.registers.insert(EEMNGCTL, 1 << (18 + self.port));
+        self.registers.insert(self.management(), 1 << (18 + self.port));
         self.partial.clear();
     }
 }
@@ -302,7 +310,11 @@ impl FakeDevice for FakeNic {
             MDIC if self.phy_silent => self.get(MDIC),
             MDIC => self.mdic(),
             EXTCNF_CTRL if self.phy_taken => 0,
-            EEMNGCTL if self.times.0.is_some_and(|reset| now - reset < self.configures_for) => 0,
+            _ if offset == self.management()
+                && self.times.0.is_some_and(|reset| now - reset < self.configures_for) =>
+            {
+                0
+            }
             SWSM => {
                 let value = self.get(SWSM);
                 self.registers.insert(SWSM, value | 1);

@@ -76,6 +76,14 @@ impl PortCounters {
         self.dropped_on_arrival() + self.dropped_on_departure()
     }
 
+    /// The same without the frames that no switch would have passed on: those for a station on the side that they came
+    /// from, and those that are for the next switch only. At a port to the wire they are what a LAN is full of, and no
+    /// sign of trouble.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.dropped() - (self.reserved_group + self.same_port + self.no_destination)
+    }
+
     /// All counters with their names, for the log.
     #[must_use]
     pub fn named(&self) -> [(&'static str, u64); 19] {
@@ -113,5 +121,32 @@ impl PortCounters {
             DropCause::SamePort => &mut self.same_port,
             DropCause::NoDestination => &mut self.no_destination,
         } += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{PortConfig, PortId, Switch};
+    use base::{Instant, MacAddress};
+    use testkit::QueuePort;
+    use testkit::frame::{mac, numbered};
+
+    #[test]
+    fn frames_for_others_on_the_wire_are_not_lost_at_its_port() {
+        let mut switch =
+            Switch::new(&[PortConfig::uplink(), PortConfig::guest(mac(0))], 1).expect("two ports");
+        let [mut wire, mut guest] = <[QueuePort; 2]>::default();
+        let neighbours = MacAddress([0x01, 0x80, 0xc2, 0, 0, 0x0e]);
+        for (number, destination) in [(0, neighbours), (1, mac(40)), (2, mac(41))] {
+            wire.arrive(&numbered(destination, mac(41), number, 60));
+        }
+        let uplink = PortId::new(0).expect("a port");
+        switch.take_from(uplink, &mut [&mut wire, &mut guest], 32, Instant::ZERO);
+        let counters = *switch.counters(uplink).expect("it has counters");
+        assert_eq!((counters.reserved_group, counters.no_destination, counters.same_port), (1, 1, 1));
+        assert_eq!((counters.dropped(), counters.lost()), (3, 0));
+        wire.arrive(&[0; 5]);
+        switch.take_from(uplink, &mut [&mut wire, &mut guest], 32, Instant::ZERO);
+        assert_eq!(switch.counters(uplink).map(super::PortCounters::lost), Some(1), "a runt is trouble");
     }
 }

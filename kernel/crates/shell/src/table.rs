@@ -117,7 +117,7 @@ pub struct NicRow<'a> {
     pub transmitted: u64,
     /// Frames received.
     pub received: u64,
-    /// Frames dropped, in both directions and for all reasons.
+    /// Frames dropped, in both directions and for all reasons, except those that no guest here is to receive.
     pub drops: u64,
     /// Damaged frames that the NIC reported, and errors of the NIC itself.
     pub errors: u64,

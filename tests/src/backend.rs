@@ -149,17 +149,18 @@ impl Backend {
             Need::HighMemory => is_bochs.then_some("Bochs has memory above 4 GiB only behind 3 GiB below"),
             Need::Cable => is_bochs.then_some("Bochs has no cable to unplug"),
             // KVM raises them only where the host's processor has the registers that QEMU writes.
-            Need::MachineCheck => (self != Self::QemuSvm).then_some("only QEMU's TCG raises machine checks on demand"),
+            Need::MachineCheck => {
+                (self != Self::QemuSvm).then_some("only QEMU's TCG raises machine checks on demand")
+            }
             Need::Screen => is_bochs.then_some("the screen of Bochs cannot be read here"),
             Need::JumboFromWire => is_bochs.then_some("Bochs drops frames over 1514 bytes from a tap"),
             Need::Shutdown => (self == Self::BochsSvm && !bochs::is_3())
                 .then_some("Bochs 2.7 terminates on a guest's triple fault, although SVM intercepts it"),
-            Need::InterruptWhileOff => (self == Self::BochsSvm && !bochs::is_3()).then_some(
-                "Bochs 2.7 takes no physical interrupt while a guest that was entered with RFLAGS.IF clear runs",
+            Need::InterruptWhileOff => (self == Self::BochsSvm).then_some(
+                "Bochs takes no physical interrupt while a guest that was entered with RFLAGS.IF clear runs",
             ),
-            Need::Threads => {
-                (self == Self::BochsSvm).then_some("Bochs' ryzen calls each of its threads a core (leaf 8000001Eh)")
-            }
+            Need::Threads => (self == Self::BochsSvm)
+                .then_some("Bochs' ryzen calls each of its threads a core (leaf 8000001Eh)"),
             Need::LinuxBoot => (self == Self::BochsSvm && !choice::is_requested(self)).then_some(SLOW),
             Need::MoreLinuxBoots => (is_bochs && !choice::is_requested(self)).then_some(SLOW),
         }

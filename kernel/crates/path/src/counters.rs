@@ -42,7 +42,8 @@ pub struct PortCounters {
     /// Copies for this port that were dropped at once because it had no room: of group frames, and of frames beyond
     /// the few that may wait.
     pub no_room: u64,
-    /// Frames from this port whose source is the address of another port's vNIC: forwarded, not learned.
+    /// Frames from this port whose source is the address of another port's vNIC, or, if this is a guest's port, one
+    /// that another port has sent from within [`crate::TAKEOVER`]: forwarded, not learned.
     pub source_conflict: u64,
     /// Frames from this port whose source was not learned because its set was full or the port's quota used
     /// up: forwarded.

@@ -36,6 +36,6 @@ mod switch;
 
 pub use config::{Attachment, GUEST_HOLD, PATIENCE, PathError, PortConfig, UPLINK_HOLD};
 pub use counters::PortCounters;
-pub use mac_table::{AGEING, CAPACITY, GUEST_QUOTA};
+pub use mac_table::{AGEING, CAPACITY, GUEST_QUOTA, TAKEOVER};
 pub use ports::{MAX_PORTS, PortId, PortSet};
 pub use switch::{Progress, Switch};

@@ -16,6 +16,11 @@ pub const CAPACITY: usize = SETS * WAYS;
 /// those of the wire.
 pub const GUEST_QUOTA: usize = 64;
 
+/// How long a guest must wait until it gets an address that another port has sent from. A guest that sends from the
+/// address of a router does not receive what others send to it; one that takes over a virtual address does, since
+/// a backup waits for longer than three advertisements of one second [RFC 5798 6.1].
+pub const TAKEOVER: Duration = Duration::from_secs(3);
+
 const SETS: usize = 128;
 const SET_MASK: u64 = SETS as u64 - 1;
 const _: () = assert!(SETS.is_power_of_two());
@@ -32,6 +37,21 @@ pub(crate) enum Learned {
     Moved,
     /// There is no room for it.
     Refused,
+    /// Another port has sent from it within [`TAKEOVER`].
+    Contested,
+}
+
+/// A port that addresses are learned from, and what it may do.
+#[derive(Clone, Copy)]
+pub(crate) struct Learner {
+    /// The port.
+    pub(crate) port: PortId,
+    /// Maximum number of its addresses.
+    pub(crate) quota: usize,
+    /// Ports whose addresses need not be known: its own replace them in a full set.
+    pub(crate) spare: PortSet,
+    /// Ports whose addresses move to it at once; those of others, after [`TAKEOVER`].
+    pub(crate) takes_from: PortSet,
 }
 
 /// An address and the port where it was last seen.
@@ -72,18 +92,12 @@ impl MacTable {
         entry.is_fresh(now).then_some(entry.port)
     }
 
-    /// Records that `mac` is at `port`, which may have at most `quota` addresses.
+    /// Records that `mac` is at the port of `learner`, unless another port has a better claim.
     ///
     /// In a full set, a new address replaces only a stale one, one of the same port, or one of the ports in
-    /// `spare`, whose addresses need not be known: no port can make the switch forget what it learned at another.
-    pub(crate) fn learn(
-        &mut self,
-        mac: MacAddress,
-        port: PortId,
-        quota: usize,
-        spare: PortSet,
-        now: Instant,
-    ) -> Learned {
+    /// `spare`: no other port can make the switch forget what it learned at another.
+    pub(crate) fn learn(&mut self, mac: MacAddress, learner: &Learner, now: Instant) -> Learned {
+        let Learner { port, quota, spare, takes_from } = *learner;
         let new = LearnedAddress { mac, port, seen: now };
         let start = self.start(mac);
         let slots = &mut self.slots[start..start + WAYS];
@@ -92,6 +106,9 @@ impl MacTable {
             if known.port == port {
                 known.seen = now;
                 return Learned::Refreshed;
+            }
+            if !takes_from.contains(known.port) && now.saturating_since(known.seen) < TAKEOVER {
+                return Learned::Contested;
             }
             if !under_quota {
                 return Learned::Refused;
@@ -173,22 +190,43 @@ mod tests {
         PortId::new(index).unwrap()
     }
 
+    /// A port that addresses of the first port move to at once.
+    fn learner(index: usize, quota: usize, spare: PortSet) -> Learner {
+        Learner { port: port(index), quota, spare, takes_from: PortSet::first(1) }
+    }
+
     #[test]
     fn an_address_is_found_until_it_is_stale() {
         let mut table = MacTable::new(1);
-        assert_eq!(table.learn(mac(1), port(3), 9, PortSet::EMPTY, Instant::ZERO), Learned::New);
+        assert_eq!(table.learn(mac(1), &learner(3, 9, PortSet::EMPTY), Instant::ZERO), Learned::New);
         assert_eq!(table.find(mac(1), Instant(AGEING.as_nanos() as u64)), Some(port(3)));
         assert_eq!(table.find(mac(1), LATER), None);
-        assert_eq!(table.learn(mac(1), port(3), 9, PortSet::EMPTY, LATER), Learned::Refreshed);
+        assert_eq!(table.learn(mac(1), &learner(3, 9, PortSet::EMPTY), LATER), Learned::Refreshed);
         assert_eq!(table.find(mac(1), LATER), Some(port(3)));
     }
 
     #[test]
     fn an_address_moves_to_the_port_of_its_last_frame() {
         let mut table = MacTable::new(1);
-        table.learn(mac(1), port(0), 9, PortSet::EMPTY, Instant::ZERO);
-        assert_eq!(table.learn(mac(1), port(1), 9, PortSet::EMPTY, Instant(5)), Learned::Moved);
+        table.learn(mac(1), &learner(0, 9, PortSet::EMPTY), Instant::ZERO);
+        assert_eq!(table.learn(mac(1), &learner(1, 9, PortSet::EMPTY), Instant(5)), Learned::Moved);
         assert_eq!(table.find(mac(1), Instant(5)), Some(port(1)));
+    }
+
+    #[test]
+    fn an_address_moves_from_a_port_that_is_silent() {
+        let mut table = MacTable::new(1);
+        let (owner, other) = (learner(1, 9, PortSet::EMPTY), learner(2, 9, PortSet::EMPTY));
+        table.learn(mac(1), &owner, Instant::ZERO);
+        table.learn(mac(1), &owner, Instant(7));
+        let over = Instant(7) + TAKEOVER;
+        for now in [Instant(7), Instant(over.0 - 1)] {
+            assert_eq!(table.learn(mac(1), &other, now), Learned::Contested);
+            assert_eq!(table.find(mac(1), now), Some(port(1)));
+        }
+        assert_eq!(table.learn(mac(1), &other, over), Learned::Moved);
+        assert_eq!((table.find(mac(1), over), table.used[1], table.used[2]), (Some(port(2)), 0, 1));
+        assert_eq!(table.learn(mac(1), &owner, over), Learned::Contested);
     }
 
     #[test]
@@ -196,12 +234,12 @@ mod tests {
         let mut table = MacTable::new(7);
         for number in 0..100 {
             assert_eq!(
-                table.learn(mac(number), port(0), CAPACITY, PortSet::EMPTY, Instant::ZERO),
+                table.learn(mac(number), &learner(0, CAPACITY, PortSet::EMPTY), Instant::ZERO),
                 Learned::New
             );
         }
         for number in 1000..100_000 {
-            table.learn(mac(number), port(1), CAPACITY, PortSet::EMPTY, Instant(1));
+            table.learn(mac(number), &learner(1, CAPACITY, PortSet::EMPTY), Instant(1));
         }
         assert!((0..100).all(|number| table.find(mac(number), Instant(1)) == Some(port(0))));
     }
@@ -210,14 +248,14 @@ mod tests {
     fn a_port_stays_within_its_quota() {
         let mut table = MacTable::new(7);
         for number in 0..10_000 {
-            table.learn(mac(number), port(1), GUEST_QUOTA, PortSet::EMPTY, Instant::ZERO);
+            table.learn(mac(number), &learner(1, GUEST_QUOTA, PortSet::EMPTY), Instant::ZERO);
             assert!(table.used[1] <= GUEST_QUOTA);
         }
         let known = (0..10_000).filter(|number| table.find(mac(*number), Instant::ZERO).is_some());
         assert_eq!(known.count(), table.used[1]);
-        table.learn(mac(77_777), port(2), 9, PortSet::EMPTY, Instant::ZERO);
+        table.learn(mac(77_777), &learner(2, 9, PortSet::EMPTY), Instant::ZERO);
         assert_eq!(
-            table.learn(mac(77_777), port(1), GUEST_QUOTA, PortSet::EMPTY, Instant::ZERO),
+            table.learn(mac(77_777), &learner(1, GUEST_QUOTA, PortSet::EMPTY), Instant::ZERO + TAKEOVER),
             Learned::Refused
         );
     }
@@ -226,7 +264,7 @@ mod tests {
     fn sweeping_returns_the_quota_of_stale_addresses() {
         let mut table = MacTable::new(7);
         for number in 0..50 {
-            table.learn(mac(number), port(1), GUEST_QUOTA, PortSet::EMPTY, Instant::ZERO);
+            table.learn(mac(number), &learner(1, GUEST_QUOTA, PortSet::EMPTY), Instant::ZERO);
         }
         for _ in 0..SETS {
             table.sweep(LATER);
@@ -239,11 +277,11 @@ mod tests {
         let mut table = MacTable::new(7);
         let wire = PortSet::EMPTY.with(port(0));
         for number in 0..100_000 {
-            table.learn(mac(number), port(0), CAPACITY, PortSet::EMPTY, Instant::ZERO);
+            table.learn(mac(number), &learner(0, CAPACITY, PortSet::EMPTY), Instant::ZERO);
         }
         assert_eq!(table.used[0], CAPACITY);
         for number in 200_000..200_020 {
-            assert_eq!(table.learn(mac(number), port(1), GUEST_QUOTA, wire, Instant(1)), Learned::New);
+            assert_eq!(table.learn(mac(number), &learner(1, GUEST_QUOTA, wire), Instant(1)), Learned::New);
             assert_eq!(table.find(mac(number), Instant(1)), Some(port(1)));
         }
         assert_eq!((table.used[0], table.used[1]), (CAPACITY - 20, 20));

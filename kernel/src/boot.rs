@@ -171,7 +171,7 @@ fn set_up_log(level: LogLevel) {
         LogLevel::Debug => LevelFilter::Debug,
     });
     if level != LogLevel::Debug {
-        crate::log::leave_to_main_loop();
+        crate::log::hurry();
     }
 }
 

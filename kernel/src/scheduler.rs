@@ -107,6 +107,8 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         if self.over {
             return;
         }
+        // That was at nobody's expense.
+        let now = clock::now();
         let Some(index) = self.queue.next() else { return self.idle() };
         match self.vms[index].state() {
             VmState::Starting => self.start_step(index, now),
@@ -211,7 +213,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
                 limit = self.limit(index, now, end);
             }
             // It may have powered off, halted, been woken again, paused, or been held.
-            if self.over || exit == Exit::BusLock || self.vms[index].state() != VmState::Running {
+            if self.over || !self.vms[index].is_runnable() {
                 break;
             }
         }

@@ -202,6 +202,11 @@ pub fn console(
     })
 }
 
+/// True when the queue will soon have no room for a line.
+pub fn is_half_full() -> bool {
+    OUTPUT.lock().waiting > QUEUE / 2
+}
+
 /// Moves queued bytes into the UART as long as it accepts them at once. Returns true if some are left.
 pub fn pump() -> bool {
     framebuffer::pump();

@@ -1,17 +1,23 @@
 //! Log records: their form, and their way to the serial line, the screen and the tail.
 
 use super::{output, serial, tail};
-use crate::processor::clock;
+use crate::processor::{clock, cores};
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 struct WeirLog;
 
 static LOG: WeirLog = WeirLog;
 
-/// Lines are left in the queue for the main loop, which does not wait for them.
-static QUEUED: AtomicBool = AtomicBool::new(false);
+/// Each line is sent before the next step begins, so that the last line shows where boot stopped.
+const WAIT: u8 = 0;
+/// What the UART takes at once is sent, at 87 us for each byte. Warnings are waited for, and so is room.
+const SEND: u8 = 1;
+/// The main loop sends what is in the queue.
+const LEAVE: u8 = 2;
+/// What is done with the queue when a line has been added.
+static PACE: AtomicU8 = AtomicU8::new(WAIT);
 
 /// Starts the log on the serial port.
 pub fn init() {
@@ -21,10 +27,14 @@ pub fn init() {
     log::set_max_level(LevelFilter::Info);
 }
 
-/// Leaves output to the main loop from now on, at 87 us for each byte. Before this call, each log line is sent before the
-/// next step of boot begins, so that the last line shows where boot stopped.
+/// Boot does not wait for each line from now on.
+pub fn hurry() {
+    PACE.store(SEND, Ordering::Relaxed);
+}
+
+/// Leaves output to the main loop from now on.
 pub fn leave_to_main_loop() {
-    QUEUED.store(true, Ordering::Relaxed);
+    PACE.store(LEAVE, Ordering::Relaxed);
 }
 
 impl Log for WeirLog {
@@ -45,8 +55,13 @@ impl Log for WeirLog {
         let write = |out: &mut dyn Write| line(out, level, subsystem, record.args());
         tail::remember(write);
         output::log_line(write);
-        if !QUEUED.load(Ordering::Relaxed) {
-            output::flush();
+        // Only the boot core sends and paints. Others log while it waits for them.
+        match PACE.load(Ordering::Relaxed) {
+            _ if cores::current() != cores::BOOT_CORE => {}
+            WAIT => output::flush(),
+            SEND if record.level() <= Level::Warn || output::is_half_full() => output::flush_serial(),
+            SEND => _ = output::pump(),
+            _ => {}
         }
     }
 

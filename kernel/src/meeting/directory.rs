@@ -222,7 +222,13 @@ pub enum Typing {
 /// be made to wait: what exceeds [`TYPED`] bytes is lost.
 pub fn type_byte(vm: usize, byte: u8) -> Typing {
     let Some(record) = RECORDS.get(vm) else { return Typing::Lost };
-    if record.typed.bytes.lock().push_back(byte).is_err() {
+    let taken = {
+        let mut bytes = record.typed.bytes.lock();
+        // A guest that reads slowly is not reported for each byte: after a loss half of the room must be free.
+        let recovered = record.typed.losing.load(Ordering::Relaxed) == 0 || bytes.len() <= TYPED / 2;
+        recovered && bytes.push_back(byte).is_ok()
+    };
+    if !taken {
         record.typed.lost.fetch_add(1, Ordering::Relaxed);
         return match record.typed.losing.fetch_add(1, Ordering::Relaxed) {
             0 => Typing::FirstLost,

@@ -31,6 +31,7 @@ pub struct FakeCpu {
     pub msr: u64,
     pub nmi_ready: bool,
     pub task_priority: Option<u8>,
+    pub locked_bus: bool,
     pub pdptes: [u64; 4],
     pub reads: ReadCounts,
     pub vectors: [Vector; 16],
@@ -56,6 +57,7 @@ impl FakeCpu {
             msr: 0,
             nmi_ready: true,
             task_priority: None,
+            locked_bus: false,
             pdptes: [0; 4],
             reads: ReadCounts::default(),
             vectors: [[0; 32]; 16],
@@ -132,6 +134,10 @@ impl VirtualCpu for FakeCpu {
 
     fn set_rflags(&mut self, value: RFlags) {
         self.rflags = value;
+    }
+
+    fn has_locked_bus(&self) -> bool {
+        self.locked_bus
     }
 
     fn paging(&self) -> Paging {

@@ -106,6 +106,11 @@ pub trait VirtualCpu: Sized + 'static {
     /// Sets the flags.
     fn set_rflags(&mut self, value: RFlags);
 
+    /// True if the guest locked the bus on its way to the last exit, whatever the reason of that was.
+    fn has_locked_bus(&self) -> bool {
+        false
+    }
+
     /// The control registers that address translation depends on.
     fn paging(&self) -> Paging;
 

@@ -1,5 +1,6 @@
 //! A virtual-machine control structure (VMCS) and the instructions that access it.
 
+use super::enter::Launch;
 use super::fields::{ControlField, INSTRUCTION_ERROR, ReadWrite};
 use crate::memory::{PAGE, PageFrameError, PageFrames, physical};
 use crate::processor::cores::{PerCore, per_core};
@@ -40,12 +41,14 @@ fn read_raw(encoding: u32) -> u64 {
 /// One VMCS. Its fields are accessed through the processor, which may keep them anywhere [SDM3C 25.11.1].
 pub struct Vmcs {
     region: HostPhysical,
+    /// What its next entry is.
+    pub launch: Launch,
 }
 
 impl Vmcs {
     /// A cleared VMCS with this revision identifier.
     pub fn new(frames: &mut PageFrames, revision: u32) -> Result<Self, VirtError> {
-        let mut vmcs = Self { region: region(frames, revision)? };
+        let mut vmcs = Self { region: region(frames, revision)?, launch: Launch::First };
         vmcs.clear()?;
         Ok(vmcs)
     }
@@ -59,6 +62,7 @@ impl Vmcs {
             asm!("vmclear [{}]", "setc {}", "setz {}", in(reg) &self.region.0, out(reg_byte) carry,
                 out(reg_byte) zero, options(nostack));
         }
+        self.launch = Launch::First;
         let _ = CURRENT.here().compare_exchange(self.region.0, NO_VMCS, Ordering::Relaxed, Ordering::Relaxed);
         check("VMCLEAR", carry != 0, zero != 0)
     }

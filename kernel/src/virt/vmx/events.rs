@@ -2,7 +2,7 @@
 
 use super::controls::PrimaryControls;
 use super::exit::{
-    RawExit, VALID, injection, interrupted_event, interruption_type, iret_ended_blocking, parse,
+    RawExit, VALID, injection, interrupted_event, interruption_type, iret_ended_blocking, locked_bus, parse,
     pending_debug,
 };
 use super::fields::*;
@@ -66,7 +66,8 @@ impl Vcpu {
     /// Reads the exit. Only the fields that the exit reason defines are read: each VMREAD costs time.
     pub(super) fn read_exit(&mut self) -> Exit {
         let reason = self.vmcs.read(EXIT_REASON);
-        self.launch = self.launch.after(reason);
+        self.vmcs.launch = self.vmcs.launch.after(reason);
+        self.locked_bus = locked_bus(reason);
         let mut raw = RawExit { reason, ..RawExit::default() };
         match reason & 0xffff {
             BASIC_EXTERNAL_INTERRUPT => {

@@ -37,10 +37,17 @@ pub const VALID: u32 = 1 << 31;
 const MACHINE_CHECK_AT_ENTRY: u32 = 41;
 const ERROR_CODE_VALID: u32 = 1 << 11;
 const EPT_VIOLATION: u32 = 48;
+const BUS_LOCK: u32 = 74;
 /// Exit qualification of an EPT violation: NMI unblocking due to IRET.
 const NMI_UNBLOCKED: u64 = 1 << 12;
 /// Pending debug exceptions: single step [SDM3C 25.4.2].
 pub const PENDING_BS: u64 = 1 << 14;
+
+/// True if the guest has locked the bus: bit 26 says so of an exit for another reason, such as a single step behind the
+/// instruction [SDM3C 25.9.1].
+pub fn locked_bus(reason: u32) -> bool {
+    reason & 0xffff == BUS_LOCK || reason & 1 << 26 != 0
+}
 
 /// The exit that the fields describe. The reasons are those of [SDM3D C].
 pub fn parse(raw: &RawExit) -> Exit {
@@ -79,7 +86,7 @@ pub fn parse(raw: &RawExit) -> Exit {
         48 => violation(raw),
         52 => Exit::Timer,
         55 => Exit::SetXcr(length),
-        74 => Exit::BusLock,
+        BUS_LOCK => Exit::BusLock,
         // No control of Weir's makes the others exit: SIPI, INVLPG, RDTSC, MOV DR, monitor trap flag, the virtual APIC,
         // descriptor tables, RDRAND, RDSEED, page-modification log, sub-page permissions, instruction timeout. An
         // EPT misconfiguration (49) would be an error of Weir's.
@@ -288,11 +295,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bus_lock_is_an_exit_of_its_own_and_no_part_of_another() {
+    fn a_bus_lock_is_seen_whatever_the_exit_is_for() {
         assert_eq!(parse(&RawExit { reason: 74, ..RawExit::default() }), Exit::BusLock);
-        // Bit 26 says that the instruction which exits for another reason has locked the bus, too [SDM3C 25.9.1].
         let raw = RawExit { reason: 1 << 26 | 52, ..RawExit::default() };
         assert_eq!(parse(&raw), Exit::Timer);
+        for (reason, locked) in [(74, true), (1 << 26 | 52, true), (1 << 26, true), (52, false), (0, false)] {
+            assert_eq!(locked_bus(reason), locked, "{reason:#x}");
+        }
     }
 
     #[test]

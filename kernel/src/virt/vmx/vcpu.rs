@@ -2,7 +2,7 @@
 
 use super::control_structure::Vmcs;
 use super::controls::{Controls, PinControls, PrimaryControls};
-use super::enter::{Launch, enter, enter_guarded};
+use super::enter::{enter, enter_guarded};
 use super::exit::PENDING_BS;
 use super::fields::*;
 use super::modes::{cr0_mask, guest_view};
@@ -35,7 +35,8 @@ const RIGHTS_D: u32 = 1 << 14;
 pub struct Vcpu {
     pub(super) vmcs: Vmcs,
     pub(super) registers: GeneralRegisters,
-    pub(super) launch: Launch,
+    /// The guest locked the bus before its last exit.
+    pub(super) locked_bus: bool,
     pub(super) operation: &'static Operation,
     pub(super) controls: Controls,
     pub(super) translations: Translations,
@@ -82,7 +83,7 @@ impl VirtualCpu for Vcpu {
         let mut vcpu = Self {
             vmcs,
             registers: GeneralRegisters::default(),
-            launch: Launch::First,
+            locked_bus: false,
             operation,
             controls,
             // VPID 0 belongs to Weir.
@@ -109,7 +110,6 @@ impl VirtualCpu for Vcpu {
     fn leave_core(&mut self) {
         // VMCLEAR can only fail for an address that is not a frame.
         let _ = self.vmcs.clear();
-        self.launch = Launch::First;
     }
 
     fn enter_core(&mut self) {
@@ -157,9 +157,9 @@ impl VirtualCpu for Vcpu {
         // EPT, to emulated ports and to the MSRs of the bitmap.
         let failed = unsafe {
             if self.guards.is_empty() {
-                enter(&raw mut self.registers, self.launch)
+                enter(&raw mut self.registers, self.vmcs.launch)
             } else {
-                enter_guarded(&raw mut self.registers, self.launch, guards::begin(self.guards))
+                enter_guarded(&raw mut self.registers, self.vmcs.launch, guards::begin(self.guards))
             }
         };
         if failed != 0 {
@@ -206,6 +206,10 @@ impl VirtualCpu for Vcpu {
 
     fn set_rflags(&mut self, value: RFlags) {
         self.vmcs.write(GUEST_RFLAGS, value | RFLAGS_RESERVED_1);
+    }
+
+    fn has_locked_bus(&self) -> bool {
+        self.locked_bus
     }
 
     fn paging(&self) -> Paging {

@@ -33,6 +33,9 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
     vm.vcpu.statistics.count(&exit);
     vm.follow_task_priority();
     history::record(vm.identity.number, now, vm.vcpu.cpu.rip(), exit);
+    if vm.vcpu.cpu.has_locked_bus() {
+        vm.held = Some(now + BUS_LOCK_PAUSE);
+    }
     let context = &mut ExitContext::default();
     // Only SVM without next-RIP and decode assists omits something.
     let exit = if exit.is_complete() {
@@ -45,7 +48,7 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
         }
     };
     match exit {
-        Exit::HostInterrupt | Exit::Timer | Exit::InterruptWindow | Exit::NmiWindow => {}
+        Exit::HostInterrupt | Exit::Timer | Exit::InterruptWindow | Exit::NmiWindow | Exit::BusLock => {}
         Exit::Memory { at, access, operand } => {
             return device_access::memory(vm, context, at, access, operand, now);
         }
@@ -87,7 +90,6 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
         }
         Exit::NotOffered => vm.vcpu.raise(INVALID_OPCODE),
         Exit::Exception(event) => vm.vcpu.raise(event),
-        Exit::BusLock => vm.held = Some(now + BUS_LOCK_PAUSE),
         Exit::TaskSwitch => return Action::Stop(StopReason::TaskSwitch),
         Exit::MachineCheck => match machine_check::take(Interrupted::Guest) {
             Verdict::GoOn => {}

@@ -12,26 +12,14 @@ const FLOATING: u8 = 0xff;
 const KEYBOARD_DATA: u16 = 0x60;
 const KEYBOARD_COMMAND: u16 = 0x64;
 const PCI_CONFIG_ADDRESS: u16 = 0xcf8;
+const PCI_CONFIG_DATA: u16 = 0xcfc;
 
 impl Pc {
     /// True if a device at a fixed place decodes `port`. These decoders come before the bus, so that a guest that
     /// lays a base address register over them loses neither its serial port nor the way to move the register away.
     #[must_use]
     pub fn has_port(&self, port: u16) -> bool {
-        matches!(
-            port,
-            0x20..=0x21
-                | 0xa0..=0xa1
-                | 0x4d0..=0x4d1
-                | 0x40..=0x43
-                | 0x61
-                | KEYBOARD_COMMAND
-                | rtc::INDEX_PORT
-                | rtc::DATA_PORT
-                | layout::COM1..=COM1_LAST
-                | PM_FIRST..=PM_LAST
-                | PCI_CONFIG_ADDRESS..=0xcff
-        )
+        decoder(port).is_some()
     }
 
     /// IN from `port`. An unclaimed port reads as all ones.
@@ -99,38 +87,66 @@ impl Pc {
 
     fn read_byte(&mut self, port: u16, width: Width, now: Instant) -> (u8, Effects) {
         let quiet = |value| (value, Effects::empty());
-        match port {
-            0x20..=0x21 | 0xa0..=0xa1 | 0x4d0..=0x4d1 => self.interrupts.port_read(port),
-            0x40..=0x43 | 0x61 => quiet(self.pit.read(port, now)),
-            rtc::INDEX_PORT | rtc::DATA_PORT => self.rtc.read(port, now),
-            layout::COM1..=COM1_LAST => self.uart.read(offset_in(layout::COM1, port), now),
-            PM_FIRST..=PM_LAST => self.power.read(offset_in(PM_FIRST, port), now),
+        match decoder(port) {
+            Some(Decoder::Interrupts) => self.interrupts.port_read(port),
+            Some(Decoder::Pit) => quiet(self.pit.read(port, now)),
+            Some(Decoder::Rtc) => self.rtc.read(port, now),
+            Some(Decoder::Uart) => self.uart.read(offset_in(layout::COM1, port), now),
+            Some(Decoder::Power) => self.power.read(offset_in(PM_FIRST, port), now),
             // A narrow access to the address register's ports is not for PCI.
-            PCI_CONFIG_ADDRESS..=0xcfb if width != Width::Dword => {
+            Some(Decoder::Pci) if port < PCI_CONFIG_DATA && width != Width::Dword => {
                 quiet(if port == power::RESET_PORT { 0 } else { FLOATING })
             }
-            PCI_CONFIG_ADDRESS..=0xcff => quiet(self.pci.read_port(port)),
-            power::PORT_92 => quiet(power::A20_ENABLED),
-            _ => quiet(FLOATING),
+            Some(Decoder::Pci) => quiet(self.pci.read_port(port)),
+            Some(Decoder::Port92) => quiet(power::A20_ENABLED),
+            Some(Decoder::Keyboard) | None => quiet(FLOATING),
         }
     }
 
     fn write_byte(&mut self, port: u16, value: u8, now: Instant) -> Effects {
-        match port {
-            0x20..=0x21 | 0xa0..=0xa1 | 0x4d0..=0x4d1 => self.interrupts.port_write(port, value),
-            0x40..=0x43 | 0x61 => self.pit.write(port, value, now),
-            KEYBOARD_DATA => self.power.write_keyboard_data(value),
-            power::PORT_92 => self.power.write_port_92(value),
-            KEYBOARD_COMMAND => self.power.write_keyboard_command(value),
-            rtc::INDEX_PORT | rtc::DATA_PORT => self.rtc.write(port, value, now),
-            layout::COM1..=COM1_LAST => self.uart.write(offset_in(layout::COM1, port), value, now),
-            PM_FIRST..=PM_LAST => self.power.write(offset_in(PM_FIRST, port), value, now),
-            power::RESET_PORT => self.power.write_reset(value),
-            0xcfc..=0xcff => self.pci.write_data(port, value),
+        match decoder(port) {
+            Some(Decoder::Interrupts) => self.interrupts.port_write(port, value),
+            Some(Decoder::Pit) => self.pit.write(port, value, now),
+            Some(Decoder::Keyboard) if port == KEYBOARD_DATA => self.power.write_keyboard_data(value),
+            Some(Decoder::Keyboard) => self.power.write_keyboard_command(value),
+            Some(Decoder::Port92) => self.power.write_port_92(value),
+            Some(Decoder::Rtc) => self.rtc.write(port, value, now),
+            Some(Decoder::Uart) => self.uart.write(offset_in(layout::COM1, port), value, now),
+            Some(Decoder::Power) => self.power.write(offset_in(PM_FIRST, port), value, now),
+            Some(Decoder::Pci) if port == power::RESET_PORT => self.power.write_reset(value),
+            Some(Decoder::Pci) if port >= PCI_CONFIG_DATA => self.pci.write_data(port, value),
             // Port 0x80 among them: writing there is how a guest waits a microsecond.
-            _ => Effects::empty(),
+            Some(Decoder::Pci) | None => Effects::empty(),
         }
     }
+}
+
+/// What decodes a port at a fixed place.
+#[derive(Clone, Copy)]
+enum Decoder {
+    Interrupts,
+    Pit,
+    Keyboard,
+    Rtc,
+    Uart,
+    Power,
+    Pci,
+    Port92,
+}
+
+/// The one table of these ports: whatever is served is also kept clear of base address registers.
+fn decoder(port: u16) -> Option<Decoder> {
+    Some(match port {
+        0x20..=0x21 | 0xa0..=0xa1 | 0x4d0..=0x4d1 => Decoder::Interrupts,
+        0x40..=0x43 | 0x61 => Decoder::Pit,
+        KEYBOARD_DATA | KEYBOARD_COMMAND => Decoder::Keyboard,
+        rtc::INDEX_PORT | rtc::DATA_PORT => Decoder::Rtc,
+        power::PORT_92 => Decoder::Port92,
+        layout::COM1..=COM1_LAST => Decoder::Uart,
+        PM_FIRST..=PM_LAST => Decoder::Power,
+        PCI_CONFIG_ADDRESS..=0xcff => Decoder::Pci,
+        _ => return None,
+    })
 }
 
 const COM1_LAST: u16 = layout::COM1 + 7;

@@ -2,7 +2,7 @@
 
 use crate::hardware::interrupt::{local_apic, pending, vectors};
 use crate::log::{output, serial, view};
-use crate::meeting::directory::{self, TYPED, Typing};
+use crate::meeting::directory;
 use crate::meeting::ending::{self, End};
 use crate::net::{self, Network};
 use crate::processor::{clock, cores};
@@ -13,6 +13,7 @@ use crate::virt::VirtualCpu;
 use crate::vm::Vm;
 use alloc::vec::Vec;
 use base::{Duration, Instant};
+use shell::{TYPED_AHEAD, Typing};
 
 /// How often the serial port is fed while output waits, and polled for typed bytes: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
@@ -85,7 +86,7 @@ fn type_byte(guest: usize, byte: u8) {
     match typing {
         Typing::Taken | Typing::Lost => {}
         Typing::FirstLost => output::shell_line(format_args!(
-            "{} does not read its console: what is typed beyond {TYPED} bytes is lost",
+            "{} does not read its console: what is typed beyond {TYPED_AHEAD} bytes is lost",
             name()
         )),
         Typing::TakenAfter(lost) => {

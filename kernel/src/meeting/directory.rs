@@ -11,13 +11,11 @@ use base::{Duration, Instant};
 use core::fmt;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use shell::VmAction;
-use shell::{ActionRefusal, VmState};
+use shell::{ActionRefusal, TypedAhead, Typing, VmState};
 use spin::{Mutex, Once};
 
 /// Maximum number of VMs.
 pub const MAX_VMS: usize = config::MAX_VMS;
-/// Bytes that can be typed ahead of a guest: a pasted page of text.
-pub const TYPED: usize = 8192;
 /// How long a core waits for the answer to its request.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
 
@@ -57,20 +55,12 @@ struct GuestRecord {
     core: AtomicUsize,
     state: AtomicU8,
     mailbox: Mailbox,
-    typed: TypedAhead,
+    typed: Mutex<TypedAhead>,
     memory_bytes: AtomicU64,
     vnics: AtomicUsize,
     exits: AtomicU64,
     run_nanos: AtomicU64,
     starts: AtomicU32,
-}
-
-/// What was typed for a guest.
-struct TypedAhead {
-    bytes: Mutex<heapless::Deque<u8, TYPED>>,
-    lost: AtomicU64,
-    /// Bytes lost since the last one that found room.
-    losing: AtomicU64,
 }
 
 static RECORDS: [GuestRecord; MAX_VMS] = [const {
@@ -80,11 +70,7 @@ static RECORDS: [GuestRecord; MAX_VMS] = [const {
         core: AtomicUsize::new(0),
         state: AtomicU8::new(VmState::Stopped as u8),
         mailbox: Mailbox::new(),
-        typed: TypedAhead {
-            bytes: Mutex::new(heapless::Deque::new()),
-            lost: AtomicU64::new(0),
-            losing: AtomicU64::new(0),
-        },
+        typed: Mutex::new(TypedAhead::new()),
         memory_bytes: AtomicU64::new(0),
         vnics: AtomicUsize::new(0),
         exits: AtomicU64::new(0),
@@ -205,41 +191,14 @@ pub fn await_answer(vm: usize, now: Instant) {
     }
 }
 
-/// What became of a typed byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Typing {
-    /// The guest gets it in its turn, as all before it.
-    Taken,
-    /// It is lost: [`TYPED`] bytes wait for the guest already. The first one of a run of lost bytes.
-    FirstLost,
-    /// It is lost, too.
-    Lost,
-    /// The guest gets it, but not this many before it.
-    TakenAfter(u64),
-}
-
-/// Types a byte at a VM's console. The operator's keys must reach Weir even if a guest takes none, so typing cannot
-/// be made to wait: what exceeds [`TYPED`] bytes is lost.
+/// Types a byte at a VM's console.
 pub fn type_byte(vm: usize, byte: u8) -> Typing {
     let Some(record) = RECORDS.get(vm) else { return Typing::Lost };
-    let taken = {
-        let mut bytes = record.typed.bytes.lock();
-        // A guest that reads slowly is not reported for each byte: after a loss half of the room must be free.
-        let recovered = record.typed.losing.load(Ordering::Relaxed) == 0 || bytes.len() <= TYPED / 2;
-        recovered && bytes.push_back(byte).is_ok()
-    };
-    if !taken {
-        record.typed.lost.fetch_add(1, Ordering::Relaxed);
-        return match record.typed.losing.fetch_add(1, Ordering::Relaxed) {
-            0 => Typing::FirstLost,
-            _ => Typing::Lost,
-        };
+    let typing = record.typed.lock().push(byte);
+    if matches!(typing, Typing::Taken | Typing::TakenAfter(_)) {
+        call_attention(vm);
     }
-    call_attention(vm);
-    match record.typed.losing.swap(0, Ordering::Relaxed) {
-        0 => Typing::Taken,
-        lost => Typing::TakenAfter(lost),
-    }
+    typing
 }
 
 /// Makes the VM's core check its requests, even if it is idle or executes a guest.
@@ -280,27 +239,20 @@ pub fn answered(vm: usize, request: Request) {
 }
 
 /// For the VM's core: passes typed bytes to `give` until it refuses one. Returns true if some are left.
-pub fn pass_typed(vm: usize, mut give: impl FnMut(u8) -> bool) -> bool {
-    let Some(record) = RECORDS.get(vm) else { return false };
-    let mut typed = record.typed.bytes.lock();
-    while typed.front().is_some_and(|&byte| give(byte)) {
-        typed.pop_front();
-    }
-    !typed.is_empty()
+pub fn pass_typed(vm: usize, give: impl FnMut(u8) -> bool) -> bool {
+    RECORDS.get(vm).is_some_and(|record| record.typed.lock().pass(give))
 }
 
 /// For the VM's core: drops what was typed for a guest that no longer runs.
 pub fn forget_typed(vm: usize) {
     if let Some(record) = RECORDS.get(vm) {
-        let mut typed = record.typed.bytes.lock();
-        record.typed.lost.fetch_add(typed.len() as u64, Ordering::Relaxed);
-        typed.clear();
+        record.typed.lock().forget();
     }
 }
 
-/// Typed bytes that were lost: more than [`TYPED`] were typed ahead, or the guest ended before it took them.
+/// Typed bytes that were lost: too many were typed ahead, or the guest ended before it took them.
 pub fn typed_lost(vm: usize) -> u64 {
-    RECORDS.get(vm).map_or(0, |record| record.typed.lost.load(Ordering::Relaxed))
+    RECORDS.get(vm).map_or(0, |record| record.typed.lock().lost())
 }
 
 /// For the VM's core: publishes the VM's state.

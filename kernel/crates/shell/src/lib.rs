@@ -16,6 +16,7 @@ mod keyboard;
 mod parse;
 mod plain;
 mod table;
+mod typed_ahead;
 mod vm_state;
 
 pub use backlog::{Backlog, LineEnd, OutputChunk};
@@ -27,4 +28,5 @@ pub use keyboard::{ESCAPE, Holder, Keyboard, Typed};
 pub use parse::{ParseError, parse};
 pub use plain::Plain;
 pub use table::{NicRow, VmRow, VnicRow, shortened};
+pub use typed_ahead::{TYPED_AHEAD, TypedAhead, Typing};
 pub use vm_state::{ActionRefusal, VmState};

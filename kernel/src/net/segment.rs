@@ -15,6 +15,7 @@ use base::{Duration, Effects, Instant, Port};
 use config::UplinkLink;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use path::{MAX_PORTS, PathError, PortConfig, PortCounters, PortId, Progress, Switch};
+use schedule::Precedence;
 use spin::{Mutex, MutexGuard};
 
 /// Maximum number of frames that are polled under one lock.
@@ -38,6 +39,8 @@ pub(super) struct LanSegment {
     interrupted: AtomicBool,
     /// When the switch must be served at the latest, in nanoseconds.
     deadline: AtomicU64,
+    /// Who comes next at the traffic: the wire has number 0, each core its own and one.
+    precedence: Precedence,
     traffic: Mutex<Traffic>,
 }
 
@@ -69,6 +72,7 @@ impl LanSegment {
             kicked: AtomicBool::new(true),
             interrupted: AtomicBool::new(false),
             deadline: AtomicU64::new(NEVER),
+            precedence: Precedence::default(),
             traffic: Mutex::new(Traffic { uplink, link: true, switch, next_poll: Instant::ZERO }),
         })
     }
@@ -108,7 +112,7 @@ impl LanSegment {
         let begin = clock::now();
         let mut now = begin;
         for _ in 0..BATCHES {
-            let Some(mut traffic) = self.traffic.try_lock() else {
+            let Some(mut traffic) = self.precedence.attempt(0, now, || self.traffic.try_lock()) else {
                 // Another core moves a batch. It does not see what the wire has.
                 self.kick();
                 return true;
@@ -139,10 +143,13 @@ impl LanSegment {
     }
 
     /// Does a piece of the work that a guest has given with its vNIC at `port`, on the guest's core and in its time:
-    /// a batch of its frames, and those that wait for it. False if another core is at the switch.
+    /// a batch of its frames, and those that wait for it. False if another core is at the switch, or
+    /// comes first.
     pub(super) fn work(&self, slot: &VnicSlot, port: PortId) -> bool {
-        let Some(mut traffic) = self.traffic.try_lock() else { return false };
-        let (work, now) = (slot.take_work(), clock::now());
+        let (user, now) = (1 + cores::current(), clock::now());
+        let lock = self.precedence.attempt(user, now, || self.traffic.try_lock());
+        let Some(mut traffic) = lock else { return false };
+        let work = slot.take_work();
         self.with_ports(&mut traffic, |_, switch, ports| {
             let mut progress = Progress::default();
             if work.contains(Effects::RX_SPACE) {

@@ -2,6 +2,7 @@
 //!
 //! * [`placement`]: the core that each guest runs on.
 //! * [`RunQueue`]: which guest of a core runs next, and for how long, in proportion to shares.
+//! * [`Precedence`]: which core comes next at a lock that none waits for.
 //! * [`restart`]: whether and when a guest that has ended is started again.
 //! * [`usage`]: where the cores' time went.
 //!
@@ -10,8 +11,10 @@
 #![forbid(unsafe_code)]
 
 pub mod placement;
+mod precedence;
 pub mod restart;
 mod run_queue;
 pub mod usage;
 
+pub use precedence::Precedence;
 pub use run_queue::{CREDIT, MAX_GUESTS, QueueFull, RunQueue, SLICE, STANDARD_SHARES};

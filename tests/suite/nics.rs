@@ -24,6 +24,7 @@ const ECHO_MAC: &str = "52:54:00:00:01:02";
 /// On the wire of the second NIC.
 const SECOND_WIRE: Ipv4Addr = Ipv4Addr::new(10, 0, 6, 2);
 const SINK_MAC: &str = "52:54:00:00:01:03";
+const FOLLOWER_MAC: &str = "52:54:00:00:01:04";
 const COUNT: u32 = 10_000;
 /// The maximum number of datagrams on their way: half of what the guest's receive ring holds.
 const WINDOW: u32 = 64;
@@ -89,12 +90,14 @@ fn without_a_driver(test: &Test) -> Outcome {
     run.finish()
 }
 
-/// The machine's only NIC has no driver, so there is none for `nic0`.
+/// The machine's only NIC has no driver, so there is none for `nic0`. The vNICs that keep their link have one; the vNIC
+/// that follows has none.
 fn missing_nic(test: &Test) -> Outcome {
     let source = format!("ip={ECHO} peer={SECOND_WIRE} count={COUNT}");
     let vms = vec![
-        VmSpec::micro("source", "nic_blast", &source)?.nic(ECHO_MAC),
-        VmSpec::micro("sink", "nic_sink", &format!("ip={SECOND_WIRE}"))?.nic(SINK_MAC),
+        VmSpec::micro("source", "nic_blast", &source)?.nic(ECHO_MAC).keeps_link(),
+        VmSpec::micro("sink", "nic_sink", &format!("ip={SECOND_WIRE}"))?.nic(SINK_MAC).keeps_link(),
+        VmSpec::micro("follower", "nic_link", "unplugged")?.nic(FOLLOWER_MAC),
     ];
     let scenario = Scenario::new(vms).free().with_nics(&[EmulatedNicModel::Virtio]);
     let mut run = Run::start(test, &scenario)?;
@@ -102,13 +105,16 @@ fn missing_nic(test: &Test) -> Outcome {
     run.allow("nic0: no physical NIC found");
     run.allow("there is no physical NIC for nic0");
     run.expect("nic0: no physical NIC found")?;
-    for (guest, mac) in [("source", ECHO_MAC), ("sink", SINK_MAC)] {
+    for (guest, mac, link) in
+        [("source", ECHO_MAC, "up"), ("sink", SINK_MAC, "up"), ("follower", FOLLOWER_MAC, "down")]
+    {
         run.expect(&format!(
-            "{guest}: vNIC {mac} has no way to the wire: there is no physical NIC for nic0"
+            "{guest}: vNIC {mac} has no way to the wire: there is no physical NIC for nic0; its link is {link}"
         ))?;
     }
-    run.expect("| PASS")?;
-    run.expect("| PASS")?;
+    for _ in 0..3 {
+        run.expect("| PASS")?;
+    }
     run.finish()
 }
 

@@ -25,7 +25,7 @@ pub struct VnicSlot {
     /// Name of the physical NIC that carries its frames.
     pub uplink: Option<String>,
     /// What becomes of its link when the physical NIC has none.
-    pub uplink_link: UplinkLink,
+    uplink_link: UplinkLink,
     /// The guest's memory.
     memory: GuestRam,
     /// The VM is on, and its guest allows the vNIC to reach guest memory.
@@ -164,6 +164,15 @@ impl VnicSlot {
     /// True when frames can go through it.
     pub fn has_link(&self) -> bool {
         self.is_on() && self.model.lock().link_up()
+    }
+
+    /// Passes on the link state of the physical NIC; false if the vNIC keeps its own.
+    pub fn follow_link(&self, up: bool, now: Instant) -> bool {
+        let follows = self.uplink_link == UplinkLink::Follow;
+        if follows {
+            self.with_port(|port| port.set_link(up, now));
+        }
+        follows
     }
 
     /// The switch that it is plugged into, and the port there.

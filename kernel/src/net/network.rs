@@ -34,8 +34,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Connects the guests' vNICs and these physical NICs. vNICs whose physical NIC is missing or does not work reach
-    /// each other, as on a switch without a cable to the wire.
+    /// Connects the guests' vNICs and these physical NICs. A physical NIC that is missing has no link, as one that does
+    /// not work: the vNICs that keep theirs reach each other, as on a switch without a cable to the wire.
     ///
     /// # Errors
     /// [`PathError`], for vNICs that no checked configuration has.
@@ -54,8 +54,9 @@ impl Network {
             let wanted = vnic.uplink.as_deref();
             if let Some(uplink) = wanted.filter(|uplink| missing.contains(uplink)) {
                 let (guest, mac) = (&system.vms[vnic.guest].name, vnic.mac);
+                let link = if vnic.follow_link(false, clock::now()) { "down" } else { "up" };
                 log::warn!(
-                    "{guest}: vNIC {mac} has no way to the wire: there is no physical NIC for {uplink}"
+                    "{guest}: vNIC {mac} has no way to the wire: there is no physical NIC for {uplink}; its link is {link}"
                 );
             }
             let named = wanted.and_then(|uplink| names.iter().position(|name| name == uplink));

@@ -12,7 +12,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant, Port};
-use config::UplinkLink;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use path::{MAX_PORTS, PathError, PortConfig, PortCounters, PortId, Progress, Switch};
 use schedule::Precedence;
@@ -232,12 +231,11 @@ impl LanSegment {
     }
 
     /// Passes the link state of the physical NIC on to the vNICs that follow it. The others keep their link, and so
-    /// do all vNICs without a physical NIC.
+    /// do all vNICs without an uplink.
     fn pass_link(&self, up: bool, now: Instant) {
-        for member in self.members.iter().filter(|member| member.uplink_link == UplinkLink::Follow) {
-            member.with_port(|port| port.set_link(up, now));
+        for member in &self.members {
             // This core checks its own guests' vNICs after every service.
-            if !directory::is_here(member.guest) {
+            if member.follow_link(up, now) && !directory::is_here(member.guest) {
                 directory::call_attention(member.guest);
             }
         }

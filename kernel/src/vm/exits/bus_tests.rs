@@ -15,6 +15,10 @@ const BAR_0: u8 = 0x10;
 const BAR_2: u8 = 0x18;
 
 fn vm() -> Vm<FakeCpu> {
+    vm_whose_vnic(config::UplinkLink::Follow)
+}
+
+fn vm_whose_vnic(uplink_link: config::UplinkLink) -> Vm<FakeCpu> {
     vm_with(Some(&VnicConfig {
         model: VnicModel::I82540em,
         mac: MAC,
@@ -22,7 +26,7 @@ fn vm() -> Vm<FakeCpu> {
         rx_fcs: false,
         always_insert_fcs: false,
         protect_eeprom: false,
-        uplink_link: config::UplinkLink::Follow,
+        uplink_link,
     }))
 }
 
@@ -132,4 +136,24 @@ fn a_guest_that_reads_what_was_typed_is_given_the_rest() {
     vm.port_read(0x3f8, Width::Byte, NOW);
     let effects = vm.take_effects();
     assert!(vm.needs_advance(effects));
+}
+
+#[test]
+fn a_vnic_has_the_link_of_its_uplink_or_its_own_whatever_the_guest_does() {
+    for (uplink_link, follows) in [(config::UplinkLink::Follow, true), (config::UplinkLink::Up, false)] {
+        let mut vm = vm_whose_vnic(uplink_link);
+        let linked = |vm: &mut Vm<FakeCpu>| {
+            vm.config_write(COMMAND, 7);
+            vm.nic_write(0, 1 << 6); // CTRL: SLU
+            vm.dword(BAR + 8) & 1 << 1 != 0
+        };
+        assert!(linked(&mut vm));
+        let slot = vm.nics.slots()[0].clone();
+        assert_eq!(slot.follow_link(false, NOW), follows);
+        assert_eq!(linked(&mut vm), !follows);
+        vm.nics.power_cycle();
+        assert_eq!((linked(&mut vm), slot.has_link()), (!follows, !follows), "started again");
+        slot.follow_link(true, NOW);
+        assert!(linked(&mut vm));
+    }
 }

@@ -16,8 +16,11 @@ use base::{Batch, Capabilities, Effects, GuestMemory, Instant, Port};
 const MAX_DESCRIPTORS_PER_POLL: u32 = 256;
 const _: () = assert!(MAX_DESCRIPTORS_PER_POLL as usize >= MAX_DESCRIPTORS);
 
-/// A poll ends with the frame that brings it to this number of bytes, since copying takes time too.
-const BYTES_PER_POLL: u64 = 32 * 1024;
+/// A poll ends with the frame that brings it to this effort (see [`Transmitter::effort`]), in bytes, since copying takes
+/// time too.
+///
+/// [`Transmitter::effort`]: crate::transmit::Transmitter::effort
+const EFFORT_PER_POLL: usize = 32 * 1024;
 
 /// A vNIC together with its guest's memory.
 ///
@@ -80,8 +83,8 @@ impl<'a, M: GuestMemory> VnicPort<'a, M> {
         let loopback = controller.loopback();
         let (mut window, mut fuel) = (RingWindow::new(), MAX_DESCRIPTORS_PER_POLL);
         let (mut appended, mut handled) = (0, 0);
-        let enough = controller.counters.transmitted_bytes + BYTES_PER_POLL;
-        while handled < budget && controller.counters.transmitted_bytes < enough {
+        transmit.effort = 0;
+        while handled < budget && transmit.effort < EFFORT_PER_POLL {
             if controller.transmit_stopped
                 || !controller.enabled(RingKind::Transmit)
                 || !(loopback || controller.link_up())

@@ -9,7 +9,7 @@ use crate::saturating::saturating_u32;
 use crate::segmentation::SegmentPosition;
 use base::bits::low_u32;
 use base::{Batch, GuestMemory, Instant};
-use intel_regs::desc::{self, TxCommand, TxContext, TxDescriptor};
+use intel_regs::desc::{self, TxCommand, TxContext, TxDescriptor, TxLegacy};
 use intel_regs::{Ctrl, Interrupt, Tctl, reg, stats, transmit};
 
 /// The longest frame that the NIC sends, without tag and frame check sequence.
@@ -36,6 +36,10 @@ pub(crate) struct Transmitter {
     sent: SegmentPosition,
     /// Descriptors are skipped up to the end of a dropped packet.
     discarding: bool,
+    /// The effort that frames have taken since it was set to zero: their bytes, whether they were sent or dropped, since a
+    /// checksum may be computed before that is known; and the size of the descriptors among which their bytes were
+    /// looked for.
+    pub(crate) effort: usize,
 }
 
 const START: SegmentPosition = SegmentPosition { number: 0, offset: 0, last: false };
@@ -44,7 +48,14 @@ impl Transmitter {
     /// A transmitter with nothing to send.
     pub(crate) fn new() -> Self {
         let context = TxContext::default();
-        Self { context, packet: TransmitPacket::new(), loaded: false, sent: START, discarding: false }
+        Self {
+            context,
+            packet: TransmitPacket::new(),
+            loaded: false,
+            sent: START,
+            discarding: false,
+            effort: 0,
+        }
     }
 
     /// Abandons a half-sent packet: its ring has changed.
@@ -148,6 +159,7 @@ impl Transmitter {
         memory: &M,
         into: &mut Batch,
     ) -> Emitted {
+        self.effort += self.packet.descriptors.len() * size_of::<TxLegacy>();
         let plan = match self.plan(controller) {
             Ok(plan) => plan,
             Err(reason) => return self.drop_packet(controller, reason),
@@ -161,6 +173,7 @@ impl Transmitter {
                 Emitted::Full
             };
         }
+        self.effort += plan.length;
         let mut result = Ok(());
         into.push_with(plan.length, |bytes| {
             result = self.build(memory, &plan, bytes);

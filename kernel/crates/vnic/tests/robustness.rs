@@ -243,21 +243,62 @@ fn a_packet_of_many_segments_cannot_prolong_a_poll() {
     }
 }
 
-#[test]
-fn long_frames_cannot_prolong_a_poll() {
+/// A guest whose transmit ring has 32 packets of 16,000 bytes each.
+fn with_long_frames(command: TxCommand) -> Guest {
     let mut guest = Guest::bare();
     guest.set(reg::CTRL, Ctrl::SLU.bits());
     guest.set(reg::TDLEN, 0x800);
     guest.set(reg::TDBAL, 0);
     for index in 0..32 {
-        let command = TxCommand::EOP | TxCommand::IFCS;
         let data = TxData { address: TX_BUFFERS.into(), ..TxData::default() }.with_command(command, 16_000);
         guest.memory.put(index * 16, &data.to_bytes());
     }
     guest.set(reg::TCTL, Tctl::EN.bits());
     guest.set(reg::TDT, 32);
+    guest
+}
+
+#[test]
+fn long_frames_cannot_prolong_a_poll() {
+    let mut guest = with_long_frames(TxCommand::EOP | TxCommand::IFCS);
     let mut batch = Batch::with_capacity(128 * 1024);
     assert_eq!(guest.nic.port(&guest.memory).poll(&mut batch, 32, guest.now), 3);
+    assert!(guest.nic.take_effects().contains(Effects::TX_KICK), "the rest comes with the next poll");
+}
+
+#[test]
+fn long_frames_that_are_dropped_cannot_prolong_a_poll() {
+    // Whether their last bytes are a frame check sequence is known only when all the others have been read.
+    let mut guest = with_long_frames(TxCommand::EOP);
+    let mut batch = Batch::with_capacity(128 * 1024);
+    assert_eq!(guest.nic.port(&guest.memory).poll(&mut batch, 32, guest.now), 0);
+    assert_eq!(guest.nic.counters().transmit_bad_fcs, 3);
+    assert!(guest.nic.take_effects().contains(Effects::TX_KICK), "the rest comes with the next poll");
+}
+
+#[test]
+fn segments_of_many_descriptors_cannot_prolong_a_poll() {
+    let mut guest = Guest::bare();
+    guest.set(reg::CTRL, Ctrl::SLU.bits());
+    guest.set(reg::TDLEN, 0x2000);
+    guest.set(reg::TDBAL, 0);
+    let context = TxContext { header_length: 54, maximum_segment_size: 1.into(), ..TxContext::default() }
+        .with_command(TxContextCommand::TSE, 0xf_ffff);
+    guest.memory.put(0, &context.to_bytes());
+    // All bytes but the headers are in the last of 256 descriptors.
+    for index in 1..=256 {
+        let (end, length) = if index == 256 { (TxCommand::EOP, 16_288) } else { (TxCommand::empty(), 1) };
+        let command = TxCommand::TSE | end;
+        let data = TxData { address: TX_BUFFERS.into(), ..TxData::default() }.with_command(command, length);
+        guest.memory.put(index * 16, &data.to_bytes());
+    }
+    guest.set(reg::TCTL, Tctl::EN.bits());
+    guest.set(reg::TDT, 257);
+    let mut batch = Batch::with_capacity(128 * 1024);
+    // The context and the packet, which ends beyond what one poll sees.
+    guest.nic.port(&guest.memory).poll(&mut batch, 32, guest.now);
+    batch.clear();
+    assert_eq!(guest.nic.port(&guest.memory).poll(&mut batch, 32, guest.now), 8);
     assert!(guest.nic.take_effects().contains(Effects::TX_KICK), "the rest comes with the next poll");
 }
 

@@ -15,6 +15,9 @@ use intel_regs::{Ctrl, Interrupt, Tctl, reg, stats, transmit};
 /// The longest frame that the NIC sends, without tag and frame check sequence.
 const LONGEST: usize = transmit::MAX_DESCRIPTOR_LENGTH;
 
+/// What a byte costs whose frame check sequence is computed, in bytes that are only copied.
+const CHECKED_EFFORT: usize = 4;
+
 /// The result of [`Transmitter::emit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Emitted {
@@ -37,7 +40,7 @@ pub(crate) struct Transmitter {
     /// Descriptors are skipped up to the end of a dropped packet.
     discarding: bool,
     /// The effort that frames have taken since it was set to zero: their bytes, whether they were sent or dropped, since a
-    /// checksum may be computed before that is known; and the size of the descriptors among which their bytes were
+    /// frame check sequence is computed before that is known; and the size of the descriptors among which their bytes were
     /// looked for.
     pub(crate) effort: usize,
 }
@@ -173,7 +176,7 @@ impl Transmitter {
                 Emitted::Full
             };
         }
-        self.effort += plan.length;
+        self.effort += plan.length * if plan.inserts_fcs { 1 } else { CHECKED_EFFORT };
         let mut result = Ok(());
         into.push_with(plan.length, |bytes| {
             result = self.build(memory, &plan, bytes);

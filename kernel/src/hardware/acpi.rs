@@ -5,6 +5,7 @@ use crate::memory::physical;
 use base::HostPhysical;
 use machine::aml::{PciBridge, PciRoutes};
 use machine::{FirmwareMemory, TableFault, Wire};
+use spin::Once;
 
 pub use machine::MachineInfo;
 
@@ -34,22 +35,30 @@ pub fn discover(rsdp: Option<u64>) -> MachineInfo<'static> {
     machine
 }
 
+/// What the firmware's AML says, once a NIC has needed it. Few machines have one that does.
+static ROUTES: Once<PciRoutes> = Once::new();
+
 /// The IO-APIC inputs that the interrupt pin of a function may lead to, the likely one first: as the firmware's AML says,
-/// then as it recorded in the function's Interrupt Line register. AML is evaluated here, since few machines have a NIC
-/// that needs it. `functions` are all of the machine's.
+/// then as it recorded in the function's Interrupt Line register. `functions` are all of the machine's.
 pub fn wires(
     machine: &MachineInfo,
     function: &PciFunction,
     functions: &[PciFunction],
 ) -> impl Iterator<Item = Wire> {
-    let bridges = functions.iter().filter(|function| function.is_bridge()).map(|bridge| PciBridge {
-        bus: bridge.address.bus(),
-        device: bridge.address.device(),
-        function: bridge.address.function(),
-        secondary: ::pci::bus_below(bridge),
+    let routes = ROUTES.call_once(|| {
+        let bridges = functions.iter().filter(|function| function.is_bridge()).map(|bridge| PciBridge {
+            bus: bridge.address.bus(),
+            device: bridge.address.device(),
+            function: bridge.address.function(),
+            secondary: ::pci::bus_below(bridge),
+        });
+        let routes = PciRoutes::new(machine, bridges.collect());
+        if let Some(limit) = routes.limit() {
+            log::warn!("not all of the firmware's AML tells where PCI interrupts lead: {limit}");
+        }
+        routes
     });
     let (at, pin) = (function.address, function.interrupt_pin);
-    let routes = PciRoutes::new(machine, bridges.collect());
     let recorded = machine.interrupt_line_wire(function.interrupt_line);
     routes.wire(at.bus(), at.device(), pin).into_iter().chain(recorded).filter(move |_| pin != 0)
 }

@@ -1,37 +1,18 @@
 //! Evaluating names and methods.
 
+use super::bounds::{AmlLimit, MAX_CALLS, MAX_STORED, MAX_VALUE_STEPS};
 use super::namespace::{Namespace, NodeId, NodeKind};
-use super::stream::{begins_name, integer, name, package, string};
-use alloc::rc::Rc;
-use alloc::vec::Vec;
-
-/// Most terms and statements that one question may take.
-const MAX_STEPS: u32 = 100_000;
-/// Depth of calls, blocks and operands together.
-const MAX_DEPTH: u32 = 40;
-/// Most elements of a package, and most bytes of a buffer: a table of interrupts has a few hundred elements.
-const MAX_ELEMENTS: usize = 4096;
-/// Most values that stores to names may leave.
-const MAX_STORED: usize = 256;
-
-/// A value.
-#[derive(Clone, Debug, Default)]
-pub(super) enum AmlValue {
-    #[default]
-    Nothing,
-    Integer(u64),
-    /// A buffer or a string.
-    Bytes(Rc<[u8]>),
-    Package(Rc<Vec<AmlValue>>),
-    /// What a name refers to.
-    Reference(NodeId),
-}
+use super::stream::{begins_name, name, package};
+use super::value::{AmlValue, data};
 
 /// A method that runs: its arguments and local variables, which opcodes 60h to 6Eh name in this order.
-struct Frame {
+struct Frame<'a> {
     scope: NodeId,
-    variables: [AmlValue; 15],
+    variables: [AmlValue<'a>; 15],
 }
+
+/// Steps that a call costs: its variables are as much work as these.
+const CALL_STEPS: usize = 16;
 
 const FIRST_VARIABLE: u8 = 0x60;
 const FIRST_ARGUMENT: usize = 8;
@@ -40,55 +21,72 @@ const FIRST_ARGUMENT: usize = 8;
 pub(super) struct Evaluator<'n, 'a> {
     names: &'n Namespace<'a>,
     /// What has been stored to names.
-    stored: Vec<(NodeId, AmlValue)>,
-    steps_left: u32,
+    stored: heapless::Vec<(NodeId, AmlValue<'a>), MAX_STORED>,
+    /// Where [`Bounds::steps`](super::bounds::Bounds::steps) must not come for the value that is being found.
+    last_step: u32,
 }
 
 impl<'n, 'a> Evaluator<'n, 'a> {
     pub(super) fn new(names: &'n Namespace<'a>) -> Self {
-        Self { names, stored: Vec::new(), steps_left: 0 }
+        Self { names, stored: heapless::Vec::new(), last_step: 0 }
     }
 
     /// The value of a name, or what a method returns.
-    pub(super) fn value(&mut self, id: NodeId, arguments: &[AmlValue]) -> Option<AmlValue> {
-        self.steps_left = MAX_STEPS;
+    pub(super) fn value(&mut self, id: NodeId, arguments: &[AmlValue<'a>]) -> Option<AmlValue<'a>> {
+        self.last_step = self.names.bounds.steps().saturating_add(MAX_VALUE_STEPS);
         self.call(id, arguments, 0)
     }
 
     /// The value of a name directly below a place.
-    pub(super) fn child(&mut self, of: NodeId, name: &[u8; 4]) -> Option<AmlValue> {
+    pub(super) fn child(&mut self, of: NodeId, name: &[u8; 4]) -> Option<AmlValue<'a>> {
         self.value(self.names.child(of, *name)?, &[])
     }
 
-    fn call(&mut self, id: NodeId, arguments: &[AmlValue], depth: u32) -> Option<AmlValue> {
+    fn call(&mut self, id: NodeId, arguments: &[AmlValue<'a>], depth: u32) -> Option<AmlValue<'a>> {
         self.step(depth)?;
         let node = self.names.node(id)?;
-        let mut frame = Frame { scope: id, variables: Default::default() };
         match node.kind {
             NodeKind::Scope | NodeKind::Device => Some(AmlValue::Reference(id)),
             NodeKind::Name => {
+                self.names.bounds.spend(self.stored.len())?;
                 if let Some((_, value)) = self.stored.iter().find(|(stored, _)| *stored == id) {
-                    return Some(value.clone());
+                    return Some(*value);
                 }
-                frame.scope = node.parent;
-                Some(self.term(&mut frame, node.code, depth + 1)?.0)
+                match data(self.names, node.parent, node.code)?.0 {
+                    AmlValue::Reference(other) => self.call(other, &[], depth + 1),
+                    value => Some(value),
+                }
             }
             NodeKind::Method(_) => {
+                self.names.bounds.spend(CALL_STEPS)?;
+                let mut frame = Frame { scope: id, variables: Default::default() };
                 for (slot, value) in frame.variables.iter_mut().skip(FIRST_ARGUMENT).zip(arguments) {
-                    *slot = value.clone();
+                    *slot = *value;
                 }
                 Some(self.block(&mut frame, node.code, depth + 1)?.unwrap_or_default())
             }
         }
     }
 
-    fn step(&mut self, depth: u32) -> Option<()> {
-        self.steps_left = self.steps_left.checked_sub(1).filter(|_| depth < MAX_DEPTH)?;
+    fn step(&self, depth: u32) -> Option<()> {
+        let bounds = &self.names.bounds;
+        bounds.spend(1)?;
+        if depth >= MAX_CALLS {
+            return bounds.reach(AmlLimit::Calls);
+        }
+        if bounds.steps() > self.last_step {
+            return bounds.reach(AmlLimit::ValueSteps);
+        }
         Some(())
     }
 
     /// Executes statements. What they return is inside: nothing if they end without.
-    fn block(&mut self, frame: &mut Frame, mut code: &'a [u8], depth: u32) -> Option<Option<AmlValue>> {
+    fn block(
+        &mut self,
+        frame: &mut Frame<'a>,
+        mut code: &'a [u8],
+        depth: u32,
+    ) -> Option<Option<AmlValue<'a>>> {
         while let Some((&opcode, rest)) = code.split_first() {
             self.step(depth)?;
             match opcode {
@@ -113,30 +111,28 @@ impl<'n, 'a> Evaluator<'n, 'a> {
         Some(None)
     }
 
-    fn integer(&mut self, frame: &mut Frame, code: &'a [u8], depth: u32) -> Option<(u64, &'a [u8])> {
+    fn integer(&mut self, frame: &mut Frame<'a>, code: &'a [u8], depth: u32) -> Option<(u64, &'a [u8])> {
         match self.term(frame, code, depth)? {
             (AmlValue::Integer(value), rest) => Some((value, rest)),
             _ => None,
         }
     }
 
-    fn term(&mut self, frame: &mut Frame, code: &'a [u8], depth: u32) -> Option<(AmlValue, &'a [u8])> {
+    fn term(
+        &mut self,
+        frame: &mut Frame<'a>,
+        code: &'a [u8],
+        depth: u32,
+    ) -> Option<(AmlValue<'a>, &'a [u8])> {
         self.step(depth)?;
-        if let Some((value, rest)) = integer(code) {
-            return Some((AmlValue::Integer(value), rest));
-        }
         let (&opcode, rest) = code.split_first()?;
         match opcode {
             opcode if begins_name(opcode) => self.named(frame, code, depth),
-            0x0d => string(rest).map(|(text, rest)| (AmlValue::Bytes(text.into()), rest)),
-            0x11 => self.buffer(frame, rest, depth),
-            0x12 => self.package(frame, rest, depth),
-            FIRST_VARIABLE..=0x6e => {
-                Some((frame.variables[usize::from(opcode - FIRST_VARIABLE)].clone(), rest))
-            }
+            0x00 | 0x01 | 0x0a..=0x0e | 0x11 | 0x12 | 0xff => data(self.names, frame.scope, code),
+            FIRST_VARIABLE..=0x6e => Some((frame.variables[usize::from(opcode - FIRST_VARIABLE)], rest)),
             0x70 => {
                 let (value, rest) = self.term(frame, rest, depth + 1)?;
-                let rest = self.store(frame, rest, &value)?;
+                let rest = self.store(frame, rest, value)?;
                 Some((value, rest))
             }
             0x72 | 0x74 | 0x7b | 0x7d | 0x90 | 0x91 | 0x93..=0x95 => {
@@ -150,7 +146,12 @@ impl<'n, 'a> Evaluator<'n, 'a> {
         }
     }
 
-    fn named(&mut self, frame: &mut Frame, code: &'a [u8], depth: u32) -> Option<(AmlValue, &'a [u8])> {
+    fn named(
+        &mut self,
+        frame: &mut Frame<'a>,
+        code: &'a [u8],
+        depth: u32,
+    ) -> Option<(AmlValue<'a>, &'a [u8])> {
         let (written, mut rest) = name(code)?;
         if written.segments.last() == Some(b"_OSI") {
             // Weir is any system that the firmware asks for.
@@ -158,7 +159,7 @@ impl<'n, 'a> Evaluator<'n, 'a> {
             return Some((truth(true), rest));
         }
         let id = self.names.find(frame.scope, written)?;
-        let mut arguments: heapless::Vec<AmlValue, 7> = heapless::Vec::new();
+        let mut arguments: heapless::Vec<AmlValue<'a>, 7> = heapless::Vec::new();
         if let NodeKind::Method(count) = self.names.node(id)?.kind {
             for _ in 0..count {
                 let (value, after) = self.term(frame, rest, depth + 1)?;
@@ -169,44 +170,14 @@ impl<'n, 'a> Evaluator<'n, 'a> {
         Some((self.call(id, &arguments, depth + 1)?, rest))
     }
 
-    fn buffer(&mut self, frame: &mut Frame, code: &'a [u8], depth: u32) -> Option<(AmlValue, &'a [u8])> {
-        let (inside, after) = package(code)?;
-        let (size, bytes) = self.integer(frame, inside, depth + 1)?;
-        let size = usize::try_from(size).ok().filter(|size| *size <= MAX_ELEMENTS)?;
-        let value = bytes.iter().copied().chain(core::iter::repeat(0)).take(size);
-        Some((AmlValue::Bytes(value.collect()), after))
-    }
-
-    /// A package; its names are references, and those that mean nothing are empty.
-    fn package(&mut self, frame: &mut Frame, code: &'a [u8], depth: u32) -> Option<(AmlValue, &'a [u8])> {
-        let (inside, after) = package(code)?;
-        let (&count, mut rest) = inside.split_first()?;
-        let count = usize::from(count);
-        let mut elements = Vec::new();
-        while elements.len() < count && !rest.is_empty() {
-            let value = if begins_name(rest[0]) {
-                let (written, after) = name(rest)?;
-                rest = after;
-                self.names.find(frame.scope, written).map_or(AmlValue::Nothing, AmlValue::Reference)
-            } else {
-                let (value, after) = self.term(frame, rest, depth + 1)?;
-                rest = after;
-                value
-            };
-            elements.push(value);
-        }
-        elements.resize(count, AmlValue::Nothing);
-        Some((AmlValue::Package(Rc::new(elements)), after))
-    }
-
     /// An operation on two integers. Those that compare have no target.
     fn operation(
         &mut self,
-        frame: &mut Frame,
+        frame: &mut Frame<'a>,
         opcode: u8,
         code: &'a [u8],
         depth: u32,
-    ) -> Option<(AmlValue, &'a [u8])> {
+    ) -> Option<(AmlValue<'a>, &'a [u8])> {
         let (a, rest) = self.integer(frame, code, depth + 1)?;
         let (b, rest) = self.integer(frame, rest, depth + 1)?;
         let value = match opcode {
@@ -220,17 +191,17 @@ impl<'n, 'a> Evaluator<'n, 'a> {
             0x94 => truth(a > b),
             _ => truth(a < b),
         };
-        let rest = if opcode < 0x90 { self.store(frame, rest, &value)? } else { rest };
+        let rest = if opcode < 0x90 { self.store(frame, rest, value)? } else { rest };
         Some((value, rest))
     }
 
     /// Stores to a target. What is stored to something that is not known, such as a register, is lost.
-    fn store(&mut self, frame: &mut Frame, code: &'a [u8], value: &AmlValue) -> Option<&'a [u8]> {
+    fn store(&mut self, frame: &mut Frame<'a>, code: &'a [u8], value: AmlValue<'a>) -> Option<&'a [u8]> {
         let (&opcode, rest) = code.split_first()?;
         match opcode {
             0 => Some(rest),
             FIRST_VARIABLE..=0x6e => {
-                frame.variables[usize::from(opcode - FIRST_VARIABLE)] = value.clone();
+                frame.variables[usize::from(opcode - FIRST_VARIABLE)] = value;
                 Some(rest)
             }
             opcode if begins_name(opcode) => {
@@ -239,11 +210,11 @@ impl<'n, 'a> Evaluator<'n, 'a> {
                 let is_name =
                     |id: &NodeId| self.names.node(*id).is_some_and(|node| node.kind == NodeKind::Name);
                 if let Some(id) = found.filter(is_name) {
+                    self.names.bounds.spend(self.stored.len())?;
                     self.stored.retain(|(stored, _)| *stored != id);
-                    if self.stored.len() == MAX_STORED {
-                        return None;
+                    if self.stored.push((id, value)).is_err() {
+                        return self.names.bounds.reach(AmlLimit::Stored);
                     }
-                    self.stored.push((id, value.clone()));
                 }
                 Some(rest)
             }
@@ -253,6 +224,6 @@ impl<'n, 'a> Evaluator<'n, 'a> {
 }
 
 /// The integer that a condition is.
-fn truth(holds: bool) -> AmlValue {
+fn truth(holds: bool) -> AmlValue<'static> {
     AmlValue::Integer(if holds { u64::MAX } else { 0 })
 }

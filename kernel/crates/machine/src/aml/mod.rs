@@ -2,17 +2,21 @@
 //!
 //! AML is a program, and this evaluates the part of it that [`PciRoutes`] needs: names, packages, and methods made of
 //! conditions, arithmetic and calls. It reads and writes no register: what depends on one cannot be told, and the
-//! caller falls back on what the firmware recorded in PCI configuration space. A program is given a number of steps, a
-//! depth and a number of names; one that wants more, or that is no AML, has no answer.
+//! caller falls back on what the firmware recorded in PCI configuration space. All programs together are given a number of
+//! steps, a depth and a number of names; what wants more, or is no AML, has no answer, and [`AmlLimit`] says why. Memory is
+//! taken for the list of names and for that of routes, and for nothing that a program computes.
 //!
 //! The interpreters that exist as crates run AML to its end, however long that takes, and panic on some of what is not
 //! valid: neither may happen here.
 
+mod bounds;
 mod evaluate;
 mod namespace;
 mod routing;
 mod stream;
+mod value;
 
+pub use bounds::AmlLimit;
 pub use routing::{PciBridge, PciRoutes};
 
 use crate::power::SleepTypes;

@@ -1,16 +1,11 @@
 //! The names of all tables in one tree.
 
+use super::bounds::{AmlLimit, Bounds, MAX_BLOCKS, MAX_NAMES};
 use super::stream::{WrittenName, begins_name, extended_operands, name, operands, package, string};
 use alloc::vec::Vec;
 
-/// Most names that are kept: a large server has some 10,000.
-const MAX_NODES: usize = 20_000;
 /// Fewest bytes that define a name: four letters and the length of a field.
 const LEAST_DEFINITION: usize = 5;
-/// Depth to which blocks and operands are followed.
-const MAX_DEPTH: u32 = 24;
-/// Most statements and operands that are looked at.
-const MAX_STEPS: u32 = 2_000_000;
 
 /// The scopes below the root that exist without a definition [ACPI 6.5 5.3.1].
 const PREDEFINED: [&[u8; 4]; 5] = [b"_SB_", b"_GPE", b"_PR_", b"_TZ_", b"_SI_"];
@@ -48,17 +43,19 @@ pub(super) struct Node<'a> {
 /// The tree.
 pub(super) struct Namespace<'a> {
     nodes: Vec<Node<'a>>,
-    steps_left: u32,
+    pub(super) bounds: Bounds,
 }
 
 impl<'a> Namespace<'a> {
     /// The names of these tables. What cannot be read ends the block that it stands in.
     pub(super) fn new(tables: &[&'a [u8]]) -> Self {
-        let mut names = Self { nodes: Vec::new(), steps_left: MAX_STEPS };
+        let mut names = Self { nodes: Vec::new(), bounds: Bounds::new() };
         let bytes: usize = tables.iter().map(|table| table.len()).sum();
+        let room = (PREDEFINED.len() + 1 + bytes / LEAST_DEFINITION).min(MAX_NAMES);
         // At once, since a list that grows takes its memory twice. If there is none, there are no names.
-        let _ =
-            names.nodes.try_reserve_exact((PREDEFINED.len() + 1 + bytes / LEAST_DEFINITION).min(MAX_NODES));
+        if names.nodes.try_reserve_exact(room).is_err() {
+            names.bounds.reach::<()>(AmlLimit::Memory);
+        }
         names.add(ROOT, *b"\\___", NodeKind::Scope, &[]);
         for scope in PREDEFINED {
             names.add(ROOT, *scope, NodeKind::Scope, &[]);
@@ -89,15 +86,21 @@ impl<'a> Namespace<'a> {
         })
     }
 
-    /// The place of this name directly below one.
+    /// The place of this name directly below one. Each place that is looked at is a step.
     pub(super) fn child(&self, of: NodeId, name: [u8; 4]) -> Option<NodeId> {
-        self.children(of).find(|child| self.node(*child).is_some_and(|node| node.name == name))
+        for child in self.children(of) {
+            self.bounds.spend(1)?;
+            if self.node(child)?.name == name {
+                return Some(child);
+            }
+        }
+        None
     }
 
     /// The place that a name written in `scope` means. One segment alone is looked for in the scopes above as well
     /// [ACPI 6.5 5.3].
     pub(super) fn find(&self, scope: NodeId, written: WrittenName<'_>) -> Option<NodeId> {
-        let mut at = self.start(scope, written);
+        let mut at = self.start(scope, written)?;
         if let (false, 0, [segment]) = (written.from_root, written.up, written.segments) {
             loop {
                 if let Some(found) = self.child(at, *segment) {
@@ -115,7 +118,8 @@ impl<'a> Namespace<'a> {
         Some(at)
     }
 
-    fn start(&self, scope: NodeId, written: WrittenName<'_>) -> NodeId {
+    fn start(&self, scope: NodeId, written: WrittenName<'_>) -> Option<NodeId> {
+        self.bounds.spend_bytes(written.up + size_of_val(written.segments))?;
         let mut at = if written.from_root { ROOT } else { scope };
         for _ in 0..written.up {
             at = self.node(at).map_or(ROOT, |node| node.parent);
@@ -123,12 +127,12 @@ impl<'a> Namespace<'a> {
                 break;
             }
         }
-        at
+        Some(at)
     }
 
     fn add(&mut self, parent: NodeId, name: [u8; 4], kind: NodeKind, code: &'a [u8]) -> Option<NodeId> {
-        if self.nodes.len() >= self.nodes.capacity().min(MAX_NODES) {
-            return None;
+        if self.nodes.len() >= self.nodes.capacity().min(MAX_NAMES) {
+            return self.bounds.reach(AmlLimit::Names);
         }
         let id = NodeId(u32::try_from(self.nodes.len()).ok()?);
         let next = self.node(parent).and_then(|node| node.first_child).filter(|_| id != ROOT);
@@ -147,7 +151,7 @@ impl<'a> Namespace<'a> {
         kind: NodeKind,
         code: &'a [u8],
     ) -> Option<NodeId> {
-        let mut at = self.start(scope, written);
+        let mut at = self.start(scope, written)?;
         let Some((last, path)) = written.segments.split_last() else { return Some(at) };
         for segment in path {
             at = self.child(at, *segment)?;
@@ -156,7 +160,11 @@ impl<'a> Namespace<'a> {
     }
 
     fn load(&mut self, scope: NodeId, mut code: &'a [u8], depth: u32) {
-        while !code.is_empty() && depth < MAX_DEPTH {
+        if depth == MAX_BLOCKS {
+            self.bounds.reach::<()>(AmlLimit::Blocks);
+            return;
+        }
+        while !code.is_empty() {
             let Some(rest) = self.statement(scope, code, depth) else { return };
             code = rest;
         }
@@ -164,7 +172,7 @@ impl<'a> Namespace<'a> {
 
     /// Takes a statement at the level of tables and scopes; returns what follows it.
     fn statement(&mut self, scope: NodeId, code: &'a [u8], depth: u32) -> Option<&'a [u8]> {
-        self.steps_left = self.steps_left.checked_sub(1)?;
+        self.bounds.spend(1)?;
         let (&opcode, rest) = code.split_first()?;
         match (opcode, rest.first()) {
             (0x10, _) => {
@@ -211,13 +219,11 @@ impl<'a> Namespace<'a> {
 
     /// Steps over a statement or a term.
     fn skip(&self, scope: NodeId, code: &'a [u8], depth: u32) -> Option<&'a [u8]> {
-        let mut steps = MAX_OPERANDS;
-        self.skip_term(scope, code, depth, &mut steps)
-    }
-
-    fn skip_term(&self, scope: NodeId, code: &'a [u8], depth: u32, steps: &mut u32) -> Option<&'a [u8]> {
-        *steps = steps.checked_sub(1)?;
-        let (&opcode, rest) = code.split_first().filter(|_| depth < MAX_DEPTH)?;
+        self.bounds.spend(1)?;
+        if depth == MAX_BLOCKS {
+            return self.bounds.reach(AmlLimit::Blocks);
+        }
+        let (&opcode, rest) = code.split_first()?;
         if begins_name(opcode) {
             let (written, mut rest) = name(code)?;
             let method = self.find(scope, written).and_then(|id| self.node(id));
@@ -226,7 +232,7 @@ impl<'a> Namespace<'a> {
                 _ => 0,
             });
             for _ in 0..arguments {
-                rest = self.skip_term(scope, rest, depth + 1, steps)?;
+                rest = self.skip(scope, rest, depth + 1)?;
             }
             return Some(rest);
         }
@@ -237,8 +243,8 @@ impl<'a> Namespace<'a> {
         };
         for operand in operands.bytes() {
             rest = match operand {
-                b't' => self.skip_term(scope, rest, depth + 1, steps)?,
-                b'T' => self.skip_target(scope, rest, depth + 1, steps)?,
+                b't' => self.skip(scope, rest, depth + 1)?,
+                b'T' => self.skip_target(scope, rest, depth + 1)?,
                 b'n' => name(rest)?.1,
                 b'p' => package(rest)?.1,
                 b's' => string(rest)?.1,
@@ -249,14 +255,11 @@ impl<'a> Namespace<'a> {
     }
 
     /// Steps over a target: nothing, a name, or a term that refers to something.
-    fn skip_target(&self, scope: NodeId, code: &'a [u8], depth: u32, steps: &mut u32) -> Option<&'a [u8]> {
+    fn skip_target(&self, scope: NodeId, code: &'a [u8], depth: u32) -> Option<&'a [u8]> {
         match *code.first()? {
             0 => Some(&code[1..]),
             byte if begins_name(byte) => Some(name(code)?.1),
-            _ => self.skip_term(scope, code, depth, steps),
+            _ => self.skip(scope, code, depth),
         }
     }
 }
-
-/// Most operands within one statement.
-const MAX_OPERANDS: u32 = 10_000;

@@ -1,16 +1,16 @@
 //! Which input of an IO-APIC each PCI interrupt pin is wired to: `_PRT` of host bridges and bridges
 //! [ACPI 6.5 6.2.13], and the link devices that it names [ACPI 6.5 6.2.13.1].
 
-use super::evaluate::{AmlValue, Evaluator};
+use super::bounds::{AmlLimit, MAX_ROUTES};
+use super::evaluate::Evaluator;
 use super::namespace::{Namespace, NodeId, NodeKind, ROOT};
+use super::value::{AmlValue, data};
 use crate::bytes::{u8_at, u16_at, u32_at};
 use crate::info::{MachineInfo, Wire};
 use alloc::vec::Vec;
 
 /// Host bridges of PCI and of PCI Express: `_HID` or `_CID` PNP0A03, PNP0A08, as EISA ids.
 const HOST_BRIDGES: [u64; 2] = [0x030a_d041, 0x080a_d041];
-/// Most routes that are kept.
-const MAX_ROUTES: usize = 4096;
 /// Bridges behind bridges.
 const MAX_BRIDGES: u32 = 8;
 
@@ -43,8 +43,12 @@ pub struct PciRoutes {
     routes: Vec<PciRoute>,
     bridges: Vec<PciBridge>,
     /// Buses with a `_PRT` of their own, whether it could be evaluated or not.
-    described: Vec<u8>,
+    described: heapless::Vec<u8, BUSES>,
+    limit: Option<AmlLimit>,
+    steps: u32,
 }
+
+const BUSES: usize = 256;
 
 impl PciRoutes {
     /// Evaluates the firmware's AML; `bridges` are those that are there.
@@ -57,32 +61,27 @@ impl PciRoutes {
             evaluator.value(method, &[AmlValue::Integer(1)]);
         }
         let mut found = Self { bridges, ..Self::default() };
-        let mut roots: Vec<NodeId> = Vec::new();
-        for id in names.all() {
-            let Some(node) = names.node(id).filter(|node| matches!(&node.name, b"_HID" | b"_CID")) else {
-                continue;
-            };
-            if node.kind == NodeKind::Name
-                && !roots.contains(&node.parent)
-                && evaluator.value(id, &[]).is_some_and(|value| is_host_bridge(&value))
-            {
-                roots.push(node.parent);
-            }
+        for id in names.all().filter(|id| is_host_bridge(&names, *id)) {
+            found.host_bridge(machine, &names, &mut evaluator, id);
         }
-        for root in roots {
-            let number = |value| match value {
-                Some(AmlValue::Integer(value)) => u8::try_from(value).ok(),
-                _ => None,
-            };
-            let has = |name: &[u8; 4]| names.child(root, *name).is_some();
-            let segment = has(b"_SEG").then(|| evaluator.child(root, b"_SEG"));
-            if segment.is_some_and(|segment| number(segment) != Some(0)) {
-                continue;
-            }
-            let bus = if has(b"_BBN") { number(evaluator.child(root, b"_BBN")) } else { Some(0) };
-            bus.into_iter().for_each(|bus| found.bus(machine, &names, &mut evaluator, (root, bus), 0));
+        let (limit, steps) = (names.bounds.reached(), names.bounds.steps());
+        if limit == Some(AmlLimit::Steps) {
+            // A bus whose own `_PRT` has not been reached would be taken for one that has none.
+            found = Self::default();
         }
-        found
+        Self { limit, steps, ..found }
+    }
+
+    /// Why not all of the AML was followed, if so.
+    #[must_use]
+    pub fn limit(&self) -> Option<AmlLimit> {
+        self.limit
+    }
+
+    /// Steps that it took; [`AmlLimit::Steps`] says of how many.
+    #[must_use]
+    pub fn steps(&self) -> u32 {
+        self.steps
     }
 
     /// Where pin 1 to 4 of a device leads. Behind a bridge without a `_PRT` the pins are rotated by the device number
@@ -107,23 +106,45 @@ impl PciRoutes {
         self.routes.len()
     }
 
-    /// Adds the routes of a bus and of the buses behind it.
-    fn bus(
+    /// Adds the routes of a host bridge's buses, if they are in segment 0.
+    fn host_bridge<'a>(
         &mut self,
         machine: &MachineInfo<'_>,
-        names: &Namespace<'_>,
-        evaluator: &mut Evaluator<'_, '_>,
+        names: &Namespace<'a>,
+        evaluator: &mut Evaluator<'_, 'a>,
+        root: NodeId,
+    ) {
+        // A bridge without such a number has 0 [ACPI 6.5 6.5.5, 6.5.6].
+        let mut number = |name: &[u8; 4]| match names.child(root, *name) {
+            Some(_) => match evaluator.child(root, name)? {
+                AmlValue::Integer(value) => u8::try_from(value).ok(),
+                _ => None,
+            },
+            None => Some(0),
+        };
+        if let (Some(0), Some(bus)) = (number(b"_SEG"), number(b"_BBN")) {
+            self.bus(machine, names, evaluator, (root, bus), 0);
+        }
+    }
+
+    /// Adds the routes of a bus and of the buses behind it.
+    fn bus<'a>(
+        &mut self,
+        machine: &MachineInfo<'_>,
+        names: &Namespace<'a>,
+        evaluator: &mut Evaluator<'_, 'a>,
         (node, bus): (NodeId, u8),
         depth: u32,
     ) {
         if let Some(table) = names.child(node, *b"_PRT").filter(|_| !self.described.contains(&bus)) {
-            self.described.push(bus);
+            // There is room for all.
+            let _ = self.described.push(bus);
             if let Some(AmlValue::Package(entries)) = evaluator.value(table, &[]) {
-                for entry in entries.iter() {
-                    if self.routes.len() < MAX_ROUTES
-                        && let Some(route) = route(machine, evaluator, bus, entry)
+                for entry in entries.elements(names) {
+                    if let Some(route) = route(machine, names, evaluator, bus, entry)
+                        && self.keep(names, route).is_none()
                     {
-                        self.routes.push(route);
+                        break;
                     }
                 }
             }
@@ -142,37 +163,65 @@ impl PciRoutes {
             }
         }
     }
+
+    fn keep(&mut self, names: &Namespace<'_>, route: PciRoute) -> Option<()> {
+        if self.routes.len() == MAX_ROUTES {
+            return names.bounds.reach(AmlLimit::Routes);
+        }
+        if self.routes.try_reserve(1).is_err() {
+            return names.bounds.reach(AmlLimit::Memory);
+        }
+        self.routes.push(route);
+        Some(())
+    }
 }
 
 /// An entry of `_PRT`: address, pin, source, index into the source.
-fn route(
+fn route<'a>(
     machine: &MachineInfo<'_>,
-    evaluator: &mut Evaluator<'_, '_>,
+    names: &Namespace<'a>,
+    evaluator: &mut Evaluator<'_, 'a>,
     bus: u8,
-    entry: &AmlValue,
+    entry: AmlValue<'a>,
 ) -> Option<PciRoute> {
     let AmlValue::Package(entry) = entry else { return None };
-    let [AmlValue::Integer(address), AmlValue::Integer(pin), source, index, ..] = entry.as_slice() else {
-        return None;
-    };
+    let mut elements = entry.elements(names);
+    let AmlValue::Integer(address) = elements.next()? else { return None };
+    let AmlValue::Integer(pin) = elements.next()? else { return None };
+    let (source, index) = (elements.next()?, elements.next()?);
     let wire = match (source, index) {
         (AmlValue::Integer(0), AmlValue::Integer(gsi)) => {
-            machine.pci_wire(Wire { gsi: u32::try_from(*gsi).ok()?, level: true, low: true })
+            machine.pci_wire(Wire { gsi: u32::try_from(gsi).ok()?, level: true, low: true })
         }
-        (AmlValue::Reference(link), _) => match evaluator.child(*link, b"_CRS")? {
-            AmlValue::Bytes(resources) => first_interrupt(machine, &resources)?,
+        (AmlValue::Reference(link), _) => match evaluator.child(link, b"_CRS")? {
+            AmlValue::Bytes(resources) => first_interrupt(machine, resources)?,
             _ => return None,
         },
         _ => return None,
     };
-    let (device, pin) = (u8::try_from(address >> 16).ok()?, u8::try_from(*pin).ok()?);
+    let (device, pin) = (u8::try_from(address >> 16).ok()?, u8::try_from(pin).ok()?);
     (device < 32 && pin < 4).then_some(PciRoute { bus, device, pin, wire })
 }
 
-fn is_host_bridge(value: &AmlValue) -> bool {
+/// True for a place with the `_HID` or a `_CID` of a host bridge. The former is an integer or a string, the latter may be a
+/// package of them, as that of a host bridge of Compute Express Link is [ACPI 6.5 6.1.2, 6.1.5]. They are read and not
+/// evaluated: a method that computes what kind of device it belongs to is none of a host bridge.
+fn is_host_bridge(names: &Namespace<'_>, place: NodeId) -> bool {
+    let written = |name: [u8; 4]| {
+        let node = names.child(place, name).and_then(|id| names.node(id))?;
+        Some(data(names, place, node.code).filter(|_| node.kind == NodeKind::Name)?.0)
+    };
+    let compatible = |id| match id {
+        AmlValue::Package(ids) => ids.elements(names).any(|id| means_host_bridge(&id)),
+        id => means_host_bridge(&id),
+    };
+    written(*b"_HID").is_some_and(|id| means_host_bridge(&id)) || written(*b"_CID").is_some_and(compatible)
+}
+
+fn means_host_bridge(value: &AmlValue<'_>) -> bool {
     match value {
         AmlValue::Integer(id) => HOST_BRIDGES.contains(id),
-        AmlValue::Bytes(text) => matches!(&**text, b"PNP0A03" | b"PNP0A08"),
+        AmlValue::Bytes(text) => matches!(*text, b"PNP0A03" | b"PNP0A08"),
         _ => false,
     }
 }

@@ -24,6 +24,10 @@ impl MachineRegisters<'_> {
         if let Some((_, window)) = pages.iter().find(|(known, _)| *known == page) {
             return Some(*window);
         }
+        // Before it is mapped: what is mapped stays so, and a register is read again and again.
+        if pages.is_full() {
+            return None;
+        }
         let mapped = window::map(self.0.as_mut()?, page, PAGE);
         let window = mapped.inspect_err(|error| log::warn!("registers of the machine: {error}")).ok()?;
         pages.push((page, window)).ok()?;

@@ -78,7 +78,9 @@ impl Madt {
             9 => self.processor(u32_at(entry, 4)?, EVERY_X2APIC, u32_at(entry, 8)?, odd, too_many),
             1 => {
                 let (address, gsi_base) = (HostPhysical(u32_at(entry, 4)?.into()), u32_at(entry, 8)?);
-                if !self.io_apics.iter().any(|known| known.address == address) {
+                // Its registers are at multiples of 16 [82093AA 3.1]: elsewhere is none.
+                if address.0.is_multiple_of(16) && !self.io_apics.iter().any(|known| known.address == address)
+                {
                     let _ = self.io_apics.push(IoApicInfo { address, gsi_base });
                 }
             }

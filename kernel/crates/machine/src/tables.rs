@@ -22,8 +22,11 @@ const RSDP_1: usize = 20;
 const RSDP_2: usize = 36;
 /// No table of a real machine comes near this length.
 const MAX_TABLE: usize = 4 << 20;
-/// Most tables that are looked at: a large server has some 50.
+/// Most tables that are looked at: a large server has some 50, and an entry of the list for each or a few more.
 pub(crate) const MAX_TABLES: usize = 64;
+const MAX_ENTRIES: usize = 256;
+/// Most bytes of all of them: a large server has 2 MiB. Their checksums and their AML are read to the end.
+const MAX_BYTES: usize = 16 << 20;
 
 /// A table's name: four characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +50,8 @@ pub enum TableFault {
     /// Two tables with one name, of which only one can be.
     #[error("the firmware has several tables {0}: the first intact one is used")]
     Double(Signature),
-    /// More tables than there is room for.
-    #[error("the firmware has more than 64 tables: the rest is left out")]
+    /// More tables, or longer ones, than any machine has.
+    #[error("the firmware has more than 64 tables, or 16 MiB of them: the rest is left out")]
     TooMany,
     /// XSDT is damaged.
     #[error("the firmware's XSDT is damaged: RSDT is used")]
@@ -133,13 +136,18 @@ impl<'a> Tables<'a> {
         entries: impl Iterator<Item = u64>,
         faults: &mut TableFaults,
     ) {
-        for at in entries.map(HostPhysical) {
+        let mut room = MAX_BYTES;
+        for (index, at) in entries.map(HostPhysical).enumerate() {
+            if index == MAX_ENTRIES {
+                note(faults, TableFault::TooMany);
+                return;
+            }
             match table(memory, at) {
-                Some(table) if self.tables.push(table).is_err() => {
+                Some(table) if table.len() > room || self.tables.push(table).is_err() => {
                     note(faults, TableFault::TooMany);
                     return;
                 }
-                Some(_) => {}
+                Some(table) => room -= table.len(),
                 // Firmware leaves entries of tables that it does not offer empty.
                 None if at.0 == 0 => {}
                 None => note(faults, TableFault::Nowhere(at)),
@@ -171,7 +179,8 @@ impl<'a> Tables<'a> {
 pub(crate) fn table<'a>(memory: &impl FirmwareMemory<'a>, at: HostPhysical) -> Option<&'a [u8]> {
     let header = memory.bytes(at, HEADER).filter(|_| at.0 != 0)?;
     let length = usize::try_from(u32::from_le_bytes(array_at(header, 4)?)).ok()?;
-    memory.bytes(at, length).filter(|_| (HEADER..=MAX_TABLE).contains(&length))
+    // First: whether 4 GiB can be read takes a walk for each of their pages.
+    (HEADER..=MAX_TABLE).contains(&length).then(|| memory.bytes(at, length))?
 }
 
 /// The entries of a table that each begin with a type and their length, as in MADT. Ends at an entry that is shorter

@@ -24,8 +24,10 @@ const HPET_PERIOD: u64 = 0x04;
 const HPET_CONFIGURATION: u64 = 0x10;
 const HPET_COUNTER: u64 = 0xf0;
 const FEMTOSECONDS: u64 = 1_000_000_000_000_000;
-/// The longest period that the specification allows.
+/// The longest period that the specification allows, and one shorter than any HPET has. A period that short would put the
+/// end of a window beyond the counter, and it would be waited for.
 const HPET_LONGEST: u32 = 0x05f5_e100;
+const HPET_SHORTEST: u32 = 100_000;
 
 /// Where the count is read.
 #[derive(Clone, Copy)]
@@ -99,7 +101,8 @@ fn hpet(machine: &MachineInfo<'_>, io: &mut dyn MachineIo) -> Outcome {
     let at = |offset| machine.hpet.and_then(|base| base.0.checked_add(offset)).map(HostPhysical);
     let measured = || {
         let (configuration, counter) = (at(HPET_CONFIGURATION)?, at(HPET_COUNTER)?);
-        let period = Some(io.read(at(HPET_PERIOD)?)).filter(|period| (1..=HPET_LONGEST).contains(period))?;
+        let period = Some(io.read(at(HPET_PERIOD)?))
+            .filter(|period| (HPET_SHORTEST..=HPET_LONGEST).contains(period))?;
         let before = io.read(configuration);
         io.write(configuration, before | 1);
         let timer = ReferenceTimer { hz: FEMTOSECONDS / u64::from(period), mask: u32::MAX.into() };

@@ -134,9 +134,10 @@ fn a_pm_timer_may_be_in_memory() {
 
 #[test]
 fn an_impossible_period_is_no_hpet() {
-    for hpet_period in [0, HPET_LONGEST + 1, u32::MAX] {
+    for hpet_period in [0, 1, 2000, HPET_SHORTEST - 1, HPET_LONGEST + 1, u32::MAX] {
         let mut fake = Fake { hpet_period, pit: true, ..Fake::default() };
         assert_eq!(find(&mut fake, &machine(None, true)).0, Some("PIT"));
+        assert!(fake.nanos < 100_000_000, "{} ns for a period of {hpet_period} fs", fake.nanos);
     }
     let mut far = machine(None, false);
     far.hpet = Some(HostPhysical(u64::MAX - 7));

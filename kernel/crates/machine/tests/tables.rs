@@ -294,6 +294,48 @@ fn a_table_whose_length_is_no_length_is_skipped() {
 }
 
 #[test]
+fn no_list_of_tables_takes_longer_than_that_of_a_large_machine() {
+    /// Counts what is asked for: on a machine each page of it is looked up.
+    struct Asked<'a>(&'a Memory, std::cell::Cell<(usize, usize)>);
+    impl<'a> FirmwareMemory<'a> for Asked<'a> {
+        fn bytes(&self, at: HostPhysical, length: usize) -> Option<&'a [u8]> {
+            let (times, longest) = self.1.get();
+            self.1.set((times + 1, longest.max(length)));
+            self.0.bytes(at, length)
+        }
+    }
+    // A length of 2 GiB, named 100,000 times.
+    let mut endless = table(b"SSDT", &[]);
+    endless[4..8].copy_from_slice(&0x8000_0000u32.to_le_bytes());
+    let at = (START + 64 + 36 + 36 + 12 * 100_001) as u32;
+    let memory = memory_with(&[endless], &vec![at; 100_000]);
+    let asked = Asked(&memory, std::cell::Cell::default());
+    let machine = MachineInfo::discover(&asked, Some(HostPhysical(START as u64))).expect("there are tables");
+    assert!(machine.faults.contains(&TableFault::TooMany), "{:?}", machine.faults);
+    assert!(machine.faults.contains(&TableFault::Nowhere(HostPhysical(at.into()))));
+    let (times, longest) = asked.1.get();
+    assert!(times < 300 && longest <= 4 << 20, "{times} times, {longest} bytes");
+}
+
+#[test]
+fn one_long_table_named_many_times_is_not_read_many_times() {
+    let long = table(b"SSDT", &vec![0; 3 << 20]);
+    let at = |more: usize| (START + 64 + 36 + 36 + 12 * (1 + more)) as u32;
+    let memory = memory_with(&[long], &[at(40); 40]);
+    assert!(discover(&memory).faults.contains(&TableFault::TooMany));
+    let memory = memory_with(&[table(b"SSDT", &vec![0; 3 << 20])], &[at(4); 4]);
+    assert!(!discover(&memory).faults.contains(&TableFault::TooMany));
+}
+
+#[test]
+fn an_io_apic_between_two_addresses_is_none() {
+    let io_apic = |at: u32| [&[1, 12, 0, 0][..], &at.to_le_bytes(), &[0; 4]].concat();
+    let memory = memory(&[madt(&[io_apic(0xfec0_0001), io_apic(0xfec0_1000)])]);
+    let addresses: Vec<u64> = discover(&memory).madt.io_apics.iter().map(|apic| apic.address.0).collect();
+    assert_eq!(addresses, [0xfec0_1000]);
+}
+
+#[test]
 fn a_damaged_xsdt_leaves_the_rsdt() {
     let mut memory = memory(&[madt(&[local_apic(0, 1)])]);
     memory.0[64] = b'?';

@@ -1,9 +1,9 @@
 //! The switch: arbitrary frames on several ports with back-pressure.
 
 use crate::Input;
-use base::{Instant, MacAddress, Port};
+use base::{Effects, Instant, MacAddress, Port};
 use path::{Attachment, PortConfig, PortId, Switch};
-use testkit::QueuePort;
+use testkit::{Lan, QueuePort};
 
 /// A port count, then frames, steps, and changes of room and link.
 ///
@@ -17,7 +17,7 @@ pub fn target(data: &[u8]) {
     let configs: Vec<_> = (0..count)
         .map(|n| if n < uplinks { PortConfig::uplink() } else { PortConfig::guest(mac(n as u8)) })
         .collect();
-    let mut path = Switch::new(&configs, input.u64()).expect("the ports are valid");
+    let mut lan = Lan::new(&configs, input.u64()).expect("the ports are valid");
     let mut ports: Vec<_> = (0..count).map(|_| QueuePort::new()).collect();
     let mut now = Instant::ZERO;
     let mut arrived = 0;
@@ -27,27 +27,29 @@ pub fn target(data: &[u8]) {
             0..4 => {
                 ports[number].arrive(&frame(&mut input, number as u8));
                 arrived += 1;
+                lan.signal(number, Effects::TX_KICK);
             }
-            4 => ports[number].space = input.below(8) as usize,
+            4 => {
+                ports[number].space = input.below(8) as usize;
+                lan.signal(number, Effects::RX_SPACE);
+            }
             5 => ports[number].capabilities.link_up ^= true,
             6 => now = Instant(now.0.saturating_add(input.number(5))),
-            _ => step(&mut path, &mut ports, now),
+            _ => run(&mut lan, &mut ports, now),
         }
     }
-    // With room and time, nothing stays behind.
-    for port in &mut ports {
+    // With room, nothing stays behind. A port whose link is down takes what there is for it, and drops it.
+    for (number, port) in ports.iter_mut().enumerate() {
         port.space = usize::MAX;
+        lan.signal(number, Effects::RX_SPACE);
     }
-    for _ in 0..=arrived {
-        now = Instant(now.0.saturating_add(1_000_000_000));
-        step(&mut path, &mut ports, now);
-    }
-    check(&path, &ports, &configs, arrived);
+    run(&mut lan, &mut ports, now);
+    check(&lan.switch, &ports, &configs, arrived);
 }
 
-fn step(path: &mut Switch, ports: &mut [QueuePort], now: Instant) {
+fn run(lan: &mut Lan, ports: &mut [QueuePort], now: Instant) {
     let mut list: Vec<&mut dyn Port> = ports.iter_mut().map(|port| port as &mut dyn Port).collect();
-    path.step(&mut list, now);
+    lan.run(&mut list, now);
 }
 
 fn check(path: &Switch, ports: &[QueuePort], configs: &[PortConfig], arrived: usize) {

@@ -59,7 +59,7 @@ pub const PACKAGES: &[Knows] = &[
     knows("host-memory", &["base"], &["nested-paging"]),
     knows("silicon", &["base"], &["testkit"]),
     knows("pci", &["base"], &[]),
-    knows("testkit", &["base", "mmio"], &[]),
+    knows("testkit", &["base", "mmio", "path"], &[]),
     knows("vnic", &["base", "intel-regs"], &["testkit"]),
     // Its tests let the driver drive the model, and a switch between them.
     knows("nic", &["base", "intel-regs"], &["testkit", "vnic", "path"]),

@@ -6,13 +6,13 @@
 mod support;
 
 use base::time::Duration;
-use base::{Instant, MacAddress, Port};
+use base::{Effects, Instant, MacAddress, Port};
 use nic::{Duplex, LinkSpeed, MAX_FRAME, Nic, NicEvent};
-use path::{PortConfig, PortCounters, PortId, Progress, Switch, UPLINK_HOLD};
+use path::{PortConfig, PortCounters, PortId, UPLINK_HOLD};
 use proptest::prelude::*;
 use support::{TestMachine, poll, send};
-use testkit::VirtualClock;
 use testkit::frame::{Station, checksums_are_right, mac, number_of, numbered, padded, tcp, udp};
+use testkit::{Lan, VirtualClock};
 use vnic::{Vnic, VnicModelConfig};
 
 /// The station behind the wire.
@@ -37,6 +37,11 @@ impl Node {
     fn let_held_frames_in(&self, now: Instant) {
         self.machine.nic.borrow_mut().port(&self.machine.memory).send(&[], now);
     }
+
+    /// What the driver's accesses, and frames, have given the NIC to do.
+    fn take_effects(&self) -> Effects {
+        self.machine.effects.take() | self.machine.nic.borrow_mut().take_effects()
+    }
 }
 
 /// Two guests, with addresses 0 and 1 at the ports of these numbers, and a physical NIC.
@@ -44,7 +49,7 @@ struct World {
     clock: VirtualClock,
     guests: [Node; 2],
     physical: Node,
-    path: Switch,
+    lan: Lan,
 }
 
 impl World {
@@ -53,7 +58,7 @@ impl World {
         let ports = [PortConfig::guest(mac(0)), PortConfig::guest(mac(1)), PortConfig::uplink()];
         let guests = [Node::new(0, &clock), Node::new(1, &clock)];
         let physical = Node::new(200, &clock);
-        let mut world = Self { clock, guests, physical, path: Switch::new(&ports, 1).unwrap() };
+        let mut world = Self { clock, guests, physical, lan: Lan::new(&ports, 1).unwrap() };
         // The switch learns where the peer is.
         world.wire_sends(&[numbered(mac(0), mac(PEER), 0, 60)]);
         world.settle();
@@ -61,20 +66,27 @@ impl World {
         world
     }
 
-    fn step(&mut self) -> Progress {
+    /// Does what there is a reason for; true if there was any.
+    fn step(&mut self) -> bool {
         let now = self.clock.advance(Duration::from_micros(20));
+        let mut work = Effects::empty();
+        for (port, guest) in self.guests.iter().enumerate() {
+            let effects = guest.take_effects() & (Effects::TX_KICK | Effects::RX_SPACE);
+            self.lan.note(port, effects);
+            work |= effects;
+        }
         let [a, b] = &self.guests;
         let (mut a_nic, mut b_nic) = (a.machine.nic.borrow_mut(), b.machine.nic.borrow_mut());
         let mut a_port = a_nic.port(&a.machine.memory);
         let mut b_port = b_nic.port(&b.machine.memory);
-        let progress = self.path.step(&mut [&mut a_port, &mut b_port, &mut self.physical.driver], now);
+        let progress = self.lan.run(&mut [&mut a_port, &mut b_port, &mut self.physical.driver], now);
         self.physical.let_held_frames_in(now);
-        progress
+        !work.is_empty() || (progress.polled, progress.delivered, progress.dropped) != (0, 0, 0)
     }
 
     fn settle(&mut self) {
         for _ in 0..10_000 {
-            if self.step().is_idle() && self.path.next_deadline().is_none() {
+            if !self.step() && self.lan.switch.next_deadline().is_none() {
                 return;
             }
         }
@@ -92,11 +104,13 @@ impl World {
     }
 
     fn wire_sends(&mut self, frames: &[Vec<u8>]) -> usize {
+        self.lan.interrupt();
         let Node { machine, .. } = &self.physical;
         send(&mut machine.nic.borrow_mut().port(&machine.memory), frames, self.clock.now())
     }
 
     fn wire_polls(&mut self) -> Vec<Vec<u8>> {
+        self.lan.interrupt();
         let Node { machine, .. } = &self.physical;
         poll(&mut machine.nic.borrow_mut().port(&machine.memory), self.clock.now())
     }
@@ -113,7 +127,7 @@ impl World {
     }
 
     fn counters(&self, port: usize) -> PortCounters {
-        *self.path.counters(PortId::new(port).unwrap()).unwrap()
+        *self.lan.switch.counters(PortId::new(port).unwrap()).unwrap()
     }
 }
 

@@ -18,12 +18,8 @@ pub const UPLINK_HOLD: Duration = Duration::from_millis(1);
 /// for other destinations move on.
 pub const PATIENCE: Duration = Duration::from_millis(4);
 
-/// What each frame that a vNIC takes adds to the time for which others stand still for it, up to [`PATIENCE`]. So
-/// a vNIC that takes fewer than 2000 frames a second, to keep its senders waiting, does not succeed.
-pub(crate) const PATIENCE_PER_FRAME: Duration = Duration::from_micros(500);
-
-/// Maximum number of frames, and of bytes in them, that wait in one port's queue for one vNIC without making the
-/// port wait. However many vNICs take nothing, the queue has room for new frames.
+/// Maximum number of frames, and of bytes in them, that wait in one port's queue for one destination without making
+/// the port stand still. However many destinations take nothing, the queue has room for new frames.
 pub(crate) const HELD_FRAMES: usize = 4;
 /// The same in bytes.
 pub(crate) const HELD_BYTES: usize = 6 * 1024;

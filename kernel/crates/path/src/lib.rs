@@ -6,16 +6,16 @@
 //!
 //! What a destination does not accept is dropped and counted, or waits:
 //! * copies of group frames do not wait for a vNIC;
-//! * unicast frames wait at most for the hold time of the port they came from. A port that sends to a vNIC without
-//!   room stands still for at most [`PATIENCE`]: that is how back-pressure reaches the sender. After that a few
-//!   frames wait, those beyond are dropped, and the frames for other destinations pass by;
-//! * a port whose frames wait for a physical NIC is not polled meanwhile.
+//! * other frames wait at most for the hold time of the port they came from. A few of them wait in passing. If there
+//!   are more, the port stands still, which is how back-pressure reaches the sender: for a vNIC for at most
+//!   [`PATIENCE`], and for a physical NIC as long as it takes frames at all. After that the frames beyond the few are
+//!   dropped, and those for other destinations pass by.
 //!
 //! Invariants:
 //! * frames from one port to another leave in the order in which they arrived, each at most once;
 //! * a frame that waits for a slow destination does not delay frames of the same batch for other destinations;
-//! * a destination that takes nothing delays a port's frames to others by [`PATIENCE`] at most, and only if that port
-//!   keeps sending to it;
+//! * a vNIC delays a port's frames to others by [`PATIENCE`], and 50 us for each frame that it takes, and only if that
+//!   port keeps sending to it;
 //! * every frame that was polled is delivered, pending, or counted under exactly one cause in
 //!   [`PortCounters`].
 //!
@@ -30,6 +30,7 @@ mod control_frame;
 mod counters;
 mod forwarder;
 mod mac_table;
+mod patience;
 mod pending;
 mod ports;
 mod switch;

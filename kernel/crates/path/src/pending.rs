@@ -150,9 +150,13 @@ impl PendingBatch {
         count
     }
 
-    /// Number of copies that wait for `port`.
-    pub(crate) fn copies_for(&self, port: PortId) -> usize {
-        self.waiting().iter().filter(|waiting| waiting.contains(port)).count()
+    /// True if more than `frames` copies wait for `port`, or copies with more than `bytes` together: of which
+    /// [`drop_beyond`](Self::drop_beyond) would drop some.
+    pub(crate) fn exceeds(&self, port: PortId, frames: usize, bytes: usize) -> bool {
+        let waiting = self.waiting().iter().enumerate().filter(|(_, waiting)| waiting.contains(port));
+        let lengths = waiting.filter_map(|(index, _)| self.batch.get(index)).map(<[u8]>::len);
+        let (count, sum) = lengths.fold((0, 0), |(count, sum), length| (count + 1, sum + length));
+        count > frames || sum > bytes
     }
 
     /// Number of pending copies.

@@ -1,9 +1,10 @@
 //! The switch: polls ports, delivers frames, and keeps those that a destination does not accept yet.
 
-use crate::config::{HELD_BYTES, HELD_FRAMES, PATIENCE, PATIENCE_PER_FRAME};
+use crate::config::{HELD_BYTES, HELD_FRAMES};
 use crate::forwarder::{Decision, Forwarder};
+use crate::patience::{Patience, UplinkProgress};
 use crate::pending::PendingBatch;
-use crate::{PathError, PortConfig, PortCounters, PortId, PortSet};
+use crate::{MAX_PORTS, PathError, PortConfig, PortCounters, PortId, PortSet};
 use alloc::boxed::Box;
 use base::batch::MAX_FRAMES;
 use base::time::Duration;
@@ -15,27 +16,9 @@ struct IngressQueue {
     hold: Duration,
     /// True if the port never stands still for a vNIC.
     impatient: bool,
+    /// How long the port may still stand still for each vNIC.
+    patience: [Patience; MAX_PORTS],
     pending: PendingBatch,
-}
-
-/// How long others may still stand still for a port.
-#[derive(Clone, Copy)]
-struct Egress {
-    patience: Duration,
-    /// When the port refused a frame, if it has refused the last one.
-    refused: Option<Instant>,
-}
-
-impl Egress {
-    /// Takes note of an offer, of which the port accepted `accepted` frames and, if `all`, all.
-    fn note(&mut self, accepted: usize, all: bool, now: Instant) {
-        if let Some(since) = self.refused {
-            self.patience = self.patience.saturating_sub(now.saturating_since(since));
-        }
-        let earned = PATIENCE_PER_FRAME * u32::try_from(accepted).unwrap_or(u32::MAX);
-        self.patience = self.patience.saturating_add(earned).min(PATIENCE);
-        self.refused = (!all).then_some(now);
-    }
 }
 
 /// What one call of a [`Switch`] did.
@@ -55,15 +38,6 @@ pub struct Progress {
     pub more: bool,
 }
 
-impl Progress {
-    /// True when the step moved nothing. A further step moves nothing either, until a port has new frames or room,
-    /// its link changes, or [`Switch::next_deadline`] is reached.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.polled == 0 && self.delivered == 0 && self.dropped == 0
-    }
-}
-
 /// A learning Ethernet switch with one batch of pending frames for each port.
 ///
 /// ```
@@ -80,22 +54,23 @@ impl Progress {
 /// frame[6..12].copy_from_slice(&guest.0);
 /// let (mut vnic, mut nic) = (QueuePort::new(), QueuePort::new());
 /// vnic.arrive(&frame);
-/// let progress = switch.step(&mut [&mut vnic as &mut dyn Port, &mut nic], Instant::ZERO);
+/// let (from, to) = (PortId::new(0).unwrap(), PortId::new(1).unwrap());
+/// let progress = switch.take_from(from, &mut [&mut vnic as &mut dyn Port, &mut nic], 32, Instant::ZERO);
 ///
 /// assert_eq!((progress.polled, progress.delivered, progress.dropped), (1, 1, 0));
 /// assert_eq!(nic.take_sent(), [frame]);
-/// let counters = PortId::new(1).and_then(|port| switch.counters(port));
-/// assert_eq!(counters.map(|counters| counters.tx_frames), Some(1));
+/// assert_eq!(switch.counters(to).map(|counters| counters.tx_frames), Some(1));
 /// # Ok::<(), path::PathError>(())
 /// ```
 pub struct Switch {
     forwarder: Forwarder,
     queues: Box<[IngressQueue]>,
-    egress: Box<[Egress]>,
+    /// For each port with a physical NIC, whether it takes frames.
+    uplinks: Box<[UplinkProgress]>,
     counters: Box<[PortCounters]>,
     /// Ports that were to be polled and stood still instead.
     stopped: PortSet,
-    /// The port that is served first in the next step.
+    /// The port whose frames are offered first next time.
     first: usize,
 }
 
@@ -112,25 +87,20 @@ impl Switch {
         let queue = |port: &PortConfig| IngressQueue {
             hold: port.hold,
             impatient: port.patience.is_zero(),
+            patience: [Patience::FULL; MAX_PORTS],
             pending: PendingBatch::new(),
         };
         let queues = ports.iter().map(queue).collect();
-        let egress = ports.iter().map(|_| Egress { patience: PATIENCE, refused: None }).collect();
+        let uplinks = ports.iter().map(|_| UplinkProgress::default()).collect();
         let counters = ports.iter().map(|_| PortCounters::default()).collect();
-        Ok(Self { forwarder, queues, egress, counters, stopped: PortSet::EMPTY, first: 0 })
-    }
-
-    /// Moves at most one batch from each port.
-    ///
-    /// `ports` are in the order given to [`new`](Self::new). Ports missing at the end of the list are treated
-    /// as ports whose link is down. The port that delivers first in one step is served last in the next, so
-    /// that senders share a destination that is nearly full.
-    pub fn step(&mut self, ports: &mut [&mut dyn Port], now: Instant) -> Progress {
-        self.in_turn(|switch, ingress, progress| switch.take(ingress, ports, MAX_FRAMES, now, progress))
+        Ok(Self { forwarder, queues, uplinks, counters, stopped: PortSet::EMPTY, first: 0 })
     }
 
     /// Moves at most one batch of at most `budget` frames from one port, after the frames from it that wait. If it
     /// stands still, it is not polled, and a later call names it in [`Progress::resumed`].
+    ///
+    /// `ports` are in the order given to [`new`](Self::new). Ports missing at the end of the list are treated as ports
+    /// whose link is down.
     pub fn take_from(
         &mut self,
         ingress: PortId,
@@ -143,7 +113,8 @@ impl Switch {
         progress
     }
 
-    /// Offers to one port the frames that wait for it.
+    /// Offers to one port the frames that wait for it. Senders share a destination that is nearly full: who delivers
+    /// first in one call comes last in the next.
     pub fn give_to(&mut self, egress: PortId, ports: &mut [&mut dyn Port], now: Instant) -> Progress {
         let egress = PortSet::EMPTY.with(egress);
         self.in_turn(|switch, ingress, progress| switch.deliver(ingress, egress, ports, now, progress))
@@ -171,21 +142,21 @@ impl Switch {
 
     fn deadline(&self, queue: &IngressQueue) -> Option<Instant> {
         let hold = queue.pending.since()? + queue.hold;
-        let vnics = self.halting(queue).filter(|target| !self.forwarder.uplinks().contains(*target));
-        let ends = vnics.filter_map(|target| {
-            let egress = self.egress.get(target.index())?;
-            Some(egress.refused? + egress.patience)
+        let ends = self.halting(queue).filter_map(|target| match self.forwarder.uplinks().contains(target) {
+            true => self.uplinks.get(target.index())?.end(),
+            false => queue.patience.get(target.index())?.end(),
         });
         ends.chain([hold]).min()
     }
 
     /// The destinations for whose sake the port of this queue stands still.
     fn halting<'a>(&'a self, queue: &'a IngressQueue) -> impl Iterator<Item = PortId> + 'a {
-        let uplinks = self.forwarder.uplinks();
-        let halts = move |target: &PortId| {
-            uplinks.contains(*target) || queue.pending.copies_for(*target) > HELD_FRAMES
-        };
-        queue.pending.targets().iter().filter(halts)
+        let targets = queue.pending.targets().iter();
+        targets.filter(|target| queue.pending.exceeds(*target, HELD_FRAMES, HELD_BYTES))
+    }
+
+    fn stands_still(&self, ingress: PortId) -> bool {
+        self.halting(&self.queues[ingress.index()]).next().is_some()
     }
 
     /// The counters of a port.
@@ -236,12 +207,11 @@ impl Switch {
             0
         } else {
             self.deliver(ingress, PortSet::ALL, ports, now, progress);
-            let queue = &self.queues[ingress.index()];
-            if self.halting(queue).next().is_some() {
+            if self.stands_still(ingress) {
                 self.stopped = self.stopped.with(ingress);
                 return;
             }
-            queue.pending.copies()
+            self.queues[ingress.index()].pending.copies()
         };
         progress.pending -= pending;
         self.poll(ingress, ports, budget, now, progress);
@@ -294,7 +264,7 @@ impl Switch {
         now: Instant,
         progress: &mut Progress,
     ) {
-        let queue = &mut self.queues[ingress.index()];
+        let (queue, uplinks) = (&mut self.queues[ingress.index()], self.forwarder.uplinks());
         for target in queue.pending.targets().intersection(among).iter() {
             let frames = queue.pending.frames_for(target);
             let offered = frames.len();
@@ -303,6 +273,8 @@ impl Switch {
             let Some(port) = port else {
                 drop(frames);
                 let dropped = queue.pending.drop_all(target);
+                queue.patience[target.index()].note(0, false, now);
+                self.uplinks[target.index()].note(0, true, now);
                 counters.link_down += dropped as u64;
                 progress.dropped += dropped;
                 continue;
@@ -314,20 +286,19 @@ impl Switch {
             progress.delivered += accepted;
             counters.tx_frames += accepted as u64;
             counters.tx_bytes += bytes as u64;
-            let egress = &mut self.egress[target.index()];
-            egress.note(accepted, accepted == offered, now);
-            if accepted < offered {
-                let to_vnic = !self.forwarder.uplinks().contains(target);
-                let dropped = queue.drop_refused(target, to_vnic, egress.patience, counters, now);
-                progress.dropped += dropped;
-                if dropped > 0 {
-                    port.missed(dropped, now);
-                }
+            let offer = (accepted, accepted == offered);
+            let uplink = uplinks.contains(target).then(|| &mut self.uplinks[target.index()]);
+            let (late, no_room) = queue.drop_refused(target, offer, uplink, now);
+            counters.held_too_long += late as u64;
+            counters.no_room += no_room as u64;
+            progress.dropped += late + no_room;
+            if late + no_room > 0 {
+                port.missed(late + no_room, now);
             }
         }
         queue.pending.clear_if_done();
         progress.pending += queue.pending.copies();
-        if self.stopped.contains(ingress) && self.halting(&self.queues[ingress.index()]).next().is_none() {
+        if self.stopped.contains(ingress) && !self.stands_still(ingress) {
             self.stopped = self.stopped.without(ingress);
             progress.resumed = progress.resumed.with(ingress);
         }
@@ -335,26 +306,27 @@ impl Switch {
 }
 
 impl IngressQueue {
-    /// Drops the copies that `target` has refused and that may not wait, and returns how many.
+    /// Drops those copies for `target` that may not wait, after an offer of which it took so many, and all or not.
+    /// `uplink` is its progress if it is a physical NIC. Returns how many copies have waited too long, and how many
+    /// there is no room for.
     fn drop_refused(
         &mut self,
         target: PortId,
-        to_vnic: bool,
-        patience: Duration,
-        counters: &mut PortCounters,
+        (taken, all): (usize, bool),
+        uplink: Option<&mut UplinkProgress>,
         now: Instant,
-    ) -> usize {
-        let pending = &mut self.pending;
-        let mut no_room = 0;
-        if to_vnic {
-            no_room += pending.drop_group(target);
-        }
-        let late = pending.drop_older(target, self.hold, now);
-        if to_vnic && (self.impatient || patience.is_zero()) {
+    ) -> (usize, usize) {
+        let (pending, to_vnic) = (&mut self.pending, uplink.is_none());
+        let mut no_room = if to_vnic && !all { pending.drop_group(target) } else { 0 };
+        let late = if all { 0 } else { pending.drop_older(target, self.hold, now) };
+        let crowded = !all && pending.exceeds(target, HELD_FRAMES, HELD_BYTES);
+        let waits = match uplink {
+            Some(uplink) => uplink.note(taken, all, now),
+            None => !self.impatient && self.patience[target.index()].note(taken, crowded, now),
+        };
+        if crowded && !waits {
             no_room += pending.drop_beyond(target, HELD_FRAMES, HELD_BYTES);
         }
-        counters.no_room += no_room as u64;
-        counters.held_too_long += late as u64;
-        no_room + late
+        (late, no_room)
     }
 }

@@ -1,11 +1,11 @@
 //! Whatever happens at the ports, no frame is duplicated, damaged, reordered, or lost without being counted.
 
-use base::{Instant, MacAddress, Port};
-use path::{PortConfig, PortId, Progress, Switch};
+use base::{Effects, Instant, MacAddress, Port};
+use path::{PortConfig, PortId};
 use proptest::prelude::*;
 use std::collections::HashMap;
-use testkit::QueuePort;
 use testkit::frame::{mac, number_of, numbered};
+use testkit::{Lan, QueuePort};
 
 const PORTS: usize = 4;
 
@@ -45,7 +45,7 @@ fn station(number: u8) -> MacAddress {
 }
 
 struct Bench {
-    switch: Switch,
+    lan: Lan,
     ports: [QueuePort; PORTS],
     now: u64,
     next: u32,
@@ -56,8 +56,10 @@ impl Bench {
     fn new() -> Self {
         let guests = [PortConfig::guest(mac(0)), PortConfig::guest(mac(1))];
         let ports = [guests[0], guests[1], PortConfig::uplink(), PortConfig::uplink()];
-        let switch = Switch::new(&ports, 1).unwrap();
-        Self { switch, ports: Default::default(), now: 0, next: 0, ingress: HashMap::new() }
+        let lan = Lan::new(&ports, 1).unwrap();
+        let mut ports: [QueuePort; PORTS] = Default::default();
+        ports.iter_mut().for_each(|port| port.capabilities.max_frame = 9018);
+        Self { lan, ports, now: 0, next: 0, ingress: HashMap::new() }
     }
 
     fn apply(&mut self, event: Event) {
@@ -69,29 +71,36 @@ impl Bench {
                     self.ingress.insert(self.next, port);
                     self.next += 1;
                 }
+                self.lan.signal(port, Effects::TX_KICK);
             }
             // These carry no number: they may be delivered, but their order is not checked.
-            Event::Odd { port, bytes } => self.ports[port].arrive(&bytes),
-            Event::Space { port, space } => self.ports[port].space = space,
+            Event::Odd { port, bytes } => {
+                self.ports[port].arrive(&bytes);
+                self.lan.signal(port, Effects::TX_KICK);
+            }
+            Event::Space { port, space } => {
+                self.ports[port].space = space;
+                self.lan.signal(port, Effects::RX_SPACE);
+            }
             Event::Link { port, up } => self.ports[port].capabilities.link_up = up,
             Event::Wait { micros } => self.now += micros * 1000,
         }
     }
 
-    fn step(&mut self) -> Progress {
+    fn run(&mut self) {
         let [a, b, c, d] = &mut self.ports;
-        self.switch.step(&mut [a as &mut dyn Port, b, c, d], Instant(self.now))
+        self.lan.run(&mut [a as &mut dyn Port, b, c, d], Instant(self.now));
     }
 
     fn check_conservation(&self) {
         let all: Vec<_> = (0..PORTS).map(|index| PortId::new(index).unwrap()).collect();
-        let of = |port: &PortId| *self.switch.counters(*port).unwrap();
+        let of = |port: &PortId| *self.lan.switch.counters(*port).unwrap();
         for counters in all.iter().map(of) {
             assert_eq!(counters.rx_frames, counters.forwarded + counters.dropped_on_arrival());
         }
         let copies: u64 = all.iter().map(|port| of(port).copies).sum();
         let gone: u64 = all.iter().map(|port| of(port).tx_frames + of(port).dropped_on_departure()).sum();
-        let pending: usize = all.iter().map(|port| self.switch.pending(*port)).sum();
+        let pending: usize = all.iter().map(|port| self.lan.switch.pending(*port)).sum();
         assert_eq!(copies, gone + pending as u64);
         for (port, queue) in all.iter().zip(&self.ports) {
             assert_eq!(of(port).tx_frames, queue.sent.len() as u64);
@@ -121,12 +130,23 @@ proptest! {
         let mut bench = Bench::new();
         for event in events {
             bench.apply(event);
-            bench.step();
+            bench.run();
             bench.check_conservation();
             bench.check_order();
-            if let Some(deadline) = bench.switch.next_deadline() {
+            if let Some(deadline) = bench.lan.switch.next_deadline() {
                 prop_assert!(deadline.as_nanos() > bench.now, "no frame is pending beyond its deadline");
             }
+        }
+        // Once there is room everywhere, nobody stands still any more.
+        for port in 0..PORTS {
+            bench.apply(Event::Link { port, up: true });
+            bench.apply(Event::Space { port, space: usize::MAX });
+        }
+        bench.run();
+        bench.check_conservation();
+        bench.check_order();
+        for (port, queue) in bench.ports.iter().enumerate() {
+            prop_assert_eq!((queue.incoming.len(), bench.lan.switch.pending(PortId::new(port).unwrap())), (0, 0));
         }
     }
 
@@ -142,7 +162,7 @@ proptest! {
                 expected[usize::from(destination)] += u64::from(count);
             }
         }
-        while !bench.step().is_idle() {}
+        bench.run();
         bench.check_order();
         prop_assert_eq!([0, 1].map(|port: usize| bench.ports[port].sent.len() as u64), expected);
     }

@@ -1,4 +1,4 @@
-//! Fakes for tests on the host: memory, a clock, frames, ports and processor registers. Only tests depend on this
+//! Fakes for tests on the host: memory, a clock, frames, ports, a switch between them and processor registers. Only tests depend on this
 //! crate, so it allocates and panics freely.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -7,11 +7,13 @@ extern crate alloc;
 
 pub mod clock;
 pub mod frame;
+pub mod lan;
 pub mod memory;
 pub mod port;
 pub mod registers;
 
 pub use clock::VirtualClock;
+pub use lan::Lan;
 pub use memory::{FakeMemory, RecordedAccess};
 pub use port::QueuePort;
 pub use registers::FakeRegisters;

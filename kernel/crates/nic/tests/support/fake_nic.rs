@@ -5,7 +5,7 @@
 use super::FakeDevice;
 use super::fake_rings::{self, Rings};
 use base::time::Duration;
-use base::{GuestMemory, GuestPhysical, Instant};
+use base::{Effects, GuestMemory, GuestPhysical, Instant};
 use std::collections::{BTreeMap, VecDeque};
 use testkit::FakeMemory;
 
@@ -346,7 +346,7 @@ impl FakeDevice for FakeNic {
         self.io != FakeIo::Absent
     }
 
-    fn write(&mut self, memory: &FakeMemory, offset: u32, value: u32, now: Instant) {
+    fn write(&mut self, memory: &FakeMemory, offset: u32, value: u32, now: Instant) -> Effects {
         self.count_down();
         *self.writes.entry(offset).or_default() += 1;
         if offset == MDIC {
@@ -380,5 +380,6 @@ impl FakeDevice for FakeNic {
                 }
             }
         }
+        Effects::empty()
     }
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use base::time::Duration;
-use base::{Batch, GuestMemory, GuestPhysical, HostPhysical, Instant};
+use base::{Batch, Effects, GuestMemory, GuestPhysical, HostPhysical, Instant};
 use nic::{DmaRegion, Nic, NicError, NicHost, NicRegisters, NicState, PciId};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -19,7 +19,7 @@ pub const ID_I210: PciId = PciId { vendor: 0x8086, device: 0x1533 };
 /// A NIC behind its registers.
 pub trait FakeDevice {
     fn read(&mut self, memory: &FakeMemory, offset: u32, now: Instant) -> u32;
-    fn write(&mut self, memory: &FakeMemory, offset: u32, value: u32, now: Instant);
+    fn write(&mut self, memory: &FakeMemory, offset: u32, value: u32, now: Instant) -> Effects;
     /// COMMAND.BME is set or cleared.
     fn allow_dma(&mut self, _allowed: bool) {}
     /// A write to the I/O window; false when there is none.
@@ -33,13 +33,16 @@ pub struct TestMachine<C> {
     pub memory: FakeMemory,
     pub clock: VirtualClock,
     pub nic: Rc<RefCell<C>>,
+    /// Effects of the driver's accesses that nobody has taken.
+    pub effects: Rc<Cell<Effects>>,
     allocated: Rc<Cell<u64>>,
 }
 
 impl<C> Clone for TestMachine<C> {
     fn clone(&self) -> Self {
         let (memory, clock) = (self.memory.clone(), self.clock.clone());
-        Self { memory, clock, nic: self.nic.clone(), allocated: self.allocated.clone() }
+        let (effects, allocated) = (self.effects.clone(), self.allocated.clone());
+        Self { memory, clock, nic: self.nic.clone(), effects, allocated }
     }
 }
 
@@ -52,7 +55,7 @@ impl<C: FakeDevice> TestMachine<C> {
         // A base above 4 GiB, so that the high halves of addresses count.
         let memory = FakeMemory::at(0x1_2345_0000, 2 << 20);
         let nic = Rc::new(RefCell::new(nic));
-        Self { memory, clock, nic, allocated: Rc::new(Cell::new(0)) }
+        Self { memory, clock, nic, effects: Rc::default(), allocated: Rc::default() }
     }
 
     pub fn start(&self) -> Result<Nic<Self>, NicError> {
@@ -104,9 +107,8 @@ impl FakeDevice for vnic::Vnic {
         vnic::Vnic::read(self, offset, now).0
     }
 
-    fn write(&mut self, _memory: &FakeMemory, offset: u32, value: u32, now: Instant) {
-        // The test polls the vNIC's port after every access, whatever the effects.
-        let _ = vnic::Vnic::write(self, offset, value, now);
+    fn write(&mut self, _memory: &FakeMemory, offset: u32, value: u32, now: Instant) -> Effects {
+        vnic::Vnic::write(self, offset, value, now)
     }
 
     fn write_io(&mut self, at: u32, value: u32, now: Instant) -> bool {
@@ -121,7 +123,8 @@ impl<C: FakeDevice> NicRegisters for TestMachine<C> {
     }
 
     fn write(&mut self, offset: u32, value: u32) {
-        self.nic.borrow_mut().write(&self.memory, offset, value, self.clock.now());
+        let effects = self.nic.borrow_mut().write(&self.memory, offset, value, self.clock.now());
+        self.effects.set(self.effects.get() | effects);
     }
 }
 

@@ -1,12 +1,16 @@
 //! A guest that gives its NIC as much work as it can costs no other guest of its core more than its share of time.
-//! Beside it, a guest watches the clock: how long it stands still at a time.
+//! Beside it, a guest watches the clock: how long it stands still at a time. And a guest that takes no frames costs
+//! another one none of its own.
 
 use crate::lifecycle::{open_shell, power_off};
+use crate::misbehaviour::stop;
 use crate::trial;
 use end_to_end::failure::ErrorContext;
+use end_to_end::pinger::{answers, ping};
+use end_to_end::run::STEP;
 use end_to_end::{Backend, Outcome, Run, Scenario, Test, VmSpec, require};
 use libtest_mimic::Trial;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 /// Two slices (`SLICE` in `kernel/crates/schedule`), in microseconds.
@@ -15,6 +19,8 @@ const TWO_SLICES: u32 = 4000;
 const SECONDS: u32 = 3;
 /// Time between two frames from the wire to all.
 const GAP: Duration = Duration::from_millis(2);
+/// The guest that is pinged beside one that takes no frames.
+const BYSTANDER: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 3);
 
 pub fn trials(backend: Backend) -> Vec<Trial> {
     let mut trials: Vec<Trial> = [
@@ -29,6 +35,7 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
     trials.push(trial(backend, "a_ring_of_32766_empty_buffers_costs_no_other_guest_its_time", |test| {
         beside(test, "nulls", send_to_all)
     }));
+    trials.push(trial(backend, "a_guest_that_takes_no_frames_costs_no_other_guest_its_frames", beside_full));
     trials
 }
 
@@ -62,6 +69,36 @@ fn beside(test: &Test, work: &str, meanwhile: impl Fn(&UdpSocket) -> Outcome) ->
     require!(longest.is_some_and(|pause| *pause <= TWO_SLICES), "the bystander stood still: {pauses:?} us");
     open_shell(&mut run)?;
     power_off(&mut run)
+}
+
+/// A guest answers pings between broadcasts that another one has no room for.
+fn beside_full(test: &Test) -> Outcome {
+    let vms = vec![
+        VmSpec::micro("hog", "nic_hog", "work=full")?.nic("52:54:00:00:01:02"),
+        VmSpec::micro("bystander", "nic_echo", &format!("ip={BYSTANDER}"))?.nic("52:54:00:00:01:03"),
+    ];
+    let mut run = Run::start(test, &Scenario::new(vms))?;
+    run.expect("hog| GO full")?;
+    run.expect("bystander| READY")?;
+    require!(answers(BYSTANDER, STEP)?, "the bystander does not answer");
+    let socket = UdpSocket::bind("10.0.5.1:0").context("binding a UDP socket")?;
+    socket.set_broadcast(true).context("sending to all")?;
+    // More than the FIFO of a vNIC has room for.
+    for _ in 0..100 {
+        socket.send_to(&[0; 1400], "10.0.5.255:9").context("sending to all")?;
+        let tally = ping(BYSTANDER, 1, 56, STEP)?;
+        require!(tally.missed.is_empty(), "{tally:?}");
+    }
+    stop(BYSTANDER)?;
+    run.expect("bystander| PASS nic_echo")?;
+    open_shell(&mut run)?;
+    power_off(&mut run)?;
+    // The first port is the wire's. What the hog had no room for was dropped at once, and has waited for nothing.
+    let text = run.console.text();
+    let counters = text.lines().find(|line| line.contains("switch nic0 port 1:")).unwrap_or_default();
+    let at_once = counters.contains(" no_room ") && !counters.contains(" held_too_long ");
+    require!(at_once, "the hog's port: {counters}");
+    Ok(())
 }
 
 /// Sends frames to all guests for about a second.

@@ -6,8 +6,6 @@
 //! * `fragments`: a ring of 32,766 empty fragments of a packet without an end;
 //! * `nulls`: a receive ring of 32,766 descriptors without a buffer, given back as soon as they are used;
 //! * `full`: a receive ring of 8 descriptors of which none is free. The guest sleeps.
-//!
-//! With `once=yes` it gives its NIC the work once, and sleeps for good.
 #![no_std]
 #![no_main]
 
@@ -83,9 +81,6 @@ fn main(boot: &Boot) -> Verdict {
     loop {
         let used = nic.read(first);
         nic.write(last, (used + DESCRIPTORS - 1) % DESCRIPTORS);
-        while boot.command_line.value("once") == Some("yes") {
-            processor::halt_for_good();
-        }
     }
 }
 

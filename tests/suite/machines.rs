@@ -151,7 +151,8 @@ fn second_root_bus(test: &Test) -> Outcome {
 }
 
 /// The interrupt line comes from AML, and interrupts come: after more than a second of traffic nothing says otherwise.
-/// Firmware asks not to use x2APIC mode, which the processor has.
+/// A further table has packages that would fill Weir's heap if they were built. Firmware asks not to use x2APIC mode,
+/// which the processor has.
 fn intx_interrupts(test: &Test) -> Outcome {
     let vm = VmSpec::micro("vm0", "nic_echo", &format!("ip={ECHO}"))?.nic(ECHO_MAC);
     let mut scenario = Scenario::new(vec![vm]).with_nics(&[EmulatedNicModel::E1000]);
@@ -162,7 +163,16 @@ fn intx_interrupts(test: &Test) -> Outcome {
     // X2APIC_OPT_OUT, and no units.
     std::fs::write(&dmar, [38, 0b10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).context("dmar.bin")?;
     let dmar = std::path::absolute(&dmar).context("dmar.bin")?;
-    scenario.machine.qemu = vec![format!("-acpitable sig=DMAR,rev=1,data={}", dmar.display())];
+    let large = folder.join("ssdt.bin");
+    // Device (LRGE) {Name (_HID, Package (255) {Package (255) {}, ...})}: 255 of them, each in three bytes.
+    let packages = [&[0x12, 0x40, 0x30, 255][..], &[0x12, 2, 255].repeat(255)].concat();
+    let device = [&[0x5b, 0x82, 0x4c, 0x30][..], b"LRGE\x08_HID", &packages].concat();
+    std::fs::write(&large, device).context("ssdt.bin")?;
+    let large = std::path::absolute(&large).context("ssdt.bin")?;
+    scenario.machine.qemu = vec![
+        format!("-acpitable sig=DMAR,rev=1,data={}", dmar.display()),
+        format!("-acpitable sig=SSDT,rev=1,data={}", large.display()),
+    ];
     let mut run = Run::start_in(test.backend, folder, &scenario)?;
     run.expect("in xAPIC mode, since firmware asks not to use x2APIC (DMAR)")?;
     run.expect("interrupts: INTx on GSI 2")?;

@@ -65,9 +65,9 @@ enum BootError {
 fn start(info: &'static mut BootInfo) -> ! {
     usage::begin();
     // Per-core state comes first: everything else may use it.
-    descriptors::load(cores::BOOT_CORE, descriptors::boot_stacks());
+    descriptors::load(cores::BOOT_CORE, descriptors::boot_stacks(), false);
     idt::report_exceptions_with(panic::exception);
-    idt::load();
+    idt::load(false);
     crate::log::init();
     let screen = show_log(info);
     match boot(info, screen) {

@@ -193,7 +193,10 @@ extern "C" fn enter_core<V: VirtualCpu>(core: usize, argument: *const ()) -> ! {
     // SAFETY: the boot core passed a reference of this type to a value that it keeps for ever. The VMs in it are
     // not `Send`, but are handed over whole: no other core keeps any part of them.
     let shared: &'static Shared<V> = unsafe { &*argument.cast() };
-    guards::settle(shared.smt);
+    if !guards::settle(shared.smt) {
+        log::error!("core {core}: another processor had this number, and has other flaws");
+        startup::failed();
+    }
     let entered = V::enter_operation(&mut shared.frames.lock());
     if let Err(error) = entered {
         log::error!("core {core}: {error}");

@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 use base::{Duration, Effects, Instant};
 use schedule::{RunQueue, SLICE};
 use shell::VmState;
+use silicon::machine_check::Verdict;
 
 /// Minimum run before the next timer exit. Without it, a guest whose timer fires faster than one trip through Weir
 /// would never make progress.
@@ -148,6 +149,8 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
             log::warn!("{nmis} NMIs from the machine: unexpected, ignored");
         }
         if let Some(check) = machine_check::unreported() {
+            // Only a processor that sleeps has not ended Weir itself.
+            assert!(check.verdict != Verdict::StopMachine, "a processor that sleeps reports a {check}");
             log::error!("{check}");
         }
         self.over = self.duties.is_over();

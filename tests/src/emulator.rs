@@ -51,16 +51,16 @@ impl Emulator {
         }
     }
 
-    /// Raises a machine check on the first processor, with these values of IA32_MC1_STATUS and IA32_MCG_STATUS.
+    /// Raises a machine check on a processor, with these values of IA32_MC1_STATUS and IA32_MCG_STATUS.
     ///
     /// # Errors
     /// The emulator does not support it, or refuses.
-    pub fn machine_check(&mut self, status: u64, global: u64) -> Outcome {
+    pub fn machine_check(&mut self, cpu: u32, status: u64, global: u64) -> Outcome {
         match self {
             Self::Bochs(_) => {
                 Err(Failure::Wrong(Backend::BochsVtx.lacks(Need::MachineCheck).unwrap_or_default().into()))
             }
-            Self::Qemu(qemu) => qemu.machine_check(status, global),
+            Self::Qemu(qemu) => qemu.machine_check(cpu, status, global),
         }
     }
 

@@ -234,12 +234,12 @@ impl Qemu {
         self.monitor.execute("set_link", &format!(r#"{{"name":"nic{nic}","up":{up}}}"#))
     }
 
-    /// Raises a machine check on the first processor, with these values of IA32_MC1_STATUS and IA32_MCG_STATUS.
+    /// Raises a machine check on a processor, with these values of IA32_MC1_STATUS and IA32_MCG_STATUS.
     ///
     /// # Errors
     /// QEMU does not answer.
-    pub fn machine_check(&mut self, status: u64, global: u64) -> Outcome {
-        let line = format!(r#"{{"command-line":"mce 0 1 {status:#x} {global:#x} 0x1000 0x0"}}"#);
+    pub fn machine_check(&mut self, cpu: u32, status: u64, global: u64) -> Outcome {
+        let line = format!(r#"{{"command-line":"mce {cpu} 1 {status:#x} {global:#x} 0x1000 0x0"}}"#);
         self.monitor.execute("human-monitor-command", &line)
     }
 

@@ -35,10 +35,10 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
             &[Need::MachineCheck],
             "a_machine_check_that_harms_nobody_is_reported",
             |test| {
-                let mut run = idle(test)?;
+                let mut run = idle(test, 1, 1)?;
                 run.allow("ERROR scheduler: machine check");
                 for _ in 0..2 {
-                    run.emulator.machine_check(UNUSED, GOES_ON)?;
+                    run.emulator.machine_check(0, UNUSED, GOES_ON)?;
                     run.expect("bank 1 status 0xb500000000000000, uncorrected, address 0x1000")?;
                 }
                 run.console.type_text(&format!("{ESCAPE}vm start later\r"))?;
@@ -47,28 +47,53 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
             },
         ),
         trial_needing(backend, &[Need::MachineCheck], "a_machine_check_in_doubt_ends_weir", |test| {
-            let mut run = idle(test)?;
+            let mut run = idle(test, 1, 1)?;
             run.allow(REPORT);
-            run.emulator.machine_check(UNUSED | IN_DOUBT, GOES_ON)?;
+            run.emulator.machine_check(0, UNUSED | IN_DOUBT, GOES_ON)?;
             run.expect("PANIC weir: exception 18")?;
             run.expect("PANIC weir: machine check, global status 0x5; bank 1 status 0xb700000000000000")?;
             run.expect("PANIC weir: stopped").map(drop)
         }),
+        trial_needing(
+            backend,
+            &[Need::MachineCheck, Need::Threads],
+            "a_thread_that_sleeps_outlives_machine_checks_of_others",
+            a_thread_that_sleeps_outlives_machine_checks_of_others,
+        ),
     ]
 }
 
-/// IA32_MCi_STATUS: a valid, uncorrected error, with an address, that was signalled and that nobody has used; PCC; and
-/// IA32_MCG_STATUS: RIPV, MCIP [SDM3B 16.3].
+fn a_thread_that_sleeps_outlives_machine_checks_of_others(test: &Test) -> Outcome {
+    let mut run = idle(test, 4, 2)?;
+    run.allow("ERROR scheduler: machine check");
+    // A bank of the emulator belongs to one thread, and keeps the first error: the second one adds OVER.
+    for status in ["0xb580000000000000", "0xf580000000000000"] {
+        run.emulator.machine_check(1, UNUSED | USED, GOES_ON)?;
+        run.expect(&format!("bank 1 status {status}, uncorrected, address 0x1000"))?;
+    }
+    run.console.type_text(&format!("{ESCAPE}vm start later\r"))?;
+    run.expect("later| PASS hello")?;
+    run.allow(REPORT);
+    run.emulator.machine_check(1, UNUSED | IN_DOUBT, GOES_ON)?;
+    run.expect("a processor that sleeps reports a machine check, global status 0x5; bank 1")?;
+    run.expect("PANIC weir: stopped").map(drop)
+}
+
+/// IA32_MCi_STATUS: a valid, uncorrected error, with an address, that was signalled and that nobody has used; somebody has;
+/// PCC; and IA32_MCG_STATUS: RIPV, MCIP [SDM3B 16.3].
 const UNUSED: u64 = 1 << 63 | 1 << 61 | 1 << 60 | 1 << 58 | 1 << 56;
+const USED: u64 = 1 << 55;
 const IN_DOUBT: u64 = 1 << 57;
 const GOES_ON: u64 = 5;
 /// Opens the shell.
 const ESCAPE: &str = "\x1e";
 
-/// A machine whose processor waits for the operator.
-fn idle(test: &Test) -> Outcome<Run> {
+/// A machine whose processors wait for the operator, or sleep.
+fn idle(test: &Test, cpus: u32, threads: u32) -> Outcome<Run> {
     let vm = VmSpec::micro("later", "hello", "")?.not_started();
-    let mut run = Run::start(test, &Scenario::new(vec![vm]))?;
+    let mut scenario = Scenario::new(vec![vm]);
+    (scenario.machine.cpus, scenario.machine.threads) = (cpus, threads);
+    let mut run = Run::start(test, &scenario)?;
     run.allow("weir> ");
     run.expect("INFO  shell: ")?;
     Ok(run)

@@ -1,6 +1,6 @@
 //! Machine checks: read and cleared where they arrive, reported from the main loop or by the panic.
 
-use crate::processor::cores::{self, PerCore, per_core};
+use crate::processor::cores::{PerCore, per_core};
 use crate::processor::cpu::ThisProcessor;
 use core::sync::atomic::{AtomicBool, Ordering};
 use silicon::machine_check::{Interrupted, MachineCheck, Verdict};
@@ -10,17 +10,17 @@ use spin::Mutex;
 static LAST: PerCore<Mutex<Option<MachineCheck>>> = per_core!(Mutex::new(None));
 static UNREPORTED: PerCore<AtomicBool> = per_core!(AtomicBool::new(false));
 
-/// Who is interrupted when the handler runs: Weir, or a thread that is parked, which has the number of no core.
-pub fn asleep_or_weir() -> Interrupted {
-    if cores::current() < cores::count() { Interrupted::Weir } else { Interrupted::Parked }
-}
-
 /// Takes the machine check that has just arrived, in its handler or after an exit: who can go on?
 pub fn take(interrupted: Interrupted) -> Verdict {
     let check = MachineCheck::take(&ThisProcessor, interrupted);
     let verdict = check.verdict;
-    // It may have interrupted the report of another one, which then is the one that is kept.
-    if let Some(mut last) = LAST.here().try_lock() {
+    // It may have interrupted the report of another one, which then is the one that is kept. A processor that sleeps
+    // shares the boot core's place, and interrupts no report: of two, the worse one is kept.
+    let parked = interrupted == Interrupted::Parked;
+    let last = if parked { Some(LAST.here().lock()) } else { LAST.here().try_lock() };
+    if let Some(mut last) = last
+        && last.as_ref().is_none_or(|last| last.verdict <= verdict)
+    {
         *last = Some(check);
     }
     UNREPORTED.here().store(true, Ordering::Relaxed);

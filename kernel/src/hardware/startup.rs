@@ -27,8 +27,8 @@ use x86_64::structures::paging::PageTableFlags;
 
 /// Bytes of a core's stack: device models are built on it when a guest is started again.
 const STACK: u64 = 256 * 1024;
-/// Bytes of the stack of a thread that is started only to be halted.
-const HALTED_STACK: u64 = 16 * 1024;
+/// Bytes of the stack of a processor that only sleeps.
+const SLEEPING_STACK: u64 = 16 * 1024;
 /// Waits between INIT and start-up, and after a start-up that may have been lost [SDM3A 9.4.4.1].
 const AFTER_INIT: Duration = Duration::from_millis(10);
 const AFTER_STARTUP: Duration = Duration::from_millis(1);
@@ -128,6 +128,8 @@ const READY: u8 = 2;
 const FAILED: u8 = 3;
 
 static STAGE: PerCore<AtomicU8> = per_core!(AtomicU8::new(ABSENT));
+/// Processors that sleep.
+static PARKED: AtomicU64 = AtomicU64::new(0);
 /// Exception stacks of the core that is being started.
 static EXCEPTION_STACKS: AtomicU64 = AtomicU64::new(0);
 /// Register values that all cores copy from the boot core.
@@ -147,13 +149,6 @@ enum StartError {
     Counter(i64),
 }
 
-impl StartError {
-    /// True when no other processor can be tried, because what it would need is used up or still in use.
-    fn is_final(self) -> bool {
-        !matches!(self, Self::Silent | Self::Counter(_))
-    }
-}
-
 struct BootRegisters {
     cr0: u64,
     cr4: u64,
@@ -161,7 +156,7 @@ struct BootRegisters {
 }
 
 /// Starts every processor that the firmware lists, except this one. Each runs `entry` with `argument`, but only one
-/// thread of a core unless `smt` is set: the others halt. `entry` must first call [`settle`], and then [`ready`] or
+/// thread of a core unless `smt` is set: the others sleep, and so do those that cannot be cores. `entry` must first call [`settle`], and then [`ready`] or
 /// [`failed`] in time.
 pub fn start_others(
     machine: &MachineInfo,
@@ -191,43 +186,58 @@ pub fn start_others(
     });
     others.iter().for_each(|(id, _)| local_apic::send_init(*id));
     wait(AFTER_INIT, || false);
-    let mut halted = 0;
-    for (index, (id, role)) in others.iter().copied().enumerate() {
-        if cores::count() + halted == cores::MAX_CORES {
-            let left = others.len() - index;
-            log::warn!("{left} processors stay off: Weir uses at most {} cores", cores::MAX_CORES);
-            break;
+    let mut more = true;
+    for (id, role) in others.iter().copied() {
+        if role == Use::Run && more && cores::count() < cores::MAX_CORES {
+            let started = start(page, frames, (cores::count(), id), entry, argument);
+            let Err(error) = started.map(|()| cores::note_running(cores::count(), id)) else { continue };
+            // Whatever it is executing, from now on it waits for another start-up.
+            local_apic::send_init(id);
+            // What another one would need is used up or still in use.
+            more = !matches!(error, StartError::NoMemory | StartError::Late);
+            let others = if more { "" } else { ", and neither are further ones" };
+            log::error!("processor {id} {error}: it is not used{others}");
+            wait(AFTER_INIT, || false);
         }
-        // Threads that halt need per-core state, too: they are numbered from the last core downwards.
-        let (core, entry) = match role {
-            Use::Run => (cores::count(), entry),
-            Use::Park => (cores::MAX_CORES - 1 - halted, halt as CoreMain),
-        };
-        match start(page, frames, (core, id), entry, argument) {
-            Ok(()) if role == Use::Park => halted += 1,
-            Ok(()) => cores::note_running(core, id),
-            Err(error) => {
-                // Whatever it is executing, from now on it waits for another start-up.
-                local_apic::send_init(id);
-                log::error!("processor {id} {error}: it stays off");
-                if error.is_final() {
-                    log::error!("further processors are not started");
-                    break;
-                }
-            }
+        if let Err(error) = park(page, frames, id) {
+            local_apic::send_init(id);
+            log::warn!("processor {id} {error}: a machine check may reset the machine");
         }
     }
     log::info!("{} cores run", cores::count());
-    if halted != 0 {
-        log::info!("{halted} threads of theirs stay unused, unless smt = true in [host]");
+    let threads = others.iter().filter(|(_, role)| *role == Use::Park).count();
+    let surplus = (others.len() + 1 - threads).saturating_sub(cores::MAX_CORES);
+    if surplus != 0 {
+        log::warn!("{surplus} more are not used: Weir uses at most {} cores", cores::MAX_CORES);
+    }
+    if threads != 0 {
+        log::info!("{threads} threads of theirs stay unused, unless smt = true in [host]");
     }
 }
 
-/// The entry point of a thread that is not used. A machine check reaches it, too, and it goes on sleeping then.
-extern "C" fn halt(core: usize, _: *const ()) -> ! {
-    settle(core);
-    ready();
+/// Starts a processor that is not used, so that a machine check does not find it waiting for its start-up. It needs
+/// nothing that belongs to a core: there may be any number of them.
+fn park(page: HostPhysical, frames: &Mutex<PageFrames>, id: u32) -> Result<(), StartError> {
+    let (_, top) = stack::make(&mut frames.lock(), SLEEPING_STACK).map_err(|_| StartError::NoMemory)?;
+    prepare(page, top, cores::BOOT_CORE, sleep, core::ptr::null());
+    let before = PARKED.load(Ordering::Relaxed);
+    wake(page, id, || PARKED.load(Ordering::Acquire) != before)
+}
+
+/// The entry point of a processor that is not used. Machine checks reach it, too, and it goes on sleeping then.
+extern "C" fn sleep(_: usize, _: *const ()) -> ! {
+    set_up(cores::BOOT_CORE, true);
+    PARKED.fetch_add(1, Ordering::Release);
     cpu::halt_forever()
+}
+
+/// Sends the start-up, again if it seems lost, and waits until the processor shows itself.
+fn wake(page: HostPhysical, id: u32, alive: impl Fn() -> bool) -> Result<(), StartError> {
+    local_apic::send_startup(id, page);
+    if !wait(AFTER_STARTUP, &alive) {
+        local_apic::send_startup(id, page);
+    }
+    if wait(CORE_START_TIMEOUT, alive) { Ok(()) } else { Err(StartError::Silent) }
 }
 
 fn start(
@@ -240,23 +250,12 @@ fn start(
     let Some(stage) = STAGE.of(core) else { return Err(StartError::NoMemory) };
     stage.store(ABSENT, Ordering::Relaxed);
     counters::prepare();
-    let stacks = {
-        let mut frames = frames.lock();
-        let runs = entry as usize != halt as CoreMain as usize;
-        let stack = stack::make(&mut frames, if runs { STACK } else { HALTED_STACK });
-        stack.ok().zip(frames.allocate(descriptors::STACK_BYTES, PAGE).ok())
-    };
-    let Some(((_, top), exceptions)) = stacks else { return Err(StartError::NoMemory) };
+    let (_, top) = stack::make(&mut frames.lock(), STACK).map_err(|_| StartError::NoMemory)?;
+    let exceptions = frames.lock().allocate(descriptors::STACK_BYTES, PAGE);
+    let exceptions = exceptions.map_err(|_| StartError::NoMemory)?;
     EXCEPTION_STACKS.store(physical::pointer(exceptions) as u64, Ordering::Relaxed);
     prepare(page, top, core, entry, argument);
-    local_apic::send_startup(id, page);
-    let alive = || stage.load(Ordering::Acquire) != ABSENT;
-    if !wait(AFTER_STARTUP, alive) {
-        local_apic::send_startup(id, page);
-    }
-    if !wait(CORE_START_TIMEOUT, alive) {
-        return Err(StartError::Silent);
-    }
+    wake(page, id, || stage.load(Ordering::Acquire) != ABSENT)?;
     counters::compare(id).map_err(StartError::Counter)?;
     let settled = wait(CORE_START_TIMEOUT, || stage.load(Ordering::Acquire) >= READY);
     match stage.load(Ordering::Acquire) {
@@ -324,7 +323,19 @@ pub(super) fn wait(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
 
 /// The first steps of a core in Rust: sets up the per-core state as on the boot core.
 pub fn settle(core: usize) {
-    descriptors::load(core, VirtAddr::new(EXCEPTION_STACKS.load(Ordering::Relaxed)));
+    set_up(core, false);
+    local_apic::switch_on();
+    if let Some(stage) = STAGE.of(core) {
+        stage.store(ALIVE, Ordering::Release);
+    }
+    if !counters::answer() {
+        failed();
+    }
+}
+
+/// Tables and control registers.
+fn set_up(core: usize, asleep: bool) {
+    descriptors::load(core, VirtAddr::new(EXCEPTION_STACKS.load(Ordering::Relaxed)), asleep);
     if let Some(boot) = BOOT_REGISTERS.get() {
         // SAFETY: the values that the boot core runs with, on the same page tables. VMXE is left out: the vendor's
         // code in `virt` enables virtualization.
@@ -334,14 +345,7 @@ pub fn settle(core: usize) {
             cpu::wrmsr(IA32_PAT, boot.pat);
         }
     }
-    idt::load();
-    local_apic::switch_on();
-    if let Some(stage) = STAGE.of(core) {
-        stage.store(ALIVE, Ordering::Release);
-    }
-    if !counters::answer() {
-        failed();
-    }
+    idt::load(asleep);
 }
 
 /// Reports that this core can host guests.

@@ -45,8 +45,9 @@ pub fn boot_stacks() -> VirtAddr {
 }
 
 /// Loads the tables on this processor and makes it core `core`, below [`cores::MAX_CORES`]. Its stacks take up
-/// [`STACK_BYTES`] from `stacks` on.
-pub fn load(core: usize, stacks: VirtAddr) {
+/// [`STACK_BYTES`] from `stacks` on. A processor that only sleeps borrows the boot core's tables and number: it is
+/// `asleep`, and has no TSS.
+pub fn load(core: usize, stacks: VirtAddr, asleep: bool) {
     let (Some(task), Some(tables)) = (TASKS.of(core), TABLES.of(core)) else { return };
     let task = task.call_once(|| {
         let mut task = TaskStateSegment::new();
@@ -73,7 +74,9 @@ pub fn load(core: usize, stacks: VirtAddr) {
         ES::set_reg(tables.data);
         FS::set_reg(SegmentSelector::NULL);
         GS::set_reg(SegmentSelector::NULL);
-        load_tss(tables.task);
+        if !asleep {
+            load_tss(tables.task);
+        }
     }
     cores::adopt(core);
 }

@@ -74,8 +74,9 @@ static FOREIGN: PerCore<AtomicBool> = per_core!(AtomicBool::new(true));
 static SMALL_PAGES: AtomicBool = AtomicBool::new(false);
 
 /// Decides what this core needs, and sets what is set once; `smt` says that guests share a core's threads. The boot
-/// core, which comes first, logs it; others do where they differ.
-pub fn settle(smt: bool) {
+/// core, which comes first, logs it; others do where they differ. False if another processor had this core's number
+/// before, and needed something else.
+pub fn settle(smt: bool) -> bool {
     let processor = HostProcessor::read(&ThisProcessor);
     let measures = Measures::new(&processor, smt);
     // SAFETY: bits against flaws of this processor, of registers that it announces or that its model has; none changes
@@ -97,12 +98,13 @@ pub fn settle(smt: bool) {
             log::info!("core {core}: {line}");
         }
     }
-    SETTLED.here().call_once(|| Settled {
+    let settled = SETTLED.here().call_once(|| Settled {
         guards: measures.guards(),
         guest: measures.guest_controls(&processor),
         spec_ctrl: AtomicU64::new(measures.spec_ctrl),
-        measures,
+        measures: measures.clone(),
     });
+    settled.measures == measures
 }
 
 fn settled() -> Option<&'static Settled> {

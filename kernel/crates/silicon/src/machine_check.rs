@@ -161,7 +161,9 @@ enum Finding {
     Nothing,
     /// Wrong data, which whoever was interrupted may have used: the bank does not tell.
     Untold,
-    /// The processor's state may be wrong, or an error was lost.
+    /// An error was lost.
+    Lost,
+    /// The processor's state may be wrong.
     Doubt,
 }
 
@@ -171,8 +173,10 @@ impl Finding {
         let used = status.contains(BankStatus::S | BankStatus::AR) || !tells_use;
         if !status.contains(BankStatus::UC | BankStatus::EN) {
             Self::Nothing
-        } else if status.contains(BankStatus::PCC) || used && status.contains(BankStatus::OVER) {
+        } else if status.contains(BankStatus::PCC) {
             Self::Doubt
+        } else if used && status.contains(BankStatus::OVER) {
+            Self::Lost
         } else if tells_use {
             // Wrong data that nobody has used yet, or that the processor has used which its own status names.
             Self::Nothing
@@ -191,6 +195,7 @@ fn judge(global: GlobalStatus, worst: Finding, interrupted: Interrupted) -> Verd
     match (worst, interrupted) {
         (Finding::Doubt, _) => Verdict::StopMachine,
         (Finding::Nothing, _) | (_, Interrupted::Parked) if told => Verdict::GoOn,
+        (Finding::Lost, _) => Verdict::StopMachine,
         (_, Interrupted::Guest) => Verdict::StopProgram,
         _ => Verdict::StopMachine,
     }
@@ -286,8 +291,11 @@ mod tests {
             for global in [TOLD, LOAD, REPEATABLE, FETCH] {
                 let verdict = |capabilities, status| verdict(capabilities, global, status, interrupted);
                 assert_eq!(verdict(SER_P, USED | BankStatus::PCC), Verdict::StopMachine);
-                assert_eq!(verdict(SER_P, USED | BankStatus::OVER), Verdict::StopMachine);
-                assert_eq!(verdict(0, ERROR | BankStatus::OVER), Verdict::StopMachine);
+                // It leaves what it finds, so that the next error may come on top.
+                let found = global == TOLD && interrupted == Interrupted::Parked;
+                let lost = if found { Verdict::GoOn } else { Verdict::StopMachine };
+                assert_eq!(verdict(SER_P, USED | BankStatus::OVER), lost);
+                assert_eq!(verdict(0, ERROR | BankStatus::OVER), lost);
             }
         }
         assert_eq!(

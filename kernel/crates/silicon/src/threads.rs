@@ -40,7 +40,7 @@ pub fn thread_bits(processor: &impl ProcessorAccess) -> u32 {
 pub enum Use {
     /// It is a core of its own.
     Run,
-    /// It is started and halted: a machine check that reaches all processors would reset the machine if one had not been
+    /// It is started only to sleep: a machine check that reaches all processors would reset the machine if one had not been
     /// started [SDM3B 16.3.1.4].
     Park,
 }

@@ -6,7 +6,7 @@ use super::vectors::FIRST_INTERRUPT;
 use crate::hardware::machine_check;
 use crate::processor::{cpu, descriptors};
 use base::bits::low_u8;
-use silicon::machine_check::Verdict;
+use silicon::machine_check::{Interrupted, Verdict};
 use spin::Once;
 use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr4, Cr4Flags};
@@ -14,6 +14,8 @@ use x86_64::structures::idt::InterruptDescriptorTable;
 
 const NMI: u64 = 2;
 const MACHINE_CHECK: u64 = 18;
+/// No exception has this vector [SDM3A 6.3.1]: it is where the gate for machine checks of processors that sleep leads.
+const ASLEEP: u64 = 15;
 
 /// What the entry code leaves on the stack.
 #[repr(C)]
@@ -37,7 +39,9 @@ pub struct InterruptFrame {
     pub ss: u64,
 }
 
-static IDT: Once<InterruptDescriptorTable> = Once::new();
+/// That of cores, and that of processors that only sleep: these have no TSS, so what interrupts them uses the stack they
+/// sleep on.
+static IDTS: Once<[InterruptDescriptorTable; 2]> = Once::new();
 /// Reports an exception in Weir's own code.
 static REPORT: Once<ExceptionReport> = Once::new();
 
@@ -88,16 +92,16 @@ unsafe extern "C" {
     static weir_interrupt_entries: [[u8; 16]; 256];
 }
 
-/// Loads the IDT on this processor.
+/// Loads the IDT on this processor, which is a core or only `asleep`.
 #[cfg(not(test))]
-pub fn load() {
-    let idt = IDT.call_once(|| {
-        let mut idt = InterruptDescriptorTable::new();
+pub fn load(asleep: bool) {
+    let idts = IDTS.call_once(|| {
+        let (mut idt, mut sleepers) = (InterruptDescriptorTable::new(), InterruptDescriptorTable::new());
         let entry = |vector: usize| {
             // SAFETY: only the address of the entry is taken, nothing is read.
             VirtAddr::from_ptr(unsafe { &raw const weir_interrupt_entries[vector] })
         };
-        // SAFETY: every entry saves what it uses and ends in IRETQ; the stacks exist in the TSS.
+        // SAFETY: every entry saves what it uses and ends in IRETQ; the stacks exist in the TSS of each core.
         unsafe {
             idt.divide_error.set_handler_addr(entry(0));
             idt.debug.set_handler_addr(entry(1));
@@ -123,13 +127,15 @@ pub fn load() {
                 .set_handler_addr(entry(18))
                 .set_stack_index(descriptors::MACHINE_CHECK_STACK.into());
             idt.simd_floating_point.set_handler_addr(entry(19));
+            sleepers.non_maskable_interrupt.set_handler_addr(entry(2));
+            sleepers.machine_check.set_handler_addr(entry(15));
             for vector in FIRST_INTERRUPT..=255 {
                 idt[vector].set_handler_addr(entry(vector.into()));
             }
         }
-        idt
+        [idt, sleepers]
     });
-    idt.load();
+    idts[usize::from(asleep)].load();
     // SAFETY: the IDT has a gate for machine checks; without this bit they would shut the processor down.
     unsafe { Cr4::update(|cr4| cr4.insert(Cr4Flags::MACHINE_CHECK_EXCEPTION)) }
 }
@@ -139,7 +145,9 @@ extern "C" fn handle(frame: &InterruptFrame) {
     match frame.vector {
         NMI => pending::note_nmi(),
         // Another core's, or of data that nobody has used.
-        MACHINE_CHECK if machine_check::take(machine_check::asleep_or_weir()) == Verdict::GoOn => {}
+        MACHINE_CHECK if machine_check::take(Interrupted::Weir) == Verdict::GoOn => {}
+        // It cannot end Weir by itself: the boot core, whose number it has, does when it finds the report.
+        ASLEEP => _ = machine_check::take(Interrupted::Parked),
         vector if vector < u64::from(FIRST_INTERRUPT) => match REPORT.get() {
             Some(report) => report(frame),
             None => cpu::halt_forever(),

@@ -6,12 +6,14 @@ use base::{Duration, Instant};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InterruptWatch {
     has_interrupted: bool,
-    /// When it was first seen to have received frames.
-    traffic_since: Option<Instant>,
+    /// When it was first seen to have received frames, and how many there were.
+    traffic_since: Option<(Instant, u64)>,
 }
 
 /// How long a NIC that receives frames may take to its first interrupt.
 const FIRST_INTERRUPT: Duration = Duration::from_secs(1);
+/// So many frames must have come after the first ones, which may have been there before interrupts were on.
+const LATER_FRAMES: u64 = 8;
 
 impl InterruptWatch {
     /// It has interrupted.
@@ -24,7 +26,8 @@ impl InterruptWatch {
         if self.has_interrupted || received == 0 {
             return false;
         }
-        now >= *self.traffic_since.get_or_insert(now) + FIRST_INTERRUPT
+        let (since, first) = *self.traffic_since.get_or_insert((now, received));
+        now >= since + FIRST_INTERRUPT && received >= first + LATER_FRAMES
     }
 }
 
@@ -45,6 +48,7 @@ mod tests {
         let first = START + Duration::from_secs(61);
         assert!(!watch.is_silent(first, 1));
         assert!(!watch.is_silent(first + Duration::from_millis(999), 50));
+        assert!(!watch.is_silent(first + Duration::from_secs(60), 1), "one early frame is no traffic");
         assert!(watch.is_silent(first + Duration::from_secs(1), 100));
     }
 

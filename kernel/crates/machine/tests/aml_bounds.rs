@@ -2,11 +2,14 @@
 //! waits. The allocator counts what a thread holds, since the host's own memory has no end that a test would meet.
 #![expect(unsafe_code, reason = "a global allocator cannot be written without")]
 
+mod support;
+
 use base::HostPhysical;
+use machine::MachineInfo;
 use machine::aml::{AmlLimit, PciRoutes};
-use machine::{FirmwareMemory, MachineInfo};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use support::{Memory, START};
 
 struct Counting;
 
@@ -42,18 +45,6 @@ const HEAP: usize = 1536 << 10;
 const STACK: usize = 256 << 10;
 /// The bound behind [`AmlLimit::Steps`].
 const STEPS: u32 = 20_000_000;
-
-/// Memory from address 0x1000 on.
-struct Memory(Vec<u8>);
-
-const START: usize = 0x1000;
-
-impl<'a> FirmwareMemory<'a> for &'a Memory {
-    fn bytes(&self, at: HostPhysical, length: usize) -> Option<&'a [u8]> {
-        let start = usize::try_from(at.0).ok()?.checked_sub(START)?;
-        self.0.get(start..start.checked_add(length)?)
-    }
-}
 
 /// AML, as bytes.
 type Code = Vec<u8>;

@@ -1,20 +1,11 @@
 //! The tables of machines that exist, and of machines that should not.
 
+mod support;
+
 use base::HostPhysical;
 use machine::{FirmwareMemory, MachineInfo, Register, RootError, Signature, TableFault, Wire};
 use proptest::prelude::*;
-
-/// Memory from address 0x1000 on.
-struct Memory(Vec<u8>);
-
-const START: usize = 0x1000;
-
-impl<'a> FirmwareMemory<'a> for &'a Memory {
-    fn bytes(&self, at: HostPhysical, length: usize) -> Option<&'a [u8]> {
-        let start = usize::try_from(at.0).ok()?.checked_sub(START)?;
-        self.0.get(start..start.checked_add(length)?)
-    }
-}
+use support::{Memory, START};
 
 /// Corrects the checksum at `at` of what sums up.
 fn sum(bytes: &mut [u8], at: usize) {

@@ -125,10 +125,10 @@ fn boot(info: &'static mut BootInfo, screen: Option<(VirtAddr, usize)>) -> Resul
     let mut frames = PageFrames::new(memory_regions(info));
     heap::init(&mut frames, heap_bytes(Scale::read(ramdisk(info).unwrap_or(&[]))))?;
     let bundle = ramdisk(info).and_then(|bytes| Ok(Bundle::parse(bytes)?));
-    let machine = acpi::discover(info.rsdp_addr.into_option());
     if let Ok(bundle) = &bundle {
-        set_up_log(bundle.system().host.log_level, machine.madt.processors.len() > 1);
+        set_up_log(bundle.system().host.log_level);
     }
+    let machine = acpi::discover(info.rsdp_addr.into_option());
     let tsc = timers::tsc_frequency(&machine, &mut frames)?;
     clock::start(tsc.hz);
     // [SDM2A CPUID, leaves 80000002h to 80000004h]
@@ -162,16 +162,15 @@ fn boot(info: &'static mut BootInfo, screen: Option<(VirtAddr, usize)>) -> Resul
     Ok(virt::with_this_machine(Guests { frames, machine, nics_reach_memory, bundle })??)
 }
 
-/// From here on the log waits for the serial line only if all of it is wanted, or there are other processors to start: then
-/// its last line shows where boot stopped.
-fn set_up_log(level: LogLevel, others: bool) {
+/// From here on the log waits for the serial line only if all of it is wanted: then its last line shows where boot stopped.
+fn set_up_log(level: LogLevel) {
     ::log::set_max_level(match level {
         LogLevel::Error => LevelFilter::Error,
         LogLevel::Warn => LevelFilter::Warn,
         LogLevel::Info => LevelFilter::Info,
         LogLevel::Debug => LevelFilter::Debug,
     });
-    if level != LogLevel::Debug && !others {
+    if level != LogLevel::Debug {
         crate::log::hurry();
     }
 }

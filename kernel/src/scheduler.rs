@@ -113,7 +113,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         let Some(index) = self.queue.next() else { return self.idle() };
         match self.vms[index].state() {
             VmState::Starting => self.start_step(index, now),
-            VmState::Running if self.vms[index].is_runnable() => self.run_slice(index, now),
+            VmState::Running if self.vms[index].may_enter() => self.run_slice(index, now),
             // It has halted, or is held, and its vNICs have work left.
             _ => {
                 let nobodys = self.housekeeping(now, Some(index));
@@ -140,10 +140,10 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         if worked || !wire.is_zero() {
             self.vms.iter_mut().for_each(|vm| vm.after_frames(now));
         }
+        self.duties.attend(&mut self.vms, now);
         for (index, vm) in self.vms.iter().enumerate() {
             self.queue.set_runnable(index, vm.is_runnable() || vm.has_work());
         }
-        self.duties.attend(&mut self.vms, now);
         let nmis = pending::take_nmis();
         if nmis > 0 {
             log::warn!("{nmis} NMIs from the machine: unexpected, ignored");
@@ -215,8 +215,8 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
                 charged = now;
                 limit = self.limit(index, now, end);
             }
-            // It may have powered off, halted, been woken again, paused, or been held.
-            if self.over || !self.vms[index].is_runnable() {
+            // It may have powered off, halted, been paused, started again, or held.
+            if self.over || !self.vms[index].may_enter() {
                 break;
             }
         }

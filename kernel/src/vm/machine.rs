@@ -54,9 +54,14 @@ impl<V: VirtualCpu> Vm<V> {
         self.identity.number
     }
 
-    /// True when its guest wants to run and may.
+    /// True when its core has instructions of its guest to execute, or its start, and may.
     pub fn is_runnable(&self) -> bool {
         self.held.is_none() && self.state().is_runnable()
+    }
+
+    /// True when instructions of its guest may be executed.
+    pub fn may_enter(&self) -> bool {
+        self.is_runnable() && self.state() == VmState::Running
     }
 
     /// Takes the effects that accesses and timers have had since the last call.

@@ -4,12 +4,12 @@
 //! and typed bytes here and set the VM's attention flag, which its core checks in its main loop.
 
 use crate::hardware::interrupt::local_apic;
-use crate::meeting::mailbox::Mailbox;
 use crate::processor::{clock, cores};
 use alloc::string::String;
 use base::{Duration, Instant};
 use core::fmt;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use schedule::Mailbox;
 use shell::VmAction;
 use shell::{ActionRefusal, TypedAhead, Typing, VmState};
 use spin::{Mutex, Once};

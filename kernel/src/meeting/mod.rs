@@ -3,5 +3,4 @@
 
 pub mod directory;
 pub mod ending;
-mod mailbox;
 pub mod vnic_slot;

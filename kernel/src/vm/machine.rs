@@ -1,6 +1,5 @@
 //! One VM, and what keeps it going between the exits of its guest.
 
-use super::console::Console;
 use super::life::Life;
 use super::nics::Nics;
 use super::statistics::Statistics;
@@ -12,7 +11,7 @@ use crate::virt::VirtualCpu;
 use alloc::string::String;
 use base::{Effects, Instant};
 use platform::pc::Pc;
-use shell::VmState;
+use shell::{Console, VmState};
 
 /// Which VM this is.
 pub struct Identity {
@@ -119,7 +118,7 @@ impl<V: VirtualCpu> Vm<V> {
             }
             directory::answered(self.identity.number, request);
         }
-        self.console.note_typed();
+        self.console.note_typed(true);
     }
 
     /// True while a vNIC has work that is to be done in the guest's turns, even if the guest has halted.
@@ -130,7 +129,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// When [`advance`](Self::advance) must run at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let console = self.console.next_deadline(self.identity.number).into_iter().chain(self.life.start_at);
+        let console = self.console.next_deadline(&self.identity).into_iter().chain(self.life.start_at);
         if !matches!(self.state(), VmState::Running | VmState::Idle) {
             return console.min();
         }

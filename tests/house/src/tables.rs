@@ -46,7 +46,7 @@ const fn knows(
 pub const PACKAGES: &[Knows] = &[
     knows("base", &[], &[]),
     knows("intel-regs", &[], &[]),
-    knows("shell", &[], &[]),
+    knows("shell", &["base"], &[]),
     knows("screen", &[], &[]),
     knows("path", &["base"], &["testkit"]),
     knows("platform", &["base"], &["testkit"]),

@@ -131,7 +131,7 @@ fn what_a_guest_does_to_its_own_interrupts_and_timers_causes_no_other_work() {
 #[test]
 fn a_guest_that_reads_what_was_typed_is_given_the_rest() {
     let mut vm = vm();
-    vm.console.note_typed();
+    vm.console.note_typed(true);
     assert!(!vm.needs_advance(Effects::empty()));
     vm.port_read(0x3f8, Width::Byte, NOW);
     let effects = vm.take_effects();

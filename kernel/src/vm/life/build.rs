@@ -3,6 +3,7 @@
 use super::Life;
 use super::start::Images;
 use crate::hardware::rtc;
+use crate::log::view;
 use crate::meeting::directory;
 use crate::meeting::vnic_slot::VnicSlot;
 use crate::memory::guest::GuestRam;
@@ -10,7 +11,6 @@ use crate::memory::table_frames::TableFrames;
 use crate::memory::{PageFrameError, PageFrames};
 use crate::processor::clock;
 use crate::virt::{VirtError, VirtualCpu, offer};
-use crate::vm::console::Console;
 use crate::vm::machine::{Identity, Vm};
 use crate::vm::nics::Nics;
 use crate::vm::statistics::Statistics;
@@ -26,7 +26,7 @@ use platform::layout::{self, MemoryLayout};
 use platform::pc::{Pc, PcConfig};
 use platform::pci::FIRST_NIC_SLOT;
 use schedule::restart::{BackOff, RestartPolicy};
-use shell::VmState;
+use shell::{Console, VmState};
 
 /// Why a VM cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +105,7 @@ impl<V: VirtualCpu> Vm<V> {
             vcpu: VirtualProcessor::new(BOOT_VCPU, cpu),
             nics: Nics::new(slots),
             memory,
-            console: Console::new(),
+            console: Console::new(view::current()),
             effects: Effects::empty(),
             statistics: Statistics::default(),
             held: None,

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 const NONE: u8 = 0;
 
 /// At most one request, and the flag that makes the receiver look for it. Any core sends; one core receives.
+#[derive(Debug, Default)]
 pub struct Mailbox {
     request: AtomicU8,
     attention: AtomicBool,
@@ -13,38 +14,49 @@ pub struct Mailbox {
 
 impl Mailbox {
     /// Without a request.
+    #[must_use]
     pub const fn new() -> Self {
         Self { request: AtomicU8::new(NONE), attention: AtomicBool::new(false) }
     }
 
     /// Leaves a request, which is not 0; false if there is one that has not been answered. A call of [`call`](Self::call) must follow.
+    #[must_use]
+    #[inline]
     pub fn ask(&self, request: u8) -> bool {
         self.request.compare_exchange(NONE, request, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Sets the flag; true if it was not set, so that the receiver must be woken.
+    #[inline]
     pub fn call(&self) -> bool {
         !self.attention.swap(true, Ordering::AcqRel)
     }
 
     /// The value that [`take_attention`](Self::take_attention) would return.
+    #[must_use]
+    #[inline]
     pub fn has_attention(&self) -> bool {
         self.attention.load(Ordering::Relaxed)
     }
 
     /// For the receiver: clears the flag; true if it was set.
+    #[must_use]
+    #[inline]
     pub fn take_attention(&self) -> bool {
         // A plain load first: this runs at every turn, and the flag is rarely set.
         self.has_attention() && self.attention.swap(false, Ordering::AcqRel)
     }
 
     /// The request that waits for its answer.
+    #[must_use]
+    #[inline]
     pub fn request(&self) -> Option<u8> {
         Some(self.request.load(Ordering::Acquire)).filter(|request| *request != NONE)
     }
 
     /// For the receiver: it has handled this request, which [`request`](Self::request) returned. A receiver that found none
     /// answers none: one may have been left since.
+    #[inline]
     pub fn answer(&self, request: u8) {
         let _ = self.request.compare_exchange(request, NONE, Ordering::Release, Ordering::Relaxed);
     }

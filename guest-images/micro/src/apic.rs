@@ -132,6 +132,11 @@ pub fn set_deadline(vector: u8, time_stamp: u64) {
     write(Register::LvtTimer, TimerMode::Deadline as u32 | u32::from(vector));
     // In xAPIC mode software must order the two writes [SDM3A 11.5.4.1].
     core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+    move_deadline(time_stamp);
+}
+
+/// Arms the timer again, which is in deadline mode.
+pub fn move_deadline(time_stamp: u64) {
     processor::write_msr(IA32_TSC_DEADLINE, time_stamp);
 }
 

@@ -1,4 +1,4 @@
-//! The cost of one frame: the difference between two runs that differ only in the number of frames.
+//! The cost of one frame, or of another operation: the difference between two runs that differ only in their number.
 
 use super::Figure;
 use crate::failure::ErrorContext;
@@ -11,9 +11,9 @@ use std::thread;
 use std::time::Duration;
 
 /// Timeout for a run. Generous: the host may be busy.
-const RUN_TIMEOUT: Duration = Duration::from_secs(1800);
+pub const RUN_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// The cost of a frame.
+/// The cost of a frame, or of another operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cost {
     /// Exits of the measured VM.
@@ -49,8 +49,7 @@ pub fn machine(vms: Vec<VmSpec>) -> Scenario {
     scenario
 }
 
-/// The cost of a frame for the VM `vm`. `make` builds the scenario for a number of frames in a folder; it is run
-/// with both numbers in `frames`.
+/// The cost of a frame for the VM `vm`, with VT-x: see [`each`].
 ///
 /// # Errors
 /// A run failed.
@@ -60,13 +59,28 @@ pub fn per_frame(
     frames: [u32; 2],
     make: impl Fn(u32, &Path) -> Outcome<Scenario> + Sync,
 ) -> Outcome<Cost> {
-    let run = |frames: u32| {
-        let folder = folder(&format!("{name}-{frames}"))?;
+    each(Backend::BochsVtx, name, vm, frames, make)
+}
+
+/// The cost of a frame, or of what else the VM `vm` does so many times. `make` builds the scenario for a number of times in
+/// a folder; it is run with both numbers in `times`.
+///
+/// # Errors
+/// A run failed.
+pub fn each(
+    backend: Backend,
+    name: &str,
+    vm: &str,
+    times: [u32; 2],
+    make: impl Fn(u32, &Path) -> Outcome<Scenario> + Sync,
+) -> Outcome<Cost> {
+    let run = |times: u32| {
+        let folder = folder(&format!("{name}-{times}"))?;
         // What boot leaves to be said would be said while the guests run, the longer run saying more of it then.
-        let scenario = make(frames, &folder)?.whole_log();
-        run(folder, &scenario)
+        let scenario = make(times, &folder)?.whole_log();
+        run(backend, folder, &scenario)
     };
-    let [few, many] = frames;
+    let [few, many] = times;
     // Each run has its own core and network namespace.
     let (with_many, with_few) = thread::scope(|scope| {
         let other = scope.spawn(|| run(few));
@@ -74,13 +88,13 @@ pub fn per_frame(
     });
     let with_few = with_few.map_err(|_| Failure::Wrong("a run panicked".into()))??;
     let (with_many, between) = (with_many?, f64::from(many - few));
-    let per_frame = |of: &dyn Fn(&RunStatistics) -> Outcome<u64>| {
+    let each = |of: &dyn Fn(&RunStatistics) -> Outcome<u64>| {
         Ok::<_, Failure>((of(&with_many)? as f64 - of(&with_few)? as f64) / between)
     };
     Ok(Cost {
-        exits: per_frame(&|run| run.exits(vm))?,
-        interrupts: per_frame(&|run| run.interrupts(vm))?,
-        instructions: per_frame(&RunStatistics::weir_ticks)?,
+        exits: each(&|run| run.exits(vm))?,
+        interrupts: each(&|run| run.interrupts(vm))?,
+        instructions: each(&RunStatistics::weir_ticks)?,
     })
 }
 
@@ -88,8 +102,8 @@ pub fn per_frame(
 ///
 /// # Errors
 /// It does not power off in time, or the log contains a warning or worse.
-pub fn run(folder: PathBuf, scenario: &Scenario) -> Outcome<RunStatistics> {
-    let mut run = Run::start_in(Backend::BochsVtx, folder, scenario)?;
+pub fn run(backend: Backend, folder: PathBuf, scenario: &Scenario) -> Outcome<RunStatistics> {
+    let mut run = Run::start_in(backend, folder, scenario)?;
     run.expect_within(crate::run::CLOSING_LINE, RUN_TIMEOUT)?;
     run.emulator.wait_for_power_off(RUN_TIMEOUT)?;
     run.console.wait_for_end(RUN_TIMEOUT)?;

@@ -2,8 +2,10 @@
 //! independent of the host, so that the same build gives the same figures.
 
 mod cost;
+mod exits;
 mod linux;
 mod micro;
+mod pauses;
 mod still;
 
 use crate::Outcome;
@@ -54,8 +56,10 @@ pub struct FigureGroup {
 }
 
 /// All figures, fastest first.
-pub const GROUPS: [FigureGroup; 5] = [
+pub const GROUPS: [FigureGroup; 7] = [
     FigureGroup { name: "still", measure: still::figures },
+    FigureGroup { name: "exits", measure: exits::figures },
+    FigureGroup { name: "pauses", measure: pauses::figures },
     FigureGroup { name: "transmit", measure: micro::transmit },
     FigureGroup { name: "receive", measure: micro::receive },
     FigureGroup { name: "linux-transmit", measure: linux::transmit },

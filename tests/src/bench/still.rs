@@ -3,7 +3,7 @@
 use super::Figure;
 use super::cost::{folder, machine, run};
 use crate::failure::ErrorContext;
-use crate::{Failure, Outcome, VmSpec, artifacts};
+use crate::{Backend, Failure, Outcome, VmSpec, artifacts};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -14,7 +14,7 @@ pub fn figures() -> Outcome<Vec<Figure>> {
     let scenario = machine(vec![VmSpec::micro("vm0", "hello", "")?.nic("52:54:00:00:01:01")]);
     let image = fs::metadata(scenario.build(&folder)?).context("the image")?.len();
     let kernel = stripped_kernel(&folder)?;
-    let log = run(folder, &scenario)?;
+    let log = run(Backend::BochsVtx, folder, &scenario)?;
     let kib = |before, after| log.number(before, after).map(|kib| kib as f64);
     let own = kib("Weir's tables, rings and heap ", " KiB")?;
     let loaded = kib("kernel and loader ", " KiB")?;

@@ -1,5 +1,5 @@
-//! Gives its NIC as much work as a write of a register can, and does so again and again. What kind of work, `work=`
-//! says:
+//! Gives its NIC as much work as a write of a register can, and does so again and again, beginning `after=` hundredths of
+//! a second after its start. What kind of work, `work=` says:
 //!
 //! * `segments`: packets of 59 descriptors that are to be cut into segments of one byte;
 //! * `frames`, `broadcasts`: a ring of 32,766 frames of 60 bytes, to a station that does not exist, or to all;
@@ -42,6 +42,7 @@ fn main(boot: &Boot) -> Verdict {
     let work = boot.command_line.value("work").unwrap_or("frames");
     pic::start();
     apic::start();
+    wait(boot.command_line.number("after", 0));
     let nic = Nic::start()?;
     let to = if work == "broadcasts" { [0xff; 6] } else { load::station(NOBODY) };
     let mut head = [0; 60];
@@ -82,6 +83,18 @@ fn main(boot: &Boot) -> Verdict {
         let used = nic.read(first);
         nic.write(last, (used + DESCRIPTORS - 1) % DESCRIPTORS);
     }
+}
+
+/// Sleeps for this many hundredths of a second.
+fn wait(hundredths: u32) {
+    if hundredths == 0 {
+        return;
+    }
+    pic::start_timer(100);
+    while pic::ticks() < hundredths {
+        processor::sleep();
+    }
+    pic::mask(pic::TIMER);
 }
 
 /// A packet that is cut into segments of one byte.

@@ -31,8 +31,7 @@ struct BootCore {
 
 impl<V: VirtualCpu> Duties<V> for BootCore {
     /// Takes typed bytes when the serial port has interrupted. The port is polled as well: its interrupt is an
-    /// edge, and a lost one would not come again. In Bochs 2.7 with several processors the boot core's interrupt
-    /// stays pending while a guest on it spins.
+    /// edge, and a lost one would not come again.
     ///
     /// Moves output on, of all cores: a screen is slow, and the other cores' guests need not wait for it.
     fn attend(&mut self, vms: &mut [Vm<V>], now: Instant) {

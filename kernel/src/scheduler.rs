@@ -131,6 +131,8 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
     /// guest whose turn it is has given with its vNICs. Returns how long it worked for the wire, at nobody's expense.
     fn housekeeping(&mut self, now: Instant, turn: Option<usize>) -> Duration {
         guards::note_foreign();
+        // This core may have worked for long without a guest, or for one that is not interrupted (docs/emulators.md).
+        cpu::take_interrupts();
         pending::take(vectors::WAKE_VECTOR);
         for vm in &mut self.vms {
             vm.advance(now);

@@ -47,8 +47,6 @@ pub enum Need {
     JumboFromWire,
     /// A guest's triple fault causes a VM exit.
     Shutdown,
-    /// A guest's turn ends even while it has interrupts disabled.
-    TurnWhileOff,
     /// A physical interrupt causes a VM exit even while the guest has interrupts disabled.
     InterruptWhileOff,
     /// The processor tells which of its kind are threads of one core.
@@ -158,8 +156,7 @@ impl Backend {
             Need::JumboFromWire => is_bochs.then_some("Bochs drops frames over 1514 bytes from a tap"),
             Need::Shutdown => (self == Self::BochsSvm && !bochs::is_3())
                 .then_some("Bochs 2.7 terminates on a guest's triple fault, although SVM intercepts it"),
-            Need::TurnWhileOff if self == Self::BochsVtx => None, // by the preemption timer
-            Need::TurnWhileOff | Need::InterruptWhileOff => is_bochs.then_some(
+            Need::InterruptWhileOff => (self == Self::BochsSvm).then_some(
                 "Bochs takes no physical interrupt while a guest that was entered with RFLAGS.IF clear runs",
             ),
             Need::Threads => (self == Self::BochsSvm)

@@ -99,7 +99,7 @@ fn usage(run: &mut Run, vms: [&str; 2]) -> Outcome<[f64; 2]> {
 }
 
 fn shares_of_a_core_hold(test: &Test) -> Outcome {
-    let spin = format!("for=ever interrupts={}", off_unless(Need::TurnWhileOff, test));
+    let spin = format!("for=ever interrupts={}", off_if_harmless(test));
     let vms = vec![
         VmSpec::micro("small", "spin", &spin)?.shares(500),
         VmSpec::micro("large", "spin", &spin)?.shares(1500),
@@ -135,18 +135,16 @@ fn resets(test: &Test) -> Outcome {
     power_off(&mut run)
 }
 
-/// Whether a guest spins with interrupts on: off, where this can be had nevertheless.
-fn off_unless(need: Need, test: &Test) -> &'static str {
-    if test.backend.lacks(need).is_some() { "on" } else { "off" }
+/// Whether a guest spins with interrupts on: off, where Weir can interrupt it nevertheless.
+fn off_if_harmless(test: &Test) -> &'static str {
+    if test.backend.lacks(Need::InterruptWhileOff).is_some() { "on" } else { "off" }
 }
 
 /// A machine with this number of processors on which one guest spins while another sends datagrams to a third.
 fn beside_a_spinner(test: &Test, cpus: u32, load: &str) -> Outcome<Run> {
     let blast = format!("ip={SECOND} peer={FIRST} {load}");
-    // Alone on the boot core, the spinner gives way to nothing but the NIC's interrupts.
-    let need = if cpus > 2 { Need::InterruptWhileOff } else { Need::TurnWhileOff };
     let vms = vec![
-        VmSpec::micro("spinner", "spin", &format!("for=ever interrupts={}", off_unless(need, test)))?,
+        VmSpec::micro("spinner", "spin", &format!("for=ever interrupts={}", off_if_harmless(test)))?,
         VmSpec::micro("sink", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC),
         VmSpec::micro("source", "nic_blast", &blast)?.nic(SECOND_MAC),
     ];

@@ -191,12 +191,16 @@ pub fn start_others(
         if role == Use::Run && more && cores::count() < cores::MAX_CORES {
             let started = start(page, frames, (cores::count(), id), entry, argument);
             let Err(error) = started.map(|()| cores::note_running(cores::count(), id)) else { continue };
-            // Whatever it is executing, from now on it waits for another start-up.
-            local_apic::send_init(id);
             // What another one would need is used up or still in use.
             more = !matches!(error, StartError::NoMemory | StartError::Late);
             let others = if more { "" } else { ", and neither are further ones" };
             log::error!("processor {id} {error}: it is not used{others}");
+            if error == StartError::Late {
+                // It may hold a lock, which INIT would leave taken. It comes up and sleeps: no guest is given to it.
+                continue;
+            }
+            // Whatever it is executing, from now on it waits for another start-up.
+            local_apic::send_init(id);
             wait(AFTER_INIT, || false);
         }
         if let Err(error) = park(page, frames, id) {

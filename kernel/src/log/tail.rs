@@ -15,6 +15,6 @@ pub fn remember(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
 /// being added.
 pub fn for_each_line(say: impl FnMut(&str)) {
     // A copy: `say` may log.
-    let Some(tail) = TAIL.try_lock().map(|tail| tail.clone()) else { return };
+    let Some(mut tail) = TAIL.try_lock().map(|tail| tail.clone()) else { return };
     tail.for_each_line(say);
 }

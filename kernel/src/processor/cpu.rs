@@ -40,13 +40,13 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> core::arch::x86_64::CpuidResult {
 pub fn wait_for_interrupt() {
     // SAFETY: STI takes effect after the next instruction, so no interrupt can arrive between it and HLT
     // [SDM2B STI]; the handlers only record what happened.
-    unsafe { asm!("sti", "hlt", "cli", options(nomem, nostack)) }
+    unsafe { asm!("sti", "hlt", "cli", options(nostack)) }
 }
 
 /// Runs the handlers of the interrupts that have arrived, and returns with interrupts off again.
 pub fn take_interrupts() {
     // SAFETY: the handlers only record what happened; STI takes effect after the NOP.
-    unsafe { asm!("sti", "nop", "cli", options(nomem, nostack)) }
+    unsafe { asm!("sti", "nop", "cli", options(nostack)) }
 }
 
 /// Halts this processor for good.

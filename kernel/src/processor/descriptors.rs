@@ -5,7 +5,7 @@ use crate::processor::cores::{self, PerCore, per_core};
 use spin::Once;
 use x86_64::VirtAddr;
 use x86_64::instructions::segmentation::{CS, DS, ES, FS, GS, SS, Segment};
-use x86_64::instructions::tables::load_tss;
+use x86_64::instructions::tables::{load_tss, sgdt};
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
 use x86_64::structures::tss::TaskStateSegment;
 
@@ -28,6 +28,9 @@ struct Stack(#[expect(dead_code, reason = "used by the processor only")] [u8; ST
 
 /// The boot core's stacks: it needs them before memory can be allocated.
 static mut BOOT_STACKS: [Stack; STACKS] = [const { Stack([0; STACK]) }; STACKS];
+
+/// The busy bit in the lower half of a TSS descriptor [SDM3A 8.2.3].
+const BUSY: u64 = 1 << 41;
 
 struct DescriptorTables {
     gdt: GlobalDescriptorTable,
@@ -66,7 +69,7 @@ pub fn load(core: usize, stacks: VirtAddr, asleep: bool) {
         DescriptorTables { gdt, code, data, task }
     });
     tables.gdt.load();
-    // SAFETY: the selectors name flat segments of the table just loaded, which is never dropped.
+    // SAFETY: the selectors name flat segments of the table just loaded, which is never dropped; processors write to it, too.
     unsafe {
         CS::set_reg(tables.code);
         SS::set_reg(tables.data);
@@ -75,6 +78,9 @@ pub fn load(core: usize, stacks: VirtAddr, asleep: bool) {
         FS::set_reg(SegmentSelector::NULL);
         GS::set_reg(SegmentSelector::NULL);
         if !asleep {
+            // A processor that failed to start under this number has left it busy, and LTR refuses a busy one [SDM2A LTR].
+            let task = sgdt().base.as_mut_ptr::<u64>().add(tables.task.index().into());
+            task.write_volatile(task.read_volatile() & !BUSY);
             load_tss(tables.task);
         }
     }

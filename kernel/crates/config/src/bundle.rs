@@ -12,7 +12,7 @@
 //! | 24 | 8 | checksum of everything after the header |
 //! | 32 | 6 | numbers of guests, of physical NICs and of vNICs, two bytes each |
 
-use crate::{FileId, System, limits};
+use crate::{FileId, MAX_NICS, MAX_VMS, MAX_VNICS, System, limits};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -79,14 +79,18 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// What the header of a bundle says; nothing if this is none. It is true if [`Bundle::parse`] succeeds.
+    /// What the header of a bundle says, up to the largest that is allowed; nothing if this is none. It is true if
+    /// [`Bundle::parse`] succeeds.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Self {
         let Some(header) = bytes.get(..HEADER).filter(|header| header[..8] == MAGIC) else {
             return Self::default();
         };
         let [vms, nics, vnics] = [32, 34, 36].map(|at| u16::from_le_bytes([header[at], header[at + 1]]));
-        Self { vms, nics, vnics }
+        #[expect(clippy::cast_possible_truncation, reason = "all three are below 200")]
+        let [most_vms, most_nics, most_vnics] =
+            [MAX_VMS, MAX_NICS, MAX_VMS * MAX_VNICS].map(|most| most as u16);
+        Self { vms: vms.min(most_vms), nics: nics.min(most_nics), vnics: vnics.min(most_vnics) }
     }
 
     fn of(system: &System) -> Option<Self> {
@@ -290,6 +294,12 @@ mod tests {
         assert_eq!(Scale::read(&bytes[..HEADER]), Scale { vms: 3, nics: 0, vnics: 0 });
         assert_eq!(Scale::read(&bytes[..HEADER - 1]), Scale::default());
         assert_eq!(Scale::read(&[0; HEADER]), Scale::default());
+        // A damaged one must not make the heap larger than the machine.
+        let mut damaged = bytes;
+        damaged[32..38].fill(0xff);
+        let largest =
+            Scale { vms: MAX_VMS as u16, nics: MAX_NICS as u16, vnics: (MAX_VMS * MAX_VNICS) as u16 };
+        assert_eq!(Scale::read(&damaged), largest);
     }
 
     /// Every field that there is, with a value of its own: a new one does not compile until it is here, and then the

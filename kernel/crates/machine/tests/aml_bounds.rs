@@ -214,17 +214,19 @@ fn a_value_that_takes_long_leaves_the_others_their_steps() {
 }
 
 #[test]
-fn long_texts_and_long_names_cost_what_they_are_long() {
+fn a_long_text_costs_what_it_is_long_and_a_name_with_too_many_parents_is_none() {
     // A text of 3 MB as a condition, in a method that many values ask.
     let text = [&[0x0d][..], &vec![b'x'; 3 << 20], &[0]].concat();
     let up = [&[0xa4][..], &vec![b'^'; 500_000], b"NONE"].concat();
-    for asked in [[&[0xa4], &text[..]].concat(), up] {
+    let text = [&[0xa4], &text[..]].concat();
+    let steps = 3 << 17;
+    for (asked, cost) in [(text, steps..u32::MAX), (up, 0..1000)] {
         let host = |number| {
             device(&numbered('P', number), &[named("_HID", &PNP0A08), method("_PRT", b"\xa4ASKD")].concat())
         };
         let hosts: Code = (0..3).flat_map(host).collect();
         let Found { routes, .. } = found(&[method("ASKD", &asked), hosts].concat());
-        assert!(routes.steps() > asked.len() as u32 / 8, "{} steps", routes.steps());
+        assert!(cost.contains(&routes.steps()), "{} steps", routes.steps());
     }
 }
 
@@ -332,4 +334,17 @@ fn a_host_bridge_of_compute_express_link_is_known_by_its_compatible_ids() {
     };
     assert_eq!(gsi(ids(&[PNP0C02, PNP0A08])), Some(19));
     assert_eq!((gsi(ids(&[PNP0C02])), gsi(named("_CID", &PNP0A08))), (None, Some(19)));
+}
+
+#[test]
+fn a_value_without_an_end_costs_what_is_looked_at_each_time_that_it_is_named() {
+    let entry =
+        |n: u8| package(4, &[&[0x0c, 0xff, 0xff, n % 32, 0, 0x0a, n / 32 % 4], &b"LNKA"[..], &[0]].concat());
+    let prt = package(255, &(0..255).flat_map(entry).collect::<Code>());
+    let bridge = device("PCI0", &[named("_HID", &PNP0A08), named("_PRT", &prt)].concat());
+    let link = |value: &[u8]| {
+        device("LNKA", &[named("_HID", &[0x0c, 0x41, 0xd0, 0x0c, 0x0f]), named("_CRS", value)].concat())
+    };
+    let text = [&[0x0d], &vec![b'A'; 1 << 20][..]].concat();
+    assert_harmless(&scope("\\_SB_", &[bridge, link(&text)].concat()), Some(AmlLimit::Steps));
 }

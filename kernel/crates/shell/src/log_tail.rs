@@ -24,7 +24,7 @@ impl<const N: usize> LogTail<N> {
     }
 
     /// Passes the whole lines that are still kept to `say`, oldest first.
-    pub fn for_each_line(mut self, say: impl FnMut(&str)) {
+    pub fn for_each_line(&mut self, say: impl FnMut(&str)) {
         // Once the ring has wrapped around, the first line is incomplete.
         let wrapped = self.written >= N;
         if wrapped {

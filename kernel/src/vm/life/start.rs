@@ -56,6 +56,7 @@ impl<V: VirtualCpu> Vm<V> {
     pub(in crate::vm) fn begin_start(&mut self) {
         self.life.start_at = None;
         self.life.cleared = 0;
+        self.held = None;
         directory::forget_typed(self.identity.number);
         self.set_state(VmState::Starting);
     }

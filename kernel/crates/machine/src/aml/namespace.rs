@@ -247,7 +247,7 @@ impl<'a> Namespace<'a> {
                 b'T' => self.skip_target(scope, rest, depth + 1)?,
                 b'n' => name(rest)?.1,
                 b'p' => package(rest)?.1,
-                b's' => string(rest)?.1,
+                b's' => string(rest, &self.bounds)?.1,
                 digit => rest.get(usize::from(digit - b'0')..)?,
             };
         }

@@ -1,6 +1,7 @@
 //! The grammar of AML, as far as it needs no names [ACPI 6.5 20.2]. Each function takes a value from the front of the
 //! bytes and returns it with the rest; `None` when the bytes end within it, or begin with something else.
 
+use super::bounds::Bounds;
 use crate::bytes::{u16_at, u32_at, u64_at};
 
 /// What a package length covers, and what follows it [ACPI 6.5 20.2.4]. The two top bits of the first byte say how many
@@ -32,12 +33,15 @@ pub(super) fn begins_name(byte: u8) -> bool {
     matches!(byte, b'A'..=b'Z' | b'_' | b'\\' | b'^' | DUAL | MULTI)
 }
 
+/// Most parents that a name can begin with: no tree of names is as deep.
+const MAX_PARENTS: usize = 255;
+
 /// A name [ACPI 6.5 20.2.2].
 pub(super) fn name(bytes: &[u8]) -> Option<(WrittenName<'_>, &[u8])> {
     let after_root = bytes.strip_prefix(b"\\");
     let rest = after_root.unwrap_or(bytes);
-    let up = rest.iter().take_while(|byte| **byte == b'^').count();
-    let rest = &rest[up..];
+    let up = rest.iter().take(MAX_PARENTS + 1).take_while(|byte| **byte == b'^').count();
+    let rest = rest.get(up..).filter(|_| up <= MAX_PARENTS)?;
     let (count, rest) = match *rest.first()? {
         0 => (0, &rest[1..]),
         DUAL => (2, &rest[1..]),
@@ -70,10 +74,11 @@ pub(super) fn integer(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((value, &rest[length..]))
 }
 
-/// A string after its opcode, without the zero that ends it.
-pub(super) fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let length = bytes.iter().position(|byte| *byte == 0)?;
-    Some((&bytes[..length], &bytes[length + 1..]))
+/// A string after its opcode, without the zero that ends it. All that is looked at costs, whether or not there is an end.
+pub(super) fn string<'a>(bytes: &'a [u8], bounds: &Bounds) -> Option<(&'a [u8], &'a [u8])> {
+    let length = bytes.iter().position(|byte| *byte == 0);
+    bounds.spend_bytes(length.unwrap_or(bytes.len()))?;
+    Some((&bytes[..length?], &bytes[length? + 1..]))
 }
 
 /// The operands of an opcode: `t` a term, `T` a target, `n` a name, `p` everything that a package length covers, `s` a

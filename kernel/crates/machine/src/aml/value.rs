@@ -60,8 +60,7 @@ pub(super) fn data<'a>(
             Some((found.map_or(AmlValue::Nothing, AmlValue::Reference), rest))
         }
         0x0d => {
-            let (text, rest) = string(rest)?;
-            names.bounds.spend_bytes(text.len())?;
+            let (text, rest) = string(rest, &names.bounds)?;
             Some((AmlValue::Bytes(text), rest))
         }
         0x11 => {

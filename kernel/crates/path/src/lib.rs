@@ -16,6 +16,7 @@
 //! * a frame that waits for a slow destination does not delay frames of the same batch for other destinations;
 //! * a vNIC delays a port's frames to others by [`PATIENCE`], and 50 us for each frame that it takes, and only if that
 //!   port keeps sending to it;
+//! * ports whose frames wait for the same destination share it, however often each of them asks;
 //! * every frame that was polled is delivered, pending, or counted under exactly one cause in
 //!   [`PortCounters`].
 //!
@@ -34,6 +35,7 @@ mod patience;
 mod pending;
 mod ports;
 mod switch;
+mod turns;
 
 pub use config::{Attachment, GUEST_HOLD, PATIENCE, PathError, PortConfig, UPLINK_HOLD};
 pub use counters::PortCounters;

@@ -4,6 +4,7 @@ use crate::config::{HELD_BYTES, HELD_FRAMES};
 use crate::forwarder::{Decision, Forwarder};
 use crate::patience::{Patience, UplinkProgress};
 use crate::pending::PendingBatch;
+use crate::turns::Turns;
 use crate::{MAX_PORTS, PathError, PortConfig, PortCounters, PortId, PortSet};
 use alloc::boxed::Box;
 use base::batch::MAX_FRAMES;
@@ -30,7 +31,7 @@ pub struct Progress {
     pub delivered: usize,
     /// Frames dropped on arrival and copies dropped on departure.
     pub dropped: usize,
-    /// Copies that still wait for their destinations.
+    /// Copies that still wait for their destinations: from the port that was polled, or from all.
     pub pending: usize,
     /// Ports that stood still and can be polled again.
     pub resumed: PortSet,
@@ -70,8 +71,10 @@ pub struct Switch {
     counters: Box<[PortCounters]>,
     /// Ports that were to be polled and stood still instead.
     stopped: PortSet,
-    /// The port whose frames are offered first next time.
-    first: usize,
+    /// For each port, whose frames it is offered first.
+    turns: Box<[Turns]>,
+    /// Ports from which frames wait.
+    occupied: PortSet,
 }
 
 impl Switch {
@@ -93,11 +96,13 @@ impl Switch {
         let queues = ports.iter().map(queue).collect();
         let uplinks = ports.iter().map(|_| UplinkProgress::default()).collect();
         let counters = ports.iter().map(|_| PortCounters::default()).collect();
-        Ok(Self { forwarder, queues, uplinks, counters, stopped: PortSet::EMPTY, first: 0 })
+        let turns = ports.iter().map(|_| Turns::default()).collect();
+        let (stopped, occupied) = (PortSet::EMPTY, PortSet::EMPTY);
+        Ok(Self { forwarder, queues, uplinks, counters, stopped, turns, occupied })
     }
 
-    /// Moves at most one batch of at most `budget` frames from one port, after the frames from it that wait. If it
-    /// stands still, it is not polled, and a later call names it in [`Progress::resumed`].
+    /// Moves at most one batch of at most `budget` frames from one port, after the frames that wait, from whomever. If
+    /// it stands still, it is not polled, and a later call names it in [`Progress::resumed`].
     ///
     /// `ports` are in the order given to [`new`](Self::new). Ports missing at the end of the list are treated as ports
     /// whose link is down.
@@ -110,14 +115,16 @@ impl Switch {
     ) -> Progress {
         let mut progress = Progress::default();
         self.take(ingress, ports, budget, now, &mut progress);
+        progress.pending = self.pending(ingress);
         progress
     }
 
-    /// Offers to one port the frames that wait for it. Senders share a destination that is nearly full: who delivers
-    /// first in one call comes last in the next.
+    /// Offers to one port the frames that wait for it. Its senders take turns.
     pub fn give_to(&mut self, egress: PortId, ports: &mut [&mut dyn Port], now: Instant) -> Progress {
-        let egress = PortSet::EMPTY.with(egress);
-        self.in_turn(|switch, ingress, progress| switch.deliver(ingress, egress, ports, now, progress))
+        let mut progress = Progress::default();
+        self.share(self.wanted().intersection(PortSet::EMPTY.with(egress)), ports, now, &mut progress);
+        progress.pending = self.queues.iter().map(|queue| queue.pending.copies()).sum();
+        progress
     }
 
     /// True while frames wait for this port.
@@ -128,9 +135,10 @@ impl Switch {
 
     /// Offers all frames that wait, and drops those that have waited too long.
     pub fn retry(&mut self, ports: &mut [&mut dyn Port], now: Instant) -> Progress {
-        self.in_turn(|switch, ingress, progress| {
-            switch.deliver(ingress, PortSet::ALL, ports, now, progress);
-        })
+        let mut progress = Progress::default();
+        self.share(self.wanted(), ports, now, &mut progress);
+        progress.pending = self.queues.iter().map(|queue| queue.pending.copies()).sum();
+        progress
     }
 
     /// When [`retry`](Self::retry) must be called at the latest: the earliest end of a hold time, or of standing
@@ -177,22 +185,39 @@ impl Switch {
         self.forwarder.find(mac, now)
     }
 
-    /// Works on each port once, beginning with another one each time that something is delivered.
-    fn in_turn(&mut self, mut work: impl FnMut(&mut Self, PortId, &mut Progress)) -> Progress {
-        let mut progress = Progress::default();
-        let (count, start) = (self.queues.len(), self.first);
-        for index in (start..count).chain(0..start) {
-            let Some(ingress) = PortId::new(index) else { continue };
-            let delivered = progress.delivered;
-            work(self, ingress, &mut progress);
-            if delivered == 0 && progress.delivered != 0 {
-                self.first = (index + 1) % count;
-            }
-        }
-        progress
+    /// The ports that frames wait for.
+    fn wanted(&self) -> PortSet {
+        let queues = self.occupied.iter().filter_map(|ingress| self.queues.get(ingress.index()));
+        queues.fold(PortSet::EMPTY, |all, queue| all.union(queue.pending.targets()))
     }
 
-    /// Delivers what waits from `ingress`, and polls it if it does not stand still.
+    /// Offers the frames that wait to each of these destinations, whose senders take turns. While a physical NIC has no
+    /// room for the next frame of the one whose turn it is, it gets no frames of others, which may be shorter. A vNIC
+    /// does: its guest may never make room for a long one.
+    fn share(&mut self, among: PortSet, ports: &mut [&mut dyn Port], now: Instant, progress: &mut Progress) {
+        let count = self.queues.len();
+        for egress in among.iter() {
+            let (target, is_uplink) =
+                (PortSet::EMPTY.with(egress), self.forwarder.uplinks().contains(egress));
+            let mut kept = false;
+            for ingress in self.turns[egress.index()].order(count) {
+                if !self.queues[ingress.index()].pending.targets().contains(egress) {
+                    continue;
+                }
+                let sent = |counters: &PortCounters| (counters.tx_frames, counters.tx_bytes);
+                let before = sent(&self.counters[egress.index()]);
+                self.deliver(ingress, (target, !(kept && is_uplink)), ports, now, progress);
+                if !kept {
+                    let after = sent(&self.counters[egress.index()]);
+                    let accepted = (after.0 - before.0, after.1 - before.1);
+                    let waits = self.queues[ingress.index()].pending.targets().contains(egress);
+                    kept = !self.turns[egress.index()].note(ingress, count, accepted, waits);
+                }
+            }
+        }
+    }
+
+    /// Delivers what waits, and polls `ingress` if it does not stand still.
     fn take(
         &mut self,
         ingress: PortId,
@@ -201,21 +226,26 @@ impl Switch {
         now: Instant,
         progress: &mut Progress,
     ) {
-        let Some(queue) = self.queues.get(ingress.index()) else { return };
+        if ingress.index() >= self.queues.len() {
+            return;
+        }
         self.forwarder.age(now);
-        let pending = if queue.pending.is_empty() {
-            0
-        } else {
-            self.deliver(ingress, PortSet::ALL, ports, now, progress);
+        // Those who wait have their turns, whoever asks: else what is freed would go to whoever asks most often.
+        let mut wanted = PortSet::EMPTY;
+        if !self.occupied.is_empty() {
+            self.share(self.queues[ingress.index()].pending.targets(), ports, now, progress);
             if self.stands_still(ingress) {
                 self.stopped = self.stopped.with(ingress);
                 return;
             }
-            self.queues[ingress.index()].pending.copies()
-        };
-        progress.pending -= pending;
+            wanted = self.wanted();
+        }
         self.poll(ingress, ports, budget, now, progress);
-        self.deliver(ingress, PortSet::ALL, ports, now, progress);
+        self.deliver(ingress, (PortSet::ALL.minus(wanted), true), ports, now, progress);
+        if !wanted.is_empty() {
+            let new = self.queues[ingress.index()].pending.targets();
+            self.share(wanted.intersection(new), ports, now, progress);
+        }
     }
 
     /// Polls `ingress` into its batch and decides where the frames go.
@@ -255,11 +285,12 @@ impl Switch {
         }
     }
 
-    /// Offers the pending frames of `ingress` to each of these destinations, and drops those that may not wait.
+    /// Offers the pending frames of `ingress` to each of these destinations, or treats them as refused if it is not
+    /// their turn, and drops those that may not wait.
     fn deliver(
         &mut self,
         ingress: PortId,
-        among: PortSet,
+        (among, turn): (PortSet, bool),
         ports: &mut [&mut dyn Port],
         now: Instant,
         progress: &mut Progress,
@@ -279,7 +310,7 @@ impl Switch {
                 progress.dropped += dropped;
                 continue;
             };
-            let accepted = port.send(&frames, now).min(offered);
+            let accepted = if turn { port.send(&frames, now).min(offered) } else { 0 };
             let bytes: usize = frames[..accepted].iter().map(|frame| frame.len()).sum();
             drop(frames);
             queue.pending.accepted(target, accepted);
@@ -297,7 +328,10 @@ impl Switch {
             }
         }
         queue.pending.clear_if_done();
-        progress.pending += queue.pending.copies();
+        self.occupied = match queue.pending.is_empty() {
+            true => self.occupied.without(ingress),
+            false => self.occupied.with(ingress),
+        };
         if self.stopped.contains(ingress) && !self.stands_still(ingress) {
             self.stopped = self.stopped.without(ingress);
             progress.resumed = progress.resumed.with(ingress);

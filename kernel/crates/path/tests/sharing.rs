@@ -1,0 +1,191 @@
+//! How guests share the wire when they have more to send than it takes, however they ask for it.
+
+use base::{Batch, Capabilities, Instant, MacAddress, Port};
+use path::{MAX_PORTS, PortConfig, PortId, PortSet, Switch};
+use std::collections::VecDeque;
+use testkit::QueuePort;
+use testkit::frame::{mac, numbered};
+
+/// Descriptors of the physical NIC.
+const DESCRIPTORS: usize = 255;
+/// Bytes in one descriptor.
+const BUFFER: usize = 2000;
+/// How often the physical NIC interrupts at most.
+const INTERVAL: u64 = 50_000;
+/// Nobody looks more often than that.
+const STEP: u64 = 1000;
+const SECOND: u64 = 1_000_000_000;
+
+/// A physical NIC of 1 Gb/s, which interrupts when frames have left and others were refused.
+struct Wire {
+    /// The frames in its ring: their descriptors and the time that each takes on the wire.
+    ring: VecDeque<(usize, u64)>,
+    free: usize,
+    first_leaves: u64,
+    /// Bytes of the frames from each port, by the last byte of their sources.
+    sent: [usize; MAX_PORTS],
+    refused: bool,
+    freed: bool,
+}
+
+impl Wire {
+    fn new() -> Self {
+        Self {
+            ring: VecDeque::new(),
+            free: DESCRIPTORS,
+            first_leaves: 0,
+            sent: [0; MAX_PORTS],
+            refused: false,
+            freed: false,
+        }
+    }
+
+    fn reclaim(&mut self, now: u64) {
+        while let Some((descriptors, _)) = self.ring.front().copied().filter(|_| self.first_leaves <= now) {
+            self.ring.pop_front();
+            (self.free, self.freed) = (self.free + descriptors, true);
+            self.first_leaves += self.ring.front().map_or(0, |(_, time)| *time);
+        }
+    }
+}
+
+impl Port for Wire {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { max_frame: 9018, link_up: true }
+    }
+
+    fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
+        self.reclaim(now.0);
+        let mut accepted = 0;
+        for frame in frames {
+            let descriptors = frame.len().div_ceil(BUFFER);
+            if descriptors > self.free {
+                break;
+            }
+            // With preamble, frame check sequence and gap.
+            let time = 8 * (frame.len() as u64 + 24);
+            if self.ring.is_empty() {
+                self.first_leaves = now.0 + time;
+            }
+            self.ring.push_back((descriptors, time));
+            self.free -= descriptors;
+            self.sent[usize::from(frame[11])] += frame.len();
+            accepted += 1;
+        }
+        self.refused = accepted < frames.len();
+        accepted
+    }
+
+    fn poll(&mut self, _: &mut Batch, _: usize, _: Instant) -> usize {
+        0
+    }
+}
+
+/// When a guest writes TDT although nothing has changed for it.
+#[derive(Clone, Copy)]
+enum Writes {
+    Never,
+    Every(u64),
+    /// This long after each interrupt.
+    After(u64),
+}
+
+/// A guest that always has frames of this length to send.
+#[derive(Clone, Copy)]
+struct Sender {
+    length: usize,
+    writes: Writes,
+}
+
+const HONEST: Sender = Sender { length: 1514, writes: Writes::Never };
+
+/// What each of these guests gets onto the wire, in bytes in a tenth of a second.
+fn shares(senders: &[Sender]) -> Vec<usize> {
+    let station = |index: usize| mac(index as u8);
+    let guests = senders.iter().enumerate().map(|(index, _)| PortConfig::guest(station(1 + index)));
+    let configs: Vec<_> = [PortConfig::uplink()].into_iter().chain(guests).collect();
+    let mut switch = Switch::new(&configs, 1).unwrap();
+    let mut wire = Wire::new();
+    let mut guests: Vec<_> = senders.iter().map(|_| QueuePort::new()).collect();
+    guests.iter_mut().for_each(|guest| guest.capabilities.max_frame = 9018);
+    let mut kicked = PortSet::ALL;
+    let (mut interrupt, mut poll) = (0, 0);
+    for now in (0..SECOND / 10).step_by(STEP as usize) {
+        wire.reclaim(now);
+        let mut resumed = PortSet::EMPTY;
+        for (index, sender) in senders.iter().enumerate() {
+            let port = PortId::new(1 + index).unwrap();
+            let unasked = match sender.writes {
+                Writes::Never => false,
+                Writes::Every(time) => now % time == 0,
+                Writes::After(time) => now + INTERVAL == interrupt + time,
+            };
+            if !unasked && !kicked.contains(port) {
+                continue;
+            }
+            while guests[index].incoming.len() < 64 {
+                let to = MacAddress([2, 9, 9, 9, 9, 9]);
+                guests[index].arrive(&numbered(to, station(1 + index), 0, sender.length));
+            }
+            let mut ports: Vec<&mut dyn Port> = vec![&mut wire];
+            ports.extend(guests.iter_mut().map(|guest| guest as &mut dyn Port));
+            let taken = switch.take_from(port, &mut ports, 32, Instant(now));
+            kicked = if taken.polled > 0 { kicked.with(port) } else { kicked.without(port) };
+            resumed = resumed.union(taken.resumed);
+        }
+        let interrupts = wire.refused && wire.freed && now >= interrupt;
+        let due = switch.next_deadline().is_some_and(|deadline| deadline.0 <= now) || now >= poll;
+        if interrupts || due {
+            if interrupts {
+                (wire.freed, interrupt) = (false, now + INTERVAL);
+            }
+            poll = now + 10_000_000;
+            let mut ports: Vec<&mut dyn Port> = vec![&mut wire];
+            ports.extend(guests.iter_mut().map(|guest| guest as &mut dyn Port));
+            resumed = resumed.union(switch.retry(&mut ports, Instant(now)).resumed);
+        }
+        kicked = kicked.union(resumed);
+    }
+    let lost = switch.counters(PortId::new(0).unwrap()).unwrap().dropped_on_departure();
+    assert_eq!(lost, 0, "nobody's frames are dropped");
+    wire.sent[1..=senders.len()].to_vec()
+}
+
+/// Asserts that these guests fill the wire, and that each gets an equal share of it but for this part of the share.
+fn assert_fair(senders: &[Sender], deviation: f64) {
+    let shares = shares(senders);
+    let sum: usize = shares.iter().sum();
+    assert!(sum as f64 > 0.97 * 12.5e6, "the wire is not full: {shares:?}");
+    let mean = sum as f64 / shares.len() as f64;
+    let within = |share: &usize| (*share as f64 - mean).abs() <= deviation * mean;
+    assert!(shares.iter().all(within), "{shares:?}");
+}
+
+#[test]
+fn guests_that_wait_for_the_wire_share_it() {
+    assert_fair(&[HONEST; 2], 0.05);
+    assert_fair(&[HONEST; 5], 0.05);
+}
+
+#[test]
+fn a_guest_that_writes_tdt_without_pause_gets_no_more_of_the_wire() {
+    for time in [1000, 2000, 5000, 20_000] {
+        assert_fair(&[Sender { writes: Writes::Every(time), ..HONEST }, HONEST], 0.05);
+        assert_fair(&[HONEST, Sender { writes: Writes::Every(time), ..HONEST }, HONEST], 0.05);
+    }
+}
+
+#[test]
+fn a_guest_that_writes_tdt_at_a_chosen_moment_gets_no_more_of_the_wire() {
+    for time in [1000, 13_000, 25_000, 37_000, 49_000] {
+        assert_fair(&[Sender { writes: Writes::After(time), ..HONEST }, HONEST], 0.05);
+    }
+}
+
+#[test]
+fn a_guest_that_sends_the_longest_frames_gets_no_more_of_the_wire() {
+    for writes in [Writes::Never, Writes::Every(2000)] {
+        assert_fair(&[Sender { length: 9014, writes }, HONEST], 0.15);
+        assert_fair(&[Sender { length: 9014, writes: Writes::Never }, Sender { length: 1514, writes }], 0.15);
+    }
+}

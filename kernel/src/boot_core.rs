@@ -17,6 +17,8 @@ use shell::{TYPED_AHEAD, Typing};
 
 /// How often the serial port is fed while output waits, and polled for typed bytes: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
+/// For how long the screen is painted each time: a tenth of the time, at the expense of the core's guests.
+const PAINTING: Duration = Duration::from_micros(100);
 /// How long the boot core waits for the others to end.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -42,7 +44,7 @@ impl<V: VirtualCpu> Duties<V> for BootCore {
         }
         if feed {
             // The prompt is drawn again, but not while output waits: it would be drawn again and again.
-            if !output::pump() {
+            if !output::pump(PAINTING) {
                 self.shell.refresh();
             }
             self.next_feed = now + FEED;
@@ -137,6 +139,6 @@ fn end_others() {
     cores::others().for_each(local_apic::wake);
     let until = clock::now() + END_TIMEOUT;
     while ending::followed() < cores::others().len() && clock::now() < until {
-        output::pump();
+        output::pump(Duration::ZERO);
     }
 }

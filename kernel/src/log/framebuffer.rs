@@ -1,8 +1,11 @@
 //! The log on the screen: for a machine without a serial port, and for anyone who sits in front of one with it.
 //!
-//! It shows only Weir's own lines: a guest could write without end, and painting is slow. Every core writes lines, which
-//! is quick, but only the boot core paints, and no core waits for it: the two have a lock each.
+//! It shows only Weir's own lines: a guest could write without end, and painting is slow: a line that scrolls the page
+//! changes every row, and video memory on some boards takes tens of megabytes a second. Every core writes lines, which is
+//! quick, but only the boot core paints, for a bounded time, and no core waits for it: the two have a lock each.
 
+use crate::processor::{clock, cores};
+use base::Duration;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 use screen::{FramebufferLayout, Painter, ScreenText};
@@ -28,27 +31,36 @@ pub fn log_line(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
     WAITING.store(text.is_stale(), Ordering::Relaxed);
 }
 
-/// Paints one row if any may have changed, a bounded amount of work. Returns false if none had.
-pub fn pump() -> bool {
-    // The row is a copy, so that lines can be added while it is painted.
-    let mut text = TEXT.lock();
-    let row = text.take_stale();
-    WAITING.store(text.is_stale(), Ordering::Relaxed);
-    drop(text);
-    if let (Some(row), Some(painter)) = (&row, &mut *PAINTER.lock()) {
-        painter.paint_row(row);
-    }
-    row.is_some()
+/// On the boot core: paints rows that may have changed, until none is left or this time has passed.
+pub fn pump(limit: Duration) {
+    let begin = clock::now();
+    while waiting() && paint(|| clock::now() - begin < limit) {}
 }
 
-/// True while rows wait to be painted.
+/// Paints one row. False if none had changed, or not all of it was painted, since `goes_on` has said no.
+fn paint(goes_on: impl FnMut() -> bool) -> bool {
+    // The row is a copy, so that lines can be added while it is painted.
+    let row = TEXT.lock().take_stale();
+    let painted = match (&row, &mut *PAINTER.lock()) {
+        (Some(row), Some(painter)) => painter.paint_row(row, goes_on),
+        _ => false,
+    };
+    let mut text = TEXT.lock();
+    if let Some(row) = row.filter(|_| !painted) {
+        text.put_back(&row);
+    }
+    WAITING.store(text.is_stale(), Ordering::Relaxed);
+    painted
+}
+
+/// True while rows wait to be painted by this core.
 pub fn waiting() -> bool {
-    WAITING.load(Ordering::Relaxed)
+    WAITING.load(Ordering::Relaxed) && cores::current() == cores::BOOT_CORE
 }
 
 /// Paints all rows that may have changed.
 pub fn flush() {
-    while pump() {}
+    while paint(|| true) {}
 }
 
 /// Releases the locks, which a panicking context may hold.

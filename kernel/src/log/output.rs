@@ -2,6 +2,7 @@
 //! as well. The queue is the crate `shell`'s [`SerialOutput`]; here it meets the UART and the cores.
 
 use super::{framebuffer, serial};
+use base::Duration;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 use shell::{LineEnd, SerialOutput, SerialPort};
@@ -86,9 +87,10 @@ pub fn is_half_full() -> bool {
     OUTPUT.lock().is_half_full()
 }
 
-/// Moves queued bytes into the UART as long as it accepts them at once. Returns true if some are left.
-pub fn pump() -> bool {
-    framebuffer::pump();
+/// Moves queued bytes into the UART as long as it accepts them at once, and paints for this long at most. Returns true
+/// if bytes are left.
+pub fn pump(painting: Duration) -> bool {
+    framebuffer::pump(painting);
     with_queue(SerialOutput::pump)
 }
 
@@ -137,7 +139,7 @@ mod tests {
         static TOLD: AtomicU32 = AtomicU32::new(0);
         when_waiting(|| _ = TOLD.fetch_add(1, Ordering::Relaxed));
         for times in 1..4 {
-            assert!(!pump() && !waiting());
+            assert!(!pump(Duration::ZERO) && !waiting());
             shell_line(format_args!("one line"));
             shell_line(format_args!("another"));
             assert!(waiting());

@@ -4,6 +4,7 @@ use super::Vm;
 use crate::virt::exit::InjectedEvent;
 use crate::virt::state::control_registers::RFlags;
 use crate::virt::{VirtualCpu, VmEntry};
+use base::Instant;
 use shell::VmState;
 
 impl<V: VirtualCpu> Vm<V> {
@@ -69,6 +70,7 @@ impl<V: VirtualCpu> Vm<V> {
         if self.state() == VmState::Idle && self.has_wake_event() {
             self.vcpu.halted = false;
             self.set_state(VmState::Running);
+            self.unwoken_until = Instant::ZERO;
         }
     }
 
@@ -92,7 +94,7 @@ mod tests {
     use crate::virt::exit::{GENERAL_PROTECTION, INVALID_OPCODE};
     use crate::virt::fake::FakeCpu;
     use crate::vm::exits::tests::vm;
-    use base::{GuestPhysical, Instant, Width};
+    use base::{GuestPhysical, Width};
 
     const VECTOR: u8 = 0x41;
     const IF: RFlags = RFlags::INTERRUPT_FLAG;

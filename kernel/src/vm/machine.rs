@@ -9,7 +9,7 @@ use crate::meeting::directory::{self, Request};
 use crate::memory::guest::GuestRam;
 use crate::virt::VirtualCpu;
 use alloc::string::String;
-use base::{Effects, Instant};
+use base::{Duration, Effects, Instant};
 use platform::pc::Pc;
 use shell::{Console, VmState};
 
@@ -45,12 +45,22 @@ pub struct Vm<V: VirtualCpu> {
     pub(super) statistics: Statistics,
     /// It does not run before this instant: it has slowed all cores.
     pub(super) held: Option<Instant>,
+    /// Before this instant, no timer ends the turn of another guest: the last one did not wake this one.
+    pub(super) unwoken_until: Instant,
 }
+
+/// See [`Vm::next_wake`]: as long as a guest that wakes may have to wait anyway.
+const UNWOKEN: Duration = Duration::from_micros(250);
 
 impl<V: VirtualCpu> Vm<V> {
     /// Its place among the VMs.
     pub fn number(&self) -> usize {
         self.identity.number
+    }
+
+    /// True when its board and its vNICs work.
+    fn is_on(&self) -> bool {
+        matches!(self.state(), VmState::Running | VmState::Idle)
     }
 
     /// True when its core has instructions of its guest to execute, or its start, and may.
@@ -78,7 +88,7 @@ impl<V: VirtualCpu> Vm<V> {
             self.begin_start();
         }
         self.advance_console(now);
-        if matches!(self.state(), VmState::Running | VmState::Idle) {
+        if self.is_on() {
             self.advance_machine(now);
         }
         self.show_console(now);
@@ -101,6 +111,9 @@ impl<V: VirtualCpu> Vm<V> {
             let effects = self.pc.advance(now);
             self.apply(effects);
             self.advance_nics(now);
+            if self.state() == VmState::Idle {
+                self.unwoken_until = now + UNWOKEN;
+            }
         }
         self.refresh_nics(now);
         self.pass_typed(now);
@@ -123,27 +136,39 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// True while a vNIC has work that is to be done in the guest's turns, even if the guest has halted.
     pub fn has_work(&self) -> bool {
-        matches!(self.state(), VmState::Running | VmState::Idle)
+        self.is_on()
             && self.nics.slots().iter().any(|slot| slot.has_work())
     }
 
     /// When [`advance`](Self::advance) must run at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let console = self.console.next_deadline(&self.identity).into_iter().chain(self.life.start_at);
-        if !matches!(self.state(), VmState::Running | VmState::Idle) {
-            return console.min();
-        }
-        console.chain(self.held).chain(self.machine_deadline()).min()
+        self.other_deadline().into_iter().chain(self.machine_deadline()).min()
+    }
+
+    /// The same without the timers of the board and the vNICs.
+    fn other_deadline(&self) -> Option<Instant> {
+        let console = self.console.next_deadline(&self.identity);
+        console.into_iter().chain(self.life.start_at).chain(self.held).min()
+    }
+
+    /// The same while other guests run: a guest that waits for its turn is not made to wait less by its timers, and one
+    /// whose timers have not woken it, since it has masked their interrupts, is looked at again after a while. Fast
+    /// timers would take the others' time: each one costs them a trip through Weir.
+    pub fn next_wake(&self) -> Option<Instant> {
+        let timers = self.machine_deadline().filter(|_| self.state() == VmState::Idle);
+        let timers = timers.map(|due| due.max(self.unwoken_until));
+        self.other_deadline().into_iter().chain(timers).min()
     }
 
     /// When a timer of the board or of a vNIC fires next.
     fn machine_deadline(&self) -> Option<Instant> {
-        self.nics.next_deadline().into_iter().chain(self.pc.next_deadline()).min()
+        let timers = self.nics.next_deadline().into_iter().chain(self.pc.next_deadline()).min();
+        timers.filter(|_| self.is_on())
     }
 
     /// Applies the effects that moved frames have had on the vNICs.
     pub fn after_frames(&mut self, now: Instant) {
-        if matches!(self.state(), VmState::Running | VmState::Idle) {
+        if self.is_on() {
             self.refresh_nics(now);
             self.wake();
         }
@@ -158,5 +183,45 @@ impl<V: VirtualCpu> Vm<V> {
             self.switch_nics();
         }
         self.effects |= effects;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::exits::tests::vm;
+    use base::Width;
+
+    #[test]
+    fn fast_timers_take_only_the_time_of_their_own_guest() {
+        let mut vm = vm();
+        // The 8254 counts from 2 to 1, again and again: some 600,000 times a second. Its interrupt is masked.
+        for (port, value) in [(0x43, 0x14), (0x40, 2)] {
+            let effects = vm.pc.port_write(port, Width::Byte, value, Instant::ZERO);
+            vm.apply(effects);
+        }
+        let soon = Instant::ZERO + Duration::from_micros(2);
+        assert!(vm.next_deadline().is_some_and(|due| due <= soon));
+        assert_eq!(vm.next_wake(), None, "while it waits for its turn");
+
+        vm.halt();
+        assert_eq!(vm.next_wake(), vm.next_deadline(), "its timer may wake it");
+        vm.advance(soon);
+        assert_eq!(vm.state(), VmState::Idle);
+        assert_eq!(vm.next_wake(), Some(soon + UNWOKEN), "the timer has not woken it");
+
+        let _ = vm.pc.interrupts().mmio_write(
+            0,
+            base::GuestPhysical(0xfee0_00f0),
+            Width::Dword,
+            0x1ff,
+            Instant::ZERO,
+        );
+        let _ = vm.pc.interrupts().msi(0xfee0_0000, 4 << 8);
+        vm.wake();
+        assert_eq!(vm.state(), VmState::Running);
+        vm.pc.interrupts().take_nmi(0);
+        vm.halt();
+        assert_eq!(vm.next_wake(), vm.next_deadline(), "it has been awake");
     }
 }

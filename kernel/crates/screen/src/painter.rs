@@ -64,15 +64,20 @@ impl Painter {
         self.layout.height / (GLYPH_HEIGHT * self.scale)
     }
 
-    /// Paints the characters of a row that differ from those shown.
-    pub fn paint_row(&mut self, text: &TextRow) {
+    /// Paints the characters of a row that differ from those shown, as long as `goes_on` says so: it is asked after
+    /// each character. False if it has said no: what is left of the row is painted by another call.
+    pub fn paint_row(&mut self, text: &TextRow, mut goes_on: impl FnMut() -> bool) -> bool {
         for (column, &character) in text.characters().iter().enumerate() {
-            let Some(shown) = self.shown.get_mut(text.row).map(|row| &mut row[column]) else { return };
+            let Some(shown) = self.shown.get_mut(text.row).map(|row| &mut row[column]) else { return true };
             if *shown != character {
                 *shown = character;
                 self.paint(text.row, column, character);
+                if !goes_on() {
+                    return false;
+                }
             }
         }
+        true
     }
 
     fn paint(&mut self, row: usize, column: usize, character: u8) {
@@ -84,12 +89,12 @@ impl Painter {
         for (index, intensities) in lines.enumerate() {
             let start = (row * GLYPH_HEIGHT * self.scale + index) * line_bytes + left;
             let Some(line) = self.memory.get_mut(start..start + bytes) else { return };
-            let wide = intensities.iter().flat_map(|intensity| core::iter::repeat_n(*intensity, self.scale));
-            for (pixel, intensity) in line.chunks_exact_mut(pixel_bytes).zip(wide) {
+            let wide = line.chunks_exact_mut(self.scale * pixel_bytes).zip(intensities.iter());
+            for (pixels, intensity) in wide {
                 // Four bytes at a time if pixels have four: each store is a bus transaction.
-                match <&mut [u8; 4]>::try_from(&mut *pixel) {
-                    Ok(pixel) => *pixel = [intensity; 4],
-                    Err(_) => pixel.fill(intensity),
+                match pixels.as_chunks_mut() {
+                    (pixels, []) => pixels.fill([*intensity; 4]),
+                    _ => pixels.fill(*intensity),
                 }
             }
         }
@@ -134,12 +139,36 @@ mod tests {
         let mut page = ScreenText::new();
         page.resize(painter.columns(), painter.rows());
         page.write_line(|out| out.write_str("#"));
-        painter.paint_row(&page.take_stale().unwrap());
+        painter.paint_row(&page.take_stale().unwrap(), || true);
         assert!(painter.memory.iter().any(|byte| *byte != 0));
         painter.memory.fill(0);
         page.write_line(|_| Ok(()));
-        core::iter::from_fn(|| page.take_stale()).for_each(|row| painter.paint_row(&row));
+        while page.take_stale().is_some_and(|row| painter.paint_row(&row, || true)) {}
         assert!(painter.memory.iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn a_row_is_painted_in_pieces() {
+        let memory = Box::leak(vec![0; 48 * LAYOUT.line_bytes].into_boxed_slice());
+        let mut painter = Painter::new(memory, LAYOUT).unwrap();
+        let mut page = ScreenText::new();
+        page.resize(painter.columns(), painter.rows());
+        page.write_line(|out| out.write_str("####"));
+        let row = page.take_stale().unwrap();
+        // Two characters, one, the last: one character at least, and what is there already is not painted again.
+        let mut left = 2;
+        assert!(!painter.paint_row(&row, || {
+            left -= 1;
+            left > 0
+        }));
+        assert!(!painter.paint_row(&row, || false));
+        let before = painter.memory.iter().filter(|byte| **byte != 0).count();
+        assert!(!painter.paint_row(&row, || false));
+        assert_eq!(painter.memory.iter().filter(|byte| **byte != 0).count() * 3, before * 4);
+        assert!(painter.paint_row(&row, || false));
+        // The next row taken is the same one, with what it has then.
+        page.put_back(&row);
+        assert_eq!(page.take_stale().map(|row| row.row), Some(0));
     }
 
     #[test]

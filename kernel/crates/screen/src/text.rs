@@ -91,6 +91,12 @@ impl ScreenText {
         Some(TextRow { row, cells, columns: self.columns })
     }
 
+    /// Makes this row, which was taken last, the next one again: not all of it was painted.
+    pub fn put_back(&mut self, row: &TextRow) {
+        self.next = row.row;
+        self.stale = (self.stale + 1).min(self.rows);
+    }
+
     /// True if [`take_stale`](Self::take_stale) would return a row.
     #[must_use]
     pub fn is_stale(&self) -> bool {

@@ -109,6 +109,7 @@ impl<V: VirtualCpu> Vm<V> {
             effects: Effects::empty(),
             statistics: Statistics::default(),
             held: None,
+            unwoken_until: Instant::ZERO,
             identity,
         }
     }

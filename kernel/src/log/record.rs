@@ -60,7 +60,7 @@ impl Log for WeirLog {
             _ if cores::current() != cores::BOOT_CORE => {}
             WAIT => output::flush(),
             SEND if record.level() <= Level::Warn || output::is_half_full() => output::flush_serial(),
-            SEND => _ = output::pump(),
+            SEND => _ = output::pump(base::Duration::ZERO),
             _ => {}
         }
     }

@@ -159,7 +159,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         if let Some(active) = self.active {
             self.vms[active].publish_usage();
         }
-        self.due = self.deadline(now, turn);
+        self.due = self.deadline(now, turn.or_else(|| self.queue.next()));
         wire
     }
 
@@ -187,7 +187,6 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
     /// nothing that another part of Weir waits for: what they cost is charged with the next one that does.
     fn run_slice(&mut self, index: usize, start: Instant) {
         self.activate(index);
-        self.due = self.deadline(start, Some(index));
         usage::note_turn();
         self.vms[index].vcpu.statistics.note_turn(cpu::rdtsc());
         let end = start + SLICE;
@@ -281,15 +280,16 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         self.vms[index].vcpu.activate();
     }
 
-    /// When [`housekeeping`](Self::housekeeping) must run even if no guest exits, while the guest `turn` runs. The timers of
-    /// one that waits for its turn are looked at when that comes.
-    fn deadline(&self, now: Instant, turn: Option<usize>) -> Instant {
+    /// When [`housekeeping`](Self::housekeeping) must run even if no guest exits, while the guest `running` runs. The timers
+    /// of one that waits for its turn are looked at when that comes.
+    fn deadline(&self, now: Instant, running: Option<usize>) -> Instant {
         if self.vms.iter().any(|vm| directory::has_attention(vm.number())) {
             return now;
         }
-        let others = self.vms.iter().enumerate().filter(|(index, _)| turn != Some(*index));
-        let running = turn.and_then(|index| self.vms[index].next_deadline());
-        let vms = others.filter_map(|(_, vm)| vm.next_wake()).chain(running);
+        let vms = self.vms.iter().enumerate().filter_map(|(index, vm)| match running {
+            Some(running) if running != index => vm.next_wake(),
+            _ => vm.next_deadline(),
+        });
         let latest = now + Duration::from_secs(1);
         let wire = self.network.next_deadline(self.queue.next().is_some(), now);
         vms.chain(wire).chain(self.duties.next_deadline()).min().unwrap_or(latest).min(latest)

@@ -136,8 +136,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// True while a vNIC has work that is to be done in the guest's turns, even if the guest has halted.
     pub fn has_work(&self) -> bool {
-        self.is_on()
-            && self.nics.slots().iter().any(|slot| slot.has_work())
+        self.is_on() && self.nics.slots().iter().any(|slot| slot.has_work())
     }
 
     /// When [`advance`](Self::advance) must run at the latest.

@@ -3,12 +3,17 @@
 //! Video memory is not cached, so it is never read, and only characters that differ from the ones shown are written.
 
 use crate::text::{MAX_COLUMNS, MAX_ROWS, TextRow};
+use core::iter::repeat_n;
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 
 const WEIGHT: FontWeight = FontWeight::Regular;
 const SIZE: RasterHeight = RasterHeight::Size16;
 const GLYPH_WIDTH: usize = get_raster_width(WEIGHT, SIZE);
 const GLYPH_HEIGHT: usize = SIZE.val();
+/// Bytes of the largest pixel.
+const LARGEST_PIXEL: usize = 4;
+/// Bytes of the widest line of a character.
+const WIDEST: usize = GLYPH_WIDTH * 2 * LARGEST_PIXEL;
 /// Height in pixels from which characters are painted twice as large.
 const FINE: usize = 1440;
 
@@ -37,13 +42,13 @@ pub struct Painter {
 }
 
 impl Painter {
-    /// Clears the screen. `None` if its layout has no room for a character.
+    /// Clears the screen. `None` if its layout has no room for a character, or its pixels have more than four bytes.
     #[must_use]
     pub fn new(memory: &'static mut [u8], layout: FramebufferLayout) -> Option<Self> {
         let scale = if layout.height >= FINE { 2 } else { 1 };
         let painter = Self { memory, layout, scale, shown: [[b' '; MAX_COLUMNS]; MAX_ROWS] };
-        if layout.pixel_bytes == 0 || layout.line_bytes == 0 || painter.columns() == 0 || painter.rows() == 0
-        {
+        let fits = (1..=LARGEST_PIXEL).contains(&layout.pixel_bytes) && layout.line_bytes > 0;
+        if !fits || painter.columns() == 0 || painter.rows() == 0 {
             return None;
         }
         for word in painter.memory.chunks_exact_mut(8) {
@@ -84,18 +89,20 @@ impl Painter {
         let Some(glyph) = get_raster(character.into(), WEIGHT, SIZE) else { return };
         let FramebufferLayout { line_bytes, pixel_bytes, .. } = self.layout;
         let left = column * GLYPH_WIDTH * self.scale * pixel_bytes;
-        let bytes = GLYPH_WIDTH * self.scale * pixel_bytes;
-        let lines = glyph.raster().iter().flat_map(|line| core::iter::repeat_n(line, self.scale));
-        for (index, intensities) in lines.enumerate() {
-            let start = (row * GLYPH_HEIGHT * self.scale + index) * line_bytes + left;
-            let Some(line) = self.memory.get_mut(start..start + bytes) else { return };
-            let wide = line.chunks_exact_mut(self.scale * pixel_bytes).zip(intensities.iter());
-            for (pixels, intensity) in wide {
-                // Four bytes at a time if pixels have four: each store is a bus transaction.
-                match pixels.as_chunks_mut() {
-                    (pixels, []) => pixels.fill([*intensity; 4]),
-                    _ => pixels.fill(*intensity),
-                }
+        for (line, intensities) in glyph.raster().iter().enumerate() {
+            // A line is put together here and copied by words: in video memory each store may be a bus transaction.
+            let mut pixels = [0; WIDEST + LARGEST_PIXEL];
+            let mut bytes = 0;
+            for intensity in intensities.iter().flat_map(|intensity| repeat_n(*intensity, self.scale)) {
+                // The next pixel, or the rest of the array, has what is too much.
+                let Some(pixel) = pixels.get_mut(bytes..bytes + LARGEST_PIXEL) else { return };
+                pixel.copy_from_slice(&[intensity; LARGEST_PIXEL]);
+                bytes += pixel_bytes;
+            }
+            for copy in 0..self.scale {
+                let start = ((row * GLYPH_HEIGHT + line) * self.scale + copy) * line_bytes + left;
+                let Some(shown) = self.memory.get_mut(start..start + bytes) else { return };
+                shown.copy_from_slice(&pixels[..bytes]);
             }
         }
     }
@@ -129,6 +136,27 @@ mod tests {
             let (line, pixel) = (at / LAYOUT.line_bytes, at % LAYOUT.line_bytes / 4);
             assert!((GLYPH_HEIGHT..2 * GLYPH_HEIGHT).contains(&line), "{line}");
             assert!((2 * GLYPH_WIDTH..3 * GLYPH_WIDTH).contains(&pixel), "{pixel}");
+        }
+    }
+
+    #[test]
+    fn the_picture_is_the_same_whatever_the_size_of_a_pixel() {
+        // Which pixels of the font are lit, where each is `scale` wide and high and all its bytes are alike.
+        let picture = |scale: usize, pixel_bytes: usize| -> Vec<(usize, usize)> {
+            let layout = FramebufferLayout { line_bytes: 64 * pixel_bytes, pixel_bytes, ..LAYOUT };
+            let lit = lit(layout, scale, 48 * layout.line_bytes, 0, 1);
+            let size = scale * pixel_bytes;
+            let mut places: Vec<_> = lit
+                .iter()
+                .map(|at| (at / layout.line_bytes / scale, at % layout.line_bytes / size))
+                .collect();
+            places.sort_unstable();
+            places.dedup();
+            assert_eq!(lit.len(), places.len() * scale * size);
+            places
+        };
+        for (scale, pixel_bytes) in [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (2, 4)] {
+            assert_eq!(picture(scale, pixel_bytes), picture(1, 4), "{scale} {pixel_bytes}");
         }
     }
 

@@ -7,7 +7,7 @@ use crate::memory::PageFrames;
 use crate::processor::clock;
 use alloc::vec::Vec;
 use base::Duration;
-use config::NicMatch;
+use config::{NicChoice, NicTraits};
 use nic::PciId;
 
 /// How long the boot waits for NICs to start. A real one takes 15 to 150 ms; one that takes longer, since firmware keeps
@@ -23,10 +23,14 @@ pub fn find_uplinks(
     system: &config::System,
 ) -> Vec<Uplink> {
     let mut uplinks: Vec<Uplink> = Vec::new();
-    let mut taken: Vec<&str> = Vec::new();
+    let mut choice = NicChoice::new(&system.nics);
     for function in functions.iter().filter(|f| f.class == pci::CLASS_ETHERNET) {
-        let wanted =
-            system.nics.iter().find(|nic| !taken.contains(&nic.name.as_str()) && matches(nic, function));
+        let at = function.address;
+        let wanted = choice.of(NicTraits {
+            place: (at.segment(), at.bus(), at.device(), at.function()),
+            ids: (function.vendor, function.device),
+            has_driver: has_driver(function),
+        });
         let Some(nic) = wanted else {
             function.quiesce();
             if has_driver(function) {
@@ -36,8 +40,9 @@ pub fn find_uplinks(
             }
             continue;
         };
-        taken.push(&nic.name);
-        match Uplink::new(frames, machine, (function, functions), &nic.name, &uplinks) {
+        let uplink = Uplink::new(frames, machine, (function, functions), &nic.name, &uplinks);
+        choice.note(nic, uplink.is_ok());
+        match uplink {
             Ok(uplink) => uplinks.push(uplink),
             Err(error) => {
                 function.quiesce();
@@ -77,16 +82,4 @@ fn has_driver(function: &PciFunction) -> bool {
 /// The identity by which a driver is chosen.
 pub(super) fn id(function: &PciFunction) -> PciId {
     PciId { vendor: function.vendor, device: function.device }
-}
-
-/// True if a `[[nic]]` of the configuration matches this NIC.
-fn matches(nic: &config::NicConfig, function: &PciFunction) -> bool {
-    let at = function.address;
-    match nic.matches {
-        NicMatch::Any => has_driver(function),
-        NicMatch::Address { bus, device, function } => {
-            (at.segment(), at.bus(), at.device(), at.function()) == (0, bus, device, function)
-        }
-        NicMatch::Ids { vendor, device } => (function.vendor, function.device) == (vendor, device),
-    }
 }

@@ -21,7 +21,9 @@ impl Network {
                     speed: link.up.then(|| link.speed.megabits()),
                     transmitted: driver.tx_queued,
                     received: driver.rx_frames,
-                    drops: driver.dropped() + traffic.counters(0).map_or(0, PortCounters::lost),
+                    drops: driver.dropped()
+                        + hardware.dropped()
+                        + traffic.counters(0).map_or(0, PortCounters::lost),
                     errors: hardware.errors() + driver.transmit_hangs,
                 });
             });

@@ -178,6 +178,8 @@ impl Uplink {
         if self.interrupt != InterruptRoute::Polled && self.watch.is_silent(now, received) {
             log::warn!("{}: no interrupt within 1 s of traffic ({}): now polled", self.name, self.interrupt);
             self.interrupt = InterruptRoute::Polled;
+            // Its line may be another's, which its causes would hold until they are polled.
+            self.nic.mask();
         }
         if self.interrupt == InterruptRoute::Polled {
             self.nic.interrupt();

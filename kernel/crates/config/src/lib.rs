@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod bundle;
+mod choice;
 mod limits;
 mod mac;
 mod system;
@@ -16,6 +17,7 @@ mod system;
 pub mod text;
 
 pub use bundle::{Bundle, BundleError};
+pub use choice::{NicChoice, NicTraits};
 pub use system::{
     FileId, HostConfig, IdentityConfig, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES,
     MAX_IDENTITY_TEXT, MAX_NICS, MAX_VMS, MAX_VNICS, MAX_VNICS_PER_UPLINK, MOST_SHARES, NicConfig, NicMatch,

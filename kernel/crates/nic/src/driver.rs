@@ -230,6 +230,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         let transmit_lost = self.transmit.pending();
         self.counters.tx_lost += transmit_lost as u64;
         self.transmit.restart();
+        self.forget_waiting();
         if self.is_running() {
             self.state = NicState::Resetting;
         }

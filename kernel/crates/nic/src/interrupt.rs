@@ -99,7 +99,8 @@ pub(crate) struct InterruptSettings {
     mode: InterruptMode,
     interval: Duration,
     unmasked: bool,
-    /// True when the transmit ring had no room for a frame: the next completion should interrupt.
+    /// True when frames were refused since the last interrupt for completed transmissions: the next one is to come. Whose
+    /// frames wait is not known here, so that no other frame that finds room ends it.
     wants_transmit: bool,
 }
 
@@ -111,8 +112,9 @@ impl Default for InterruptSettings {
 }
 
 impl<H: NicHost, C: NicChip> NicDriver<H, C> {
-    /// Reads and clears the causes of an interrupt; a NIC that does not work has none. An interrupt by line or by MSI-X may come without one; no
-    /// frame is lost if the caller polls after every call.
+    /// Reads and clears the causes of an interrupt; a NIC that does not work has none. An interrupt by line or by MSI-X
+    /// may come without one; no frame is lost if the caller polls after every call. After [`Causes::transmit`] it offers
+    /// all frames that wait: those that are refused again ask for the next interrupt.
     pub fn interrupt(&mut self) -> Causes {
         if !self.is_running() {
             return Causes::default();
@@ -120,6 +122,10 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         // A NIC that has been removed is detected by the next check.
         let causes = C::causes(&mut self.registers, self.interrupts.mode).unwrap_or_default();
         self.counters.interrupts += u64::from(!causes.is_empty());
+        if causes.transmit && core::mem::take(&mut self.interrupts.wants_transmit) && self.interrupts.unmasked
+        {
+            C::mask_transmit(&mut self.registers, self.interrupts.mode);
+        }
         if causes.link {
             self.refresh_link();
         }
@@ -169,17 +175,17 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         }
     }
 
-    /// Sets whether a completed transmission should interrupt.
-    pub(crate) fn want_transmit_interrupt(&mut self, wanted: bool) {
-        if wanted == self.interrupts.wants_transmit {
-            return;
+    /// Lets the next completed transmission interrupt: a frame had no room. One that was completed meanwhile does so at
+    /// once.
+    pub(crate) fn want_transmit_interrupt(&mut self) {
+        if !core::mem::replace(&mut self.interrupts.wants_transmit, true) && self.interrupts.unmasked {
+            self.write_mask();
         }
-        self.interrupts.wants_transmit = wanted;
-        match (wanted, self.interrupts.unmasked) {
-            (true, true) => self.write_mask(),
-            (false, true) => C::mask_transmit(&mut self.registers, self.interrupts.mode),
-            (_, false) => {}
-        }
+    }
+
+    /// The transmit ring is empty, and nobody waits for room.
+    pub(crate) fn forget_waiting(&mut self) {
+        self.interrupts.wants_transmit = false;
     }
 
     fn write_mask(&mut self) {

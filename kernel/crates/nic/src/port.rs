@@ -21,7 +21,7 @@ impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
     }
 
     /// Puts frames into the transmit ring and hands all of them to the NIC at once. A NIC that does not work accepts
-    /// none.
+    /// none. Whoever keeps frames that were refused offers them again after [`NicDriver::interrupt`] has told of room.
     fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
         if !self.is_running() {
             return 0;
@@ -33,7 +33,9 @@ impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
             self.counters.tx_batches += 1;
             self.registers.write(C::TRANSMIT.tdt(), self.transmit.tail());
         }
-        self.want_transmit_interrupt(taken < frames.len());
+        if taken < frames.len() {
+            self.want_transmit_interrupt();
+        }
         taken
     }
 

@@ -222,6 +222,24 @@ fn the_82576_sends_completions_by_an_entry_of_their_own() {
 }
 
 #[test]
+fn with_messages_too_no_other_senders_frame_ends_the_wait_for_room() {
+    for (kind, mask, completion) in [(FakeFamily::E1000e, IMS, TXQ0), (FakeFamily::Igb, EIMS, 0b10)] {
+        let (machine, mut driver) = started(FakeNic { transmit_credit: 0, ..nic_of(kind) });
+        driver.set_interrupt_mode(InterruptMode::Msix);
+        driver.unmask();
+        let wanted = || machine.nic.borrow().get(mask) & completion == completion;
+        let frames: Vec<_> = (0..300).map(|number| frame(number, 60)).collect();
+        assert_eq!(send(&mut driver, &frames, machine.now()), 255);
+        machine.nic.borrow_mut().transmit_credit = 10;
+        machine.nic.borrow_mut().transmit(&machine.memory);
+        assert_eq!((send(&mut driver, &frames[..1], machine.now()), wanted()), (1, true), "{kind:?}");
+        machine.nic.borrow_mut().raise(TXQ0);
+        assert_eq!((driver.interrupt().transmit, wanted()), (true, false), "{kind:?}");
+        assert_eq!((send(&mut driver, &frames[255..], machine.now()), wanted()), (9, true), "{kind:?}");
+    }
+}
+
+#[test]
 fn without_messages_the_causes_are_those_of_the_8254x() {
     for kind in KINDS {
         for mode in [InterruptMode::Intx, InterruptMode::Msi] {

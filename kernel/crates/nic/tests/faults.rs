@@ -284,6 +284,32 @@ fn interrupt_settings_survive_a_reset() {
 }
 
 #[test]
+fn a_masked_nic_keeps_its_causes_for_who_polls_it_and_holds_no_line() {
+    let (machine, mut driver) = started(FakeNic::default());
+    driver.unmask();
+    driver.mask();
+    machine.nic.borrow_mut().raise(LSC | RXT0 | TXDW);
+    // Not even a full ring unmasks one.
+    machine.nic.borrow_mut().transmit_credit = 0;
+    send(&mut driver, &frames(0..300), machine.now());
+    assert_eq!(machine.nic.borrow().get(IMS), 0);
+    let causes = driver.interrupt();
+    assert!(causes.link && causes.receive && causes.transmit);
+    assert_eq!(machine.nic.borrow().get(IMS), 0);
+}
+
+#[test]
+fn frames_that_the_nic_had_no_memory_for_are_drops_and_those_that_waited_in_it_are_not() {
+    let (machine, mut driver) = started(FakeNic::default());
+    machine.nic.borrow_mut().statistics.insert(0x4010, 7);
+    machine.nic.borrow_mut().statistics.insert(0x40a0, 5);
+    machine.pass(&mut driver, Duration::from_secs(1));
+    let statistics = driver.statistics();
+    assert_eq!((statistics.missed_packets, statistics.receive_no_buffers), (7, 5));
+    assert_eq!((statistics.dropped(), statistics.errors()), (7, 0));
+}
+
+#[test]
 fn the_nics_counts_are_added_up_over_reads() {
     let (machine, mut driver) = started(FakeNic::default());
     for _ in 0..3 {

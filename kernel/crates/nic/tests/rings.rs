@@ -3,7 +3,7 @@
 mod support;
 
 use base::{Batch, Port};
-use nic::MAX_FRAME;
+use nic::{CHECK_INTERVAL, MAX_FRAME, TRANSMIT_HANG};
 use proptest::prelude::*;
 use support::fake_nic::{FakeNic, IMS, RDT, TDT, TXDW};
 use support::{TestMachine, poll, send};
@@ -92,10 +92,62 @@ fn a_full_ring_accepts_a_prefix_and_asks_for_an_interrupt() {
     assert_eq!(send(&mut driver, &frames(255..300), machine.now()), 10);
     machine.nic.borrow_mut().transmit_credit = usize::MAX;
     machine.nic.borrow_mut().transmit(&machine.memory);
+    assert!(driver.interrupt().transmit);
     assert_eq!(send(&mut driver, &frames(265..300), machine.now()), 35);
     assert_eq!(machine.nic.borrow().get(IMS) & TXDW, 0);
     assert_eq!(numbers(machine.nic.borrow_mut().sent.drain(..)), (0..300).collect::<Vec<_>>());
     assert_eq!(driver.counters().tx_ring_full, 3);
+}
+
+#[test]
+fn a_sender_whose_frames_find_room_does_not_end_the_wait_of_another() {
+    let (machine, mut driver) = started();
+    driver.unmask();
+    machine.nic.borrow_mut().transmit_credit = 0;
+    assert_eq!(send(&mut driver, &frames(0..300), machine.now()), 255);
+    machine.nic.borrow_mut().transmit_credit = 10;
+    machine.nic.borrow_mut().transmit(&machine.memory);
+    assert_eq!(send(&mut driver, &frames(300..301), machine.now()), 1);
+    assert_eq!(machine.nic.borrow().get(IMS) & TXDW, TXDW);
+
+    // The interrupt that comes of it finds room for nine of the other's; the rest ask again.
+    assert!(driver.interrupt().transmit);
+    assert_eq!(machine.nic.borrow().get(IMS) & TXDW, 0, "whoever still waits asks again");
+    assert_eq!(send(&mut driver, &frames(255..300), machine.now()), 9);
+    assert_eq!(machine.nic.borrow().get(IMS) & TXDW, TXDW);
+}
+
+#[test]
+fn an_interrupt_for_received_frames_alone_does_not_end_the_wait_for_room() {
+    let (machine, mut driver) = started();
+    driver.unmask();
+    machine.nic.borrow_mut().transmit_credit = 0;
+    send(&mut driver, &frames(0..300), machine.now());
+    receive(&machine, &frame(0, 100), 0);
+    assert!(!driver.interrupt().transmit);
+    assert_eq!(machine.nic.borrow().get(IMS) & TXDW, TXDW);
+}
+
+#[test]
+fn a_sender_that_waits_while_the_nic_is_polled_or_reset_leaves_no_cause_unmasked() {
+    let (machine, mut driver) = started();
+    machine.nic.borrow_mut().transmit_credit = 0;
+    send(&mut driver, &frames(0..300), machine.now());
+    assert_eq!(machine.nic.borrow().get(IMS), 0, "polled");
+    driver.unmask();
+    assert_eq!(machine.nic.borrow().get(IMS) & TXDW, TXDW, "it still waits");
+    driver.mask();
+    machine.nic.borrow_mut().transmit_credit = 1;
+    machine.nic.borrow_mut().transmit(&machine.memory);
+    assert!(driver.interrupt().transmit);
+    driver.unmask();
+    assert_eq!(machine.nic.borrow().get(IMS) & TXDW, 0, "it has been told");
+
+    send(&mut driver, &frames(0..300), machine.now());
+    assert_eq!(machine.nic.borrow().get(IMS) & TXDW, TXDW);
+    machine.pass(&mut driver, TRANSMIT_HANG + CHECK_INTERVAL);
+    machine.settle(&mut driver);
+    assert_eq!((driver.counters().resets, machine.nic.borrow().get(IMS) & TXDW), (1, 0), "there is room");
 }
 
 #[test]

@@ -134,8 +134,10 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         // This core may have worked for long without a guest, or for one that is not interrupted (docs/emulators.md).
         cpu::take_interrupts();
         pending::take(vectors::WAKE_VECTOR);
+        directory::quiet().look(now);
+        let mut called = false;
         for vm in &mut self.vms {
-            vm.advance(now);
+            called |= vm.advance(now);
         }
         let worked = turn.is_some_and(|index| self.work(index));
         let wire = self.network.serve(self.queue.next().is_some(), if worked { clock::now() } else { now });
@@ -145,6 +147,11 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         self.duties.attend(&mut self.vms, now);
         for (index, vm) in self.vms.iter().enumerate() {
             self.queue.set_runnable(index, vm.is_runnable() || vm.has_work());
+        }
+        if self.queue.next().is_none() {
+            directory::quiet().stay_awake();
+        } else if called {
+            directory::quiet().rest(clock::now());
         }
         let nmis = pending::take_nmis();
         if nmis > 0 {
@@ -283,16 +290,15 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
     /// When [`housekeeping`](Self::housekeeping) must run even if no guest exits, while the guest `running` runs. The timers
     /// of one that waits for its turn are looked at when that comes.
     fn deadline(&self, now: Instant, running: Option<usize>) -> Instant {
-        if self.vms.iter().any(|vm| directory::has_attention(vm.number())) {
-            return now;
-        }
+        let called = self.vms.iter().any(|vm| directory::has_attention(vm.number()));
+        let look = directory::quiet().rests_until().or(called.then_some(now));
         let vms = self.vms.iter().enumerate().filter_map(|(index, vm)| match running {
             Some(running) if running != index => vm.next_wake(),
             _ => vm.next_deadline(),
         });
         let latest = now + Duration::from_secs(1);
         let wire = self.network.next_deadline(self.queue.next().is_some(), now);
-        vms.chain(wire).chain(self.duties.next_deadline()).min().unwrap_or(latest).min(latest)
+        vms.chain(wire).chain(self.duties.next_deadline()).chain(look).min().unwrap_or(latest).min(latest)
     }
 
     /// Waits for an interrupt or the next deadline.

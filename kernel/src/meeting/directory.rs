@@ -4,12 +4,13 @@
 //! and typed bytes here and set the VM's attention flag, which its core checks in its main loop.
 
 use crate::hardware::interrupt::local_apic;
+use crate::processor::cores::{PerCore, per_core};
 use crate::processor::{clock, cores};
 use alloc::string::String;
 use base::{Duration, Instant};
 use core::fmt;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use schedule::Mailbox;
+use schedule::{Mailbox, Quiet};
 use shell::VmAction;
 use shell::{ActionRefusal, TypedAhead, Typing, VmState};
 use spin::{Mutex, Once};
@@ -63,6 +64,7 @@ struct GuestRecord {
     starts: AtomicU32,
 }
 
+static QUIET: PerCore<Quiet> = per_core!(Quiet::new());
 static RECORDS: [GuestRecord; MAX_VMS] = [const {
     GuestRecord {
         name: Once::new(),
@@ -208,6 +210,20 @@ pub fn call_attention(vm: usize) {
     if record.mailbox.call() && core != cores::current() {
         local_apic::wake(core);
     }
+}
+
+/// The same for frames, which many others' guests may send. A core that is [`Quiet`] looks by itself soon.
+pub fn call_attention_to_frames(vm: usize) {
+    let Some(record) = RECORDS.get(vm) else { return };
+    let core = record.core.load(Ordering::Relaxed);
+    if record.mailbox.call() && QUIET.of(core).is_none_or(|quiet| quiet.interrupts(clock::now())) {
+        local_apic::wake(core);
+    }
+}
+
+/// When other cores interrupt this one for frames.
+pub fn quiet() -> &'static Quiet {
+    QUIET.here()
 }
 
 /// True if this core runs the VM.

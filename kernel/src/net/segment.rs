@@ -12,9 +12,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant, Port};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use path::{MAX_PORTS, PathError, PortConfig, PortCounters, PortId, Progress, Switch};
-use schedule::Precedence;
+use schedule::{Alarm, Precedence};
 use spin::{Mutex, MutexGuard};
 
 /// Maximum number of frames that are polled under one lock.
@@ -36,8 +36,8 @@ pub(super) struct LanSegment {
     kicked: AtomicBool,
     /// The physical NIC has interrupted.
     interrupted: AtomicBool,
-    /// When the switch must be served at the latest, in nanoseconds.
-    deadline: AtomicU64,
+    /// When the switch must be served at the latest, by the boot core.
+    deadline: Alarm,
     /// Who comes next at the traffic: the wire has number 0, each core its own and one.
     precedence: Precedence,
     traffic: Mutex<Traffic>,
@@ -70,7 +70,7 @@ impl LanSegment {
             vector: uplink.as_ref().and_then(Uplink::vector),
             kicked: AtomicBool::new(true),
             interrupted: AtomicBool::new(false),
-            deadline: AtomicU64::new(NEVER),
+            deadline: Alarm::new(NEVER),
             precedence: Precedence::default(),
             traffic: Mutex::new(Traffic { uplink, link: true, switch, next_poll: Instant::ZERO }),
         })
@@ -93,7 +93,7 @@ impl LanSegment {
 
     /// True if there is work to do.
     pub(super) fn wants_service(&self, now: Instant) -> bool {
-        self.kicked.load(Ordering::Acquire) || self.deadline.load(Ordering::Acquire) <= now.as_nanos()
+        self.kicked.load(Ordering::Acquire) || self.deadline.at() <= now.as_nanos()
     }
 
     /// When [`wants_service`](Self::wants_service) becomes true at the latest.
@@ -101,7 +101,7 @@ impl LanSegment {
         if self.kicked.load(Ordering::Acquire) {
             return Some(now);
         }
-        let deadline = self.deadline.load(Ordering::Acquire);
+        let deadline = self.deadline.arm(now);
         (deadline != NEVER).then_some(Instant(deadline))
     }
 
@@ -213,19 +213,19 @@ impl LanSegment {
             }
             // This core looks at its own guests' vNICs after each piece of work.
             if guest.touched && !directory::is_here(guest.slot.guest) {
-                directory::call_attention(guest.slot.guest);
+                directory::call_attention_to_frames(guest.slot.guest);
             }
         }
         progress.more
     }
 
-    /// Unlocks the traffic, after its next deadline is known. If that comes earlier now, the boot core must know.
+    /// Unlocks the traffic, after its next deadline is known. If the boot core would come too late, it must know.
     fn release(&self, traffic: MutexGuard<'_, Traffic>) {
         let deadline = traffic.next_deadline().map_or(NEVER, Instant::as_nanos);
         // Before unlocking: the next core that is at the switch may set another.
-        let before = self.deadline.swap(deadline, Ordering::AcqRel);
+        let late = self.deadline.set(deadline);
         drop(traffic);
-        if deadline < before && cores::current() != cores::BOOT_CORE {
+        if late && cores::current() != cores::BOOT_CORE {
             local_apic::wake(cores::BOOT_CORE);
         }
     }

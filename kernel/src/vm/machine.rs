@@ -78,10 +78,12 @@ impl<V: VirtualCpu> Vm<V> {
         core::mem::take(&mut self.effects)
     }
 
-    /// Handles requests, fires timers that are due, moves console output on, and wakes the guest for interrupts.
-    pub fn advance(&mut self, now: Instant) {
+    /// Handles requests, fires timers that are due, moves console output on, and wakes the guest for interrupts. True if
+    /// another core has called it.
+    pub fn advance(&mut self, now: Instant) -> bool {
         self.held = self.held.filter(|until| *until > now);
-        if directory::take_attention(self.identity.number) {
+        let called = directory::take_attention(self.identity.number);
+        if called {
             self.attend(now);
         }
         if self.life.start_at.is_some_and(|due| due <= now) {
@@ -95,6 +97,7 @@ impl<V: VirtualCpu> Vm<V> {
         // Last, because the UART may interrupt when its output has been taken.
         self.wake();
         self.effects = Effects::empty();
+        called
     }
 
     /// True if an exit that had these effects leaves work for [`advance`](Self::advance). Interrupts do not: the next

@@ -3,6 +3,7 @@
 //! * [`placement`]: the core that each guest runs on.
 //! * [`RunQueue`]: which guest of a core runs next, and for how long, in proportion to shares.
 //! * [`Precedence`]: which core comes next at a lock that none waits for.
+//! * [`Alarm`] and [`Quiet`]: when one core interrupts another.
 //! * [`Mailbox`]: how one core leaves a request for another.
 //! * [`restart`]: whether and when a guest that has ended is started again.
 //! * [`usage`]: where the cores' time went.
@@ -17,7 +18,9 @@ mod precedence;
 pub mod restart;
 mod run_queue;
 pub mod usage;
+mod wake;
 
 pub use mailbox::Mailbox;
 pub use precedence::Precedence;
 pub use run_queue::{CREDIT, MAX_GUESTS, QueueFull, RunQueue, SLICE, STANDARD_SHARES};
+pub use wake::{Alarm, PAUSE, Quiet};

@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Duration, Instant};
 use core::sync::atomic::{AtomicU64, Ordering};
-use path::{PathError, PortId};
+use path::{PathError, PortConfig, PortId};
 use spin::Once;
 
 /// Name of the switch of vNICs without an uplink.
@@ -66,12 +66,13 @@ impl Network {
             vnic.plug_into(segment, port);
             members[segment].push(vnic.clone());
         }
+        let all: Vec<_> = vnics.iter().map(|vnic| PortConfig::guest_numbered(vnic.mac, vnic.guest)).collect();
         let uplinks = uplinks.into_iter().map(Some).chain(core::iter::repeat_with(|| None));
         let segments = names
             .into_iter()
             .zip(uplinks)
             .zip(members)
-            .map(|((name, uplink), members)| LanSegment::new(name, uplink, members))
+            .map(|((name, uplink), members)| LanSegment::new(name, uplink, members, &all))
             .collect::<Result<_, _>>()?;
         Ok(Self { segments, vnics, rest_until: AtomicU64::new(0) })
     }

@@ -54,16 +54,17 @@ pub(super) struct Traffic {
 }
 
 impl LanSegment {
-    /// A switch with these ports.
+    /// A switch with these ports, on a machine with these vNICs.
     pub(super) fn new(
         name: String,
         uplink: Option<Uplink>,
         members: Vec<Arc<VnicSlot>>,
+        vnics: &[PortConfig],
     ) -> Result<Self, PathError> {
         let guests = members.iter().map(|member| PortConfig::guest_numbered(member.mac, member.guest));
         let ports: Vec<PortConfig> =
             uplink.as_ref().map(|_| PortConfig::uplink()).into_iter().chain(guests).collect();
-        let switch = Box::new(Switch::new(&ports, cpu::rdtsc())?);
+        let switch = Box::new(Switch::beside(&ports, vnics, cpu::rdtsc())?);
         Ok(Self {
             name,
             members,

@@ -2,6 +2,7 @@
 //! VLANs and without a spanning tree.
 
 use crate::control_frame;
+use crate::elsewhere::{Elsewhere, Sender};
 use crate::mac_table::{Learned, Learner, MacTable, number};
 use crate::{
     Attachment, CAPACITY, GUEST_QUOTA, MAX_PORTS, PathError, PortConfig, PortCounters, PortId, PortSet,
@@ -44,6 +45,17 @@ pub(crate) enum Decision {
     Drop(DropCause),
 }
 
+/// What a source address means for the port that it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Nothing new.
+    Known,
+    /// The address was at another port before.
+    Moved,
+    /// The address is not this port's.
+    Conflict,
+}
+
 /// A number that no address has.
 const NO_ADDRESS: u64 = u64::MAX;
 
@@ -58,15 +70,17 @@ pub(crate) struct Forwarder {
     guests: heapless::Vec<Option<usize>, MAX_PORTS>,
     /// Where the configured address of each port is at present: at the port of its guest that sent from it last.
     places: heapless::Vec<PortId, MAX_PORTS>,
+    /// The configured addresses of the machine's other switches.
+    elsewhere: Elsewhere,
     table: MacTable,
 }
 
 impl Forwarder {
-    /// The rules for these ports. For `seed` see [`crate::Switch::new`].
+    /// The rules for these ports, on a machine with these vNICs. For `seed` see [`crate::Switch::new`].
     ///
     /// # Errors
     /// See [`PathError`].
-    pub(crate) fn new(ports: &[PortConfig], seed: u64) -> Result<Self, PathError> {
+    pub(crate) fn new(ports: &[PortConfig], vnics: &[PortConfig], seed: u64) -> Result<Self, PathError> {
         let (mut own, mut guests, mut places) =
             (heapless::Vec::new(), heapless::Vec::new(), heapless::Vec::new());
         let mut uplinks = PortSet::EMPTY;
@@ -88,7 +102,8 @@ impl Forwarder {
             places.push(id).map_err(|_| PathError::TooManyPorts(ports.len()))?;
         }
         let (all, table) = (PortSet::first(ports.len()), MacTable::new(seed));
-        Ok(Self { all, uplinks, own, guests, places, table })
+        let elsewhere = Elsewhere::new(vnics, &own);
+        Ok(Self { all, uplinks, own, guests, places, elsewhere, table })
     }
 
     /// Decides where `frame` from `ingress` goes, and learns its source address. Moved, conflicting and
@@ -120,10 +135,11 @@ impl Forwarder {
         let targets = if group {
             allowed
         } else {
-            match self.find(destination, now) {
-                Some(port) if port == ingress => return Decision::Drop(DropCause::SamePort),
-                Some(port) if allowed.contains(port) => PortSet::EMPTY.with(port),
-                Some(_) => PortSet::EMPTY,
+            match self.whereabouts(destination, from_wire, now) {
+                Some(places) if places == PortSet::EMPTY.with(ingress) => {
+                    return Decision::Drop(DropCause::SamePort);
+                }
+                Some(places) => places.intersection(allowed),
                 // All vNICs are known, and so are the other addresses that guests have sent from. What is left is
                 // on the wire, if it is anywhere: no guest gets to see what is meant for another.
                 None if from_wire => PortSet::EMPTY,
@@ -144,6 +160,12 @@ impl Forwarder {
     /// The ports of physical NICs.
     pub(crate) fn uplinks(&self) -> PortSet {
         self.uplinks
+    }
+
+    /// The ports where `mac` is, seen from the wire or from a guest.
+    fn whereabouts(&self, mac: MacAddress, from_wire: bool, now: Instant) -> Option<PortSet> {
+        let port = self.find(mac, now).map(|port| PortSet::EMPTY.with(port));
+        port.or_else(|| self.elsewhere.find(mac, self.uplinks, from_wire))
     }
 
     /// The port where `mac` is: of a vNIC's address, the port of its guest that sent from it last; else the port
@@ -174,6 +196,16 @@ impl Forwarder {
                 counters.source_conflict += 1;
             }
             return;
+        }
+        let sender = match self.uplinks.contains(ingress) {
+            true => Sender::Wire,
+            false => Sender::Guest(self.guests.get(index).copied().flatten()),
+        };
+        match self.elsewhere.note(source, ingress, sender) {
+            Some(Source::Known) => return,
+            Some(Source::Moved) => return counters.moved += 1,
+            Some(Source::Conflict) => return counters.source_conflict += 1,
+            None => {}
         }
         match self.table.learn(source, &self.learner(ingress), now) {
             Learned::Refreshed | Learned::New => {}

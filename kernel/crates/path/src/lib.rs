@@ -29,6 +29,7 @@ extern crate alloc;
 mod config;
 mod control_frame;
 mod counters;
+mod elsewhere;
 mod forwarder;
 mod mac_table;
 mod patience;

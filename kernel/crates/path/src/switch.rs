@@ -86,7 +86,16 @@ impl Switch {
     /// # Errors
     /// See [`PathError`].
     pub fn new(ports: &[PortConfig], seed: u64) -> Result<Self, PathError> {
-        let forwarder = Forwarder::new(ports, seed)?;
+        Self::beside(ports, &[], seed)
+    }
+
+    /// The same on a machine with these vNICs. The addresses of those that are at other switches are their guests'
+    /// here, too: no other guest gets frames by sending from one of them.
+    ///
+    /// # Errors
+    /// See [`PathError`].
+    pub fn beside(ports: &[PortConfig], vnics: &[PortConfig], seed: u64) -> Result<Self, PathError> {
+        let forwarder = Forwarder::new(ports, vnics, seed)?;
         let queue = |port: &PortConfig| IngressQueue {
             hold: port.hold,
             impatient: port.patience.is_zero(),

@@ -18,7 +18,12 @@ impl Bench {
     }
 
     fn with(ports: &[PortConfig]) -> Self {
-        let forwarder = Forwarder::new(ports, 1).unwrap();
+        Self::beside(ports, &[])
+    }
+
+    /// On a machine with these vNICs.
+    fn beside(ports: &[PortConfig], vnics: &[PortConfig]) -> Self {
+        let forwarder = Forwarder::new(ports, vnics, 1).unwrap();
         Self { forwarder, counters: PortCounters::default(), now: NOW }
     }
 
@@ -191,7 +196,7 @@ fn short_frames_are_dropped() {
 
 #[test]
 fn a_lone_port_has_no_destination() {
-    let mut forwarder = Forwarder::new(&[PortConfig::uplink()], 1).unwrap();
+    let mut forwarder = Forwarder::new(&[PortConfig::uplink()], &[], 1).unwrap();
     let frame = numbered(mac(1), mac(0), 0, 60);
     let decision = forwarder.decide(&frame, PortId::new(0).unwrap(), &mut PortCounters::default(), NOW);
     assert_eq!(decision, Decision::Drop(DropCause::NoDestination));
@@ -201,9 +206,66 @@ fn a_lone_port_has_no_destination() {
 fn invalid_port_lists_are_refused() {
     let guest = PortConfig::guest(mac(1));
     let group = MacAddress::BROADCAST;
-    let error = |ports: &[PortConfig]| Forwarder::new(ports, 0).err();
+    let error = |ports: &[PortConfig]| Forwarder::new(ports, &[], 0).err();
     assert_eq!(error(&[guest, guest]), Some(PathError::DuplicateMac(mac(1))));
     assert_eq!(error(&[PortConfig::guest(group)]), Some(PathError::GroupMac(group)));
     assert_eq!(error(&[PortConfig::uplink(); 17]), Some(PathError::TooManyPorts(17)));
     assert_eq!(error(&[PortConfig::uplink(); 16]), None);
+}
+
+/// The switch of a second NIC: the wire, a vNIC of guest 7 with address 1, and one of guest 8 with address 9. Guest 7's
+/// other vNIC, with address 0, is at the first NIC, and so is guest 8's, with address 8.
+fn second_switch() -> Bench {
+    let ports =
+        [PortConfig::uplink(), PortConfig::guest_numbered(mac(1), 7), PortConfig::guest_numbered(mac(9), 8)];
+    let others = [PortConfig::guest_numbered(mac(0), 7), PortConfig::guest_numbered(mac(8), 8)];
+    Bench::beside(&ports, &[others[0], ports[1], others[1], ports[2]])
+}
+
+#[test]
+fn a_bond_reaches_the_wire_by_its_other_nic_at_once_and_back() {
+    let mut bench = second_switch();
+    // While the first NIC is in use, the guest's broadcasts come from the wire here if both are on one LAN.
+    bench.decide(0, mac(0), MacAddress::BROADCAST);
+    assert_eq!(bench.decide(2, mac(9), mac(0)), to([0]));
+    assert_eq!(bench.decide(0, mac(50), mac(0)), Decision::Drop(DropCause::NoDestination));
+    bench.decide(1, mac(0), MacAddress::BROADCAST);
+    assert_eq!(bench.decide(0, mac(50), mac(0)), to([1]));
+    assert_eq!(bench.decide(2, mac(9), mac(0)), to([1]));
+    assert_eq!((bench.counters.source_conflict, bench.counters.moved), (0, 1));
+    // Back at the first NIC, or somebody on the wire claims to be the guest: frames of others take both ways.
+    bench.decide(0, mac(0), MacAddress::BROADCAST);
+    assert_eq!(bench.decide(2, mac(9), mac(0)), to([0, 1]));
+    assert_eq!(bench.decide(0, mac(50), mac(0)), to([1]));
+    bench.decide(1, mac(0), mac(50));
+    assert_eq!(bench.decide(2, mac(9), mac(0)), to([1]));
+}
+
+#[test]
+fn a_guest_uses_one_address_on_two_lans() {
+    let mut bench = second_switch();
+    assert_eq!(bench.decide(2, mac(9), mac(0)), to([0]));
+    assert_eq!(bench.decide(0, mac(50), mac(0)), Decision::Drop(DropCause::NoDestination));
+    for _ in 0..2 {
+        bench.decide(1, mac(0), mac(50));
+        assert_eq!(bench.decide(0, mac(50), mac(0)), to([1]));
+        assert_eq!(bench.decide(2, mac(9), mac(0)), to([1]));
+        assert_eq!(bench.decide(1, mac(1), mac(0)), Decision::Drop(DropCause::SamePort));
+        bench.now = bench.now + crate::AGEING + crate::AGEING;
+    }
+    assert_eq!((bench.counters.source_conflict, bench.counters.moved), (0, 0));
+}
+
+#[test]
+fn a_configured_address_is_no_other_guests_at_any_switch() {
+    let mut bench = second_switch();
+    for _ in 0..20 {
+        bench.decide(2, mac(0), MacAddress::BROADCAST);
+        assert_eq!(bench.decide(0, mac(50), mac(0)), Decision::Drop(DropCause::NoDestination));
+        bench.now = bench.now + TAKEOVER;
+    }
+    assert_eq!((bench.counters.source_conflict, bench.counters.moved), (20, 0));
+    bench.decide(1, mac(0), MacAddress::BROADCAST);
+    bench.decide(2, mac(0), MacAddress::BROADCAST);
+    assert_eq!(bench.decide(0, mac(50), mac(0)), to([1]));
 }

@@ -29,6 +29,9 @@ pub struct PortCounters {
     pub bridge_protocol: u64,
     /// Dropped on arrival: the destination is on the port the frame came from.
     pub same_port: u64,
+    /// Dropped on arrival from the wire: the destination is known there, and a guest that has sent from it meanwhile
+    /// gets it when the wire has not for [`crate::TAKEOVER`].
+    pub contested: u64,
     /// Dropped on arrival: no other port may receive the frame.
     pub no_destination: u64,
     /// Copies this port accepted.
@@ -62,6 +65,7 @@ impl PortCounters {
             + self.mac_control
             + self.bridge_protocol
             + self.same_port
+            + self.contested
             + self.no_destination
     }
 
@@ -87,7 +91,7 @@ impl PortCounters {
 
     /// All counters with their names, for the log.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 19] {
+    pub fn named(&self) -> [(&'static str, u64); 20] {
         [
             ("rx_frames", self.rx_frames),
             ("rx_bytes", self.rx_bytes),
@@ -99,6 +103,7 @@ impl PortCounters {
             ("mac_control", self.mac_control),
             ("bridge_protocol", self.bridge_protocol),
             ("same_port", self.same_port),
+            ("contested", self.contested),
             ("no_destination", self.no_destination),
             ("tx_frames", self.tx_frames),
             ("tx_bytes", self.tx_bytes),
@@ -120,6 +125,7 @@ impl PortCounters {
             DropCause::MacControl => &mut self.mac_control,
             DropCause::BridgeProtocol => &mut self.bridge_protocol,
             DropCause::SamePort => &mut self.same_port,
+            DropCause::Contested => &mut self.contested,
             DropCause::NoDestination => &mut self.no_destination,
         } += 1;
     }

@@ -27,6 +27,8 @@ pub(crate) enum DropCause {
     BridgeProtocol,
     /// The destination is on the port the frame came from.
     SamePort,
+    /// The same at the wire, and a guest is about to take over the destination.
+    Contested,
     /// No other port may receive the frame.
     NoDestination,
 }
@@ -137,7 +139,11 @@ impl Forwarder {
         } else {
             match self.whereabouts(destination, from_wire, now) {
                 Some(places) if places == PortSet::EMPTY.with(ingress) => {
-                    return Decision::Drop(DropCause::SamePort);
+                    // A guest that sends from a router's address makes switches on the wire send here what is for the
+                    // router. It gets none of that while the router is alive.
+                    let contested = from_wire && self.table.is_contested(destination);
+                    let cause = if contested { DropCause::Contested } else { DropCause::SamePort };
+                    return Decision::Drop(cause);
                 }
                 Some(places) => places.intersection(allowed),
                 // All vNICs are known, and so are the other addresses that guests have sent from. What is left is

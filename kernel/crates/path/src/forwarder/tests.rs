@@ -135,10 +135,15 @@ fn an_address_of_the_wire_cannot_be_taken_by_sending_from_it() {
     assert_eq!(bench.decide(0, mac(50), MacAddress::BROADCAST), to_all([1, 2, 3]));
     assert_eq!(bench.decide(1, mac(1), mac(50)), to([2]));
     assert_eq!((bench.counters.source_conflict, bench.counters.moved), (1, 0));
+    // Nor from others on the wire, which may send to Weir by mistake then. What they lose is counted.
+    assert_eq!(bench.decide(2, mac(51), mac(50)), Decision::Drop(DropCause::Contested));
+    bench.decide(2, mac(50), mac(0));
+    assert_eq!(bench.decide(2, mac(51), mac(50)), Decision::Drop(DropCause::SamePort));
     // Virtual addresses move to a guest when their owner is silent, and the wire takes them back at once.
     bench.now = NOW + TAKEOVER;
     bench.decide(0, mac(50), MacAddress::BROADCAST);
     assert_eq!(bench.decide(1, mac(1), mac(50)), to([0]));
+    assert_eq!(bench.decide(2, mac(51), mac(50)), to([0]));
     bench.decide(2, mac(50), MacAddress::BROADCAST);
     assert_eq!(bench.decide(1, mac(1), mac(50)), to([2]));
     assert_eq!((bench.counters.source_conflict, bench.counters.moved), (1, 2));

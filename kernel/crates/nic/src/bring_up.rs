@@ -93,6 +93,15 @@ fn next(step: BringUpStep) -> Turn {
 }
 
 impl<H: NicHost, C: NicChip> NicDriver<H, C> {
+    /// Ends a bring-up, if there is one, for a driver that is left.
+    pub(crate) fn abandon(&mut self) {
+        let Some(state) = self.bring_up.take() else { return };
+        if let BringUpStep::Phy(mut work) = state.step {
+            work.finish(&mut self.registers);
+        }
+        self.give_phy_back();
+    }
+
     /// Stops the NIC and begins a reset [8254x 13.4.1, 14.7].
     pub(crate) fn begin(&mut self, now: Instant, transmit_lost: Option<usize>) {
         let registers = &mut self.registers;

@@ -241,9 +241,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// charge, which a management controller may wait for.
     pub fn stop(&mut self) {
         initialise::halt::<_, C>(&mut self.registers);
-        if self.bring_up.is_some() {
-            self.give_phy_back();
-        }
+        self.abandon();
         C::announce(&mut self.registers, false);
         // The machine may be without power in a moment: a read flushes the writes.
         self.registers.read(reg::STATUS);

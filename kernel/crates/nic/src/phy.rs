@@ -19,6 +19,10 @@ pub const PHY_OWNER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Timeout for the semaphore under which the PHY is given back; then it is given back without.
 const RELEASE_TIMEOUT: Duration = Duration::from_millis(20);
 
+/// How often MDIC is read at the end of Weir for the end of an access. A read over the bus takes 250 ns at least, so that
+/// these take longer than any access.
+const LAST_READS: usize = 1000;
+
 /// The registers on which [`decide`] decides.
 const READ: [u32; 5] = [phy::PCTRL, phy::PSTATUS, phy::ANA, phy::LPA, phy::GCON];
 
@@ -107,6 +111,15 @@ impl PhyWork {
             values: heapless::Vec::new(),
             writes: Writes::new(),
             failure: None,
+        }
+    }
+
+    /// Lets an access that is in progress end, for a driver that is left: the next owner of the PHY could not begin its
+    /// own, or would get the data of this one. There is no clock at the end of Weir, so the number of reads is bounded.
+    pub(crate) fn finish<R: NicRegisters>(&mut self, registers: &mut R) {
+        let over = |mdic| Mdic::from_bits_retain(mdic).intersects(Mdic::R | Mdic::E);
+        if core::mem::take(&mut self.asked) {
+            let _ = (0..LAST_READS).find(|_| over(registers.read(reg::MDIC)));
         }
     }
 

@@ -41,6 +41,26 @@ fn a_nic_that_is_left_while_it_is_brought_up_gives_its_phy_back() {
 }
 
 #[test]
+fn a_phy_is_not_given_back_in_the_middle_of_an_access() {
+    for (kind, id) in [(FakeFamily::E1000e, ID_82574L), (FakeFamily::Igb, ID_82576)] {
+        let mut in_progress = 0;
+        for turns in 0..150 {
+            // An access lasts as long as ten reads of its register: some turns, at one read in each.
+            let machine = TestMachine::new(FakeNic { phy_takes: 10, kind, ..FakeNic::default() });
+            let mut driver = machine.begin(id).expect("there is memory");
+            for _ in 0..turns {
+                driver.check(machine.clock.advance(Duration::from_micros(900)));
+            }
+            in_progress += usize::from(machine.nic.borrow().phy_left > 0);
+            driver.stop();
+            let nic = machine.nic.borrow();
+            assert!(!nic.given_back_busy && nic.phy_left == 0, "{kind:?} after {turns} turns");
+        }
+        assert!(in_progress > 5, "{kind:?} {in_progress}");
+    }
+}
+
+#[test]
 fn a_nic_whose_reset_fails_gives_its_phy_back() {
     let mut nic = FakeNic { reset_never_ends: true, kind: FakeFamily::E1000e, ..FakeNic::default() };
     nic.after_reset.insert(EXTCNF_CTRL, 1 << 5);

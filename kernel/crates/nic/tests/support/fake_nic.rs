@@ -81,6 +81,11 @@ pub struct FakeNic {
     pub port: u32,
     pub eeprom_base: u32,
     pub phy_silent: bool,
+    /// How many reads of MDIC find an access to the PHY in progress, and how many more find this one.
+    pub phy_takes: usize,
+    pub phy_left: usize,
+    /// The PHY was given back in the middle of an access.
+    pub given_back_busy: bool,
     pub phy_control: u16,
     /// Link up, negotiation done.
     pub phy_status: u16,
@@ -138,6 +143,9 @@ impl Default for FakeNic {
             port: 0,
             eeprom_base: 0,
             phy_silent: false,
+            phy_takes: 0,
+            phy_left: 0,
+            given_back_busy: false,
             phy_control: 0x1140,
             phy_status: 0x0024,
             // All speeds, no PAUSE; a partner that offers it.
@@ -308,6 +316,10 @@ impl FakeDevice for FakeNic {
             EERD if self.eeprom_silent => self.get(EERD),
             EERD => self.eerd(),
             MDIC if self.phy_silent => self.get(MDIC),
+            MDIC if self.phy_left > 0 => {
+                self.phy_left -= 1;
+                self.get(MDIC)
+            }
             MDIC => self.mdic(),
             EXTCNF_CTRL if self.phy_taken => 0,
             _ if offset == self.management()
@@ -351,7 +363,9 @@ impl FakeDevice for FakeNic {
         *self.writes.entry(offset).or_default() += 1;
         if offset == MDIC {
             self.times.1.get_or_insert(now);
+            self.phy_left = self.phy_takes;
         }
+        self.given_back_busy |= matches!(offset, SW_FW_SYNC | EXTCNF_CTRL) && self.phy_left > 0;
         let firmware = now < self.firmware_until;
         match offset {
             _ if self.gone => {}

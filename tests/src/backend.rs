@@ -162,7 +162,9 @@ impl Backend {
             Need::Threads => (self == Self::BochsSvm)
                 .then_some("Bochs' ryzen calls each of its threads a core (leaf 8000001Eh)"),
             Need::LinuxBoot => (self == Self::BochsSvm && !choice::is_requested(self)).then_some(SLOW),
-            Need::MoreLinuxBoots => (is_bochs && !choice::is_requested(self)).then_some(SLOW),
+            Need::MoreLinuxBoots => {
+                ((is_bochs || choice::is_emulated()) && !choice::is_requested(self)).then_some(SLOW)
+            }
         }
     }
 }

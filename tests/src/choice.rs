@@ -46,6 +46,12 @@ pub fn is_requested(backend: Backend) -> bool {
     requested().split(SEPARATORS).any(|word| word == backend.name())
 }
 
+/// True when this machine is emulated itself, so that Linux boots slowly on any backend.
+#[must_use]
+pub fn is_emulated() -> bool {
+    std::env::var_os("WEIR_EMULATED").is_some()
+}
+
 fn nothing() -> Failure {
     Failure::Wrong("no emulator works here: run `make setup`".into())
 }

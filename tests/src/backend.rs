@@ -49,6 +49,8 @@ pub enum Need {
     Shutdown,
     /// A physical interrupt causes a VM exit even while the guest has interrupts disabled.
     InterruptWhileOff,
+    /// A guest is started within a slice, apart from its images.
+    Speed,
     /// The processor tells which of its kind are threads of one core.
     Threads,
     /// One boot of Linux, with minutes of traffic.
@@ -159,6 +161,8 @@ impl Backend {
             Need::InterruptWhileOff => (self == Self::BochsSvm).then_some(
                 "Bochs takes no physical interrupt while a guest that was entered with RFLAGS.IF clear runs",
             ),
+            Need::Speed => is_bochs
+                .then_some("Bochs' processor of 50 MHz starts even the smallest guest in more than a slice"),
             Need::Threads => (self == Self::BochsSvm)
                 .then_some("Bochs' ryzen calls each of its threads a core (leaf 8000001Eh)"),
             Need::LinuxBoot => (self == Self::BochsSvm && !choice::is_requested(self)).then_some(SLOW),

@@ -4,7 +4,8 @@
 
 use crate::lifecycle::{open_shell, power_off};
 use crate::misbehaviour::stop;
-use crate::trial;
+use crate::{trial, trial_needing};
+use end_to_end::backend::Need;
 use end_to_end::failure::ErrorContext;
 use end_to_end::pinger::{answers, ping};
 use end_to_end::run::STEP;
@@ -19,6 +20,8 @@ const TWO_SLICES: u32 = 4000;
 const SECONDS: u32 = 3;
 /// Time between two frames from the wire to all.
 const GAP: Duration = Duration::from_millis(2);
+/// Length of a large initial RAM disk.
+const INITRD: usize = 16 << 20;
 /// The guest that is pinged beside one that takes no frames.
 const BYSTANDER: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 3);
 
@@ -35,6 +38,12 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
     trials.push(trial(backend, "a_ring_of_32766_empty_buffers_costs_no_other_guest_its_time", |test| {
         beside(test, "nulls", send_to_all)
     }));
+    trials.push(trial_needing(
+        backend,
+        &[Need::Speed],
+        "a_start_with_a_large_initrd_costs_no_other_guest_its_time",
+        beside_starts,
+    ));
     trials.push(trial(backend, "a_guest_that_takes_no_frames_costs_no_other_guest_its_frames", beside_full));
     trials
 }
@@ -68,6 +77,31 @@ fn beside(test: &Test, work: &str, meanwhile: impl Fn(&UdpSocket) -> Outcome) ->
     let longest = pauses.iter().max();
     require!(longest.is_some_and(|pause| *pause <= TWO_SLICES), "the bystander stood still: {pauses:?} us");
     open_shell(&mut run)?;
+    power_off(&mut run)
+}
+
+/// A guest with a large initial RAM disk is started again and again, and another one watches the clock.
+fn beside_starts(test: &Test) -> Outcome {
+    let folder = test.empty_folder()?;
+    let initrd = folder.join("initrd");
+    std::fs::write(&initrd, vec![0x5a; INITRD]).context("writing the initrd")?;
+    let vms = vec![
+        VmSpec::micro("bystander", "watch", "for=ever")?,
+        VmSpec::micro("starter", "hello", "")?.with_initrd(initrd).not_started(),
+    ];
+    let mut run = Run::start_in(test.backend, folder, &Scenario::new(vms))?;
+    run.expect("bystander| longest pause")?;
+    open_shell(&mut run)?;
+    run.expect("bystander| longest pause")?;
+    let before = run.console.text().len();
+    for _ in 0..SECONDS {
+        run.console.type_text("vm start starter\r")?;
+        run.expect("starter| PASS hello")?;
+        run.expect("bystander| longest pause")?;
+    }
+    let pauses = pauses(&run.console.text()[before..]);
+    let longest = pauses.iter().max();
+    require!(longest.is_some_and(|pause| *pause <= TWO_SLICES), "the bystander stood still: {pauses:?} us");
     power_off(&mut run)
 }
 

@@ -100,7 +100,7 @@ impl<V: VirtualCpu> Vm<V> {
                 back_off: BackOff::default(),
                 started: Instant::ZERO,
                 start_at: None,
-                cleared: 0,
+                prepared: 0,
             },
             vcpu: VirtualProcessor::new(BOOT_VCPU, cpu),
             nics: Nics::new(slots),

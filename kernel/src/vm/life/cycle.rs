@@ -15,6 +15,6 @@ pub(in crate::vm) struct Life {
     pub(super) started: Instant,
     /// When it starts again.
     pub(in crate::vm) start_at: Option<Instant>,
-    /// Bytes of its memory that the start under way has cleared.
-    pub(super) cleared: u64,
+    /// Bytes that the start under way has prepared: all of its memory is cleared, then the images are loaded.
+    pub(super) prepared: u64,
 }

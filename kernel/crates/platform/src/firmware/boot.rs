@@ -9,12 +9,14 @@ mod error;
 mod linux;
 mod outline;
 mod smbios;
+mod steps;
 mod zero_page;
 
 pub use entry::EntryState;
 pub use error::LoadError;
 pub use linux::SetupHeader;
 pub use smbios::DmiIdentity;
+pub use steps::{LoadStep, load_step};
 
 use crate::acpi::AcpiTables;
 use crate::layout::{self, MemoryLayout};

@@ -64,12 +64,13 @@ pub(super) fn write<M: GuestMemory>(memory: &M) -> Result<(), MemoryError> {
         memory.write(GuestPhysical(SEGMENT_BASE + u64::from(offset)), code)?;
     }
     memory.write(GuestPhysical(SEGMENT_BASE + u64::from(DATE)), DATE_AND_MODEL)?;
-    for vector in 0..=0xff {
+    let mut vectors = [[0; 4]; 256];
+    for (vector, pointer) in (0..=0xff).zip(&mut vectors) {
         let [offset_low, offset_high] = handler(vector).to_le_bytes();
         let [segment_low, segment_high] = if handler(vector) == 0 { [0, 0] } else { SEGMENT.to_le_bytes() };
-        let pointer = [offset_low, offset_high, segment_low, segment_high];
-        memory.write(GuestPhysical(4 * u64::from(vector)), &pointer)?;
+        *pointer = [offset_low, offset_high, segment_low, segment_high];
     }
+    memory.write(GuestPhysical(0), vectors.as_flattened())?;
     write_data_areas(memory)
 }
 

@@ -9,6 +9,7 @@ const GDT: GuestPhysical = GuestPhysical(0x1000);
 pub(super) const ZERO_PAGE: GuestPhysical = GuestPhysical(0x7000);
 /// PML4, page directory pointer table, four page directories: six pages.
 const PAGE_TABLES: GuestPhysical = GuestPhysical(0x9000);
+const TABLE_BYTES: usize = 4096;
 /// The command line.
 pub(super) const COMMAND_LINE: GuestPhysical = GuestPhysical(0x2_0000);
 /// Space for the command line with its terminating zero, in bytes.
@@ -48,9 +49,7 @@ pub struct EntryState {
 
 /// Writes the page tables and the global descriptor table.
 pub(super) fn write<M: GuestMemory>(memory: &M, rip: GuestPhysical) -> Result<EntryState, MemoryError> {
-    for (index, descriptor) in DESCRIPTORS.into_iter().enumerate() {
-        write_qword(memory, GDT, index, descriptor)?;
-    }
+    memory.write(GDT, DESCRIPTORS.map(u64::to_le_bytes).as_flattened())?;
     write_page_tables(memory)?;
     Ok(EntryState {
         rip: rip.0,
@@ -66,32 +65,30 @@ pub(super) fn write<M: GuestMemory>(memory: &M, rip: GuestPhysical) -> Result<En
 
 /// Four-level paging with 2 MiB pages [SDM3A 4.5].
 fn write_page_tables<M: GuestMemory>(memory: &M) -> Result<(), MemoryError> {
-    const TABLE_BYTES: usize = 4096;
-    const TABLE: u64 = TABLE_BYTES as u64;
     const PRESENT_WRITABLE: u64 = 0b11;
     const PAGE_SIZE: u64 = 1 << 7;
-    const GIB: usize = 4;
-    for page in 0..2 + GIB as u64 {
-        memory.write(GuestPhysical(PAGE_TABLES.0 + page * TABLE), &[0; TABLE_BYTES])?;
-    }
-    let pointers = GuestPhysical(PAGE_TABLES.0 + TABLE);
-    write_qword(memory, PAGE_TABLES, 0, pointers.0 | PRESENT_WRITABLE)?;
-    for gib in 0..GIB {
-        let directory = GuestPhysical(pointers.0 + (gib as u64 + 1) * TABLE);
-        write_qword(memory, pointers, gib, directory.0 | PRESENT_WRITABLE)?;
-        for entry in 0..512 {
-            let frame = (gib * 512 + entry) as u64 * (2 << 20);
-            write_qword(memory, directory, entry, frame | PAGE_SIZE | PRESENT_WRITABLE)?;
-        }
-    }
-    Ok(())
+    const GIB: u64 = 4;
+    let pointer = |number: u64| table(number).0 | PRESENT_WRITABLE;
+    write_table(memory, 0, |entry| if entry == 0 { pointer(1) } else { 0 })?;
+    write_table(memory, 1, |entry| if entry < GIB { pointer(2 + entry) } else { 0 })?;
+    (0..GIB).try_for_each(|gib| {
+        write_table(memory, 2 + gib, |entry| ((gib * 512 + entry) * (2 << 20)) | PAGE_SIZE | PRESENT_WRITABLE)
+    })
 }
 
-fn write_qword<M: GuestMemory>(
+/// Writes one of the page tables.
+fn write_table<M: GuestMemory>(
     memory: &M,
-    table: GuestPhysical,
-    index: usize,
-    value: u64,
+    number: u64,
+    entry: impl Fn(u64) -> u64,
 ) -> Result<(), MemoryError> {
-    memory.write(GuestPhysical(table.0 + 8 * index as u64), &value.to_le_bytes())
+    let mut bytes = [0; TABLE_BYTES];
+    for (index, place) in (0..).zip(bytes.as_chunks_mut().0) {
+        *place = entry(index).to_le_bytes();
+    }
+    memory.write(table(number), &bytes)
+}
+
+fn table(number: u64) -> GuestPhysical {
+    GuestPhysical(PAGE_TABLES.0 + number * TABLE_BYTES as u64)
 }

@@ -7,10 +7,10 @@ use core::cell::RefCell;
 use proptest::prelude::*;
 
 /// Flat guest memory.
-struct Flat(RefCell<Vec<u8>>);
+pub(super) struct Flat(pub RefCell<Vec<u8>>);
 
 impl Flat {
-    fn new(bytes: usize) -> Self {
+    pub fn new(bytes: usize) -> Self {
         Self(RefCell::new(vec![0; bytes]))
     }
 
@@ -53,7 +53,7 @@ const MEMORY: u64 = 64 << 20;
 const SETUP_SECTORS: usize = 2;
 
 /// A bzImage whose protected-mode part counts its own bytes.
-fn bzimage() -> Vec<u8> {
+pub(super) fn bzimage() -> Vec<u8> {
     let mut image = vec![0; (SETUP_SECTORS + 1) * 512];
     let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
     put(0x1f1, &[SETUP_SECTORS as u8]);
@@ -186,7 +186,7 @@ fn unsuitable_images_and_command_lines_are_named() {
 }
 
 /// An ELF executable with one segment of 8 bytes in the file and 24 in memory at 2 MiB.
-fn elf() -> Vec<u8> {
+pub(super) fn elf() -> Vec<u8> {
     let mut image = vec![0; 0x100];
     let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, &[0x7f, b'E', b'L', b'F', 2, 1, 1]);
@@ -206,7 +206,7 @@ fn elf() -> Vec<u8> {
 }
 
 /// Images that cannot be started, each with the start of the message.
-fn unsuitable() -> Vec<(Vec<u8>, &'static str)> {
+pub(super) fn unsuitable() -> Vec<(Vec<u8>, &'static str)> {
     let elf_with = |at: usize, bytes: &[u8]| {
         let mut image = elf();
         image[at..at + bytes.len()].copy_from_slice(bytes);

@@ -25,6 +25,7 @@ pub fn init() {
 ///
 /// # Safety
 /// Both ranges must be mapped, and no safe reference may cover the shared one.
+#[inline]
 pub unsafe fn copy_volatile(from: *const u8, into: *mut u8, bytes: usize) {
     // SAFETY: the caller's contract. Assembly, because the compiler must not split, merge, repeat or drop an
     // access to memory that others change at any time, and because either side may be unaligned.

@@ -84,6 +84,18 @@ impl GuestMemory for GuestRam {
         Ok(())
     }
 
+    #[inline]
+    fn read_qword(&self, at: GuestPhysical) -> Result<u64, MemoryError> {
+        let mut bytes = [0; 8];
+        match self.map.part(at, 8) {
+            // SAFETY: as in `read`.
+            Some((host, 8)) => unsafe { copy_volatile(physical::pointer(host), bytes.as_mut_ptr(), 8) },
+            _ => self.read(at, &mut bytes)?,
+        }
+        fence(Ordering::Acquire);
+        Ok(u64::from_le_bytes(bytes))
+    }
+
     fn write(&self, at: GuestPhysical, from: &[u8]) -> Result<(), MemoryError> {
         // x86 keeps stores in order [SDM3A 9.2.2]; the fence makes the compiler do so, too.
         fence(Ordering::Release);
@@ -133,6 +145,9 @@ mod tests {
                 let mut back = vec![0; length];
                 prop_assert_eq!(ram.read(guest, &mut back).is_ok(), written.is_ok());
                 prop_assert!(written.is_err() || back.iter().all(|byte| *byte == number));
+                let mut eight = [0; 8];
+                let read = ram.read(guest, &mut eight).map(|()| u64::from_le_bytes(eight));
+                prop_assert_eq!(ram.read_qword(guest).ok(), read.ok());
             }
             let laid_out: Vec<u8> = model.concat().chunks(PAGE).rev().flatten().copied().collect();
             prop_assert!(memory == laid_out);

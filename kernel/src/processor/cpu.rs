@@ -24,11 +24,12 @@ pub unsafe fn wrmsr(index: u32, value: u64) {
 
 /// Reads the time-stamp counter, after all earlier loads [SDM2B RDTSC].
 pub fn rdtsc() -> u64 {
-    // SAFETY: LFENCE and RDTSC touch no memory.
+    let (low, high): (u32, u32);
+    // SAFETY: LFENCE and RDTSC touch no memory. The compiler, which has no SSE2 here, would call a function for LFENCE.
     unsafe {
-        core::arch::x86_64::_mm_lfence();
-        core::arch::x86_64::_rdtsc()
+        asm!("lfence", "rdtsc", out("eax") low, out("edx") high, options(nostack, preserves_flags));
     }
+    u64::from(high) << 32 | u64::from(low)
 }
 
 /// Executes CPUID.

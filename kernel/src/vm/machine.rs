@@ -144,13 +144,12 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// When [`advance`](Self::advance) must run at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.other_deadline().into_iter().chain(self.machine_deadline()).min()
+        Instant::earliest([self.other_deadline(), self.machine_deadline()])
     }
 
     /// The same without the timers of the board and the vNICs.
     fn other_deadline(&self) -> Option<Instant> {
-        let console = self.console.next_deadline(&self.identity);
-        console.into_iter().chain(self.life.start_at).chain(self.held).min()
+        Instant::earliest([self.console.next_deadline(&self.identity), self.life.start_at, self.held])
     }
 
     /// The same while other guests run: a guest that waits for its turn is not made to wait less by its timers, and one
@@ -159,13 +158,12 @@ impl<V: VirtualCpu> Vm<V> {
     pub fn next_wake(&self) -> Option<Instant> {
         let timers = self.machine_deadline().filter(|_| self.state() == VmState::Idle);
         let timers = timers.map(|due| due.max(self.unwoken_until));
-        self.other_deadline().into_iter().chain(timers).min()
+        Instant::earliest([self.other_deadline(), timers])
     }
 
     /// When a timer of the board or of a vNIC fires next.
     fn machine_deadline(&self) -> Option<Instant> {
-        let timers = self.nics.next_deadline().into_iter().chain(self.pc.next_deadline()).min();
-        timers.filter(|_| self.is_on())
+        Instant::earliest([self.nics.next_deadline(), self.pc.next_deadline()]).filter(|_| self.is_on())
     }
 
     /// Applies the effects that moved frames have had on the vNICs.

@@ -69,6 +69,16 @@ pub trait GuestMemory {
     /// [`MemoryError::Outside`] when part of the range is not memory of this guest.
     fn read(&self, at: GuestPhysical, into: &mut [u8]) -> Result<(), MemoryError>;
 
+    /// Reads eight bytes: an entry of a page table, of which an exit may need nine.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    fn read_qword(&self, at: GuestPhysical) -> Result<u64, MemoryError> {
+        let mut bytes = [0; 8];
+        self.read(at, &mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
     /// Copies `from` to guest memory, beginning at `at`.
     ///
     /// # Errors
@@ -79,6 +89,10 @@ pub trait GuestMemory {
 impl<M: GuestMemory + ?Sized> GuestMemory for &M {
     fn read(&self, at: GuestPhysical, into: &mut [u8]) -> Result<(), MemoryError> {
         (**self).read(at, into)
+    }
+
+    fn read_qword(&self, at: GuestPhysical) -> Result<u64, MemoryError> {
+        (**self).read_qword(at)
     }
 
     fn write(&self, at: GuestPhysical, from: &[u8]) -> Result<(), MemoryError> {

@@ -32,6 +32,28 @@ impl Instant {
         self.0
     }
 
+    /// The earliest of these, if there is any. Timers are asked so often that an iterator's price would show.
+    ///
+    /// ```
+    /// use base::Instant;
+    ///
+    /// assert_eq!(Instant::earliest([None, Some(Instant(7)), Some(Instant(5))]), Some(Instant(5)));
+    /// assert_eq!(Instant::earliest([None, None]), None);
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn earliest<const N: usize>(of: [Option<Self>; N]) -> Option<Self> {
+        let mut earliest: Option<Self> = None;
+        for at in &of {
+            if let Some(at) = *at
+                && earliest.is_none_or(|earliest| at < earliest)
+            {
+                earliest = Some(at);
+            }
+        }
+        earliest
+    }
+
     /// The time since `earlier`; zero when `earlier` is in fact later.
     #[must_use]
     pub fn saturating_since(self, earlier: Self) -> Duration {

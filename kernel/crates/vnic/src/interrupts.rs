@@ -31,7 +31,7 @@ impl DelayTimer {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.packet.into_iter().chain(self.absolute).min()
+        Instant::earliest([self.packet, self.absolute])
     }
 
     /// If either timer has expired, stops both and returns true.
@@ -151,7 +151,7 @@ impl VnicInterrupts {
     /// The next time at which the state changes without another access or event.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let throttled = (self.pending() && !self.asserted).then_some(self.quiet_until);
-        [throttled, self.receive.deadline(), self.transmit.deadline()].into_iter().flatten().min()
+        Instant::earliest([throttled, self.receive.deadline(), self.transmit.deadline()])
     }
 }
 

@@ -22,8 +22,11 @@ impl<V: VirtualCpu> Vm<V> {
 
     pub(in crate::vm) fn set_state(&mut self, state: VmState) {
         if self.life.state != state {
+            let before = self.life.state;
             self.life.state = state;
-            self.switch_nics();
+            if before.is_on() != state.is_on() {
+                self.switch_nics();
+            }
             directory::publish(self.identity.number, state);
         }
     }

@@ -151,16 +151,13 @@ impl Pc {
     /// When [`Pc::advance`] must be called next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        [
+        Instant::earliest([
             self.interrupts.next_deadline(),
             self.pit.next_deadline(),
             self.uart.next_deadline(),
             self.rtc.next_deadline(),
             self.power.next_deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     /// Advances all devices to `now`.

@@ -194,7 +194,7 @@ impl Rtc {
                 let next = ticks::reached(self.ticks(hz, self.settled) + 1, hz);
                 Instant(next.0.saturating_sub(self.phase))
             });
-        [update, alarm.flatten(), periodic].into_iter().flatten().min()
+        Instant::earliest([update, alarm.flatten(), periodic])
     }
 
     /// Advances to `now`.

@@ -112,9 +112,7 @@ fn walk_32(memory: &impl GuestMemory, paging: &Paging, linear: u64) -> Option<(G
 
 /// A table entry that is present.
 fn read(memory: &impl GuestMemory, at: u64) -> Option<u64> {
-    let mut bytes = [0; 8];
-    memory.read(GuestPhysical(at), &mut bytes).ok()?;
-    Some(u64::from_le_bytes(bytes)).filter(|entry| entry & PRESENT != 0)
+    memory.read_qword(GuestPhysical(at)).ok().filter(|entry| entry & PRESENT != 0)
 }
 
 #[cfg(test)]

@@ -27,8 +27,14 @@ impl Vectors {
 
     /// The highest vector of the set, which has the highest priority [SDM3A 11.8.3].
     pub(super) fn highest(&self) -> Option<u8> {
-        let mut words = self.0.iter().zip([63u8, 127, 191, 255]).rev();
-        let (word, last) = words.find(|(word, _)| **word != 0)?;
+        let [first, second, third, fourth] = self.0;
+        let (word, last) = match (first, second, third, fourth) {
+            (.., word) if word != 0 => (word, 255),
+            (.., word, _) if word != 0 => (word, 191),
+            (_, word, ..) if word != 0 => (word, 127),
+            (word, ..) if word != 0 => (word, 63),
+            _ => return None,
+        };
         Some(last - low_u8(word.leading_zeros().into()))
     }
 

@@ -104,6 +104,7 @@ fn arguments() -> Result<BootCommand> {
     }
     match words.as_slice() {
         [] => Ok(BootCommand::Help),
+        [word] if word.as_os_str() == "help" => Ok(BootCommand::Help),
         [verb, file] if verb.as_os_str() == "check" => Ok(BootCommand::Check(file.clone(), memory)),
         [verb, file] if verb.as_os_str() == "image" => {
             let kernel = kernel.context("--kernel is missing: the kernel's ELF file")?;

@@ -7,6 +7,14 @@ use std::process::{Command, Output};
 
 const GUEST: &str = "[[vm]]\nname = \"a\"\nmemory = 64\nkernel = \"guest\"\n";
 
+#[test]
+fn help_is_what_the_word_and_the_option_and_nothing_say() {
+    let folder = folder("help", GUEST);
+    let [word, option, nothing] = [&["help"][..], &["--help"], &[]].map(|arguments| boot(&folder, arguments));
+    assert!(word.status.success() && word.stdout.starts_with(b"boot check FILE"));
+    assert_eq!((&word.stdout, &word.stdout), (&option.stdout, &nothing.stdout));
+}
+
 /// A static executable of three bytes at 1 MiB, which wait for ever.
 fn executable() -> Vec<u8> {
     const START: u64 = 0x10_0000;

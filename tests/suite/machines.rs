@@ -25,6 +25,7 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
     let trial = |name, act: fn(&Test) -> Outcome| trial_needing(backend, &needs, name, act);
     vec![
         trial("a_machine_with_processors_named_twice_starts_each_once", named_twice),
+        trial("a_machine_that_lists_a_hundred_processors_starts_with_one", absent),
         trial("a_machine_without_fixed_hardware_has_a_clock_and_goes_off", hardware_reduced),
         trial("a_machine_with_damaged_tables_uses_what_is_intact", damaged_tables),
         trial("a_machine_whose_acpi_tables_cannot_be_read_runs_its_guest", no_tables),
@@ -65,6 +66,20 @@ fn named_twice(test: &Test) -> Outcome {
     let mut run = Run::start(test, &scenario)?;
     run.expect("has 5 processor entries with an invalid or a repeated id: skipped")?;
     run.expect("MiB usable, 3 processors, TSC ")?;
+    run.expect("vm0| PASS hello")?;
+    run.finish()
+}
+
+/// A hundred processors that are listed and not there.
+fn absent(test: &Test) -> Outcome {
+    let entries: Vec<_> = (0..=100).map(|id| local_apic(id, ENABLED)).collect();
+    let dsdt = table(b"DSDT", SOFT_OFF);
+    let madt = madt(&[entries.concat(), io_apic()]);
+    let tables = FirmwareTables::new(vec![dsdt, fadt(&[PM1A_CONTROL, PM_TIMER]), madt]);
+    let mut run = Run::start(test, &hello(tables)?)?;
+    run.allow("WARN  startup: processor ");
+    run.allow("do not start: if they exist");
+    run.expect("startup: 100 of 100 processors do not start")?;
     run.expect("vm0| PASS hello")?;
     run.finish()
 }

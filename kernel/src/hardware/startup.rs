@@ -32,8 +32,10 @@ const SLEEPING_STACK: u64 = 16 * 1024;
 /// Waits between INIT and start-up, and after a start-up that may have been lost [SDM3A 9.4.4.1].
 const AFTER_INIT: Duration = Duration::from_millis(10);
 const AFTER_STARTUP: Duration = Duration::from_millis(1);
-/// Time limit for each step of a processor that starts; long, as an emulator may give it little time.
+/// Time limit for each step of a processor that has shown itself; long, as an emulator may give it little time.
 pub(super) const CORE_START_TIMEOUT: Duration = Duration::from_secs(2);
+/// Processors that do not start and are named; of more, only the number is.
+const NAMED: usize = 4;
 /// Page-table entries: of a table, and of a large page.
 const TABLE: u64 = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE).bits();
 const LARGE: u64 = TABLE | PageTableFlags::HUGE_PAGE.bits();
@@ -186,11 +188,15 @@ pub fn start_others(
     });
     others.iter().for_each(|(id, _)| local_apic::send_init(*id));
     wait(AFTER_INIT, || false);
-    let mut more = true;
+    let (mut more, mut silent) = (true, 0);
     for (id, role) in others.iter().copied() {
         if role == Use::Run && more && cores::count() < cores::MAX_CORES {
-            let started = start(page, frames, (cores::count(), id), entry, argument);
+            let started = start(page, frames, (cores::count(), id), (entry, argument), silent);
             let Err(error) = started.map(|()| cores::note_running(cores::count(), id)) else { continue };
+            if error == StartError::Silent {
+                give_up(id, &mut silent);
+                continue;
+            }
             // What another one would need is used up or still in use.
             more = !matches!(error, StartError::NoMemory | StartError::Late);
             let others = if more { "" } else { ", and neither are further ones" };
@@ -203,14 +209,26 @@ pub fn start_others(
             local_apic::send_init(id);
             wait(AFTER_INIT, || false);
         }
-        if let Err(error) = park(page, frames, id) {
-            local_apic::send_init(id);
-            log::warn!("processor {id} {error}: a machine check may reset the machine");
+        match park(page, frames, id, silent) {
+            Ok(()) => {}
+            Err(StartError::Silent) => give_up(id, &mut silent),
+            Err(error) => log::warn!("processor {id} {error}: a machine check may reset the machine"),
         }
+    }
+    report(&others, silent);
+}
+
+/// Says what has become of the other processors, so many of which have not shown themselves.
+fn report(others: &[(u32, Use)], silent: usize) {
+    if silent != 0 {
+        log::warn!(
+            "{silent} of {} processors do not start: if they exist, a machine check may reset the machine",
+            others.len()
+        );
     }
     log::info!("{} cores run", cores::count());
     let threads = others.iter().filter(|(_, role)| *role == Use::Park).count();
-    let surplus = (others.len() + 1 - threads).saturating_sub(cores::MAX_CORES);
+    let surplus = (others.len() + 1 - threads).saturating_sub(cores::MAX_CORES + silent);
     if surplus != 0 {
         log::warn!("{surplus} more are not used: Weir uses at most {} cores", cores::MAX_CORES);
     }
@@ -219,13 +237,23 @@ pub fn start_others(
     }
 }
 
+/// Leaves a processor alone that has not shown itself, one of so many.
+fn give_up(id: u32, silent: &mut usize) {
+    // Whatever it is executing, from now on it waits for another start-up.
+    local_apic::send_init(id);
+    *silent += 1;
+    if *silent <= NAMED {
+        log::warn!("processor {id} {}", StartError::Silent);
+    }
+}
+
 /// Starts a processor that is not used, so that a machine check does not find it waiting for its start-up. It needs
 /// nothing that belongs to a core: there may be any number of them.
-fn park(page: HostPhysical, frames: &Mutex<PageFrames>, id: u32) -> Result<(), StartError> {
+fn park(page: HostPhysical, frames: &Mutex<PageFrames>, id: u32, silent: usize) -> Result<(), StartError> {
     let (_, top) = stack::make(&mut frames.lock(), SLEEPING_STACK).map_err(|_| StartError::NoMemory)?;
     prepare(page, top, cores::BOOT_CORE, sleep, core::ptr::null());
     let before = PARKED.load(Ordering::Relaxed);
-    wake(page, id, || PARKED.load(Ordering::Acquire) != before)
+    wake(page, id, silent, || PARKED.load(Ordering::Acquire) != before)
 }
 
 /// The entry point of a processor that is not used. Machine checks reach it, too, and it goes on sleeping then.
@@ -235,21 +263,22 @@ extern "C" fn sleep(_: usize, _: *const ()) -> ! {
     cpu::halt_forever()
 }
 
-/// Sends the start-up, again if it seems lost, and waits until the processor shows itself.
-fn wake(page: HostPhysical, id: u32, alive: impl Fn() -> bool) -> Result<(), StartError> {
+/// Sends the start-up, again if it seems lost, and waits until the processor shows itself; less long if others have been
+/// silent.
+fn wake(page: HostPhysical, id: u32, silent: usize, alive: impl Fn() -> bool) -> Result<(), StartError> {
     local_apic::send_startup(id, page);
     if !wait(AFTER_STARTUP, &alive) {
         local_apic::send_startup(id, page);
     }
-    if wait(CORE_START_TIMEOUT, alive) { Ok(()) } else { Err(StartError::Silent) }
+    if wait(threads::start_wait(silent), alive) { Ok(()) } else { Err(StartError::Silent) }
 }
 
 fn start(
     page: HostPhysical,
     frames: &Mutex<PageFrames>,
     (core, id): (usize, u32),
-    entry: CoreMain,
-    argument: *const (),
+    (entry, argument): (CoreMain, *const ()),
+    silent: usize,
 ) -> Result<(), StartError> {
     let Some(stage) = STAGE.of(core) else { return Err(StartError::NoMemory) };
     stage.store(ABSENT, Ordering::Relaxed);
@@ -259,7 +288,7 @@ fn start(
     let exceptions = exceptions.map_err(|_| StartError::NoMemory)?;
     EXCEPTION_STACKS.store(physical::pointer(exceptions) as u64, Ordering::Relaxed);
     prepare(page, top, core, entry, argument);
-    wake(page, id, || stage.load(Ordering::Acquire) != ABSENT)?;
+    wake(page, id, silent, || stage.load(Ordering::Acquire) != ABSENT)?;
     counters::compare(id).map_err(StartError::Counter)?;
     let settled = wait(CORE_START_TIMEOUT, || stage.load(Ordering::Acquire) >= READY);
     match stage.load(Ordering::Acquire) {

@@ -1,6 +1,7 @@
 //! Threads and cores: which processors share a core, and which of them are started.
 
 use crate::ProcessorAccess;
+use base::Duration;
 
 /// Most processors that a plan names.
 pub const MAX_PROCESSORS: usize = 256;
@@ -61,6 +62,20 @@ pub fn plan(
     let firsts = others.clone().filter(|id| first(*id)).map(|id| (id, Use::Run));
     let siblings = others.filter(|id| !first(*id)).map(|id| (id, if smt { Use::Run } else { Use::Park }));
     firsts.chain(siblings).take(MAX_PROCESSORS).collect()
+}
+
+/// Waits for a processor that is started: the first, and the shortest. The first is long, as an emulator may give a processor
+/// little time; a processor of a real machine needs a fraction of a millisecond.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const SHORTEST_WAIT: Duration = Duration::from_millis(15);
+
+/// How long the next processor is waited for when this many have not shown themselves. Firmware may list many that the
+/// machine lacks, as for hot-plugging, and each would delay the boot: 255 of them take 8 s together.
+#[must_use]
+pub fn start_wait(silent: usize) -> Duration {
+    let halvings = u32::try_from(silent).unwrap_or(u32::MAX);
+    let wait = 1u32.checked_shl(halvings).map_or(SHORTEST_WAIT, |part| LONGEST_WAIT / part);
+    wait.max(SHORTEST_WAIT)
 }
 
 #[cfg(test)]
@@ -142,5 +157,14 @@ mod tests {
             running.sort_unstable();
             prop_assert!(smt || running.windows(2).all(|pair| pair[0] != pair[1]));
         }
+    }
+
+    #[test]
+    fn many_processors_that_are_not_there_delay_a_start_by_seconds() {
+        assert_eq!(start_wait(0), Duration::from_secs(2));
+        assert_eq!(start_wait(1), Duration::from_secs(1));
+        let all: Duration = (0..MAX_PROCESSORS - 1).map(start_wait).sum();
+        assert!(all < Duration::from_secs(8), "{all:?}");
+        assert_eq!(start_wait(usize::MAX), SHORTEST_WAIT);
     }
 }

@@ -15,7 +15,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 /// Two slices (`SLICE` in `kernel/crates/schedule`), in microseconds.
-const TWO_SLICES: u32 = 4000;
+pub const TWO_SLICES: u32 = 4000;
 /// For how many seconds the guest watches beside the other one.
 const SECONDS: u32 = 3;
 /// Time between two frames from the wire to all.
@@ -145,7 +145,7 @@ fn send_to_all(socket: &UdpSocket) -> Outcome {
 }
 
 /// The pauses in the lines of the guest that watches.
-fn pauses(text: &str) -> Vec<u32> {
+pub fn pauses(text: &str) -> Vec<u32> {
     let lines = text.lines().filter_map(|line| line.strip_prefix("bystander| longest pause "));
     lines.filter_map(|line| line.split_once(" us in second")?.0.parse().ok()).collect()
 }

@@ -9,6 +9,7 @@ mod disk;
 mod fairness;
 mod firmware;
 mod guests;
+mod hostile;
 mod lifecycle;
 mod linux;
 mod machines;
@@ -123,6 +124,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(guests::trials(backend));
         trials.extend(misbehaviour::trials(backend));
         trials.extend(fairness::trials(backend));
+        trials.extend(hostile::trials(backend));
         trials.extend(lifecycle::trials(backend));
         trials.extend(network::trials(backend));
         trials.extend(shell::trials(backend));

@@ -43,12 +43,22 @@ fn beside(test: &Test, seed: u32, rounds: u32) -> Outcome {
     // In Bochs, the wire cannot interrupt where only guests with interrupts off run.
     let interrupts = if test.backend.accelerator().is_none() { "on" } else { "off" };
     let only = env::var("ONLY").map(|only| format!(" only={only}")).unwrap_or_default();
+    let every = env::var("EVERY").map(|only| format!(" every={only}")).unwrap_or_default();
+    let without = if test.backend == Backend::BochsSvm {
+        " without=single-steps-over-instructions-that-exit"
+    } else {
+        ""
+    };
     // The first guest has the keyboard.
     let vms = vec![
-        VmSpec::micro("poke", "poke", &format!("seed={seed} rounds={rounds} start=key{only}"))?
-            .nic("52:54:00:00:01:03")
-            .crashes_once(),
-        VmSpec::micro("echo", "nic_echo", &format!("ip={ECHO}"))?.nic("52:54:00:00:01:02"),
+        VmSpec::micro(
+            "poke",
+            "poke",
+            &format!("seed={seed} rounds={rounds} start=key{only}{every}{without}"),
+        )?
+        .nic("52:54:00:00:01:03")
+        .crashes_once(),
+        VmSpec::micro("echo", "nic_echo", &format!("ip={ECHO}"))?.nic("52:54:00:00:01:02").shares(100),
         VmSpec::micro("bystander", "watch", &format!("for=ever interrupts={interrupts}"))?,
     ];
     let mut run = Run::start(test, &Scenario::new(vms))?;

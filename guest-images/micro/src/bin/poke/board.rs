@@ -44,9 +44,9 @@ fn function() -> u32 {
         .unwrap_or(0)
 }
 
-fn configuration_bytes(_: &mut Poker) {
+fn configuration_bytes(poker: &mut Poker) {
     let function = function();
-    for offset in (0..256).step_by(4) {
+    for offset in poker.some((0..256).step_by(4)) {
         for (port, value) in (DATA..).zip([0xff, 0, 0x5a, 0xff]) {
             select(function, offset);
             let _ = (ports::read_byte(port), ports::read_word(port), ports::read_dword(port));
@@ -108,9 +108,10 @@ fn no_function(_: &mut Poker) {
     }
 }
 
-fn local_apic(_: &mut Poker) {
+fn local_apic(poker: &mut Poker) {
     // All but the interrupt command.
-    for at in (0..0x400).step_by(16).chain([0x404, 0xff8, 0xfff]).filter(|at| !matches!(at, 0x300 | 0x310)) {
+    let all = (0..0x400).step_by(16).chain([0x404, 0xff8, 0xfff]).filter(|at| !matches!(at, 0x300 | 0x310));
+    for at in poker.some(all) {
         for value in EXTREMES {
             let _ = mmio::read_dword(LOCAL_APIC + at);
             mmio::write_dword(LOCAL_APIC + at, value & !0x700);
@@ -157,12 +158,12 @@ fn nmis(_: &mut Poker) {
 }
 
 /// Base addresses that are refused, modes that cannot follow each other, reserved registers.
-fn x2apic(_: &mut Poker) {
+fn x2apic(poker: &mut Poker) {
     for low in [0xfee0_0c00_u32, 0xfee0_0800, 0xfed0_0900, 0xfee0_0400, 0xffff_ffff, 0xfee0_0d00] {
         let _ = probe!("wrmsr", in("ecx") IA32_APIC_BASE, in("eax") low, in("edx") 0);
         let _ = probe!("wrmsr", in("ecx") IA32_APIC_BASE, in("eax") low, in("edx") u32::MAX);
         // All registers but the interrupt command, in whatever mode this is.
-        for msr in (0x800..0x840).chain([0x8ff]).filter(|msr| *msr != 0x830) {
+        for msr in poker.some((0x800..0x840).chain([0x8ff]).filter(|msr| *msr != 0x830)) {
             let _ = probe!("rdmsr", in("ecx") msr, out("eax") _, out("edx") _);
             let _ = probe!("wrmsr", in("ecx") msr, in("eax") 0xf8ff_u32, in("edx") 0);
             let _ = probe!("wrmsr", in("ecx") msr, in("eax") 0, in("edx") 1);
@@ -172,8 +173,8 @@ fn x2apic(_: &mut Poker) {
 }
 
 /// Level and edge, both polarities, masked and not, external and fixed, with bad vectors; every index.
-fn io_apic(_: &mut Poker) {
-    for index in 0..=255 {
+fn io_apic(poker: &mut Poker) {
+    for index in poker.some(0..=255) {
         for value in [!0x700, 0, 1 << 15 | 0xff, 1 << 13 | 1 << 15 | 0x41, 0x700, 1 << 13 | 3, 1 << 16] {
             mmio::write_dword(IO_APIC, index);
             mmio::write_dword(IO_APIC + 0x10, value);
@@ -187,7 +188,7 @@ fn io_apic(_: &mut Poker) {
 }
 
 /// All timers as fast as they go, while the guest computes and while it sleeps.
-fn fast_timers(_: &mut Poker) {
+fn fast_timers(poker: &mut Poker) {
     for (port, value) in [(0x43, 0x14), (0x40, 2), (0x70, 0xa), (0x71, 0x21), (0x70, 0xb), (0x71, 0x72)] {
         ports::write_byte(port, value);
     }
@@ -196,7 +197,7 @@ fn fast_timers(_: &mut Poker) {
         mmio::write_dword(LOCAL_APIC + at, value);
     }
     // With interrupts on, the guest would do nothing but to handle them.
-    for _ in 0..5000 {
+    for _ in poker.some(0..5000) {
         let _ = mmio::read_dword(LOCAL_APIC + 0x390);
     }
     // Halted: the timers fire, but what wakes the guest comes late.
@@ -206,8 +207,8 @@ fn fast_timers(_: &mut Poker) {
     }
 }
 
-fn pics(_: &mut Poker) {
-    for value in 0..=255 {
+fn pics(poker: &mut Poker) {
+    for value in poker.some(0..=255) {
         for port in [0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1] {
             ports::write_byte(port, value);
             let _ = ports::read_byte(port);
@@ -215,8 +216,8 @@ fn pics(_: &mut Poker) {
     }
 }
 
-fn pit(_: &mut Poker) {
-    for control in 0..=255 {
+fn pit(poker: &mut Poker) {
+    for control in poker.some(0..=255) {
         ports::write_byte(0x43, control);
         for counter in 0x40..0x43 {
             for count in [1, 0, 0xff] {
@@ -228,8 +229,8 @@ fn pit(_: &mut Poker) {
     }
 }
 
-fn rtc(_: &mut Poker) {
-    for index in 0..=255 {
+fn rtc(poker: &mut Poker) {
+    for index in poker.some(0..=255) {
         for value in [0xff, 0, 0x7f, 0xc0, 0x26] {
             ports::write_byte(0x70, index);
             ports::write_byte(0x71, value);
@@ -240,9 +241,9 @@ fn rtc(_: &mut Poker) {
 }
 
 /// In loopback mode, so that nothing of it is printed.
-fn uart(_: &mut Poker) {
+fn uart(poker: &mut Poker) {
     micro::console::drain();
-    for value in 0..=255 {
+    for value in poker.some(0..=255) {
         ports::write_byte(0x3fc, 0x10 | value);
         for port in [0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fd, 0x3fe, 0x3ff] {
             ports::write_byte(port, value);
@@ -257,14 +258,14 @@ fn uart(_: &mut Poker) {
 }
 
 /// Status, enables, timer and the ports beside them: no sleep is asked for.
-fn power(_: &mut Poker) {
-    for port in 0x600..0x640 {
+fn power(poker: &mut Poker) {
+    for port in poker.some(0x600..0x640) {
         let _ = (ports::read_byte(port), ports::read_word(port), ports::read_dword(port));
     }
     for port in [0x600, 0x602] {
         ports::write_word(port, 0xffff);
     }
-    for _ in 0..2000 {
+    for _ in poker.some(0..2000) {
         let _ = ports::read_dword(0x608);
     }
     for (port, value) in
@@ -274,8 +275,8 @@ fn power(_: &mut Poker) {
     }
 }
 
-fn all_ports(_: &mut Poker) {
-    for port in (0..=u16::MAX).step_by(37) {
+fn all_ports(poker: &mut Poker) {
+    for port in poker.some((0..=u16::MAX).step_by(37)) {
         let _ = (ports::read_byte(port), ports::read_word(port), ports::read_dword(port));
     }
 }

@@ -14,6 +14,8 @@ pub const LIST: &[Action] = &[
     ("task-priorities", task_priorities),
     ("extended-state-without-its-enable", extended_state),
     ("debug-registers", debug),
+    ("a-watchpoint-on-a-device", watchpoint),
+    ("single-steps-over-instructions-that-exit", steps),
     ("every-leaf-of-CPUID", leaves),
     ("instructions-of-hypervisors", hypervisors),
     ("instructions-that-cost-other-cores", costly),
@@ -31,8 +33,8 @@ fn write(msr: u32, low: u32, high: u32) {
     let _ = probe!("wrmsr", in("ecx") msr, in("eax") low, in("edx") high);
 }
 
-fn model_specific(_: &mut Poker) {
-    for msr in (0..0x1000).chain(0x4b56_4d00..0x4b56_4d08).chain(0xc000_0080..0xc000_0105) {
+fn model_specific(poker: &mut Poker) {
+    for msr in poker.some((0..0x1000).chain(0x4b56_4d00..0x4b56_4d08).chain(0xc000_0080..0xc000_0105)) {
         // What it holds is what it may hold.
         if let (true, low, high) = read(msr) {
             write(msr, low, high);
@@ -47,8 +49,10 @@ fn model_specific(_: &mut Poker) {
     write(0x277, 0x0007_0406, 0x0007_0406);
 }
 
-fn amd(_: &mut Poker) {
-    for msr in (0xc001_0000..0xc001_0220).chain(0xc001_1000..0xc001_1040) {
+fn amd(poker: &mut Poker) {
+    for msr in (0xc001_0000..0xc001_0010)
+        .chain(poker.some((0xc001_0010..0xc001_0220).chain(0xc001_1000..0xc001_1040)))
+    {
         let (known, ..) = read(msr);
         if known {
             write(msr, 0, 0);
@@ -128,17 +132,23 @@ fn debug(_: &mut Poker) {
     let _ = probe!("mov dr7, {v}; mov {v}, dr0", v = inout(reg) 0x2400_u64 => _);
     let _ = probe!("mov dr7, {v}", v = in(reg) u64::MAX);
     let _ = probe!("mov dr6, {v}; mov {v}, dr6", v = inout(reg) 0xffff_0ff0_u64 => _);
-    // A watchpoint on the local APIC's page, which Weir accesses for the guest.
+}
+
+/// On the local APIC's page, which Weir accesses for the guest.
+fn watchpoint(_: &mut Poker) {
     let _ = probe!("mov dr0, {at}; mov dr7, {v}; mov {x:e}, [{at}]",
         at = in(reg) 0xfee0_0030_u64, v = in(reg) 0x000f_0403_u64, x = out(reg) _);
     let _ = probe!("mov dr7, {v}", v = in(reg) 0x400_u64);
+}
+
+fn steps(_: &mut Poker) {
     let _ = probe!("pushfq; or dword ptr [rsp], 0x100; popfq; rdmsr; nop",
         in("ecx") 0x1b, out("eax") _, out("edx") _);
 }
 
-fn leaves(_: &mut Poker) {
+fn leaves(poker: &mut Poker) {
     for first in [0, 0x4000_0000, 0x4000_0100, 0x8000_0000, 0xc000_0000, 0xffff_ff00] {
-        for leaf in first..=first + 0x40 {
+        for leaf in poker.some(first..=first + 0x40) {
             for subleaf in [0, 1, 63, u32::MAX] {
                 let _ = processor::cpuid(leaf, subleaf);
             }

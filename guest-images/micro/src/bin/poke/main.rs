@@ -1,7 +1,8 @@
 //! Pokes the registers of its NIC, its PCI configuration, its board's devices and its processor, and gives its NIC rings
 //! of descriptors: first by the list of what has broken device models and hypervisors (`nic.rs`, `board.rs`,
 //! `machine.rs`), then at random, `rounds=` times. It passes if it is still running afterwards. `seed=` decides on
-//! everything, so that a run can be repeated; with `only=` it does one action of the list and nothing else, with `only=random` none.
+//! everything, so that a run can be repeated. Of long rows of registers the list takes each `every=`th. With `only=` it
+//! does one action of the list and nothing else, with `only=random` none; with `without=` all but one.
 //!
 //! The NIC's rings and buffers are in memory that nothing else uses, so that it cannot overwrite the program, and
 //! interrupts stay disabled. No value asks for the end: resets, INIT, SMI, a jump into a device and the power-off port
@@ -77,6 +78,8 @@ struct Poker {
     function: pci::Function,
     bar: u32,
     memory_end: u64,
+    /// Of long rows, one in this many is taken.
+    every: u32,
     random: Random,
 }
 
@@ -88,11 +91,12 @@ fn main(boot: &Boot) -> Verdict {
     apic::start();
     let (nic, function) = Nic::find()?;
     let (bar, random) = (function.read(0x10), Random::new(seed));
-    let mut poker = Poker { nic, function, bar, memory_end: boot.memory_end, random };
+    let every = boot.command_line.number("every", 1).max(1);
+    let mut poker = Poker { nic, function, bar, memory_end: boot.memory_end, every, random };
     line!("GO seed {seed} rounds {rounds}");
-    let only = boot.command_line.value("only");
+    let (only, without) = (boot.command_line.value("only"), boot.command_line.value("without"));
     for (name, act) in nic::LIST.iter().chain(board::LIST).chain(machine::LIST) {
-        if only.is_none_or(|only| only == *name) {
+        if only.is_none_or(|only| only == *name) && without != Some(*name) {
             poker.settle();
             line!("{name}");
             act(&mut poker);
@@ -116,6 +120,12 @@ fn main(boot: &Boot) -> Verdict {
 }
 
 impl Poker {
+    /// Those of a long row that the seed chooses.
+    fn some<T, I: Iterator<Item = T>>(&mut self, all: I) -> impl Iterator<Item = T> + use<T, I> {
+        let first = self.random.below(self.every.into());
+        all.skip(usize::try_from(first).unwrap_or(0)).step_by(usize::try_from(self.every).unwrap_or(1))
+    }
+
     /// Makes the NIC's configuration space usable again, and the console.
     fn usable(&mut self) {
         // D0 again, and where it was.

@@ -225,7 +225,7 @@ fn contexts(poker: &mut Poker) {
 }
 
 fn control_bits(poker: &mut Poker) {
-    for bit in 0..32 {
+    for bit in poker.some(0..32) {
         for value in [1 << bit | EN, u32::MAX ^ 1 << bit] {
             poker.receive_from(RINGS, 128 * 16, 0, 127);
             poker.nic.write(RCTL, value);
@@ -247,7 +247,7 @@ fn causes(poker: &mut Poker) {
 }
 
 fn phy(poker: &mut Poker) {
-    for register in 0..32 {
+    for register in poker.some(0..32) {
         for value in [0, 0xffff, 0x8000, 0x4000, 0x0800, 0x0400, 0x1140] {
             // Write, read, neither and both; with and without an interrupt; another PHY.
             for operation in [1 << 26, 1 << 27, 0, 3 << 26, 1 << 26 | 1 << 29, 1 << 30] {
@@ -263,7 +263,7 @@ fn every_register(poker: &mut Poker) {
     for register in [RDBAL, RDBAH, TDBAL, TDBAH] {
         poker.nic.write(register, u32::MAX);
     }
-    for at in (0..0x6000).step_by(4).chain([0x8000, 0x1_0000, WINDOW - 4]) {
+    for at in poker.some((0..0x6000).step_by(4).chain([0x8000, 0x1_0000, WINDOW - 4])) {
         let _ = poker.nic.read(at);
         poker.nic.write(at, u32::MAX);
     }

@@ -211,7 +211,9 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
                 self.due = vm.next_deadline().map_or(self.due, |deadline| deadline.min(self.due));
             }
             let works = vm.needs_advance(effects) || vm.has_work();
-            if works || exit == Exit::HostInterrupt || now >= self.due {
+            // What is left when its slice ends waits for the next one, but each has a piece of it.
+            let ended = charged > start && limit.is_some_and(|limit| now >= limit);
+            if !ended && (works || exit == Exit::HostInterrupt || now >= self.due) {
                 now = clock::now();
                 self.charge(index, now - charged);
                 charged = now;

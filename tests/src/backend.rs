@@ -51,6 +51,10 @@ pub enum Need {
     InterruptWhileOff,
     /// A guest is started within a slice, apart from its images.
     Speed,
+    /// A guest can step over an instruction that exits, one at a time.
+    StepOverExit,
+    /// A guest that sets a reserved bit of CR3 gets #GP.
+    ReservedCr3,
     /// The processor tells which of its kind are threads of one core.
     Threads,
     /// One boot of Linux, with minutes of traffic.
@@ -163,6 +167,11 @@ impl Backend {
             ),
             Need::Speed => is_bochs
                 .then_some("Bochs' processor of 50 MHz starts even the smallest guest in more than a slice"),
+            Need::StepOverExit => (self == Self::BochsSvm).then_some(
+                "Bochs keeps a guest's trace trap across a VM exit, and takes it again and again in the hypervisor",
+            ),
+            Need::ReservedCr3 => (self == Self::QemuSvm)
+                .then_some("QEMU ends the guest's run with an exit of code -1 instead of #GP"),
             Need::Threads => (self == Self::BochsSvm)
                 .then_some("Bochs' ryzen calls each of its threads a core (leaf 8000001Eh)"),
             Need::LinuxBoot => (self == Self::BochsSvm && !choice::is_requested(self)).then_some(SLOW),

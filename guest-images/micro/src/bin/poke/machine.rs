@@ -11,6 +11,7 @@ pub const LIST: &[Action] = &[
     ("a-clock-page-outside-memory", clock_page),
     ("the-machine-status-word-with-caches-off", machine_status),
     ("every-bit-of-CR0-and-CR4", control_registers),
+    ("reserved-bits-of-CR3", page_tables),
     ("task-priorities", task_priorities),
     ("extended-state-without-its-enable", extended_state),
     ("debug-registers", debug),
@@ -106,8 +107,13 @@ fn control_registers(_: &mut Poker) {
         }
         let _ = probe!("mov {cr}, cr4; btc {cr}, {bit}; mov cr4, {cr}; btc {cr}, {bit}; mov cr4, {cr}",
             cr = out(reg) _, bit = in(reg) bit);
+    }
+}
+
+fn page_tables(_: &mut Poker) {
+    for bit in 52..64_u64 {
         let _ = probe!("mov {cr}, cr3; bts {cr}, {bit}; mov cr3, {cr}; btr {cr}, {bit}; mov cr3, {cr}",
-            cr = out(reg) _, bit = in(reg) bit.max(52));
+            cr = out(reg) _, bit = in(reg) bit);
     }
 }
 

@@ -4,7 +4,7 @@ use crate::failure::ErrorContext;
 use crate::line::LogLine;
 use crate::{Failure, Outcome, debug};
 use std::fs::File;
-use std::io::{Read, Write, stderr};
+use std::io::{ErrorKind, Read, Write, stderr};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -186,7 +186,10 @@ fn read_all(mut source: TcpStream, mut file: File, shared: &SharedOutput) {
     let shows_console = debug::shows_console();
     let mut buffer = [0; 4096];
     loop {
-        let length = source.read(&mut buffer).unwrap_or(0);
+        let length = match source.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            result => result.unwrap_or(0),
+        };
         let _ = file.write_all(&buffer[..length]);
         if shows_console {
             let _ = stderr().write_all(&buffer[..length]);

@@ -4,6 +4,7 @@
 use crate::failure::ErrorContext;
 use crate::{Outcome, debug, require};
 use micro::numbered::{ACKNOWLEDGED, Fault, LAST, Sequence, is_acknowledged, write};
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub fn sink(socket: &UdpSocket) -> Outcome<u32> {
     let mut buffer = [0; 2048];
     loop {
         let (length, from) =
-            socket.recv_from(&mut buffer).context(format!("waiting for {}", sequence.next()))?;
+            receive(socket, &mut buffer).context(format!("waiting for {}", sequence.next()))?;
         let answer = match sequence.take(&buffer[..length]) {
             Ok(next) if !is_acknowledged(next) => continue,
             Ok(next) => next,
@@ -112,9 +113,23 @@ fn send_first(socket: &UdpSocket, to: SocketAddr, payload: &mut [u8; 1472]) -> O
     answer.map(drop).context("acknowledgement of 0")
 }
 
-fn acknowledgement(socket: &UdpSocket) -> std::io::Result<u32> {
+/// Receives a datagram. A socket with a timeout does not wait on after an interruption, such as that of a machine which is
+/// stopped and goes on (signal(7)).
+///
+/// # Errors
+/// That of the socket, as a timeout.
+pub fn receive(socket: &UdpSocket, into: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    loop {
+        match socket.recv_from(into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn acknowledgement(socket: &UdpSocket) -> io::Result<u32> {
     let mut answer = [0; 4];
-    socket.recv_from(&mut answer)?;
+    receive(socket, &mut answer)?;
     Ok(u32::from_be_bytes(answer))
 }
 

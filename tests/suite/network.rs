@@ -54,7 +54,8 @@ fn echo(test: &Test) -> Outcome {
     for size in (0_usize..=1472).step_by(23) {
         let sent: Vec<u8> = (0..size).map(|index| (index ^ size).to_le_bytes()[0]).collect();
         socket.send_to(&sent, (FIRST, 7)).context("sending a datagram")?;
-        let (length, _) = socket.recv_from(&mut buffer).context(format!("waiting for {size} bytes back"))?;
+        let (length, _) =
+            traffic::receive(&socket, &mut buffer).context(format!("waiting for {size} bytes back"))?;
         require!(buffer[..length] == sent, "{size} bytes were returned as {length} bytes, or changed");
     }
     stop(FIRST)?;

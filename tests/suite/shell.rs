@@ -5,7 +5,7 @@ use crate::trial;
 use end_to_end::failure::ErrorContext;
 use end_to_end::pinger::{answers, ping};
 use end_to_end::run::STEP;
-use end_to_end::{Backend, Outcome, Run, Scenario, Test, VmSpec, debug, require};
+use end_to_end::{Backend, Outcome, Run, Scenario, Test, VmSpec, debug, require, traffic};
 use libtest_mimic::Trial;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
@@ -152,7 +152,7 @@ fn talk_of_odd_port(guest: Ipv4Addr) -> Outcome {
         // No faster than the guest writes.
         if number % 16 == 0 {
             socket.send_to(b"!", (guest, 7)).context("sending a datagram")?;
-            socket.recv_from(&mut [0; 16]).context("waiting for an answer")?;
+            traffic::receive(&socket, &mut [0; 16]).context("waiting for an answer")?;
         }
     }
     Ok(())

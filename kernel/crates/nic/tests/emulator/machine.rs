@@ -4,6 +4,7 @@ use super::{EMULATOR_TIMEOUT, Emulator, pci};
 use base::{Batch, HostPhysical, Instant, Port};
 use nic::{DmaRegion, InterruptMode, Nic, NicHost, NicRegisters, NicState};
 use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::{Duration as Wall, Instant as WallClock};
 use testkit::frame::mac;
@@ -54,7 +55,13 @@ impl EmulatedMachine {
     /// The next frame on the wire.
     pub fn capture(&self) -> Vec<u8> {
         let mut frame = vec![0; 1 << 16];
-        let length = self.0.borrow().wire.recv(&mut frame).expect("a frame comes");
+        let length = loop {
+            match self.0.borrow().wire.recv(&mut frame) {
+                // The socket has a timeout, and does not wait on by itself (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result.expect("a frame comes"),
+            }
+        };
         frame.truncate(length);
         frame
     }

@@ -113,7 +113,7 @@ fn beside_full(test: &Test) -> Outcome {
     ];
     let mut run = Run::start(test, &Scenario::new(vms))?;
     run.expect("hog| GO full")?;
-    run.expect("bystander| READY")?;
+    run.expect_in_any_order("bystander| READY")?;
     require!(answers(BYSTANDER, STEP)?, "the bystander does not answer");
     let socket = UdpSocket::bind("10.0.5.1:0").context("binding a UDP socket")?;
     socket.set_broadcast(true).context("sending to all")?;

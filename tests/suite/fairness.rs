@@ -48,14 +48,18 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
     trials
 }
 
+/// A guest that watches the clock, with interrupts on where the machine's would not be taken at once while it has them off.
+pub fn bystander(test: &Test) -> Outcome<VmSpec> {
+    let interrupts = if test.backend.accelerator().is_none() { "on" } else { "off" };
+    VmSpec::micro("bystander", "watch", &format!("for=ever interrupts={interrupts}"))
+}
+
 /// One guest works its NIC hard, and another one watches the clock. `meanwhile` is done once a second.
 fn beside(test: &Test, work: &str, meanwhile: impl Fn(&UdpSocket) -> Outcome) -> Outcome {
-    // In Bochs, the wire cannot interrupt where only guests with interrupts off run.
-    let interrupts = if test.backend.accelerator().is_none() { "on" } else { "off" };
     // The first guest has the keyboard.
     let vms = vec![
         VmSpec::micro("hog", "nic_hog", &format!("work={work} start=key"))?.nic("52:54:00:00:01:02"),
-        VmSpec::micro("bystander", "watch", &format!("for=ever interrupts={interrupts}"))?,
+        bystander(test)?,
     ];
     let mut run = Run::start(test, &Scenario::new(vms))?;
     // What the guest does wrong is said once.

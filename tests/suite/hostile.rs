@@ -5,7 +5,7 @@
 //! pokes more often at random. The environment chooses: `SEED=` the seed of that one, `ONLY=` the action of
 //! `guest-images/micro/src/bin/poke` to which both are limited.
 
-use crate::fairness::{TWO_SLICES, pauses};
+use crate::fairness::{TWO_SLICES, bystander, pauses};
 use crate::lifecycle::{open_shell, power_off};
 use crate::trial;
 use end_to_end::backend::Need;
@@ -49,9 +49,6 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
 }
 
 fn beside(test: &Test, poking: &Poking) -> Outcome {
-    // In Bochs, the wire cannot interrupt where only guests with interrupts off run.
-    let is_bochs = test.backend.accelerator().is_none();
-    let interrupts = if is_bochs { "on" } else { "off" };
     let Poking { seed, rounds, every } = poking;
     let mut asked = format!("seed={seed} rounds={rounds} every={every} start=key");
     if let Ok(only) = env::var("ONLY") {
@@ -66,10 +63,10 @@ fn beside(test: &Test, poking: &Poking) -> Outcome {
         VmSpec::micro("echo", "nic_echo", &format!("ip={ECHO}"))?
             .nic("52:54:00:00:01:02")
             .shares(ECHO_SHARES),
-        VmSpec::micro("bystander", "watch", &format!("for=ever interrupts={interrupts}"))?,
+        bystander(test)?,
     ];
     let mut scenario = Scenario::new(vms);
-    if is_bochs {
+    if test.backend.accelerator().is_none() {
         // A processor of 100 MHz, not of 50: a piece of network work takes up to 160,000 instructions, 3 ms otherwise.
         scenario.machine.pace = Pace::Counted;
     }

@@ -14,6 +14,7 @@ pub mod apic;
 pub mod boot;
 pub mod command_line;
 pub mod console;
+pub mod descriptor;
 pub mod e1000;
 pub mod io_apic;
 pub mod load;

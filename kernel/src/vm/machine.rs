@@ -59,7 +59,7 @@ impl<V: VirtualCpu> Vm<V> {
     }
 
     /// True when its board and its vNICs work.
-    fn is_on(&self) -> bool {
+    fn is_working(&self) -> bool {
         matches!(self.state(), VmState::Running | VmState::Idle)
     }
 
@@ -70,7 +70,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// True when instructions of its guest may be executed.
     pub fn may_enter(&self) -> bool {
-        self.is_runnable() && self.state() == VmState::Running
+        self.held.is_none() && self.state() == VmState::Running
     }
 
     /// Takes the effects that accesses and timers have had since the last call.
@@ -90,7 +90,7 @@ impl<V: VirtualCpu> Vm<V> {
             self.begin_start();
         }
         self.advance_console(now);
-        if self.is_on() {
+        if self.is_working() {
             self.advance_machine(now);
         }
         self.show_console(now);
@@ -139,7 +139,7 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// True while a vNIC has work that is to be done in the guest's turns, even if the guest has halted.
     pub fn has_work(&self) -> bool {
-        self.is_on() && self.nics.slots().iter().any(|slot| slot.has_work())
+        self.is_working() && self.nics.slots().iter().any(|slot| slot.has_work())
     }
 
     /// When [`advance`](Self::advance) must run at the latest.
@@ -163,12 +163,12 @@ impl<V: VirtualCpu> Vm<V> {
 
     /// When a timer of the board or of a vNIC fires next.
     fn machine_deadline(&self) -> Option<Instant> {
-        Instant::earliest([self.nics.next_deadline(), self.pc.next_deadline()]).filter(|_| self.is_on())
+        Instant::earliest([self.nics.next_deadline(), self.pc.next_deadline()]).filter(|_| self.is_working())
     }
 
     /// Applies the effects that moved frames have had on the vNICs.
     pub fn after_frames(&mut self, now: Instant) {
-        if self.is_on() {
+        if self.is_working() {
             self.refresh_nics(now);
             self.wake();
         }

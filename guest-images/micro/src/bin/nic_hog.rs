@@ -9,9 +9,10 @@
 #![no_std]
 #![no_main]
 
+use micro::descriptor::{EOP, IFCS};
 use micro::e1000::Nic;
 use micro::e1000::register::{RDBAL, RDH, RDLEN, RDT, TDBAL, TDH, TDLEN, TDT};
-use micro::{Boot, Verdict, apic, ensure, line, load, mmio, pic, processor};
+use micro::{Boot, Verdict, apic, descriptor, ensure, line, load, mmio, pic, processor};
 
 micro::guest!("nic_hog", main);
 
@@ -21,22 +22,8 @@ const DESCRIPTOR: u32 = 16;
 /// Addresses of ring and buffer, in memory that nothing else uses.
 const RING: u32 = 0x0100_0000;
 const BUFFER: u32 = 0x0110_0000;
-/// Length of one buffer, the longest that a descriptor can have.
-const LONGEST: u64 = 16_288;
 /// A station that does not exist.
 const NOBODY: u32 = 99;
-
-/// Command bits in a descriptor's second half [8254x 3.3.3.1, 3.3.6, 3.3.7].
-const EOP: u64 = 1 << 24;
-const IFCS: u64 = 1 << 25;
-const TSE: u64 = 1 << 26;
-const DEXT: u64 = 1 << 29;
-const DTYP_DATA: u64 = 1 << 20;
-/// `TUCMD`: TCP, IPv4, segmentation.
-const CUT: u64 = 1 << 24 | 1 << 25 | 1 << 26;
-/// Descriptors of a packet that is cut: one context and 59 buffers.
-const PACKET: u32 = 60;
-const PAYLOAD: u64 = 59 * LONGEST - 54;
 
 fn main(boot: &Boot) -> Verdict {
     let work = boot.command_line.value("work").unwrap_or("frames");
@@ -49,7 +36,7 @@ fn main(boot: &Boot) -> Verdict {
     load::write_head(&mut head, to, nic.mac);
     mmio::write_bytes(BUFFER.into(), &head);
     let (descriptor, receives): (fn(u32) -> [u64; 2], bool) = match work {
-        "segments" => (segments, false),
+        "segments" => (|index| descriptor::cut(index, BUFFER.into()), false),
         "frames" | "broadcasts" => (|_| [BUFFER.into(), 60 | EOP | IFCS], false),
         "fragments" => (|_| [BUFFER.into(), IFCS], false),
         "nulls" => (|_| [0; 2], true),
@@ -95,14 +82,4 @@ fn wait(hundredths: u32) {
         processor::sleep();
     }
     pic::mask(pic::TIMER);
-}
-
-/// A packet that is cut into segments of one byte.
-fn segments(index: u32) -> [u64; 2] {
-    match index % PACKET {
-        // IPCSS 14, IPCSO 24, TUCSS 34, TUCSO 50; HDRLEN 54, MSS 1 [8254x 3.3.6].
-        0 => [14 | 24 << 8 | 34 << 32 | 50 << 40, PAYLOAD | DEXT | CUT | 54 << 40 | 1 << 48],
-        last if last == PACKET - 1 => [BUFFER.into(), LONGEST | DTYP_DATA | DEXT | TSE | IFCS | EOP],
-        _ => [BUFFER.into(), LONGEST | DTYP_DATA | DEXT | TSE | IFCS],
-    }
 }

@@ -2,6 +2,7 @@
 
 use crate::{Action, BUFFERS, IO_APIC, LOCAL_APIC, Poker, RINGS};
 use core::arch::asm;
+use micro::descriptor::{self, DATA, DEXT, EOP, IFCS, LONGEST, TSE};
 use micro::e1000::WINDOW;
 use micro::e1000::register::{
     CTRL, EERD, ICR, IMC, IMS, MTA, RCTL, RDBAH, RDBAL, RDH, RDLEN, RDT, TCTL, TDBAH, TDBAL, TDH, TDLEN, TDT,
@@ -10,7 +11,9 @@ use micro::processor::{self, halves};
 use micro::{mmio, ports, probe};
 
 pub const LIST: &[Action] = &[
-    ("a-packet-of-a-million-segments", |p| p.long_ring(60, segment)),
+    ("a-packet-of-a-million-segments", |p| {
+        p.long_ring(descriptor::PACKET, |index| descriptor::cut(index, BUFFERS))
+    }),
     ("a-ring-of-frames", |p| p.long_ring(1, |_| [BUFFERS, 60 | EOP | IFCS])),
     ("a-ring-of-broadcasts", broadcasts),
     ("a-ring-of-empty-fragments", |p| p.long_ring(1, |_| [BUFFERS, IFCS])),
@@ -36,18 +39,9 @@ pub const LIST: &[Action] = &[
     ("an-erased-EEPROM", eeprom),
 ];
 
-/// Command bits in a descriptor's second half [8254x 3.3.3.1, 3.3.6, 3.3.7].
-const EOP: u64 = 1 << 24;
-const IFCS: u64 = 1 << 25;
-const TSE: u64 = 1 << 26;
+/// Further command bits of a descriptor [8254x 3.3.3.1].
 const RS: u64 = 1 << 27;
-const DEXT: u64 = 1 << 29;
 const VLE: u64 = 1 << 30;
-const DATA: u64 = 1 << 20;
-/// `TUCMD`: TCP, IPv4, segmentation.
-const CUT: u64 = 1 << 24 | 1 << 25 | 1 << 26;
-/// Length of the longest buffer.
-const LONGEST: u64 = 16_288;
 /// A port without a device in any PC.
 const UNUSED_PORT: u16 = 0x1fe8;
 /// A ring as long as can be: a multiple of 60 descriptors, and of 128 bytes.
@@ -63,20 +57,6 @@ const TIDV: u64 = 0x3820;
 const TADV: u64 = 0x382c;
 const RDTR: u64 = 0x2820;
 const RADV: u64 = 0x282c;
-
-/// A packet of 59 buffers that is to be cut into segments of one byte.
-fn segment(index: u32) -> [u64; 2] {
-    match index % 60 {
-        // IPCSS 14, IPCSO 24, TUCSS 34, TUCSO 50; HDRLEN 54, MSS 1 [8254x 3.3.6].
-        0 => context(14 | 24 << 8 | 34 << 32 | 50 << 40, 59 * LONGEST - 54, 54, 1),
-        59 => [BUFFERS, LONGEST | DATA | DEXT | TSE | IFCS | EOP],
-        _ => [BUFFERS, LONGEST | DATA | DEXT | TSE | IFCS],
-    }
-}
-
-fn context(offsets: u64, payload: u64, header: u64, mss: u64) -> [u64; 2] {
-    [offsets, payload | DEXT | CUT | header << 40 | mss << 48]
-}
 
 fn write_descriptor(index: u32, [low, high]: [u64; 2]) {
     let at = RINGS + 16 * u64::from(index);
@@ -213,7 +193,7 @@ fn contexts(poker: &mut Poker) {
         for (payload, header, mss) in
             [(0, 0, 0), (0, 54, 1460), (1, 255, 1), (0xf_ffff, 54, 0xffff), (0xf_ffff, 0, 1), (60, 61, 0)]
         {
-            let context = context(offsets, payload, header, mss);
+            let context = descriptor::context(offsets, payload, header, mss);
             poker.send(&[context, data(60, EOP)]);
             poker.send(&[context, data(0, EOP), context, data(LONGEST, 0), data(1, EOP)]);
             // A context, and a legacy descriptor, in the midst of a packet.

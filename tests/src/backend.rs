@@ -51,6 +51,8 @@ pub enum Need {
     InterruptWhileOff,
     /// A guest is started within a slice, apart from its images.
     Speed,
+    /// Nothing but Weir takes the processor from its guests, so that milliseconds and parts of a core can be measured.
+    Undisturbed,
     /// A guest can step over an instruction that exits, one at a time.
     StepOverExit,
     /// A guest that sets a reserved bit of CR3 gets #GP.
@@ -167,6 +169,8 @@ impl Backend {
             ),
             Need::Speed => is_bochs
                 .then_some("Bochs' processor of 50 MHz starts even the smallest guest in more than a slice"),
+            Need::Undisturbed => (self == Self::KvmSvm && choice::is_emulated())
+                .then_some("the clock of this emulated machine runs on while the emulator does other work"),
             Need::StepOverExit => (self == Self::BochsSvm).then_some(
                 "Bochs keeps a guest's trace trap across a VM exit, and takes it again and again in the hypervisor",
             ),

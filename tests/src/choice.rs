@@ -46,7 +46,7 @@ pub fn is_requested(backend: Backend) -> bool {
     requested().split(SEPARATORS).any(|word| word == backend.name())
 }
 
-/// True when this machine is emulated itself, so that Linux boots slowly on any backend.
+/// True when this machine is emulated itself, so that any backend is slow.
 #[must_use]
 pub fn is_emulated() -> bool {
     std::env::var_os("WEIR_EMULATED").is_some()

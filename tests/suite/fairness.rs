@@ -33,17 +33,15 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
         ("a_ring_of_32766_empty_fragments_costs_no_other_guest_its_time", "fragments"),
     ]
     .into_iter()
-    .map(|(name, work)| trial(backend, name, move |test| beside(test, work, |_| Ok(()))))
+    .map(|(name, work)| {
+        trial_needing(backend, &[Need::Undisturbed], name, move |test| beside(test, work, |_| Ok(())))
+    })
     .collect();
-    trials.push(trial(backend, "a_ring_of_32766_empty_buffers_costs_no_other_guest_its_time", |test| {
-        beside(test, "nulls", send_to_all)
-    }));
-    trials.push(trial_needing(
-        backend,
-        &[Need::Speed],
-        "a_start_with_a_large_initrd_costs_no_other_guest_its_time",
-        beside_starts,
-    ));
+    let name = "a_ring_of_32766_empty_buffers_costs_no_other_guest_its_time";
+    trials
+        .push(trial_needing(backend, &[Need::Undisturbed], name, |test| beside(test, "nulls", send_to_all)));
+    let name = "a_start_with_a_large_initrd_costs_no_other_guest_its_time";
+    trials.push(trial_needing(backend, &[Need::Speed, Need::Undisturbed], name, beside_starts));
     trials.push(trial(backend, "a_guest_that_takes_no_frames_costs_no_other_guest_its_frames", beside_full));
     trials
 }

@@ -60,7 +60,8 @@ pub fn trials(backend: Backend) -> (Vec<Trial>, Vec<Trial>) {
     ];
     let mut rest = Vec::new();
     for nic in NICS {
-        let needs = [Need::Nic(nic), Need::LinuxBoot];
+        let boot = if nic == NICS[0] { Need::LinuxBoot } else { Need::MoreLinuxBoots };
+        let needs = [Need::Nic(nic), boot];
         if needs.iter().any(|need| backend.lacks(*need).is_some()) {
             rest.push(trial_needing(backend, &needs, format!("{nic}::linux"), |_| Ok(())));
             continue;

@@ -34,6 +34,7 @@ pub fn decide(offer: Offer) {
         tsc_hz: clock::hz(),
         crystal_hz: APIC_TIMER_HZ,
         xcr0_allowed: extended::offered(),
+        compaction: extended::compacts(),
         xsaves: offer.xsaves,
         rdtscp: offer.rdtscp,
         invpcid: offer.invpcid,

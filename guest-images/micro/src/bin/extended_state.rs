@@ -1,6 +1,7 @@
 //! Tests that the registers that entries and exits need not switch keep their contents across exits and while another
 //! guest runs: SSE and AVX registers, debug registers, and the MSRs of system calls. Two guests with different values of
-//! `pattern=` show that they do not share these registers.
+//! `pattern=` show that they do not share these registers. And that XSAVEC and XRSTOR keep them, where CPUID shows these:
+//! a guest's kernel switches tasks by them.
 #![no_std]
 #![no_main]
 
@@ -14,6 +15,8 @@ const CR4_OSXMMEXCPT: u64 = 1 << 10;
 const CR4_OSXSAVE: u64 = 1 << 18;
 /// x87, SSE and AVX state [SDM1 13.3].
 const STATE: u64 = 0b111;
+/// In EAX of CPUID leaf 0Dh, subleaf 1 [SDM1 13.2].
+const XSAVEC: u32 = 1 << 1;
 /// Exits per round.
 const EXITS: u64 = 50;
 
@@ -87,6 +90,32 @@ fn across_exits(from: &Registers, into: &mut Registers, mxcsr: u32) -> u32 {
     seen
 }
 
+/// Loads all YMM registers, stores them in the compacted form, clears them, and takes them from there.
+fn through_compacted_form(from: &Registers, into: &mut Registers) {
+    #[repr(C, align(64))]
+    struct Area([u8; 832]);
+    let mut area = Area([0; 832]);
+    // SAFETY: as in `across_exits`; the area has room for the three components.
+    unsafe {
+        asm!(
+            ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
+            "vmovdqu ymm\\n, [{from} + 32 * \\n]",
+            ".endr",
+            "xsavec64 [{area}]",
+            "vzeroall",
+            "xrstor64 [{area}]",
+            ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
+            "vmovdqu [{into} + 32 * \\n], ymm\\n",
+            ".endr",
+            from = in(reg) from.as_ptr(),
+            into = in(reg) into.as_mut_ptr(),
+            area = in(reg) &raw mut area,
+            in("rax") STATE,
+            in("rdx") 0,
+        );
+    }
+}
+
 fn main(boot: &Boot) -> Verdict {
     let features = processor::cpuid(1, 0).ecx;
     ensure!(
@@ -120,6 +149,11 @@ fn main(boot: &Boot) -> Verdict {
         ensure!(seen == mxcsr, "round {round}: MXCSR {mxcsr:#x} became {seen:#x}");
         let now = system_registers();
         ensure!(now == system, "round {round}: system registers changed: {system:x?} became {now:x?}");
+    }
+    if processor::cpuid(0xd, 1).eax & XSAVEC != 0 {
+        let (before, mut after) = (core::array::from_fn(|index| pattern.rotate_left(index as u32)), [0; 64]);
+        through_compacted_form(&before, &mut after);
+        ensure!(before == after, "XSAVEC and XRSTOR: {before:x?} became {after:x?}");
     }
     line!("{} timer interrupts meanwhile", pic::ticks());
     Ok(())

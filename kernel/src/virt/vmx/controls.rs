@@ -4,6 +4,7 @@ use super::capabilities::VirtCapabilities;
 use crate::memory::{PageFrameError, PageFrames};
 use crate::processor::cpu;
 use crate::virt::offer::Offer;
+use crate::virt::state::extended;
 use crate::virt::state::held_msrs::held;
 use crate::virt::{VirtError, intercept_maps};
 use base::HostPhysical;
@@ -137,12 +138,17 @@ impl Controls {
             | SecondaryControls::ENCLS_EXITING
             | SecondaryControls::XSAVES
             | SecondaryControls::BUS_LOCK_DETECTION;
+        // Without it XSAVES is #UD, as on a processor that does not have it.
+        let left_off =
+            if extended::compacts() { SecondaryControls::empty() } else { SecondaryControls::XSAVES };
         Ok(Self {
             pin: capabilities.pin.adjust(PinControls::all() - timer, wanted)?,
             primary: capabilities
                 .primary
                 .adjust(PrimaryControls::all() - windows, PrimaryControls::empty())?,
-            secondary: capabilities.secondary.adjust(SecondaryControls::all() - optional, optional)?,
+            secondary: capabilities
+                .secondary
+                .adjust(SecondaryControls::all() - optional, optional - left_off)?,
             exit: capabilities.exit.adjust(ExitControls::all(), ExitControls::empty())?,
             entry: capabilities
                 .entry

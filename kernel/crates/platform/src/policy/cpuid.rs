@@ -37,7 +37,9 @@ pub struct CpuidPolicy {
     pub crystal_hz: u32,
     /// Components of XCR0 that the hypervisor switches: at most [`XCR0_AVX512`] and [`XCR0_PKRU`].
     pub xcr0_allowed: u64,
-    /// The hypervisor allows XSAVES and switches IA32_XSS.
+    /// The processor's XSAVEC can be used.
+    pub compaction: bool,
+    /// The hypervisor allows XSAVES and switches IA32_XSS. Only with [`compaction`](Self::compaction).
     pub xsaves: bool,
     /// The hypervisor switches IA32_TSC_AUX and allows RDTSCP.
     pub rdtscp: bool,
@@ -57,6 +59,7 @@ impl Default for CpuidPolicy {
             tsc_hz: 1_000_000_000,
             crystal_hz: 25_000_000,
             xcr0_allowed: 0,
+            compaction: false,
             xsaves: false,
             rdtscp: false,
             invpcid: false,
@@ -79,9 +82,11 @@ impl CpuidPolicy {
             }
         };
         let xsave = has(1, 0).ecx >> 26 & 1 == 1;
+        let compaction = self.compaction && xsave && self.xcr0_allowed != 0 && has(0xd, 1).eax >> 1 & 1 == 1;
         Self {
             xcr0_allowed: if xsave { self.xcr0_allowed } else { 0 },
-            xsaves: self.xsaves && xsave && self.xcr0_allowed != 0 && has(0xd, 1).eax >> 3 & 1 == 1,
+            compaction,
+            xsaves: self.xsaves && compaction && has(0xd, 1).eax >> 3 & 1 == 1,
             rdtscp: self.rdtscp && has(0x8000_0001, 0).edx >> 27 & 1 == 1,
             invpcid: self.invpcid && has(7, 0).ebx >> 10 & 1 == 1,
             ..self

@@ -23,6 +23,7 @@ fn policies() -> Vec<CpuidPolicy> {
     (0..32)
         .map(|choice: u8| CpuidPolicy {
             xcr0_allowed: if choice & 1 != 0 { XCR0_AVX512 | XCR0_PKRU } else { 0 },
+            compaction: choice & 16 != 0,
             xsaves: choice & 3 == 3,
             rdtscp: choice & 4 != 0,
             invpcid: choice & 8 != 0,

@@ -6,6 +6,7 @@ const POLICY: CpuidPolicy = CpuidPolicy {
     tsc_hz: 3_000_000_000,
     crystal_hz: 25_000_000,
     xcr0_allowed: XCR0_AVX512,
+    compaction: true,
     xsaves: false,
     rdtscp: true,
     invpcid: true,
@@ -113,6 +114,16 @@ fn extended_state_is_limited_and_its_sizes_fit() {
     assert_eq!(cpuid(0xd, 9, &context), CpuidResult::default());
     assert_eq!(cpuid(0xd, 2, &context).eax, 256);
     assert_eq!(cpuid(0xd, u32::MAX, &context), CpuidResult::default());
+}
+
+#[test]
+fn a_processor_that_compacts_wrongly_is_shown_with_the_standard_form() {
+    let shown = |compaction| {
+        let policy = CpuidPolicy { compaction, xsaves: true, ..POLICY }.limited_to(rich);
+        guest_cpuid(rich, 0xd, 1, &policy, &CpuidContext { xcr0: 7, ..PLAIN })
+    };
+    assert_eq!(shown(true), CpuidResult { eax: 0b1111, ebx: 832, ecx: 0, edx: 0 });
+    assert_eq!(shown(false), CpuidResult { eax: 0b0101, ebx: 0, ecx: 0, edx: 0 }, "XSAVEOPT and XGETBV");
 }
 
 #[test]

@@ -38,9 +38,8 @@ pub(super) fn leaf(
         },
         1 => {
             let mut eax = features::apply(features::LEAF_D_1_EAX, host(0xd, 1).eax);
-            if !policy.xsaves {
-                eax &= !XSAVES;
-            }
+            super::keep_if(&mut eax, XSAVEC, policy.compaction);
+            super::keep_if(&mut eax, XSAVES, policy.xsaves);
             // No supervisor component is shown, so IA32_XSS is zero and XCR0 alone counts.
             let compacts = eax & (XSAVEC | XSAVES) != 0;
             let ebx = if compacts { compacted_size(host, context.xcr0 & supported) } else { 0 };

@@ -17,8 +17,11 @@ use shell::{TYPED_AHEAD, Typing};
 
 /// How often the serial port is fed while output waits, and polled for typed bytes: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
-/// For how long the screen is painted each time: a tenth of the time, at the expense of the core's guests.
-const PAINTING: Duration = Duration::from_micros(100);
+/// For how long the screen is painted each time, and a port fed that takes all at once, as an emulated one does: a tenth
+/// of the time each, at the expense of all of the core's guests.
+const FEEDING: Duration = Duration::from_micros(100);
+/// Typed bytes that are taken at a time.
+const TYPED: usize = 16;
 /// How long the boot core waits for the others to end.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -29,6 +32,8 @@ struct BootCore {
     /// How the operator wants Weir to end.
     end: Option<End>,
     next_feed: Instant,
+    /// Typed bytes were left in the port.
+    typed: bool,
 }
 
 impl<V: VirtualCpu> Duties<V> for BootCore {
@@ -36,23 +41,29 @@ impl<V: VirtualCpu> Duties<V> for BootCore {
     /// edge, and a lost one would not come again.
     ///
     /// Moves output on, of all cores: a screen is slow, and the other cores' guests need not wait for it.
-    fn attend(&mut self, vms: &mut [Vm<V>], now: Instant) {
+    fn attend(&mut self, vms: &mut [Vm<V>], now: Instant) -> Duration {
         let feed = now >= self.next_feed;
-        let polled = feed && serial::waiting();
-        if pending::take(vectors::SERIAL_VECTOR) || polled {
-            self.take_input(vms, now);
+        let typed = pending::take(vectors::SERIAL_VECTOR) || feed && serial::waiting();
+        if !feed && !typed {
+            return Duration::ZERO;
         }
+        let begin = clock::now();
+        if typed {
+            self.typed = self.take_input(vms, now);
+        }
+        // The prompt is drawn again, but not while output waits: it would be drawn again and again.
+        if feed && !output::pump(FEEDING) {
+            self.shell.refresh();
+        }
+        let end = clock::now();
         if feed {
-            // The prompt is drawn again, but not while output waits: it would be drawn again and again.
-            if !output::pump(PAINTING) {
-                self.shell.refresh();
-            }
-            self.next_feed = now + FEED;
+            self.next_feed = end + FEED;
         }
+        end - begin
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        output::waiting().then_some(self.next_feed)
+        (self.typed || output::waiting()).then_some(self.next_feed)
     }
 
     fn is_over(&self) -> bool {
@@ -61,9 +72,14 @@ impl<V: VirtualCpu> Duties<V> for BootCore {
 }
 
 impl BootCore {
-    fn take_input<V: VirtualCpu>(&mut self, vms: &mut [Vm<V>], now: Instant) {
+    /// Returns true if more may have been typed.
+    fn take_input<V: VirtualCpu>(&mut self, vms: &mut [Vm<V>], now: Instant) -> bool {
         let before = view::current();
-        while let Some(byte) = serial::receive() {
+        let mut left = TYPED;
+        while left > 0
+            && let Some(byte) = serial::receive()
+        {
+            left -= 1;
             match self.shell.typed(byte) {
                 ShellInput::Guest(guest, byte) => type_byte(guest, byte),
                 ShellInput::Command(command) => {
@@ -77,6 +93,7 @@ impl BootCore {
             // They must start or stop showing their guests' consoles.
             cores::others().for_each(local_apic::wake);
         }
+        left == 0
     }
 }
 
@@ -114,7 +131,7 @@ pub fn run<V: VirtualCpu>(vms: Vec<Vm<V>>, network: &'static Network, shell: She
             local_apic::wake(cores::BOOT_CORE);
         }
     });
-    let mut boot_core = BootCore { network, shell, end: None, next_feed: Instant::ZERO };
+    let mut boot_core = BootCore { network, shell, end: None, next_feed: Instant::ZERO, typed: false };
     let mut scheduler = Scheduler::new(vms, network, &mut boot_core);
     scheduler.run();
     // Make room for the lines that follow.

@@ -31,8 +31,8 @@ const WORK: Duration = Duration::from_micros(100);
 
 /// What a core does besides running guests.
 pub trait Duties<V: VirtualCpu> {
-    /// Handles events.
-    fn attend(&mut self, vms: &mut [Vm<V>], now: Instant);
+    /// Handles events. Returns how long that took: nobody is charged for it.
+    fn attend(&mut self, vms: &mut [Vm<V>], now: Instant) -> Duration;
 
     /// When [`attend`](Self::attend) must be called even if nothing happens.
     fn next_deadline(&self) -> Option<Instant>;
@@ -45,7 +45,9 @@ pub trait Duties<V: VirtualCpu> {
 struct GuestsOnly;
 
 impl<V: VirtualCpu> Duties<V> for GuestsOnly {
-    fn attend(&mut self, _: &mut [Vm<V>], _: Instant) {}
+    fn attend(&mut self, _: &mut [Vm<V>], _: Instant) -> Duration {
+        Duration::ZERO
+    }
 
     fn next_deadline(&self) -> Option<Instant> {
         None
@@ -128,7 +130,8 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
     }
 
     /// Handles what does not depend on a guest's exits: timers, network, consoles; and a piece of the work that the
-    /// guest whose turn it is has given with its vNICs. Returns how long it worked for the wire, at nobody's expense.
+    /// guest whose turn it is has given with its vNICs. Returns how long it worked at nobody's expense: for the
+    /// wire, and for the core's other duties.
     fn housekeeping(&mut self, now: Instant, turn: Option<usize>) -> Duration {
         guards::note_foreign();
         // This core may have worked for long without a guest, or for one that is not interrupted (docs/emulators.md).
@@ -144,7 +147,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         if worked || !wire.is_zero() {
             self.vms.iter_mut().for_each(|vm| vm.after_frames(now));
         }
-        self.duties.attend(&mut self.vms, now);
+        let nobodys = wire + self.duties.attend(&mut self.vms, now);
         for (index, vm) in self.vms.iter().enumerate() {
             self.queue.set_runnable(index, vm.is_runnable() || vm.has_work());
         }
@@ -167,7 +170,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
             self.vms[active].publish_usage();
         }
         self.due = self.deadline(now, turn.or_else(|| self.queue.next()));
-        wire
+        nobodys
     }
 
     /// Does what a guest's vNICs have to do with the switches, a bounded piece of it. False if there was nothing.

@@ -81,7 +81,13 @@ fn absent(test: &Test) -> Outcome {
     run.allow("do not start: if they exist");
     run.expect("startup: 100 of 100 processors do not start")?;
     run.expect("vm0| PASS hello")?;
-    run.finish()
+    run.finish()?;
+    let text = run.console.text();
+    let own = text
+        .split_once("tables, rings and heap ")
+        .and_then(|(_, rest)| rest.split_once(" KiB")?.0.parse().ok());
+    require!(own.is_some_and(|kib: u32| kib < 10 << 10), "Weir itself has {own:?} KiB");
+    Ok(())
 }
 
 /// No PM timer, no PM1 control: the HPET is the clock, and sleep control is the upper half of what PM1 control would be.

@@ -157,9 +157,29 @@ struct BootRegisters {
     pat: u64,
 }
 
+/// Memory for a processor that has not shown itself: the next one has it, since firmware may list hundreds that are absent.
+#[derive(Default)]
+struct Spare {
+    /// The top of a core's stack, and its stacks for exceptions.
+    core: Option<(VirtAddr, HostPhysical)>,
+    /// The top of the stack of a processor that sleeps.
+    sleeper: Option<VirtAddr>,
+}
+
+/// What has become of the other processors.
+#[derive(Default)]
+struct Tally {
+    /// They have not shown themselves.
+    silent: usize,
+    /// They sleep, since another thread of their core runs.
+    threads: usize,
+    /// There are no numbers of cores left for them.
+    surplus: usize,
+}
+
 /// Starts every processor that the firmware lists, except this one. Each runs `entry` with `argument`, but only one
-/// thread of a core unless `smt` is set: the others sleep, and so do those that cannot be cores. `entry` must first call [`settle`], and then [`ready`] or
-/// [`failed`] in time.
+/// thread of a core unless `smt` is set: the others sleep, and so do those that cannot be cores. `entry` must first call
+/// [`settle`], and then [`ready`] or [`failed`] in time.
 pub fn start_others(
     machine: &MachineInfo,
     frames: &Mutex<PageFrames>,
@@ -188,13 +208,16 @@ pub fn start_others(
     });
     others.iter().for_each(|(id, _)| local_apic::send_init(*id));
     wait(AFTER_INIT, || false);
-    let (mut more, mut silent) = (true, 0);
+    let (mut more, mut tally, mut spare) = (true, Tally::default(), Spare::default());
     for (id, role) in others.iter().copied() {
-        if role == Use::Run && more && cores::count() < cores::MAX_CORES {
-            let started = start(page, frames, (cores::count(), id), (entry, argument), silent);
+        if role == Use::Run && cores::count() >= cores::MAX_CORES {
+            tally.surplus += 1;
+        } else if role == Use::Run && more {
+            let core = (cores::count(), id);
+            let started = start(page, (frames, &mut spare), core, (entry, argument), tally.silent);
             let Err(error) = started.map(|()| cores::note_running(cores::count(), id)) else { continue };
             if error == StartError::Silent {
-                give_up(id, &mut silent);
+                give_up(id, &mut tally.silent);
                 continue;
             }
             // What another one would need is used up or still in use.
@@ -209,26 +232,26 @@ pub fn start_others(
             local_apic::send_init(id);
             wait(AFTER_INIT, || false);
         }
-        match park(page, frames, id, silent) {
-            Ok(()) => {}
-            Err(StartError::Silent) => give_up(id, &mut silent),
+        match park(page, (frames, &mut spare), id, tally.silent) {
+            Ok(()) => tally.threads += usize::from(role == Use::Park),
+            Err(StartError::Silent) => give_up(id, &mut tally.silent),
             Err(error) => log::warn!("processor {id} {error}: a machine check may reset the machine"),
         }
     }
-    report(&others, silent);
+    report(others.len(), &tally);
 }
 
-/// Says what has become of the other processors, so many of which have not shown themselves.
-fn report(others: &[(u32, Use)], silent: usize) {
+/// Says what has become of the other processors.
+fn report(others: usize, &Tally { silent, threads, surplus }: &Tally) {
     if silent != 0 {
         log::warn!(
-            "{silent} of {} processors do not start: if they exist, a machine check may reset the machine",
-            others.len()
+            "{silent} of {others} processors do not start: if they exist, a machine check may reset the machine"
         );
     }
-    log::info!("{} cores run", cores::count());
-    let threads = others.iter().filter(|(_, role)| *role == Use::Park).count();
-    let surplus = (others.len() + 1 - threads).saturating_sub(cores::MAX_CORES + silent);
+    match cores::count() {
+        1 => log::info!("1 core runs"),
+        count => log::info!("{count} cores run"),
+    }
     if surplus != 0 {
         log::warn!("{surplus} more are not used: Weir uses at most {} cores", cores::MAX_CORES);
     }
@@ -249,11 +272,21 @@ fn give_up(id: u32, silent: &mut usize) {
 
 /// Starts a processor that is not used, so that a machine check does not find it waiting for its start-up. It needs
 /// nothing that belongs to a core: there may be any number of them.
-fn park(page: HostPhysical, frames: &Mutex<PageFrames>, id: u32, silent: usize) -> Result<(), StartError> {
-    let (_, top) = stack::make(&mut frames.lock(), SLEEPING_STACK).map_err(|_| StartError::NoMemory)?;
+fn park(
+    page: HostPhysical,
+    (frames, spare): (&Mutex<PageFrames>, &mut Spare),
+    id: u32,
+    silent: usize,
+) -> Result<(), StartError> {
+    let top = match spare.sleeper.take() {
+        Some(top) => top,
+        None => stack::make(&mut frames.lock(), SLEEPING_STACK).map_err(|_| StartError::NoMemory)?.1,
+    };
     prepare(page, top, cores::BOOT_CORE, sleep, core::ptr::null());
     let before = PARKED.load(Ordering::Relaxed);
-    wake(page, id, silent, || PARKED.load(Ordering::Acquire) != before)
+    let awake = wake(page, id, silent, || PARKED.load(Ordering::Acquire) != before);
+    spare.sleeper = awake.is_err().then_some(top);
+    awake
 }
 
 /// The entry point of a processor that is not used. Machine checks reach it, too, and it goes on sleeping then.
@@ -275,7 +308,7 @@ fn wake(page: HostPhysical, id: u32, silent: usize, alive: impl Fn() -> bool) ->
 
 fn start(
     page: HostPhysical,
-    frames: &Mutex<PageFrames>,
+    (frames, spare): (&Mutex<PageFrames>, &mut Spare),
     (core, id): (usize, u32),
     (entry, argument): (CoreMain, *const ()),
     silent: usize,
@@ -283,12 +316,14 @@ fn start(
     let Some(stage) = STAGE.of(core) else { return Err(StartError::NoMemory) };
     stage.store(ABSENT, Ordering::Relaxed);
     counters::prepare();
-    let (_, top) = stack::make(&mut frames.lock(), STACK).map_err(|_| StartError::NoMemory)?;
-    let exceptions = frames.lock().allocate(descriptors::STACK_BYTES, PAGE);
-    let exceptions = exceptions.map_err(|_| StartError::NoMemory)?;
-    EXCEPTION_STACKS.store(physical::pointer(exceptions) as u64, Ordering::Relaxed);
-    prepare(page, top, core, entry, argument);
-    wake(page, id, silent, || stage.load(Ordering::Acquire) != ABSENT)?;
+    let memory = match spare.core.take() {
+        Some(memory) => memory,
+        None => core_memory(&mut frames.lock()).ok_or(StartError::NoMemory)?,
+    };
+    EXCEPTION_STACKS.store(physical::pointer(memory.1) as u64, Ordering::Relaxed);
+    prepare(page, memory.0, core, entry, argument);
+    wake(page, id, silent, || stage.load(Ordering::Acquire) != ABSENT)
+        .inspect_err(|_| spare.core = Some(memory))?;
     counters::compare(id).map_err(StartError::Counter)?;
     let settled = wait(CORE_START_TIMEOUT, || stage.load(Ordering::Acquire) >= READY);
     match stage.load(Ordering::Acquire) {
@@ -296,6 +331,12 @@ fn start(
         _ if settled => Err(StartError::Unfit),
         _ => Err(StartError::Late),
     }
+}
+
+/// The top of a new stack, and stacks for exceptions.
+fn core_memory(frames: &mut PageFrames) -> Option<(VirtAddr, HostPhysical)> {
+    let (_, top) = stack::make(frames, STACK).ok()?;
+    Some((top, frames.allocate(descriptors::STACK_BYTES, PAGE).ok()?))
 }
 
 /// Fills the pages below 1 MiB: code and parameters, and page tables that map these pages at their physical

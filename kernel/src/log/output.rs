@@ -2,6 +2,7 @@
 //! as well. The queue is the crate `shell`'s [`SerialOutput`]; here it meets the UART and the cores.
 
 use super::{framebuffer, serial};
+use crate::processor::clock;
 use base::Duration;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -87,11 +88,12 @@ pub fn is_half_full() -> bool {
     OUTPUT.lock().is_half_full()
 }
 
-/// Moves queued bytes into the UART as long as it accepts them at once, and paints for this long at most. Returns true
-/// if bytes are left.
-pub fn pump(painting: Duration) -> bool {
-    framebuffer::pump(painting);
-    with_queue(SerialOutput::pump)
+/// Moves queued bytes into the UART as long as it accepts them at once, and paints: each for this long, and a piece.
+/// Returns true if bytes are left.
+pub fn pump(limit: Duration) -> bool {
+    framebuffer::pump(limit);
+    let begin = clock::now();
+    with_queue(|queue| queue.pump(|| clock::now() - begin < limit))
 }
 
 /// True while output is queued for the UART or the screen.

@@ -49,6 +49,12 @@ impl<V: VirtualCpu> Vm<V> {
         self.effects |= changed;
     }
 
+    /// Keeps what the guest has written before its UART is reset.
+    pub(super) fn keep_console(&mut self) {
+        let pc = &mut self.pc;
+        self.console.take_rest(&self.identity, |bytes| pc.take_console(bytes).0);
+    }
+
     /// Passes typed bytes to the guest's UART as far as it has room.
     pub(super) fn pass_typed(&mut self, now: Instant) {
         if !self.console.has_typed() {

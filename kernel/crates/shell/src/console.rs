@@ -111,6 +111,24 @@ impl Console {
         }
     }
 
+    /// Takes what is left in the guest's UART, which is to be reset, although the serial line may have no room for it yet.
+    /// It takes the place of the oldest output that is not shown, which counts as lost.
+    pub fn take_rest(&mut self, line: &impl SharedLine, mut take: impl FnMut(&mut [u8]) -> usize) {
+        let mut bytes = [0; TAKEN];
+        loop {
+            let count = take(&mut bytes).min(TAKEN);
+            if count == 0 {
+                break;
+            }
+            bytes[..count].iter().for_each(|&byte| self.kept.push(byte));
+            (self.settled, self.due) = (false, true);
+        }
+        if self.view.shows(line.guest()) {
+            self.kept.skip_torn_line();
+            self.tell_loss(line);
+        }
+    }
+
     /// Shows an unfinished line that has waited long enough. `exits` is the number of the guest's exits if it is
     /// running.
     pub fn advance(&mut self, line: &impl SharedLine, now: Instant, exits: Option<u64>) {
@@ -164,7 +182,13 @@ impl Console {
             self.kept.rewind(SHOWN_AGAIN);
         }
         self.kept.skip_torn_line();
-        if self.view.shows(line.guest()) && self.lost_told < self.lost() {
+        if self.view.shows(line.guest()) {
+            self.tell_loss(line);
+        }
+    }
+
+    fn tell_loss(&mut self, line: &impl SharedLine) {
+        if self.lost_told < self.lost() {
             line.tell_loss(self.lost() - self.lost_told);
             self.lost_told = self.lost();
         }
@@ -207,6 +231,7 @@ mod tests {
     use super::*;
     use std::cell::{Cell, RefCell};
     use std::format;
+    use std::io::Read;
     use std::string::String;
 
     /// The line for guest 1.
@@ -341,5 +366,24 @@ mod tests {
         console.show_all(&line, now, 0, &mut take);
         assert!(!console.is_due(&line));
         assert_eq!((line.taken(), console.lost()), (text, 0));
+    }
+
+    #[test]
+    fn the_last_words_before_a_reset_are_kept_and_what_they_displace_is_told() {
+        let line = FakeLine::new(View::FIRST);
+        let mut console = Console::new(line.view());
+        line.room.set(false);
+        write(&mut console, &line, Instant::ZERO, &"some text\n".repeat(KEPT / 10));
+        let last = "last words\n".repeat(100);
+        let mut left = last.as_bytes();
+        console.take_rest(&line, |bytes| left.read(bytes).unwrap());
+        let told = line.taken();
+        line.room.set(true);
+        assert!(console.is_due(&line));
+        write(&mut console, &line, Instant::ZERO, "");
+        let shown = line.taken();
+        assert!(shown.starts_with("some text\n") && shown.ends_with(&last), "{shown}");
+        assert_eq!(told, format!("({} lost)", console.lost()));
+        assert_eq!(shown.len() as u64 + console.lost(), (KEPT / 10 * 10 + last.len()) as u64);
     }
 }

@@ -135,9 +135,10 @@ impl<U: SerialPort, const N: usize> SerialOutput<U, N> {
         self.waiting > 0
     }
 
-    /// Moves queued bytes into the UART as long as it accepts them at once. Returns true if some are left.
-    pub fn pump(&mut self) -> bool {
-        while self.waiting > 0 && self.send() {}
+    /// Moves queued bytes into the UART as long as it accepts them at once and, after each piece, `goes_on`: some accept
+    /// any number. Returns true if bytes are left.
+    pub fn pump(&mut self, mut goes_on: impl FnMut() -> bool) -> bool {
+        while self.waiting > 0 && self.send() && goes_on() {}
         self.waiting > 0
     }
 
@@ -234,12 +235,26 @@ mod tests {
     /// All that is queued, as a terminal receives it.
     fn text(queue: &mut SerialOutput<FakeUart, QUEUE>) -> String {
         queue.uart.room = QUEUE;
-        assert!(!queue.pump());
+        assert!(!queue.pump(|| true));
         String::from_utf8(core::mem::take(&mut queue.uart.sent)).unwrap()
     }
 
     fn say(queue: &mut SerialOutput<FakeUart, QUEUE>, guest: usize, text: &str, end: LineEnd) -> bool {
         queue.console(guest, ["a", "b"][guest], text.bytes(), text.len(), end)
+    }
+
+    #[test]
+    fn a_port_that_accepts_any_number_is_fed_for_a_while_only() {
+        let mut queue = queue();
+        queue.shell_line(format_args!("{:1000}", "text"));
+        queue.uart.room = QUEUE;
+        let mut pieces = 3;
+        let left = queue.pump(|| {
+            pieces -= 1;
+            pieces > 0
+        });
+        assert!(left && queue.uart.sent.len() == 3 * 16);
+        assert_eq!(text(&mut queue).len(), "weir| ".len() + 1000 + 2);
     }
 
     #[test]

@@ -80,8 +80,9 @@ impl<V: VirtualCpu> Vm<V> {
             Some(wait) => {
                 self.set_state(VmState::Waiting);
                 if wait > Duration::ZERO {
-                    let (crashes, wait) = (self.life.back_off.crashes(), wait.as_secs());
-                    log::warn!("{}: crash {crashes} in a row, starts again in {wait} s", self.identity.name);
+                    let what = if ending == Ending::Crash { "crash" } else { "early reset" };
+                    let (times, wait) = (self.life.back_off.crashes(), wait.as_secs());
+                    log::warn!("{}: {what} {times} in a row, starts again in {wait} s", self.identity.name);
                 }
             }
         }

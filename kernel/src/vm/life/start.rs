@@ -92,6 +92,7 @@ impl<V: VirtualCpu> Vm<V> {
     /// Resets everything except memory to its state after power-on.
     fn reset(&mut self, entry: &EntryState) {
         self.vcpu.reset(entry);
+        self.keep_console();
         self.pc = Pc::new(&self.life.images.board);
         self.nics.power_cycle();
         self.effects = Effects::empty();

@@ -78,7 +78,7 @@ fn set_machine_xcr0(is: u64, value: u64) {
     }
 }
 
-/// AVX-512 is not offered: only Bochs has it of the emulators in which the test suite runs.
+/// AVX-512 is not offered: no test covers it.
 fn offered_of(leaf: core::arch::x86_64::CpuidResult) -> u64 {
     let supported = u64::from(leaf.edx) << 32 | u64::from(leaf.eax);
     supported & (X87 | SSE | AVX)

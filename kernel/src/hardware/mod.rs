@@ -12,5 +12,7 @@ pub mod power;
 mod registers;
 pub mod rtc;
 #[cfg(not(test))]
+mod start_page;
+#[cfg(not(test))]
 pub mod startup;
 pub mod timers;

@@ -336,15 +336,54 @@ fn a_host_bridge_of_compute_express_link_is_known_by_its_compatible_ids() {
     assert_eq!((gsi(ids(&[PNP0C02])), gsi(named("_CID", &PNP0A08))), (None, Some(19)));
 }
 
-#[test]
-fn a_value_without_an_end_costs_what_is_looked_at_each_time_that_it_is_named() {
+/// A host bridge on this bus whose `_PRT` has as many entries as there can be, each of which names `LNKA`.
+fn asks_a_link(name: &str, bus: u8) -> Code {
     let entry =
         |n: u8| package(4, &[&[0x0c, 0xff, 0xff, n % 32, 0, 0x0a, n / 32 % 4], &b"LNKA"[..], &[0]].concat());
     let prt = package(255, &(0..255).flat_map(entry).collect::<Code>());
-    let bridge = device("PCI0", &[named("_HID", &PNP0A08), named("_PRT", &prt)].concat());
-    let link = |value: &[u8]| {
-        device("LNKA", &[named("_HID", &[0x0c, 0x41, 0xd0, 0x0c, 0x0f]), named("_CRS", value)].concat())
-    };
+    device(name, &[named("_HID", &PNP0A08), named("_BBN", &[0x0a, bus]), named("_PRT", &prt)].concat())
+}
+
+/// Host bridges that ask the link device `LNKA` for these resources.
+fn asked_for(resources: &[u8]) -> Code {
+    let link = [named("_HID", &[0x0c, 0x41, 0xd0, 0x0c, 0x0f]), named("_CRS", resources)].concat();
+    scope("\\_SB_", &[asks_a_link("PCI0", 0), device("LNKA", &link)].concat())
+}
+
+#[test]
+fn a_value_without_an_end_costs_what_is_looked_at_each_time_that_it_is_named() {
     let text = [&[0x0d], &vec![b'A'; 1 << 20][..]].concat();
-    assert_harmless(&scope("\\_SB_", &[bridge, link(&text)].concat()), Some(AmlLimit::Steps));
+    assert_harmless(&asked_for(&text), Some(AmlLimit::Steps));
+}
+
+#[test]
+fn resources_that_are_stored_once_cost_what_is_looked_at_each_time_that_they_are_named() {
+    // Descriptors of one byte, none of which is an interrupt. To find them among what has been stored costs next to nothing.
+    let resources = sized(&[0x11], &[&[0x0c], &(1u32 << 20).to_le_bytes()[..], &[0; 1 << 20]].concat());
+    let store = [&b"_PIC\x01\x70"[..], &resources, b"\\\x2f\x03_SB_LNKA_CRS"].concat();
+    assert_harmless(&[asked_for(&[0]), sized(&[0x14], &store)].concat(), Some(AmlLimit::Steps));
+}
+
+#[test]
+fn a_name_costs_its_letters_whether_it_is_looked_for_or_not() {
+    // 255 segments: a call of _OSI, and no name.
+    let long = |last: &[u8]| [&[0x2f, 0xff][..], &b"AAAA".repeat(254), last].concat();
+    let called = host_bridge(&[&long(b"_OSI")[..], &[0]].concat().repeat(1000));
+    let none = scope("\\_SB_", &long(b"AAA*")).repeat(1000);
+    for aml in [called, none] {
+        let Found { routes, .. } = found(&aml);
+        assert!(routes.steps() as usize >= aml.len() / 8, "{} steps for {} bytes", routes.steps(), aml.len());
+    }
+}
+
+#[test]
+fn a_place_that_is_passed_on_the_way_to_bridges_costs_a_step() {
+    let steps = |segment| {
+        let passed: Code = (0..1000).flat_map(|n| named(&numbered('N', n), &[0])).collect();
+        // What is defined last is found first.
+        let values = [named("_PRT", &[0]), named("_SEG", &[segment]), named("_HID", &PNP0A08)].concat();
+        found(&device("PCI0", &[passed, values].concat())).routes.steps()
+    };
+    let (followed, not) = (steps(0), steps(1));
+    assert!(followed >= not + 1000, "{followed} steps, {not} in a segment that is not followed");
 }

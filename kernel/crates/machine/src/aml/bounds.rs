@@ -46,8 +46,8 @@ pub enum AmlLimit {
     Routes,
 }
 
-/// The steps that are left. All work costs steps: a statement, a term and a name that is compared with another one each,
-/// bytes that are looked at one for eight.
+/// The steps that are left. All work costs steps, each time that it is done: a statement, a term, a descriptor of a resource
+/// template and a place in the tree that is looked at one each, other bytes that are looked at one for eight.
 pub(super) struct Bounds {
     steps_left: Cell<u32>,
     reached: Cell<Option<AmlLimit>>,

@@ -152,7 +152,7 @@ impl<'n, 'a> Evaluator<'n, 'a> {
         code: &'a [u8],
         depth: u32,
     ) -> Option<(AmlValue<'a>, &'a [u8])> {
-        let (written, mut rest) = name(code)?;
+        let (written, mut rest) = name(code, &self.names.bounds)?;
         if written.segments.last() == Some(b"_OSI") {
             // Weir is any system that the firmware asks for.
             let (_, rest) = self.term(frame, rest, depth + 1)?;
@@ -205,7 +205,7 @@ impl<'n, 'a> Evaluator<'n, 'a> {
                 Some(rest)
             }
             opcode if begins_name(opcode) => {
-                let (written, rest) = name(code)?;
+                let (written, rest) = name(code, &self.names.bounds)?;
                 let found = self.names.find(frame.scope, written);
                 let is_name =
                     |id: &NodeId| self.names.node(*id).is_some_and(|node| node.kind == NodeKind::Name);

@@ -71,30 +71,25 @@ impl<'a> Namespace<'a> {
         self.nodes.get(id.0 as usize)
     }
 
-    /// Every place.
+    /// Every place. Each costs a step.
     pub(super) fn all(&self) -> impl Iterator<Item = NodeId> {
-        (0..).map(NodeId).take(self.nodes.len())
+        (0..).map(NodeId).take(self.nodes.len()).take_while(|_| self.bounds.spend(1).is_some())
     }
 
-    /// The places directly below one.
+    /// The places directly below one. Each costs a step.
     pub(super) fn children(&self, of: NodeId) -> impl Iterator<Item = NodeId> {
         let mut next = self.node(of).and_then(|node| node.first_child);
         core::iter::from_fn(move || {
             let here = next?;
+            self.bounds.spend(1)?;
             next = self.node(here).and_then(|node| node.next);
             Some(here)
         })
     }
 
-    /// The place of this name directly below one. Each place that is looked at is a step.
+    /// The place of this name directly below one.
     pub(super) fn child(&self, of: NodeId, name: [u8; 4]) -> Option<NodeId> {
-        for child in self.children(of) {
-            self.bounds.spend(1)?;
-            if self.node(child)?.name == name {
-                return Some(child);
-            }
-        }
-        None
+        self.children(of).find(|child| self.node(*child).is_some_and(|node| node.name == name))
     }
 
     /// The place that a name written in `scope` means. One segment alone is looked for in the scopes above as well
@@ -177,7 +172,7 @@ impl<'a> Namespace<'a> {
         match (opcode, rest.first()) {
             (0x10, _) => {
                 let (inside, after) = package(rest)?;
-                let (written, code) = name(inside)?;
+                let (written, code) = name(inside, &self.bounds)?;
                 // A scope is there already, maybe further up.
                 let found = self.find(scope, written);
                 let id = found.or_else(|| self.define(scope, written, NodeKind::Scope, &[]));
@@ -186,13 +181,13 @@ impl<'a> Namespace<'a> {
             }
             (0x14, _) => {
                 let (inside, after) = package(rest)?;
-                let (written, code) = name(inside)?;
+                let (written, code) = name(inside, &self.bounds)?;
                 let (&flags, code) = code.split_first()?;
                 self.define(scope, written, NodeKind::Method(flags & 7), code);
                 Some(after)
             }
             (0x08, _) => {
-                let (written, code) = name(rest)?;
+                let (written, code) = name(rest, &self.bounds)?;
                 self.define(scope, written, NodeKind::Name, code);
                 self.skip(scope, code, depth)
             }
@@ -206,7 +201,7 @@ impl<'a> Namespace<'a> {
             // Device, processor, power resource, thermal zone: names inside, after bytes of their own.
             (0x5b, Some(kind @ 0x82..=0x85)) => {
                 let (inside, after) = package(&rest[1..])?;
-                let (written, code) = name(inside)?;
+                let (written, code) = name(inside, &self.bounds)?;
                 let own = [0, 6, 3, 0][usize::from(*kind - 0x82)];
                 let kind = if *kind == 0x82 { NodeKind::Device } else { NodeKind::Scope };
                 let id = self.define(scope, written, kind, &[]);
@@ -225,7 +220,7 @@ impl<'a> Namespace<'a> {
         }
         let (&opcode, rest) = code.split_first()?;
         if begins_name(opcode) {
-            let (written, mut rest) = name(code)?;
+            let (written, mut rest) = name(code, &self.bounds)?;
             let method = self.find(scope, written).and_then(|id| self.node(id));
             let arguments = method.map_or(0, |node| match node.kind {
                 NodeKind::Method(arguments) => arguments,
@@ -245,7 +240,7 @@ impl<'a> Namespace<'a> {
             rest = match operand {
                 b't' => self.skip(scope, rest, depth + 1)?,
                 b'T' => self.skip_target(scope, rest, depth + 1)?,
-                b'n' => name(rest)?.1,
+                b'n' => name(rest, &self.bounds)?.1,
                 b'p' => package(rest)?.1,
                 b's' => string(rest, &self.bounds)?.1,
                 digit => rest.get(usize::from(digit - b'0')..)?,
@@ -258,7 +253,7 @@ impl<'a> Namespace<'a> {
     fn skip_target(&self, scope: NodeId, code: &'a [u8], depth: u32) -> Option<&'a [u8]> {
         match *code.first()? {
             0 => Some(&code[1..]),
-            byte if begins_name(byte) => Some(name(code)?.1),
+            byte if begins_name(byte) => Some(name(code, &self.bounds)?.1),
             _ => self.skip(scope, code, depth),
         }
     }

@@ -1,7 +1,7 @@
 //! Which input of an IO-APIC each PCI interrupt pin is wired to: `_PRT` of host bridges and bridges
 //! [ACPI 6.5 6.2.13], and the link devices that it names [ACPI 6.5 6.2.13.1].
 
-use super::bounds::{AmlLimit, MAX_ROUTES};
+use super::bounds::{AmlLimit, Bounds, MAX_ROUTES};
 use super::evaluate::Evaluator;
 use super::namespace::{Namespace, NodeId, NodeKind, ROOT};
 use super::value::{AmlValue, data};
@@ -136,7 +136,9 @@ impl PciRoutes {
         (node, bus): (NodeId, u8),
         depth: u32,
     ) {
-        if let Some(table) = names.child(node, *b"_PRT").filter(|_| !self.described.contains(&bus)) {
+        if let Some(table) = names.child(node, *b"_PRT")
+            && self.is_new(&names.bounds, bus)
+        {
             // There is room for all.
             let _ = self.described.push(bus);
             if let Some(AmlValue::Package(entries)) = evaluator.value(table, &[]) {
@@ -154,14 +156,25 @@ impl PciRoutes {
                 continue;
             }
             let Some(AmlValue::Integer(address)) = evaluator.child(child, b"_ADR") else { continue };
-            let at = |bridge: &&PciBridge| {
-                let here = u64::from(bridge.device) << 16 | u64::from(bridge.function);
-                bridge.bus == bus && here == address
-            };
-            if let Some(bridge) = self.bridges.iter().find(at).copied() {
+            if let Some(bridge) = self.bridge(&names.bounds, bus, address) {
                 self.bus(machine, names, evaluator, (child, bridge.secondary), depth + 1);
             }
         }
+    }
+
+    /// True if no `_PRT` of this bus has been found yet.
+    fn is_new(&self, bounds: &Bounds, bus: u8) -> bool {
+        bounds.spend_bytes(self.described.len()).is_some() && !self.described.contains(&bus)
+    }
+
+    /// The bridge on this bus with this `_ADR` [ACPI 6.5 6.1.1].
+    fn bridge(&self, bounds: &Bounds, bus: u8, address: u64) -> Option<PciBridge> {
+        bounds.spend_bytes(size_of_val(&self.bridges[..]))?;
+        let at = |bridge: &&PciBridge| {
+            let here = u64::from(bridge.device) << 16 | u64::from(bridge.function);
+            bridge.bus == bus && here == address
+        };
+        self.bridges.iter().find(at).copied()
     }
 
     fn keep(&mut self, names: &Namespace<'_>, route: PciRoute) -> Option<()> {
@@ -194,7 +207,7 @@ fn route<'a>(
             machine.pci_wire(Wire { gsi: u32::try_from(gsi).ok()?, level: true, low: true })
         }
         (AmlValue::Reference(link), _) => match evaluator.child(link, b"_CRS")? {
-            AmlValue::Bytes(resources) => first_interrupt(machine, resources)?,
+            AmlValue::Bytes(resources) => first_interrupt(machine, &names.bounds, resources)?,
             _ => return None,
         },
         _ => return None,
@@ -226,10 +239,12 @@ fn means_host_bridge(value: &AmlValue<'_>) -> bool {
     }
 }
 
-/// The first interrupt of a resource template [ACPI 6.5 6.4.2.1, 6.4.3.6].
-fn first_interrupt(machine: &MachineInfo<'_>, resources: &[u8]) -> Option<Wire> {
+/// The first interrupt of a resource template [ACPI 6.5 6.4.2.1, 6.4.3.6]. Each descriptor costs a step: the template may be a
+/// value that was found once and is asked for again and again.
+fn first_interrupt(machine: &MachineInfo<'_>, bounds: &Bounds, resources: &[u8]) -> Option<Wire> {
     let mut rest = resources;
     loop {
+        bounds.spend(1)?;
         let tag = *rest.first()?;
         let length =
             if tag & 0x80 != 0 { usize::from(u16_at(rest, 1)?) + 3 } else { usize::from(tag & 7) + 1 };

@@ -36,11 +36,12 @@ pub(super) fn begins_name(byte: u8) -> bool {
 /// Most parents that a name can begin with: no tree of names is as deep.
 const MAX_PARENTS: usize = 255;
 
-/// A name [ACPI 6.5 20.2.2].
-pub(super) fn name(bytes: &[u8]) -> Option<(WrittenName<'_>, &[u8])> {
+/// A name [ACPI 6.5 20.2.2]. Its letters cost, whether or not they are a name and somebody looks for it.
+pub(super) fn name<'a>(bytes: &'a [u8], bounds: &Bounds) -> Option<(WrittenName<'a>, &'a [u8])> {
     let after_root = bytes.strip_prefix(b"\\");
     let rest = after_root.unwrap_or(bytes);
     let up = rest.iter().take(MAX_PARENTS + 1).take_while(|byte| **byte == b'^').count();
+    bounds.spend_bytes(up)?;
     let rest = rest.get(up..).filter(|_| up <= MAX_PARENTS)?;
     let (count, rest) = match *rest.first()? {
         0 => (0, &rest[1..]),
@@ -49,6 +50,7 @@ pub(super) fn name(bytes: &[u8]) -> Option<(WrittenName<'_>, &[u8])> {
         _ => (1, rest),
     };
     let (segments, rest) = rest.split_at_checked(4 * count)?;
+    bounds.spend_bytes(segments.len())?;
     let (segments, _) = segments.as_chunks();
     let is_segment = |segment: &[u8; 4]| {
         !segment[0].is_ascii_digit()

@@ -193,6 +193,16 @@ fn buses_behind_bridges_have_tables_of_their_own_or_rotate_the_pins() {
 }
 
 #[test]
+fn a_device_that_is_looked_for_among_bridges_costs_what_is_compared() {
+    let bridges = [PciBridge { bus: 9, device: 1, function: 0, secondary: 10 }; 250];
+    let devices: Vec<Code> =
+        (0..200).map(|n| device(&alloc::format!("D{n:03}"), &[named("_ADR", &byte(n))])).collect();
+    let aml = [host_bridge(&[]), scope("\\_SB_", &[scope("PCI0", &devices)])].concat();
+    let (few, many) = (routes(&aml).steps(), routes_with(&aml, &bridges).steps());
+    assert!(many - few >= 200 * 250 / 2, "{many} steps, {few} without bridges");
+}
+
+#[test]
 fn a_second_host_bridge_has_its_own_bus() {
     let bridge = |name: &str, bus, gsi| {
         let hid = named("_HID", &[&[0x0d][..], b"PNP0A03\0"].concat());

@@ -55,7 +55,7 @@ pub(super) fn data<'a>(
     let (&opcode, rest) = code.split_first()?;
     match opcode {
         opcode if begins_name(opcode) => {
-            let (written, rest) = name(code)?;
+            let (written, rest) = name(code, &names.bounds)?;
             let found = names.find(scope, written);
             Some((found.map_or(AmlValue::Nothing, AmlValue::Reference), rest))
         }

@@ -17,7 +17,7 @@ use crate::vm::Vm;
 use crate::vm::exits::{Action, dispatch};
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant};
-use schedule::{RunQueue, SLICE};
+use schedule::{GuestTurn, RunQueue};
 use shell::VmState;
 use silicon::machine_check::Verdict;
 
@@ -65,6 +65,8 @@ pub struct Scheduler<'a, V: VirtualCpu> {
     queue: RunQueue,
     network: &'static Network,
     duties: &'a mut dyn Duties<V>,
+    /// The turn of the guest that runs, or the last one.
+    turn: GuestTurn,
     /// The duties have said that the main loop is to end.
     over: bool,
     /// The VM whose guest's state is in the processor.
@@ -93,7 +95,8 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
             // No more VMs than the configuration allows, which is less than the queue does.
             let _ = queue.add(vm.identity.shares);
         }
-        Self { vms, queue, network, duties, over: false, active: None, last: None, due: Instant::ZERO }
+        let turn = GuestTurn::default();
+        Self { vms, queue, network, duties, turn, over: false, active: None, last: None, due: Instant::ZERO }
     }
 
     /// Runs the guests until the duties say that the main loop is over.
@@ -113,6 +116,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         // That was at nobody's expense.
         let now = clock::now();
         let Some(index) = self.queue.next() else { return self.idle() };
+        self.turn = self.turn.next(now);
         match self.vms[index].state() {
             VmState::Starting => self.start_step(index, now),
             VmState::Running if self.vms[index].may_enter() => self.run_slice(index, now),
@@ -122,6 +126,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
                 self.charge(index, (clock::now() - now).saturating_sub(nobodys));
             }
         }
+        self.turn = self.turn.ended(clock::now());
     }
 
     /// Logs what this core's guests have cost.
@@ -169,7 +174,10 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         if let Some(active) = self.active {
             self.vms[active].publish_usage();
         }
-        self.due = self.deadline(now, turn.or_else(|| self.queue.next()));
+        self.due = match turn {
+            Some(_) => self.deadline(now, turn, self.turn),
+            None => self.deadline(now, self.queue.next(), self.turn.next(now)),
+        };
         nobodys
     }
 
@@ -199,11 +207,10 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         self.activate(index);
         usage::note_turn();
         self.vms[index].vcpu.statistics.note_turn(cpu::rdtsc());
-        let end = start + SLICE;
         let (mut now, mut charged) = (start, start);
-        let mut limit = self.limit(index, start, end);
+        let mut limit = self.limit(index, start);
         while limit.is_none_or(|limit| now < limit) {
-            let due = if limit.is_some() { self.due.min(end) } else { self.due };
+            let due = if limit.is_some() { self.due.min(self.turn.exit_by(now)) } else { self.due };
             // The guest and its vNICs take turns.
             let due = if self.vms[index].has_work() { now } else { due };
             let (exit, effects, exited) = self.enter(index, nanos_until(due, now).max(SHORTEST_RUN_NANOS));
@@ -229,7 +236,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
                     self.charge(index, (now - charged).saturating_sub(nobodys));
                 }
                 charged = now;
-                limit = self.limit(index, now, end);
+                limit = self.limit(index, now);
             }
             // It may have powered off, halted, been paused, started again, or held.
             if self.over || !self.vms[index].may_enter() {
@@ -245,8 +252,8 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
 
     /// When a guest that runs must leave the core to another: at the end of its slice, or when it is too far ahead. `None`
     /// while no other is runnable.
-    fn limit(&self, index: usize, now: Instant, end: Instant) -> Option<Instant> {
-        self.queue.lead(index).map(|lead| end.min(now + lead))
+    fn limit(&self, index: usize, now: Instant) -> Option<Instant> {
+        self.queue.lead(index).map(|lead| self.turn.limit(now, lead))
     }
 
     /// Enters a guest for at most this long and handles its exit. Returns the time of the exit, too.
@@ -292,13 +299,13 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         self.vms[index].vcpu.activate();
     }
 
-    /// When [`housekeeping`](Self::housekeeping) must run even if no guest exits, while the guest `running` runs. The timers
-    /// of one that waits for its turn are looked at when that comes.
-    fn deadline(&self, now: Instant, running: Option<usize>) -> Instant {
+    /// When [`housekeeping`](Self::housekeeping) must run even if no guest exits, while the guest `running` has its turn.
+    /// The timers of one that waits for its own are looked at when that comes.
+    fn deadline(&self, now: Instant, running: Option<usize>, turn: GuestTurn) -> Instant {
         let called = self.vms.iter().any(|vm| directory::has_attention(vm.number()));
         let look = directory::quiet().rests_until().or(called.then_some(now));
         let vms = self.vms.iter().enumerate().filter_map(|(index, vm)| match running {
-            Some(running) if running != index => vm.next_wake(),
+            Some(running) if running != index => vm.next_wake().map(|due| turn.wake(due)),
             _ => vm.next_deadline(),
         });
         let latest = now + Duration::from_secs(1);

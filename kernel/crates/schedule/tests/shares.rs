@@ -1,8 +1,8 @@
 //! A simulated core with guests that spin, sleep and wake: shares are kept, and no guest starves.
 
-use base::Duration;
+use base::{Duration, Instant};
 use proptest::prelude::*;
-use schedule::{CREDIT, RunQueue, SLICE};
+use schedule::{CREDIT, GuestTurn, RunQueue, SLICE, UNDISTURBED};
 
 /// What a simulated guest does.
 #[derive(Clone, Copy, Debug)]
@@ -11,8 +11,17 @@ enum Habit {
     Spins,
     /// Wakes at a fixed interval and works for a while each time.
     Wakes { every: Duration, work: Duration },
+    /// Works for a while, sets a timer and halts, again and again.
+    Naps { sleep: Duration, work: Duration },
     /// Has halted, and its vNICs always have work, which is done in pieces that nothing interrupts.
     Works { piece: Duration },
+}
+
+impl Habit {
+    /// It halts when its work is done, and is woken by a timer.
+    fn wakes(self) -> bool {
+        matches!(self, Self::Wakes { .. } | Self::Naps { .. })
+    }
 }
 
 struct Guest {
@@ -29,21 +38,32 @@ struct Guest {
     woken_at: Option<Duration>,
 }
 
-/// A core as `kernel/src/scheduler.rs` drives it, with exits every `STEP`.
+/// A core as `kernel/src/scheduler.rs` drives it, with exits every `STEP`, and when a guest wakes that may run then.
 struct Core {
     queue: RunQueue,
     guests: Vec<Guest>,
     now: Duration,
+    turn: GuestTurn,
+    /// What it costs that another guest comes. It is charged to that one.
+    change: Duration,
+    /// Who ran last.
+    last: Option<usize>,
 }
 
 const STEP: Duration = Duration::from_micros(50);
+/// The shortest time between two exits for timers.
+const SHORTEST_RUN: Duration = Duration::from_micros(20);
+
+fn instant(at: Duration) -> Instant {
+    Instant::ZERO + at
+}
 
 impl Core {
     fn new(guests: &[(u32, Habit)]) -> Self {
         let mut queue = RunQueue::new();
         let guests = guests.iter().map(|&(shares, habit)| {
             let number = queue.add(shares).unwrap();
-            queue.set_runnable(number, !matches!(habit, Habit::Wakes { .. }));
+            queue.set_runnable(number, !habit.wakes());
             Guest {
                 habit,
                 left: Duration::ZERO,
@@ -56,15 +76,20 @@ impl Core {
             }
         });
         let guests = guests.collect();
-        Self { queue, guests, now: Duration::ZERO }
+        let (now, turn, change) = (Duration::ZERO, GuestTurn::default(), Duration::ZERO);
+        Self { queue, guests, now, turn, change, last: None }
     }
 
     fn wake(&mut self) {
         for (number, guest) in self.guests.iter_mut().enumerate() {
-            if let Habit::Wakes { every, work } = guest.habit
-                && self.now >= guest.wakes_at
-            {
-                guest.wakes_at += every;
+            let (next, work) = match guest.habit {
+                Habit::Wakes { every, work } => (guest.wakes_at + every, work),
+                // Set when it halts.
+                Habit::Naps { work, .. } => (Duration::MAX, work),
+                Habit::Spins | Habit::Works { .. } => continue,
+            };
+            if self.now >= guest.wakes_at {
+                guest.wakes_at = next;
                 if guest.left.is_zero() {
                     guest.woken_at = Some(self.now);
                 }
@@ -74,6 +99,15 @@ impl Core {
         }
     }
 
+    /// How long a guest that spins runs until it exits.
+    fn longest_run(&self) -> Duration {
+        let sleeps = |guest: &&Guest| guest.habit.wakes() && guest.left.is_zero();
+        let wakes = self.guests.iter().filter(sleeps).map(|guest| self.turn.wake(instant(guest.wakes_at)));
+        let now = instant(self.now);
+        let due = wakes.fold(self.turn.exit_by(now), Ord::min);
+        due.saturating_since(now).clamp(SHORTEST_RUN, STEP)
+    }
+
     fn run(&mut self, until: Duration) {
         while self.now < until {
             self.wake();
@@ -81,31 +115,43 @@ impl Core {
                 self.now += STEP;
                 continue;
             };
-            let end = self.now + SLICE;
+            self.turn = self.turn.next(instant(self.now));
+            if self.last.replace(number) != Some(number) {
+                self.now += self.change;
+                self.queue.charge(number, self.change);
+            }
             loop {
+                let run = self.longest_run();
                 let guest = &mut self.guests[number];
                 if let Some(woken_at) = guest.woken_at.take() {
                     guest.latency = guest.latency.max(self.now - woken_at);
                 }
                 guest.pause = guest.pause.max(self.now - guest.last_ran);
                 let step = match guest.habit {
-                    Habit::Spins => STEP,
+                    Habit::Spins => run,
                     Habit::Works { piece } => piece,
-                    Habit::Wakes { .. } => STEP.min(guest.left),
+                    Habit::Wakes { .. } | Habit::Naps { .. } => STEP.min(guest.left),
                 };
                 guest.ran += step;
                 guest.left = guest.left.saturating_sub(step);
-                let sleeps = matches!(guest.habit, Habit::Wakes { .. }) && guest.left.is_zero();
+                let sleeps = guest.habit.wakes() && guest.left.is_zero();
                 self.now += step;
+                if let Habit::Naps { sleep, .. } = guest.habit
+                    && sleeps
+                {
+                    guest.wakes_at = self.now + sleep;
+                }
                 guest.last_ran = self.now;
                 self.queue.charge(number, step);
                 self.queue.set_runnable(number, !sleeps);
                 self.wake();
-                let over = self.queue.lead(number).is_some_and(|lead| self.now >= end || lead.is_zero());
+                let now = instant(self.now);
+                let over = self.queue.lead(number).is_some_and(|lead| now >= self.turn.limit(now, lead));
                 if sleeps || over || self.now >= until {
                     break;
                 }
             }
+            self.turn = self.turn.ended(instant(self.now));
         }
     }
 }
@@ -147,6 +193,36 @@ fn a_guest_that_always_wakes_again_gets_no_more_than_its_share() {
     let mut core = Core::new(&[(1000, wakes), (1000, Habit::Spins)]);
     core.run(Duration::from_secs(20));
     assert!((part(&core, 1) - 0.5).abs() < 0.025, "{}", part(&core, 1));
+}
+
+/// The part of the core that is of use to a guest that spins, and the longest time that one of these waits that sleep for
+/// 20 us at a time and work for so many. It costs 15 us that another guest comes.
+fn beside_naps(sleepers: usize, works: u64) -> (f64, Duration) {
+    let naps = Habit::Naps { sleep: Duration::from_micros(20), work: Duration::from_micros(works) };
+    let mut core = Core::new(&[vec![(1000, Habit::Spins)], vec![(1000, naps); sleepers]].concat());
+    core.change = CHANGE;
+    core.run(Duration::from_secs(5));
+    (core.guests[0].ran.as_secs_f64() / 5.0, core.guests[1].latency)
+}
+
+const CHANGE: Duration = Duration::from_micros(15);
+
+#[test]
+fn a_guest_that_wakes_as_often_as_it_can_costs_another_one_little_of_its_time() {
+    let (useful, latency) = beside_naps(1, 1);
+    assert!(useful >= 0.8, "{useful} of the core");
+    assert!(latency <= UNDISTURBED + SHORTEST_RUN + CHANGE, "{latency:?}");
+}
+
+#[test]
+fn guests_that_wake_as_often_as_they_can_leave_another_one_its_share() {
+    for (sleepers, works) in
+        [(1, 10), (1, 30), (1, 100), (1, 240), (1, 500), (2, 1), (2, 100), (14, 1), (14, 30)]
+    {
+        let (useful, _) = beside_naps(sleepers, works);
+        let due = 0.9 / (sleepers + 1) as f64;
+        assert!(useful >= due, "{useful} of the core beside {sleepers} that work for {works} us");
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use base::MacAddress;
 use base::batch::MAX_FRAMES;
 use base::time::Duration;
 
-/// How long a frame from a guest waits for its destination: long enough for a guest that shares a core to be
-/// scheduled again.
+/// How long a frame from a guest waits for a vNIC, or for a physical NIC that takes nothing: long enough for a guest that
+/// shares a core to be scheduled again.
 pub const GUEST_HOLD: Duration = Duration::from_millis(20);
 
 /// How long a frame from the wire waits for a guest: just enough to deliver a short burst without loss. A slow
@@ -47,7 +47,7 @@ pub struct PortConfig {
     /// What is attached to the port.
     pub attachment: Attachment,
     /// How long frames from this port wait for a destination that accepts no more before they are dropped and
-    /// counted.
+    /// counted. For a physical NIC they wait for as long as it accepts others.
     pub hold: Duration,
     /// How long the port is not polled for the sake of a vNIC that takes no frames.
     pub patience: Duration,

@@ -40,7 +40,8 @@ pub struct PortCounters {
     pub tx_bytes: u64,
     /// Copies for this port that were dropped because its link was down.
     pub link_down: u64,
-    /// Copies for this port that were dropped because it did not accept them within the hold time.
+    /// Copies for this port that were dropped because it did not accept them within the hold time, and, if it is a
+    /// physical NIC, no others either.
     pub held_too_long: u64,
     /// Copies for this port that were dropped at once because it had no room: of group frames, and of frames beyond
     /// the few that may wait.

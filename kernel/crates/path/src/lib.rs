@@ -6,10 +6,10 @@
 //!
 //! What a destination does not accept is dropped and counted, or waits:
 //! * copies of group frames do not wait for a vNIC;
-//! * other frames wait at most for the hold time of the port they came from. A few of them wait in passing. If there
-//!   are more, the port stands still, which is how back-pressure reaches the sender: for a vNIC for at most
-//!   [`PATIENCE`], and for a physical NIC as long as it takes frames at all. After that the frames beyond the few are
-//!   dropped, and those for other destinations pass by.
+//! * other frames wait for a vNIC at most for the hold time of the port they came from, and for a physical NIC as long as
+//!   it takes frames at all. A few of them wait in passing. If there are more, the port stands still, which is how
+//!   back-pressure reaches the sender: for a vNIC for at most [`PATIENCE`], and for a physical NIC as long as it takes
+//!   frames at all. After that the frames beyond the few are dropped, and those for other destinations pass by.
 //!
 //! Invariants:
 //! * frames from one port to another leave in the order in which they arrived, each at most once;

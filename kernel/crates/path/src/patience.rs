@@ -5,8 +5,9 @@
 //! for no longer in all than [`PATIENCE`] for each of them, and [`PATIENCE_PER_FRAME`] for each frame that they take.
 //!
 //! A physical NIC belongs to nobody, and a guest that sends faster than the wire is to wait for it, not to lose frames.
-//! So senders stand still for it as long as it takes frames, from whomever; no longer if it has taken none for
-//! [`UPLINK_PATIENCE`], because it hangs, or because its link partner has told it to pause.
+//! So senders stand still for it as long as it takes frames, from whomever, and no frame is too old for it; no longer if
+//! it has taken none for [`UPLINK_PATIENCE`], because it hangs, or because its link partner has told it to pause. On a
+//! wire of 10 Mb/s, what one poll brings takes 27 ms, and the turns of others come before it.
 
 use crate::{GUEST_HOLD, PATIENCE};
 use base::Instant;
@@ -20,8 +21,8 @@ const PATIENCE_PER_FRAME: Duration = Duration::from_micros(50);
 /// deadline of the switch, and there are not to be more than a thousand in a second.
 const LEAST: Duration = Duration::from_millis(1);
 
-/// How long a physical NIC may take nothing until frames for it are dropped instead of held: as long as one of them
-/// would be held.
+/// How long a physical NIC may take nothing until frames for it are dropped instead of held: as long as a guest's frame
+/// waits elsewhere. The longest frame takes 7.3 ms at 10 Mb/s.
 const UPLINK_PATIENCE: Duration = GUEST_HOLD;
 
 /// How long one port may still stand still for one vNIC.

@@ -37,9 +37,9 @@ impl PendingBatch {
         self.batch.is_empty()
     }
 
-    /// When the oldest frame was polled.
-    pub(crate) fn since(&self) -> Option<Instant> {
-        let oldest = self.waiting().iter().position(|waiting| !waiting.is_empty())?;
+    /// When the oldest frame that waits for `port` was polled.
+    pub(crate) fn since(&self, port: PortId) -> Option<Instant> {
+        let oldest = self.waiting().iter().position(|waiting| waiting.contains(port))?;
         self.since.get(oldest).copied()
     }
 

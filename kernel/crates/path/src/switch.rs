@@ -158,12 +158,21 @@ impl Switch {
     }
 
     fn deadline(&self, queue: &IngressQueue) -> Option<Instant> {
-        let hold = queue.pending.since()? + queue.hold;
-        let ends = self.halting(queue).filter_map(|target| match self.forwarder.uplinks().contains(target) {
-            true => self.uplinks.get(target.index())?.end(),
-            false => queue.patience.get(target.index())?.end(),
+        let uplinks = self.forwarder.uplinks();
+        let ends = queue.pending.targets().iter().filter_map(|target| {
+            let held = queue.pending.since(target)? + queue.hold;
+            let crowded = queue.pending.exceeds(target, HELD_FRAMES, HELD_BYTES);
+            let (uplink, vnic) = (self.uplinks.get(target.index())?, queue.patience.get(target.index())?);
+            let is_uplink = uplinks.contains(target);
+            let end = if is_uplink { uplink.end() } else { vnic.end() };
+            Some(match (end, is_uplink) {
+                (Some(end), true) if crowded => end,
+                (Some(end), true) => held.max(end),
+                (Some(end), false) if crowded => held.min(end),
+                _ => held,
+            })
         });
-        ends.chain([hold]).min()
+        ends.min()
     }
 
     /// The destinations for whose sake the port of this queue stands still.
@@ -359,14 +368,15 @@ impl IngressQueue {
         uplink: Option<&mut UplinkProgress>,
         now: Instant,
     ) -> (usize, usize) {
-        let (pending, to_vnic) = (&mut self.pending, uplink.is_none());
-        let mut no_room = if to_vnic && !all { pending.drop_group(target) } else { 0 };
-        let late = if all { 0 } else { pending.drop_older(target, self.hold, now) };
+        let pending = &mut self.pending;
+        let uplink_takes = uplink.map(|uplink| uplink.note(taken, all, now));
+        let mut no_room = if uplink_takes.is_none() && !all { pending.drop_group(target) } else { 0 };
+        // Frames for a wire that takes others, however slowly, have not waited too long.
+        let may_age = !all && uplink_takes != Some(true);
+        let late = if may_age { pending.drop_older(target, self.hold, now) } else { 0 };
         let crowded = !all && pending.exceeds(target, HELD_FRAMES, HELD_BYTES);
-        let waits = match uplink {
-            Some(uplink) => uplink.note(taken, all, now),
-            None => !self.impatient && self.patience[target.index()].note(taken, crowded, now),
-        };
+        let waits = uplink_takes
+            .unwrap_or_else(|| !self.impatient && self.patience[target.index()].note(taken, crowded, now));
         if crowded && !waits {
             no_room += pending.drop_beyond(target, HELD_FRAMES, HELD_BYTES);
         }

@@ -16,8 +16,10 @@ const INTERVAL: u64 = 50_000;
 const STEP: u64 = 1000;
 const SECOND: u64 = 1_000_000_000;
 
-/// A physical NIC of 1 Gb/s, which interrupts when frames have left and others were refused.
+/// A physical NIC of 1 Gb/s or less, which interrupts when frames have left and others were refused.
 struct Wire {
+    /// Nanoseconds that a bit takes.
+    bit: u64,
     /// The frames in its ring: their descriptors and the time that each takes on the wire.
     ring: VecDeque<(usize, u64)>,
     free: usize,
@@ -29,8 +31,9 @@ struct Wire {
 }
 
 impl Wire {
-    fn new() -> Self {
+    fn new(bit: u64) -> Self {
         Self {
+            bit,
             ring: VecDeque::new(),
             free: DESCRIPTORS,
             first_leaves: 0,
@@ -63,7 +66,7 @@ impl Port for Wire {
                 break;
             }
             // With preamble, frame check sequence and gap.
-            let time = 8 * (frame.len() as u64 + 24);
+            let time = self.bit * 8 * (frame.len() as u64 + 24);
             if self.ring.is_empty() {
                 self.first_leaves = now.0 + time;
             }
@@ -99,13 +102,13 @@ struct Sender {
 
 const HONEST: Sender = Sender { length: 1514, writes: Writes::Never };
 
-/// What each of these guests gets onto the wire, in bytes in a tenth of a second.
-fn shares(senders: &[Sender]) -> Vec<usize> {
+/// What each of these guests gets onto a wire on which a bit takes so many nanoseconds, in bytes in a tenth of a second.
+fn shares(senders: &[Sender], bit: u64) -> Vec<usize> {
     let station = |index: usize| mac(index as u8);
     let guests = senders.iter().enumerate().map(|(index, _)| PortConfig::guest(station(1 + index)));
     let configs: Vec<_> = [PortConfig::uplink()].into_iter().chain(guests).collect();
     let mut switch = Switch::new(&configs, 1).unwrap();
-    let mut wire = Wire::new();
+    let mut wire = Wire::new(bit);
     let mut guests: Vec<_> = senders.iter().map(|_| QueuePort::new()).collect();
     guests.iter_mut().for_each(|guest| guest.capabilities.max_frame = 9018);
     let mut kicked = PortSet::ALL;
@@ -153,7 +156,7 @@ fn shares(senders: &[Sender]) -> Vec<usize> {
 
 /// Asserts that these guests fill the wire, and that each gets an equal share of it but for this part of the share.
 fn assert_fair(senders: &[Sender], deviation: f64) {
-    let shares = shares(senders);
+    let shares = shares(senders, 1);
     let sum: usize = shares.iter().sum();
     assert!(sum as f64 > 0.97 * 12.5e6, "the wire is not full: {shares:?}");
     let mean = sum as f64 / shares.len() as f64;
@@ -188,4 +191,22 @@ fn a_guest_that_sends_the_longest_frames_gets_no_more_of_the_wire() {
         assert_fair(&[Sender { length: 9014, writes }, HONEST], 0.15);
         assert_fair(&[Sender { length: 9014, writes: Writes::Never }, Sender { length: 1514, writes }], 0.15);
     }
+}
+
+#[test]
+fn a_guest_that_sends_faster_than_the_slowest_wire_loses_nothing() {
+    // 10 Mb/s, and more than the ring takes, with one frame in 1.23 ms.
+    for sender in [HONEST, Sender { length: 9014, ..HONEST }] {
+        let sent = shares(&[sender], 100);
+        assert!(sent[0] > 125_000, "{sent:?}");
+    }
+}
+
+#[test]
+fn guests_that_take_turns_on_a_slow_wire_lose_nothing() {
+    // 100 Mb/s: a turn takes 1.36 ms, and it takes two to get rid of what one poll brings.
+    let sent = shares(&[HONEST; 12], 10);
+    assert!(sent.iter().all(|sent| *sent > 80_000), "{sent:?}");
+    // 10 Mb/s: the next turn comes after 150 ms.
+    shares(&[HONEST; 12], 100);
 }

@@ -153,6 +153,50 @@ fn a_physical_nic_that_hangs_stops_nobody_for_longer_than_frames_are_held() {
 }
 
 #[test]
+fn a_slow_wire_that_gets_stuck_lets_go_of_frames_when_they_were_held_for_that_long() {
+    let mut bench = Bench::new();
+    bench.ports[2].space = 0;
+    bench.arrive(0, mac(9), 0..100);
+    bench.arrive(0, mac(1), 1000..1100);
+    bench.arrive(1, mac(9), 2000..2002);
+    bench.run(0);
+    // One frame in 15 ms is slow, and nothing is too old for that.
+    for number in 1..=4u64 {
+        bench.make_room(2, 1);
+        let progress = bench.run(number * 15_000_000);
+        assert_eq!((progress.delivered, progress.dropped), (1, 0));
+    }
+    let end = 60_000_000 + nanos(GUEST_HOLD);
+    assert_eq!(bench.lan.switch.next_deadline(), Some(Instant(end)));
+    assert_eq!(bench.run(end - 1).dropped, 0);
+    assert_eq!(bench.sent(1), [], "its sender stands still");
+    bench.run(end);
+    assert_eq!(bench.sent(1), (1000..1100).collect::<Vec<_>>());
+    let counters = bench.counters(2);
+    assert_eq!((counters.tx_frames, counters.held_too_long), (4, 30), "{counters:?}");
+    // Four of those that came since wait, each for its own time.
+    assert_eq!(
+        (counters.no_room, bench.lan.switch.next_deadline()),
+        (64, Some(Instant(end + nanos(GUEST_HOLD))))
+    );
+}
+
+#[test]
+fn a_few_frames_for_a_slow_wire_delay_their_sender_not_at_all() {
+    let mut bench = Bench::new();
+    bench.ports[2].space = 0;
+    bench.arrive(0, mac(9), 0..4);
+    bench.run(0);
+    for number in 1..=3u64 {
+        bench.make_room(2, 1);
+        bench.arrive(0, mac(1), 1000..1100);
+        bench.run(number * 15_000_000);
+        assert_eq!(bench.sent(1).len(), 100);
+    }
+    assert_eq!((bench.sent(2), bench.counters(2).dropped()), (vec![0, 1, 2], 0));
+}
+
+#[test]
 fn however_many_destinations_take_nothing_a_guest_reaches_the_others() {
     let guests = (0..15).map(|number| PortConfig::guest(mac(number)));
     let configs: Vec<_> = guests.chain([PortConfig::uplink()]).collect();

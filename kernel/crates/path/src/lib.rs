@@ -16,7 +16,8 @@
 //! * a frame that waits for a slow destination does not delay frames of the same batch for other destinations;
 //! * a vNIC delays a port's frames to others by [`PATIENCE`], and 50 us for each frame that it takes, and only if that
 //!   port keeps sending to it;
-//! * ports whose frames wait for the same destination share it, however often each of them asks;
+//! * ports whose frames wait for the same destination share it, however often each of them asks, and however short
+//!   their frames are;
 //! * every frame that was polled is delivered, pending, or counted under exactly one cause in
 //!   [`PortCounters`].
 //!

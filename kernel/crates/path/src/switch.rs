@@ -5,7 +5,7 @@ use crate::forwarder::{Decision, Forwarder};
 use crate::patience::{Patience, UplinkProgress};
 use crate::pending::PendingBatch;
 use crate::turns::Turns;
-use crate::{MAX_PORTS, PathError, PortConfig, PortCounters, PortId, PortSet};
+use crate::{Attachment, MAX_PORTS, PathError, PortConfig, PortCounters, PortId, PortSet};
 use alloc::boxed::Box;
 use base::batch::MAX_FRAMES;
 use base::time::Duration;
@@ -105,7 +105,7 @@ impl Switch {
         let queues = ports.iter().map(queue).collect();
         let uplinks = ports.iter().map(|_| UplinkProgress::default()).collect();
         let counters = ports.iter().map(|_| PortCounters::default()).collect();
-        let turns = ports.iter().map(|_| Turns::default()).collect();
+        let turns = ports.iter().map(|port| Turns::new(port.attachment != Attachment::Uplink)).collect();
         let (stopped, occupied) = (PortSet::EMPTY, PortSet::EMPTY);
         Ok(Self { forwarder, queues, uplinks, counters, stopped, turns, occupied })
     }
@@ -209,14 +209,12 @@ impl Switch {
         queues.fold(PortSet::EMPTY, |all, queue| all.union(queue.pending.targets()))
     }
 
-    /// Offers the frames that wait to each of these destinations, whose senders take turns. While a physical NIC has no
-    /// room for the next frame of the one whose turn it is, it gets no frames of others, which may be shorter. A vNIC
-    /// does: its guest may never make room for a long one.
+    /// Offers the frames that wait to each of these destinations, whose senders take turns. While it has no room for the
+    /// next frame of the one whose turn it is, it gets few frames of others, or none.
     fn share(&mut self, among: PortSet, ports: &mut [&mut dyn Port], now: Instant, progress: &mut Progress) {
         let count = self.queues.len();
         for egress in among.iter() {
-            let (target, is_uplink) =
-                (PortSet::EMPTY.with(egress), self.forwarder.uplinks().contains(egress));
+            let target = PortSet::EMPTY.with(egress);
             let mut kept = false;
             for ingress in self.turns[egress.index()].order(count) {
                 if !self.queues[ingress.index()].pending.targets().contains(egress) {
@@ -224,12 +222,16 @@ impl Switch {
                 }
                 let sent = |counters: &PortCounters| (counters.tx_frames, counters.tx_bytes);
                 let before = sent(&self.counters[egress.index()]);
-                self.deliver(ingress, (target, !(kept && is_uplink)), ports, now, progress);
-                if !kept {
-                    let after = sent(&self.counters[egress.index()]);
-                    let accepted = (after.0 - before.0, after.1 - before.1);
-                    let waits = self.queues[ingress.index()].pending.targets().contains(egress);
-                    kept = !self.turns[egress.index()].note(ingress, count, accepted, waits);
+                let limit = if kept { self.turns[egress.index()].beside() } else { usize::MAX };
+                self.deliver(ingress, (target, limit), ports, now, progress);
+                let after = sent(&self.counters[egress.index()]);
+                let accepted = (after.0 - before.0, after.1 - before.1);
+                let waits = self.queues[ingress.index()].pending.targets().contains(egress);
+                let turns = &mut self.turns[egress.index()];
+                if kept {
+                    turns.note_beside(accepted.1);
+                } else {
+                    kept = !turns.note(ingress, count, accepted, waits, now);
                 }
             }
         }
@@ -259,7 +261,7 @@ impl Switch {
             wanted = self.wanted();
         }
         self.poll(ingress, ports, budget, now, progress);
-        self.deliver(ingress, (PortSet::ALL.minus(wanted), true), ports, now, progress);
+        self.deliver(ingress, (PortSet::ALL.minus(wanted), usize::MAX), ports, now, progress);
         if !wanted.is_empty() {
             let new = self.queues[ingress.index()].pending.targets();
             self.share(wanted.intersection(new), ports, now, progress);
@@ -303,12 +305,12 @@ impl Switch {
         }
     }
 
-    /// Offers the pending frames of `ingress` to each of these destinations, or treats them as refused if it is not
-    /// their turn, and drops those that may not wait.
+    /// Offers the pending frames of `ingress` to each of these destinations, treats those beyond so many bytes as
+    /// refused, and drops those that may not wait.
     fn deliver(
         &mut self,
         ingress: PortId,
-        (among, turn): (PortSet, bool),
+        (among, limit): (PortSet, usize),
         ports: &mut [&mut dyn Port],
         now: Instant,
         progress: &mut Progress,
@@ -328,7 +330,14 @@ impl Switch {
                 progress.dropped += dropped;
                 continue;
             };
-            let accepted = if turn { port.send(&frames, now).min(offered) } else { 0 };
+            let mut left = limit;
+            let fits = |frame: &&&[u8]| {
+                let rest = left.checked_sub(frame.len());
+                left = rest.unwrap_or(0);
+                rest.is_some()
+            };
+            let within = frames.iter().take_while(fits).count();
+            let accepted = if within > 0 { port.send(&frames[..within], now).min(within) } else { 0 };
             let bytes: usize = frames[..accepted].iter().map(|frame| frame.len()).sum();
             drop(frames);
             queue.pending.accepted(target, accepted);

@@ -3,27 +3,53 @@
 //! What matters is not who asks most often, or at which moment: a sender keeps its turn until so many bytes of its
 //! frames have been accepted, in however many pieces, or until none of them wait. So a guest that writes TDT without
 //! pause gets no more of the wire than one that sends and waits.
+//!
+//! While there is no room for the next frame of the one whose turn it is, the others, whose frames may be shorter, must not
+//! fill what becomes free: else there never is. A physical NIC gets none of theirs meanwhile. A vNIC gets [`BESIDE`]: group
+//! frames do not wait for it, and those from the wire not for long. Its guest may also never make room for a long frame:
+//! after [`PATIENCE`] the turn passes.
 
-use crate::PortId;
+use crate::{PATIENCE, PortId};
+use base::Instant;
 
 /// What a sender may send in one turn: eleven frames of 1514 bytes, or two of the longest, so that the one with which it
 /// goes beyond makes little difference.
 const TURN: u64 = 16 * 1024;
 
 /// What a frame counts at least: a turn has no more frames than are polled at once. Else those of the others could wait
-/// for longer than their hold time, on a wire that takes few frames.
+/// for longer than their hold time, for a vNIC that takes few frames.
 const SHORT: u64 = 512;
 
+/// What a vNIC may be sent out of turn, together, for each time that it takes something in turn: a few short frames, such
+/// as ARP's.
+const BESIDE: usize = 512;
+
 /// The turns of the senders to one port.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct Turns {
+    /// True for a vNIC, false for a physical NIC.
+    to_vnic: bool,
     /// The sender whose turn it is.
     holder: usize,
     /// Bytes that have been accepted from it in this turn.
     sent: u64,
+    /// Since when nothing more of it has been accepted, once it waits.
+    refused: Option<Instant>,
+    /// Bytes that may be accepted from the others until more of it is.
+    beside: usize,
 }
 
 impl Turns {
+    /// The turns of those who send to a vNIC, or to a physical NIC.
+    pub(crate) fn new(to_vnic: bool) -> Self {
+        Self { to_vnic, holder: 0, sent: 0, refused: None, beside: 0 }.begun_by(0)
+    }
+
+    /// The same when the turn of this sender begins.
+    fn begun_by(self, holder: usize) -> Self {
+        Self { holder, sent: 0, refused: None, beside: if self.to_vnic { BESIDE } else { 0 }, ..self }
+    }
+
     /// The senders, of so many, in the order in which they are asked.
     pub(crate) fn order(self, count: usize) -> impl Iterator<Item = PortId> {
         (self.holder..count).chain(0..self.holder).filter_map(PortId::new)
@@ -37,16 +63,31 @@ impl Turns {
         count: usize,
         (frames, bytes): (u64, u64),
         waits: bool,
+        now: Instant,
     ) -> bool {
         if self.holder != sender.index() {
-            *self = Self { holder: sender.index(), sent: 0 };
+            *self = self.begun_by(sender.index());
+        }
+        if frames > 0 {
+            *self = Self { sent: self.sent, ..self.begun_by(sender.index()) };
         }
         self.sent += bytes.max(frames * SHORT);
-        let over = !waits || self.sent >= TURN;
+        let since = *self.refused.get_or_insert(now);
+        let over = !waits || self.sent >= TURN || self.to_vnic && now.saturating_since(since) >= PATIENCE;
         if over {
-            *self = Self { holder: (sender.index() + 1) % count, sent: 0 };
+            *self = self.begun_by((sender.index() + 1) % count);
         }
         over
+    }
+
+    /// How many bytes may be accepted from the others before more is from the one whose turn it is.
+    pub(crate) fn beside(self) -> usize {
+        self.beside
+    }
+
+    /// Takes note of how many of these bytes have been accepted.
+    pub(crate) fn note_beside(&mut self, bytes: u64) {
+        self.beside = self.beside.saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX));
     }
 }
 
@@ -61,21 +102,47 @@ mod tests {
 
     #[test]
     fn a_turn_lasts_until_its_bytes_are_sent_or_nothing_waits() {
-        let mut turns = Turns::default();
+        let (mut turns, now) = (Turns::new(true), Instant::ZERO);
         for piece in [(1, 1514), (0, 0), (1, 9000), (4, TURN - 1514 - 9000 - 1)] {
-            assert!(!turns.note(port(1), 3, piece, true));
+            assert!(!turns.note(port(1), 3, piece, true, now));
             assert_eq!(turns.order(3).next(), Some(port(1)));
         }
-        assert!(turns.note(port(1), 3, (1, 60), true));
+        assert!(turns.note(port(1), 3, (1, 60), true, now));
         assert_eq!(turns.order(3).map(PortId::index).collect::<Vec<_>>(), [2, 0, 1]);
-        assert!(turns.note(port(2), 3, (1, 60), false));
+        assert!(turns.note(port(2), 3, (1, 60), false, now));
         assert_eq!(turns.order(3).map(PortId::index).collect::<Vec<_>>(), [0, 1, 2]);
     }
 
     #[test]
     fn a_turn_has_no_more_frames_than_are_polled_at_once() {
-        let mut turns = Turns::default();
-        assert!(!turns.note(port(0), 2, (31, 31 * 60), true));
-        assert!(turns.note(port(0), 2, (1, 60), true));
+        let (mut turns, now) = (Turns::new(false), Instant::ZERO);
+        assert!(!turns.note(port(0), 2, (31, 31 * 60), true, now));
+        assert!(turns.note(port(0), 2, (1, 60), true, now));
+    }
+
+    #[test]
+    fn a_turn_passes_when_a_vnic_has_taken_nothing_for_too_long() {
+        let end = Instant::ZERO + PATIENCE;
+        for to_vnic in [true, false] {
+            let mut turns = Turns::new(to_vnic);
+            assert!(!turns.note(port(0), 2, (0, 0), true, Instant::ZERO));
+            assert!(!turns.note(port(0), 2, (1, 60), true, Instant(1)));
+            assert!(!turns.note(port(0), 2, (0, 0), true, end));
+            assert_eq!(turns.note(port(0), 2, (0, 0), true, Instant(end.0 + 1)), to_vnic);
+        }
+    }
+
+    #[test]
+    fn a_vnic_takes_a_few_bytes_out_of_turn_each_time_that_it_takes_some_in_turn() {
+        let (mut turns, now) = (Turns::new(true), Instant::ZERO);
+        turns.note(port(0), 2, (0, 0), true, now);
+        turns.note_beside(500);
+        turns.note(port(0), 2, (0, 0), true, now);
+        assert_eq!(turns.beside(), BESIDE - 500);
+        turns.note(port(0), 2, (1, 1514), true, now);
+        assert_eq!(turns.beside(), BESIDE);
+        turns.note_beside(513);
+        assert_eq!(turns.beside(), 0);
+        assert_eq!(Turns::new(false).beside(), 0, "a physical NIC takes none");
     }
 }

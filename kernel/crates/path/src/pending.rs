@@ -1,12 +1,14 @@
 //! The frames from one port that have not left yet, and the destinations that each of them still waits for.
 
-use crate::{PortId, PortSet};
+use crate::config::HELD_BYTES;
+use crate::{MAX_PORTS, PortId, PortSet};
 use base::batch::MAX_FRAMES;
 use base::time::Duration;
 use base::{Batch, Instant};
 
-/// Capacity of a batch: [`MAX_FRAMES`] frames of 1518 bytes, or a dozen jumbo frames.
-const BYTES: usize = 128 * 1024;
+/// Capacity of a batch: [`MAX_FRAMES`] frames of 1518 bytes, or 18 jumbo frames, of which one may wait for each
+/// destination.
+const BYTES: usize = 160 * 1024;
 
 /// Frames from one port, with the destinations that have not accepted their copies yet.
 pub(crate) struct PendingBatch {
@@ -20,6 +22,8 @@ pub(crate) struct PendingBatch {
 }
 
 const _: () = assert!(MAX_FRAMES <= u64::BITS as usize);
+/// With all that may wait in passing, there is room for two jumbo frames.
+const _: () = assert!((MAX_PORTS - 1) * HELD_BYTES + 2 * 9018 <= BYTES);
 
 impl PendingBatch {
     /// An empty batch.

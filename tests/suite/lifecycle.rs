@@ -6,7 +6,7 @@ use crate::{trial, trial_needing};
 use end_to_end::backend::Need;
 use end_to_end::pinger::{Pinger, answers, ping};
 use end_to_end::run::STEP;
-use end_to_end::{Backend, Outcome, Run, Scenario, Test, VmSpec, require};
+use end_to_end::{Backend, Outcome, Run, Scenario, Test, VmSpec, choice, require};
 use libtest_mimic::Trial;
 use std::net::Ipv4Addr;
 use std::thread::sleep;
@@ -20,7 +20,10 @@ const SECOND_MAC: &str = "52:54:00:00:01:03";
 const ESCAPE: &str = "\x1e";
 /// Timeout for a ping that must not be answered.
 const SILENCE: Duration = Duration::from_secs(2);
-const COUNT: u32 = 2000;
+/// Datagrams of a transfer.
+fn datagrams() -> u32 {
+    choice::datagrams(2000)
+}
 
 pub fn trials(backend: Backend) -> Vec<Trial> {
     vec![
@@ -155,7 +158,7 @@ fn beside_a_spinner(test: &Test, cpus: u32, load: &str) -> Outcome<Run> {
 
 /// A guest spins while two others exchange datagrams, none of which is lost.
 fn spinning_beside(test: &Test, cpus: u32) -> Outcome {
-    let mut run = beside_a_spinner(test, cpus, &format!("count={COUNT} window=32"))?;
+    let mut run = beside_a_spinner(test, cpus, &format!("count={} window=32", datagrams()))?;
     run.expect("spinner| 1 s")?;
     for verdict in ["source| PASS nic_blast", "sink| PASS nic_sink"] {
         run.expect_in_any_order(verdict)?;
@@ -166,7 +169,7 @@ fn spinning_beside(test: &Test, cpus: u32) -> Outcome {
 }
 
 fn guests_on_two_cores_exchange_datagrams(test: &Test) -> Outcome {
-    let blast = format!("ip={SECOND} peer={FIRST} count={COUNT} window=32");
+    let blast = format!("ip={SECOND} peer={FIRST} count={} window=32", datagrams());
     let vms = vec![
         VmSpec::micro("sink", "nic_sink", &format!("ip={FIRST}"))?.nic(FIRST_MAC).on_core(0),
         VmSpec::micro("source", "nic_blast", &blast)?.nic(SECOND_MAC).on_core(1),

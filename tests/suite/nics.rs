@@ -8,7 +8,7 @@ use end_to_end::machine::EmulatedNicModel;
 use end_to_end::pinger::{Pinger, answers};
 use end_to_end::run::STEP;
 use end_to_end::traffic::{self, PORT};
-use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, VmSpec, require};
+use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, VmSpec, choice, require};
 use libtest_mimic::Trial;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::thread;
@@ -25,7 +25,11 @@ const ECHO_MAC: &str = "52:54:00:00:01:02";
 const SECOND_WIRE: Ipv4Addr = Ipv4Addr::new(10, 0, 6, 2);
 const SINK_MAC: &str = "52:54:00:00:01:03";
 const FOLLOWER_MAC: &str = "52:54:00:00:01:04";
-const COUNT: u32 = 10_000;
+/// Datagrams of a transfer.
+fn datagrams() -> u32 {
+    choice::datagrams(10_000)
+}
+
 /// The maximum number of datagrams on their way: half of what the guest's receive ring holds.
 const WINDOW: u32 = 64;
 
@@ -93,7 +97,7 @@ fn without_a_driver(test: &Test) -> Outcome {
 /// The machine's only NIC has no driver, so there is none for `nic0`. The vNICs that keep their link have one; the vNIC
 /// that follows has none.
 fn missing_nic(test: &Test) -> Outcome {
-    let source = format!("ip={ECHO} peer={SECOND_WIRE} count={COUNT}");
+    let source = format!("ip={ECHO} peer={SECOND_WIRE} count={}", datagrams());
     let vms = vec![
         VmSpec::micro("source", "nic_blast", &source)?.nic(ECHO_MAC).keeps_link(),
         VmSpec::micro("sink", "nic_sink", &format!("ip={SECOND_WIRE}"))?.nic(SINK_MAC).keeps_link(),
@@ -133,7 +137,7 @@ fn two_nics(test: &Test, nics: &[EmulatedNicModel], [first, second]: [u8; 2]) ->
     let pinger = Pinger::start(ECHO, STEP)?;
     let peer = Ipv4Addr::new(10, 0, 5 + second, 1);
     let socket = UdpSocket::bind((peer, PORT)).context("binding a UDP socket")?;
-    let sender = thread::spawn(move || traffic::blast(&socket, (sink, PORT).into(), COUNT, WINDOW));
+    let sender = thread::spawn(move || traffic::blast(&socket, (sink, PORT).into(), datagrams(), WINDOW));
     run.expect("second| PASS nic_sink")?;
     sender.join().map_err(|_| Failure::Wrong("the sender panicked".into()))??;
     let tally = pinger.stop()?;

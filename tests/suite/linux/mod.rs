@@ -10,7 +10,7 @@ use end_to_end::initramfs::ArchiveFile;
 use end_to_end::machine::EmulatedNicModel;
 use end_to_end::pinger::{answers, ping};
 use end_to_end::run::STEP;
-use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, VmSpec, require};
+use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, VmSpec, choice, require};
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -26,7 +26,11 @@ const GUEST_MAC: &str = "52:54:00:05:00:11";
 /// Of the second vNIC of the first guest.
 const SECOND_MAC: &str = "52:54:00:05:00:21";
 const OTHER_MAC: &str = "52:54:00:05:00:12";
-const DATAGRAMS: u32 = 10_000;
+/// Datagrams of a transfer.
+fn datagrams() -> u32 {
+    choice::datagrams(10_000)
+}
+
 /// The maximum number of datagrams on their way: what a socket of the guest holds by default, 208 KiB, at 2.7 KiB
 /// each.
 const WINDOW: u32 = 64;
@@ -197,7 +201,7 @@ fn two_guests(test: &Test) -> Outcome {
     let shown = run.shell("linux", "sha256sum /tmp/a", TRANSFER)?;
     run.shell("linux", &format!("nc {OTHER} 6002 < /tmp/a"), TRANSFER)?;
     let sent = shown.split_whitespace().find(|word| word.len() == 64).unwrap_or("no checksum").to_owned();
-    run.shell("linux", &format!("weir-traffic blast {OTHER} {DATAGRAMS} {WINDOW}"), TRANSFER)?;
+    run.shell("linux", &format!("weir-traffic blast {OTHER} {} {WINDOW}", datagrams()), TRANSFER)?;
     require!(run.console.count(&format!("{sent}  -")) == 1, "the server's checksum is not {sent}");
     run.expect_in_any_order("TEST serve PASS")?;
     for size in [0, 1472] {

@@ -1,6 +1,6 @@
 //! Megabytes between a Linux guest and the peer on the wire.
 
-use super::{Boot, DATAGRAMS, GUEST, PEER, WINDOW};
+use super::{Boot, GUEST, PEER, WINDOW, datagrams};
 use end_to_end::failure::ErrorContext;
 use end_to_end::run::STEP;
 use end_to_end::traffic::{self, PORT};
@@ -71,13 +71,13 @@ fn send(listener: &TcpListener, bytes: &[u8]) -> Outcome {
 pub fn udp(run: &mut Run, _: &Boot) -> Outcome {
     let socket = UdpSocket::bind((PEER, PORT)).context("binding a UDP socket")?;
     let receiver = thread::spawn(move || traffic::sink(&socket));
-    run.shell("linux", &format!("weir-traffic blast {PEER} {DATAGRAMS} {WINDOW}"), TRANSFER)?;
+    run.shell("linux", &format!("weir-traffic blast {PEER} {} {WINDOW}", datagrams()), TRANSFER)?;
     let count = receiver.join().map_err(|_| Failure::Wrong("the receiver panicked".into()))??;
-    require!(count == DATAGRAMS, "{count} datagrams were received");
+    require!(count == datagrams(), "{count} datagrams were received");
 
     let sender = thread::spawn(move || {
         let socket = UdpSocket::bind((PEER, PORT)).context("binding a UDP socket")?;
-        traffic::blast(&socket, (GUEST, PORT).into(), DATAGRAMS, WINDOW)
+        traffic::blast(&socket, (GUEST, PORT).into(), datagrams(), WINDOW)
     });
     run.shell("linux", "weir-traffic sink", TRANSFER)?;
     sender.join().map_err(|_| Failure::Wrong("the sender panicked".into()))?

@@ -164,9 +164,12 @@ impl Backend {
             Need::JumboFromWire => is_bochs.then_some("Bochs drops frames over 1514 bytes from a tap"),
             Need::Shutdown => (self == Self::BochsSvm && !bochs::is_3())
                 .then_some("Bochs 2.7 terminates on a guest's triple fault, although SVM intercepts it"),
-            Need::InterruptWhileOff => (self == Self::BochsSvm).then_some(
-                "Bochs takes no physical interrupt while a guest that was entered with RFLAGS.IF clear runs",
-            ),
+            // KVM ends the run of a nested guest by an interrupt, also where the guest's hypervisor has a preemption timer.
+            Need::InterruptWhileOff => {
+                (self == Self::BochsSvm || self == Self::KvmVtx && choice::is_emulated()).then_some(
+                    "Bochs takes no physical interrupt while a guest that was entered with RFLAGS.IF clear runs",
+                )
+            }
             Need::Speed => is_bochs
                 .then_some("Bochs' processor of 50 MHz starts even the smallest guest in more than a slice"),
             Need::Undisturbed => (self == Self::KvmSvm && choice::is_emulated())

@@ -48,7 +48,8 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
 
 /// A guest that watches the clock, with interrupts on where the machine's would not be taken at once while it has them off.
 pub fn bystander(test: &Test) -> Outcome<VmSpec> {
-    let interrupts = if test.backend.accelerator().is_none() { "on" } else { "off" };
+    let late = test.backend.accelerator().is_none() || test.backend.lacks(Need::InterruptWhileOff).is_some();
+    let interrupts = if late { "on" } else { "off" };
     VmSpec::micro("bystander", "watch", &format!("for=ever interrupts={interrupts}"))
 }
 

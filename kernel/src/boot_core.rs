@@ -32,7 +32,7 @@ struct BootCore {
     /// How the operator wants Weir to end.
     end: Option<End>,
     next_feed: Instant,
-    /// Typed bytes were left in the port.
+    /// Typed bytes may have been left in the port.
     typed: bool,
 }
 
@@ -48,9 +48,7 @@ impl<V: VirtualCpu> Duties<V> for BootCore {
             return Duration::ZERO;
         }
         let begin = clock::now();
-        if typed {
-            self.typed = self.take_input(vms, now);
-        }
+        self.typed = typed && self.take_input(vms, now);
         // The prompt is drawn again, but not while output waits: it would be drawn again and again.
         if feed && !output::pump(FEEDING) {
             self.shell.refresh();

@@ -315,6 +315,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
 
     /// Waits for an interrupt or the next deadline.
     fn idle(&mut self) {
+        self.turn = GuestTurn::default();
         let now = clock::now();
         if self.due > now {
             local_apic::wake_in(nanos_until(self.due, now));

@@ -88,6 +88,15 @@ struct Tally {
     surplus: usize,
 }
 
+impl Tally {
+    fn note_asleep(&mut self, role: Use) {
+        match role {
+            Use::Park => self.threads += 1,
+            Use::Run => self.surplus += usize::from(cores::count() >= cores::MAX_CORES),
+        }
+    }
+}
+
 /// Starts every processor that the firmware lists, except this one. Each runs `entry` with `argument`, but only one
 /// thread of a core unless `smt` is set: the others sleep, and so do those that cannot be cores. `entry` must first call
 /// [`settle`], and then [`ready`] or [`failed`] in time.
@@ -121,9 +130,7 @@ pub fn start_others(
     wait(AFTER_INIT, || false);
     let (mut more, mut tally, mut spare) = (true, Tally::default(), Spare::default());
     for (id, role) in others.iter().copied() {
-        if role == Use::Run && cores::count() >= cores::MAX_CORES {
-            tally.surplus += 1;
-        } else if role == Use::Run && more {
+        if role == Use::Run && more && cores::count() < cores::MAX_CORES {
             let core = (cores::count(), id);
             let started = start(page, (frames, &mut spare), core, (entry, argument), tally.silent);
             let Err(error) = started.map(|()| cores::note_running(cores::count(), id)) else { continue };
@@ -144,7 +151,7 @@ pub fn start_others(
             wait(AFTER_INIT, || false);
         }
         match park(page, (frames, &mut spare), id, tally.silent) {
-            Ok(()) => tally.threads += usize::from(role == Use::Park),
+            Ok(()) => tally.note_asleep(role),
             Err(StartError::Silent) => give_up(id, &mut tally.silent),
             Err(error) => log::warn!("processor {id} {error}: a machine check may reset the machine"),
         }

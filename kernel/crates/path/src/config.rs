@@ -21,7 +21,7 @@ pub const PATIENCE: Duration = Duration::from_millis(4);
 /// Maximum number of frames, and of bytes in them, that wait in one port's queue for one destination without making
 /// the port stand still. However many destinations take nothing, the queue has room for new frames.
 pub(crate) const HELD_FRAMES: usize = 4;
-/// The same in bytes: one of the longest frames may wait, else short ones could shut them out of a busy vNIC.
+/// The same in bytes: one jumbo frame of 9 KB may wait, else short ones could shut it out of a busy vNIC.
 pub(crate) const HELD_BYTES: usize = 9 * 1024;
 const _: () = assert!(MAX_PORTS * HELD_FRAMES <= MAX_FRAMES);
 

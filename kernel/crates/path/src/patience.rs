@@ -6,8 +6,8 @@
 //!
 //! A physical NIC belongs to nobody, and a guest that sends faster than the wire is to wait for it, not to lose frames.
 //! So senders stand still for it as long as it takes frames, from whomever, and no frame is too old for it; no longer if
-//! it has taken none for [`UPLINK_PATIENCE`], because it hangs, or because its link partner has told it to pause. On a
-//! wire of 10 Mb/s, what one poll brings takes 27 ms, and the turns of others come before it.
+//! it has taken none for [`UPLINK_PATIENCE`], because it hangs. On a wire of 10 Mb/s, what one poll brings takes 27 ms, and
+//! the turns of others come before it.
 
 use crate::{GUEST_HOLD, PATIENCE};
 use base::Instant;

@@ -7,12 +7,12 @@
 //! While there is no room for the next frame of the one whose turn it is, the others, whose frames may be shorter, must not
 //! fill what becomes free: else there never is. A physical NIC gets none of theirs meanwhile. A vNIC gets [`BESIDE`]: group
 //! frames do not wait for it, and those from the wire not for long. Its guest may also never make room for a long frame:
-//! after [`PATIENCE`] the turn passes.
+//! the first offer after [`PATIENCE`] passes the turn on.
 
 use crate::{PATIENCE, PortId};
 use base::Instant;
 
-/// What a sender may send in one turn: eleven frames of 1514 bytes, or two of the longest, so that the one with which it
+/// What a sender may send in one turn: eleven frames of 1514 bytes, or two jumbo frames of 9 KB, so that the one with which it
 /// goes beyond makes little difference.
 const TURN: u64 = 16 * 1024;
 

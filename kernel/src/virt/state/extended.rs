@@ -37,7 +37,7 @@ pub fn init() {
     }
     let all = *OFFERED.call_once(|| if has_xsave { offered_of(cpu::cpuid(0xd, 0)) } else { 0 });
     set_machine_xcr0(0, all);
-    COMPACTS.call_once(|| all & AVX != 0 && compacts_avx());
+    COMPACTS.call_once(|| all & AVX == 0 || compacts_avx());
 }
 
 /// True if XSAVEC, and with it XSAVES, stores the upper halves of the vector registers where the compacted form has them
@@ -215,8 +215,9 @@ mod tests {
     /// The function is a call of its own, which may change all vector registers.
     #[test]
     fn a_processor_that_compacts_as_it_should_is_found_so() {
-        let has_it = std::is_x86_feature_detected!("avx") && std::is_x86_feature_detected!("xsavec");
-        assert_eq!(compacts_avx(), has_it);
+        if std::is_x86_feature_detected!("avx") {
+            assert_eq!(compacts_avx(), std::is_x86_feature_detected!("xsavec"));
+        }
     }
 
     #[test]

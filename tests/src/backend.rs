@@ -172,8 +172,8 @@ impl Backend {
             }
             Need::Speed => is_bochs
                 .then_some("Bochs' processor of 50 MHz starts even the smallest guest in more than a slice"),
-            Need::Undisturbed => (self == Self::KvmSvm && choice::is_emulated())
-                .then_some("the clock of this emulated machine runs on while the emulator does other work"),
+            Need::Undisturbed => (self.accelerator() == Some(Accelerator::Kvm) && choice::is_emulated())
+                .then_some("in this emulated machine, KVM takes milliseconds from one guest to the next"),
             Need::StepOverExit => (self == Self::BochsSvm).then_some(
                 "Bochs keeps a guest's trace trap across a VM exit, and takes it again and again in the hypervisor",
             ),

@@ -33,6 +33,9 @@ pub fn log_line(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
 
 /// On the boot core: paints rows that may have changed, until none is left or this time has passed.
 pub fn pump(limit: Duration) {
+    if !waiting() {
+        return;
+    }
     let begin = clock::now();
     while waiting() && paint(|| clock::now() - begin < limit) {}
 }

@@ -92,6 +92,9 @@ pub fn is_half_full() -> bool {
 /// Returns true if bytes are left.
 pub fn pump(limit: Duration) -> bool {
     framebuffer::pump(limit);
+    if !WAITING.load(Ordering::Relaxed) {
+        return false;
+    }
     let begin = clock::now();
     with_queue(|queue| queue.pump(|| clock::now() - begin < limit))
 }

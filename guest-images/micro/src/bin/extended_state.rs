@@ -151,7 +151,8 @@ fn main(boot: &Boot) -> Verdict {
         ensure!(now == system, "round {round}: system registers changed: {system:x?} became {now:x?}");
     }
     if processor::cpuid(0xd, 1).eax & XSAVEC != 0 {
-        let (before, mut after) = (core::array::from_fn(|index| pattern.rotate_left(index as u32)), [0; 64]);
+        let (mut before, mut after) = ([0; 64], [0; 64]);
+        (0..).zip(&mut before).for_each(|(index, value)| *value = pattern.rotate_left(index));
         through_compacted_form(&before, &mut after);
         ensure!(before == after, "XSAVEC and XRSTOR: {before:x?} became {after:x?}");
     }

@@ -15,6 +15,7 @@ pub mod console;
 pub mod debug;
 pub mod emulator;
 pub mod failure;
+mod heartbeat;
 pub mod initramfs;
 pub mod line;
 pub mod machine;

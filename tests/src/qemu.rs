@@ -2,6 +2,7 @@
 //! with the NICs 82540EM, 82545EM, 82574L and 82576.
 
 use crate::failure::ErrorContext;
+use crate::heartbeat::{Heartbeat, PORT as HEARTBEAT_PORT};
 use crate::machine::{Chipset, EmulatedMachine, EmulatedNic, Firmware, Pace, Wire};
 use crate::process::{Process, SERIAL_PORT};
 use crate::qmp::{Monitor, PORT as MONITOR_PORT};
@@ -65,7 +66,8 @@ pub fn arguments(
         "-machine {board} -accel {} {clock} -cpu {cpu_model} -smp {},threads={}{} -m {} -nodefaults -no-user-config -vga std \
          -display none{} -rtc base=2000-01-01 \
          -chardev socket,id=serial,host=127.0.0.1,port={SERIAL_PORT},server=on,wait=on,nodelay=on{} \
-         -chardev socket,id=monitor,host=127.0.0.1,port={MONITOR_PORT},server=on,wait=off -mon chardev=monitor,mode=control",
+         -chardev socket,id=monitor,host=127.0.0.1,port={MONITOR_PORT},server=on,wait=off -mon chardev=monitor,mode=control \
+         -chardev socket,id=heartbeat,host=127.0.0.1,port={HEARTBEAT_PORT},server=on,wait=off -mon chardev=heartbeat",
         accelerator.name(),
         machine.cpus,
         machine.threads,
@@ -186,6 +188,7 @@ fn print_debug_command() -> Outcome {
 pub struct Qemu {
     process: Process,
     monitor: Monitor,
+    _heartbeat: Option<Heartbeat>,
 }
 
 impl Qemu {
@@ -213,17 +216,15 @@ impl Qemu {
             .context("qemu-arguments.txt")?;
         let mut process = Process::start(&program()?, &arguments, folder)?;
         let serial = process.connect(SERIAL_PORT)?;
-        let mut monitor = Monitor::start(process.connect(MONITOR_PORT)?)?;
-        if (accelerator, machine.pace) == (Accelerator::Tcg, Pace::RealTime) {
-            // While all processors sleep under `-icount`, QEMU's event loop advances time with a timer. If the
-            // event that the timer was set for is cancelled, QEMU sets no other timer until something wakes the
-            // event loop.
-            monitor.keep_awake();
-        }
+        let monitor = Monitor::start(process.connect(MONITOR_PORT)?)?;
+        // While all processors sleep under `-icount`, QEMU's event loop advances time with a timer. If the event that the
+        // timer was set for is cancelled, QEMU sets no other timer until something wakes the event loop.
+        let sleeps = (accelerator, machine.pace) == (Accelerator::Tcg, Pace::RealTime);
+        let heartbeat = if sleeps { Some(Heartbeat::start(process.connect(HEARTBEAT_PORT)?)?) } else { None };
         if debug::is_on() {
             print_debug_command()?;
         }
-        Ok((Self { process, monitor }, serial))
+        Ok((Self { process, monitor, _heartbeat: heartbeat }, serial))
     }
 
     /// Unplugs the cable of a NIC, or plugs it in.

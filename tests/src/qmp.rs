@@ -5,8 +5,7 @@ use crate::failure::ErrorContext;
 use crate::{Failure, Outcome};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -15,21 +14,11 @@ pub const PORT: u16 = 8889;
 /// Timeout for an answer. Generous: the host may be busy.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A command without effect, whose answer is ignored.
-const HEARTBEAT: &str = concat!(r#"{"execute":"query-status","id":"heartbeat"}"#, "\n");
-/// Identifies its answer.
-const HEARTBEAT_ID: &str = r#""id": "heartbeat""#;
-/// Time between two heartbeats.
-const HEARTBEAT_PERIOD: Duration = Duration::from_millis(200);
-
 /// A connection to QEMU's monitor.
 pub struct Monitor {
-    /// Locked while a line is written.
-    stream: Arc<Mutex<TcpStream>>,
+    stream: TcpStream,
     lines: Receiver<String>,
     reader: Option<JoinHandle<()>>,
-    /// The thread that sends heartbeats until its channel is closed.
-    heart: Option<(Sender<()>, JoinHandle<()>)>,
     /// `reason` of the event `SHUTDOWN`, once it has been received.
     shutdown: Option<String>,
 }
@@ -44,29 +33,15 @@ impl Monitor {
         let (sender, lines) = channel();
         let reader = thread::spawn(move || {
             let lines = source.lines().map_while(Result::ok);
-            for line in lines.filter(|line| !line.contains(HEARTBEAT_ID)) {
+            for line in lines {
                 if sender.send(line).is_err() {
                     return;
                 }
             }
         });
-        let stream = Arc::new(Mutex::new(stream));
-        let mut monitor = Self { stream, lines, reader: Some(reader), heart: None, shutdown: None };
+        let mut monitor = Self { stream, lines, reader: Some(reader), shutdown: None };
         monitor.execute("qmp_capabilities", "{}")?;
         Ok(monitor)
-    }
-
-    /// Wakes QEMU's event loop regularly from now on, even when nothing happens. Only a complete command wakes it:
-    /// QEMU reads this connection in a thread of its own, and executes commands in its event loop.
-    pub fn keep_awake(&mut self) {
-        let (end, ended) = channel();
-        let stream = Arc::clone(&self.stream);
-        let beat = move || {
-            while ended.recv_timeout(HEARTBEAT_PERIOD) == Err(RecvTimeoutError::Timeout)
-                && send(&stream, HEARTBEAT).is_ok()
-            {}
-        };
-        self.heart = Some((end, thread::spawn(beat)));
     }
 
     /// Executes a command, whose arguments are a JSON object.
@@ -75,7 +50,7 @@ impl Monitor {
     /// QEMU refuses, or does not answer.
     pub fn execute(&mut self, command: &str, arguments: &str) -> Outcome {
         let line = format!("{{\"execute\":\"{command}\",\"arguments\":{arguments}}}\n");
-        send(&self.stream, &line).context(command)?;
+        self.stream.write_all(line.as_bytes()).context(command)?;
         let start = Instant::now();
         loop {
             let left = ANSWER_TIMEOUT.saturating_sub(start.elapsed());
@@ -114,17 +89,9 @@ impl Monitor {
     }
 }
 
-fn send(stream: &Mutex<TcpStream>, line: &str) -> std::io::Result<()> {
-    stream.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())
-}
-
 impl Drop for Monitor {
     fn drop(&mut self) {
-        if let Some((end, heart)) = self.heart.take() {
-            drop(end);
-            let _ = heart.join();
-        }
-        let _ = self.stream.lock().unwrap_or_else(PoisonError::into_inner).shutdown(Shutdown::Both);
+        let _ = self.stream.shutdown(Shutdown::Both);
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
@@ -155,26 +122,6 @@ mod tests {
         monitor.execute("set_link", "{}").unwrap();
         drop(qemu);
         assert_eq!(monitor.shutdown_reason().as_deref(), Some("guest-reset"));
-    }
-
-    #[test]
-    fn answers_to_heartbeats_are_skipped() {
-        let (mut monitor, qemu) = monitor(b"");
-        monitor.keep_awake();
-        let mut source = BufReader::new(qemu.try_clone().unwrap());
-        let mut line = String::new();
-        source.read_line(&mut line).unwrap();
-        assert!(line.contains("qmp_capabilities"), "{line}");
-        line.clear();
-        source.read_line(&mut line).unwrap();
-        assert_eq!(line, HEARTBEAT);
-        let answers =
-            b"{\"return\": {\"status\": \"running\"}, \"id\": \"heartbeat\"}\r\n{\"error\": {}}\r\n";
-        (&qemu).write_all(answers).unwrap();
-        assert!(
-            monitor.execute("set_link", "{}").is_err(),
-            "the heartbeat's answer was mistaken for the command's"
-        );
     }
 
     #[test]

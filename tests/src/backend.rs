@@ -143,6 +143,7 @@ impl Backend {
     #[must_use]
     pub fn lacks(self, need: Need) -> Option<&'static str> {
         let is_bochs = self.accelerator().is_none();
+        let is_kvm = self.accelerator() == Some(Accelerator::Kvm);
         match need {
             Need::Nic(EmulatedNicModel::E1000)
             | Need::Chipset(Chipset::I440fx)
@@ -165,14 +166,15 @@ impl Backend {
             Need::Shutdown => (self == Self::BochsSvm && !bochs::is_3())
                 .then_some("Bochs 2.7 terminates on a guest's triple fault, although SVM intercepts it"),
             // KVM ends the run of a nested guest by an interrupt, also where the guest's hypervisor has a preemption timer.
-            Need::InterruptWhileOff => {
-                (self == Self::BochsSvm || self == Self::KvmVtx && choice::is_emulated()).then_some(
-                    "Bochs takes no physical interrupt while a guest that was entered with RFLAGS.IF clear runs",
-                )
+            Need::InterruptWhileOff if choice::is_emulated() => {
+                is_kvm.then_some("KVM does not end the run of a nested guest that has interrupts off here")
             }
+            Need::InterruptWhileOff => (self == Self::BochsSvm).then_some(
+                "Bochs takes no physical interrupt while a guest that was entered with RFLAGS.IF clear runs",
+            ),
             Need::Speed => is_bochs
                 .then_some("Bochs' processor of 50 MHz starts even the smallest guest in more than a slice"),
-            Need::Undisturbed => (self.accelerator() == Some(Accelerator::Kvm) && choice::is_emulated())
+            Need::Undisturbed => (is_kvm && choice::is_emulated())
                 .then_some("in this emulated machine, KVM takes milliseconds from one guest to the next"),
             Need::StepOverExit => (self == Self::BochsSvm).then_some(
                 "Bochs keeps a guest's trace trap across a VM exit, and takes it again and again in the hypervisor",

@@ -29,7 +29,7 @@ impl<V: VirtualCpu> Vm<V> {
     /// Shows an unfinished line that has waited long enough.
     pub(super) fn advance_console(&mut self, now: Instant) {
         if self.console.next_deadline(&self.identity).is_some_and(|due| due <= now) {
-            let exits = (self.state() == VmState::Running).then(|| self.vcpu.statistics.exits());
+            let exits = (self.state() == VmState::Running).then(|| self.vcpu.statistics.caused());
             self.console.advance(&self.identity, now, exits);
         }
     }
@@ -40,7 +40,7 @@ impl<V: VirtualCpu> Vm<V> {
             return;
         }
         let (pc, mut changed) = (&mut self.pc, Effects::empty());
-        let exits = self.vcpu.statistics.exits();
+        let exits = self.vcpu.statistics.caused();
         self.console.show_all(&self.identity, now, exits, |bytes| {
             let (count, effects) = pc.take_console(bytes);
             changed |= effects;

@@ -61,6 +61,12 @@ impl ExitStatistics {
         self.total
     }
 
+    /// Exits that the guest has caused itself, as far as their kind says.
+    pub(super) fn caused(&self) -> u64 {
+        let others = [Exit::HostInterrupt, Exit::Timer, Exit::InterruptWindow, Exit::NmiWindow];
+        self.total - others.iter().map(|exit| self.counts[exit.kind().0].0).sum::<u64>()
+    }
+
     /// Notes that a turn of the guest begins at this value of the time-stamp counter.
     pub fn note_turn(&mut self, tsc: u64) {
         self.last_switch = tsc;

@@ -13,8 +13,10 @@ const LINE: usize = 512;
 const SHOWN_AGAIN: usize = 10;
 /// After this time without further output an unfinished line is taken for a prompt and shown.
 const PROMPT_DELAY: Duration = Duration::from_millis(20);
-/// A running guest must also have made this many exits since then: otherwise it may only have waited for its turn.
+/// A running guest must also have caused this many exits since then: otherwise it may only have waited for its turn, or come
+/// hardly further between interrupts that are not its own. After [`LATEST`] that does not matter any more.
 const EXITS: u64 = 4;
+const LATEST: Duration = Duration::from_secs(1);
 /// Bytes taken from the guest's UART at a time.
 const TAKEN: usize = 64;
 
@@ -39,8 +41,10 @@ pub trait SharedLine {
 pub struct Console {
     kept: Backlog<KEPT>,
     /// Time of the last output.
+    written: Instant,
+    /// When an unfinished line was last looked at, or output written.
     last: Instant,
-    /// Exits that the guest had made by then.
+    /// Exits that the guest had caused by then.
     exits: u64,
     /// Nothing more can be shown until there is more output.
     settled: bool,
@@ -61,6 +65,7 @@ impl Console {
     pub fn new(view: View) -> Self {
         Self {
             kept: Backlog::new(),
+            written: Instant::ZERO,
             last: Instant::ZERO,
             exits: 0,
             settled: true,
@@ -86,7 +91,7 @@ impl Console {
     }
 
     /// Moves output from `take` into the console, and shows complete lines if the view includes the guest, which
-    /// has made `exits` exits. Output that the serial line has no room for stays with the guest, whose UART fills up
+    /// has caused `exits` exits. Output that the serial line has no room for stays with the guest, whose UART fills up
     /// and makes it wait.
     pub fn show_all(
         &mut self,
@@ -107,7 +112,7 @@ impl Console {
                 return;
             }
             bytes[..count].iter().for_each(|&byte| self.kept.push(byte));
-            (self.last, self.exits, self.settled) = (now, exits, false);
+            (self.written, self.last, self.exits, self.settled) = (now, now, exits, false);
         }
     }
 
@@ -134,7 +139,8 @@ impl Console {
     pub fn advance(&mut self, line: &impl SharedLine, now: Instant, exits: Option<u64>) {
         self.follow_view(line);
         if self.next_deadline(line).is_some_and(|due| due <= now) {
-            if exits.is_none_or(|exits| exits.wrapping_sub(self.exits) >= EXITS) {
+            let late = now.saturating_since(self.written) >= LATEST;
+            if late || exits.is_none_or(|exits| exits.wrapping_sub(self.exits) >= EXITS) {
                 self.settled = self.show(line, true);
             }
             self.last = now;
@@ -303,6 +309,9 @@ mod tests {
         assert_eq!(due, begin + PROMPT_DELAY);
         console.advance(&line, due, Some(EXITS - 1));
         assert_eq!(line.taken(), "", "it may have waited for its turn");
+        let mut late = console.clone();
+        late.advance(&line, begin + LATEST, Some(0));
+        assert_eq!(line.taken(), "login: ", "it does something else");
         let due = console.next_deadline(&line).unwrap();
         console.advance(&line, due, Some(EXITS));
         assert_eq!(line.taken(), "login: ");

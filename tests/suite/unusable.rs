@@ -72,7 +72,9 @@ fn beside_a_good_guest(test: &Test) -> Outcome {
     run.expect("it needs 2048 MiB of memory")?;
     run.expect("later            unusable ")?;
     run.expect("elf32            unusable ")?;
-    run.expect("good             idle ")?;
+    // Idle, or at this moment not.
+    run.expect("good             ")?;
+    run.expect(" keyboard")?;
     command(&mut run, "vm status later", "later: why: it needs 2048 MiB of memory, and ")?;
     run.expect("give it or the guests before it less")?;
     command(&mut run, "vm start large", "large: no start: it is unusable: it needs 2048 MiB")?;

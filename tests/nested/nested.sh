@@ -26,6 +26,11 @@ vtx:[01].* | vtx:2.[0-7] | vtx:2.[0-7].*)
     options="$options weir.skip=kvm-vtx::events"
     ;;
 esac
+# QEMU's TCG, 10.0 at least, ends with an assertion (tcg_handle_interrupt: bql_locked) when UEFI firmware runs under nested KVM.
+if [ "$vendor" = svm ]; then
+    echo 'nested: kvm-svm::uefi... is left out: QEMU does not survive it'
+    options="$options weir.skip=kvm-svm::uefi"
+fi
 limit=${LIMIT:-14400}
 
 case $vendor in

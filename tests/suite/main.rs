@@ -148,7 +148,14 @@ fn trial(
     let test = Test { name: name.into(), backend };
     Trial::test(format!("{backend}::{}", test.name), move || {
         let outcome = timed(format!("{backend}::{}", test.name), || act(&test));
-        outcome.map_err(|failure| Failed::from(format!("{failure}{}", test.tail(TAIL))))
+        outcome.map_err(|failure| {
+            let failure = format!("{failure}{}", test.tail(TAIL));
+            // Hours may pass until the summary, if there is one.
+            if choice::is_emulated() {
+                eprintln!("{failure}");
+            }
+            Failed::from(failure)
+        })
     })
 }
 

@@ -99,6 +99,8 @@ fn consoles(test: &Test) -> Outcome {
     for _ in 0..3 {
         run.expect("READY")?;
     }
+    // To the end of the last line.
+    run.expect("\n")?;
     // Only the guest with the keyboard may control the terminal.
     require!(run.console.count("one| \x1b[1mREADY\x1b[0m\n") == 1, "the first guest's line is not bold");
     require!(run.console.count("two| READY\n") == 1, "the second guest's line is not plain");

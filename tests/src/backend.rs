@@ -179,7 +179,8 @@ impl Backend {
             Need::StepOverExit => (self == Self::BochsSvm).then_some(
                 "Bochs keeps a guest's trace trap across a VM exit, and takes it again and again in the hypervisor",
             ),
-            Need::ReservedCr3 => (self == Self::QemuSvm)
+            // QEMU below KVM, too.
+            Need::ReservedCr3 => (self == Self::QemuSvm || self == Self::KvmSvm && choice::is_emulated())
                 .then_some("QEMU ends the guest's run with an exit of code -1 instead of #GP"),
             Need::Threads => (self == Self::BochsSvm)
                 .then_some("Bochs' ryzen calls each of its threads a core (leaf 8000001Eh)"),

@@ -116,6 +116,7 @@ fn in_pieces(test: &Test) -> Outcome {
     run.allow("weir> ");
     run.expect("large: its memory is in 2 pieces of the machine's")?;
     run.expect("large| PASS whole_memory")?;
+    run.expect("large: powered off")?;
     run.console.type_text("\x1e")?;
     run.expect("weir> ")?;
     // All of it is cleared again.

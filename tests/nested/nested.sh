@@ -29,7 +29,8 @@ esac
 # QEMU's TCG, 10.0 at least, ends with an assertion (tcg_handle_interrupt: bql_locked) when UEFI firmware runs under nested KVM.
 if [ "$vendor" = svm ]; then
     echo 'nested: kvm-svm::uefi... is left out: QEMU does not survive it'
-    options="$options weir.skip=kvm-svm::uefi"
+    # And now and then (in three of four runs) its processor halts and is not woken again. Linux that polls does not halt.
+    options="$options weir.skip=kvm-svm::uefi idle=poll"
 fi
 limit=${LIMIT:-14400}
 

@@ -26,8 +26,8 @@ use x86_64::VirtAddr;
 const HEAP: u64 = 1600 << 10;
 /// Bytes of it for a guest, for a physical NIC with its switch, and for a vNIC: somewhat more than each takes.
 const HEAP_OF_VM: u64 = 64 << 10;
-const HEAP_OF_NIC: u64 = 288 << 10;
-const HEAP_OF_VNIC: u64 = 288 << 10;
+const HEAP_OF_NIC: u64 = 96 << 10;
+const HEAP_OF_VNIC: u64 = 384 << 10;
 /// Bytes of the boot core's stack. Device models are built there before they move to the heap; a guard page
 /// follows.
 const STACK: u64 = 512 * 1024;

@@ -3,7 +3,6 @@
 pub mod acpi;
 #[cfg(not(test))]
 mod counters;
-pub mod dma;
 pub mod interrupt;
 pub mod iommu;
 pub mod machine_check;

@@ -2,11 +2,13 @@
 
 use crate::log::counts;
 use crate::memory::guest::GuestRam;
+use alloc::boxed::Box;
 use alloc::string::String;
 use base::bits::low_u32;
-use base::{Batch, Effects, Instant, MacAddress, Port, Width};
+use base::{Effects, Instant, MacAddress, Port, Span, Width};
 use config::UplinkLink;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use core::iter;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use mmio::Narrow;
 use mmio::registers32::{self, Registers32};
 use path::MAX_PORTS;
@@ -32,6 +34,9 @@ pub struct VnicSlot {
     on: AtomicBool,
     /// The switch that it is plugged into, and its port there.
     place: AtomicUsize,
+    /// Frames of its guest's that physical NICs still read from its memory, and whether the guest waits for that to end.
+    kept: AtomicUsize,
+    awaited: AtomicBool,
     /// Work that its guest's core has to do: [`Effects::TX_KICK`], [`Effects::RX_SPACE`].
     work: AtomicU32,
     /// The model.
@@ -73,9 +78,21 @@ impl Registers32 for IoBar<'_> {
     }
 }
 
+/// Memory of Weir's for frames that a vNIC builds, as many as wait in passing at full length.
+fn bounce_memory() -> Span {
+    const BYTES: usize = 160 * 1024;
+    Span::new(Box::leak(iter::repeat_with(AtomicU8::default).take(BYTES).collect()))
+}
+
 impl VnicSlot {
     /// A vNIC of the VM of this number, in this slot of its bus, off.
     pub fn new(guest: usize, slot: u8, config: &config::VnicConfig, memory: GuestRam) -> Self {
+        let model = VnicModelConfig {
+            compute_fcs: config.rx_fcs,
+            always_insert_fcs: config.always_insert_fcs,
+            protect_eeprom: config.protect_eeprom,
+            ..VnicModelConfig::new(config.mac)
+        };
         Self {
             guest,
             slot,
@@ -85,13 +102,10 @@ impl VnicSlot {
             memory,
             on: AtomicBool::new(false),
             place: AtomicUsize::new(0),
+            kept: AtomicUsize::new(0),
+            awaited: AtomicBool::new(false),
             work: AtomicU32::new(0),
-            model: Mutex::new(Vnic::new(VnicModelConfig {
-                compute_fcs: config.rx_fcs,
-                always_insert_fcs: config.always_insert_fcs,
-                protect_eeprom: config.protect_eeprom,
-                ..VnicModelConfig::new(config.mac)
-            })),
+            model: Mutex::new(Vnic::new(model, bounce_memory())),
         }
     }
 
@@ -100,9 +114,9 @@ impl VnicSlot {
         self.model.lock()
     }
 
-    /// Uses the vNIC as a port of a switch, for one batch.
-    pub fn with_port<R>(&self, work: impl FnOnce(&mut VnicPort<'_, GuestRam>) -> R) -> R {
-        work(&mut self.model.lock().port(&self.memory))
+    /// The vNIC as a port, with its model that is locked.
+    pub fn port<'a>(&'a self, model: &'a mut Vnic) -> VnicPort<'a, GuestRam> {
+        model.port(&self.memory)
     }
 
     /// True while the VM is on and its guest allows the vNIC to reach guest memory.
@@ -110,24 +124,21 @@ impl VnicSlot {
         self.on.load(Ordering::Acquire)
     }
 
-    /// Offers frames to the guest, and returns how many it accepted, and whether its core must look at the vNIC.
-    /// Whether the vNIC may reach guest memory is decided under the lock: [`set_on`](Self::set_on) waits for it.
-    pub fn send(&self, frames: &[&[u8]], now: Instant) -> (usize, bool) {
-        self.with_noted(|port| if self.is_on() { port.send(frames, now) } else { 0 })
+    /// Notes how many frames of its guest's physical NICs still read from its memory.
+    pub fn note_kept(&self, frames: usize) {
+        self.kept.store(frames, Ordering::Release);
     }
 
-    /// Polls frames of the guest; none while the vNIC may not reach guest memory, as with [`send`](Self::send).
-    pub fn poll(&self, into: &mut Batch, budget: usize, now: Instant) -> (usize, bool) {
-        self.with_noted(|port| if self.is_on() { port.poll(into, budget, now) } else { 0 })
+    /// The guest waits from now on until there are none.
+    pub fn await_kept(&self) {
+        self.awaited.store(true, Ordering::Relaxed);
     }
 
-    /// Uses the vNIC as a port. True if it had effects that were not there before: its core does not know of them.
-    pub fn with_noted<R>(&self, work: impl FnOnce(&mut VnicPort<'_, GuestRam>) -> R) -> (R, bool) {
-        self.with_port(|port| {
-            let before = port.effects();
-            let result = work(port);
-            (result, port.effects() != before)
-        })
+    /// True while the guest waits for that.
+    pub fn is_awaited(&self) -> bool {
+        let awaited = self.awaited.load(Ordering::Relaxed) && self.kept.load(Ordering::Acquire) > 0;
+        self.awaited.store(awaited, Ordering::Relaxed);
+        awaited
     }
 
     /// Notes work for the guest's core: what of these effects a switch has to do with.
@@ -151,11 +162,12 @@ impl VnicSlot {
     /// Allows or denies the vNIC access to guest memory; true if it is allowed now and was not before. Once this
     /// returns, no core is in the middle of an access that is denied.
     pub fn set_on(&self, on: bool) -> bool {
+        let mut model = self.model.lock();
         let changed = self.on.swap(on, Ordering::AcqRel) != on;
         if changed {
-            let mut model = self.model.lock();
-            if on {
-                model.resume();
+            match on {
+                true => model.resume(),
+                false => model.suspend(),
             }
         }
         changed && on
@@ -170,7 +182,7 @@ impl VnicSlot {
     pub fn follow_link(&self, up: bool, now: Instant) -> bool {
         let follows = self.uplink_link == UplinkLink::Follow;
         if follows {
-            self.with_port(|port| port.set_link(up, now));
+            self.port(&mut self.model()).set_link(up, now);
         }
         follows
     }
@@ -228,7 +240,7 @@ impl VnicSlot {
         let mut effects = effects | model.take_effects();
         if effects.contains(Effects::RX_SPACE) && self.is_on() {
             // Frames that waited in the vNIC's FIFO move on: the switch sends only when it has new ones.
-            model.port(&self.memory).send(&[], now);
+            self.port(&mut model).flush(now);
             effects |= model.take_effects();
         }
         while let Some(fault) = model.faults() {

@@ -2,8 +2,9 @@
 
 use crate::memory::copy::copy_volatile;
 use crate::memory::physical;
+use crate::memory::span::{self, MachineMemory};
 use crate::processor::narrow::to_usize;
-use base::{GuestMemory, GuestPhysical, MemoryError};
+use base::{GuestMemory, GuestPhysical, GuestSpans, MemoryError, Span};
 use core::sync::atomic::{Ordering, fence};
 use host_memory::GuestMap;
 
@@ -35,6 +36,7 @@ impl GuestRam {
 
     /// Passes each contiguous part of a range to `work`, with its offset in the range and its length. Nearly all ranges
     /// are one part. None is passed when part of the range is not memory.
+    #[cold]
     fn for_each_part(
         &self,
         at: GuestPhysical,
@@ -73,13 +75,20 @@ impl GuestRam {
 }
 
 impl GuestMemory for GuestRam {
+    #[inline]
     fn read(&self, at: GuestPhysical, into: &mut [u8]) -> Result<(), MemoryError> {
-        let to = into.as_mut_ptr();
-        // SAFETY: the part is this guest's memory, which stays mapped and is accessed by copies only, and it is as long
-        // as what lies in `into` from the offset on.
-        self.for_each_part(at, into.len(), |from, offset, length| unsafe {
-            copy_volatile(from, to.add(offset), length);
-        })?;
+        let (to, length) = (into.as_mut_ptr(), into.len());
+        match self.map.part(at, length as u64) {
+            // SAFETY: the part is this guest's memory, which stays mapped and is accessed by copies only, and it is as long
+            // as what lies in `into` from the offset on; so below.
+            Some((host, room)) if room == length as u64 => unsafe {
+                copy_volatile(physical::pointer(host), to, length);
+            },
+            // SAFETY: as above.
+            _ => self.for_each_part(at, length, |from, offset, length| unsafe {
+                copy_volatile(from, to.add(offset), length);
+            })?,
+        }
         fence(Ordering::Acquire);
         Ok(())
     }
@@ -96,13 +105,32 @@ impl GuestMemory for GuestRam {
         Ok(u64::from_le_bytes(bytes))
     }
 
+    #[inline]
     fn write(&self, at: GuestPhysical, from: &[u8]) -> Result<(), MemoryError> {
         // x86 keeps stores in order [SDM3A 9.2.2]; the fence makes the compiler do so, too.
         fence(Ordering::Release);
-        // SAFETY: as in `read`.
-        self.for_each_part(at, from.len(), |into, offset, length| unsafe {
-            copy_volatile(from.as_ptr().add(offset), into, length);
-        })
+        match self.map.part(at, from.len() as u64) {
+            // SAFETY: as in `read`.
+            Some((host, room)) if room == from.len() as u64 => unsafe {
+                copy_volatile(from.as_ptr(), physical::pointer(host), from.len());
+            },
+            // SAFETY: as in `read`.
+            _ => self.for_each_part(at, from.len(), |into, offset, length| unsafe {
+                copy_volatile(from.as_ptr().add(offset), into, length);
+            })?,
+        }
+        Ok(())
+    }
+}
+
+impl GuestSpans for GuestRam {
+    type Memory = MachineMemory;
+
+    #[inline]
+    fn span(&self, at: GuestPhysical, length: usize) -> Option<Span> {
+        let (host, room) = self.map.part(at, length as u64)?;
+        // SAFETY: this guest's memory for good, which is accessed by copies only.
+        Some(unsafe { span::span(host, to_usize(room)) })
     }
 }
 

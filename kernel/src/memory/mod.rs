@@ -6,6 +6,7 @@ pub mod heap;
 pub mod mapping;
 pub mod page_frames;
 pub mod physical;
+pub mod span;
 #[cfg(not(test))]
 pub mod stack;
 pub mod table_frames;

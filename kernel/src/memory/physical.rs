@@ -21,6 +21,11 @@ pub fn pointer(at: HostPhysical) -> *mut u8 {
     (OFFSET.load(Ordering::Relaxed) + at.0) as *mut u8
 }
 
+/// The physical address that a pointer into the direct map is for.
+pub fn address(pointer: *const u8) -> HostPhysical {
+    HostPhysical(pointer as u64 - OFFSET.load(Ordering::Relaxed))
+}
+
 /// The start of the direct map.
 pub fn offset() -> u64 {
     OFFSET.load(Ordering::Relaxed)

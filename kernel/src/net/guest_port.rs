@@ -1,36 +1,83 @@
 //! A guest's vNIC as a port of a switch.
 
 use crate::meeting::vnic_slot::VnicSlot;
-use base::{Batch, Capabilities, Instant, Port};
+use crate::memory::guest::GuestRam;
+use base::{Capabilities, Instant, LentFrame, Outbox, Port, Put, Ticket};
+use spin::MutexGuard;
+use vnic::{Vnic, VnicPort};
 
 /// A guest's vNIC as a port. It has no link while it may not master the bus or its VM is off.
 pub(super) struct GuestPort<'a> {
     /// The vNIC.
     pub(super) slot: &'a VnicSlot,
+    /// The model while it is locked: for a run of frames to the guest, and from its first use as a source to the end of the
+    /// piece of work, so that nothing that its guest does comes between a look at its life and the copy of its frames.
+    model: Option<MutexGuard<'a, Vnic>>,
+    is_source: bool,
     /// Its guest's core must look at the vNIC.
     pub(super) touched: bool,
 }
 
-impl Port for GuestPort<'_> {
-    fn capabilities(&self) -> Capabilities {
-        let capabilities = self.slot.with_port(|port| port.capabilities());
-        Capabilities { link_up: capabilities.link_up && self.slot.is_on(), ..capabilities }
+impl<'a> GuestPort<'a> {
+    /// This vNIC, not used yet.
+    pub(super) fn new(slot: &'a VnicSlot) -> Self {
+        Self { slot, model: None, is_source: false, touched: false }
     }
 
-    fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
-        let (sent, touched) = self.slot.send(frames, now);
-        self.touched |= touched;
-        sent
+    /// Uses the vNIC, and says whether it may reach guest memory, which [`VnicSlot::set_on`] changes under the lock only. If
+    /// the vNIC has effects that were not there before, its core does not know of them.
+    fn with<R>(&mut self, work: impl FnOnce(&mut VnicPort<'_, GuestRam>, bool) -> R) -> R {
+        let mut port = self.slot.port(self.model.get_or_insert_with(|| self.slot.model()));
+        let before = port.effects();
+        let result = work(&mut port, self.slot.is_on());
+        self.touched |= port.effects() != before;
+        result
+    }
+
+    /// Ends a run of frames to the guest.
+    fn end_run(&mut self) {
+        if !self.is_source {
+            self.model = None;
+        }
+    }
+}
+
+impl Port for GuestPort<'_> {
+    fn capabilities(&mut self) -> Capabilities {
+        self.with(|port, on| {
+            let capabilities = port.capabilities();
+            Capabilities { link_up: capabilities.link_up && on, ..capabilities }
+        })
+    }
+
+    fn life(&mut self) -> u32 {
+        self.is_source = true;
+        self.with(|port, _| port.life())
+    }
+
+    fn fetch(&mut self, into: &mut Outbox, budget: usize, now: Instant) -> usize {
+        self.with(|port, on| if on { port.fetch(into, budget, now) } else { 0 })
+    }
+
+    fn settle(&mut self, outbox: &mut Outbox, now: Instant) {
+        self.with(|port, _| port.settle(outbox, now));
+    }
+
+    fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
+        self.with(|port, on| if on { port.put(frame, ticket, now) } else { Put::Refused(ticket) })
+    }
+
+    fn flush(&mut self, now: Instant) {
+        self.with(|port, on| {
+            if on {
+                port.flush(now);
+            }
+        });
+        self.end_run();
     }
 
     fn missed(&mut self, frames: usize, now: Instant) {
-        let ((), touched) = self.slot.with_noted(|port| port.missed(frames, now));
-        self.touched |= touched;
-    }
-
-    fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize {
-        let (polled, touched) = self.slot.poll(into, budget, now);
-        self.touched |= touched;
-        polled
+        self.with(|port, _| port.missed(frames, now));
+        self.end_run();
     }
 }

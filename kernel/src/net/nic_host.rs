@@ -1,15 +1,16 @@
 //! What a NIC's driver needs of the machine: registers, and DMA memory.
 
 use super::discover::id;
-use crate::hardware::dma::DmaMemory;
 use crate::hardware::pci::PciFunction;
+use crate::memory::span::{self, MachineMemory};
 use crate::memory::window::RegisterWindow;
 use crate::memory::{PageFrameError, PageFrames};
-use base::HostPhysical;
+use base::Span;
 use x86_64::instructions::port::Port;
 
-/// Memory for rings and buffers of one NIC: 256 buffers of 2 KiB each way, and the rings.
-const ARENA: usize = (1 << 20) + 64 * 1024;
+/// Memory for rings and buffers of one NIC: 256 buffers of 2 KiB each way, 128 that take the place of those whose frames
+/// are on their way, and the rings.
+const ARENA: usize = (256 + 256 + 128) * 2048 + 64 * 1024;
 
 /// The machine as one NIC's driver sees it.
 pub(super) struct NicArena {
@@ -18,13 +19,10 @@ pub(super) struct NicArena {
     /// The first port of its I/O window, if that is used.
     ports: Option<u16>,
     /// Memory for rings and buffers.
-    arena: DmaMemory,
+    arena: Span,
     /// Bytes of it that have been handed out.
     used: usize,
 }
-
-/// A part of the arena.
-pub(super) struct DmaBuffer(DmaMemory);
 
 /// The registers of a NIC.
 pub(super) struct NicWindow(RegisterWindow);
@@ -46,7 +44,7 @@ impl NicArena {
         function: &PciFunction,
         ports: Option<u16>,
     ) -> Result<Self, PageFrameError> {
-        let arena = DmaMemory::allocate(frames, nic::dma_limit(id(function)), ARENA)?;
+        let arena = span::allocate(frames, nic::dma_limit(id(function)), ARENA)?;
         Ok(Self { function: *function, ports, arena, used: 0 })
     }
 }
@@ -61,37 +59,15 @@ impl nic::NicRegisters for NicWindow {
     }
 }
 
-impl nic::DmaRegion for DmaBuffer {
-    fn device_address(&self) -> HostPhysical {
-        self.0.device_address()
-    }
-
-    fn read(&self, offset: usize, into: &mut [u8]) {
-        self.0.read(offset, into);
-    }
-
-    fn write(&mut self, offset: usize, from: &[u8]) {
-        self.0.write(offset, from);
-    }
-
-    fn read_u64(&self, offset: usize) -> u64 {
-        self.0.read_u64(offset)
-    }
-
-    fn write_u64(&mut self, offset: usize, value: u64) {
-        self.0.write_u64(offset, value);
-    }
-}
-
 impl nic::NicHost for NicArena {
     type Registers = NicWindow;
-    type Dma = DmaBuffer;
+    type Memory = MachineMemory;
 
-    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<DmaBuffer> {
+    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Span> {
         let start = self.used.next_multiple_of(alignment);
-        let memory = self.arena.part(start, bytes)?;
+        let memory = self.arena.part(start, bytes);
         self.used = start + bytes;
-        Some(DmaBuffer(memory))
+        (memory.len() == bytes).then_some(memory)
     }
 
     fn allow_dma(&mut self, allowed: bool) {

@@ -1,6 +1,7 @@
 //! A switch with its ports, used by any core, one at a time.
 
 use super::guest_port::GuestPort;
+use super::nic_host::NicArena;
 use super::uplink::Uplink;
 use crate::hardware::interrupt::{local_apic, pending};
 use crate::log::counts;
@@ -13,7 +14,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant, Port};
 use core::sync::atomic::{AtomicBool, Ordering};
-use path::{MAX_PORTS, PathError, PortConfig, PortCounters, PortId, Progress, Switch};
+use nic::Nic;
+use path::{MAX_PORTS, PathError, PluggedPort, PortConfig, PortCounters, PortId, Progress, Switch};
 use schedule::{Alarm, Precedence};
 use spin::{Mutex, MutexGuard};
 
@@ -24,6 +26,9 @@ const BATCHES: usize = 8;
 const SERVICE: Duration = Duration::from_micros(250);
 /// No deadline.
 const NEVER: u64 = u64::MAX;
+
+/// What is plugged into a switch.
+type SwitchPort<'a> = PluggedPort<&'a mut Nic<NicArena>, GuestPort<'a>>;
 
 /// A switch with its ports.
 pub(super) struct LanSegment {
@@ -155,10 +160,9 @@ impl LanSegment {
             if work.contains(Effects::RX_SPACE) {
                 if switch.waits_for(port) {
                     progress = switch.give_to(port, ports, now);
-                } else if let Some(vnic) = ports.get_mut(port.index()) {
-                    // Frames in the vNIC's FIFO go on.
-                    vnic.send(&[], now);
                 }
+                // Frames in the vNIC's FIFO go on, even if none came after them.
+                ports.get_mut(port.index()).into_iter().for_each(|vnic| vnic.flush(now));
             }
             if work.contains(Effects::TX_KICK) {
                 let taken = switch.take_from(port, ports, BATCH, now);
@@ -191,33 +195,45 @@ impl LanSegment {
     fn with_ports(
         &self,
         traffic: &mut Traffic,
-        act: impl FnOnce(Option<PortId>, &mut Switch, &mut [&mut dyn Port]) -> Progress,
+        act: impl FnOnce(Option<PortId>, &mut Switch, &mut [SwitchPort<'_>]) -> Progress,
     ) -> bool {
+        let uplink = traffic.uplink.as_mut().map(|uplink| PluggedPort::Nic(&mut uplink.nic));
+        let uplink_port = uplink.as_ref().and_then(|_| PortId::new(0));
+        let guests = self.members.iter().map(|slot| PluggedPort::Guest(GuestPort::new(slot)));
         // There are no more members than ports: the switch was made from them.
-        let mut guests: heapless::Vec<GuestPort, MAX_PORTS> =
-            self.members.iter().map(|slot| GuestPort { slot, touched: false }).take(MAX_PORTS).collect();
-        let mut ports: heapless::Vec<&mut dyn Port, MAX_PORTS> = heapless::Vec::new();
-        let mut uplink_port = None;
-        if let Some(uplink) = &mut traffic.uplink {
-            let _ = ports.push(&mut uplink.nic);
-            uplink_port = PortId::new(0);
-        }
-        for guest in &mut guests {
-            let _ = ports.push(guest);
-        }
+        let mut ports: heapless::Vec<SwitchPort<'_>, MAX_PORTS> =
+            uplink.into_iter().chain(guests).take(MAX_PORTS).collect();
         let progress = act(uplink_port, &mut traffic.switch, &mut ports);
-        drop(ports);
-        for guest in &mut guests {
-            if PortId::new(guest.slot.place().1).is_some_and(|port| progress.resumed.contains(port)) {
-                guest.slot.add_work(Effects::TX_KICK);
-                guest.touched = true;
+        for (port, index) in ports.into_iter().zip(0..) {
+            let id = PortId::new(index);
+            let resumed = id.is_some_and(|id| progress.resumed.contains(id));
+            // While the vNIC is still locked: its guest may ask next.
+            if let PluggedPort::Guest(GuestPort { slot, .. }) = &port {
+                slot.note_kept(id.map_or(0, |id| traffic.switch.referred(id)));
             }
-            // This core looks at its own guests' vNICs after each piece of work.
-            if guest.touched && !directory::is_here(guest.slot.guest) {
-                directory::call_attention_to_frames(guest.slot.guest);
+            match port {
+                PluggedPort::Nic(_) if resumed => self.kick_boot_core(),
+                PluggedPort::Nic(_) => {}
+                PluggedPort::Guest(GuestPort { slot, touched, .. }) => {
+                    if resumed {
+                        slot.add_work(Effects::TX_KICK);
+                    }
+                    // This core looks at its own guests' vNICs after each piece of work.
+                    if (touched || resumed) && !directory::is_here(slot.guest) {
+                        directory::call_attention_to_frames(slot.guest);
+                    }
+                }
             }
         }
         progress.more
+    }
+
+    /// Notes that there is work to do for the boot core, which may sleep.
+    fn kick_boot_core(&self) {
+        self.kick();
+        if cores::current() != cores::BOOT_CORE {
+            local_apic::wake(cores::BOOT_CORE);
+        }
     }
 
     /// Unlocks the traffic, after its next deadline is known. If the boot core would come too late, it must know.

@@ -11,7 +11,7 @@ use crate::memory::window::{self, WindowError};
 use crate::memory::{PageFrameError, PageFrames};
 use crate::processor::clock;
 use alloc::string::String;
-use base::{Duration, Instant, Port};
+use base::{Duration, Instant};
 use nic::{InterruptWatch, Nic, NicError, NicEvent, NicState, RETRY_INTERVAL};
 use pci::PciPlace;
 
@@ -199,7 +199,7 @@ impl Uplink {
 
     /// True while the NIC works and its link is up.
     pub(super) fn link_up(&self) -> bool {
-        self.nic.capabilities().link_up
+        self.nic.link().up
     }
 
     fn log_events(&mut self) {

@@ -43,7 +43,7 @@ pub struct Vm<V: VirtualCpu> {
     pub(super) effects: Effects,
     /// What it has used.
     pub(super) statistics: Statistics,
-    /// It does not run before this instant: it has slowed all cores.
+    /// It does not run before this instant: it has slowed all cores, or waits for frames.
     pub(super) held: Option<Instant>,
     /// Before this instant, no timer ends the turn of another guest: the last one did not wake this one.
     pub(super) unwoken_until: Instant,
@@ -82,12 +82,13 @@ impl<V: VirtualCpu> Vm<V> {
     /// another core has called it.
     pub fn advance(&mut self, now: Instant) -> bool {
         self.held = self.held.filter(|until| *until > now);
+        self.hold_for_frames(now);
         let called = directory::take_attention(self.identity.number);
         if called {
             self.attend(now);
         }
         if self.life.start_at.is_some_and(|due| due <= now) {
-            self.begin_start();
+            self.begin_start(now);
         }
         self.advance_console(now);
         if self.is_working() {

@@ -39,6 +39,11 @@ impl Nics {
         }
     }
 
+    /// True while the guest waits for physical NICs to read its memory no more, for frames that it has given up.
+    pub(super) fn are_awaited(&self) -> bool {
+        self.slots.iter().any(|slot| slot.is_awaited())
+    }
+
     /// The earliest deadline of any vNIC.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.slots.iter().filter_map(|slot| slot.model().next_deadline()).min()
@@ -64,6 +69,18 @@ impl<V: VirtualCpu> Vm<V> {
         }
         slot.add_work(effects);
         self.effects |= effects;
+        if effects.contains(Effects::FRAMES_LEFT) {
+            slot.await_kept();
+            self.hold_for_frames(now);
+        }
+    }
+
+    /// Holds the guest while frames are on their way that it has given up: what it writes next to their memory must not
+    /// leave the machine.
+    pub(super) fn hold_for_frames(&mut self, now: Instant) {
+        if self.nics.are_awaited() {
+            self.held = self.held.max(Some(now + path::REAP_INTERVAL));
+        }
     }
 
     /// Fires the vNICs' timers that are due.

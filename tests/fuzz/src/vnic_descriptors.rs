@@ -1,11 +1,11 @@
 //! The vNIC's rings: memory of any content behind rings that are mostly where a driver would put them.
 
 use crate::Input;
-use crate::vnic_registers::poll;
-use base::{Batch, Effects, Instant, Port};
+use crate::vnic_registers::{Destination, vnic};
+use base::{Effects, Instant};
 use intel_regs::{Ctrl, Rctl, Tctl, reg};
-use testkit::FakeMemory;
-use vnic::{Vnic, VnicModelConfig};
+use testkit::{FakeMemory, put_all};
+use vnic::Vnic;
 
 const MEMORY: usize = 64 << 10;
 const TRANSMIT_RING: u32 = 0x1000;
@@ -24,8 +24,8 @@ const MAX_POLLS: usize = 32 * 1024 + 64;
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let memory = FakeMemory::new(MEMORY);
-    let mut vnic = Vnic::new(VnicModelConfig::new(testkit::frame::mac(1)));
-    let mut batch = Batch::with_capacity(64 << 10);
+    let mut vnic = vnic();
+    let mut destination = Destination::new();
     let mut now = Instant::ZERO;
     set_up(&mut vnic, &mut input, now);
     for (ring, kind) in [(TRANSMIT_RING, Descriptor::Transmit), (RECEIVE_RING, Descriptor::Receive)] {
@@ -39,8 +39,8 @@ pub fn target(data: &[u8]) {
         // What frames contain matters little, that lengths vary does.
         let length = 60 + usize::from(input.u16()) % 10_000;
         let frame = vec![round; if length % 32 == 0 { length / 32 } else { length }];
-        vnic.port(&memory).send(&[&frame, &frame[frame.len() / 2..]], now);
-        drain(&mut vnic, &memory, &mut batch, now);
+        put_all(&mut vnic.port(&memory), [&frame[..], &frame[frame.len() / 2..]], now);
+        drain(&mut vnic, &memory, &mut destination, now);
         now = Instant(now.0 + 1_000_000);
         let _ = vnic.advance(now);
         if input.is_empty() {
@@ -121,10 +121,15 @@ fn tail(input: &mut Input) -> u32 {
     }
 }
 
-/// Polls until the vNIC has no more to send.
-fn drain(vnic: &mut Vnic, memory: &FakeMemory, batch: &mut Batch, now: Instant) {
+/// Fetches until the vNIC has no more to send. Frames arrive when there is no room for more.
+fn drain(vnic: &mut Vnic, memory: &FakeMemory, destination: &mut Destination, now: Instant) {
     for _ in 0..MAX_POLLS {
-        if !poll(vnic, memory, batch, 64, now).contains(Effects::TX_KICK) {
+        let mut effects = destination.fetch(vnic, memory, 64, now);
+        let waits = destination.is_full();
+        if waits || !effects.contains(Effects::TX_KICK) {
+            effects = destination.settle(vnic, memory, 0, now);
+        }
+        if !waits && !effects.contains(Effects::TX_KICK) {
             return;
         }
     }

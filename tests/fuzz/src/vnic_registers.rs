@@ -1,11 +1,11 @@
 //! The vNIC's register interface: accesses of any width at any offset, frames both ways, time.
 
 use crate::{Input, vnic_descriptors};
-use base::{Batch, Effects, Instant, Port, Width};
+use base::{Effects, GuestPhysical, GuestSpans, Instant, Outbox, Port, SlotId, Span, Width};
 use intel_regs::reg;
 use mmio::Narrow;
 use mmio::registers32::{self, Registers32};
-use testkit::FakeMemory;
+use testkit::{FakeMemory, bytes_of, put_all};
 use vnic::{Vnic, VnicModelConfig};
 
 const MEMORY: usize = 64 << 10;
@@ -78,8 +78,8 @@ impl Registers32 for RegisterAccess<'_> {
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let memory = FakeMemory::new(MEMORY);
-    let mut vnic = Vnic::new(VnicModelConfig::new(testkit::frame::mac(1)));
-    let mut batch = Batch::with_capacity(64 << 10);
+    let mut vnic = vnic();
+    let mut destination = Destination::new();
     let mut now = Instant::ZERO;
     if input.u8() & 1 == 0 {
         vnic_descriptors::set_up(&mut vnic, &mut input, now);
@@ -107,10 +107,16 @@ pub fn target(data: &[u8]) {
             }
             14 => {
                 let frame = vec![action; 1 + usize::from(input.u16()) % 4096];
-                assert!(vnic.port(&memory).send(&[&frame, &frame[..1]], now) <= 2);
+                put_all(&mut vnic.port(&memory), [&frame[..], &frame[..1]], now);
                 vnic.take_effects()
             }
-            _ => poll(&mut vnic, &memory, &mut batch, usize::from(action >> 4), now),
+            13 if action >> 4 == 1 => {
+                vnic.suspend();
+                vnic.resume();
+                vnic.take_effects()
+            }
+            13 => destination.settle(&mut vnic, &memory, usize::from(action >> 4), now),
+            _ => destination.fetch(&mut vnic, &memory, usize::from(action >> 4), now),
         };
         let changed = vnic.interrupt_line() != line;
         assert!(!changed || effects.contains(Effects::IRQ_CHANGED), "the line changed without an effect");
@@ -139,18 +145,71 @@ fn access(vnic: &mut Vnic, action: u8, input: &mut Input, now: Instant) -> Effec
     window.effects
 }
 
-/// Takes frames from the guest.
-pub(crate) fn poll(
-    vnic: &mut Vnic,
-    memory: &FakeMemory,
-    batch: &mut Batch,
-    budget: usize,
-    now: Instant,
-) -> Effects {
-    batch.clear();
-    let polled = vnic.port(memory).poll(batch, budget, now);
-    assert_eq!(polled, batch.len());
-    assert!(polled <= budget);
-    assert!(batch.iter().all(|frame| (14..=intel_regs::receive::MAX_LONG_FRAME).contains(&frame.len())));
-    vnic.take_effects()
+/// Where frames of the guest go.
+pub(crate) struct Destination {
+    outbox: Outbox,
+    /// Frames that are on their way.
+    held: Vec<SlotId>,
+}
+
+impl Destination {
+    pub(crate) fn new() -> Self {
+        Self { outbox: Outbox::new(0), held: Vec::new() }
+    }
+
+    /// Fetches frames from the guest.
+    ///
+    /// # Panics
+    /// When these are more than it was asked for, or no frames.
+    pub(crate) fn fetch(
+        &mut self,
+        vnic: &mut Vnic,
+        memory: &FakeMemory,
+        budget: usize,
+        now: Instant,
+    ) -> Effects {
+        let fetched = vnic.port(memory).fetch(&mut self.outbox, budget, now);
+        assert!(fetched <= budget);
+        let before = self.held.len();
+        while let Some(slot) = self.outbox.fetched() {
+            let frame = self.outbox.frame(slot);
+            assert!((14..=intel_regs::receive::MAX_LONG_FRAME).contains(&frame.length));
+            assert_eq!(bytes_of(frame).len(), frame.length);
+            self.outbox.share(slot, 1);
+            self.held.push(slot);
+        }
+        assert_eq!(self.held.len(), before + fetched);
+        vnic.take_effects()
+    }
+
+    /// Lets frames arrive, the last first, until so many are left.
+    pub(crate) fn settle(
+        &mut self,
+        vnic: &mut Vnic,
+        memory: &FakeMemory,
+        left: usize,
+        now: Instant,
+    ) -> Effects {
+        while self.held.len() > left {
+            self.held.pop().into_iter().for_each(|slot| self.outbox.drop_copy(slot));
+        }
+        vnic.port(memory).settle(&mut self.outbox, now);
+        assert!(!self.outbox.has_finished());
+        vnic.take_effects()
+    }
+
+    /// True if nothing can be fetched before frames arrive.
+    pub(crate) fn is_full(&self) -> bool {
+        self.outbox.is_full()
+    }
+}
+
+std::thread_local! {
+    static BOUNCE: FakeMemory = FakeMemory::new(64 << 10);
+}
+
+/// A vNIC, the only one of this thread.
+pub(crate) fn vnic() -> Vnic {
+    let bounce = BOUNCE.with(|memory| memory.span(GuestPhysical(0), memory.length()));
+    Vnic::new(VnicModelConfig::new(testkit::frame::mac(1)), bounce.unwrap_or(Span::EMPTY))
 }

@@ -130,7 +130,7 @@ mod tests {
         assert!(
             found[1]
                 .to_string()
-                .starts_with("kernel:1: source-lines: what is linked into the kernel has 32001")
+                .starts_with("kernel:1: source-lines: what is linked into the kernel has 34001")
         );
     }
 }

@@ -42,5 +42,8 @@ bitflags::bitflags! {
         const POWER = 1 << 6;
         /// A PCI base address or a decode-enable bit changed: the address map must be rebuilt.
         const MAP_CHANGED = 1 << 7;
+        /// Memory of the guest's is still read for frames that it has sent and that mean nothing to it any more: it must
+        /// not go on before they have arrived.
+        const FRAMES_LEFT = 1 << 8;
     }
 }

@@ -5,7 +5,8 @@
 //! * [`Instant`], [`Duration`]: time, which every model receives as a parameter.
 //! * [`bits`]: the low and high bits of a value, without a cast.
 //! * [`Width`], [`Effects`]: how wide an access to a device model is, and what it asks the caller to do next.
-//! * [`MacAddress`], [`Batch`], [`Port`]: Ethernet frames and the interface through which they travel.
+//! * [`Span`], [`Memory`]: memory that Weir shares with a guest or a device.
+//! * [`MacAddress`], [`Outbox`], [`Port`]: Ethernet frames and the interface through which they travel.
 //!
 //! Nothing here touches hardware, and nothing allocates after construction.
 #![no_std]
@@ -14,20 +15,22 @@
 extern crate alloc;
 
 pub mod address;
-pub mod batch;
 pub mod bits;
 pub mod effects;
 pub mod mac;
 pub mod memory;
+pub mod outbox;
 pub mod port;
+pub mod span;
 pub mod time;
 pub mod width;
 
 pub use address::{GuestPhysical, HostPhysical};
-pub use batch::Batch;
 pub use effects::Effects;
 pub use mac::MacAddress;
-pub use memory::{GuestMemory, MemoryError};
-pub use port::{Capabilities, Port};
+pub use memory::{GuestMemory, GuestSpans, MemoryError};
+pub use outbox::{LentFrame, Outbox, SlotId, Ticket};
+pub use port::{Capabilities, Port, Put};
+pub use span::{Memory, Span};
 pub use time::{Duration, Instant};
 pub use width::Width;

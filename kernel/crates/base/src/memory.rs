@@ -1,7 +1,7 @@
 //! Guest memory, which is accessed by copy only: a guest or a device may change it at any moment, so no Rust
 //! reference into it ever exists.
 
-use crate::GuestPhysical;
+use crate::{GuestPhysical, Memory, Span};
 
 /// Why guest memory could not be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +84,47 @@ pub trait GuestMemory {
     /// # Errors
     /// [`MemoryError::Outside`] when part of the range is not memory of this guest.
     fn write(&self, at: GuestPhysical, from: &[u8]) -> Result<(), MemoryError>;
+}
+
+/// Guest memory that frames are lent from and copied into.
+pub trait GuestSpans: GuestMemory {
+    /// How it is copied.
+    type Memory: Memory;
+
+    /// The memory at `at`, at most `length` bytes of it and at least one, unless `length` is 0: guest memory may be in
+    /// pieces. `None` when there is none.
+    fn span(&self, at: GuestPhysical, length: usize) -> Option<Span>;
+
+    /// Passes all memory of a range to `take`, in order, until it returns false.
+    ///
+    /// # Errors
+    /// [`MemoryError::Outside`] when part of the range is not memory of this guest: what comes before it may have been
+    /// passed.
+    fn spans(
+        &self,
+        at: GuestPhysical,
+        length: usize,
+        mut take: impl FnMut(Span) -> bool,
+    ) -> Result<(), MemoryError> {
+        let mut done = 0;
+        while done < length {
+            let next = at.checked_add(done as u64).and_then(|next| self.span(next, length - done));
+            let span = next.filter(|span| !span.is_empty()).ok_or(MemoryError::Outside { at, length })?;
+            done += span.len();
+            if !take(span) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<M: GuestSpans + ?Sized> GuestSpans for &M {
+    type Memory = M::Memory;
+
+    fn span(&self, at: GuestPhysical, length: usize) -> Option<Span> {
+        (**self).span(at, length)
+    }
 }
 
 impl<M: GuestMemory + ?Sized> GuestMemory for &M {

@@ -1,6 +1,6 @@
 //! The interface of everything that sends and receives frames: vNIC, physical NIC, capture tap, fault injector.
 
-use crate::{Batch, Instant};
+use crate::{Instant, LentFrame, Outbox, Ticket};
 
 /// What a port can carry at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,64 +11,142 @@ pub struct Capabilities {
     pub link_up: bool,
 }
 
-/// A source and sink of frames: whole Ethernet frames without the frame check sequence.
+/// What a port did with a frame that it was offered.
+#[derive(Debug)]
+#[must_use = "it has a ticket"]
+pub enum Put {
+    /// It keeps the frame, whose memory it still uses, and returns the ticket [later](Port::reap).
+    Kept,
+    /// It has made use of the frame, or has dropped and counted it because it can never carry it.
+    Done(Ticket),
+    /// It has no room for it now.
+    Refused(Ticket),
+}
+
+/// A source and a sink of frames.
+///
+/// As a source it lends its frames out by an [`Outbox`], and gets them back in [`settle`](Self::settle). As a sink it is
+/// offered frames of others one by one, and told when that was all: one tail write, or one decision about an interrupt,
+/// serves them all.
 ///
 /// ```
-/// use base::{Batch, Capabilities, Instant, Port};
+/// use base::{Capabilities, Instant, LentFrame, Outbox, Port, Put, Ticket};
 ///
-/// /// A cable whose far end is plugged into its near end.
+/// /// A cable for short frames whose far end is plugged into its near end.
+/// #[derive(Default)]
 /// struct Loopback {
 ///     frames: Vec<Vec<u8>>,
 ///     dropped: usize,
 /// }
 ///
 /// impl Port for Loopback {
-///     fn capabilities(&self) -> Capabilities {
-///         Capabilities { max_frame: 1514, link_up: true }
+///     fn capabilities(&mut self) -> Capabilities {
+///         Capabilities { max_frame: 128, link_up: true }
 ///     }
 ///
-///     fn send(&mut self, frames: &[&[u8]], _now: Instant) -> usize {
-///         for frame in frames {
-///             if frame.len() <= self.capabilities().max_frame {
-///                 self.frames.push(frame.to_vec());
-///             } else {
-///                 self.dropped += 1;
-///             }
+///     fn fetch(&mut self, into: &mut Outbox, budget: usize, _now: Instant) -> usize {
+///         let add = |frame: &&Vec<u8>| {
+///             into.add(0, |new| {
+///                 new.head(frame.len()).copy_from_slice(frame);
+///                 true
+///             })
+///         };
+///         let fetched = self.frames.iter().take(budget).take_while(add).count();
+///         self.frames.drain(..fetched).count()
+///     }
+///
+///     fn settle(&mut self, outbox: &mut Outbox, _now: Instant) {
+///         while outbox.finished(|_, _| ()).is_some() {}
+///     }
+///
+///     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, _now: Instant) -> Put {
+///         if frame.length <= self.capabilities().max_frame {
+///             self.frames.push(frame.head.to_vec());
+///         } else {
+///             self.dropped += 1;
 ///         }
-///         frames.len()
+///         Put::Done(ticket)
 ///     }
 ///
-///     fn poll(&mut self, into: &mut Batch, budget: usize, _now: Instant) -> usize {
-///         let fitting = self.frames.iter().take(budget).take_while(|frame| into.push(frame)).count();
-///         self.frames.drain(..fitting).count()
-///     }
+///     fn flush(&mut self, _now: Instant) {}
 /// }
 ///
-/// let mut port = Loopback { frames: Vec::new(), dropped: 0 };
-/// assert_eq!(port.send(&[&[1; 60], &[2; 9000], &[3; 60]], Instant::ZERO), 3);
-/// let mut batch = Batch::with_capacity(4096);
-/// assert_eq!(port.poll(&mut batch, 64, Instant::ZERO), 2);
-/// assert_eq!(port.dropped, 1);
-/// assert_eq!(batch.get(1), Some(&[3; 60][..]));
+/// let (mut port, mut outbox, now) = (Loopback::default(), Outbox::new(0), Instant::ZERO);
+/// port.frames.push(vec![7; 60]);
+/// assert_eq!(port.fetch(&mut outbox, 64, now), 1);
+/// let slot = outbox.fetched().expect("it was fetched");
+/// outbox.share(slot, 1);
+/// let Put::Done(ticket) = port.put(outbox.frame(slot), outbox.lend(slot), now) else { panic!() };
+/// outbox.give_back(ticket);
+/// port.settle(&mut outbox, now);
+/// assert!(outbox.is_empty() && port.frames == [[7; 60]]);
 /// ```
 pub trait Port {
     /// What the port can carry at the moment.
-    fn capabilities(&self) -> Capabilities;
+    fn capabilities(&mut self) -> Capabilities;
 
-    /// Offers `frames` in order and returns how many of them, from the first on, were accepted.
-    ///
-    /// The caller keeps the rest: that is back-pressure. The port accepts a frame that it can never carry (too
-    /// long, too short) and counts it as dropped, so that it does not block the frames behind it.
-    fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize;
+    /// A number that changes when the frames that the port has lent out must not go anywhere any more: their memory
+    /// serves another purpose, since the guest was stopped or has reset its vNIC.
+    fn life(&mut self) -> u32 {
+        0
+    }
+
+    /// Adds at most `budget` waiting frames to `into`, and returns how many it added. Stops early when there is no room.
+    /// A port that stops early for a reason of its own tells its owner, who cannot see that it has more.
+    fn fetch(&mut self, into: &mut Outbox, budget: usize, now: Instant) -> usize;
+
+    /// Takes the frames back that are [finished](Outbox::finished).
+    fn settle(&mut self, outbox: &mut Outbox, now: Instant);
+
+    /// Offers a frame of another port. A refusal is back-pressure: the frame is offered again. The port accepts a frame
+    /// that it can never carry (too long, too short) and counts it as dropped, so that it does not block those behind it.
+    fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put;
+
+    /// Passes the tickets of frames that it has [kept](Put::Kept) and made use of since to `done`.
+    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
+        let _ = (done, now);
+    }
+
+    /// The end of a run of [offers](Self::put), which may have been none: what the port itself keeps moves on too.
+    fn flush(&mut self, now: Instant);
 
     /// Tells the port that `frames` frames for it were dropped, because it has not accepted them in time. A NIC
     /// counts them as missed; by default nothing happens.
     fn missed(&mut self, frames: usize, now: Instant) {
         let _ = (frames, now);
     }
+}
 
-    /// Appends at most `budget` waiting frames to `into` and returns how many it appended. Stops early when
-    /// `into` has no room for the next frame. A port that stops early for a reason of its own tells its owner, who
-    /// cannot see that it has more.
-    fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize;
+impl<P: Port + ?Sized> Port for &mut P {
+    fn capabilities(&mut self) -> Capabilities {
+        (**self).capabilities()
+    }
+
+    fn life(&mut self) -> u32 {
+        (**self).life()
+    }
+
+    fn fetch(&mut self, into: &mut Outbox, budget: usize, now: Instant) -> usize {
+        (**self).fetch(into, budget, now)
+    }
+
+    fn settle(&mut self, outbox: &mut Outbox, now: Instant) {
+        (**self).settle(outbox, now);
+    }
+
+    fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
+        (**self).put(frame, ticket, now)
+    }
+
+    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
+        (**self).reap(done, now);
+    }
+
+    fn flush(&mut self, now: Instant) {
+        (**self).flush(now);
+    }
+
+    fn missed(&mut self, frames: usize, now: Instant) {
+        (**self).missed(frames, now);
+    }
 }

@@ -20,12 +20,26 @@ pub struct MemoryPiece {
 #[derive(Clone, Debug, Default)]
 pub struct GuestMap {
     pieces: Arc<[MemoryPiece]>,
+    /// The largest one, in which nearly all addresses are: it is looked at first.
+    largest: Option<MemoryPiece>,
+}
+
+impl MemoryPiece {
+    /// As [`GuestMap::part`], of this piece alone.
+    #[inline]
+    fn part(&self, at: GuestPhysical, bytes: u64) -> Option<(HostPhysical, u64)> {
+        let offset = at.0.checked_sub(self.guest.0)?;
+        let room = self.bytes.checked_sub(offset).filter(|room| *room > 0 || bytes == 0)?;
+        Some((HostPhysical(self.host.0 + offset), room.min(bytes)))
+    }
 }
 
 impl FromIterator<MemoryPiece> for GuestMap {
     /// The map with these pieces, which do not overlap.
     fn from_iter<I: IntoIterator<Item = MemoryPiece>>(pieces: I) -> Self {
-        Self { pieces: pieces.into_iter().collect() }
+        let pieces: Arc<[MemoryPiece]> = pieces.into_iter().collect();
+        let largest = pieces.iter().max_by_key(|piece| piece.bytes).copied();
+        Self { pieces, largest }
     }
 }
 
@@ -62,7 +76,7 @@ impl GuestMap {
             before += run.bytes;
         }
         pieces.sort_by_key(|piece| piece.guest);
-        Self { pieces: pieces.into() }
+        pieces.into_iter().collect()
     }
 
     /// Its length in bytes.
@@ -82,11 +96,8 @@ impl GuestMap {
     #[must_use]
     #[inline]
     pub fn part(&self, at: GuestPhysical, bytes: u64) -> Option<(HostPhysical, u64)> {
-        self.pieces.iter().find_map(|piece| {
-            let offset = at.0.checked_sub(piece.guest.0)?;
-            let room = piece.bytes.checked_sub(offset).filter(|room| *room > 0 || bytes == 0)?;
-            Some((HostPhysical(piece.host.0 + offset), room.min(bytes)))
-        })
+        let found = self.largest.and_then(|piece| piece.part(at, bytes));
+        found.or_else(|| self.pieces.iter().find_map(|piece| piece.part(at, bytes)))
     }
 
     /// The memory at `from` as it is seen a second time at the addresses `at`; shorter, or `None`, where there is less.

@@ -217,6 +217,8 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
                 next(BringUpStep::Reset { again: true })
             }
             (true, _) => {
+                // From here on it reads none of their memory.
+                self.transmit.restart();
                 if C::HOLDS_PHY_IN_RESET {
                     let _ = C::release_phy(&mut self.registers, true);
                 }
@@ -247,7 +249,6 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         self.counters.rx_lost += self.receive.drain() as u64;
         self.skipping = false;
         self.receive.restart();
-        self.transmit.restart();
         self.host.allow_dma(true);
         initialise::receive::<_, _, C>(&mut self.registers, &self.receive, self.mac.unwrap_or_default());
         next(BringUpStep::Receive)
@@ -291,6 +292,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// A step has failed. The NIC may not access memory until a later reset succeeds.
     fn fail(&mut self, error: NicError, now: Instant) {
         self.host.allow_dma(false);
+        self.transmit.restart();
         if self.state != NicState::Failed(error) {
             self.events.push(NicEvent::Failed(error));
         }

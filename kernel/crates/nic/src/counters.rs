@@ -21,8 +21,6 @@ pub struct DriverCounters {
     pub rx_runt: u64,
     /// Received frames dropped: longer than [`crate::MAX_FRAME`].
     pub rx_too_long: u64,
-    /// Received frames dropped: longer than the whole batch they were polled into.
-    pub rx_no_room: u64,
     /// Received frames dropped: they were in the ring when the NIC was reset.
     pub rx_lost: u64,
     /// Frames put into the transmit ring.
@@ -55,20 +53,19 @@ impl DriverCounters {
     /// Frames dropped or lost, in both directions and for all reasons.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        let received = self.rx_errors + self.rx_runt + self.rx_too_long + self.rx_no_room + self.rx_lost;
+        let received = self.rx_errors + self.rx_runt + self.rx_too_long + self.rx_lost;
         received + self.tx_lost + self.tx_runt + self.tx_too_long
     }
 
     /// All counts with their names, for the log.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 19] {
+    pub fn named(&self) -> [(&'static str, u64); 18] {
         [
             ("rx_frames", self.rx_frames),
             ("rx_bytes", self.rx_bytes),
             ("rx_errors", self.rx_errors),
             ("rx_runt", self.rx_runt),
             ("rx_too_long", self.rx_too_long),
-            ("rx_no_room", self.rx_no_room),
             ("rx_lost", self.rx_lost),
             ("tx_queued", self.tx_queued),
             ("tx_bytes", self.tx_bytes),

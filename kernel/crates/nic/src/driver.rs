@@ -42,8 +42,8 @@ pub enum NicState {
 pub struct NicDriver<H: NicHost, C: NicChip> {
     pub(crate) host: H,
     pub(crate) registers: H::Registers,
-    pub(crate) receive: ReceiveRing<H::Dma, C::Descriptors>,
-    pub(crate) transmit: TransmitRing<H::Dma, C::Descriptors>,
+    pub(crate) receive: ReceiveRing<H::Memory, C::Descriptors>,
+    pub(crate) transmit: TransmitRing<H::Memory, C::Descriptors>,
     pub(crate) state: NicState,
     pub(crate) link: LinkStatus,
     pub(crate) counters: DriverCounters,
@@ -75,7 +75,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     ) -> Result<Self, NicError> {
         let mut driver = Self {
             receive: ReceiveRing::new(&mut host)?,
-            transmit: TransmitRing::new(&mut host)?,
+            transmit: TransmitRing::new(&mut host, C::DMA_LIMIT)?,
             host,
             registers,
             state: NicState::Resetting,
@@ -161,27 +161,23 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         if !self.is_running() || !self.answers() {
             return self.recover(now);
         }
-        self.reclaim(now);
+        self.counters.tx_done += self.transmit.note_progress(now) as u64;
         self.refresh_link();
         if now >= self.next_statistics {
             self.next_statistics = now + STATISTICS_INTERVAL;
             self.collect_statistics();
         }
-        let stuck = self.transmit.waited(now).filter(|waited| *waited >= TRANSMIT_HANG);
+        let limit = if self.link.up { TRANSMIT_HANG } else { CHECK_INTERVAL };
+        let stuck = self.transmit.waited(now).filter(|waited| *waited >= limit);
         if let Some(waited) = stuck {
-            // Without a link the NIC transmits nothing; the reset only keeps it from sending stale
-            // frames when the link returns.
+            // Without a link the NIC transmits nothing; the reset keeps it from sending stale frames when the link returns, and
+            // gives their memory back to guests that wait for it.
             if self.link.up {
                 self.counters.transmit_hangs += 1;
                 self.events.push(NicEvent::TransmitHang { pending: self.transmit.pending(), waited });
             }
             self.recover(now);
         }
-    }
-
-    /// Reclaims and counts the frames that the NIC has transmitted.
-    pub(crate) fn reclaim(&mut self, now: Instant) {
-        self.counters.tx_done += self.transmit.reclaim(now) as u64;
     }
 
     /// Reads the link status, and records a change. A NIC that does not answer has none; the next check says why.
@@ -229,7 +225,6 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         self.counters.resets += 1;
         let transmit_lost = self.transmit.pending();
         self.counters.tx_lost += transmit_lost as u64;
-        self.transmit.restart();
         self.forget_waiting();
         if self.is_running() {
             self.state = NicState::Resetting;

@@ -2,11 +2,11 @@
 //! says what time it is, and the driver never waits.
 
 use crate::NicError;
-use base::HostPhysical;
+use base::{Memory, Span};
 
 /// The register window of one NIC.
 ///
-/// Each call is one 32-bit access, made in program order. Writes to a [`DmaRegion`] that precede a register
+/// Each call is one 32-bit access, made in program order. Writes to [`NicHost::Memory`] that precede a register
 /// write in the program are visible to the NIC before that register write reaches it.
 pub trait NicRegisters {
     /// Reads the register at byte `offset`.
@@ -16,36 +16,16 @@ pub trait NicRegisters {
     fn write(&mut self, offset: u32, value: u32);
 }
 
-/// A region of memory, contiguous for the NIC, that the NIC accesses while the driver does.
-///
-/// It is accessed by copy only. Accesses happen in program order; on x86-64, where memory is coherent with
-/// devices and ordered, it is enough that the compiler keeps the order. Every range that the driver asks for
-/// lies inside the region: an implementation may panic on any other.
-pub trait DmaRegion {
-    /// The address to give to the NIC.
-    fn device_address(&self) -> HostPhysical;
-
-    /// Copies bytes out, starting at `offset`.
-    fn read(&self, offset: usize, into: &mut [u8]);
-
-    /// Copies bytes in, starting at `offset`.
-    fn write(&mut self, offset: usize, from: &[u8]);
-
-    /// Reads 64 bits, little-endian, in a single access; `offset` is a multiple of 8.
-    fn read_u64(&self, offset: usize) -> u64;
-
-    /// Writes 64 bits, little-endian, in a single access; `offset` is a multiple of 8.
-    fn write_u64(&mut self, offset: usize, value: u64);
-}
-
 /// The machine, as a driver sees it.
 ///
 /// ```
-/// use base::{HostPhysical, Instant};
-/// use nic::{DmaRegion, Nic, NicError, NicHost, NicRegisters, NicState, PciId};
+/// use base::{GuestPhysical, GuestSpans, Instant, Span};
+/// use nic::{Nic, NicError, NicHost, NicRegisters, NicState, PciId};
+/// use testkit::{FakeMemory, TestMemory};
 ///
 /// /// A machine whose slot is empty: every register reads as ones.
-/// struct EmptySlot;
+/// #[derive(Default)]
+/// struct EmptySlot(Vec<FakeMemory>);
 ///
 /// impl NicRegisters for EmptySlot {
 ///     fn read(&mut self, _offset: u32) -> u32 {
@@ -54,31 +34,12 @@ pub trait DmaRegion {
 ///     fn write(&mut self, _offset: u32, _value: u32) {}
 /// }
 ///
-/// struct Memory(Vec<u8>);
-///
-/// impl DmaRegion for Memory {
-///     fn device_address(&self) -> HostPhysical {
-///         HostPhysical(0x10_0000)
-///     }
-///     fn read(&self, offset: usize, into: &mut [u8]) {
-///         into.copy_from_slice(&self.0[offset..][..into.len()]);
-///     }
-///     fn write(&mut self, offset: usize, from: &[u8]) {
-///         self.0[offset..][..from.len()].copy_from_slice(from);
-///     }
-///     fn read_u64(&self, offset: usize) -> u64 {
-///         u64::from_le_bytes(self.0[offset..][..8].try_into().unwrap())
-///     }
-///     fn write_u64(&mut self, offset: usize, value: u64) {
-///         self.write(offset, &value.to_le_bytes());
-///     }
-/// }
-///
 /// impl NicHost for EmptySlot {
 ///     type Registers = Self;
-///     type Dma = Memory;
-///     fn allocate(&mut self, bytes: usize, _alignment: usize) -> Option<Memory> {
-///         Some(Memory(vec![0; bytes]))
+///     type Memory = TestMemory;
+///     fn allocate(&mut self, bytes: usize, _alignment: usize) -> Option<Span> {
+///         self.0.push(FakeMemory::new(bytes));
+///         self.0.last()?.span(GuestPhysical(0), bytes)
 ///     }
 ///     fn allow_dma(&mut self, _allowed: bool) {}
 ///     fn write_io(&mut self, _at: u32, _value: u32) -> bool {
@@ -87,7 +48,7 @@ pub trait DmaRegion {
 /// }
 ///
 /// let id = PciId { vendor: 0x8086, device: 0x100e };
-/// let mut nic = Nic::new(EmptySlot, EmptySlot, id, Instant(0))?;
+/// let mut nic = Nic::new(EmptySlot::default(), EmptySlot::default(), id, Instant(0))?;
 /// nic.check(Instant(0));
 /// assert_eq!(nic.state(), NicState::Failed(NicError::NoAnswer));
 /// # Ok::<(), NicError>(())
@@ -95,12 +56,12 @@ pub trait DmaRegion {
 pub trait NicHost {
     /// Access to the NIC's registers.
     type Registers: NicRegisters;
-    /// Memory for DMA.
-    type Dma: DmaRegion;
+    /// How the memory that the driver shares with the NIC is copied. x86-64 keeps it coherent with devices.
+    type Memory: Memory;
 
-    /// Hands out `bytes` zeroed bytes for ever, aligned to `alignment`, a power of two, and below
+    /// Hands out `bytes` zeroed bytes for ever, contiguous for the NIC, aligned to `alignment`, a power of two, and below
     /// [`crate::dma_limit`]; `None` when there is no such memory. Called only while a driver is constructed.
-    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Self::Dma>;
+    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Span>;
 
     /// Sets whether the NIC may access memory: COMMAND.BME [PCI 3.0 6.2.2], which is clear before a driver is
     /// constructed. It is set after a reset, when the NIC has forgotten the addresses that firmware or another
@@ -123,7 +84,20 @@ pub struct PciId {
 
 /// Allocates DMA memory for a ring or its buffers, aligned to a page: that is more than the 16 bytes that
 /// descriptors need [8254x 13.4.25], and no 2048-byte buffer crosses a page.
-pub(crate) fn allocate<H: NicHost>(host: &mut H, bytes: usize) -> Result<H::Dma, NicError> {
+pub(crate) fn allocate<H: NicHost>(host: &mut H, bytes: usize) -> Result<Span, NicError> {
     const PAGE: usize = 4096;
     host.allocate(bytes, PAGE).ok_or(NicError::OutOfMemory { bytes })
+}
+
+/// Reads 64 bits of shared memory, little-endian, in a single access; `offset` is a multiple of 8.
+pub(crate) fn load_u64<M: Memory>(from: Span, offset: usize) -> u64 {
+    let mut bytes = [0; 8];
+    M::load(from.part(offset, bytes.len()), &mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+/// Writes 64 bits to shared memory, little-endian, in a single access; `offset` is a multiple of 8.
+pub(crate) fn store_u64<M: Memory>(into: Span, offset: usize, value: u64) {
+    let bytes = value.to_le_bytes();
+    M::store(into.part(offset, bytes.len()), &bytes);
 }

@@ -5,9 +5,9 @@ use crate::chip::{BringUp, NicChip};
 use crate::port::LONGEST_FRAME;
 use crate::receive::{BUFFER, ReceiveRing};
 use crate::transmit::TransmitRing;
-use crate::{DmaRegion, InterruptMode, NicRegisters};
-use base::MacAddress;
+use crate::{InterruptMode, NicRegisters};
 use base::bits::{high_u32, low_u32};
+use base::{MacAddress, Memory};
 use intel_regs::reg;
 use intel_regs::{Ctrl, Rah, Rctl, Tctl};
 
@@ -49,9 +49,9 @@ pub(crate) fn general<R: NicRegisters, C: BringUp>(registers: &mut R) {
 
 /// Receive initialisation [8254x 14.4]. The NIC receives every frame, since guests use their own addresses on
 /// the wire, and long frames too.
-pub(crate) fn receive<R: NicRegisters, D: DmaRegion, C: NicChip>(
+pub(crate) fn receive<R: NicRegisters, M: Memory, C: NicChip>(
     registers: &mut R,
-    ring: &ReceiveRing<D, C::Descriptors>,
+    ring: &ReceiveRing<M, C::Descriptors>,
     mac: MacAddress,
 ) {
     filters(registers, mac);
@@ -65,9 +65,9 @@ pub(crate) fn receive<R: NicRegisters, D: DmaRegion, C: NicChip>(
 }
 
 /// Starts the receiver, whose queue is enabled.
-pub(crate) fn start_receive<R: NicRegisters, D: DmaRegion, C: NicChip>(
+pub(crate) fn start_receive<R: NicRegisters, M: Memory, C: NicChip>(
     registers: &mut R,
-    ring: &ReceiveRing<D, C::Descriptors>,
+    ring: &ReceiveRing<M, C::Descriptors>,
 ) {
     const BUFFERS: Rctl = Rctl::for_buffer_size(BUFFER as u32).unwrap();
     registers.write(C::RECEIVE.rdt(), ring.tail());
@@ -90,9 +90,9 @@ fn filters<R: NicRegisters>(registers: &mut R, mac: MacAddress) {
 }
 
 /// Transmit initialisation [8254x 14.5].
-pub(crate) fn transmit<R: NicRegisters, D: DmaRegion, C: NicChip>(
+pub(crate) fn transmit<R: NicRegisters, M: Memory, C: NicChip>(
     registers: &mut R,
-    ring: &TransmitRing<D, C::Descriptors>,
+    ring: &TransmitRing<M, C::Descriptors>,
 ) {
     C::prepare_transmit(registers);
     registers.write(C::TRANSMIT.tdbal(), low_u32(ring.address()));
@@ -103,9 +103,9 @@ pub(crate) fn transmit<R: NicRegisters, D: DmaRegion, C: NicChip>(
 }
 
 /// Starts the transmitter, whose queue is enabled.
-pub(crate) fn start_transmit<R: NicRegisters, D: DmaRegion, C: NicChip>(
+pub(crate) fn start_transmit<R: NicRegisters, M: Memory, C: NicChip>(
     registers: &mut R,
-    ring: &TransmitRing<D, C::Descriptors>,
+    ring: &TransmitRing<M, C::Descriptors>,
 ) {
     registers.write(C::TRANSMIT.tdt(), ring.tail());
     // Bits that a later family adds keep their reset values.

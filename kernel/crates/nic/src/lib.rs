@@ -51,7 +51,7 @@ pub use counters::DriverCounters;
 pub use driver::{CHECK_INTERVAL, NicDriver, NicState, RETRY_INTERVAL, TRANSMIT_HANG};
 pub use error::NicError;
 pub use event::NicEvent;
-pub use hardware::{DmaRegion, NicHost, NicRegisters, PciId};
+pub use hardware::{NicHost, NicRegisters, PciId};
 pub use identify::{Evidence, Family, MODELS, NicModel, dma_limit, gives_up_early, identify, uses_ports};
 pub use interrupt::{Causes, InterruptMode, MSIX_ENTRIES};
 pub use link::{Duplex, LinkSpeed, LinkStatus};

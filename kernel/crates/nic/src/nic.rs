@@ -8,7 +8,7 @@ use crate::{
     NicEvent, NicHost, NicState, PciId, identify,
 };
 use base::time::Duration;
-use base::{Batch, Capabilities, Instant, MacAddress, Port};
+use base::{Capabilities, Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
 
 /// Driver of an 82540EM or 82545EM.
 pub type E1000<H> = NicDriver<H, E1000Chip>;
@@ -155,15 +155,27 @@ impl<H: NicHost> Nic<H> {
 }
 
 impl<H: NicHost> Port for Nic<H> {
-    fn capabilities(&self) -> Capabilities {
+    fn capabilities(&mut self) -> Capabilities {
         any!(self, driver => driver.capabilities())
     }
 
-    fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
-        any!(self, driver => driver.send(frames, now))
+    fn fetch(&mut self, into: &mut Outbox, budget: usize, now: Instant) -> usize {
+        any!(self, driver => driver.fetch(into, budget, now))
     }
 
-    fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize {
-        any!(self, driver => driver.poll(into, budget, now))
+    fn settle(&mut self, outbox: &mut Outbox, now: Instant) {
+        any!(self, driver => driver.settle(outbox, now));
+    }
+
+    fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
+        any!(self, driver => driver.put(frame, ticket, now))
+    }
+
+    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
+        any!(self, driver => driver.reap(done, now));
+    }
+
+    fn flush(&mut self, now: Instant) {
+        any!(self, driver => driver.flush(now));
     }
 }

@@ -1,8 +1,10 @@
 //! The receive ring: empty buffers go to the NIC and frames come back, long ones in several buffers [8254x 3.2].
 
 use crate::descriptors::{DescriptorFormat, ReceivedBuffer, WRITE_BACK};
-use crate::hardware::allocate;
-use crate::{DmaRegion, NicError, NicHost};
+use crate::hardware::{allocate, load_u64, store_u64};
+use crate::{NicError, NicHost};
+use base::outbox::HEAD;
+use base::{Memory, Outbox, Span};
 use core::marker::PhantomData;
 use intel_regs::desc::SIZE;
 
@@ -11,6 +13,12 @@ pub(crate) const DESCRIPTORS: usize = 256;
 
 /// Bytes in the buffer of each descriptor; RCTL.BSIZE or SRRCTL.BSIZEPACKET must be set to the same size.
 pub(crate) const BUFFER: u16 = 2048;
+
+/// Buffers beside those that the ring holds. They take the place of those whose frames are on their way: a chain's worth at
+/// least.
+const SPARE: usize = 128;
+const BUFFERS: usize = DESCRIPTORS + SPARE;
+const _: () = assert!(SPARE >= MAX_CHAIN);
 
 /// Most descriptors of one frame: 16384 bytes, the longest frame that RCTL.LPE admits [8254x 13.4.22].
 const MAX_CHAIN: usize = 8;
@@ -33,24 +41,34 @@ impl ReceivedChain {
 }
 
 /// Receive descriptors of the format `F` with one buffer each.
-pub(crate) struct ReceiveRing<D, F> {
-    ring: D,
-    buffers: D,
+pub(crate) struct ReceiveRing<M, F> {
+    ring: Span,
+    memory: Span,
     /// The descriptor that the NIC will give back next.
     next: usize,
-    format: PhantomData<F>,
+    /// The buffer of each descriptor.
+    buffers: [u16; DESCRIPTORS],
+    /// Buffers that no descriptor has and no frame is in.
+    spare: heapless::Vec<u16, SPARE>,
+    /// For each buffer with a part of a frame that was lent out, the buffer with the next part.
+    following: [Option<u16>; BUFFERS],
+    kinds: PhantomData<(M, F)>,
 }
 
-impl<D: DmaRegion, F: DescriptorFormat> ReceiveRing<D, F> {
-    pub(crate) fn new<H: NicHost<Dma = D>>(host: &mut H) -> Result<Self, NicError> {
+impl<M: Memory, F: DescriptorFormat> ReceiveRing<M, F> {
+    #[expect(clippy::cast_possible_truncation, reason = "there are less than 65536 buffers")]
+    pub(crate) fn new<H: NicHost<Memory = M>>(host: &mut H) -> Result<Self, NicError> {
         let ring = allocate(host, DESCRIPTORS * SIZE)?;
-        let buffers = allocate(host, DESCRIPTORS * usize::from(BUFFER))?;
-        Ok(Self { ring, buffers, next: 0, format: PhantomData })
+        let memory = allocate(host, BUFFERS * usize::from(BUFFER))?;
+        let buffers = core::array::from_fn(|index| index as u16);
+        let spare = (DESCRIPTORS as u16..BUFFERS as u16).collect();
+        let following = [None; BUFFERS];
+        Ok(Self { ring, memory, next: 0, buffers, spare, following, kinds: PhantomData })
     }
 
     /// Start of the ring, for RDBAL and RDBAH.
     pub(crate) fn address(&self) -> u64 {
-        self.ring.device_address().0
+        M::device_address(self.ring).0
     }
 
     /// Length of the ring in bytes, for RDLEN.
@@ -89,14 +107,56 @@ impl<D: DmaRegion, F: DescriptorFormat> ReceiveRing<D, F> {
         Some(chain)
     }
 
-    /// Copies the bytes of `chain` into `into`, which is exactly that long.
-    pub(crate) fn copy(&self, chain: &ReceivedChain, into: &mut [u8]) {
-        let mut rest = into;
-        for (offset, piece) in chain.pieces.iter().enumerate() {
-            let (bytes, after) = rest.split_at_mut(usize::from(*piece));
-            self.buffers.read((self.next + offset) % DESCRIPTORS * usize::from(BUFFER), bytes);
-            rest = after;
+    /// Lends the frame out whose descriptors these are. False when there are not enough buffers to take the place of
+    /// its own, or when there is no room for it.
+    pub(crate) fn lend(&mut self, chain: &ReceivedChain, into: &mut Outbox) -> bool {
+        if self.spare.len() < chain.pieces.len() {
+            into.starve();
+            return false;
         }
+        let buffer = |offset| self.buffers[(self.next + offset) % DESCRIPTORS];
+        let added = into.add(buffer(0).into(), |new| {
+            let mut left = HEAD.min(chain.length());
+            let head = new.head(left);
+            let mut rest = &mut *head;
+            for (offset, piece) in chain.pieces.iter().enumerate() {
+                let (bytes, after) = rest.split_at_mut(usize::from(*piece).min(left));
+                M::load(self.memory_of(buffer(offset)), bytes);
+                left -= bytes.len();
+                rest = after;
+            }
+            let mut skip = HEAD;
+            chain.pieces.iter().enumerate().all(|(offset, piece)| {
+                let piece = usize::from(*piece);
+                let body = self.memory_of(buffer(offset)).part(skip.min(piece), piece - skip.min(piece));
+                skip = skip.saturating_sub(piece);
+                new.push(body)
+            })
+        });
+        for offset in (0..chain.pieces.len()).filter(|_| added) {
+            let at = (self.next + offset) % DESCRIPTORS;
+            let following = (offset + 1 < chain.pieces.len()).then(|| self.buffers[(at + 1) % DESCRIPTORS]);
+            self.following[usize::from(self.buffers[at])] = following;
+        }
+        for offset in (0..chain.pieces.len()).filter(|_| added) {
+            let at = (self.next + offset) % DESCRIPTORS;
+            self.buffers[at] = self.spare.pop().unwrap_or(self.buffers[at]);
+        }
+        added
+    }
+
+    /// Takes the buffers of a frame back, of which the first was lent with this cookie.
+    #[expect(clippy::cast_possible_truncation, reason = "it was made from 16 bits")]
+    pub(crate) fn take_back(&mut self, cookie: u32) {
+        let mut next = Some(cookie as u16);
+        while let Some(buffer) = next {
+            next = self.following[usize::from(buffer)].take();
+            let _ = self.spare.push(buffer);
+        }
+    }
+
+    fn memory_of(&self, buffer: u16) -> Span {
+        self.memory.part(usize::from(buffer) * usize::from(BUFFER), usize::from(BUFFER))
     }
 
     /// Prepares the descriptors of `chain` for the NIC, which receives them with the next write of RDT.
@@ -120,13 +180,13 @@ impl<D: DmaRegion, F: DescriptorFormat> ReceiveRing<D, F> {
 
     /// The NIC's report in descriptor `index`; `None` until the NIC has given it back.
     fn received(&self, index: usize) -> Option<ReceivedBuffer> {
-        F::received(self.ring.read_u64(index * SIZE + WRITE_BACK))
+        F::received(load_u64::<M>(self.ring, index * SIZE + WRITE_BACK))
     }
 
     /// Writes the buffer address to descriptor `index` and clears what the NIC wrote.
     fn arm(&mut self, index: usize) {
-        let buffer = self.buffers.device_address().0 + (index * usize::from(BUFFER)) as u64;
-        self.ring.write_u64(index * SIZE, buffer);
-        self.ring.write_u64(index * SIZE + WRITE_BACK, 0);
+        let buffer = M::device_address(self.memory_of(self.buffers[index])).0;
+        store_u64::<M>(self.ring, index * SIZE, buffer);
+        store_u64::<M>(self.ring, index * SIZE + WRITE_BACK, 0);
     }
 }

@@ -1,10 +1,10 @@
-//! The transmit ring: frames into buffers, buffers into descriptors [8254x 3.3, 3.4].
+//! The transmit ring: frames into descriptors, by reference or through buffers [8254x 3.3, 3.4].
 
 use crate::descriptors::{DescriptorFormat, TX_STATUS};
-use crate::hardware::allocate;
-use crate::{DmaRegion, NicError, NicHost};
-use base::Instant;
+use crate::hardware::{allocate, load_u64};
+use crate::{NicError, NicHost};
 use base::time::Duration;
+use base::{Instant, LentFrame, Memory, Span, Ticket};
 use core::marker::PhantomData;
 use intel_regs::desc::{SIZE, TxStatus};
 
@@ -18,40 +18,62 @@ const BUFFER: usize = 2048;
 /// (erratum 10).
 const PIECE: usize = 2000;
 
+/// A frame goes by reference if it has at most so many pieces beside its head, none of them shorter than that: fetching a
+/// descriptor costs the NIC, and those whose frames come after, more than a few bytes cost the processor.
+const MOST_PIECES: usize = 8;
+const LEAST_PIECE: usize = 64;
+
 /// Shortest frame on the wire without frame check sequence [IEEE 802.3-2018 3.2.8].
 const MIN_FRAME: usize = 60;
 
-/// Transmit descriptors of the format `F` with one buffer each.
-pub(crate) struct TransmitRing<D, F> {
-    ring: D,
-    buffers: D,
-    /// The next descriptor to fill: the next value of TDT.
-    tail: usize,
-    /// Descriptors filled and not yet reclaimed; the last of them is before `tail`.
-    used: usize,
-    /// Number of descriptors of each frame in the ring, oldest first.
-    frames: heapless::Deque<u8, DESCRIPTORS>,
-    /// When the ring was last empty or the NIC last completed a frame.
-    progress: Instant,
-    format: PhantomData<F>,
+/// A frame in the ring.
+struct QueuedFrame {
+    /// Its descriptors.
+    descriptors: u8,
+    ticket: Ticket,
 }
 
-impl<D: DmaRegion, F: DescriptorFormat> TransmitRing<D, F> {
-    pub(crate) fn new<H: NicHost<Dma = D>>(host: &mut H) -> Result<Self, NicError> {
+/// Transmit descriptors of the format `F` with one buffer each.
+pub(crate) struct TransmitRing<M, F> {
+    ring: Span,
+    buffers: Span,
+    /// The next descriptor to fill: the next value of TDT.
+    tail: usize,
+    /// The value of TDT.
+    told: usize,
+    /// Descriptors filled and not yet reclaimed; the last of them is before `tail`.
+    used: usize,
+    /// The frames in the ring, oldest first.
+    frames: heapless::Deque<QueuedFrame, DESCRIPTORS>,
+    /// Tickets of frames that the NIC has sent or forgotten, whose owner has not asked for them. There is room for all: no
+    /// frame is added before.
+    unclaimed: heapless::Deque<Ticket, DESCRIPTORS>,
+    /// Addresses that the NIC reaches are below this.
+    limit: u64,
+    /// When the ring was last empty or the NIC last completed a frame.
+    progress: Instant,
+    kinds: PhantomData<(M, F)>,
+}
+
+impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
+    pub(crate) fn new<H: NicHost<Memory = M>>(host: &mut H, limit: u64) -> Result<Self, NicError> {
         Ok(Self {
             ring: allocate(host, DESCRIPTORS * SIZE)?,
             buffers: allocate(host, DESCRIPTORS * BUFFER)?,
             tail: 0,
+            told: 0,
             used: 0,
             frames: heapless::Deque::new(),
+            unclaimed: heapless::Deque::new(),
+            limit,
             progress: Instant::ZERO,
-            format: PhantomData,
+            kinds: PhantomData,
         })
     }
 
     /// Start of the ring, for TDBAL and TDBAH.
     pub(crate) fn address(&self) -> u64 {
-        self.ring.device_address().0
+        M::device_address(self.ring).0
     }
 
     /// Length of the ring in bytes, for TDLEN.
@@ -66,6 +88,17 @@ impl<D: DmaRegion, F: DescriptorFormat> TransmitRing<D, F> {
         self.tail as u32
     }
 
+    /// True while there are frames that the NIC has not been told of.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.told != self.tail
+    }
+
+    /// The next value for TDT, which is to be written now.
+    pub(crate) fn tell(&mut self) -> u32 {
+        self.told = self.tail;
+        self.tail()
+    }
+
     /// Frames in the ring.
     pub(crate) fn pending(&self) -> usize {
         self.frames.len()
@@ -76,66 +109,117 @@ impl<D: DmaRegion, F: DescriptorFormat> TransmitRing<D, F> {
         (!self.frames.is_empty()).then(|| now - self.progress)
     }
 
-    /// Discards all frames, for a NIC that starts with TDH and TDT at 0.
+    /// Discards all frames, for a NIC that starts with TDH and TDT at 0: it accesses no memory of theirs any more.
     pub(crate) fn restart(&mut self) {
-        self.tail = 0;
+        (self.tail, self.told) = (0, 0);
         self.used = 0;
-        self.frames.clear();
+        while let Some(frame) = self.frames.pop_front() {
+            let _ = self.unclaimed.push_back(frame.ticket);
+        }
     }
 
-    /// Copies `frame`, of at most [`crate::MAX_FRAME`] bytes, into the ring, padded to the shortest length that
-    /// Ethernet allows; returns false, and changes nothing, when there is no room. The NIC sees the frame after
-    /// the next write of TDT.
-    #[expect(clippy::cast_possible_truncation, reason = "a frame has at most 9018 bytes and 5 descriptors")]
-    pub(crate) fn push(&mut self, frame: &[u8], now: Instant) -> bool {
-        let length = frame.len().max(MIN_FRAME);
-        let count = length.div_ceil(PIECE);
+    /// Puts a frame of at most [`crate::MAX_FRAME`] bytes into the ring, padded to the shortest length that Ethernet
+    /// allows; returns the ticket, and changes nothing, when there is no room. The NIC sees the frame after the next write
+    /// of TDT.
+    pub(crate) fn push(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Result<(), Ticket> {
+        let by_reference = self.goes_by_reference(&frame);
+        let length = frame.length.max(MIN_FRAME);
+        let count = match by_reference {
+            true => 1 + frame.pieces.len(),
+            false if length <= PIECE => 1,
+            false => length.div_ceil(PIECE),
+        };
         // TDH = TDT means an empty ring, so one descriptor always stays free [8254x 3.4].
-        if count > DESCRIPTORS - 1 - self.used || self.frames.push_back(count as u8).is_err() {
-            return false;
+        if count > DESCRIPTORS - 1 - self.used || !self.unclaimed.is_empty() {
+            return Err(ticket);
         }
         if self.used == 0 {
             self.progress = now;
         }
-        for piece in 0..count {
-            let start = piece * PIECE;
-            let end = length.min(start + PIECE);
-            let buffer = self.tail * BUFFER;
-            let bytes = &frame[start.min(frame.len())..end.min(frame.len())];
-            self.buffers.write(buffer, bytes);
-            if let Some(padding) = [0; MIN_FRAME].get(bytes.len()..end - start) {
-                self.buffers.write(buffer + bytes.len(), padding);
-            }
-            // The NIC reads a descriptor only after TDT has passed it.
-            let address = self.buffers.device_address().0 + buffer as u64;
-            let descriptor = F::data(address, (end - start) as u16, length as u16, piece + 1 == count);
-            self.ring.write(self.tail * SIZE, &descriptor);
-            self.tail = (self.tail + 1) % DESCRIPTORS;
+        match by_reference {
+            true => self.refer(&frame),
+            false => self.copy(&frame, length),
         }
         self.used += count;
-        true
+        #[expect(clippy::cast_possible_truncation, reason = "at most MOST_PIECES and one, or 5")]
+        let queued = QueuedFrame { descriptors: count as u8, ticket };
+        self.frames.push_back(queued).map_err(|queued| queued.ticket)
     }
 
-    /// Reclaims the descriptors of frames that the NIC has completed, and returns the number of frames.
-    pub(crate) fn reclaim(&mut self, now: Instant) -> usize {
-        let before = self.frames.len();
-        while let Some(&count) = self.frames.front() {
-            let count = usize::from(count);
-            let head = self.tail + DESCRIPTORS - self.used;
-            let last = (head + count - 1) % DESCRIPTORS;
-            if !self.is_done(last) {
-                break;
-            }
-            self.frames.pop_front();
-            self.used -= count;
-            self.progress = now;
+    /// True for a frame whose bytes the NIC can fetch from where they are, but for the head.
+    fn goes_by_reference(&self, frame: &LentFrame<'_>) -> bool {
+        let reached = |piece: &Span| {
+            let end = M::device_address(*piece).0.checked_add(piece.len() as u64);
+            piece.len() >= LEAST_PIECE && end.is_some_and(|end| end <= self.limit)
+        };
+        let few = !frame.pieces.is_empty() && frame.pieces.len() <= MOST_PIECES;
+        few && frame.length >= MIN_FRAME && frame.pieces.iter().all(reached)
+    }
+
+    /// Describes a frame of which the head alone is copied.
+    fn refer(&mut self, frame: &LentFrame<'_>) {
+        let head = self.buffers.part(self.tail * BUFFER, frame.head.len());
+        M::store(head, frame.head);
+        self.describe(head, frame.length, false);
+        for (index, piece) in frame.pieces.iter().enumerate() {
+            self.describe(*piece, frame.length, index + 1 == frame.pieces.len());
         }
-        before - self.frames.len()
+    }
+
+    /// Copies a frame into buffers, padded to this length, and describes them.
+    fn copy(&mut self, frame: &LentFrame<'_>, length: usize) {
+        let mut start = 0;
+        while start < length {
+            let end = length.min(start + PIECE);
+            let buffer = self.buffers.part(self.tail * BUFFER, end - start);
+            frame.copy::<M>(start, buffer);
+            if frame.length < end {
+                M::store(buffer.split(frame.length - start).1, &[0; MIN_FRAME]);
+            }
+            self.describe(buffer, length, end == length);
+            start = end;
+        }
+    }
+
+    /// Fills the next descriptor, with a part of a frame of this length; `last` if it is the last one. The NIC reads it only
+    /// after TDT has passed it.
+    #[expect(clippy::cast_possible_truncation, reason = "a frame has at most 9018 bytes")]
+    fn describe(&mut self, part: Span, frame: usize, last: bool) {
+        let address = M::device_address(part).0;
+        let descriptor = F::data(address, part.len() as u16, frame as u16, last);
+        M::store(self.ring.part(self.tail * SIZE, SIZE), &descriptor);
+        self.tail = (self.tail + 1) % DESCRIPTORS;
+    }
+
+    /// The ticket of the next frame that the NIC has sent, whose descriptors are free then.
+    pub(crate) fn sent(&mut self, now: Instant) -> Option<Ticket> {
+        let count = usize::from(self.frames.front()?.descriptors);
+        let head = self.tail + DESCRIPTORS - self.used;
+        if !self.is_done((head + count - 1) % DESCRIPTORS) {
+            return None;
+        }
+        self.used -= count;
+        self.progress = now;
+        self.frames.pop_front().map(|frame| frame.ticket)
+    }
+
+    /// The ticket of the next frame that the NIC does not need any more and that its owner has not asked for.
+    pub(crate) fn unclaimed(&mut self) -> Option<Ticket> {
+        self.unclaimed.pop_front()
+    }
+
+    /// Takes note of frames that the NIC has sent, and keeps their tickets. Returns the number of frames.
+    pub(crate) fn note_progress(&mut self, now: Instant) -> usize {
+        let before = self.unclaimed.len();
+        while let Some(ticket) = self.sent(now) {
+            let _ = self.unclaimed.push_back(ticket);
+        }
+        self.unclaimed.len() - before
     }
 
     fn is_done(&self, index: usize) -> bool {
         let half = TX_STATUS / 8 * 8;
-        let bytes = self.ring.read_u64(index * SIZE + half).to_le_bytes();
+        let bytes = load_u64::<M>(self.ring, index * SIZE + half).to_le_bytes();
         TxStatus::from_bits_retain(bytes[TX_STATUS - half]).contains(TxStatus::DD)
     }
 }

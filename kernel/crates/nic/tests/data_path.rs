@@ -12,7 +12,7 @@ use path::{PortConfig, PortCounters, PortId, UPLINK_HOLD};
 use proptest::prelude::*;
 use support::{TestMachine, poll, send};
 use testkit::frame::{Station, checksums_are_right, mac, number_of, numbered, padded, tcp, udp};
-use testkit::{Lan, VirtualClock};
+use testkit::{Lan, VirtualClock, bounce_memory};
 use vnic::{Vnic, VnicModelConfig};
 
 /// The station behind the wire.
@@ -28,14 +28,17 @@ struct Node {
 
 impl Node {
     fn new(number: u8, clock: &VirtualClock) -> Self {
-        let machine = TestMachine::with_clock(Vnic::new(VnicModelConfig::new(mac(number))), clock.clone());
+        let machine = TestMachine::with_clock(
+            Vnic::new(VnicModelConfig::new(mac(number)), bounce_memory()),
+            clock.clone(),
+        );
         let driver = machine.start().expect("the driver starts the model");
         Self { machine, driver }
     }
 
     /// Moves frames that wait in the NIC to the descriptors that the driver has given it.
     fn let_held_frames_in(&self, now: Instant) {
-        self.machine.nic.borrow_mut().port(&self.machine.memory).send(&[], now);
+        self.machine.nic.borrow_mut().port(&self.machine.memory).flush(now);
     }
 
     /// What the driver's accesses, and frames, have given the NIC to do.
@@ -86,7 +89,8 @@ impl World {
 
     fn settle(&mut self) {
         for _ in 0..10_000 {
-            if !self.step() && self.lan.switch.next_deadline().is_none() {
+            let waits = |port| self.lan.switch.pending(PortId::new(port).unwrap()) > 0;
+            if !(0..3).any(waits) && !self.step() {
                 return;
             }
         }

@@ -2,12 +2,12 @@
 
 mod support;
 
-use base::{Batch, Port};
 use nic::{CHECK_INTERVAL, MAX_FRAME, TRANSMIT_HANG};
 use proptest::prelude::*;
 use support::fake_nic::{FakeNic, IMS, RDT, TDT, TXDW};
 use support::{TestMachine, poll, send};
 use testkit::frame::{mac, number_of, numbered};
+use testkit::frames_of;
 
 type Driver = nic::Nic<TestMachine<FakeNic>>;
 
@@ -48,13 +48,12 @@ fn a_batch_is_received_with_one_tail_write_and_within_the_budget() {
     let (machine, mut driver) = started();
     frames(0..40).iter().for_each(|frame| receive(&machine, frame, 0));
     let before = machine.nic.borrow().written(RDT);
-    let mut batch = Batch::with_capacity(1 << 17);
-    assert_eq!(driver.poll(&mut batch, 30, machine.now()), 30);
-    assert_eq!(machine.nic.borrow().written(RDT), before + 1);
-    assert_eq!(driver.poll(&mut batch, 30, machine.now()), 10);
-    assert_eq!(driver.poll(&mut batch, 30, machine.now()), 0);
+    let mut received = frames_of(&mut driver, 30, machine.now());
+    assert_eq!((received.len(), machine.nic.borrow().written(RDT)), (30, before + 1));
+    received.extend(frames_of(&mut driver, 30, machine.now()));
+    assert_eq!(frames_of(&mut driver, 30, machine.now()), [[]; 0]);
     assert_eq!(machine.nic.borrow().written(RDT), before + 2);
-    assert_eq!(numbers(batch.iter().map(<[u8]>::to_vec)), (0..40).collect::<Vec<_>>());
+    assert_eq!(numbers(received), (0..40).collect::<Vec<_>>());
 }
 
 #[test]
@@ -201,20 +200,6 @@ fn a_descriptor_longer_than_its_buffer_is_an_error_and_not_a_panic() {
 }
 
 #[test]
-fn a_full_batch_leaves_frames_in_the_ring_unless_they_fit_in_none() {
-    let (machine, mut driver) = started();
-    for (number, length) in [(0, 100), (1, 300), (2, 100)] {
-        receive(&machine, &frame(number, length), 0);
-    }
-    let mut batch = Batch::with_capacity(200);
-    assert_eq!(driver.poll(&mut batch, 64, machine.now()), 1);
-    batch.clear();
-    assert_eq!(driver.poll(&mut batch, 64, machine.now()), 1);
-    assert_eq!(batch.get(0).and_then(number_of), Some(2));
-    assert_eq!(driver.counters().rx_no_room, 1);
-}
-
-#[test]
 fn a_ring_of_descriptors_all_marked_done_does_not_keep_the_caller_busy() {
     let (machine, mut driver) = started();
     let ring = machine.nic.borrow().receive_ring();
@@ -253,7 +238,6 @@ proptest! {
         machine.nic.borrow_mut().transmit_credit = 0;
         let (mut sent, mut received) = (0, 0);
         let mut polled = Vec::new();
-        let mut batch = Batch::with_capacity(1 << 17);
         for event in events {
             match event {
                 RingEvent::Send { count, length } => {
@@ -273,9 +257,9 @@ proptest! {
                     }
                 }
                 RingEvent::Poll { budget } => {
-                    batch.clear();
-                    prop_assert!(driver.poll(&mut batch, budget, machine.now()) <= budget);
-                    polled.extend(batch.iter().map(|frame| number_of(frame).expect("undamaged")));
+                    let frames = frames_of(&mut driver, budget, machine.now());
+                    prop_assert!(frames.len() <= budget);
+                    polled.extend(numbers(frames));
                 }
             }
             let counters = driver.counters();

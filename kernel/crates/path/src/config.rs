@@ -2,7 +2,6 @@
 
 use crate::MAX_PORTS;
 use base::MacAddress;
-use base::batch::MAX_FRAMES;
 use base::time::Duration;
 
 /// How long a frame from a guest waits for a vNIC, or for a physical NIC that takes nothing: long enough for a guest that
@@ -23,7 +22,6 @@ pub const PATIENCE: Duration = Duration::from_millis(4);
 pub(crate) const HELD_FRAMES: usize = 4;
 /// The same in bytes: one jumbo frame of 9 KB may wait, else short ones could shut it out of a busy vNIC.
 pub(crate) const HELD_BYTES: usize = 9 * 1024;
-const _: () = assert!(MAX_PORTS * HELD_FRAMES <= MAX_FRAMES);
 
 /// What is attached to a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -46,6 +46,9 @@ pub struct PortCounters {
     /// Copies for this port that were dropped at once because it had no room: of group frames, and of frames beyond
     /// the few that may wait.
     pub no_room: u64,
+    /// Copies for this port that were dropped because the guest that they are from was stopped, or has reset its vNIC,
+    /// before there was room for them.
+    pub withdrawn: u64,
     /// Frames from this port whose source is the address of another port's vNIC, or, if this is a guest's port, one
     /// that another port has sent from within [`crate::TAKEOVER`]: forwarded, not learned.
     pub source_conflict: u64,
@@ -73,7 +76,7 @@ impl PortCounters {
     /// Copies for this port that were dropped.
     #[must_use]
     pub fn dropped_on_departure(&self) -> u64 {
-        self.link_down + self.held_too_long + self.no_room
+        self.link_down + self.held_too_long + self.no_room + self.withdrawn
     }
 
     /// Frames from this port and copies for it that were dropped.
@@ -92,7 +95,7 @@ impl PortCounters {
 
     /// All counters with their names, for the log.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 20] {
+    pub fn named(&self) -> [(&'static str, u64); 21] {
         [
             ("rx_frames", self.rx_frames),
             ("rx_bytes", self.rx_bytes),
@@ -111,6 +114,7 @@ impl PortCounters {
             ("link_down", self.link_down),
             ("held_too_long", self.held_too_long),
             ("no_room", self.no_room),
+            ("withdrawn", self.withdrawn),
             ("source_conflict", self.source_conflict),
             ("not_learned", self.not_learned),
             ("moved", self.moved),

@@ -1,26 +1,13 @@
 //! The switch: polls ports, delivers frames, and keeps those that a destination does not accept yet.
 
-use crate::config::{HELD_BYTES, HELD_FRAMES};
 use crate::forwarder::{Decision, Forwarder};
-use crate::patience::{Patience, UplinkProgress};
-use crate::pending::PendingBatch;
+use crate::ingress::IngressQueue;
+use crate::patience::UplinkProgress;
+use crate::settlement::REAP_INTERVAL;
 use crate::turns::Turns;
-use crate::{Attachment, MAX_PORTS, PathError, PortConfig, PortCounters, PortId, PortSet};
+use crate::{Attachment, PathError, PortConfig, PortCounters, PortId, PortSet};
 use alloc::boxed::Box;
-use base::batch::MAX_FRAMES;
-use base::time::Duration;
 use base::{Instant, MacAddress, Port};
-
-/// Frames that arrived at one port and have not left yet.
-struct IngressQueue {
-    /// How long they wait for a destination that accepts no more.
-    hold: Duration,
-    /// True if the port never stands still for a vNIC.
-    impatient: bool,
-    /// How long the port may still stand still for each vNIC.
-    patience: [Patience; MAX_PORTS],
-    pending: PendingBatch,
-}
 
 /// What one call of a [`Switch`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -39,7 +26,8 @@ pub struct Progress {
     pub more: bool,
 }
 
-/// A learning Ethernet switch with one batch of pending frames for each port.
+/// A learning Ethernet switch. Frames go from port to port by reference: what waits for a destination is a place in the
+/// outbox of the port that they are from.
 ///
 /// ```
 /// use base::{Instant, MacAddress, Port};
@@ -64,17 +52,19 @@ pub struct Progress {
 /// # Ok::<(), path::PathError>(())
 /// ```
 pub struct Switch {
-    forwarder: Forwarder,
-    queues: Box<[IngressQueue]>,
+    pub(crate) forwarder: Forwarder,
+    pub(crate) queues: Box<[IngressQueue]>,
     /// For each port with a physical NIC, whether it takes frames.
     uplinks: Box<[UplinkProgress]>,
-    counters: Box<[PortCounters]>,
+    pub(crate) counters: Box<[PortCounters]>,
     /// Ports that were to be polled and stood still instead.
-    stopped: PortSet,
+    pub(crate) stopped: PortSet,
     /// For each port, whose frames it is offered first.
     turns: Box<[Turns]>,
     /// Ports from which frames wait.
-    occupied: PortSet,
+    pub(crate) occupied: PortSet,
+    /// When ports were last asked for what they have kept, if they have kept something.
+    pub(crate) reaped: Option<Instant>,
 }
 
 impl Switch {
@@ -96,18 +86,13 @@ impl Switch {
     /// See [`PathError`].
     pub fn beside(ports: &[PortConfig], vnics: &[PortConfig], seed: u64) -> Result<Self, PathError> {
         let forwarder = Forwarder::new(ports, vnics, seed)?;
-        let queue = |port: &PortConfig| IngressQueue {
-            hold: port.hold,
-            impatient: port.patience.is_zero(),
-            patience: [Patience::FULL; MAX_PORTS],
-            pending: PendingBatch::new(),
-        };
-        let queues = ports.iter().map(queue).collect();
+        let queues =
+            (0..).zip(ports).map(|(number, port)| IngressQueue::new(number, port, ports.len())).collect();
         let uplinks = ports.iter().map(|_| UplinkProgress::default()).collect();
         let counters = ports.iter().map(|_| PortCounters::default()).collect();
         let turns = ports.iter().map(|port| Turns::new(port.attachment != Attachment::Uplink)).collect();
         let (stopped, occupied) = (PortSet::EMPTY, PortSet::EMPTY);
-        Ok(Self { forwarder, queues, uplinks, counters, stopped, turns, occupied })
+        Ok(Self { forwarder, queues, uplinks, counters, stopped, turns, occupied, reaped: None })
     }
 
     /// Moves at most one batch of at most `budget` frames from one port, after the frames that wait, from whomever. If
@@ -115,53 +100,71 @@ impl Switch {
     ///
     /// `ports` are in the order given to [`new`](Self::new). Ports missing at the end of the list are treated as ports
     /// whose link is down.
-    pub fn take_from(
+    pub fn take_from<P: Port>(
         &mut self,
         ingress: PortId,
-        ports: &mut [&mut dyn Port],
+        ports: &mut [P],
         budget: usize,
         now: Instant,
     ) -> Progress {
         let mut progress = Progress::default();
         self.take(ingress, ports, budget, now, &mut progress);
+        self.settle(ports, now, &mut progress);
         progress.pending = self.pending(ingress);
         progress
     }
 
     /// Offers to one port the frames that wait for it. Its senders take turns.
-    pub fn give_to(&mut self, egress: PortId, ports: &mut [&mut dyn Port], now: Instant) -> Progress {
-        let mut progress = Progress::default();
-        self.share(self.wanted().intersection(PortSet::EMPTY.with(egress)), ports, now, &mut progress);
-        progress.pending = self.queues.iter().map(|queue| queue.pending.copies()).sum();
-        progress
+    pub fn give_to<P: Port>(&mut self, egress: PortId, ports: &mut [P], now: Instant) -> Progress {
+        self.offer(PortSet::EMPTY.with(egress), ports, now)
     }
 
     /// True while frames wait for this port.
     #[must_use]
     pub fn waits_for(&self, egress: PortId) -> bool {
-        self.queues.iter().any(|queue| queue.pending.targets().contains(egress))
+        self.queues.iter().any(|queue| queue.targets().contains(egress))
     }
 
     /// Offers all frames that wait, and drops those that have waited too long.
-    pub fn retry(&mut self, ports: &mut [&mut dyn Port], now: Instant) -> Progress {
+    pub fn retry<P: Port>(&mut self, ports: &mut [P], now: Instant) -> Progress {
+        self.offer(PortSet::ALL, ports, now)
+    }
+
+    fn offer<P: Port>(&mut self, among: PortSet, ports: &mut [P], now: Instant) -> Progress {
         let mut progress = Progress::default();
-        self.share(self.wanted(), ports, now, &mut progress);
-        progress.pending = self.queues.iter().map(|queue| queue.pending.copies()).sum();
+        self.reap(ports, now);
+        self.withdraw(ports, &mut progress);
+        self.share(self.wanted().intersection(among), ports, now, &mut progress);
+        self.settle(ports, now, &mut progress);
+        progress.pending = self.queues.iter().map(IngressQueue::copies).sum();
         progress
     }
 
     /// When [`retry`](Self::retry) must be called at the latest: the earliest end of a hold time, or of standing
-    /// still.
+    /// still, or when ports may have sent what they have kept.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.queues.iter().filter_map(|queue| self.deadline(queue)).min()
+        let reap = self.reaped.map(|reaped| reaped + REAP_INTERVAL);
+        self.queues.iter().filter_map(|queue| self.deadline(queue)).chain(reap).min()
+    }
+
+    /// How many copies of frames from `port` other ports have kept.
+    #[must_use]
+    pub fn kept(&self, port: PortId) -> usize {
+        self.queues.get(port.index()).map_or(0, IngressQueue::kept)
+    }
+
+    /// How many of these are of frames whose memory, which is of `port`, they may still read.
+    #[must_use]
+    pub fn referred(&self, port: PortId) -> usize {
+        self.queues.get(port.index()).map_or(0, IngressQueue::referred)
     }
 
     fn deadline(&self, queue: &IngressQueue) -> Option<Instant> {
         let uplinks = self.forwarder.uplinks();
-        let ends = queue.pending.targets().iter().filter_map(|target| {
-            let held = queue.pending.since(target)? + queue.hold;
-            let crowded = queue.pending.exceeds(target, HELD_FRAMES, HELD_BYTES);
+        let ends = queue.targets().iter().filter_map(|target| {
+            let held = queue.since(target)? + queue.hold;
+            let crowded = queue.is_crowded(target);
             let (uplink, vnic) = (self.uplinks.get(target.index())?, queue.patience.get(target.index())?);
             let is_uplink = uplinks.contains(target);
             let end = if is_uplink { uplink.end() } else { vnic.end() };
@@ -175,16 +178,6 @@ impl Switch {
         ends.min()
     }
 
-    /// The destinations for whose sake the port of this queue stands still.
-    fn halting<'a>(&'a self, queue: &'a IngressQueue) -> impl Iterator<Item = PortId> + 'a {
-        let targets = queue.pending.targets().iter();
-        targets.filter(|target| queue.pending.exceeds(*target, HELD_FRAMES, HELD_BYTES))
-    }
-
-    fn stands_still(&self, ingress: PortId) -> bool {
-        self.halting(&self.queues[ingress.index()]).next().is_some()
-    }
-
     /// The counters of a port.
     #[must_use]
     pub fn counters(&self, port: PortId) -> Option<&PortCounters> {
@@ -194,7 +187,7 @@ impl Switch {
     /// Copies of frames from `port` that wait for their destinations.
     #[must_use]
     pub fn pending(&self, port: PortId) -> usize {
-        self.queues.get(port.index()).map_or(0, |queue| queue.pending.copies())
+        self.queues.get(port.index()).map_or(0, IngressQueue::copies)
     }
 
     /// The port where `mac` is: its vNIC's port, or the port where it was last seen as a source.
@@ -206,18 +199,18 @@ impl Switch {
     /// The ports that frames wait for.
     fn wanted(&self) -> PortSet {
         let queues = self.occupied.iter().filter_map(|ingress| self.queues.get(ingress.index()));
-        queues.fold(PortSet::EMPTY, |all, queue| all.union(queue.pending.targets()))
+        queues.fold(PortSet::EMPTY, |all, queue| all.union(queue.targets()))
     }
 
     /// Offers the frames that wait to each of these destinations, whose senders take turns. While it has no room for the
     /// next frame of the one whose turn it is, it gets few frames of others, or none.
-    fn share(&mut self, among: PortSet, ports: &mut [&mut dyn Port], now: Instant, progress: &mut Progress) {
+    fn share<P: Port>(&mut self, among: PortSet, ports: &mut [P], now: Instant, progress: &mut Progress) {
         let count = self.queues.len();
         for egress in among.iter() {
             let target = PortSet::EMPTY.with(egress);
             let mut kept = false;
             for ingress in self.turns[egress.index()].order(count) {
-                if !self.queues[ingress.index()].pending.targets().contains(egress) {
+                if !self.queues[ingress.index()].targets().contains(egress) {
                     continue;
                 }
                 let sent = |counters: &PortCounters| (counters.tx_frames, counters.tx_bytes);
@@ -226,7 +219,7 @@ impl Switch {
                 self.deliver(ingress, (target, limit), ports, now, progress);
                 let after = sent(&self.counters[egress.index()]);
                 let accepted = (after.0 - before.0, after.1 - before.1);
-                let waits = self.queues[ingress.index()].pending.targets().contains(egress);
+                let waits = self.queues[ingress.index()].targets().contains(egress);
                 let turns = &mut self.turns[egress.index()];
                 if kept {
                     turns.note_beside(accepted.1);
@@ -238,10 +231,10 @@ impl Switch {
     }
 
     /// Delivers what waits, and polls `ingress` if it does not stand still.
-    fn take(
+    fn take<P: Port>(
         &mut self,
         ingress: PortId,
-        ports: &mut [&mut dyn Port],
+        ports: &mut [P],
         budget: usize,
         now: Instant,
         progress: &mut Progress,
@@ -250,103 +243,104 @@ impl Switch {
             return;
         }
         self.forwarder.age(now);
+        self.reap(ports, now);
         // Those who wait have their turns, whoever asks: else what is freed would go to whoever asks most often.
         let mut wanted = PortSet::EMPTY;
         if !self.occupied.is_empty() {
-            self.share(self.queues[ingress.index()].pending.targets(), ports, now, progress);
-            if self.stands_still(ingress) {
-                self.stopped = self.stopped.with(ingress);
-                return;
-            }
+            self.withdraw(ports, progress);
+            self.share(self.queues[ingress.index()].targets(), ports, now, progress);
             wanted = self.wanted();
+        }
+        let queue = &mut self.queues[ingress.index()];
+        // Those that have come back make room for others.
+        if queue.outbox.has_finished()
+            && let Some(port) = ports.get_mut(ingress.index())
+        {
+            port.settle(&mut queue.outbox, now);
+        }
+        if queue.stands_still() || queue.outbox.is_full() {
+            self.stopped = self.stopped.with(ingress);
+            return;
         }
         self.poll(ingress, ports, budget, now, progress);
         self.deliver(ingress, (PortSet::ALL.minus(wanted), usize::MAX), ports, now, progress);
         if !wanted.is_empty() {
-            let new = self.queues[ingress.index()].pending.targets();
+            let new = self.queues[ingress.index()].targets();
             self.share(wanted.intersection(new), ports, now, progress);
         }
     }
 
-    /// Polls `ingress` into its batch and decides where the frames go.
-    fn poll(
+    /// Fetches frames from `ingress` and decides where they go.
+    fn poll<P: Port>(
         &mut self,
         ingress: PortId,
-        ports: &mut [&mut dyn Port],
+        ports: &mut [P],
         budget: usize,
         now: Instant,
         progress: &mut Progress,
     ) {
         let Some(port) = ports.get_mut(ingress.index()) else { return };
-        let pending = &mut self.queues[ingress.index()].pending;
+        let queue = &mut self.queues[ingress.index()];
         let counters = &mut self.counters[ingress.index()];
-        let batch = pending.begin();
-        let first = batch.len();
-        let budget = budget.min(MAX_FRAMES - first);
-        let polled = port.poll(batch, budget, now);
-        progress.more |= polled > 0 && (polled >= budget || !batch.fits(port.capabilities().max_frame));
-        for index in first..MAX_FRAMES {
-            let Some(frame) = pending.frame(index) else { break };
+        // Nothing waits that is from another life: it was withdrawn.
+        queue.is_of(port.life());
+        let budget = budget.min(queue.outbox.room());
+        let polled = port.fetch(&mut queue.outbox, budget, now);
+        if queue.outbox.is_full() {
+            self.stopped = self.stopped.with(ingress);
+        } else {
+            progress.more |= polled > 0 && polled >= budget;
+        }
+        while let Some(slot) = queue.outbox.fetched() {
+            let frame = queue.outbox.frame(slot);
             progress.polled += 1;
             counters.rx_frames += 1;
-            counters.rx_bytes += frame.len() as u64;
-            match self.forwarder.decide(frame, ingress, counters, now) {
+            counters.rx_bytes += frame.length as u64;
+            match self.forwarder.decide(frame.head, ingress, counters, now) {
                 Decision::Forward { targets, group } => {
                     counters.forwarded += 1;
                     counters.copies += targets.len() as u64;
-                    pending.route(index, targets, group, now);
+                    queue.route(slot, targets, group, now);
                 }
                 Decision::Drop(cause) => {
                     counters.count_drop(cause);
-                    pending.route(index, PortSet::EMPTY, false, now);
+                    queue.route(slot, PortSet::EMPTY, false, now);
                     progress.dropped += 1;
                 }
             }
         }
     }
 
-    /// Offers the pending frames of `ingress` to each of these destinations, treats those beyond so many bytes as
+    /// Offers the frames of `ingress` that wait to each of these destinations, treats those beyond so many bytes as
     /// refused, and drops those that may not wait.
-    fn deliver(
+    fn deliver<P: Port>(
         &mut self,
         ingress: PortId,
         (among, limit): (PortSet, usize),
-        ports: &mut [&mut dyn Port],
+        ports: &mut [P],
         now: Instant,
         progress: &mut Progress,
     ) {
         let (queue, uplinks) = (&mut self.queues[ingress.index()], self.forwarder.uplinks());
-        for target in queue.pending.targets().intersection(among).iter() {
-            let frames = queue.pending.frames_for(target);
-            let offered = frames.len();
-            let port = ports.get_mut(target.index()).filter(|port| port.capabilities().link_up);
+        for target in queue.targets().intersection(among).iter() {
+            let port = ports.get_mut(target.index());
+            let port = port.and_then(|port| port.capabilities().link_up.then_some(port));
             let counters = &mut self.counters[target.index()];
             let Some(port) = port else {
-                drop(frames);
-                let dropped = queue.pending.drop_all(target);
+                let dropped = queue.drop_all(target);
                 queue.patience[target.index()].note(0, false, now);
                 self.uplinks[target.index()].note(0, true, now);
                 counters.link_down += dropped as u64;
                 progress.dropped += dropped;
                 continue;
             };
-            let mut left = limit;
-            let fits = |frame: &&&[u8]| {
-                let rest = left.checked_sub(frame.len());
-                left = rest.unwrap_or(0);
-                rest.is_some()
-            };
-            let within = frames.iter().take_while(fits).count();
-            let accepted = if within > 0 { port.send(&frames[..within], now).min(within) } else { 0 };
-            let bytes: usize = frames[..accepted].iter().map(|frame| frame.len()).sum();
-            drop(frames);
-            queue.pending.accepted(target, accepted);
+            let (accepted, bytes) = queue.offer(target, port, limit, now);
             progress.delivered += accepted;
             counters.tx_frames += accepted as u64;
             counters.tx_bytes += bytes as u64;
-            let offer = (accepted, accepted == offered);
+            let all = queue.front(target).is_none();
             let uplink = uplinks.contains(target).then(|| &mut self.uplinks[target.index()]);
-            let (late, no_room) = queue.drop_refused(target, offer, uplink, now);
+            let (late, no_room) = queue.drop_refused(target, (accepted, all), uplink, now);
             counters.held_too_long += late as u64;
             counters.no_room += no_room as u64;
             progress.dropped += late + no_room;
@@ -354,41 +348,6 @@ impl Switch {
                 port.missed(late + no_room, now);
             }
         }
-        queue.pending.clear_if_done();
-        self.occupied = match queue.pending.is_empty() {
-            true => self.occupied.without(ingress),
-            false => self.occupied.with(ingress),
-        };
-        if self.stopped.contains(ingress) && !self.stands_still(ingress) {
-            self.stopped = self.stopped.without(ingress);
-            progress.resumed = progress.resumed.with(ingress);
-        }
-    }
-}
-
-impl IngressQueue {
-    /// Drops those copies for `target` that may not wait, after an offer of which it took so many, and all or not.
-    /// `uplink` is its progress if it is a physical NIC. Returns how many copies have waited too long, and how many
-    /// there is no room for.
-    fn drop_refused(
-        &mut self,
-        target: PortId,
-        (taken, all): (usize, bool),
-        uplink: Option<&mut UplinkProgress>,
-        now: Instant,
-    ) -> (usize, usize) {
-        let pending = &mut self.pending;
-        let uplink_takes = uplink.map(|uplink| uplink.note(taken, all, now));
-        let mut no_room = if uplink_takes.is_none() && !all { pending.drop_group(target) } else { 0 };
-        // Frames for a wire that takes others, however slowly, have not waited too long.
-        let may_age = !all && uplink_takes != Some(true);
-        let late = if may_age { pending.drop_older(target, self.hold, now) } else { 0 };
-        let crowded = !all && pending.exceeds(target, HELD_FRAMES, HELD_BYTES);
-        let waits = uplink_takes
-            .unwrap_or_else(|| !self.impatient && self.patience[target.index()].note(taken, crowded, now));
-        if crowded && !waits {
-            no_room += pending.drop_beyond(target, HELD_FRAMES, HELD_BYTES);
-        }
-        (late, no_room)
+        self.note_occupied(ingress);
     }
 }

@@ -9,12 +9,12 @@ use testkit::frame::{mac, numbered};
 use testkit::{Lan, QueuePort};
 
 #[test]
-fn frames_for_one_destination_are_sent_in_one_call() {
+fn frames_for_one_destination_are_flushed_together() {
     let mut bench = Bench::new();
     bench.arrive(0, mac(9), 0..32);
     bench.run(0);
     assert_eq!(bench.sent(2), (0..32).collect::<Vec<_>>());
-    assert_eq!(bench.ports[2].send_calls, 1);
+    assert_eq!(bench.ports[2].flushes, 1);
 }
 
 #[test]
@@ -228,15 +228,35 @@ fn a_poll_says_whether_the_port_may_have_more() {
     let progress = take(&mut bench, 32);
     assert_eq!((progress.polled, progress.more), (8, false));
     assert!(!take(&mut bench, 32).more);
+}
 
-    // Long frames fill the batch before their number does.
-    for port in &mut bench.ports {
-        port.capabilities.max_frame = 9018;
-    }
-    let long = numbered(mac(0), mac(9), 0, 9018);
-    (0..20).for_each(|_| bench.ports[2].arrive(&long));
-    let progress = take(&mut bench, 32);
-    assert!(progress.polled < 20 && progress.more, "{progress:?}");
-    let rest = take(&mut bench, 32);
-    assert_eq!((progress.polled + rest.polled, rest.more), (20, false));
+#[test]
+fn frames_of_a_port_that_has_begun_another_life_go_nowhere() {
+    let mut bench = Bench::new();
+    bench.ports[1].space = 1;
+    let long = numbered(mac(1), mac(0), 0, 1514);
+    (0..4).for_each(|_| bench.ports[0].arrive(&long));
+    bench.lan.note(0, Effects::TX_KICK);
+    bench.run(0);
+    assert_eq!((bench.sent(1), bench.ports[0].lent()), (vec![0], 3));
+    bench.ports[0].life = 1;
+    bench.ports[0].overwrite_lent();
+    bench.arrive(0, mac(1), 7..8);
+    bench.make_room(1, usize::MAX);
+    bench.run(1);
+    assert_eq!((bench.sent(1), bench.counters(1).withdrawn), (vec![7], 3));
+    assert_eq!((bench.ports[0].lent(), bench.ports[1].missed), (0, 0));
+}
+
+#[test]
+fn a_port_whose_frames_all_wait_is_named_when_it_can_lend_more() {
+    let mut bench = Bench::new();
+    bench.ports[0].most_lent = 2;
+    bench.ports[1].space = 0;
+    bench.arrive(0, mac(1), 0..3);
+    bench.run(0);
+    assert_eq!((bench.ports[0].lent(), bench.ports[0].incoming.len()), (2, 1));
+    bench.make_room(1, usize::MAX);
+    bench.run(1);
+    assert_eq!((bench.sent(1), bench.ports[0].lent()), (vec![0, 1, 2], 0));
 }

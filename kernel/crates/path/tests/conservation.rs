@@ -20,6 +20,10 @@ enum Event {
     Space { port: usize, space: usize },
     /// A port's link changes.
     Link { port: usize, up: bool },
+    /// A port's memory serves another purpose: what it has lent out must not go anywhere.
+    Renew { port: usize },
+    /// The physical NICs send what they have kept.
+    Send { count: usize },
     /// Time passes.
     Wait { micros: u64 },
 }
@@ -34,7 +38,9 @@ fn event() -> impl Strategy<Value = Event> {
             Event::Odd { port, bytes }
         }),
         3 => (port.clone(), 0usize..100).prop_map(|(port, space)| Event::Space { port, space }),
-        1 => (port, any::<bool>()).prop_map(|(port, up)| Event::Link { port, up }),
+        1 => (port.clone(), any::<bool>()).prop_map(|(port, up)| Event::Link { port, up }),
+        1 => port.prop_map(|port| Event::Renew { port }),
+        3 => (1usize..200).prop_map(|count| Event::Send { count }),
         3 => (0u64..30_000).prop_map(|micros| Event::Wait { micros }),
     ]
 }
@@ -59,6 +65,8 @@ impl Bench {
         let lan = Lan::new(&ports, 1).unwrap();
         let mut ports: [QueuePort; PORTS] = Default::default();
         ports.iter_mut().for_each(|port| port.capabilities.max_frame = 9018);
+        // The second one sends at once.
+        ports[2].keeps = true;
         Self { lan, ports, now: 0, next: 0, ingress: HashMap::new() }
     }
 
@@ -83,6 +91,11 @@ impl Bench {
                 self.lan.signal(port, Effects::RX_SPACE);
             }
             Event::Link { port, up } => self.ports[port].capabilities.link_up = up,
+            Event::Renew { port } => {
+                self.ports[port].life += 1;
+                self.ports[port].overwrite_lent();
+            }
+            Event::Send { count } => self.ports.iter_mut().for_each(|port| port.send_kept(count)),
             Event::Wait { micros } => self.now += micros * 1000,
         }
     }
@@ -102,6 +115,12 @@ impl Bench {
         let gone: u64 = all.iter().map(|port| of(port).tx_frames + of(port).dropped_on_departure()).sum();
         let pending: usize = all.iter().map(|port| self.lan.switch.pending(*port)).sum();
         assert_eq!(copies, gone + pending as u64);
+        let lent: usize = self.ports.iter().map(QueuePort::lent).sum();
+        let kept: usize = all.iter().map(|port| self.lan.switch.kept(*port)).sum();
+        assert!(
+            lent <= pending + kept,
+            "{lent} frames are lent for {pending} copies that wait and {kept} kept"
+        );
         for (port, queue) in all.iter().zip(&self.ports) {
             assert_eq!(of(port).tx_frames, queue.sent.len() as u64);
             assert_eq!(of(port).tx_bytes, queue.sent.iter().map(|frame| frame.len() as u64).sum::<u64>());
@@ -142,7 +161,12 @@ proptest! {
             bench.apply(Event::Link { port, up: true });
             bench.apply(Event::Space { port, space: usize::MAX });
         }
-        bench.run();
+        // What is kept may have left no room for the rest.
+        while bench.ports.iter().any(|port| !port.incoming.is_empty() || port.lent() > 0) {
+            bench.apply(Event::Send { count: usize::MAX / 2 });
+            bench.apply(Event::Wait { micros: 100 });
+            bench.run();
+        }
         bench.check_conservation();
         bench.check_order();
         for (port, queue) in bench.ports.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! How guests share the wire, or a vNIC, when they have more to send than it takes, however they ask for it.
 
-use base::{Batch, Capabilities, Effects, Instant, MacAddress, Port};
+use base::{Capabilities, Effects, Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
 use path::{MAX_PORTS, PortConfig, PortId, PortSet, Switch};
 use std::collections::VecDeque;
 use testkit::frame::{mac, numbered};
@@ -53,35 +53,35 @@ impl Wire {
 }
 
 impl Port for Wire {
-    fn capabilities(&self) -> Capabilities {
+    fn capabilities(&mut self) -> Capabilities {
         Capabilities { max_frame: 9018, link_up: true }
     }
 
-    fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
+    fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
         self.reclaim(now.0);
-        let mut accepted = 0;
-        for frame in frames {
-            let descriptors = frame.len().div_ceil(BUFFER);
-            if descriptors > self.free {
-                break;
-            }
-            // With preamble, frame check sequence and gap.
-            let time = self.bit * 8 * (frame.len() as u64 + 24);
-            if self.ring.is_empty() {
-                self.first_leaves = now.0 + time;
-            }
-            self.ring.push_back((descriptors, time));
-            self.free -= descriptors;
-            self.sent[usize::from(frame[11])] += frame.len();
-            accepted += 1;
+        let descriptors = frame.length.div_ceil(BUFFER);
+        self.refused = descriptors > self.free;
+        if self.refused {
+            return Put::Refused(ticket);
         }
-        self.refused = accepted < frames.len();
-        accepted
+        // With preamble, frame check sequence and gap.
+        let time = self.bit * 8 * (frame.length as u64 + 24);
+        if self.ring.is_empty() {
+            self.first_leaves = now.0 + time;
+        }
+        self.ring.push_back((descriptors, time));
+        self.free -= descriptors;
+        self.sent[usize::from(frame.head[11])] += frame.length;
+        Put::Done(ticket)
     }
 
-    fn poll(&mut self, _: &mut Batch, _: usize, _: Instant) -> usize {
+    fn flush(&mut self, _: Instant) {}
+
+    fn fetch(&mut self, _: &mut Outbox, _: usize, _: Instant) -> usize {
         0
     }
+
+    fn settle(&mut self, _: &mut Outbox, _: Instant) {}
 }
 
 /// When a guest writes TDT although nothing has changed for it.
@@ -233,28 +233,28 @@ impl SlowVnic {
 }
 
 impl Port for SlowVnic {
-    fn capabilities(&self) -> Capabilities {
+    fn capabilities(&mut self) -> Capabilities {
         Capabilities { max_frame: 9018, link_up: true }
     }
 
-    fn send(&mut self, frames: &[&[u8]], _: Instant) -> usize {
-        let mut accepted = 0;
-        for frame in frames.iter().map(|frame| (usize::from(frame[11]), frame.len())) {
-            if frame.1 + OVERHEAD > FIFO - self.used {
-                break;
-            }
-            self.used += frame.1 + OVERHEAD;
-            self.fifo.push_back(frame.1 + OVERHEAD);
-            let taken = &mut self.taken[frame.0];
-            *taken = (taken.0 + 1, taken.1 + frame.1);
-            accepted += 1;
+    fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, _: Instant) -> Put {
+        if frame.length + OVERHEAD > FIFO - self.used {
+            return Put::Refused(ticket);
         }
-        accepted
+        self.used += frame.length + OVERHEAD;
+        self.fifo.push_back(frame.length + OVERHEAD);
+        let taken = &mut self.taken[usize::from(frame.head[11])];
+        *taken = (taken.0 + 1, taken.1 + frame.length);
+        Put::Done(ticket)
     }
 
-    fn poll(&mut self, _: &mut Batch, _: usize, _: Instant) -> usize {
+    fn flush(&mut self, _: Instant) {}
+
+    fn fetch(&mut self, _: &mut Outbox, _: usize, _: Instant) -> usize {
         0
     }
+
+    fn settle(&mut self, _: &mut Outbox, _: Instant) {}
 }
 
 /// One that sends so many frames at once, to all or to the slow vNIC: a guest, or the wire.

@@ -109,8 +109,9 @@ impl Lan {
             if self.switch.waits_for(port) {
                 let given = self.switch.give_to(port, ports, now);
                 self.add(total, given);
-            } else if let Some(vnic) = ports.get_mut(port.index()) {
-                vnic.send(&[], now);
+            }
+            if let Some(vnic) = ports.get_mut(port.index()) {
+                vnic.flush(now);
             }
         }
         if work.contains(Effects::TX_KICK) {
@@ -140,8 +141,8 @@ impl Lan {
         total.polled += progress.polled;
         total.delivered += progress.delivered;
         total.dropped += progress.dropped;
-        for port in progress.resumed.minus(self.uplinks).iter() {
-            self.note(port.index(), Effects::TX_KICK);
+        for port in progress.resumed.iter() {
+            self.signal(port.index(), Effects::TX_KICK);
         }
     }
 }

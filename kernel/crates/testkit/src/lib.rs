@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+extern crate std;
 
 pub mod clock;
 pub mod frame;
@@ -14,6 +15,6 @@ pub mod registers;
 
 pub use clock::VirtualClock;
 pub use lan::Lan;
-pub use memory::{FakeMemory, RecordedAccess};
-pub use port::QueuePort;
+pub use memory::{FakeMemory, RecordedAccess, TestMemory, bounce_memory};
+pub use port::{QueuePort, bytes_of, frames_in, frames_of, put, put_all};
 pub use registers::FakeRegisters;

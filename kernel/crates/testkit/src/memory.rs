@@ -1,11 +1,55 @@
-//! Guest memory, or DMA memory of a device, kept in a vector.
+//! Guest memory, or DMA memory of a device, as a test keeps it.
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
-use base::{GuestMemory, GuestPhysical, MemoryError};
+use base::{GuestMemory, GuestPhysical, GuestSpans, HostPhysical, Memory, MemoryError, Span};
 use core::cell::RefCell;
 use core::ops::Range;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+std::thread_local! {
+    /// Blocks of memory that nobody uses, for the next one who wants as much: spans of it live for ever.
+    static UNUSED: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+    /// The blocks in use and the address at which a device finds each.
+    static IN_USE: RefCell<Vec<(u64, Block)>> = const { RefCell::new(Vec::new()) };
+}
+
+type Block = &'static [AtomicU8];
+
+/// How spans of [`FakeMemory`] are copied.
+pub enum TestMemory {}
+
+impl Memory for TestMemory {
+    fn load(from: Span, into: &mut [u8]) {
+        for (from, into) in from.bytes().iter().zip(into) {
+            *into = from.load(Ordering::Relaxed);
+        }
+    }
+
+    fn store(into: Span, from: &[u8]) {
+        for (into, from) in into.bytes().iter().zip(from) {
+            into.store(*from, Ordering::Relaxed);
+        }
+    }
+
+    fn copy(from: Span, into: Span) {
+        for (from, into) in from.bytes().iter().zip(into.bytes()) {
+            into.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    fn device_address(of: Span) -> HostPhysical {
+        let wanted = of.bytes().as_ptr_range();
+        let find = |(base, block): &(u64, Block)| {
+            let have = block.as_ptr_range();
+            let inside = have.start <= wanted.start && wanted.end <= have.end;
+            inside.then(|| HostPhysical(base + (wanted.start.addr() - have.start.addr()) as u64))
+        };
+        IN_USE.with_borrow(|blocks| blocks.iter().find_map(find)).expect("a span is of memory in use")
+    }
+}
 
 /// One recorded copy into or out of a [`FakeMemory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,10 +62,45 @@ pub struct RecordedAccess {
     pub write: bool,
 }
 
+/// Memory for the frames that a vNIC builds, which is never given back.
+#[must_use]
+pub fn bounce_memory() -> Span {
+    const LENGTH: usize = 64 * 1024;
+    let memory = FakeMemory::new(LENGTH);
+    let span = memory.span(GuestPhysical(0), LENGTH);
+    core::mem::forget(memory);
+    span.unwrap_or(Span::EMPTY)
+}
+
 struct SharedMemory {
     base: u64,
-    bytes: RefCell<Vec<u8>>,
+    bytes: Block,
     recording: RefCell<Option<Vec<RecordedAccess>>>,
+}
+
+impl SharedMemory {
+    fn new(base: u64, length: usize) -> Self {
+        let unused = UNUSED.with_borrow_mut(|blocks| {
+            blocks.iter().position(|block| block.len() == length).map(|index| blocks.swap_remove(index))
+        });
+        let bytes = unused.unwrap_or_else(|| {
+            let bytes: Box<[AtomicU8]> = core::iter::repeat_with(AtomicU8::default).take(length).collect();
+            Box::leak(bytes)
+        });
+        bytes.iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
+        IN_USE.with_borrow_mut(|blocks| blocks.push((base, bytes)));
+        Self { base, bytes, recording: RefCell::new(None) }
+    }
+}
+
+impl Drop for SharedMemory {
+    fn drop(&mut self) {
+        // At the end of a thread there may be no lists any more, and nobody to use the block either.
+        let _ = IN_USE.try_with(|blocks| {
+            blocks.borrow_mut().retain(|(_, block)| !core::ptr::eq(*block, self.bytes));
+            UNUSED.try_with(|blocks| blocks.borrow_mut().push(self.bytes))
+        });
+    }
 }
 
 /// Contiguous memory at a base address. Clones share the same bytes, so that a driver and a device model can
@@ -54,8 +133,7 @@ impl FakeMemory {
     /// `length` zero bytes starting at address `base`.
     #[must_use]
     pub fn at(base: u64, length: usize) -> Self {
-        let bytes = RefCell::new(vec![0; length]);
-        Self { inner: Rc::new(SharedMemory { base, bytes, recording: RefCell::new(None) }) }
+        Self { inner: Rc::new(SharedMemory::new(base, length)) }
     }
 
     /// The first address.
@@ -67,7 +145,7 @@ impl FakeMemory {
     /// Length in bytes.
     #[must_use]
     pub fn length(&self) -> usize {
-        self.inner.bytes.borrow().len()
+        self.inner.bytes.len()
     }
 
     /// Starts recording every access, or restarts with an empty record.
@@ -170,14 +248,24 @@ impl FakeMemory {
 impl GuestMemory for FakeMemory {
     fn read(&self, at: GuestPhysical, into: &mut [u8]) -> Result<(), MemoryError> {
         let range = self.range(at.0, into.len(), false)?;
-        into.copy_from_slice(&self.inner.bytes.borrow()[range]);
+        TestMemory::load(Span::new(&self.inner.bytes[range]), into);
         Ok(())
     }
 
     fn write(&self, at: GuestPhysical, from: &[u8]) -> Result<(), MemoryError> {
         let range = self.range(at.0, from.len(), true)?;
-        self.inner.bytes.borrow_mut()[range].copy_from_slice(from);
+        TestMemory::store(Span::new(&self.inner.bytes[range]), from);
         Ok(())
+    }
+}
+
+impl GuestSpans for FakeMemory {
+    type Memory = TestMemory;
+
+    fn span(&self, at: GuestPhysical, length: usize) -> Option<Span> {
+        let start = usize::try_from(at.0.checked_sub(self.inner.base)?).ok()?;
+        let room = self.length().checked_sub(start).filter(|room| *room > 0)?;
+        Some(Span::new(&self.inner.bytes[start..start + room.min(length)]))
     }
 }
 

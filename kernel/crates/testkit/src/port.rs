@@ -1,39 +1,55 @@
 //! A port backed by queues in memory, one for each direction.
 
-use alloc::collections::VecDeque;
+use crate::{FakeMemory, TestMemory};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec;
 use alloc::vec::Vec;
-use base::{Batch, Capabilities, Instant, Port};
+use base::outbox::HEAD;
+use base::{Capabilities, GuestPhysical, GuestSpans, Instant, LentFrame, Memory, Outbox, Port, Put, Ticket};
+
+/// Where the memory of lent frames is: no NIC reaches it, so that one without this memory copies them.
+const OUT_OF_REACH: u64 = 1 << 60;
 
 /// A port that returns the frames that a test queued and keeps the frames sent to it.
 ///
 /// ```
-/// use base::{Batch, Instant, Port};
-/// use testkit::QueuePort;
+/// use base::{Instant, Outbox, Port};
+/// use testkit::{QueuePort, frames_of, put};
 ///
 /// let mut port = QueuePort::with_space(1);
 /// port.arrive(b"from the wire");
-/// let mut batch = Batch::with_capacity(64);
-/// assert_eq!(port.poll(&mut batch, 8, Instant::ZERO), 1);
-/// assert_eq!(batch.get(0), Some(&b"from the wire"[..]));
+/// assert_eq!(frames_of(&mut port, 8, Instant::ZERO), [b"from the wire"]);
 /// // Only one of two frames is accepted: the port pushes back.
-/// assert_eq!(port.send(&[b"first", b"second"], Instant::ZERO), 1);
+/// assert!(put(&mut port, b"first", Instant::ZERO));
+/// assert!(!put(&mut port, b"second", Instant::ZERO));
 /// assert_eq!(port.take_sent(), [b"first"]);
 /// ```
-#[derive(Clone, Debug)]
 pub struct QueuePort {
-    /// Frames that [`Port::poll`] will return, oldest first.
+    /// Frames that [`Port::fetch`] will return, oldest first.
     pub incoming: VecDeque<Vec<u8>>,
-    /// Frames that [`Port::send`] accepted, oldest first.
+    /// Frames that [`Port::put`] accepted, oldest first.
     pub sent: Vec<Vec<u8>>,
-    /// How many more frames [`Port::send`] accepts before it pushes back. Accepted frames are subtracted, unless
+    /// How many more frames [`Port::put`] accepts before it pushes back. Accepted frames are subtracted, unless
     /// it is `usize::MAX`.
     pub space: usize,
     /// What [`Port::capabilities`] returns.
     pub capabilities: Capabilities,
-    /// Number of calls of [`Port::send`].
-    pub send_calls: usize,
+    /// Number of calls of [`Port::flush`].
+    pub flushes: usize,
     /// Frames of which [`Port::missed`] told.
     pub missed: usize,
+    /// What [`Port::life`] returns.
+    pub life: u32,
+    /// How many frames can be lent out at once.
+    pub most_lent: usize,
+    /// It keeps the frames that it accepts until [`send_kept`](QueuePort::send_kept).
+    pub keeps: bool,
+    /// Tickets of frames that it has kept, and how many of these it has sent.
+    kept: VecDeque<Ticket>,
+    sent_kept: usize,
+    /// Where the bytes of the frames are that are lent out, but for their heads.
+    lent: BTreeMap<u32, FakeMemory>,
+    next: u32,
 }
 
 impl Default for QueuePort {
@@ -51,8 +67,15 @@ impl QueuePort {
             sent: Vec::new(),
             space: usize::MAX,
             capabilities: Capabilities { max_frame: 1514, link_up: true },
-            send_calls: 0,
+            flushes: 0,
             missed: 0,
+            life: 0,
+            most_lent: usize::MAX,
+            keeps: false,
+            kept: VecDeque::new(),
+            sent_kept: 0,
+            lent: BTreeMap::new(),
+            next: 0,
         }
     }
 
@@ -62,7 +85,7 @@ impl QueuePort {
         Self { space, ..Self::new() }
     }
 
-    /// Queues a frame for [`Port::poll`].
+    /// Queues a frame for [`Port::fetch`].
     pub fn arrive(&mut self, frame: &[u8]) {
         self.incoming.push_back(frame.to_vec());
     }
@@ -71,32 +94,164 @@ impl QueuePort {
     pub fn take_sent(&mut self) -> Vec<Vec<u8>> {
         core::mem::take(&mut self.sent)
     }
+
+    /// Sends at most so many of the frames that it has kept.
+    pub fn send_kept(&mut self, count: usize) {
+        self.sent_kept = self.kept.len().min(self.sent_kept + count);
+    }
+
+    /// How many frames are lent out.
+    #[must_use]
+    pub fn lent(&self) -> usize {
+        self.lent.len()
+    }
+
+    /// Overwrites the memory of all frames that are lent out, as a guest may that has begun another life.
+    pub fn overwrite_lent(&mut self) {
+        for memory in self.lent.values() {
+            memory.put(OUT_OF_REACH, &vec![0xee; memory.length()]);
+        }
+    }
+}
+
+/// The bytes of a frame in [`FakeMemory`].
+#[must_use]
+pub fn bytes_of(frame: LentFrame<'_>) -> Vec<u8> {
+    bytes_in::<TestMemory>(frame)
+}
+
+fn bytes_in<M: Memory>(frame: LentFrame<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; frame.length];
+    frame.load::<M>(0, &mut bytes);
+    bytes
+}
+
+/// Fetches at most `budget` frames from a port with [`FakeMemory`], and gives them back at once.
+pub fn frames_of(port: &mut impl Port, budget: usize, now: Instant) -> Vec<Vec<u8>> {
+    frames_in::<TestMemory>(port, budget, now)
+}
+
+/// The same for a port with memory of another kind.
+pub fn frames_in<M: Memory>(port: &mut impl Port, budget: usize, now: Instant) -> Vec<Vec<u8>> {
+    let mut outbox = Outbox::new(0);
+    port.fetch(&mut outbox, budget, now);
+    let mut frames = Vec::new();
+    while let Some(slot) = outbox.fetched() {
+        frames.push(bytes_in::<M>(outbox.frame(slot)));
+        outbox.share(slot, 0);
+    }
+    port.settle(&mut outbox, now);
+    frames
+}
+
+/// Offers a frame to a port, and says that this was all. True if it was accepted.
+pub fn put(port: &mut impl Port, frame: &[u8], now: Instant) -> bool {
+    put_all(port, [frame], now) == 1
+}
+
+/// Offers frames to a port until it refuses one, and says that this was all. Returns how many it accepted.
+pub fn put_all<'a>(port: &mut impl Port, frames: impl IntoIterator<Item = &'a [u8]>, now: Instant) -> usize {
+    let mut lender = QueuePort::new();
+    let mut outbox = Outbox::new(0);
+    let mut accepted = 0;
+    // Nobody waits for what it has kept.
+    port.reap(&mut drop, now);
+    for frame in frames {
+        if outbox.is_full() {
+            outbox = Outbox::new(0);
+        }
+        lender.arrive(frame);
+        lender.fetch(&mut outbox, 1, now);
+        let slot = outbox.fetched().expect("it was fetched");
+        outbox.share(slot, 1);
+        match port.put(outbox.frame(slot), outbox.lend(slot), now) {
+            Put::Kept => {}
+            Put::Done(ticket) => outbox.give_back(ticket),
+            Put::Refused(ticket) => {
+                outbox.give_back(ticket);
+                break;
+            }
+        }
+        lender.settle(&mut outbox, now);
+        accepted += 1;
+    }
+    port.flush(now);
+    accepted
 }
 
 impl Port for QueuePort {
-    fn capabilities(&self) -> Capabilities {
+    fn capabilities(&mut self) -> Capabilities {
         self.capabilities
     }
 
-    fn send(&mut self, frames: &[&[u8]], _now: Instant) -> usize {
-        self.send_calls += 1;
-        let accepted = frames.len().min(self.space);
-        self.space -= if self.space == usize::MAX { 0 } else { accepted };
-        self.sent.extend(frames[..accepted].iter().map(|frame| frame.to_vec()));
-        accepted
+    fn life(&mut self) -> u32 {
+        self.life
+    }
+
+    fn fetch(&mut self, into: &mut Outbox, budget: usize, _now: Instant) -> usize {
+        let mut fetched = 0;
+        while fetched < budget
+            && !into.is_full()
+            && let Some(frame) = self.incoming.pop_front()
+        {
+            if self.lent.len() >= self.most_lent {
+                self.incoming.push_front(frame);
+                into.starve();
+                break;
+            }
+            let (head, rest) = frame.split_at(frame.len().min(HEAD));
+            let memory = FakeMemory::at(OUT_OF_REACH, rest.len());
+            memory.put(OUT_OF_REACH, rest);
+            let added = into.add(self.next, |new| {
+                new.head(head.len()).copy_from_slice(head);
+                let mut pieces = true;
+                if !rest.is_empty() {
+                    // In two pieces, so that nobody takes the first for all.
+                    let whole =
+                        memory.span(GuestPhysical(OUT_OF_REACH), rest.len()).expect("memory of the test");
+                    let (first, second) = whole.split(rest.len() / 2);
+                    pieces = new.push(first) && new.push(second);
+                }
+                pieces
+            });
+            assert!(added, "there was room");
+            self.lent.insert(self.next, memory);
+            self.next = self.next.wrapping_add(1);
+            fetched += 1;
+        }
+        fetched
+    }
+
+    fn settle(&mut self, outbox: &mut Outbox, _now: Instant) {
+        while let Some(cookie) = outbox.finished(|cookie, _| cookie) {
+            self.lent.remove(&cookie).expect("a frame that was lent comes back once");
+        }
+    }
+
+    fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, _now: Instant) -> Put {
+        if self.space == 0 {
+            return Put::Refused(ticket);
+        }
+        self.space -= usize::from(self.space != usize::MAX);
+        self.sent.push(bytes_of(frame));
+        if !self.keeps {
+            return Put::Done(ticket);
+        }
+        self.kept.push_back(ticket);
+        Put::Kept
+    }
+
+    fn reap(&mut self, done: &mut dyn FnMut(Ticket), _now: Instant) {
+        self.kept.drain(..self.sent_kept).for_each(done);
+        self.sent_kept = 0;
+    }
+
+    fn flush(&mut self, _now: Instant) {
+        self.flushes += 1;
     }
 
     fn missed(&mut self, frames: usize, _now: Instant) {
         self.missed += frames;
-    }
-
-    fn poll(&mut self, into: &mut Batch, budget: usize, _now: Instant) -> usize {
-        let mut given = 0;
-        while given < budget && self.incoming.front().is_some_and(|frame| into.push(frame)) {
-            self.incoming.pop_front();
-            given += 1;
-        }
-        given
     }
 }
 
@@ -107,21 +262,19 @@ mod tests {
     #[test]
     fn a_full_port_accepts_a_prefix() {
         let mut port = QueuePort::with_space(2);
-        assert_eq!(port.send(&[b"a", b"b", b"c"], Instant::ZERO), 2);
-        assert_eq!(port.send(&[b"c"], Instant::ZERO), 0);
+        assert_eq!(put_all(&mut port, [&b"a"[..], b"b", b"c"], Instant::ZERO), 2);
+        assert!(!put(&mut port, b"c", Instant::ZERO));
         assert_eq!(port.take_sent(), [b"a", b"b"]);
     }
 
     #[test]
-    fn polling_stops_at_the_budget_and_at_a_full_batch() {
+    fn fetching_stops_at_the_budget_and_long_frames_are_whole() {
         let mut port = QueuePort::new();
-        for frame in [&b"aaaa"[..], b"bb", b"c"] {
+        let long: Vec<u8> = (0..1514).map(|at| at as u8).collect();
+        for frame in [&b"aaaa"[..], &long, b"c"] {
             port.arrive(frame);
         }
-        let mut batch = Batch::with_capacity(5);
-        assert_eq!(port.poll(&mut batch, 1, Instant::ZERO), 1);
-        assert_eq!(port.poll(&mut batch, 9, Instant::ZERO), 0);
-        batch.clear();
-        assert_eq!(port.poll(&mut batch, 9, Instant::ZERO), 2);
+        assert_eq!(frames_of(&mut port, 2, Instant::ZERO), [b"aaaa".to_vec(), long]);
+        assert_eq!((frames_of(&mut port, 9, Instant::ZERO).len(), port.lent()), (1, 0));
     }
 }

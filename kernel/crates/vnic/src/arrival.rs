@@ -1,6 +1,7 @@
 //! A received frame on its way into the guest's buffers, with the contents of its last descriptor.
 
 use crate::internet_checksum;
+use base::Span;
 use intel_regs::desc::{self, RxDescriptor, RxErrors, RxStatus};
 
 /// The fields of a receive descriptor that hardware writes: all but the address.
@@ -50,20 +51,33 @@ impl WriteBack {
     }
 }
 
-/// A frame in up to three pieces, as it will appear in the guest's buffers.
+/// A part of a frame.
+pub(crate) enum Part<'a> {
+    /// In Weir's memory.
+    Own(&'a [u8]),
+    /// In memory of whom the frame is from.
+    Lent(Span),
+}
+
+/// A frame in parts, as it will appear in the guest's buffers.
 pub(crate) struct Arrival<'a> {
-    /// The pieces, in order; any may be empty.
-    pub(crate) parts: [&'a [u8]; 3],
+    /// Its first bytes, in two parts of which either may be empty.
+    pub(crate) head: [&'a [u8]; 2],
+    /// What follows.
+    pub(crate) lent: &'a [Span],
+    /// Its last bytes.
+    pub(crate) trailer: &'a [u8],
     /// The contents of the last descriptor; `length` is that of the whole frame.
     pub(crate) write_back: WriteBack,
 }
 
 impl<'a> Arrival<'a> {
-    /// A frame in pieces, with only its length in the write-back.
-    pub(crate) fn new(parts: [&'a [u8]; 3]) -> Self {
-        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+    /// A frame in these parts, with only its length in the write-back.
+    pub(crate) fn new(head: [&'a [u8]; 2], lent: &'a [Span], trailer: &'a [u8]) -> Self {
+        let lent_bytes: usize = lent.iter().map(|span| span.len()).sum();
+        let length = head[0].len() + head[1].len() + lent_bytes + trailer.len();
         let length = u16::try_from(length).unwrap_or(u16::MAX);
-        Self { parts, write_back: WriteBack { length, ..WriteBack::default() } }
+        Self { head, lent, trailer, write_back: WriteBack { length, ..WriteBack::default() } }
     }
 
     /// Length in bytes.
@@ -71,34 +85,47 @@ impl<'a> Arrival<'a> {
         usize::from(self.write_back.length)
     }
 
-    /// Passes `length` bytes, starting at `offset`, to `take` piece by piece, each with its distance from
+    /// Passes `length` bytes, starting at `offset`, to `take` part by part, each with its distance from
     /// `offset`. Stops and returns false when `take` returns false.
     pub(crate) fn range(
         &self,
         offset: usize,
         length: usize,
-        mut take: impl FnMut(usize, &[u8]) -> bool,
+        mut take: impl FnMut(usize, Part<'_>) -> bool,
     ) -> bool {
         let (mut skip, mut left, mut done) = (offset, length, 0);
-        for part in self.parts {
-            let skipped = skip.min(part.len());
-            let piece = &part[skipped..part.len().min(skipped.saturating_add(left))];
-            if !piece.is_empty() && !take(done, piece) {
+        let mut cut = |length: usize| {
+            let skipped = skip.min(length);
+            let taken = left.min(length - skipped);
+            let place = done;
+            (skip, left, done) = (skip - skipped, left - taken, done + taken);
+            (skipped, taken, place)
+        };
+        let mut own = |bytes: &[u8], take: &mut dyn FnMut(usize, Part<'_>) -> bool| {
+            let (skipped, taken, place) = cut(bytes.len());
+            taken == 0 || take(place, Part::Own(&bytes[skipped..skipped + taken]))
+        };
+        if !own(self.head[0], &mut take) || !own(self.head[1], &mut take) {
+            return false;
+        }
+        for span in self.lent {
+            let (skipped, taken, place) = cut(span.len());
+            if taken > 0 && !take(place, Part::Lent(span.part(skipped, taken))) {
                 return false;
             }
-            skip -= skipped;
-            left -= piece.len();
-            done += piece.len();
         }
-        true
+        let (skipped, taken, place) = cut(self.trailer.len());
+        taken == 0 || take(place, Part::Own(&self.trailer[skipped..skipped + taken]))
     }
 
-    /// The packet checksum: the one's complement sum of all bytes starting at `start` [8254x 3.2.9].
+    /// The packet checksum of a frame that is all in Weir's memory: the one's complement sum of all bytes starting at
+    /// `start` [8254x 3.2.9].
     pub(crate) fn packet_checksum(&self, start: usize) -> u16 {
         let mut total = 0;
-        self.range(start, self.length(), |place, piece| {
-            let sum = internet_checksum::sum(piece);
-            // In a piece that begins at an odd offset, the two bytes of each word are swapped.
+        self.range(start, self.length(), |place, part| {
+            let Part::Own(bytes) = part else { return false };
+            let sum = internet_checksum::sum(bytes);
+            // In a part that begins at an odd offset, the two bytes of each word are swapped.
             total = internet_checksum::add(total, if place % 2 == 0 { sum } else { sum.swap_bytes() });
             true
         });
@@ -109,8 +136,11 @@ impl<'a> Arrival<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
     use alloc::vec::Vec;
+    use base::{GuestPhysical, GuestSpans, Memory};
     use proptest::prelude::*;
+    use testkit::{FakeMemory, TestMemory};
 
     proptest! {
         #[test]
@@ -122,15 +152,27 @@ mod tests {
         ) {
             let first = cuts.0 % (bytes.len() + 1);
             let second = first + cuts.1 % (bytes.len() - first + 1);
-            let arrival = Arrival::new([&bytes[..first], &bytes[first..second], &bytes[second..]]);
+            let [a, b, c] = [&bytes[..first], &bytes[first..second], &bytes[second..]];
+            let memory = FakeMemory::new(b.len());
+            memory.put(0, b);
+            let lent: Vec<Span> = memory.span(GuestPhysical(0), b.len()).into_iter().collect();
+            let expected: Vec<u8> = bytes.iter().copied().skip(offset).take(length).collect();
             let mut out = Vec::new();
-            arrival.range(offset, length, |place, piece| {
+            let arrival = Arrival::new([a, &[]], &lent, c);
+            arrival.range(offset, length, |place, part| {
                 assert_eq!(place, out.len());
-                out.extend_from_slice(piece);
+                match part {
+                    Part::Own(bytes) => out.extend_from_slice(bytes),
+                    Part::Lent(span) => {
+                        let mut bytes = vec![0; span.len()];
+                        TestMemory::load(span, &mut bytes);
+                        out.append(&mut bytes);
+                    }
+                }
                 true
             });
-            let expected: Vec<u8> = bytes.iter().copied().skip(offset).take(length).collect();
-            prop_assert_eq!(out, expected);
+            prop_assert_eq!(&out, &expected);
+            let arrival = Arrival::new([a, b], &[], c);
             let start = offset.min(bytes.len());
             let sum = internet_checksum::sum(&bytes[start..]);
             prop_assert_eq!(arrival.packet_checksum(offset) % 0xffff, sum % 0xffff);

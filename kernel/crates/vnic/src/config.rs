@@ -10,7 +10,8 @@ use base::MacAddress;
 /// use vnic::{Vnic, VnicModelConfig};
 ///
 /// let mac = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
-/// let mut vnic = Vnic::new(VnicModelConfig { link_up: false, ..VnicModelConfig::new(mac) });
+/// let config = VnicModelConfig { link_up: false, ..VnicModelConfig::new(mac) };
+/// let mut vnic = Vnic::new(config, testkit::bounce_memory());
 /// let _ = vnic.write(reg::CTRL, Ctrl::SLU.bits(), Instant::ZERO);
 /// assert_eq!(vnic.read(reg::STATUS, Instant::ZERO).0 & Status::LU.bits(), 0);
 /// ```

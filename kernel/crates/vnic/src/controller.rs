@@ -7,6 +7,7 @@ use crate::phy::{Phy, PhySpeed};
 use crate::registers::VnicRegisters;
 use crate::ring::DescriptorRing;
 use crate::saturating::saturating_u32;
+use base::MacAddress;
 use intel_regs::{Ctrl, Interrupt, Rctl, Status, Tctl, reg, stats};
 
 /// The state of a vNIC except frames in flight.
@@ -97,6 +98,13 @@ impl Controller {
             self.interrupts.raise(Interrupt::LSC);
         }
         is_up && (!was_up || again)
+    }
+
+    /// Counts a frame transmitted.
+    pub(crate) fn count_transmitted(&mut self, destination: MacAddress, length: usize) {
+        self.registers.count_transmitted(destination, length);
+        self.counters.transmitted += 1;
+        self.counters.transmitted_bytes += length as u64;
     }
 
     /// Counts frames for which neither the receive FIFO nor the ring had room [8254x 13.4.17, 13.7.4].

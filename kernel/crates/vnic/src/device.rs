@@ -4,14 +4,14 @@ use crate::config::VnicModelConfig;
 use crate::controller::Controller;
 use crate::counters::VnicCounters;
 use crate::eeprom::Eeprom;
-use crate::fault::{Faults, GuestFault, RingKind};
-use crate::fifo::ReceiveFifo;
+use crate::fault::{Faults, GuestFault};
 use crate::interrupts::VnicInterrupts;
 use crate::phy::Phy;
-use crate::port::VnicPort;
+use crate::port::{DeliveryRun, VnicPort};
+use crate::receive::Receiver;
 use crate::registers::VnicRegisters;
 use crate::transmit::Transmitter;
-use base::{Batch, Effects, GuestMemory, Instant};
+use base::{Effects, GuestSpans, Instant, Span};
 use intel_regs::{Rah, pci, reg};
 
 /// A virtual Intel 82540EM.
@@ -19,10 +19,11 @@ use intel_regs::{Rah, pci, reg};
 /// ```
 /// use base::{Instant, MacAddress};
 /// use intel_regs::{Ctrl, Interrupt, Status, reg};
+/// use testkit::bounce_memory;
 /// use vnic::{Vnic, VnicModelConfig};
 ///
 /// let now = Instant::ZERO;
-/// let mut vnic = Vnic::new(VnicModelConfig::new(MacAddress([0x52, 0x54, 0, 0, 0, 1])));
+/// let mut vnic = Vnic::new(VnicModelConfig::new(MacAddress([0x52, 0x54, 0, 0, 0, 1])), bounce_memory());
 ///
 /// // A driver loads its address from the EEPROM, enables an interrupt and brings the link up.
 /// assert_eq!(vnic.read(reg::ral(0), now).0, 0x0000_5452);
@@ -37,10 +38,10 @@ use intel_regs::{Rah, pci, reg};
 /// ```
 pub struct Vnic {
     pub(crate) controller: Controller,
-    pub(crate) fifo: ReceiveFifo,
+    pub(crate) receiver: Receiver,
     pub(crate) transmit: Transmitter,
-    /// Frames on their way from transmitter to receiver in loopback mode.
-    pub(crate) turnaround: Batch,
+    /// Frames are being delivered.
+    pub(crate) run: Option<DeliveryRun>,
     pub(crate) effects: Effects,
     /// A sender keeps frames that it was refused, and has not been told of free descriptors since.
     pub(crate) refused: bool,
@@ -55,9 +56,10 @@ pub(crate) struct InterruptSnapshot {
 }
 
 impl Vnic {
-    /// A vNIC after power-on. All the memory it will ever use, about 80 KiB, is allocated here.
+    /// A vNIC after power-on. All the memory it will ever use, about 120 KiB, is allocated here, but for `bounce`: where
+    /// it keeps frames that it builds, up to 256 KiB of them. A device that they go to must reach it.
     #[must_use]
-    pub fn new(config: VnicModelConfig) -> Self {
+    pub fn new(config: VnicModelConfig, bounce: Span) -> Self {
         let controller = Controller {
             registers: VnicRegisters::new(),
             interrupts: VnicInterrupts::default(),
@@ -71,9 +73,9 @@ impl Vnic {
         };
         let mut vnic = Self {
             controller,
-            fifo: ReceiveFifo::new(),
-            transmit: Transmitter::new(),
-            turnaround: Batch::with_capacity(intel_regs::receive::MAX_LONG_FRAME),
+            receiver: Receiver::new(),
+            transmit: Transmitter::new(bounce),
+            run: None,
             effects: Effects::empty(),
             refused: false,
             eeprom: Eeprom::new(config.mac, config.protect_eeprom),
@@ -137,7 +139,7 @@ impl Vnic {
     }
 
     /// The vNIC as a port: frames sent to it go to the guest, frames polled from it come from the guest.
-    pub fn port<'a, M: GuestMemory>(&'a mut self, memory: &'a M) -> VnicPort<'a, M> {
+    pub fn port<'a, M: GuestSpans>(&'a mut self, memory: &'a M) -> VnicPort<'a, M> {
         VnicPort::new(self, memory)
     }
 
@@ -175,7 +177,7 @@ impl Vnic {
     /// Frames in the receive FIFO that wait for descriptors.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.fifo.frames()
+        self.receiver.fifo.frames()
     }
 
     /// Powers the vNIC off and on together with its guest. Everything returns to the state that
@@ -185,9 +187,19 @@ impl Vnic {
         self.controller.phy.reset();
         self.eeprom.power_cycle();
         self.io_address = 0;
-        self.turnaround.clear();
-        self.effects = Effects::empty();
         self.reset();
+        // Its guest is off: it waits for nothing.
+        self.transmit.left = false;
+        self.effects = Effects::empty();
+    }
+
+    /// The bus no longer lets the vNIC reach guest memory: what it has fetched and lent out is not the guest's word any more.
+    pub fn suspend(&mut self) {
+        self.transmit.forget(&mut self.controller);
+        self.run = None;
+        if core::mem::take(&mut self.transmit.left) {
+            self.effects |= Effects::FRAMES_LEFT;
+        }
     }
 
     /// The bus lets the vNIC reach guest memory again. It looks at its rings: the guest may have handed over
@@ -209,20 +221,20 @@ impl Vnic {
         let mut effects = Effects::empty();
         effects.set(Effects::IRQ_CHANGED, after.line != before.line);
         effects.set(Effects::TIMER_CHANGED, after.deadline != before.deadline);
+        effects.set(Effects::FRAMES_LEFT, core::mem::take(&mut self.transmit.left));
         effects
     }
 
     /// [`Effects::TX_KICK`] when transmit descriptors wait.
     pub(crate) fn kick(&self) -> Effects {
-        let waiting = self.controller.ring(RingKind::Transmit).available() != 0;
-        if waiting { Effects::TX_KICK } else { Effects::empty() }
+        if self.transmit.waiting(&self.controller) != 0 { Effects::TX_KICK } else { Effects::empty() }
     }
 
     /// [`Effects::RX_SPACE`] when frames wait for receive descriptors, here or with a sender. Mostly none do: a guest
     /// that gives its descriptors back in time causes no work with it.
     pub(crate) fn offer_space(&mut self) -> Effects {
         let refused = core::mem::take(&mut self.refused);
-        if refused || !self.fifo.is_empty() { Effects::RX_SPACE } else { Effects::empty() }
+        if refused || !self.receiver.fifo.is_empty() { Effects::RX_SPACE } else { Effects::empty() }
     }
 
     /// Updates the link from the PHY; when it comes up, frames that waited for it can be sent.
@@ -233,8 +245,9 @@ impl Vnic {
     /// Software reset, `CTRL.RST`: everything but the PHY, the EEPROM and the I/O window [8254x 13.4.1,
     /// 14.7].
     pub(crate) fn reset(&mut self) {
-        self.controller.counters.receive_lost_in_reset += self.fifo.frames() as u64;
-        self.fifo.clear();
+        self.controller.counters.receive_lost_in_reset += self.receiver.fifo.frames() as u64;
+        self.receiver.fifo.clear();
+        self.run = None;
         self.transmit.reset(&mut self.controller);
         self.controller.receive_stopped = false;
         self.controller.registers.reset();

@@ -1,8 +1,9 @@
 //! The receive FIFO: frames waiting for descriptors, in memory allocated once.
 
-use crate::arrival::{Arrival, WRITE_BACK_SIZE, WriteBack};
+use crate::arrival::{Arrival, Part, WRITE_BACK_SIZE, WriteBack};
 use alloc::boxed::Box;
 use alloc::vec;
+use base::Memory;
 
 /// Size of the FIFO, in bytes: the share of the packet buffer that receive has after reset [8254x 13.4.16]. It is
 /// independent of `PBA`: the split between receive and transmit matters to hardware only.
@@ -41,14 +42,22 @@ impl ReceiveFifo {
     }
 
     /// Appends a frame; returns false when there is no room for it.
-    pub(crate) fn push(&mut self, arrival: &Arrival) -> bool {
+    pub(crate) fn push<M: Memory>(&mut self, arrival: &Arrival) -> bool {
         if !self.fits(arrival.length()) {
             return false;
         }
         self.append(&arrival.write_back.to_bytes());
-        for part in arrival.parts {
-            self.append(part);
-        }
+        arrival.range(0, arrival.length(), |_, part| {
+            match part {
+                Part::Own(bytes) => self.append(bytes),
+                Part::Lent(span) => {
+                    let (before_end, after) = span.split(SIZE - self.end());
+                    M::load(before_end, self.room(before_end.len()));
+                    M::load(after, self.room(after.len()));
+                }
+            }
+            true
+        });
         self.frames += 1;
         true
     }
@@ -65,8 +74,8 @@ impl ReceiveFifo {
         let write_back = WriteBack::from_bytes(header);
         let first = (self.start + WRITE_BACK_SIZE) % SIZE;
         let end = first + usize::from(write_back.length);
-        let parts = [&self.bytes[first..end.min(SIZE)], &self.bytes[..end.saturating_sub(SIZE)], &[]];
-        Some((Arrival { parts, write_back }, self.delivered))
+        let head = [&self.bytes[first..end.min(SIZE)], &self.bytes[..end.saturating_sub(SIZE)]];
+        Some((Arrival { head, lent: &[], trailer: &[], write_back }, self.delivered))
     }
 
     /// Records how many bytes of the oldest frame are delivered, and removes it when that is all of them.
@@ -89,11 +98,21 @@ impl ReceiveFifo {
 
     /// Appends bytes; there must be room.
     fn append(&mut self, bytes: &[u8]) {
-        let at = (self.start + self.used) % SIZE;
-        let (before_end, after) = bytes.split_at(bytes.len().min(SIZE - at));
-        self.bytes[at..at + before_end.len()].copy_from_slice(before_end);
-        self.bytes[..after.len()].copy_from_slice(after);
-        self.used += bytes.len();
+        let (before_end, after) = bytes.split_at(bytes.len().min(SIZE - self.end()));
+        self.room(before_end.len()).copy_from_slice(before_end);
+        self.room(after.len()).copy_from_slice(after);
+    }
+
+    /// Where the next byte goes.
+    fn end(&self) -> usize {
+        (self.start + self.used) % SIZE
+    }
+
+    /// The place for the next `length` bytes, which must be before the end of the buffer.
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        let at = self.end();
+        self.used += length;
+        &mut self.bytes[at..at + length]
     }
 }
 
@@ -102,10 +121,12 @@ mod tests {
     use super::*;
     use alloc::collections::VecDeque;
     use alloc::vec::Vec;
+    use base::{GuestPhysical, GuestSpans};
     use proptest::prelude::*;
+    use testkit::{FakeMemory, TestMemory};
 
     fn front(fifo: &ReceiveFifo) -> Option<Vec<u8>> {
-        fifo.front().map(|(arrival, _)| arrival.parts.concat())
+        fifo.front().map(|(arrival, _)| arrival.head.concat())
     }
 
     proptest! {
@@ -117,7 +138,11 @@ mod tests {
                 if push {
                     let frame = vec![number as u8; usize::from(length) % 16384];
                     let used: usize = model.iter().map(|frame| frame.len() + 8).sum();
-                    let accepted = fifo.push(&Arrival::new([&frame[..frame.len() / 2], &frame[frame.len() / 2..], &[]]));
+                    let (first, second) = frame.split_at(frame.len() / 2);
+                    let memory = FakeMemory::new(second.len());
+                    memory.put(0, second);
+                    let lent: Vec<_> = memory.span(GuestPhysical(0), second.len()).into_iter().collect();
+                    let accepted = fifo.push::<TestMemory>(&Arrival::new([first, &[]], &lent, &[]));
                     prop_assert_eq!(accepted, used + frame.len() + 8 <= SIZE);
                     if accepted {
                         model.push_back(frame);
@@ -135,7 +160,7 @@ mod tests {
     #[test]
     fn a_frame_is_removed_when_all_of_it_is_delivered() {
         let mut fifo = ReceiveFifo::new();
-        fifo.push(&Arrival::new([b"abcdef", b"", b""]));
+        fifo.push::<TestMemory>(&Arrival::new([b"abcdef", b""], &[], b""));
         fifo.set_delivered(4);
         assert_eq!(fifo.front().map(|(_, delivered)| delivered), Some(4));
         fifo.set_delivered(6);

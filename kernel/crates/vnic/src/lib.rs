@@ -10,16 +10,20 @@
 
 extern crate alloc;
 
+mod admission;
 mod arrival;
+mod bounce;
 mod config;
 mod controller;
 mod counters;
 mod device;
 mod eeprom;
+mod emit;
 mod ethernet;
 mod fault;
 mod fifo;
 mod filter;
+mod flight;
 mod internet_checksum;
 mod interrupts;
 

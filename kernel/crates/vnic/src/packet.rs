@@ -4,7 +4,7 @@ use crate::fault::{GuestFault, RingKind};
 use crate::segmentation::Segmentation;
 use crate::transmit_checksum::TransmitChecksums;
 use alloc::vec::Vec;
-use base::{GuestMemory, GuestPhysical};
+use base::{GuestMemory, GuestPhysical, GuestSpans, Span};
 use intel_regs::desc::{TxCommand, TxContext, TxDescriptor, TxOptions, TxStatus};
 
 /// Maximum number of descriptors in a packet.
@@ -13,8 +13,6 @@ pub(crate) const MAX_DESCRIPTORS: usize = 256;
 /// What the model keeps of one descriptor of a packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PacketDescriptor {
-    /// The descriptor's index in the ring.
-    pub(crate) index: u32,
     address: u64,
     length: u32,
     /// The status byte to write back when done, if the guest requested it.
@@ -27,8 +25,8 @@ pub(crate) struct PacketDescriptor {
 
 impl PacketDescriptor {
     /// Extracts the needed fields of a descriptor.
-    pub(crate) fn new(index: u32, descriptor: &TxDescriptor) -> Self {
-        let empty = Self { index, address: 0, length: 0, report: None, delayed: false, reserved: false };
+    pub(crate) fn new(descriptor: &TxDescriptor) -> Self {
+        let empty = Self { address: 0, length: 0, report: None, delayed: false, reserved: false };
         let done = |status: u8| Some(status | TxStatus::DD.bits());
         match descriptor {
             TxDescriptor::Legacy(legacy) => {
@@ -111,8 +109,8 @@ impl TransmitPacket {
     }
 
     /// Adds a descriptor; there must be room. Returns true when it ends the packet.
-    pub(crate) fn add(&mut self, index: u32, descriptor: &TxDescriptor, context: &TxContext) -> bool {
-        let kept = PacketDescriptor::new(index, descriptor);
+    pub(crate) fn add(&mut self, descriptor: &TxDescriptor, context: &TxContext) -> bool {
+        let kept = PacketDescriptor::new(descriptor);
         self.length = self.length.saturating_add(kept.length as usize);
         self.descriptors.push(kept);
         match descriptor {
@@ -150,34 +148,56 @@ impl TransmitPacket {
     pub(crate) fn gather<M: GuestMemory>(
         &self,
         memory: &M,
-        mut offset: usize,
+        offset: usize,
         mut into: &mut [u8],
     ) -> Result<(), GuestFault> {
-        // A packet that is not segmented has no header of its own: no copy of zero bytes for it.
-        if into.is_empty() {
+        self.buffers(offset, into.len(), |at, length| {
+            let (piece, rest) = core::mem::take(&mut into).split_at_mut(length);
+            into = rest;
+            memory.read(at, piece).is_ok()
+        })
+    }
+
+    /// Passes the memory of `length` bytes of the packet, starting at `offset`, to `take`, until it returns false.
+    pub(crate) fn spans<M: GuestSpans>(
+        &self,
+        memory: &M,
+        offset: usize,
+        length: usize,
+        mut take: impl FnMut(Span) -> bool,
+    ) -> Result<(), GuestFault> {
+        self.buffers(offset, length, |at, length| memory.spans(at, length, &mut take).is_ok())
+    }
+
+    /// Passes the parts of the buffers in which `length` bytes of the packet are, starting at `offset`, to `use_part`,
+    /// which returns false for a part that is not in the guest's memory.
+    fn buffers(
+        &self,
+        mut offset: usize,
+        mut length: usize,
+        mut use_part: impl FnMut(GuestPhysical, usize) -> bool,
+    ) -> Result<(), GuestFault> {
+        // A packet that is not segmented has no header of its own: nothing is done for it.
+        if length == 0 {
             return Ok(());
         }
         for buffer in &self.descriptors {
-            let length = buffer.length as usize;
-            if offset >= length {
-                offset -= length;
+            let whole = buffer.length as usize;
+            if offset >= whole {
+                offset -= whole;
                 continue;
             }
-            let (piece, rest) = into.split_at_mut(into.len().min(length - offset));
+            let part = length.min(whole - offset);
             let at = GuestPhysical(buffer.address).checked_add(offset as u64);
-            if at.is_none_or(|at| memory.read(at, piece).is_err()) {
+            if at.is_none_or(|at| !use_part(at, part)) {
                 let at = GuestPhysical(buffer.address);
-                return Err(GuestFault::BufferOutsideMemory {
-                    ring: RingKind::Transmit,
-                    at,
-                    length: buffer.length,
-                });
+                let length = buffer.length;
+                return Err(GuestFault::BufferOutsideMemory { ring: RingKind::Transmit, at, length });
             }
-            into = rest;
-            if into.is_empty() {
+            (offset, length) = (0, length - part);
+            if length == 0 {
                 break;
             }
-            offset = 0;
         }
         Ok(())
     }

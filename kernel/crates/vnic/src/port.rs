@@ -1,14 +1,15 @@
 //! The vNIC as a port of the frame path.
 
+use crate::admission::{self, FrameOrigin};
 use crate::controller::Controller;
-use crate::device::Vnic;
+use crate::device::{InterruptSnapshot, Vnic};
+use crate::emit::{Emitted, Target};
 use crate::fault::RingKind;
-use crate::fifo::ReceiveFifo;
 use crate::packet::MAX_DESCRIPTORS;
-use crate::receive::{self, FrameOrigin, ReceiveWalk};
+use crate::receive::{self, ReceiveWalk, Receiver};
 use crate::ring::RingWindow;
-use crate::transmit::Emitted;
-use base::{Batch, Capabilities, Effects, GuestMemory, Instant, Port};
+
+use base::{Capabilities, Effects, GuestSpans, Instant, LentFrame, Outbox, Port, Put, Ticket};
 
 /// Maximum number of transmit descriptors examined in one poll: it bounds the time that a guest can consume with
 /// descriptors that carry no data. No packet has more, so that one that is half seen at the end of a poll is seen to
@@ -24,22 +25,23 @@ const EFFORT_PER_POLL: usize = 32 * 1024;
 
 /// A vNIC together with its guest's memory.
 ///
-/// Call [`Port::send`] for frames to the guest, and with an empty slice after [`Effects::RX_SPACE`], when waiting
-/// frames can move on. Call [`Port::poll`] for frames from the guest after [`Effects::TX_KICK`]. Afterwards
-/// [`Vnic::take_effects`] returns the effects of these calls; [`Effects::TX_KICK`] among them means that a poll
-/// ended with work left, and [`Effects::RX_SPACE`] that `send` did. Both are the guest's own work, however long its
+/// Call [`Port::put`] for frames to the guest and then [`Port::flush`], and that alone after [`Effects::RX_SPACE`], when
+/// waiting frames can move on. Call [`Port::fetch`] for frames from the guest after [`Effects::TX_KICK`], and
+/// [`Port::settle`] when some have arrived: only then are their descriptors done. Afterwards
+/// [`Vnic::take_effects`] returns the effects of these calls; [`Effects::TX_KICK`] among them means that fetching
+/// ended with work left, and [`Effects::RX_SPACE`] that delivering did. Both are the guest's own work, however long its
 /// rings are: the caller does it in the guest's time.
 ///
 /// ```
 /// use base::{Effects, Instant, MacAddress, Port};
 /// use intel_regs::{Ctrl, Interrupt, Rctl, reg};
-/// use testkit::{FakeMemory, frame};
+/// use testkit::{FakeMemory, bounce_memory, frame, put};
 /// use vnic::{Vnic, VnicModelConfig};
 ///
 /// // A guest with one ring of 8 receive descriptors at 0x1000 and its first buffer at 0x4000.
 /// let (now, memory) = (Instant::ZERO, FakeMemory::new(0x8000));
 /// memory.write_u64(0x1000, 0x4000);
-/// let mut vnic = Vnic::new(VnicModelConfig::new(frame::mac(1)));
+/// let mut vnic = Vnic::new(VnicModelConfig::new(frame::mac(1)), bounce_memory());
 /// for (register, value) in [
 ///     (reg::CTRL, Ctrl::SLU.bits()),
 ///     (reg::RDBAL, 0x1000),
@@ -52,16 +54,22 @@ const EFFORT_PER_POLL: usize = 32 * 1024;
 /// }
 ///
 /// let frame = frame::numbered(frame::mac(1), frame::mac(2), 7, 100);
-/// assert_eq!(vnic.port(&memory).send(&[&frame], now), 1);
+/// assert!(put(&mut vnic.port(&memory), &frame, now));
 /// assert_eq!(memory.bytes(0x4000, 100), frame);
 /// assert!(vnic.take_effects().contains(Effects::IRQ_CHANGED));
 /// ```
-pub struct VnicPort<'a, M: GuestMemory> {
+pub struct VnicPort<'a, M: GuestSpans> {
     vnic: &'a mut Vnic,
     memory: &'a M,
 }
 
-impl<'a, M: GuestMemory> VnicPort<'a, M> {
+/// A run of frames that are delivered to the guest.
+pub(crate) struct DeliveryRun {
+    walk: ReceiveWalk,
+    before: InterruptSnapshot,
+}
+
+impl<'a, M: GuestSpans> VnicPort<'a, M> {
     pub(crate) fn new(vnic: &'a mut Vnic, memory: &'a M) -> Self {
         Self { vnic, memory }
     }
@@ -77,101 +85,132 @@ impl<'a, M: GuestMemory> VnicPort<'a, M> {
         self.vnic.effects
     }
 
-    /// Runs the transmit side. Returns the number of frames appended, and whether work is left for another call.
-    fn transmit(&mut self, into: &mut Batch, budget: usize, now: Instant) -> (usize, bool) {
-        let Vnic { controller, fifo, transmit, turnaround, .. } = &mut *self.vnic;
-        let loopback = controller.loopback();
+    /// Runs the transmit side. Returns the number of frames added, and whether work is left for another call.
+    fn transmit(&mut self, into: &mut Outbox, budget: usize, now: Instant) -> (usize, bool) {
+        let Vnic { controller, receiver, transmit, .. } = &mut *self.vnic;
+        let (memory, loopback) = (self.memory, controller.loopback());
         let (mut window, mut fuel) = (RingWindow::new(), MAX_DESCRIPTORS_PER_POLL);
-        let (mut appended, mut handled) = (0, 0);
+        let (mut added, mut handled) = (0, 0);
+        let mut turn_around = |controller: &mut _, frame: LentFrame<'_>| {
+            turn_around(controller, receiver, memory, frame, now);
+        };
         transmit.effort = 0;
         while handled < budget && transmit.effort < EFFORT_PER_POLL {
             if controller.transmit_stopped
                 || !controller.enabled(RingKind::Transmit)
                 || !(loopback || controller.link_up())
             {
-                return (appended, false);
+                return (added, false);
             }
-            if !transmit.is_loaded() && !transmit.load(controller, self.memory, &mut window, &mut fuel, now) {
-                return (appended, fuel == 0);
+            if !transmit.is_loaded() && !transmit.has_room() {
+                into.starve();
+                return (added, false);
             }
-            let target = if loopback { &mut *turnaround } else { &mut *into };
-            match transmit.emit(controller, self.memory, target) {
-                Emitted::Frame if loopback => turn_around(controller, fifo, turnaround, self.memory, now),
-                Emitted::Frame => appended += 1,
-                Emitted::Full => return (appended, true),
+            if !transmit.is_loaded() && !transmit.load(controller, memory, &mut window, &mut fuel, now) {
+                return (added, fuel == 0);
+            }
+            let mut target =
+                if loopback { Target::Receiver(&mut turn_around) } else { Target::Path(&mut *into) };
+            match transmit.emit(controller, memory, &mut target) {
+                Emitted::Frame => added += usize::from(!loopback),
+                // The path fetches again when some frames have arrived.
+                Emitted::Full => return (added, false),
                 Emitted::Dropped => {}
             }
             handled += 1;
             if transmit.is_sent() {
-                transmit.complete(controller, self.memory, now);
+                transmit.complete(controller, memory, now);
             }
         }
-        (appended, transmit.is_loaded() || controller.ring(RingKind::Transmit).available() != 0)
+        (added, !into.is_full() && (transmit.is_loaded() || transmit.waiting(controller) != 0))
     }
-}
 
-/// Passes frames from the transmitter to the receiver. Those without room there are lost, as in hardware.
-fn turn_around<M: GuestMemory>(
-    controller: &mut Controller,
-    fifo: &mut ReceiveFifo,
-    frames: &mut Batch,
-    memory: &M,
-    now: Instant,
-) {
-    let mut walk = ReceiveWalk::new();
-    for frame in frames.iter() {
-        controller.counters.looped_back += 1;
-        if !receive::offer(controller, fifo, memory, &mut walk, frame, FrameOrigin::Loopback, now) {
-            controller.counters.receive_missed += 1;
-            controller.note_missed(1);
+    /// Begins a run of frames to the guest, with those that wait in the FIFO.
+    fn begin_run(&mut self, now: Instant) {
+        if self.vnic.run.is_none() {
+            let (before, mut walk) = (self.vnic.observe(), ReceiveWalk::new());
+            let Vnic { controller, receiver, .. } = &mut *self.vnic;
+            receive::drain(controller, &mut receiver.fifo, self.memory, &mut walk, now);
+            self.vnic.run = Some(DeliveryRun { walk, before });
         }
     }
-    frames.clear();
+
+    /// Adds what has changed since `before`, and these, to the effects.
+    fn note(&mut self, before: &InterruptSnapshot, effects: Effects, now: Instant) {
+        let mut changes = self.vnic.changes(before, now) | effects;
+        // In loopback mode frames may have gone to the receiver by any call.
+        changes
+            .set(Effects::RX_SPACE, receive::is_unfinished(&self.vnic.controller, &self.vnic.receiver.fifo));
+        self.vnic.effects |= changes;
+    }
 }
 
-impl<M: GuestMemory> Port for VnicPort<'_, M> {
-    fn capabilities(&self) -> Capabilities {
+/// Passes a frame from the transmitter to the receiver. One without room there is lost, as in hardware.
+fn turn_around<M: GuestSpans>(
+    controller: &mut Controller,
+    receiver: &mut Receiver,
+    memory: &M,
+    frame: LentFrame<'_>,
+    now: Instant,
+) {
+    controller.counters.looped_back += 1;
+    let walk = &mut ReceiveWalk::new();
+    if !receive::offer(controller, receiver, memory, walk, frame, FrameOrigin::Loopback, now) {
+        controller.counters.receive_missed += 1;
+        controller.note_missed(1);
+    }
+}
+
+impl<M: GuestSpans> Port for VnicPort<'_, M> {
+    fn capabilities(&mut self) -> Capabilities {
         let controller = &self.vnic.controller;
         Capabilities {
-            max_frame: receive::longest(controller.receive_control()),
+            max_frame: admission::longest(controller.receive_control()),
             link_up: controller.link_up(),
         }
     }
 
-    fn send(&mut self, frames: &[&[u8]], now: Instant) -> usize {
+    fn life(&mut self) -> u32 {
+        self.vnic.transmit.life
+    }
+
+    fn fetch(&mut self, into: &mut Outbox, budget: usize, now: Instant) -> usize {
         let before = self.vnic.observe();
-        let Vnic { controller, fifo, .. } = &mut *self.vnic;
-        let mut walk = ReceiveWalk::new();
-        receive::drain(controller, fifo, self.memory, &mut walk, now);
-        let accepted = frames
-            .iter()
-            .take_while(|frame| {
-                receive::offer(controller, fifo, self.memory, &mut walk, frame, FrameOrigin::Wire, now)
-            })
-            .count();
-        let unfinished = receive::is_unfinished(controller, fifo);
-        self.vnic.refused |= accepted < frames.len();
-        let mut changes = self.vnic.changes(&before, now);
-        changes.set(Effects::RX_SPACE, unfinished);
-        self.vnic.effects |= changes;
-        accepted
+        let (added, left) = self.transmit(into, budget, now);
+        self.note(&before, if left { Effects::TX_KICK } else { Effects::empty() }, now);
+        added
+    }
+
+    fn settle(&mut self, outbox: &mut Outbox, now: Instant) {
+        let before = self.vnic.observe();
+        let Vnic { controller, transmit, .. } = &mut *self.vnic;
+        transmit.settle(outbox, controller, self.memory, now);
+        self.note(&before, Effects::empty(), now);
+    }
+
+    fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
+        self.begin_run(now);
+        let Vnic { controller, receiver, run: Some(run), .. } = &mut *self.vnic else {
+            return Put::Refused(ticket);
+        };
+        let (memory, walk) = (self.memory, &mut run.walk);
+        if receive::offer(controller, receiver, memory, walk, frame, FrameOrigin::Wire, now) {
+            return Put::Done(ticket);
+        }
+        self.vnic.refused = true;
+        Put::Refused(ticket)
+    }
+
+    fn flush(&mut self, now: Instant) {
+        self.begin_run(now);
+        if let Some(run) = self.vnic.run.take() {
+            self.note(&run.before, Effects::empty(), now);
+        }
     }
 
     fn missed(&mut self, frames: usize, now: Instant) {
         let before = self.vnic.observe();
         self.vnic.controller.note_missed(frames);
-        let changes = self.vnic.changes(&before, now);
-        self.vnic.effects |= changes;
-    }
-
-    fn poll(&mut self, into: &mut Batch, budget: usize, now: Instant) -> usize {
-        let before = self.vnic.observe();
-        let (appended, left) = self.transmit(into, budget, now);
-        let mut changes = self.vnic.changes(&before, now);
-        changes.set(Effects::TX_KICK, left);
-        // In loopback mode frames have gone to the receiver.
-        changes.set(Effects::RX_SPACE, receive::is_unfinished(&self.vnic.controller, &self.vnic.fifo));
-        self.vnic.effects |= changes;
-        appended
+        self.note(&before, Effects::empty(), now);
     }
 }

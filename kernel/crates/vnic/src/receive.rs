@@ -1,27 +1,21 @@
 //! The receive side: from a frame on the wire to its descriptors written back [8254x 3.2].
 
-use crate::arrival::{Arrival, WriteBack};
+use crate::admission::{FrameOrigin, admit, count_drop, tag_of};
+use crate::arrival::{Arrival, Part, WriteBack};
 use crate::controller::Controller;
-use crate::ethernet::{ADDRESSES, FCS, HEADER, MAC_CONTROL, MIN_LENGTH, PAUSE, TAG, frame_check, word};
+use crate::ethernet::{ADDRESSES, FCS, MIN_LENGTH, TAG, frame_check};
 use crate::fault::{GuestFault, RingKind};
 use crate::fifo::ReceiveFifo;
-use crate::filter::{self, AddressMatch};
+use crate::filter::AddressMatch;
 use crate::receive_checksum;
 use crate::ring::{DescriptorRing, RingWindow};
 use crate::saturating::saturating_u32;
+use alloc::boxed::Box;
+use alloc::vec;
 use base::bits::low_u16;
-use base::{GuestMemory, GuestPhysical, Instant, MacAddress};
+use base::{GuestMemory, GuestPhysical, GuestSpans, Instant, LentFrame, Memory, Span};
 use intel_regs::desc::{self, RxDescriptor, RxStatus};
 use intel_regs::{Ctrl, Interrupt, Rctl, Rxcsum, receive, reg, stats};
-
-/// The origin of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FrameOrigin {
-    /// The wire.
-    Wire,
-    /// The NIC's own transmitter.
-    Loopback,
-}
 
 /// Maximum number of descriptors without a buffer that one frame passes, and that all frames of one call pass
 /// together. A guest may fill its ring with them; walking over them is work that it must do in its own time.
@@ -42,34 +36,31 @@ impl ReceiveWalk {
     }
 }
 
-/// Why an arriving frame is dropped.
-enum ReceiveDrop {
-    Disabled,
-    LinkDown,
-    InLoopback,
-    Stopped,
-    Runt,
-    Filtered,
-    FlowControl,
-    Oversized,
+/// The receive side of a vNIC beside its registers.
+pub(crate) struct Receiver {
+    pub(crate) fifo: ReceiveFifo,
+    /// Where frames are put together whose contents matter.
+    scratch: Box<[u8]>,
 }
 
-/// The longest frame, without frame check sequence, that the guest's settings allow [8254x 13.4.22].
-pub(crate) fn longest(control: Rctl) -> usize {
-    let with_fcs = if control.contains(Rctl::LPE) { receive::MAX_LONG_FRAME } else { receive::MAX_FRAME };
-    with_fcs - FCS
+impl Receiver {
+    /// A receiver that holds no frame.
+    pub(crate) fn new() -> Self {
+        Self { fifo: ReceiveFifo::new(), scratch: vec![0; receive::MAX_LONG_FRAME].into_boxed_slice() }
+    }
 }
 
 /// Delivers, queues or drops one frame. Returns false, without any change, when there is no room for it.
-pub(crate) fn offer<M: GuestMemory>(
+pub(crate) fn offer<M: GuestSpans>(
     controller: &mut Controller,
-    fifo: &mut ReceiveFifo,
+    receiver: &mut Receiver,
     memory: &M,
     walk: &mut ReceiveWalk,
-    frame: &[u8],
+    frame: LentFrame<'_>,
     origin: FrameOrigin,
     now: Instant,
 ) -> bool {
+    let Receiver { fifo, scratch } = receiver;
     let matched = match admit(controller, frame, origin) {
         Ok(matched) => matched,
         Err(reason) => {
@@ -77,14 +68,20 @@ pub(crate) fn offer<M: GuestMemory>(
             return true;
         }
     };
-    if !fifo.is_empty() && !fifo.fits(frame.len().max(MIN_LENGTH) + FCS) {
+    if !fifo.is_empty() && !fifo.fits(frame.length.max(MIN_LENGTH) + FCS) {
         return false;
+    }
+    let mut frame = frame;
+    if wants_contents(controller) && !frame.pieces.is_empty() {
+        let bytes = &mut scratch[..frame.length];
+        frame.load::<M::Memory>(0, bytes);
+        frame = LentFrame::whole(bytes);
     }
     let mut trailer = [0; MIN_LENGTH + FCS];
     let arrival = prepare(controller, frame, matched, &mut trailer);
-    controller.registers.count_received(frame, frame.len().max(MIN_LENGTH) + FCS);
+    controller.registers.count_received(frame, frame.length.max(MIN_LENGTH) + FCS);
     controller.counters.received += 1;
-    controller.counters.received_bytes += frame.len() as u64;
+    controller.counters.received_bytes += frame.length as u64;
     if controller.ring(RingKind::Receive).available() == 0 {
         controller.registers.count(stats::RNBC, 1);
     }
@@ -93,7 +90,7 @@ pub(crate) fn offer<M: GuestMemory>(
         controller.counters.receive_ring_stopped += 1;
     } else if delivered < arrival.length() {
         let first = fifo.is_empty();
-        fifo.push(&arrival);
+        fifo.push::<M::Memory>(&arrival);
         if first {
             fifo.set_delivered(delivered);
         }
@@ -102,7 +99,7 @@ pub(crate) fn offer<M: GuestMemory>(
 }
 
 /// Moves frames from the FIFO into descriptors that have become free.
-pub(crate) fn drain<M: GuestMemory>(
+pub(crate) fn drain<M: GuestSpans>(
     controller: &mut Controller,
     fifo: &mut ReceiveFifo,
     memory: &M,
@@ -132,66 +129,18 @@ pub(crate) fn is_unfinished(controller: &Controller, fifo: &ReceiveFifo) -> bool
         && controller.ring(RingKind::Receive).available() != 0
 }
 
-/// Decides whether the NIC accepts a frame.
-fn admit(controller: &Controller, frame: &[u8], origin: FrameOrigin) -> Result<AddressMatch, ReceiveDrop> {
-    let control = controller.receive_control();
-    if origin == FrameOrigin::Wire && controller.loopback() {
-        return Err(ReceiveDrop::InLoopback);
-    }
-    if !control.contains(Rctl::EN) {
-        return Err(ReceiveDrop::Disabled);
-    }
-    if origin == FrameOrigin::Wire && !controller.link_up() {
-        return Err(ReceiveDrop::LinkDown);
-    }
-    if controller.receive_stopped {
-        return Err(ReceiveDrop::Stopped);
-    }
-    let (Some(destination), Some(source), Some(ethertype)) =
-        (MacAddress::destination_of(frame), MacAddress::source_of(frame), word(frame, ADDRESSES))
-    else {
-        return Err(ReceiveDrop::Runt);
-    };
-    let matched = filter::address(&controller.registers, control, destination, source);
-    if matched == AddressMatch::None {
-        return Err(ReceiveDrop::Filtered);
-    }
-    if tag_of(controller, frame).is_some_and(|tag| !filter::vlan(&controller.registers, control, tag)) {
-        return Err(ReceiveDrop::Filtered);
-    }
-    if ethertype == MAC_CONTROL {
-        let pause = word(frame, HEADER) == Some(PAUSE);
-        if pause && control.contains(Rctl::DPF) || !pause && !control.contains(Rctl::PMCF) {
-            return Err(ReceiveDrop::FlowControl);
-        }
-    }
-    if frame.len() > longest(control) {
-        return Err(ReceiveDrop::Oversized);
-    }
-    Ok(matched)
+/// True when the guest's settings ask for something that depends on all bytes of a frame.
+fn wants_contents(controller: &Controller) -> bool {
+    let checksums = Rxcsum::from_bits_retain(controller.registers.get(reg::RXCSUM));
+    let appends_fcs = controller.compute_fcs && !controller.receive_control().contains(Rctl::SECRC);
+    appends_fcs || checksums.intersects(Rxcsum::IPOFL | Rxcsum::TUOFL) || sums_from(controller).is_some()
 }
 
-fn count_drop(controller: &mut Controller, frame: &[u8], reason: ReceiveDrop) {
-    let counters = &mut controller.counters;
-    match reason {
-        ReceiveDrop::Disabled => counters.receive_disabled += 1,
-        ReceiveDrop::LinkDown => counters.receive_link_down += 1,
-        ReceiveDrop::InLoopback => counters.receive_in_loopback += 1,
-        ReceiveDrop::Stopped => counters.receive_ring_stopped += 1,
-        ReceiveDrop::Filtered => counters.receive_filtered += 1,
-        ReceiveDrop::Runt => {
-            counters.receive_runt += 1;
-            controller.registers.count(stats::RUC, 1);
-        }
-        ReceiveDrop::FlowControl => {
-            counters.receive_flow_control += 1;
-            controller.registers.count(stats::FCRUC, 1);
-        }
-        ReceiveDrop::Oversized => {
-            counters.receive_oversized += 1;
-            controller.registers.count_oversized(frame.len() + FCS);
-        }
-    }
+/// Where the packet checksum begins that the guest gets to see, if it does.
+fn sums_from(controller: &Controller) -> Option<usize> {
+    // No stock driver asks for the sum from the frame's first byte, which the reset value means.
+    let start = (controller.registers.get(reg::RXCSUM) & Rxcsum::PCSS_MASK) as usize;
+    (start != 0 || controller.compute_fcs).then_some(start)
 }
 
 /// Strips the tag, pads, appends the frame check sequence and verifies checksums, as the guest requested.
@@ -200,33 +149,32 @@ fn count_drop(controller: &mut Controller, frame: &[u8], reason: ReceiveDrop) {
 /// virtual wire.
 fn prepare<'a>(
     controller: &Controller,
-    frame: &'a [u8],
+    frame: LentFrame<'a>,
     matched: AddressMatch,
     trailer: &'a mut [u8; MIN_LENGTH + FCS],
 ) -> Arrival<'a> {
-    let tag = tag_of(controller, frame);
+    let head = frame.head;
+    let tag = tag_of(controller, head);
     let stripped = tag.filter(|_| controller.control().contains(Ctrl::VME));
-    let padding = MIN_LENGTH.saturating_sub(frame.len());
+    let padding = MIN_LENGTH.saturating_sub(frame.length);
     let mut length = padding;
     if !controller.receive_control().contains(Rctl::SECRC) {
         if controller.compute_fcs {
-            let check = frame_check([frame, &trailer[..padding]]);
+            let check = frame_check([head, &trailer[..padding]]);
             trailer[padding..padding + FCS].copy_from_slice(&check);
         }
         length += FCS;
     }
-    let (head, rest) = match stripped {
-        Some(_) => (&frame[..ADDRESSES], &frame[ADDRESSES + TAG..]),
-        None => (frame, &[][..]),
+    let parts = match stripped {
+        Some(_) => [&head[..ADDRESSES], &head[ADDRESSES + TAG..]],
+        None => [head, &[]],
     };
-    let mut arrival = Arrival::new([head, rest, &trailer[..length]]);
+    let mut arrival = Arrival::new(parts, frame.pieces, &trailer[..length]);
 
-    let control = controller.registers.get(reg::RXCSUM);
+    let control = Rxcsum::from_bits_retain(controller.registers.get(reg::RXCSUM));
     let type_offset = if tag.is_some() { ADDRESSES + TAG } else { ADDRESSES };
-    let (status, errors) = receive_checksum::check(frame, type_offset, Rxcsum::from_bits_retain(control));
-    let start = (control & Rxcsum::PCSS_MASK) as usize;
-    // No stock driver asks for the sum from the frame's first byte, which the reset value means.
-    let checksum = if start != 0 || controller.compute_fcs { arrival.packet_checksum(start) } else { 0 };
+    let (status, errors) = receive_checksum::check(head, type_offset, control);
+    let checksum = sums_from(controller).map_or(0, |start| arrival.packet_checksum(start));
     let write_back = &mut arrival.write_back;
     *write_back = WriteBack { checksum, status, errors, special: stripped.unwrap_or(0), ..*write_back };
     write_back.status.set(RxStatus::VP, stripped.is_some());
@@ -234,17 +182,10 @@ fn prepare<'a>(
     arrival
 }
 
-/// The tag control information of a frame whose EtherType is `VET`.
-fn tag_of(controller: &Controller, frame: &[u8]) -> Option<u16> {
-    let tagged = word(frame, ADDRESSES).map(u32::from) == Some(controller.registers.get(reg::VET));
-    // A tag must be followed by an EtherType.
-    if tagged && frame.len() >= HEADER + TAG { word(frame, HEADER) } else { None }
-}
-
 /// Writes a frame, starting at byte `offset`, into the free descriptors, and returns how many of its bytes are now
 /// delivered. The payload is written first, then the write-back; then the head moves. Stops early where the walk may
 /// not pass more descriptors without a buffer.
-fn deliver<M: GuestMemory>(
+fn deliver<M: GuestSpans>(
     controller: &mut Controller,
     memory: &M,
     walk: &mut ReceiveWalk,
@@ -311,7 +252,7 @@ fn skip_null<M: GuestMemory>(
 }
 
 /// Writes `length` bytes of a frame, starting at `offset`, into a descriptor's buffer, and then the write-back.
-fn fill<M: GuestMemory>(
+fn fill<M: GuestSpans>(
     memory: &M,
     ring: &DescriptorRing,
     address: u64,
@@ -319,9 +260,21 @@ fn fill<M: GuestMemory>(
     offset: usize,
     length: usize,
 ) -> Result<(), GuestFault> {
-    let copied = arrival.range(offset, length, |place, piece| {
-        let at = GuestPhysical(address).checked_add(place as u64);
-        at.is_some_and(|at| memory.write(at, piece).is_ok())
+    let copied = arrival.range(offset, length, |place, part| {
+        let Some(at) = GuestPhysical(address).checked_add(place as u64) else { return false };
+        match part {
+            Part::Own(bytes) => memory.write(at, bytes).is_ok(),
+            Part::Lent(mut rest) => {
+                let length = rest.len();
+                let copy = |into: Span| {
+                    let (from, after) = rest.split(into.len());
+                    M::Memory::copy(from, into);
+                    rest = after;
+                    true
+                };
+                memory.spans(at, length, copy).is_ok()
+            }
+        }
     });
     if !copied {
         let at = GuestPhysical(address);

@@ -1,8 +1,8 @@
 //! The statistics registers: cleared by reading, stuck at their maximum [8254x 13.7].
 
 use crate::registers::VnicRegisters;
-use base::MacAddress;
 use base::bits::{high_u32, low_u32};
+use base::{LentFrame, MacAddress};
 use intel_regs::{receive, stats};
 
 impl VnicRegisters {
@@ -37,13 +37,13 @@ impl VnicRegisters {
     }
 
     /// Counts a good frame received, of `length` bytes with its frame check sequence.
-    pub(crate) fn count_received(&mut self, frame: &[u8], length: usize) {
+    pub(crate) fn count_received(&mut self, frame: LentFrame<'_>, length: usize) {
         self.count(stats::TPR, 1);
         self.count_long(stats::TORL, length);
         self.count(stats::GPRC, 1);
         self.count_long(stats::GORCL, length);
         self.count(size_class(stats::PRC64, length), 1);
-        match MacAddress::destination_of(frame) {
+        match MacAddress::destination_of(frame.head) {
             Some(MacAddress::BROADCAST) => self.count(stats::BPRC, 1),
             Some(address) if address.is_multicast() => self.count(stats::MPRC, 1),
             _ => {}
@@ -57,17 +57,17 @@ impl VnicRegisters {
         self.count(stats::ROC, 1);
     }
 
-    /// Counts a frame transmitted, given as it went out.
-    pub(crate) fn count_transmitted(&mut self, frame: &[u8]) {
-        let length = frame.len() + 4;
+    /// Counts a frame transmitted, of this length without its frame check sequence.
+    pub(crate) fn count_transmitted(&mut self, destination: MacAddress, length: usize) {
+        let length = length + 4;
         self.count(stats::TPT, 1);
         self.count_long(stats::TOTL, length);
         self.count(stats::GPTC, 1);
         self.count_long(stats::GOTCL, length);
         self.count(size_class(stats::PTC64, length), 1);
-        match MacAddress::destination_of(frame) {
-            Some(MacAddress::BROADCAST) => self.count(stats::BPTC, 1),
-            Some(address) if address.is_multicast() => self.count(stats::MPTC, 1),
+        match destination {
+            MacAddress::BROADCAST => self.count(stats::BPTC, 1),
+            address if address.is_multicast() => self.count(stats::MPTC, 1),
             _ => {}
         }
     }
@@ -112,7 +112,7 @@ mod tests {
         registers.set(stats::GPTC, u32::MAX);
         registers.set(stats::GOTCL, u32::MAX);
         registers.set(stats::GOTCH, u32::MAX);
-        registers.count_transmitted(&[0; 60]);
+        registers.count_transmitted(MacAddress::default(), 60);
         assert_eq!(registers.read_statistic(stats::GPTC), u32::MAX);
         assert_eq!(registers.read_statistic(stats::GOTCL), u32::MAX);
         assert_eq!(registers.read_statistic(stats::GOTCH), u32::MAX);

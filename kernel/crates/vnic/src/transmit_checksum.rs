@@ -38,6 +38,11 @@ pub(crate) struct TransmitChecksums {
 }
 
 impl TransmitChecksums {
+    /// True when there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ip.is_none() && self.transport.is_none()
+    }
+
     /// The checksum that a legacy descriptor asks for: from `CSS` to the end, stored at `CSO` [8254x 3.3.3].
     pub(crate) fn legacy(start: u8, offset: u8) -> Self {
         Self { ip: None, transport: Some(ChecksumInsertion::new(start, offset, 0)) }

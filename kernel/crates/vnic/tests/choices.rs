@@ -5,13 +5,14 @@ mod common;
 use base::Port;
 use common::*;
 use intel_regs::{Ctrl, Interrupt, Rctl, Rxcsum, reg, stats};
-use testkit::frame;
+use testkit::{bounce_memory, frame};
 use vnic::{Vnic, VnicModelConfig};
 
 /// A guest whose vNIC does not calculate what drivers do not use.
 fn without_fcs() -> Guest {
     let mut guest = Guest::with(Rctl::BAM, RING);
-    guest.nic = Vnic::new(VnicModelConfig { compute_fcs: false, ..VnicModelConfig::new(MAC) });
+    guest.nic =
+        Vnic::new(VnicModelConfig { compute_fcs: false, ..VnicModelConfig::new(MAC) }, bounce_memory());
     guest.set(reg::CTRL, Ctrl::SLU.bits());
     guest.set(reg::RDBAL, RX_RING as u32);
     guest.set(reg::RDLEN, RING * 16);

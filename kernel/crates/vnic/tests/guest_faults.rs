@@ -162,7 +162,8 @@ fn a_packet_without_ifcs_is_dropped_and_explained_or_sent_if_the_vnic_always_ins
     let frame = frame_to(PEER, 60);
     for always_insert_fcs in [false, true] {
         let mut guest = Guest::new();
-        guest.nic = Vnic::new(VnicModelConfig { always_insert_fcs, ..VnicModelConfig::new(MAC) });
+        let config = VnicModelConfig { always_insert_fcs, ..VnicModelConfig::new(MAC) };
+        guest.nic = Vnic::new(config, testkit::bounce_memory());
         guest.set(reg::CTRL, intel_regs::Ctrl::SLU.bits());
         guest.set(reg::TDBAL, TX_RING as u32);
         guest.set(reg::TDLEN, RING * 16);

@@ -2,7 +2,6 @@
 
 mod common;
 
-use base::{Batch, Port};
 use common::*;
 use intel_regs::desc::{TxCommand, TxContext, TxContextCommand};
 use intel_regs::{Ctrl, Tctl, reg, stats};
@@ -211,12 +210,10 @@ fn a_64_kib_send_survives_polls_of_one_frame_each() {
     let prototype = Kind::Ipv4Tcp.prototype(&payload(64_000));
     queue_segmented(&mut guest, Kind::Ipv4Tcp, &prototype, 1460, 4096);
     let _ = guest.kick();
-    let mut batch = Batch::with_capacity(1514);
     let mut frames = Vec::new();
     let last = 64_054usize.div_ceil(4096) as u32;
-    while guest.nic.port(&guest.memory).poll(&mut batch, 64, guest.now) == 1 {
-        frames.push(batch.get(0).unwrap().to_vec());
-        batch.clear();
+    while let Some(frame) = guest.poll(1).pop() {
+        frames.push(frame);
         assert_eq!(guest.tx_status(last) == DD, frames.len() == 44, "done with the last frame only");
     }
     assert_eq!(frames, expected_segments(Kind::Ipv4Tcp, &prototype, 1460));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use base::{Batch, Effects, MacAddress, Port};
+use base::{Effects, MacAddress};
 use common::*;
 use intel_regs::desc::{RxErrors, RxStatus, TxCommand};
 use intel_regs::{Ctrl, Interrupt, Rctl, Rxcsum, reg, stats};
@@ -209,8 +209,7 @@ fn missed_frames_reach_the_guests_counter() {
         guest.queue_legacy(&frame, TxCommand::EOP | TxCommand::IFCS);
     }
     let _ = guest.kick();
-    let mut batch = Batch::with_capacity(4096);
-    guest.nic.port(&guest.memory).poll(&mut batch, 3, guest.now);
+    guest.poll(3);
     assert!(guest.nic.take_effects().contains(Effects::IRQ_CHANGED));
     assert_eq!(guest.read(stats::MPC), 3);
     // The frames were missed, and left the transmit ring empty: nothing else.

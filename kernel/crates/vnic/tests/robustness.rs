@@ -3,7 +3,7 @@
 mod common;
 
 use base::bits::low_u32;
-use base::{Batch, Effects, Instant, Port};
+use base::{Effects, Instant};
 use common::*;
 use intel_regs::desc::{TxCommand, TxContext, TxContextCommand, TxData};
 use intel_regs::{Ctrl, Rctl, Tctl, pci, reg};
@@ -88,9 +88,7 @@ fn run(guest: &mut Guest, step: &Step) {
             assert!(guest.send(&[&frame, &frame]) <= 2);
         }
         Step::Poll(budget) => {
-            let mut batch = Batch::with_capacity(20_000);
-            let count = guest.nic.port(&guest.memory).poll(&mut batch, *budget, now);
-            assert!(count <= *budget && count == batch.len());
+            assert!(guest.poll(*budget).len() <= *budget);
         }
         Step::Pass(nanoseconds) => drop(guest.pass((*nanoseconds).into())),
         Step::Link(up) => drop(guest.nic.set_link(*up, now)),
@@ -175,9 +173,8 @@ fn a_ring_of_contexts_cannot_prolong_a_poll() {
     }
     guest.set(reg::TCTL, Tctl::EN.bits());
     guest.set(reg::TDT, 65_527);
-    let mut batch = Batch::with_capacity(2048);
     guest.memory.record();
-    assert_eq!(guest.nic.port(&guest.memory).poll(&mut batch, 64, guest.now), 0);
+    assert_eq!(guest.poll(64).len(), 0);
     assert!(guest.memory.recorded().len() <= 256);
     assert!(guest.nic.take_effects().contains(Effects::TX_KICK), "the rest comes with the next poll");
     guest.poll_all(64);
@@ -197,14 +194,14 @@ fn a_ring_of_descriptors_without_buffers_cannot_prolong_a_reception() {
     guest.memory.record();
     let frame = frame_to(MAC, 60);
     let frames = [&frame[..]; 32];
-    assert_eq!(guest.nic.port(&guest.memory).send(&frames, guest.now), 32);
+    assert_eq!(guest.send(&frames), 32);
     let accesses = guest.memory.recorded().len();
     assert!(accesses <= 200, "{accesses}");
     // The rest is the guest's own work, piece by piece.
     let mut pieces = 0;
     while guest.nic.take_effects().contains(Effects::RX_SPACE) {
         guest.memory.record();
-        assert_eq!(guest.nic.port(&guest.memory).send(&[], guest.now), 0);
+        assert_eq!(guest.send(&[]), 0);
         let accesses = guest.memory.recorded().len();
         assert!(accesses <= 200, "{accesses}");
         pieces += 1;
@@ -232,11 +229,9 @@ fn a_packet_of_many_segments_cannot_prolong_a_poll() {
     }
     guest.set(reg::TCTL, Tctl::EN.bits());
     guest.set(reg::TDT, low_u32(last + 1));
-    let mut batch = Batch::with_capacity(128 * 1024);
     for poll in 0..100 {
-        batch.clear();
         guest.memory.record();
-        assert_eq!(guest.nic.port(&guest.memory).poll(&mut batch, 32, guest.now), 32, "{poll}");
+        assert_eq!(guest.poll(32).len(), 32, "{poll}");
         let accesses = guest.memory.recorded().len();
         assert!(accesses <= 60 + 32 * 4, "{accesses}");
         assert!(guest.nic.take_effects().contains(Effects::TX_KICK), "the rest comes with the next poll");
@@ -261,8 +256,7 @@ fn with_long_frames(command: TxCommand) -> Guest {
 #[test]
 fn long_frames_cannot_prolong_a_poll() {
     let mut guest = with_long_frames(TxCommand::EOP | TxCommand::IFCS);
-    let mut batch = Batch::with_capacity(128 * 1024);
-    assert_eq!(guest.nic.port(&guest.memory).poll(&mut batch, 32, guest.now), 3);
+    assert_eq!(guest.poll(32).len(), 3);
     assert!(guest.nic.take_effects().contains(Effects::TX_KICK), "the rest comes with the next poll");
 }
 
@@ -270,8 +264,7 @@ fn long_frames_cannot_prolong_a_poll() {
 fn long_frames_that_are_dropped_cannot_prolong_a_poll() {
     // Whether their last bytes are a frame check sequence is known only when all the others have been read.
     let mut guest = with_long_frames(TxCommand::EOP);
-    let mut batch = Batch::with_capacity(128 * 1024);
-    assert_eq!(guest.nic.port(&guest.memory).poll(&mut batch, 32, guest.now), 0);
+    assert_eq!(guest.poll(32).len(), 0);
     assert_eq!(guest.nic.counters().transmit_bad_fcs, 1);
     assert!(guest.nic.take_effects().contains(Effects::TX_KICK), "the rest comes with the next poll");
 }
@@ -294,17 +287,16 @@ fn segments_of_many_descriptors_cannot_prolong_a_poll() {
     }
     guest.set(reg::TCTL, Tctl::EN.bits());
     guest.set(reg::TDT, 257);
-    let mut batch = Batch::with_capacity(128 * 1024);
     // The context and the packet, which ends beyond what one poll sees.
-    guest.nic.port(&guest.memory).poll(&mut batch, 32, guest.now);
-    batch.clear();
-    assert_eq!(guest.nic.port(&guest.memory).poll(&mut batch, 32, guest.now), 8);
+    guest.poll(32);
+    assert_eq!(guest.poll(32).len(), 8);
     assert!(guest.nic.take_effects().contains(Effects::TX_KICK), "the rest comes with the next poll");
 }
 
 #[test]
 fn the_nic_starts_without_link_when_so_configured() {
-    let mut nic = Vnic::new(VnicModelConfig { link_up: false, ..VnicModelConfig::new(MAC) });
+    let mut nic =
+        Vnic::new(VnicModelConfig { link_up: false, ..VnicModelConfig::new(MAC) }, testkit::bounce_memory());
     let _ = nic.write(reg::CTRL, Ctrl::SLU.bits(), Instant::ZERO);
     assert_eq!(nic.read(reg::STATUS, Instant::ZERO).0 & 2, 0);
 }

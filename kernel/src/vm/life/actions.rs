@@ -40,7 +40,7 @@ impl<V: VirtualCpu> Vm<V> {
         match action {
             VmAction::Start => {
                 self.life.back_off = BackOff::default();
-                self.begin_start();
+                self.begin_start(now);
             }
             VmAction::Pause => {
                 self.set_state(VmState::Paused);
@@ -54,7 +54,7 @@ impl<V: VirtualCpu> Vm<V> {
             VmAction::Stop => self.stop(&StopReason::Operator, now),
             VmAction::Restart => {
                 self.stop(&StopReason::Operator, now);
-                self.begin_start();
+                self.begin_start(now);
             }
         }
     }

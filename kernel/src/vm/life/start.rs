@@ -61,16 +61,22 @@ impl Images {
 
 impl<V: VirtualCpu> Vm<V> {
     /// Begins a start, which the guest's next turns carry out.
-    pub(in crate::vm) fn begin_start(&mut self) {
+    pub(in crate::vm) fn begin_start(&mut self, now: Instant) {
         self.life.start_at = None;
         self.life.prepared = 0;
         self.held = None;
+        // Frames of its life before may still be read from its memory, for as long as a NIC takes to be reset.
+        self.nics.slots().iter().for_each(|slot| slot.await_kept());
+        self.hold_for_frames(now);
         directory::forget_typed(self.identity.number);
         self.set_state(VmState::Starting);
     }
 
     /// One step of a start. The virtual processor must not be active.
     pub fn start_step(&mut self, now: Instant) {
+        if self.nics.are_awaited() {
+            return;
+        }
         let prepared = self.life.prepared;
         if let Some(next) = self.memory.clear(prepared, CLEARED) {
             self.life.prepared = next;
@@ -155,7 +161,7 @@ mod tests {
     #[test]
     fn a_start_that_is_interrupted_begins_anew() {
         let (mut vm, memory) = loaded();
-        vm.begin_start();
+        vm.begin_start(Instant::ZERO);
         assert_eq!(finish(&mut vm), 16 + 81);
         assert_eq!(vm.state(), VmState::Running);
         let whole = contents(&memory);

@@ -1,14 +1,15 @@
 //! The machine around the NIC, which counts what the driver does in one call.
 
-use super::memory::Arena;
+use super::memory::{Arena, BASE};
 use base::time::Duration;
-use base::{HostPhysical, Instant};
+use base::{GuestPhysical, GuestSpans, HostPhysical, Instant, Memory, Span};
 use intel_regs::{Status, reg};
-use nic::{DmaRegion, NicHost, NicRegisters};
+use nic::{NicHost, NicRegisters};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
+use testkit::{FakeMemory, TestMemory};
 
 /// Bytes of the register window [8254x 4.1].
 const WINDOW: u32 = 128 << 10;
@@ -70,6 +71,8 @@ pub struct Behaviour {
 
 struct MachineState {
     arena: Arena,
+    /// Memory whose addresses stand for those of each region of the arena; its bytes mean nothing.
+    regions: Vec<(FakeMemory, Range<usize>)>,
     now: Instant,
     behaviour: Behaviour,
     written: BTreeMap<u32, u32>,
@@ -87,8 +90,9 @@ impl HostileMachine {
     /// A machine that gives the driver at most `regions` pieces of memory.
     pub fn new(behaviour: Behaviour, regions: usize) -> Self {
         let written = BTreeMap::from([(reg::ral(0), RECEIVE_ADDRESS.0), (reg::rah(0), RECEIVE_ADDRESS.1)]);
-        Self(Rc::new(RefCell::new(MachineState {
+        let machine = Self(Rc::new(RefCell::new(MachineState {
             arena: Arena::new(regions),
+            regions: Vec::new(),
             now: Instant::ZERO,
             behaviour,
             written,
@@ -96,7 +100,9 @@ impl HostileMachine {
             causes: 0,
             done: Work::default(),
             limit: Work::default(),
-        })))
+        })));
+        CURRENT.set(Some(machine.clone()));
+        machine
     }
 
     /// Begins a call that may do as much as `limit`, and returns the time.
@@ -222,11 +228,16 @@ impl NicRegisters for HostileMachine {
 
 impl NicHost for HostileMachine {
     type Registers = Self;
-    type Dma = HostileRegion;
+    type Memory = HostileMemory;
 
-    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<HostileRegion> {
-        let place = self.0.borrow_mut().arena.allocate(bytes, alignment)?;
-        Some(HostileRegion { machine: self.clone(), place })
+    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Span> {
+        let mut inner = self.0.borrow_mut();
+        let place = inner.arena.allocate(bytes, alignment)?;
+        let at = BASE + place.start as u64;
+        let memory = FakeMemory::at(at, bytes);
+        let span = memory.span(GuestPhysical(at), bytes);
+        inner.regions.push((memory, place));
+        span
     }
 
     fn allow_dma(&mut self, _allowed: bool) {
@@ -247,54 +258,62 @@ impl NicHost for HostileMachine {
     }
 }
 
-/// A piece of DMA memory.
-pub struct HostileRegion {
-    machine: HostileMachine,
-    place: Range<usize>,
+std::thread_local! {
+    /// The machine of this thread.
+    static CURRENT: RefCell<Option<HostileMachine>> = const { RefCell::new(None) };
 }
 
-impl HostileRegion {
-    fn access<T>(&self, act: impl FnOnce(&mut Arena) -> T) -> T {
-        let mut inner = self.machine.0.borrow_mut();
+/// How the memory of the machine of this thread is copied, and that which frames to send come from.
+pub enum HostileMemory {}
+
+impl HostileMemory {
+    /// Does something with the NIC's memory, if this is of it, by its region and the offset there.
+    fn access<R>(span: Span, act: impl FnOnce(&mut MachineState, &Range<usize>, usize) -> R) -> Option<R> {
+        let machine = CURRENT.with_borrow(Clone::clone)?;
+        let mut inner = machine.0.borrow_mut();
+        let (place, offset) = inner.regions.iter().find_map(|(memory, place)| {
+            let whole = memory.span(GuestPhysical(memory.base()), memory.length())?;
+            Some((place.clone(), span.offset_in(whole)?))
+        })?;
         inner.done.copies += 1;
         inner.moment();
-        act(&mut inner.arena)
+        Some(act(&mut inner, &place, offset))
     }
 }
 
-impl DmaRegion for HostileRegion {
-    fn device_address(&self) -> HostPhysical {
-        Arena::device_address(&self.place)
-    }
-
-    fn read(&self, offset: usize, into: &mut [u8]) {
-        self.access(|arena| into.copy_from_slice(arena.slice(&self.place, offset, into.len())));
-    }
-
-    fn write(&mut self, offset: usize, from: &[u8]) {
-        self.access(|arena| {
-            arena.slice(&self.place, offset, from.len()).copy_from_slice(from);
-            arena.check_descriptor(&self.place, offset);
+impl Memory for HostileMemory {
+    fn load(from: Span, into: &mut [u8]) {
+        let from = from.split(into.len()).0;
+        let copied = Self::access(from, |machine, place, offset| {
+            into[..from.len()].copy_from_slice(machine.arena.slice(place, offset, from.len()));
         });
-    }
-
-    fn read_u64(&self, offset: usize) -> u64 {
-        assert!(offset.is_multiple_of(8));
-        let mut bytes = [0; 8];
-        self.read(offset, &mut bytes);
-        u64::from_le_bytes(bytes)
-    }
-
-    fn write_u64(&mut self, offset: usize, value: u64) {
-        assert!(offset.is_multiple_of(8));
-        self.access(|arena| {
-            arena.slice(&self.place, offset, 8).copy_from_slice(&value.to_le_bytes());
-            arena.check_descriptor(&self.place, offset);
-        });
-        // The driver clears the second half last: now the descriptor is the NIC's.
-        let refill = self.machine.0.borrow().behaviour.refill.filter(|_| offset % 16 == 8);
-        if let Some(half) = refill {
-            self.machine.with_arena(|arena| arena.slice(&self.place, offset, 8).copy_from_slice(&half));
+        if copied.is_none() {
+            TestMemory::load(from, into);
         }
+    }
+
+    fn store(into: Span, from: &[u8]) {
+        let into = into.split(from.len()).0;
+        let copied = Self::access(into, |machine, place, offset| {
+            let arena = &mut machine.arena;
+            arena.slice(place, offset, into.len()).copy_from_slice(&from[..into.len()]);
+            arena.check_descriptor(place, offset);
+            // The driver clears the second half last: now the descriptor is the NIC's.
+            let half = machine.behaviour.refill.filter(|_| into.len() == 8 && offset % 16 == 8);
+            half.into_iter().for_each(|half| arena.slice(place, offset, 8).copy_from_slice(&half));
+        });
+        if copied.is_none() {
+            TestMemory::store(into, from);
+        }
+    }
+
+    fn copy(from: Span, into: Span) {
+        let mut bytes = vec![0; from.len().min(into.len())];
+        Self::load(from, &mut bytes);
+        Self::store(into, &bytes);
+    }
+
+    fn device_address(of: Span) -> HostPhysical {
+        TestMemory::device_address(of)
     }
 }

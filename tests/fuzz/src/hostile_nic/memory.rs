@@ -1,13 +1,13 @@
 //! DMA memory: the regions that the driver was given, and what the NIC writes to them on its own.
 
-use base::HostPhysical;
 use nic::MAX_FRAME;
 use std::ops::Range;
 
-/// What the kernel sets aside for one NIC: 256 buffers of 2 KiB each way, and the rings.
-const ARENA: usize = (1 << 20) + (64 << 10);
+/// What the kernel sets aside for one NIC: 256 buffers of 2 KiB each way, 128 more for frames that are lent out, and the
+/// rings.
+const ARENA: usize = (256 + 256 + 128) * 2048 + (64 << 10);
 /// Above 4 GiB, so that the high halves of addresses count.
-const BASE: u64 = 0x1_2345_0000;
+pub const BASE: u64 = 0x1_2345_0000;
 /// Bytes of a descriptor, descriptors of a ring, and bytes of a buffer.
 const DESCRIPTOR: usize = 16;
 pub const DESCRIPTORS: usize = 256;
@@ -24,11 +24,13 @@ pub struct Arena {
     regions: Vec<Range<usize>>,
     /// Regions that the driver may still be given.
     pub left: usize,
+    /// The address in each receive descriptor, as the driver wrote it.
+    armed: [u64; DESCRIPTORS],
 }
 
 impl Arena {
     pub fn new(regions: usize) -> Self {
-        Self { bytes: vec![0; ARENA], regions: Vec::new(), left: regions }
+        Self { bytes: vec![0; ARENA], regions: Vec::new(), left: regions, armed: [0; DESCRIPTORS] }
     }
 
     pub fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Range<usize>> {
@@ -40,8 +42,9 @@ impl Arena {
         Some(region)
     }
 
-    pub fn device_address(region: &Range<usize>) -> HostPhysical {
-        HostPhysical(BASE + region.start as u64)
+    /// True when a receive descriptor has the buffer at this address.
+    pub fn is_armed(&self, buffer: u64) -> bool {
+        self.armed.contains(&buffer)
     }
 
     /// The bytes of `region` from `offset` on. The driver must stay inside what it was given, and inside one
@@ -55,8 +58,8 @@ impl Arena {
     }
 
     /// Checks the descriptor that the driver has just written at `offset` of `region`, if it is one: it must name
-    /// its own buffer of 2 KiB among those of its ring.
-    pub fn check_descriptor(&self, region: &Range<usize>, offset: usize) {
+    /// its own buffer of 2 KiB among those of its ring, or, to receive, one that no other descriptor has.
+    pub fn check_descriptor(&mut self, region: &Range<usize>, offset: usize) {
         if !is_ring(region) || !offset.is_multiple_of(DESCRIPTOR) {
             return;
         }
@@ -68,11 +71,21 @@ impl Arena {
         let address = u64::from_le_bytes(at[..8].try_into().expect("8 bytes"));
         // The length of a receive buffer is set for the whole ring.
         let length = if ring == 0 { BUFFER } else { usize::from(u16::from_le_bytes([at[8], at[9]])) };
-        let own = Self::device_address(buffers).0 + (offset / DESCRIPTOR * BUFFER) as u64;
-        assert!(
-            address == own && length <= BUFFER,
-            "a descriptor names {length} bytes at {address:#x}, and its buffer is at {own:#x}"
-        );
+        let (index, first) = (offset / DESCRIPTOR, BASE + buffers.start as u64);
+        if ring > 0 {
+            let own = first + (index * BUFFER) as u64;
+            assert!(
+                address == own && length <= BUFFER,
+                "a descriptor names {length} bytes at {address:#x}, and its buffer is at {own:#x}"
+            );
+            return;
+        }
+        let at = address.wrapping_sub(first);
+        let whole = at < buffers.len() as u64 && at.is_multiple_of(BUFFER as u64);
+        assert!(whole, "a descriptor names {address:#x}, and buffers begin at {first:#x}");
+        self.armed[index] = 0;
+        assert!(!self.is_armed(address), "two descriptors name the buffer at {address:#x}");
+        self.armed[index] = address;
     }
 
     /// Lets the NIC write `half` to the second half of `count` descriptors of a ring, from `index` on.
@@ -127,41 +140,49 @@ mod tests {
     fn arena() -> (Arena, [Range<usize>; 4]) {
         let mut arena = Arena::new(4);
         let (ring, buffers) = (DESCRIPTORS * DESCRIPTOR, DESCRIPTORS * BUFFER);
-        let regions = [ring, buffers, ring, buffers].map(|bytes| arena.allocate(bytes, 4096).unwrap());
+        let regions =
+            [ring, buffers + 128 * BUFFER, ring, buffers].map(|bytes| arena.allocate(bytes, 4096).unwrap());
         (arena, regions)
     }
 
-    /// Writes descriptor 3 of a ring, with `length` bytes at `skew` bytes into buffer `buffer` of a region.
+    /// Writes descriptor 3 of a ring, with `length` bytes at `skew` bytes into buffer `buffer` of a region, and for the
+    /// receive ring another one with buffer 4.
     fn write(ring: usize, region: usize, buffer: usize, skew: usize, length: u16) {
         let (mut arena, regions) = arena();
-        let address = Arena::device_address(&regions[region]).0 + (buffer * BUFFER + skew) as u64;
-        let descriptor = arena.slice(&regions[ring], 3 * DESCRIPTOR, DESCRIPTOR);
-        descriptor[..8].copy_from_slice(&address.to_le_bytes());
-        descriptor[8..10].copy_from_slice(&length.to_le_bytes());
-        arena.check_descriptor(&regions[ring], 3 * DESCRIPTOR);
+        let mut write = |index: usize, address: u64, length: u16| {
+            let descriptor = arena.slice(&regions[ring], index * DESCRIPTOR, DESCRIPTOR);
+            descriptor[..8].copy_from_slice(&address.to_le_bytes());
+            descriptor[8..10].copy_from_slice(&length.to_le_bytes());
+            arena.check_descriptor(&regions[ring], index * DESCRIPTOR);
+        };
+        if ring == 0 {
+            write(7, BASE + (regions[1].start + 4 * BUFFER) as u64, 0);
+        }
+        write(3, BASE + (regions[region].start + buffer * BUFFER + skew) as u64, length);
     }
 
     #[test]
-    fn a_descriptor_may_name_its_own_buffer() {
+    fn a_descriptor_may_name_its_own_buffer_and_a_receive_descriptor_any_free_one() {
         write(0, 1, 3, 0, 0);
+        write(0, 1, 383, 0, 0);
         write(2, 3, 3, 0, 60);
         write(2, 3, 3, 0, 2048);
     }
 
     #[test]
-    #[should_panic(expected = "its buffer is at")]
+    #[should_panic(expected = "buffers begin at")]
     fn a_receive_descriptor_must_not_name_a_transmit_buffer() {
         write(0, 3, 3, 0, 0);
     }
 
     #[test]
-    #[should_panic(expected = "its buffer is at")]
-    fn a_receive_descriptor_must_not_name_another_buffer() {
+    #[should_panic(expected = "two descriptors name the buffer")]
+    fn a_receive_descriptor_must_not_name_the_buffer_of_another() {
         write(0, 1, 4, 0, 0);
     }
 
     #[test]
-    #[should_panic(expected = "its buffer is at")]
+    #[should_panic(expected = "buffers begin at")]
     fn a_receive_descriptor_must_not_name_the_middle_of_a_buffer() {
         write(0, 1, 3, 16, 0);
     }

@@ -1,12 +1,13 @@
 //! One driver, one hostile NIC, and calls in any order.
 
-use super::machine::{Answers, Behaviour, HostileMachine, Work};
+use super::machine::{Answers, Behaviour, HostileMachine, HostileMemory, Work};
 use super::memory::{DESCRIPTORS, TRANSMITTED, received};
 use crate::Input;
 use base::time::Duration;
-use base::{Batch, MacAddress, Port};
+use base::{MacAddress, Memory, Outbox, Port, SlotId};
 use intel_regs::{queue::ReceiveQueue, reg};
 use nic::{InterruptMode, MAX_FRAME, Nic, NicState, PciId};
+use testkit::put_all;
 
 /// One NIC of each family.
 const IDS: [PciId; 3] = [intel(0x100e), intel(0x10d3), intel(0x10c9)];
@@ -91,13 +92,13 @@ pub fn target(data: &[u8]) {
     settle(&mut nic, &machine);
     let known = nic.mac() != MacAddress::default() && !nic.mac().is_multicast();
     assert!(known || nic.state() != NicState::Running);
-    let mut batches = [64, 2048, 20_000, 1 << 17].map(Batch::with_capacity);
+    let mut lent = Lent { outbox: Outbox::new(0), held: Vec::new() };
     let mut before = Totals::of(&nic);
     while !input.is_empty() {
         let action = input.u8();
         match action & 15 {
             0 | 1 => send(&mut nic, &machine, &mut input),
-            2 | 3 => poll(&mut nic, &machine, &mut batches[usize::from(action >> 6)], action >> 4, &before),
+            2 | 3 => poll(&mut nic, &machine, &mut lent, action >> 4, &before),
             4..9 => control(&mut nic, &machine, action, &mut input),
             _ => act(&machine, action, &mut input),
         }
@@ -149,30 +150,50 @@ fn send(nic: &mut Nic<HostileMachine>, machine: &HostileMachine, input: &mut Inp
     let frames: Vec<&[u8]> = (0..count).map(|index| &BYTES[..lengths[index & 1]]).collect();
     let before = Totals::of(nic).accepted();
     let now = machine.begin(Work::BATCH);
-    let accepted = nic.send(&frames, now);
+    let accepted = put_all(nic, frames, now);
     assert!(accepted <= count);
     assert_eq!(Totals::of(nic).accepted(), before + accepted as u64);
+}
+
+/// The frames that the driver has lent out, and those of them that are not back.
+struct Lent {
+    outbox: Outbox,
+    held: Vec<SlotId>,
 }
 
 fn poll(
     nic: &mut Nic<HostileMachine>,
     machine: &HostileMachine,
-    batch: &mut Batch,
+    Lent { outbox, held }: &mut Lent,
     choice: u8,
     before: &Totals,
 ) {
     let budget = 1 + usize::from(choice) * 5;
-    // Sometimes what is in the batch already has to stay.
+    // Sometimes frames have to wait, and others come back before them.
     if choice & 1 == 0 {
-        batch.clear();
+        let keep = if choice & 2 == 0 { 0 } else { held.len() / 2 };
+        held.drain(keep..).rev().for_each(|slot| outbox.drop_copy(slot));
+        let now = machine.begin(Work::BATCH);
+        nic.settle(outbox, now);
+        assert!(!outbox.has_finished() && outbox.is_empty() == held.is_empty());
     }
-    let held = batch.len();
     let now = machine.begin(Work::BATCH);
-    let given = nic.poll(batch, budget, now);
+    let given = nic.fetch(outbox, budget, now);
     assert!(given <= budget);
-    assert_eq!(batch.len(), held + given);
-    assert!(batch.iter().all(|frame| (14..=MAX_FRAME).contains(&frame.len())));
-    let bytes: usize = batch.iter().skip(held).map(<[u8]>::len).sum();
+    let (mut frames, mut bytes) = (0, 0);
+    while let Some(slot) = outbox.fetched() {
+        let frame = outbox.frame(slot);
+        assert!((14..=MAX_FRAME).contains(&frame.length));
+        (frames, bytes) = (frames + 1, bytes + frame.length);
+        outbox.share(slot, 1);
+        held.push(slot);
+    }
+    assert_eq!(frames, given);
+    for piece in held.iter().flat_map(|slot| outbox.frame(*slot).pieces) {
+        let buffer = HostileMemory::device_address(*piece).0 & !2047;
+        machine
+            .with_arena(|arena| assert!(!arena.is_armed(buffer), "{buffer:#x} is lent out, and the NIC's"));
+    }
     let counters = nic.counters();
     assert_eq!(counters.rx_frames, before.get("rx_frames") + given as u64);
     assert_eq!(counters.rx_bytes, before.get("rx_bytes") + bytes as u64);

@@ -16,7 +16,7 @@ impl BringUp for E1000eChip {
     const LINK_CONTROL: Ctrl = Ctrl::SLU;
     const NVM: NvmLayout = pcie::NVM;
     const ADDRESS_SOURCES: [AddressSource; 2] = pcie::ADDRESS_SOURCES;
-    const DMA_LIMIT: u64 = u64::MAX;
+    const DMA_LIMIT: u64 = 1 << 52;
     /// A reset in the middle of firmware's transaction with the PHY would leave the MDI bus hanging.
     const HOLDS_PHY_IN_RESET: bool = true;
     /// EEC.AUTO_RD is set when the NIC begins to configure its PHY from the non-volatile memory; neither may be

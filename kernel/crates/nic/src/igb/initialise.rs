@@ -18,7 +18,7 @@ impl BringUp for IgbChip {
     const LINK_CONTROL: Ctrl = Ctrl::SLU;
     const NVM: NvmLayout = pcie::NVM;
     const ADDRESS_SOURCES: [AddressSource; 2] = pcie::ADDRESS_SOURCES;
-    const DMA_LIMIT: u64 = u64::MAX;
+    const DMA_LIMIT: u64 = 1 << 52;
     const HOLDS_PHY_IN_RESET: bool = false;
     const LOAD_PAUSE: Duration = Duration::ZERO;
 

@@ -1,13 +1,14 @@
 //! The machine emulated by QEMU, as a driver sees it.
 
 use super::{EMULATOR_TIMEOUT, Emulator, pci};
-use base::{Batch, HostPhysical, Instant, Port};
-use nic::{DmaRegion, InterruptMode, Nic, NicHost, NicRegisters, NicState};
+use base::{GuestPhysical, GuestSpans, HostPhysical, Instant, Memory, Span};
+use nic::{InterruptMode, Nic, NicHost, NicRegisters, NicState};
 use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::{Duration as Wall, Instant as WallClock};
 use testkit::frame::mac;
+use testkit::{FakeMemory, TestMemory, frames_in};
 
 /// Clones share the emulator, so that a test keeps one while the driver owns another.
 #[derive(Clone)]
@@ -70,12 +71,9 @@ impl EmulatedMachine {
     pub fn poll(&self, driver: &mut Nic<Self>, count: usize) -> Vec<Vec<u8>> {
         let start = WallClock::now();
         let mut frames = Vec::new();
-        let mut batch = Batch::with_capacity(1 << 17);
         while frames.len() < count {
             assert!(start.elapsed() < EMULATOR_TIMEOUT, "{} of {count} frames", frames.len());
-            batch.clear();
-            driver.poll(&mut batch, 64, self.now());
-            frames.extend(batch.iter().map(<[u8]>::to_vec));
+            frames.extend(frames_in::<EmulatedMemory>(driver, 64, self.now()));
         }
         frames
     }
@@ -124,11 +122,17 @@ impl NicRegisters for EmulatedMachine {
 
 impl NicHost for EmulatedMachine {
     type Registers = Self;
-    type Dma = EmulatedRegion;
+    type Memory = EmulatedMemory;
 
-    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<EmulatedRegion> {
+    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Span> {
         let start = self.0.borrow_mut().allocate(bytes as u64, alignment as u64);
-        Some(EmulatedRegion { machine: self.clone(), start })
+        let memory = FakeMemory::at(start, bytes);
+        let span = memory.span(GuestPhysical(start), bytes);
+        EMULATED.with_borrow_mut(|emulated| {
+            emulated.machine = Some(self.clone());
+            emulated.regions.push(memory);
+        });
+        span
     }
 
     fn allow_dma(&mut self, allowed: bool) {
@@ -141,44 +145,77 @@ impl NicHost for EmulatedMachine {
     }
 }
 
-/// A region of QEMU's memory.
-pub struct EmulatedRegion {
-    machine: EmulatedMachine,
-    start: u64,
+#[derive(Default)]
+struct Emulated {
+    machine: Option<EmulatedMachine>,
+    /// Memory of the test for each region of QEMU's: its addresses stand for those there, and its bytes for nothing.
+    regions: Vec<FakeMemory>,
 }
 
-impl DmaRegion for EmulatedRegion {
-    fn device_address(&self) -> HostPhysical {
-        HostPhysical(self.start)
-    }
+std::thread_local! {
+    /// The machine that this test has started.
+    static EMULATED: RefCell<Emulated> = RefCell::default();
+}
 
-    fn read(&self, offset: usize, into: &mut [u8]) {
-        if into.is_empty() {
-            return;
+/// How QEMU's memory is copied, and the test's where frames come from.
+pub enum EmulatedMemory {}
+
+impl EmulatedMemory {
+    /// Does something with QEMU's memory if this is of it.
+    fn in_qemu<R>(span: Span, act: impl FnOnce(&mut Emulator, u64) -> R) -> Option<R> {
+        let (machine, at) = EMULATED.with_borrow(|emulated| {
+            let of_region = |region: &&FakeMemory| {
+                let whole = region.span(GuestPhysical(region.base()), region.length());
+                whole.is_some_and(|whole| span.offset_in(whole).is_some())
+            };
+            let region = emulated.regions.iter().find(of_region)?;
+            let whole = region.span(GuestPhysical(region.base()), region.length())?;
+            Some((emulated.machine.clone()?, region.base() + span.offset_in(whole)? as u64))
+        })?;
+        let mut emulator = machine.0.borrow_mut();
+        Some(act(&mut emulator, at))
+    }
+}
+
+impl Memory for EmulatedMemory {
+    fn load(from: Span, into: &mut [u8]) {
+        let from = from.split(into.len()).0;
+        let from_qemu = Self::in_qemu(from, |emulator, at| match <&mut [u8; 8]>::try_from(&mut *into) {
+            Ok(word) => *word = emulator.number(&format!("readq {at:#x}")).to_le_bytes(),
+            Err(_) => {
+                let answer = emulator.qtest(&format!("read {at:#x} {:#x}", from.len()));
+                let digits = answer.trim_start_matches("0x");
+                for (index, byte) in into.iter_mut().enumerate() {
+                    *byte = u8::from_str_radix(&digits[2 * index..2 * index + 2], 16).unwrap();
+                }
+            }
+        });
+        if from_qemu.is_none() {
+            TestMemory::load(from, into);
         }
-        let line = format!("read {:#x} {:#x}", self.start + offset as u64, into.len());
-        let answer = self.machine.0.borrow_mut().qtest(&line);
-        let digits = answer.trim_start_matches("0x");
-        for (index, byte) in into.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&digits[2 * index..2 * index + 2], 16).unwrap();
+    }
+
+    fn store(into: Span, from: &[u8]) {
+        let into = into.split(from.len()).0;
+        let to_qemu = Self::in_qemu(into, |emulator, at| match <[u8; 8]>::try_from(from) {
+            Ok(word) => drop(emulator.qtest(&format!("writeq {at:#x} {:#x}", u64::from_le_bytes(word)))),
+            Err(_) => {
+                let digits: String = from[..into.len()].iter().map(|byte| format!("{byte:02x}")).collect();
+                emulator.qtest(&format!("write {at:#x} {:#x} 0x{digits}", into.len()));
+            }
+        });
+        if to_qemu.is_none() {
+            TestMemory::store(into, from);
         }
     }
 
-    fn write(&mut self, offset: usize, from: &[u8]) {
-        if from.is_empty() {
-            return;
-        }
-        let digits: String = from.iter().map(|byte| format!("{byte:02x}")).collect();
-        let line = format!("write {:#x} {:#x} 0x{digits}", self.start + offset as u64, from.len());
-        self.machine.0.borrow_mut().qtest(&line);
+    fn copy(from: Span, into: Span) {
+        let mut bytes = vec![0; from.len().min(into.len())];
+        Self::load(from, &mut bytes);
+        Self::store(into, &bytes);
     }
 
-    fn read_u64(&self, offset: usize) -> u64 {
-        self.machine.0.borrow_mut().number(&format!("readq {:#x}", self.start + offset as u64))
-    }
-
-    fn write_u64(&mut self, offset: usize, value: u64) {
-        let line = format!("writeq {:#x} {value:#x}", self.start + offset as u64);
-        self.machine.0.borrow_mut().qtest(&line);
+    fn device_address(of: Span) -> HostPhysical {
+        TestMemory::device_address(of)
     }
 }

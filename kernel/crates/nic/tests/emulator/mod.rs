@@ -4,7 +4,7 @@
 mod machine;
 pub mod pci;
 
-pub use machine::EmulatedMachine;
+pub use machine::{EmulatedMachine, EmulatedMemory};
 
 use base::{Instant, MacAddress};
 use std::io::{BufRead, BufReader, Write};

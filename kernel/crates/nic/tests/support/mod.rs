@@ -2,11 +2,11 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use base::time::Duration;
-use base::{Batch, Effects, GuestMemory, GuestPhysical, HostPhysical, Instant};
-use nic::{DmaRegion, Nic, NicError, NicHost, NicRegisters, NicState, PciId};
+use base::{Effects, GuestPhysical, GuestSpans, Instant, Span};
+use nic::{Nic, NicError, NicHost, NicRegisters, NicState, PciId};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use testkit::{FakeMemory, VirtualClock};
+use testkit::{FakeMemory, TestMemory, VirtualClock};
 
 pub mod fake_nic;
 mod fake_rings;
@@ -130,15 +130,13 @@ impl<C: FakeDevice> NicRegisters for TestMachine<C> {
 
 impl<C: FakeDevice> NicHost for TestMachine<C> {
     type Registers = Self;
-    type Dma = FakeRegion;
+    type Memory = TestMemory;
 
-    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<FakeRegion> {
+    fn allocate(&mut self, bytes: usize, alignment: usize) -> Option<Span> {
         let start = self.allocated.get().next_multiple_of(alignment as u64);
-        let end = start + bytes as u64;
-        (end <= self.memory.length() as u64).then(|| {
-            self.allocated.set(end);
-            FakeRegion { memory: self.memory.clone(), start: self.memory.base() + start, length: bytes }
-        })
+        self.allocated.set(start + bytes as u64);
+        let memory = self.memory.span(GuestPhysical(self.memory.base() + start), bytes)?;
+        (memory.len() == bytes).then_some(memory)
     }
 
     fn allow_dma(&mut self, allowed: bool) {
@@ -150,54 +148,12 @@ impl<C: FakeDevice> NicHost for TestMachine<C> {
     }
 }
 
-/// A region of the fake memory.
-pub struct FakeRegion {
-    memory: FakeMemory,
-    start: u64,
-    length: usize,
-}
-
-impl FakeRegion {
-    fn at(&self, offset: usize, length: usize) -> u64 {
-        assert!(offset + length <= self.length, "{length} bytes at {offset} of {}", self.length);
-        self.start + offset as u64
-    }
-}
-
-impl DmaRegion for FakeRegion {
-    fn device_address(&self) -> HostPhysical {
-        HostPhysical(self.start)
-    }
-
-    fn read(&self, offset: usize, into: &mut [u8]) {
-        let at = GuestPhysical(self.at(offset, into.len()));
-        GuestMemory::read(&self.memory, at, into).unwrap();
-    }
-
-    fn write(&mut self, offset: usize, from: &[u8]) {
-        self.memory.put(self.at(offset, from.len()), from);
-    }
-
-    fn read_u64(&self, offset: usize) -> u64 {
-        assert_eq!(offset % 8, 0);
-        self.memory.read_u64(self.at(offset, 8))
-    }
-
-    fn write_u64(&mut self, offset: usize, value: u64) {
-        assert_eq!(offset % 8, 0);
-        self.memory.write_u64(self.at(offset, 8), value);
-    }
-}
-
-/// Polls a port for at most one batch of frames.
+/// Fetches at most 64 frames from a port.
 pub fn poll(port: &mut impl base::Port, now: Instant) -> Vec<Vec<u8>> {
-    let mut batch = Batch::with_capacity(1 << 17);
-    port.poll(&mut batch, 64, now);
-    batch.iter().map(<[u8]>::to_vec).collect()
+    testkit::frames_of(port, 64, now)
 }
 
 /// Offers frames to a port and returns how many it took.
 pub fn send(port: &mut impl base::Port, frames: &[Vec<u8>], now: Instant) -> usize {
-    let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
-    port.send(&frames, now)
+    testkit::put_all(port, frames.iter().map(Vec::as_slice), now)
 }

@@ -1,10 +1,10 @@
 //! A minimal guest driver, for tests of the model through its public interface.
 #![allow(dead_code, missing_docs, reason = "each test file uses a part of it")]
 
-use base::{Batch, Effects, Instant, MacAddress, Port};
+use base::{Effects, Instant, MacAddress, Outbox, Port};
 use intel_regs::desc::{RxDescriptor, TxCommand, TxContext, TxData, TxLegacy};
 use intel_regs::{Ctrl, Rctl, Tctl, reg};
-use testkit::FakeMemory;
+use testkit::{FakeMemory, bounce_memory, bytes_of, frames_of, put_all};
 use vnic::{Vnic, VnicModelConfig};
 
 pub const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
@@ -32,7 +32,7 @@ impl Guest {
     /// A guest whose vNIC was just powered on.
     pub fn bare() -> Self {
         Self {
-            nic: Vnic::new(VnicModelConfig::new(MAC)),
+            nic: Vnic::new(VnicModelConfig::new(MAC), bounce_memory()),
             memory: FakeMemory::new(MEMORY),
             now: Instant(1_000_000),
             rx_buffer: 2048,
@@ -99,7 +99,7 @@ impl Guest {
 
     /// Frames from the wire; returns how many were accepted.
     pub fn send(&mut self, frames: &[&[u8]]) -> usize {
-        self.nic.port(&self.memory).send(frames, self.now)
+        put_all(&mut self.nic.port(&self.memory), frames.iter().copied(), self.now)
     }
 
     /// Consumes the next frame in the ring, as a driver does, without recycling its descriptors.
@@ -181,15 +181,25 @@ impl Guest {
         self.write(reg::TDT, tail)
     }
 
+    /// Fetches at most `budget` frames, all of which arrive.
+    pub fn poll(&mut self, budget: usize) -> Vec<Vec<u8>> {
+        frames_of(&mut self.nic.port(&self.memory), budget, self.now)
+    }
+
     /// Fetches all frames that the NIC has to send, in batches of `budget` frames.
     pub fn poll_all(&mut self, budget: usize) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
-        let mut batch = Batch::with_capacity(64 * 1024);
+        let mut outbox = Outbox::new(0);
         for _ in 0..100_000 {
-            batch.clear();
-            self.nic.port(&self.memory).poll(&mut batch, budget, self.now);
-            frames.extend(batch.iter().map(<[u8]>::to_vec));
-            if !self.nic.take_effects().contains(Effects::TX_KICK) {
+            let mut port = self.nic.port(&self.memory);
+            port.fetch(&mut outbox, budget, self.now);
+            while let Some(slot) = outbox.fetched() {
+                frames.push(bytes_of(outbox.frame(slot)));
+                outbox.share(slot, 0);
+            }
+            let waits = outbox.is_full();
+            port.settle(&mut outbox, self.now);
+            if !self.nic.take_effects().contains(Effects::TX_KICK) && !waits {
                 return frames;
             }
         }

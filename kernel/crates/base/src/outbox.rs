@@ -1,0 +1,322 @@
+//! The frames that a source has lent out, until their copies have been taken or dropped.
+
+use crate::bits::low_u8;
+use crate::{Memory, Span};
+use alloc::boxed::Box;
+
+/// Maximum number of frames that one source has lent out.
+pub const WINDOW: usize = 128;
+
+/// Most bytes of a frame that are copied when it is fetched. All headers up to the options of TCP are among them:
+/// Ethernet 14, a tag 4, IPv6 40, TCP 60. So decisions are made on bytes that nobody can change after them.
+pub const HEAD: usize = 128;
+
+/// Most pieces of memory that a frame is spread over beside its head.
+pub const PIECES: usize = 20;
+
+/// A place in an [`Outbox`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotId(u8);
+
+impl SlotId {
+    /// A number below [`WINDOW`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// A frame, by reference: an Ethernet frame from its destination address to the end of its payload, without the frame
+/// check sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct LentFrame<'a> {
+    /// Its first bytes: [`HEAD`], or all if it has fewer.
+    pub head: &'a [u8],
+    /// Where the other bytes are, in order. Their owner may change them.
+    pub pieces: &'a [Span],
+    /// Its length in bytes.
+    pub length: usize,
+}
+
+impl<'a> LentFrame<'a> {
+    /// A frame that is all head.
+    #[must_use]
+    pub fn whole(bytes: &'a [u8]) -> Self {
+        Self { head: bytes, pieces: &[], length: bytes.len() }
+    }
+
+    /// Fills `into` with the bytes from `offset` on. The frame must have so many.
+    pub fn load<M: Memory>(&self, offset: usize, into: &mut [u8]) {
+        let own = self.head.get(offset..).unwrap_or_default();
+        let own = &own[..own.len().min(into.len())];
+        let (first, mut rest) = into.split_at_mut(own.len());
+        first.copy_from_slice(own);
+        self.pieces_from(offset + own.len(), rest.len(), |piece| {
+            let (bytes, after) = core::mem::take(&mut rest).split_at_mut(piece.len());
+            M::load(piece, bytes);
+            rest = after;
+        });
+    }
+
+    /// Copies the bytes from `offset` on into shared memory, as many as there are and fit.
+    pub fn copy<M: Memory>(&self, offset: usize, into: Span) {
+        let own = self.head.get(offset..).unwrap_or_default();
+        let own = &own[..own.len().min(into.len())];
+        let (first, mut rest) = into.split(own.len());
+        if !own.is_empty() {
+            M::store(first, own);
+        }
+        self.pieces_from(offset + own.len(), rest.len(), |piece| {
+            let (bytes, after) = rest.split(piece.len());
+            M::copy(piece, bytes);
+            rest = after;
+        });
+    }
+
+    /// Passes the memory of at most `length` bytes from `offset` on, which is not in the head, to `take`.
+    fn pieces_from(&self, offset: usize, mut length: usize, mut take: impl FnMut(Span)) {
+        if length == 0 {
+            return;
+        }
+        let mut skip = offset - self.head.len();
+        for piece in self.pieces {
+            if skip >= piece.len() {
+                skip -= piece.len();
+                continue;
+            }
+            let part = piece.part(skip, length);
+            take(part);
+            (skip, length) = (0, length - part.len());
+            if length == 0 {
+                break;
+            }
+        }
+    }
+}
+
+/// The receipt for a copy of a frame that a source has lent out. Whoever has it owes its return to the outbox that it is
+/// from: there is no other way to get rid of it than [`Outbox::give_back`].
+#[derive(Debug)]
+#[must_use = "the frame is never given back"]
+pub struct Ticket {
+    source: u8,
+    slot: SlotId,
+}
+
+impl Ticket {
+    /// The number that the outbox was made with.
+    #[must_use]
+    pub fn source(&self) -> usize {
+        usize::from(self.source)
+    }
+
+    /// The frame's place.
+    #[must_use]
+    pub fn slot(&self) -> SlotId {
+        self.slot
+    }
+
+    /// For the path: the frame was refused, and waits again.
+    pub fn refused(self) {}
+}
+
+/// What is known of a frame beside its head.
+struct LentSlot {
+    pieces: heapless::Vec<Span, PIECES>,
+    head: u8,
+    length: u32,
+    cookie: u32,
+    /// Copies that have been neither taken nor dropped.
+    copies: u8,
+}
+
+/// A frame that is being added to an [`Outbox`].
+pub struct NewFrame<'a> {
+    slot: &'a mut LentSlot,
+    head: &'a mut [u8; HEAD],
+}
+
+impl NewFrame<'_> {
+    /// The head, of `length` bytes, to be filled.
+    pub fn head(&mut self, length: usize) -> &mut [u8] {
+        let length = length.min(HEAD);
+        #[expect(clippy::cast_possible_truncation, reason = "at most HEAD")]
+        let head = length as u8;
+        self.slot.length = self.slot.length - u32::from(self.slot.head) + u32::from(head);
+        self.slot.head = head;
+        &mut self.head[..length]
+    }
+
+    /// Appends memory to the frame; false when it would have more than [`PIECES`].
+    pub fn push(&mut self, piece: Span) -> bool {
+        if piece.is_empty() {
+            return true;
+        }
+        self.slot.length = self.slot.length.saturating_add(u32::try_from(piece.len()).unwrap_or(u32::MAX));
+        self.slot.pieces.push(piece).is_ok()
+    }
+}
+
+/// The frames that one source has lent out. All memory is allocated once.
+///
+/// A frame's way: the source [adds](Self::add) it, with a cookie by which the source knows it again; the path takes note
+/// of it ([`fetched`](Self::fetched)), says how many copies it has ([`share`](Self::share)), and lends each of
+/// them to a sink. When the last one has been [given back](Self::give_back), the source finds the frame's cookie among
+/// the [`finished`](Self::finished) ones.
+///
+/// ```
+/// use base::Outbox;
+///
+/// let mut outbox = Outbox::new(3);
+/// assert!(outbox.add(77, |frame| {
+///     frame.head(60).fill(0xff);
+///     true
+/// }));
+/// let slot = outbox.fetched().expect("it was added");
+/// assert_eq!(outbox.frame(slot).length, 60);
+/// outbox.share(slot, 2);
+/// let tickets = [outbox.lend(slot), outbox.lend(slot)];
+/// for ticket in tickets {
+///     assert_eq!(outbox.finished(|cookie, _| cookie), None);
+///     outbox.give_back(ticket);
+/// }
+/// assert_eq!(outbox.finished(|cookie, _| cookie), Some(77));
+/// ```
+pub struct Outbox {
+    source: u8,
+    slots: Box<[LentSlot; WINDOW]>,
+    heads: Box<[[u8; HEAD]; WINDOW]>,
+    /// Slots without a frame. The one that was freed last is used next: it is in the cache.
+    free: heapless::Vec<SlotId, WINDOW>,
+    /// Slots of finished frames whose source does not know it yet.
+    finished: heapless::Vec<SlotId, WINDOW>,
+    /// Frames that the path has not taken note of, oldest first.
+    fetched: heapless::Deque<SlotId, WINDOW>,
+    /// The source has no memory for another frame until one is finished.
+    starved: bool,
+}
+
+impl Outbox {
+    /// An empty outbox of the source with this number, which its tickets carry.
+    #[must_use]
+    pub fn new(source: u8) -> Self {
+        let slot = || LentSlot { pieces: heapless::Vec::new(), head: 0, length: 0, cookie: 0, copies: 0 };
+        let slots: Box<[LentSlot]> = core::iter::repeat_with(slot).take(WINDOW).collect();
+        let heads: Box<[[u8; HEAD]]> = core::iter::repeat_n([0; HEAD], WINDOW).collect();
+        let (Ok(slots), Ok(heads)) = (slots.try_into(), heads.try_into()) else { unreachable!() };
+        let free = (0..WINDOW).rev().map(|index| SlotId(low_u8(index as u64))).collect();
+        let (finished, fetched) = (heapless::Vec::new(), heapless::Deque::new());
+        Self { source, slots, heads, free, finished, fetched, starved: false }
+    }
+
+    /// True when no frame can be added until one is finished.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.free.is_empty() || self.starved
+    }
+
+    /// For a source that has run out of memory for what it lends out: no frame can be added until one is finished.
+    pub fn starve(&mut self) {
+        self.starved = !self.is_empty();
+    }
+
+    /// How many more frames can be added.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.free.len()
+    }
+
+    /// True when no frame is lent out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.free.is_full()
+    }
+
+    /// Adds a frame that `fill` describes. False when there is no room for it, and when `fill` says so: then there is no
+    /// frame.
+    pub fn add(&mut self, cookie: u32, fill: impl FnOnce(&mut NewFrame) -> bool) -> bool {
+        let Some(id) = self.free.last().copied().filter(|_| !self.starved) else { return false };
+        let (slot, head) = (&mut self.slots[id.index()], &mut self.heads[id.index()]);
+        (slot.head, slot.length, slot.cookie, slot.copies) = (0, 0, cookie, 0);
+        slot.pieces.clear();
+        let added = fill(&mut NewFrame { slot, head }) && self.fetched.push_back(id).is_ok();
+        if added {
+            self.free.pop();
+        }
+        added
+    }
+
+    /// The next frame that was added and has no copies yet. The path must [share](Self::share) it.
+    pub fn fetched(&mut self) -> Option<SlotId> {
+        self.fetched.pop_front()
+    }
+
+    /// Sets how many copies a frame has. Without any it is finished.
+    pub fn share(&mut self, slot: SlotId, copies: usize) {
+        self.slots[slot.index()].copies = u8::try_from(copies).unwrap_or(u8::MAX);
+        if copies == 0 {
+            self.finish(slot);
+        }
+    }
+
+    /// The frame in this place.
+    #[must_use]
+    pub fn frame(&self, slot: SlotId) -> LentFrame<'_> {
+        let LentSlot { pieces, head, length, .. } = &self.slots[slot.index()];
+        let head = &self.heads[slot.index()][..usize::from(*head)];
+        LentFrame { head, pieces, length: *length as usize }
+    }
+
+    /// The length of the frame in this place, in bytes.
+    #[must_use]
+    pub fn length(&self, slot: SlotId) -> usize {
+        self.slots[slot.index()].length as usize
+    }
+
+    /// True unless the frame in this place is all head, of which everybody has a copy of his own.
+    #[must_use]
+    pub fn has_pieces(&self, slot: SlotId) -> bool {
+        !self.slots[slot.index()].pieces.is_empty()
+    }
+
+    /// The receipt for one copy of a frame, of which there must be one that nobody has a receipt for.
+    pub fn lend(&self, slot: SlotId) -> Ticket {
+        Ticket { source: self.source, slot }
+    }
+
+    /// Takes a copy back that a sink has made use of.
+    #[expect(clippy::needless_pass_by_value, reason = "the ticket ends here")]
+    pub fn give_back(&mut self, ticket: Ticket) {
+        self.drop_copy(ticket.slot);
+    }
+
+    /// Gives a copy up that was not lent.
+    pub fn drop_copy(&mut self, slot: SlotId) {
+        let copies = &mut self.slots[slot.index()].copies;
+        *copies -= 1;
+        if *copies == 0 {
+            self.finish(slot);
+        }
+    }
+
+    fn finish(&mut self, slot: SlotId) {
+        // There is room for all slots.
+        let _ = self.finished.push(slot);
+    }
+
+    /// True while [`finished`](Self::finished) would return one.
+    #[must_use]
+    pub fn has_finished(&self) -> bool {
+        !self.finished.is_empty()
+    }
+
+    /// For the source: passes the cookie and the pieces of a frame whose copies have all been taken or dropped to `take`:
+    /// its memory is the source's again. `None` if there is no such frame.
+    pub fn finished<R>(&mut self, take: impl FnOnce(u32, &[Span]) -> R) -> Option<R> {
+        let id = self.finished.pop()?;
+        let _ = self.free.push(id);
+        self.starved = false;
+        let LentSlot { cookie, pieces, .. } = &self.slots[id.index()];
+        Some(take(*cookie, pieces))
+    }
+}

@@ -1,0 +1,281 @@
+//! The frames from one port that have not left yet, and for each destination those that wait for it.
+
+use crate::config::{HELD_BYTES, HELD_FRAMES};
+use crate::patience::{Patience, UplinkProgress};
+use crate::{MAX_PORTS, PortConfig, PortId, PortSet};
+use alloc::boxed::Box;
+use base::outbox::WINDOW;
+use base::time::Duration;
+use base::{Instant, Outbox, Port, Put, SlotId, Ticket};
+
+/// Frames that wait for one destination, in order of arrival.
+#[derive(Default)]
+struct WaitingQueue {
+    slots: heapless::Deque<SlotId, WINDOW>,
+    /// Bytes in them.
+    bytes: usize,
+}
+
+impl WaitingQueue {
+    /// True if more wait than may in passing.
+    fn is_crowded(&self) -> bool {
+        self.slots.len() > HELD_FRAMES || self.bytes > HELD_BYTES
+    }
+}
+
+/// Frames that arrived at one port and have not left yet.
+pub(crate) struct IngressQueue {
+    /// How long they wait for a destination that accepts no more.
+    pub(crate) hold: Duration,
+    /// True if the port never stands still for a vNIC.
+    impatient: bool,
+    /// How long the port may still stand still for each vNIC.
+    pub(crate) patience: [Patience; MAX_PORTS],
+    /// The frames.
+    pub(crate) outbox: Outbox,
+    /// When the frame in each slot arrived.
+    since: [Instant; WINDOW],
+    /// Whether the frame in each slot has a group address as destination.
+    group: [bool; WINDOW],
+    /// Copies of such frames that wait.
+    groups: usize,
+    /// For each port, the frames that wait for it.
+    waiting: Box<[WaitingQueue]>,
+    /// The ports that frames wait for.
+    targets: PortSet,
+    /// Copies that ports have kept, and those of them whose memory they may still read: all but frames that are all head.
+    kept: usize,
+    referred: usize,
+    /// The life of the port that the frames are from.
+    life: u32,
+}
+
+// All that may wait in passing, and what one poll brings.
+const _: () = assert!((MAX_PORTS - 1) * HELD_FRAMES + 64 <= WINDOW);
+
+impl IngressQueue {
+    /// No frames, from the port with this number, of so many.
+    pub(crate) fn new(number: u8, config: &PortConfig, ports: usize) -> Self {
+        Self {
+            hold: config.hold,
+            impatient: config.patience.is_zero(),
+            patience: [Patience::FULL; MAX_PORTS],
+            outbox: Outbox::new(number),
+            since: [Instant::ZERO; WINDOW],
+            group: [false; WINDOW],
+            groups: 0,
+            waiting: core::iter::repeat_with(WaitingQueue::default).take(ports).collect(),
+            targets: PortSet::EMPTY,
+            kept: 0,
+            referred: 0,
+            life: 0,
+        }
+    }
+
+    /// The ports that frames wait for.
+    pub(crate) fn targets(&self) -> PortSet {
+        self.targets
+    }
+
+    /// Takes note of the life of the port that frames will be from; false if those that wait are from another one.
+    pub(crate) fn is_of(&mut self, life: u32) -> bool {
+        core::mem::replace(&mut self.life, life) == life
+    }
+
+    /// Adds a copy of a frame that has arrived now for each of these ports; `group` if it is for many stations.
+    pub(crate) fn route(&mut self, slot: SlotId, targets: PortSet, group: bool, now: Instant) {
+        self.outbox.share(slot, targets.len());
+        if targets.is_empty() {
+            return;
+        }
+        self.since[slot.index()] = now;
+        self.group[slot.index()] = group;
+        self.groups += if group { targets.len() } else { 0 };
+        for target in targets.iter() {
+            self.push(target, slot);
+        }
+    }
+
+    /// Appends a frame to a queue.
+    fn push(&mut self, target: PortId, slot: SlotId) {
+        let length = self.outbox.length(slot);
+        // There is room for all slots.
+        if let Some(queue) = self.waiting.get_mut(target.index())
+            && queue.slots.push_back(slot).is_ok()
+        {
+            queue.bytes += length;
+            self.targets = self.targets.with(target);
+        }
+    }
+
+    /// The frame that has waited longest for this port.
+    pub(crate) fn front(&self, target: PortId) -> Option<SlotId> {
+        self.waiting.get(target.index())?.slots.front().copied()
+    }
+
+    /// When it arrived.
+    pub(crate) fn since(&self, target: PortId) -> Option<Instant> {
+        self.front(target).map(|slot| self.since[slot.index()])
+    }
+
+    /// Offers the frames that wait for `target` to it, but for those beyond so many bytes. Returns how many it accepted,
+    /// and the bytes in them.
+    pub(crate) fn offer<P: Port>(
+        &mut self,
+        target: PortId,
+        port: &mut P,
+        limit: usize,
+        now: Instant,
+    ) -> (usize, usize) {
+        let (mut accepted, mut bytes, mut offered) = (0, 0, false);
+        while let Some(slot) = self.front(target) {
+            let frame = self.outbox.frame(slot);
+            let length = frame.length;
+            if bytes + length > limit {
+                break;
+            }
+            offered = true;
+            match port.put(frame, self.outbox.lend(slot), now) {
+                Put::Done(ticket) => {
+                    self.pop(target, true);
+                    self.outbox.give_back(ticket);
+                }
+                Put::Kept => {
+                    self.pop(target, true);
+                    self.kept += 1;
+                    self.referred += usize::from(self.outbox.has_pieces(slot));
+                }
+                Put::Refused(ticket) => {
+                    ticket.refused();
+                    break;
+                }
+            }
+            (accepted, bytes) = (accepted + 1, bytes + length);
+        }
+        if offered {
+            port.flush(now);
+        }
+        (accepted, bytes)
+    }
+
+    /// A port that has kept a copy has made use of it.
+    pub(crate) fn give_back(&mut self, ticket: Ticket) {
+        self.kept -= 1;
+        self.referred -= usize::from(self.outbox.has_pieces(ticket.slot()));
+        self.outbox.give_back(ticket);
+    }
+
+    /// Copies that ports have kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Those of them whose memory they may still read.
+    pub(crate) fn referred(&self) -> usize {
+        self.referred
+    }
+
+    /// Removes one end of a queue; the copy is still to be accounted for.
+    fn pop(&mut self, target: PortId, front: bool) -> Option<SlotId> {
+        let queue = self.waiting.get_mut(target.index())?;
+        let slot = if front { queue.slots.pop_front() } else { queue.slots.pop_back() }?;
+        queue.bytes -= self.outbox.length(slot);
+        self.groups -= usize::from(self.group[slot.index()]);
+        if queue.slots.is_empty() {
+            self.targets = self.targets.without(target);
+        }
+        Some(slot)
+    }
+
+    /// Drops one copy at one end of a queue.
+    fn drop_one(&mut self, target: PortId, front: bool) -> usize {
+        let slot = self.pop(target, front);
+        slot.into_iter().for_each(|slot| self.outbox.drop_copy(slot));
+        usize::from(slot.is_some())
+    }
+
+    /// Drops all copies for `target`, and returns how many.
+    pub(crate) fn drop_all(&mut self, target: PortId) -> usize {
+        (0..self.count(target)).map(|_| self.drop_one(target, true)).sum()
+    }
+
+    /// Drops the copies of group frames for `target`, and returns how many.
+    fn drop_group(&mut self, target: PortId) -> usize {
+        let mut dropped = 0;
+        if self.groups == 0 {
+            return 0;
+        }
+        for _ in 0..self.count(target) {
+            let Some(slot) = self.pop(target, true) else { break };
+            if self.group[slot.index()] {
+                self.outbox.drop_copy(slot);
+                dropped += 1;
+                continue;
+            }
+            self.push(target, slot);
+        }
+        dropped
+    }
+
+    /// Drops the copies for `target` of frames that have waited for the hold time, and returns how many.
+    fn drop_older(&mut self, target: PortId, now: Instant) -> usize {
+        let mut dropped = 0;
+        while self.since(target).is_some_and(|since| since + self.hold <= now) {
+            dropped += self.drop_one(target, true);
+        }
+        dropped
+    }
+
+    /// Drops the copies for `target` beyond those that may wait in passing, and returns how many.
+    fn drop_beyond(&mut self, target: PortId) -> usize {
+        let mut dropped = 0;
+        while self.is_crowded(target) {
+            dropped += self.drop_one(target, false);
+        }
+        dropped
+    }
+
+    /// Copies that wait for `target`.
+    fn count(&self, target: PortId) -> usize {
+        self.waiting.get(target.index()).map_or(0, |queue| queue.slots.len())
+    }
+
+    /// True if more copies wait for `target` than may in passing.
+    pub(crate) fn is_crowded(&self, target: PortId) -> bool {
+        self.waiting.get(target.index()).is_some_and(WaitingQueue::is_crowded)
+    }
+
+    /// True if the port stands still, for whosever sake.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.targets.iter().any(|target| self.is_crowded(target))
+    }
+
+    /// Number of copies that wait.
+    pub(crate) fn copies(&self) -> usize {
+        self.targets.iter().map(|target| self.count(target)).sum()
+    }
+
+    /// Drops those copies for `target` that may not wait, after an offer of which it took so many, and all or not.
+    /// `uplink` is its progress if it is a physical NIC. Returns how many copies have waited too long, and how many
+    /// there is no room for.
+    pub(crate) fn drop_refused(
+        &mut self,
+        target: PortId,
+        (taken, all): (usize, bool),
+        uplink: Option<&mut UplinkProgress>,
+        now: Instant,
+    ) -> (usize, usize) {
+        let uplink_takes = uplink.map(|uplink| uplink.note(taken, all, now));
+        let mut no_room = if uplink_takes.is_none() && !all { self.drop_group(target) } else { 0 };
+        // Frames for a wire that takes others, however slowly, have not waited too long.
+        let may_age = !all && uplink_takes != Some(true);
+        let late = if may_age { self.drop_older(target, now) } else { 0 };
+        let crowded = !all && self.is_crowded(target);
+        let waits = uplink_takes
+            .unwrap_or_else(|| !self.impatient && self.patience[target.index()].note(taken, crowded, now));
+        if crowded && !waits {
+            no_room += self.drop_beyond(target);
+        }
+        (late, no_room)
+    }
+}

@@ -1,0 +1,76 @@
+//! Frames that come back: kept ones that have left, finished ones to their ports, and those that must not leave any more.
+
+use crate::ingress::IngressQueue;
+use crate::{PortId, Progress, Switch};
+use base::time::Duration;
+use base::{Instant, Port, Ticket};
+
+/// How often ports are asked at least what they have sent of that which they have kept. Nothing waits for it but the guests
+/// whose frames it was, which see their descriptors done that much later.
+pub const REAP_INTERVAL: Duration = Duration::from_micros(100);
+
+impl Switch {
+    /// Takes note of whether frames from `ingress` wait.
+    pub(crate) fn note_occupied(&mut self, ingress: PortId) {
+        self.occupied = match self.queues[ingress.index()].targets().is_empty() {
+            true => self.occupied.without(ingress),
+            false => self.occupied.with(ingress),
+        };
+    }
+
+    /// Drops the frames that wait and are from another life of their port.
+    pub(crate) fn withdraw<P: Port>(&mut self, ports: &mut [P], progress: &mut Progress) {
+        for ingress in self.occupied.iter() {
+            let queue = &mut self.queues[ingress.index()];
+            if ports.get_mut(ingress.index()).is_none_or(|port| queue.is_of(port.life())) {
+                continue;
+            }
+            for target in queue.targets().iter() {
+                let dropped = queue.drop_all(target);
+                self.counters[target.index()].withdrawn += dropped as u64;
+                progress.dropped += dropped;
+            }
+            self.note_occupied(ingress);
+        }
+    }
+
+    /// Takes back what ports have kept and made use of.
+    pub(crate) fn reap<P: Port>(&mut self, ports: &mut [P], now: Instant) {
+        let keeps = |queues: &[IngressQueue]| queues.iter().any(|queue| queue.kept() > 0);
+        self.reaped = None;
+        if !keeps(&self.queues) {
+            return;
+        }
+        let queues = &mut self.queues;
+        let mut done = |ticket: Ticket| {
+            if let Some(queue) = queues.get_mut(ticket.source()) {
+                queue.give_back(ticket);
+            }
+        };
+        // Only physical NICs keep frames.
+        for uplink in self.forwarder.uplinks().iter() {
+            ports.get_mut(uplink.index()).into_iter().for_each(|port| port.reap(&mut done, now));
+        }
+        self.reaped = keeps(&self.queues).then_some(now);
+    }
+
+    /// Tells the ports which of their frames are finished, and who stood still and can go on.
+    pub(crate) fn settle<P: Port>(&mut self, ports: &mut [P], now: Instant, progress: &mut Progress) {
+        self.reap(ports, now);
+        for (index, queue) in self.queues.iter_mut().enumerate() {
+            if queue.outbox.has_finished() {
+                match ports.get_mut(index) {
+                    Some(port) => port.settle(&mut queue.outbox, now),
+                    None => while queue.outbox.finished(|_, _| ()).is_some() {},
+                }
+            }
+        }
+        for ingress in self.stopped.iter() {
+            let queue = &self.queues[ingress.index()];
+            if !queue.stands_still() && !queue.outbox.is_full() {
+                self.stopped = self.stopped.without(ingress);
+                progress.resumed = progress.resumed.with(ingress);
+            }
+        }
+    }
+}

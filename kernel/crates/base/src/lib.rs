@@ -6,7 +6,8 @@
 //! * [`bits`]: the low and high bits of a value, without a cast.
 //! * [`Width`], [`Effects`]: how wide an access to a device model is, and what it asks the caller to do next.
 //! * [`Span`], [`Memory`]: memory that Weir shares with a guest or a device.
-//! * [`MacAddress`], [`Outbox`], [`Port`]: Ethernet frames and the interface through which they travel.
+//! * [`MacAddress`], [`LentFrame`], [`Outbox`], [`Port`]: Ethernet frames and the interface through which they travel.
+//! * [`internet_checksum`]: the sums of IP, TCP and UDP.
 //!
 //! Nothing here touches hardware, and nothing allocates after construction.
 #![no_std]
@@ -17,6 +18,8 @@ extern crate alloc;
 pub mod address;
 pub mod bits;
 pub mod effects;
+pub mod frame;
+pub mod internet_checksum;
 pub mod mac;
 pub mod memory;
 pub mod outbox;
@@ -27,9 +30,10 @@ pub mod width;
 
 pub use address::{GuestPhysical, HostPhysical};
 pub use effects::Effects;
+pub use frame::{Checksums, LentFrame, UnfinishedChecksum, Verdict};
 pub use mac::MacAddress;
 pub use memory::{GuestMemory, GuestSpans, MemoryError};
-pub use outbox::{LentFrame, Outbox, SlotId, Ticket};
+pub use outbox::{Outbox, SlotId, Ticket};
 pub use port::{Capabilities, Port, Put};
 pub use span::{Memory, Span};
 pub use time::{Duration, Instant};

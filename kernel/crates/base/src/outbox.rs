@@ -1,15 +1,12 @@
 //! The frames that a source has lent out, until their copies have been taken or dropped.
 
+use crate::Span;
 use crate::bits::low_u8;
-use crate::{Memory, Span};
+use crate::frame::{Checksums, HEAD, LentFrame};
 use alloc::boxed::Box;
 
 /// Maximum number of frames that one source has lent out.
 pub const WINDOW: usize = 128;
-
-/// Most bytes of a frame that are copied when it is fetched. All headers up to the options of TCP are among them:
-/// Ethernet 14, a tag 4, IPv6 40, TCP 60. So decisions are made on bytes that nobody can change after them.
-pub const HEAD: usize = 128;
 
 /// Most pieces of memory that a frame is spread over beside its head.
 pub const PIECES: usize = 20;
@@ -23,74 +20,6 @@ impl SlotId {
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0)
-    }
-}
-
-/// A frame, by reference: an Ethernet frame from its destination address to the end of its payload, without the frame
-/// check sequence.
-#[derive(Clone, Copy, Debug)]
-pub struct LentFrame<'a> {
-    /// Its first bytes: [`HEAD`], or all if it has fewer.
-    pub head: &'a [u8],
-    /// Where the other bytes are, in order. Their owner may change them.
-    pub pieces: &'a [Span],
-    /// Its length in bytes.
-    pub length: usize,
-}
-
-impl<'a> LentFrame<'a> {
-    /// A frame that is all head.
-    #[must_use]
-    pub fn whole(bytes: &'a [u8]) -> Self {
-        Self { head: bytes, pieces: &[], length: bytes.len() }
-    }
-
-    /// Fills `into` with the bytes from `offset` on. The frame must have so many.
-    pub fn load<M: Memory>(&self, offset: usize, into: &mut [u8]) {
-        let own = self.head.get(offset..).unwrap_or_default();
-        let own = &own[..own.len().min(into.len())];
-        let (first, mut rest) = into.split_at_mut(own.len());
-        first.copy_from_slice(own);
-        self.pieces_from(offset + own.len(), rest.len(), |piece| {
-            let (bytes, after) = core::mem::take(&mut rest).split_at_mut(piece.len());
-            M::load(piece, bytes);
-            rest = after;
-        });
-    }
-
-    /// Copies the bytes from `offset` on into shared memory, as many as there are and fit.
-    pub fn copy<M: Memory>(&self, offset: usize, into: Span) {
-        let own = self.head.get(offset..).unwrap_or_default();
-        let own = &own[..own.len().min(into.len())];
-        let (first, mut rest) = into.split(own.len());
-        if !own.is_empty() {
-            M::store(first, own);
-        }
-        self.pieces_from(offset + own.len(), rest.len(), |piece| {
-            let (bytes, after) = rest.split(piece.len());
-            M::copy(piece, bytes);
-            rest = after;
-        });
-    }
-
-    /// Passes the memory of at most `length` bytes from `offset` on, which is not in the head, to `take`.
-    fn pieces_from(&self, offset: usize, mut length: usize, mut take: impl FnMut(Span)) {
-        if length == 0 {
-            return;
-        }
-        let mut skip = offset - self.head.len();
-        for piece in self.pieces {
-            if skip >= piece.len() {
-                skip -= piece.len();
-                continue;
-            }
-            let part = piece.part(skip, length);
-            take(part);
-            (skip, length) = (0, length - part.len());
-            if length == 0 {
-                break;
-            }
-        }
     }
 }
 
@@ -124,6 +53,7 @@ impl Ticket {
 struct LentSlot {
     pieces: heapless::Vec<Span, PIECES>,
     head: u8,
+    checksums: Checksums,
     length: u32,
     cookie: u32,
     /// Copies that have been neither taken nor dropped.
@@ -145,6 +75,11 @@ impl NewFrame<'_> {
         self.slot.length = self.slot.length - u32::from(self.slot.head) + u32::from(head);
         self.slot.head = head;
         &mut self.head[..length]
+    }
+
+    /// Says what is known of its checksums, or is still to be done about them; by default nothing.
+    pub fn checksums(&mut self, checksums: Checksums) {
+        self.slot.checksums = checksums;
     }
 
     /// Appends memory to the frame; false when it would have more than [`PIECES`].
@@ -200,7 +135,14 @@ impl Outbox {
     /// An empty outbox of the source with this number, which its tickets carry.
     #[must_use]
     pub fn new(source: u8) -> Self {
-        let slot = || LentSlot { pieces: heapless::Vec::new(), head: 0, length: 0, cookie: 0, copies: 0 };
+        let slot = || LentSlot {
+            pieces: heapless::Vec::new(),
+            head: 0,
+            checksums: Checksums::Unknown,
+            length: 0,
+            cookie: 0,
+            copies: 0,
+        };
         let slots: Box<[LentSlot]> = core::iter::repeat_with(slot).take(WINDOW).collect();
         let heads: Box<[[u8; HEAD]]> = core::iter::repeat_n([0; HEAD], WINDOW).collect();
         let (Ok(slots), Ok(heads)) = (slots.try_into(), heads.try_into()) else { unreachable!() };
@@ -238,6 +180,7 @@ impl Outbox {
         let Some(id) = self.free.last().copied().filter(|_| !self.starved) else { return false };
         let (slot, head) = (&mut self.slots[id.index()], &mut self.heads[id.index()]);
         (slot.head, slot.length, slot.cookie, slot.copies) = (0, 0, cookie, 0);
+        slot.checksums = Checksums::Unknown;
         slot.pieces.clear();
         let added = fill(&mut NewFrame { slot, head }) && self.fetched.push_back(id).is_ok();
         if added {
@@ -262,9 +205,9 @@ impl Outbox {
     /// The frame in this place.
     #[must_use]
     pub fn frame(&self, slot: SlotId) -> LentFrame<'_> {
-        let LentSlot { pieces, head, length, .. } = &self.slots[slot.index()];
+        let LentSlot { pieces, head, length, checksums, .. } = &self.slots[slot.index()];
         let head = &self.heads[slot.index()][..usize::from(*head)];
-        LentFrame { head, pieces, length: *length as usize }
+        LentFrame { head, pieces, length: *length as usize, checksums: *checksums }
     }
 
     /// The length of the frame in this place, in bytes.

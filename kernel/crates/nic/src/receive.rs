@@ -3,7 +3,7 @@
 use crate::descriptors::{DescriptorFormat, ReceivedBuffer, WRITE_BACK};
 use crate::hardware::{allocate, load_u64, store_u64};
 use crate::{NicError, NicHost};
-use base::outbox::HEAD;
+use base::frame::HEAD;
 use base::{Memory, Outbox, Span};
 use core::marker::PhantomData;
 use intel_regs::desc::SIZE;

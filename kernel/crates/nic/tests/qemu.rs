@@ -4,7 +4,7 @@
 
 mod emulator;
 
-use base::outbox::HEAD;
+use base::frame::HEAD;
 use base::time::Duration;
 use base::{Instant, Memory, Outbox, Port, Put};
 use emulator::{EmulatedMachine, EmulatedMemory};

@@ -2,7 +2,7 @@
 
 mod support;
 
-use base::outbox::HEAD;
+use base::frame::HEAD;
 use base::{GuestPhysical, GuestSpans, Outbox, Port, Put, SlotId};
 use nic::{CHECK_INTERVAL, Nic, NicState};
 use support::fake_nic::{FakeFamily, FakeNic, TDT};

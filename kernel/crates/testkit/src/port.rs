@@ -4,7 +4,7 @@ use crate::{FakeMemory, TestMemory};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
-use base::outbox::HEAD;
+use base::frame::HEAD;
 use base::{Capabilities, GuestPhysical, GuestSpans, Instant, LentFrame, Memory, Outbox, Port, Put, Ticket};
 
 /// Where the memory of lent frames is: no NIC reaches it, so that one without this memory copies them.

@@ -1,7 +1,7 @@
 //! A received frame on its way into the guest's buffers, with the contents of its last descriptor.
 
-use crate::internet_checksum;
 use base::Span;
+use base::internet_checksum;
 use intel_regs::desc::{self, RxDescriptor, RxErrors, RxStatus};
 
 /// The fields of a receive descriptor that hardware writes: all but the address.

@@ -24,7 +24,6 @@ mod fault;
 mod fifo;
 mod filter;
 mod flight;
-mod internet_checksum;
 mod interrupts;
 
 mod packet;

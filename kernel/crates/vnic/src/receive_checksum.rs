@@ -1,7 +1,7 @@
 //! Verification of the checksums in arriving frames, as requested by the guest [8254x 3.2.9].
 
 use crate::ethernet::word;
-use crate::internet_checksum;
+use base::internet_checksum;
 use intel_regs::Rxcsum;
 use intel_regs::desc::{RxErrors, RxStatus};
 

@@ -1,8 +1,8 @@
 //! TCP segmentation: how a packet is cut, and what changes in the headers of each frame [8254x 3.5].
 
 use crate::ethernet::{put_word, word};
-use crate::internet_checksum;
 use base::bits::{low_u16, low_u32};
+use base::internet_checksum;
 use intel_regs::desc::{TxContext, TxContextCommand};
 
 /// How a packet is cut into frames [8254x 3.5].

@@ -1,7 +1,7 @@
 //! Checksum insertion into frames that a guest sends [8254x 3.3.3, 3.6].
 
 use crate::ethernet::put_word;
-use crate::internet_checksum;
+use base::internet_checksum;
 use intel_regs::desc::{TxContext, TxContextCommand, TxOptions};
 
 /// A checksum to insert: the complement of the sum of a range, stored at `offset`.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use base::outbox::HEAD;
+use base::frame::HEAD;
 use base::{Effects, Outbox, Port, SlotId};
 use common::*;
 use intel_regs::desc::TxCommand;

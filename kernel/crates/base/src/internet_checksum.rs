@@ -1,7 +1,7 @@
 //! The Internet checksum: 16-bit one's complement sums [RFC 1071].
 
 /// The one's complement sum of `bytes` as big-endian 16-bit words; an odd last byte is padded with zero.
-pub(crate) fn sum(bytes: &[u8]) -> u16 {
+pub fn sum(bytes: &[u8]) -> u16 {
     // Byte order affects the sum only by a final swap [RFC 1071 2.B], so words are added in native order, eight
     // bytes at a time.
     let (words, rest) = bytes.as_chunks::<8>();
@@ -13,13 +13,13 @@ pub(crate) fn sum(bytes: &[u8]) -> u16 {
 }
 
 /// The one's complement sum of two words.
-pub(crate) fn add(a: u16, b: u16) -> u16 {
+pub fn add(a: u16, b: u16) -> u16 {
     let (total, carry) = a.overflowing_add(b);
     total + u16::from(carry)
 }
 
 /// A length as it enters the sum of a pseudo header.
-pub(crate) fn length_word(length: usize) -> u16 {
+pub fn length_word(length: usize) -> u16 {
     fold(length as u64)
 }
 

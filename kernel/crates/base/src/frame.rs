@@ -1,0 +1,204 @@
+//! A frame as it goes through the switch: by reference.
+
+use crate::internet_checksum;
+use crate::{Memory, Span};
+use core::ops::Range;
+
+/// Most bytes of a frame that are copied when it is fetched. All headers up to the options of TCP are among them:
+/// Ethernet 14, a tag 4, IPv6 40, TCP 60. So decisions are made on bytes that nobody can change after them.
+pub const HEAD: usize = 128;
+
+/// What is known of the checksums in a frame, or is still to be done about them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksums {
+    /// Nobody has verified them.
+    #[default]
+    Unknown,
+    /// The NIC that has received the frame says what it found.
+    Verified {
+        /// Of the IPv4 header's checksum.
+        ip: Verdict,
+        /// Of that of TCP or UDP.
+        transport: Verdict,
+    },
+    /// The one of TCP or UDP is still to be computed: by the NIC that sends the frame, or else by Weir.
+    Unfinished(UnfinishedChecksum),
+}
+
+/// What was found of one checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was not verified, or there is none.
+    #[default]
+    Unknown,
+    /// It is right.
+    Good,
+    /// It is wrong.
+    Bad,
+}
+
+/// A checksum of TCP or UDP that is still to be computed. Its field, which is in the frame's head, has the sum of the
+/// pseudo header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnfinishedChecksum {
+    start: u8,
+    field: u8,
+    udp: bool,
+}
+
+impl UnfinishedChecksum {
+    /// The checksum of the bytes from `start` to the end of a frame, which is to be stored at `field`. `None` unless both are
+    /// among the first [`HEAD`] bytes, and the field is behind the start.
+    #[must_use]
+    pub fn new(start: usize, field: usize, udp: bool) -> Option<Self> {
+        let inside = start <= field && field + 2 <= HEAD;
+        let (start, field) = (u8::try_from(start).ok()?, u8::try_from(field).ok()?);
+        inside.then_some(Self { start, field, udp })
+    }
+
+    /// Where the bytes begin of which it is.
+    #[must_use]
+    pub fn start(&self) -> usize {
+        self.start.into()
+    }
+
+    /// Where it is to be stored.
+    #[must_use]
+    pub fn field(&self) -> Range<usize> {
+        usize::from(self.field)..usize::from(self.field) + 2
+    }
+
+    /// True for that of UDP, where 0 means that there is none [RFC 768].
+    #[must_use]
+    pub fn is_udp(&self) -> bool {
+        self.udp
+    }
+
+    /// The same in a frame that is longer by `by` bytes before it. `None` when the field is not among the first
+    /// [`HEAD`] bytes then.
+    #[must_use]
+    pub fn after(&self, by: usize) -> Option<Self> {
+        Self::new(self.start() + by, usize::from(self.field) + by, self.udp)
+    }
+
+    /// Its value.
+    #[must_use]
+    pub fn checksum<M: Memory>(&self, frame: &LentFrame<'_>) -> u16 {
+        const PART: usize = 256;
+        let (mut sum, mut at, mut part) = (0, self.start(), [0; PART]);
+        while at < frame.length {
+            let part = &mut part[..PART.min(frame.length - at)];
+            frame.load::<M>(at, part);
+            sum = internet_checksum::add(sum, internet_checksum::sum(part));
+            at += part.len();
+        }
+        if self.udp && sum == 0xffff { 0xffff } else { !sum }
+    }
+}
+
+/// A frame, by reference: an Ethernet frame from its destination address to the end of its payload, without the frame
+/// check sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct LentFrame<'a> {
+    /// Its first bytes: [`HEAD`], or all if it has fewer.
+    pub head: &'a [u8],
+    /// Where the other bytes are, in order. Their owner may change them.
+    pub pieces: &'a [Span],
+    /// Its length in bytes.
+    pub length: usize,
+    /// What is known of its checksums, or is still to be done about them.
+    pub checksums: Checksums,
+}
+
+impl<'a> LentFrame<'a> {
+    /// A frame that is all head.
+    #[must_use]
+    pub fn whole(bytes: &'a [u8]) -> Self {
+        Self { head: bytes, pieces: &[], length: bytes.len(), checksums: Checksums::Unknown }
+    }
+
+    /// Fills `into` with the bytes from `offset` on. The frame must have so many.
+    pub fn load<M: Memory>(&self, offset: usize, into: &mut [u8]) {
+        let own = self.head.get(offset..).unwrap_or_default();
+        let own = &own[..own.len().min(into.len())];
+        let (first, mut rest) = into.split_at_mut(own.len());
+        first.copy_from_slice(own);
+        self.pieces_from(offset + own.len(), rest.len(), |piece| {
+            let (bytes, after) = core::mem::take(&mut rest).split_at_mut(piece.len());
+            M::load(piece, bytes);
+            rest = after;
+        });
+    }
+
+    /// Copies the bytes from `offset` on into shared memory, as many as there are and fit.
+    pub fn copy<M: Memory>(&self, offset: usize, into: Span) {
+        let own = self.head.get(offset..).unwrap_or_default();
+        let own = &own[..own.len().min(into.len())];
+        let (first, mut rest) = into.split(own.len());
+        if !own.is_empty() {
+            M::store(first, own);
+        }
+        self.pieces_from(offset + own.len(), rest.len(), |piece| {
+            let (bytes, after) = rest.split(piece.len());
+            M::copy(piece, bytes);
+            rest = after;
+        });
+    }
+
+    /// The frame with all its checksums in place: for a sink that cannot have them computed. `head` is where the changed
+    /// head is.
+    #[must_use]
+    pub fn finished<'b, M: Memory>(&self, head: &'b mut [u8; HEAD]) -> LentFrame<'b>
+    where
+        'a: 'b,
+    {
+        let Checksums::Unfinished(unfinished) = self.checksums else { return *self };
+        let checksum = unfinished.checksum::<M>(self);
+        let head = &mut head[..self.head.len()];
+        head.copy_from_slice(self.head);
+        if let Some(field) = head.get_mut(unfinished.field()) {
+            field.copy_from_slice(&checksum.to_be_bytes());
+        }
+        LentFrame {
+            head,
+            checksums: Checksums::Verified { ip: Verdict::Unknown, transport: Verdict::Good },
+            ..*self
+        }
+    }
+
+    /// Passes the memory of at most `length` bytes from `offset` on, which is not in the head, to `take`.
+    fn pieces_from(&self, offset: usize, mut length: usize, mut take: impl FnMut(Span)) {
+        if length == 0 {
+            return;
+        }
+        let mut skip = offset - self.head.len();
+        for piece in self.pieces {
+            if skip >= piece.len() {
+                skip -= piece.len();
+                continue;
+            }
+            let part = piece.part(skip, length);
+            take(part);
+            (skip, length) = (0, length - part.len());
+            if length == 0 {
+                break;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checksum_is_where_nobody_can_change_it() {
+        assert!(UnfinishedChecksum::new(34, HEAD - 2, false).is_some());
+        assert_eq!(UnfinishedChecksum::new(34, HEAD - 1, false), None);
+        assert_eq!(UnfinishedChecksum::new(34, 33, false), None);
+        assert_eq!(UnfinishedChecksum::new(usize::MAX, 300, false), None);
+        let tagged = UnfinishedChecksum::new(34, 50, true).and_then(|checksum| checksum.after(4));
+        assert_eq!(tagged, UnfinishedChecksum::new(38, 54, true));
+        assert_eq!(tagged.and_then(|checksum| checksum.after(HEAD)), None);
+    }
+}

@@ -31,8 +31,8 @@ DENY := target/tools/bin/cargo-deny
 # ADVISORIES=1 asks the advisory database as well, which takes a way to GitHub.
 DENY_CHECKS := --all-features $(if $(ADVISORIES),,--offline) check $(if $(ADVISORIES),advisories) licenses bans sources
 
-.PHONY: help setup kernel stage micro boot traffic guest disk build image run host-test end-to-end one bench figures test nested check lint \
-	docs deny clean
+.PHONY: help setup kernel stage micro boot traffic guest disk build image run host-test end-to-end one bench host-bench figures test nested check \
+	lint docs deny clean
 
 help:
 	@echo 'make run      boot CONFIG ($(CONFIG)) in an emulator, its console here'
@@ -42,6 +42,7 @@ help:
 	@echo '              GDB=1 stops its machine at the first instruction and prints how to attach a debugger'
 	@echo 'make check    format, rules of tests/house, lints, documentation, host tests'
 	@echo "make bench    Weir's costs in instructions, also in docs/figures.txt; BENCH=GROUP prints some of them"
+	@echo 'make host-bench  times the crates that frames pass on this host; BENCH=NAME some of them'
 	@echo 'make figures  copies docs/figures.txt, which make bench writes, into docs/performance.md'
 	@echo 'make nested   the end-to-end tests under nested KVM, in emulated machines of both vendors: an hour or more'
 	@echo '              VENDOR=svm or vtx, TEST=: parts of the names of tests'
@@ -102,6 +103,10 @@ one: $(if $(TEST),build,setup) $(if $(findstring a_guests_disk,$(TEST)),disk)
 
 bench: kernel micro boot guest
 	@cargo run -q --release -p end-to-end --bin bench -- $(BENCH)
+
+# Of the host's time, for comparing two states of the code on one quiet machine: nothing asserts on it.
+host-bench: setup
+	@cargo bench -q -p path -p nic -p vnic --bench '*' -- $(BENCH)
 
 figures: setup
 	@cargo run -q -p house -- --write-figures

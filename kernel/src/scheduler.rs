@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use base::{Duration, Effects, Instant};
 use schedule::{GuestTurn, RunQueue};
 use shell::VmState;
-use silicon::machine_check::Verdict;
+use silicon::machine_check::Consequence;
 
 /// Minimum run before the next timer exit. Without it, a guest whose timer fires faster than one trip through Weir
 /// would never make progress.
@@ -167,7 +167,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
         }
         if let Some(check) = machine_check::unreported() {
             // Only a processor that sleeps has not ended Weir itself.
-            assert!(check.verdict != Verdict::StopMachine, "a processor that sleeps reports a {check}");
+            assert!(check.verdict != Consequence::StopMachine, "a processor that sleeps reports a {check}");
             log::error!("{check}");
         }
         self.over = self.duties.is_over();

@@ -3,7 +3,7 @@
 use crate::processor::cores::{PerCore, per_core};
 use crate::processor::cpu::ThisProcessor;
 use core::sync::atomic::{AtomicBool, Ordering};
-use silicon::machine_check::{Interrupted, MachineCheck, Verdict};
+use silicon::machine_check::{Consequence, Interrupted, MachineCheck};
 use spin::Mutex;
 
 /// The last one of each core, and whether the main loop has yet to report it.
@@ -11,7 +11,7 @@ static LAST: PerCore<Mutex<Option<MachineCheck>>> = per_core!(Mutex::new(None));
 static UNREPORTED: PerCore<AtomicBool> = per_core!(AtomicBool::new(false));
 
 /// Takes the machine check that has just arrived, in its handler or after an exit: who can go on?
-pub fn take(interrupted: Interrupted) -> Verdict {
+pub fn take(interrupted: Interrupted) -> Consequence {
     let check = MachineCheck::take(&ThisProcessor, interrupted);
     let verdict = check.verdict;
     // It may have interrupted the report of another one, which then is the one that is kept. A processor that sleeps

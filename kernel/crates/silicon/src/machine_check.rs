@@ -85,7 +85,7 @@ impl fmt::Display for BankError {
 
 /// Who can go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
+pub enum Consequence {
     /// Everybody: nothing wrong was used here. Intel's processors tell all of an error of one.
     GoOn,
     /// Everybody but the program that was interrupted, which has used wrong data.
@@ -113,7 +113,7 @@ pub struct MachineCheck {
     /// The errors; those for which there is no room count in the verdict.
     pub errors: heapless::Vec<BankError, 8>,
     /// Who can go on.
-    pub verdict: Verdict,
+    pub verdict: Consequence,
 }
 
 impl MachineCheck {
@@ -190,14 +190,14 @@ impl Finding {
 /// set where it can be repeated; an instruction fetch, both clear. Those that are only told have RIPV set and EIPV
 /// clear, whatever is in the banks that they share with it [SDM3B 16.9.3.2]. They may be the first to clear them, so
 /// that what a processor says of itself counts even where no bank has an error.
-fn judge(global: GlobalStatus, worst: Finding, interrupted: Interrupted) -> Verdict {
+fn judge(global: GlobalStatus, worst: Finding, interrupted: Interrupted) -> Consequence {
     let told = global & (GlobalStatus::RIPV | GlobalStatus::EIPV) == GlobalStatus::RIPV;
     match (worst, interrupted) {
-        (Finding::Doubt, _) => Verdict::StopMachine,
-        (Finding::Nothing, _) | (_, Interrupted::Parked) if told => Verdict::GoOn,
-        (Finding::Lost, _) => Verdict::StopMachine,
-        (_, Interrupted::Guest) => Verdict::StopProgram,
-        _ => Verdict::StopMachine,
+        (Finding::Doubt, _) => Consequence::StopMachine,
+        (Finding::Nothing, _) | (_, Interrupted::Parked) if told => Consequence::GoOn,
+        (Finding::Lost, _) => Consequence::StopMachine,
+        (_, Interrupted::Guest) => Consequence::StopProgram,
+        _ => Consequence::StopMachine,
     }
 }
 
@@ -247,7 +247,7 @@ mod tests {
     const REPEATABLE: u64 = 0b111;
     const FETCH: u64 = 0b100;
 
-    fn verdict(capabilities: u64, global: u64, status: BankStatus, interrupted: Interrupted) -> Verdict {
+    fn verdict(capabilities: u64, global: u64, status: BankStatus, interrupted: Interrupted) -> Consequence {
         MachineCheck::take(&banks(capabilities | 1, global, &[status]), interrupted).verdict
     }
 
@@ -255,12 +255,12 @@ mod tests {
     fn an_error_of_another_core_lets_everybody_go_on() {
         for interrupted in EVERYBODY {
             let verdict = |capabilities, status| verdict(capabilities, TOLD, status, interrupted);
-            assert_eq!(verdict(0, BankStatus::empty()), Verdict::GoOn);
-            assert_eq!(verdict(0, BankStatus::VAL | BankStatus::EN), Verdict::GoOn, "corrected");
-            assert_eq!(verdict(SER_P, ERROR | BankStatus::S), Verdict::GoOn, "nobody has used the data");
-            assert_eq!(verdict(SER_P, USED), Verdict::GoOn, "another processor has");
+            assert_eq!(verdict(0, BankStatus::empty()), Consequence::GoOn);
+            assert_eq!(verdict(0, BankStatus::VAL | BankStatus::EN), Consequence::GoOn, "corrected");
+            assert_eq!(verdict(SER_P, ERROR | BankStatus::S), Consequence::GoOn, "nobody has used the data");
+            assert_eq!(verdict(SER_P, USED), Consequence::GoOn, "another processor has");
             let lost = ERROR | BankStatus::S | BankStatus::OVER;
-            assert_eq!(verdict(SER_P, lost), Verdict::GoOn, "what was lost was no worse");
+            assert_eq!(verdict(SER_P, lost), Consequence::GoOn, "what was lost was no worse");
         }
     }
 
@@ -270,19 +270,19 @@ mod tests {
         for status in [USED, BankStatus::empty()] {
             for global in [LOAD, REPEATABLE, FETCH] {
                 let verdict = |interrupted| verdict(SER_P, global, status, interrupted);
-                assert_eq!(verdict(Interrupted::Guest), Verdict::StopProgram, "{global:#b}");
-                assert_eq!(verdict(Interrupted::Weir), Verdict::StopMachine, "{global:#b}");
-                assert_eq!(verdict(Interrupted::Parked), Verdict::StopMachine, "{global:#b}");
+                assert_eq!(verdict(Interrupted::Guest), Consequence::StopProgram, "{global:#b}");
+                assert_eq!(verdict(Interrupted::Weir), Consequence::StopMachine, "{global:#b}");
+                assert_eq!(verdict(Interrupted::Parked), Consequence::StopMachine, "{global:#b}");
             }
         }
     }
 
     #[test]
     fn a_bank_that_does_not_tell_stops_whoever_was_interrupted_but_not_who_sleeps() {
-        assert_eq!(verdict(0, TOLD, ERROR, Interrupted::Guest), Verdict::StopProgram);
-        assert_eq!(verdict(0, TOLD, ERROR, Interrupted::Weir), Verdict::StopMachine);
-        assert_eq!(verdict(0, TOLD, ERROR, Interrupted::Parked), Verdict::GoOn);
-        assert_eq!(verdict(0, FETCH, ERROR, Interrupted::Guest), Verdict::StopProgram);
+        assert_eq!(verdict(0, TOLD, ERROR, Interrupted::Guest), Consequence::StopProgram);
+        assert_eq!(verdict(0, TOLD, ERROR, Interrupted::Weir), Consequence::StopMachine);
+        assert_eq!(verdict(0, TOLD, ERROR, Interrupted::Parked), Consequence::GoOn);
+        assert_eq!(verdict(0, FETCH, ERROR, Interrupted::Guest), Consequence::StopProgram);
     }
 
     #[test]
@@ -290,17 +290,17 @@ mod tests {
         for interrupted in EVERYBODY {
             for global in [TOLD, LOAD, REPEATABLE, FETCH] {
                 let verdict = |capabilities, status| verdict(capabilities, global, status, interrupted);
-                assert_eq!(verdict(SER_P, USED | BankStatus::PCC), Verdict::StopMachine);
+                assert_eq!(verdict(SER_P, USED | BankStatus::PCC), Consequence::StopMachine);
                 // It leaves what it finds, so that the next error may come on top.
                 let found = global == TOLD && interrupted == Interrupted::Parked;
-                let lost = if found { Verdict::GoOn } else { Verdict::StopMachine };
+                let lost = if found { Consequence::GoOn } else { Consequence::StopMachine };
                 assert_eq!(verdict(SER_P, USED | BankStatus::OVER), lost);
                 assert_eq!(verdict(0, ERROR | BankStatus::OVER), lost);
             }
         }
         assert_eq!(
             verdict(0, FETCH, BankStatus::empty(), Interrupted::Weir),
-            Verdict::StopMachine,
+            Consequence::StopMachine,
             "RIPV is 0"
         );
     }
@@ -330,6 +330,6 @@ mod tests {
         let mut statuses = [ERROR; 32];
         statuses[31] |= BankStatus::PCC;
         let check = MachineCheck::take(&banks(0xff, TOLD, &statuses), Interrupted::Guest);
-        assert_eq!((check.errors.len(), check.verdict), (8, Verdict::StopMachine));
+        assert_eq!((check.errors.len(), check.verdict), (8, Consequence::StopMachine));
     }
 }

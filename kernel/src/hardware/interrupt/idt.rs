@@ -6,7 +6,7 @@ use super::vectors::FIRST_INTERRUPT;
 use crate::hardware::machine_check;
 use crate::processor::{cpu, descriptors};
 use base::bits::low_u8;
-use silicon::machine_check::{Interrupted, Verdict};
+use silicon::machine_check::{Consequence, Interrupted};
 use spin::Once;
 use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr4, Cr4Flags};
@@ -145,7 +145,7 @@ extern "C" fn handle(frame: &InterruptFrame) {
     match frame.vector {
         NMI => pending::note_nmi(),
         // Another core's, or of data that nobody has used.
-        MACHINE_CHECK if machine_check::take(Interrupted::Weir) == Verdict::GoOn => {}
+        MACHINE_CHECK if machine_check::take(Interrupted::Weir) == Consequence::GoOn => {}
         // It cannot end Weir by itself: the boot core, whose number it has, does when it finds the report.
         ASLEEP => _ = machine_check::take(Interrupted::Parked),
         vector if vector < u64::from(FIRST_INTERRUPT) => match REPORT.get() {

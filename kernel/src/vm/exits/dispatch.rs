@@ -11,7 +11,7 @@ use crate::virt::state::registers::{RAX, RCX, RDX};
 use crate::vm::Vm;
 use crate::vm::life::StopReason;
 use base::{Duration, Instant};
-use silicon::machine_check::{Interrupted, Verdict};
+use silicon::machine_check::{Consequence, Interrupted};
 
 /// How long a guest that has locked the bus does not run: a bus lock takes about 1 us from every core, so all of a
 /// guest's together take at most about a thousandth.
@@ -92,9 +92,9 @@ pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Acti
         Exit::Exception(event) => vm.vcpu.raise(event),
         Exit::TaskSwitch => return Action::Stop(StopReason::TaskSwitch),
         Exit::MachineCheck => match machine_check::take(Interrupted::Guest) {
-            Verdict::GoOn => {}
-            Verdict::StopProgram => return Action::Stop(StopReason::MachineCheck),
-            Verdict::StopMachine => panic!("the machine may be wrong after a machine check"),
+            Consequence::GoOn => {}
+            Consequence::StopProgram => return Action::Stop(StopReason::MachineCheck),
+            Consequence::StopMachine => panic!("the machine may be wrong after a machine check"),
         },
         // A breakpoint without a handler is the last resort of systems that reset a PC; anything else is a crash.
         Exit::TripleFault if context.code(vm).first() == Some(&INT3) => {

@@ -1,7 +1,7 @@
 //! A frame as it goes through the switch: by reference.
 
 use crate::internet_checksum;
-use crate::{Memory, Span};
+use crate::{Memory, Span, TransportLayout};
 use core::ops::Range;
 
 /// Most bytes of a frame that are copied when it is fetched. All headers up to the options of TCP are among them:
@@ -84,15 +84,34 @@ impl UnfinishedChecksum {
     /// Its value.
     #[must_use]
     pub fn checksum<M: Memory>(&self, frame: &LentFrame<'_>) -> u16 {
-        const PART: usize = 256;
-        let (mut sum, mut at, mut part) = (0, self.start(), [0; PART]);
-        while at < frame.length {
-            let part = &mut part[..PART.min(frame.length - at)];
-            frame.load::<M>(at, part);
+        let mut sum = 0;
+        frame.parts::<M>(self.start(), |part| {
             sum = internet_checksum::add(sum, internet_checksum::sum(part));
-            at += part.len();
-        }
+        });
         if self.udp && sum == 0xffff { 0xffff } else { !sum }
+    }
+
+    /// The headers of the frame, if this is the checksum of the TCP segment or UDP datagram in it, and not something else that
+    /// its sender wants to have summed.
+    #[must_use]
+    pub fn layout(&self, frame: &LentFrame<'_>) -> Option<TransportLayout> {
+        let layout = TransportLayout::of(frame.head, frame.length)?;
+        let same = self.start() == layout.start() && self.field() == layout.checksum_field();
+        (same && self.udp == layout.is_udp()).then_some(layout)
+    }
+
+    /// True if the frame's checksum is right once this has been computed: nothing but zeros follows the packet, and the field
+    /// has the sum of the pseudo header.
+    fn makes_right(&self, frame: &LentFrame<'_>) -> bool {
+        let rest = |end| match frame.head.get(end..) {
+            Some(padding) if frame.pieces.is_empty() => padding.iter().all(|byte| *byte == 0),
+            _ => end == frame.length,
+        };
+        self.layout(frame).is_some_and(|layout| {
+            // 0 and FFFFh are the same number.
+            let [expected, found] = [layout.pseudo_header(frame.head), layout.checksum_in(frame.head)];
+            rest(layout.end()) && expected % 0xffff == found % 0xffff
+        })
     }
 }
 
@@ -145,8 +164,21 @@ impl<'a> LentFrame<'a> {
         });
     }
 
+    /// Passes the bytes from `offset` on to `take` in parts, of which only the last may have an odd length.
+    pub fn parts<M: Memory>(&self, offset: usize, mut take: impl FnMut(&[u8])) {
+        const PART: usize = 256;
+        let (mut at, mut part) = (offset, [0; PART]);
+        while at < self.length {
+            let part = &mut part[..PART.min(self.length - at)];
+            self.load::<M>(at, part);
+            take(part);
+            at += part.len();
+        }
+    }
+
     /// The frame with all its checksums in place: for a sink that cannot have them computed. `head` is where the changed
-    /// head is.
+    /// head is. What its sender has asked for may be something else than the checksum of TCP or UDP: then nothing is known of
+    /// that.
     #[must_use]
     pub fn finished<'b, M: Memory>(&self, head: &'b mut [u8; HEAD]) -> LentFrame<'b>
     where
@@ -154,16 +186,16 @@ impl<'a> LentFrame<'a> {
     {
         let Checksums::Unfinished(unfinished) = self.checksums else { return *self };
         let checksum = unfinished.checksum::<M>(self);
-        let head = &mut head[..self.head.len()];
+        let right = unfinished.makes_right(self);
+        let Some(head) = head.get_mut(..self.head.len()) else {
+            return LentFrame { checksums: Checksums::Unknown, ..*self };
+        };
         head.copy_from_slice(self.head);
         if let Some(field) = head.get_mut(unfinished.field()) {
             field.copy_from_slice(&checksum.to_be_bytes());
         }
-        LentFrame {
-            head,
-            checksums: Checksums::Verified { ip: Verdict::Unknown, transport: Verdict::Good },
-            ..*self
-        }
+        let good = Checksums::Verified { ip: Verdict::Unknown, transport: Verdict::Good };
+        LentFrame { head, checksums: if right { good } else { Checksums::Unknown }, ..*self }
     }
 
     /// Passes the memory of at most `length` bytes from `offset` on, which is not in the head, to `take`.

@@ -7,7 +7,7 @@
 //! * [`Width`], [`Effects`]: how wide an access to a device model is, and what it asks the caller to do next.
 //! * [`Span`], [`Memory`]: memory that Weir shares with a guest or a device.
 //! * [`MacAddress`], [`LentFrame`], [`Outbox`], [`Port`]: Ethernet frames and the interface through which they travel.
-//! * [`internet_checksum`]: the sums of IP, TCP and UDP.
+//! * [`internet_checksum`], [`TransportLayout`]: the sums of IP, TCP and UDP, and where their headers are.
 //!
 //! Nothing here touches hardware, and nothing allocates after construction.
 #![no_std]
@@ -26,6 +26,7 @@ pub mod outbox;
 pub mod port;
 pub mod span;
 pub mod time;
+pub mod transport;
 pub mod width;
 
 pub use address::{GuestPhysical, HostPhysical};
@@ -37,4 +38,5 @@ pub use outbox::{Outbox, SlotId, Ticket};
 pub use port::{Capabilities, Port, Put};
 pub use span::{Memory, Span};
 pub use time::{Duration, Instant};
+pub use transport::TransportLayout;
 pub use width::Width;

@@ -74,6 +74,14 @@ bitflags! {
         const DD = 1 << 0;
         /// End of packet.
         const EOP = 1 << 1;
+        /// Ignore checksum indication; reserved in later editions.
+        const IXSM = 1 << 2;
+        /// The UDP checksum was calculated.
+        const UDPCS = 1 << 4;
+        /// The TCP or UDP checksum was calculated (`L4I`).
+        const L4CS = 1 << 5;
+        /// The IP checksum was calculated.
+        const IPCS = 1 << 6;
     }
 
     /// Extended error of a received frame, in the same word as the status [I210 7.1.4.2.2].

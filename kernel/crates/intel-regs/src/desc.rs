@@ -250,6 +250,8 @@ bitflags! {
         const IXSM = 1 << 2;
         /// The packet is 802.1Q and its tag is in `special`.
         const VP = 1 << 3;
+        /// The UDP checksum was calculated [82574 7.1]; reserved on the 8254x.
+        const UDPCS = 1 << 4;
         /// The TCP or UDP checksum was calculated.
         const TCPCS = 1 << 5;
         /// The IP checksum was calculated.

@@ -9,7 +9,7 @@ use crate::{InterruptMode, NicRegisters};
 use base::bits::{high_u32, low_u32};
 use base::{MacAddress, Memory};
 use intel_regs::reg;
-use intel_regs::{Ctrl, Rah, Rctl, Tctl};
+use intel_regs::{Ctrl, Rah, Rctl, Rxcsum, Tctl};
 
 /// Stops receiver, transmitter and interrupts.
 pub(crate) fn halt<R: NicRegisters, C: NicChip>(registers: &mut R) {
@@ -55,7 +55,9 @@ pub(crate) fn receive<R: NicRegisters, M: Memory, C: NicChip>(
     mac: MacAddress,
 ) {
     filters(registers, mac);
-    registers.write(reg::RXCSUM, 0);
+    // The NIC verifies checksums and says what it finds; frames with wrong ones come, too [8254x 13.4.47]. It may be
+    // written only while the receiver is off.
+    registers.write(reg::RXCSUM, (Rxcsum::IPOFL | Rxcsum::TUOFL).bits());
     C::prepare_receive(registers, BUFFER, LONGEST_FRAME);
     registers.write(C::RECEIVE.rdbal(), low_u32(ring.address()));
     registers.write(C::RECEIVE.rdbah(), high_u32(ring.address()));

@@ -44,6 +44,7 @@ mod port;
 mod receive;
 mod statistics;
 mod transmit;
+mod verified;
 mod watch;
 
 pub use bring_up::{PHY_OWNER_TIMEOUT, RESET_TIMEOUT};

@@ -2,6 +2,7 @@
 
 use crate::descriptors::{DescriptorFormat, ReceivedBuffer, WRITE_BACK};
 use crate::hardware::{allocate, load_u64, store_u64};
+use crate::verified::ReportedChecksums;
 use crate::{NicError, NicHost};
 use base::frame::HEAD;
 use base::{Memory, Outbox, Span};
@@ -31,6 +32,8 @@ pub(crate) struct ReceivedChain {
     pub(crate) ends_frame: bool,
     /// True when the NIC marked the frame as damaged, or reports an impossible length.
     pub(crate) has_errors: bool,
+    /// What the NIC says of the frame's checksums.
+    checksums: ReportedChecksums,
 }
 
 impl ReceivedChain {
@@ -97,10 +100,16 @@ impl<M: Memory, F: DescriptorFormat> ReceiveRing<M, F> {
     /// A frame of more than [`MAX_CHAIN`] descriptors comes in several chains, of which only the last ends the
     /// frame.
     pub(crate) fn next(&self) -> Option<ReceivedChain> {
-        let mut chain = ReceivedChain { pieces: heapless::Vec::new(), ends_frame: false, has_errors: false };
+        let mut chain = ReceivedChain {
+            pieces: heapless::Vec::new(),
+            ends_frame: false,
+            has_errors: false,
+            checksums: ReportedChecksums::default(),
+        };
         while !chain.ends_frame && !chain.pieces.is_full() {
             let received = self.received((self.next + chain.pieces.len()) % DESCRIPTORS)?;
             chain.ends_frame = received.ends_frame;
+            chain.checksums = received.checksums;
             chain.has_errors |= received.damaged || received.length > BUFFER;
             let _ = chain.pieces.push(received.length.min(BUFFER));
         }
@@ -125,6 +134,8 @@ impl<M: Memory, F: DescriptorFormat> ReceiveRing<M, F> {
                 left -= bytes.len();
                 rest = after;
             }
+            let checksums = chain.checksums.of(head, chain.length());
+            new.checksums(checksums);
             let mut skip = HEAD;
             chain.pieces.iter().enumerate().all(|(offset, piece)| {
                 let piece = usize::from(*piece);

@@ -3,8 +3,9 @@
 use crate::descriptors::{DescriptorFormat, TX_STATUS};
 use crate::hardware::{allocate, load_u64};
 use crate::{NicError, NicHost};
+use base::frame::HEAD;
 use base::time::Duration;
-use base::{Instant, LentFrame, Memory, Span, Ticket};
+use base::{Checksums, Instant, LentFrame, Memory, Span, Ticket};
 use core::marker::PhantomData;
 use intel_regs::desc::{SIZE, TxStatus};
 
@@ -136,9 +137,9 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         if self.used == 0 {
             self.progress = now;
         }
-        match by_reference {
-            true => self.refer(&frame),
-            false => self.copy(&frame, length),
+        match frame.checksums {
+            Checksums::Unfinished(_) => self.fill(&frame.finished::<M>(&mut [0; HEAD]), length, by_reference),
+            _ => self.fill(&frame, length, by_reference),
         }
         self.used += count;
         #[expect(clippy::cast_possible_truncation, reason = "at most MOST_PIECES and one, or 5")]
@@ -154,6 +155,14 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         };
         let few = !frame.pieces.is_empty() && frame.pieces.len() <= MOST_PIECES;
         few && frame.length >= MIN_FRAME && frame.pieces.iter().all(reached)
+    }
+
+    /// Puts a frame into the descriptors after TDT, padded to this length.
+    fn fill(&mut self, frame: &LentFrame<'_>, length: usize, by_reference: bool) {
+        match by_reference {
+            true => self.refer(frame),
+            false => self.copy(frame, length),
+        }
     }
 
     /// Describes a frame of which the head alone is copied.

@@ -1,7 +1,7 @@
 //! Builds Ethernet frames with correct checksums, and verifies them.
 
 use alloc::vec::Vec;
-use base::MacAddress;
+use base::{MacAddress, UnfinishedChecksum};
 
 /// An IPv4 address.
 pub type Ipv4 = [u8; 4];
@@ -160,6 +160,57 @@ pub fn transport_checksum(source: Ipv4, destination: Ipv4, protocol: u8, segment
     let length = u16::try_from(segment.len()).expect("a segment has at most 65535 bytes");
     let pseudo = [&source[..], &destination, &[0, protocol], &length.to_be_bytes(), segment].concat();
     checksum(&pseudo)
+}
+
+/// `frame`, which is TCP or UDP, in IPv6 instead of IPv4: its addresses are the two of IPv4, each four times.
+///
+/// # Panics
+/// If the frame is not what [`tcp`] or [`udp`] returns.
+#[must_use]
+pub fn in_ipv6(frame: &[u8]) -> Vec<u8> {
+    let (ethernet, packet) = frame.split_at(14);
+    let (header, segment) = packet.split_at(20);
+    let mut segment = segment.to_vec();
+    let length = u16::try_from(segment.len()).expect("it was IPv4").to_be_bytes();
+    let addresses = [header[12..16].repeat(4), header[16..20].repeat(4)].concat();
+    let field = if header[9] == PROTOCOL_TCP { 16 } else { 6 };
+    segment[field..field + 2].fill(0);
+    let pseudo = [&addresses[..], &[0, 0], &length, &[0, 0, 0, header[9]], &segment].concat();
+    let sum = match checksum(&pseudo) {
+        0 if header[9] == PROTOCOL_UDP => 0xffff,
+        sum => sum,
+    };
+    segment[field..field + 2].copy_from_slice(&sum.to_be_bytes());
+    let fixed = [0x60, 0, 0, 0, length[0], length[1], header[9], 64];
+    [&ethernet[..12], &[0x86, 0xdd], &fixed, &addresses, &segment].concat()
+}
+
+/// `frame`, which is TCP or UDP, possibly tagged, with the sum of the pseudo header in place of its checksum, and what is
+/// still to be computed.
+///
+/// # Panics
+/// If the frame is too short.
+#[must_use]
+pub fn unfinished(frame: &[u8]) -> (Vec<u8>, UnfinishedChecksum) {
+    let mut ip = 14;
+    while frame[ip - 2] == 0x81 || frame[ip - 2] == 0x88 {
+        ip += 4;
+    }
+    let is_ipv4 = frame[ip] >> 4 == 4;
+    let (addresses, protocol, start) = match is_ipv4 {
+        true => (ip + 12..ip + 20, frame[ip + 9], ip + usize::from(frame[ip] & 0xf) * 4),
+        false => (ip + 8..ip + 40, frame[ip + 6], ip + 40),
+    };
+    let length = match is_ipv4 {
+        true => u16::from_be_bytes([frame[ip + 2], frame[ip + 3]]) - (start - ip) as u16,
+        false => u16::from_be_bytes([frame[ip + 4], frame[ip + 5]]),
+    };
+    let is_udp = protocol == PROTOCOL_UDP;
+    let field = start + if is_udp { 6 } else { 16 };
+    let pseudo = [&frame[addresses], &length.to_be_bytes(), &[0, protocol]].concat();
+    let mut frame = frame.to_vec();
+    frame[field..field + 2].copy_from_slice(&(!checksum(&pseudo)).to_be_bytes());
+    (frame, UnfinishedChecksum::new(start, field, is_udp).expect("it is in the head"))
 }
 
 /// True when the IPv4 header checksum of `frame` and the checksum of the UDP, TCP or ICMP message in it are

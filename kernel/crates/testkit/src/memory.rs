@@ -1,7 +1,7 @@
 //! Guest memory, or DMA memory of a device, as a test keeps it.
 
 use alloc::boxed::Box;
-use alloc::rc::Rc;
+use alloc::rc::{Rc, Weak};
 use alloc::vec;
 use alloc::vec::Vec;
 use base::{GuestMemory, GuestPhysical, GuestSpans, HostPhysical, Memory, MemoryError, Span};
@@ -14,6 +14,8 @@ std::thread_local! {
     static UNUSED: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
     /// The blocks in use and the address at which a device finds each.
     static IN_USE: RefCell<Vec<(u64, Block)>> = const { RefCell::new(Vec::new()) };
+    /// Memory whose accesses are recorded.
+    static RECORDED: RefCell<Vec<Weak<SharedMemory>>> = const { RefCell::new(Vec::new()) };
 }
 
 type Block = &'static [AtomicU8];
@@ -23,18 +25,18 @@ pub enum TestMemory {}
 
 impl Memory for TestMemory {
     fn load(from: Span, into: &mut [u8]) {
-        for (from, into) in from.bytes().iter().zip(into) {
-            *into = from.load(Ordering::Relaxed);
-        }
+        note(from.split(into.len()).0, false);
+        load(from, into);
     }
 
     fn store(into: Span, from: &[u8]) {
-        for (into, from) in into.bytes().iter().zip(from) {
-            into.store(*from, Ordering::Relaxed);
-        }
+        note(into.split(from.len()).0, true);
+        store(into, from);
     }
 
     fn copy(from: Span, into: Span) {
+        note(from.split(into.len()).0, false);
+        note(into.split(from.len()).0, true);
         for (from, into) in from.bytes().iter().zip(into.bytes()) {
             into.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
@@ -48,6 +50,29 @@ impl Memory for TestMemory {
             inside.then(|| HostPhysical(base + (wanted.start.addr() - have.start.addr()) as u64))
         };
         IN_USE.with_borrow(|blocks| blocks.iter().find_map(find)).expect("a span is of memory in use")
+    }
+}
+
+fn load(from: Span, into: &mut [u8]) {
+    for (from, into) in from.bytes().iter().zip(into) {
+        *into = from.load(Ordering::Relaxed);
+    }
+}
+
+fn store(into: Span, from: &[u8]) {
+    for (into, from) in into.bytes().iter().zip(from) {
+        into.store(*from, Ordering::Relaxed);
+    }
+}
+
+/// Records a copy by a span.
+fn note(span: Span, write: bool) {
+    let memories =
+        RECORDED.with_borrow(|memories| memories.iter().filter_map(Weak::upgrade).collect::<Vec<_>>());
+    for memory in memories {
+        if let Some(offset) = span.offset_in(Span::new(memory.bytes)) {
+            memory.note(RecordedAccess { at: memory.base + offset as u64, length: span.len(), write });
+        }
     }
 }
 
@@ -90,6 +115,12 @@ impl SharedMemory {
         bytes.iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
         IN_USE.with_borrow_mut(|blocks| blocks.push((base, bytes)));
         Self { base, bytes, recording: RefCell::new(None) }
+    }
+
+    fn note(&self, access: RecordedAccess) {
+        if let Some(accesses) = self.recording.borrow_mut().as_mut() {
+            accesses.push(access);
+        }
     }
 }
 
@@ -150,12 +181,17 @@ impl FakeMemory {
 
     /// Starts recording every access, or restarts with an empty record.
     pub fn record(&self) {
-        *self.inner.recording.borrow_mut() = Some(Vec::new());
+        let before = self.inner.recording.borrow_mut().replace(Vec::new());
+        if before.is_none() {
+            RECORDED.with_borrow_mut(|memories| memories.push(Rc::downgrade(&self.inner)));
+        }
     }
 
     /// Stops recording and returns the accesses since [`record`](Self::record), oldest first.
     #[must_use]
     pub fn recorded(&self) -> Vec<RecordedAccess> {
+        let this = Rc::downgrade(&self.inner);
+        RECORDED.with_borrow_mut(|memories| memories.retain(|memory| !memory.ptr_eq(&this)));
         self.inner.recording.borrow_mut().take().unwrap_or_default()
     }
 
@@ -238,9 +274,7 @@ impl FakeMemory {
         let start = at.checked_sub(self.inner.base).ok_or(outside)?;
         let start = usize::try_from(start).map_err(|_| outside)?;
         let end = start.checked_add(length).filter(|end| *end <= self.length()).ok_or(outside)?;
-        if let Some(accesses) = self.inner.recording.borrow_mut().as_mut() {
-            accesses.push(RecordedAccess { at, length, write });
-        }
+        self.inner.note(RecordedAccess { at, length, write });
         Ok(start..end)
     }
 }
@@ -248,13 +282,13 @@ impl FakeMemory {
 impl GuestMemory for FakeMemory {
     fn read(&self, at: GuestPhysical, into: &mut [u8]) -> Result<(), MemoryError> {
         let range = self.range(at.0, into.len(), false)?;
-        TestMemory::load(Span::new(&self.inner.bytes[range]), into);
+        load(Span::new(&self.inner.bytes[range]), into);
         Ok(())
     }
 
     fn write(&self, at: GuestPhysical, from: &[u8]) -> Result<(), MemoryError> {
         let range = self.range(at.0, from.len(), true)?;
-        TestMemory::store(Span::new(&self.inner.bytes[range]), from);
+        store(Span::new(&self.inner.bytes[range]), from);
         Ok(())
     }
 }
@@ -293,5 +327,16 @@ mod tests {
         let write = RecordedAccess { at: 4, length: 4, write: true };
         assert_eq!(other.recorded(), [write, RecordedAccess { at: 6, length: 2, write: false }]);
         assert_eq!(memory.recorded(), []);
+    }
+
+    #[test]
+    fn copies_by_spans_are_recorded_too() {
+        let (memory, other) = (FakeMemory::at(0x1000, 64), FakeMemory::new(64));
+        memory.record();
+        let part = memory.span(GuestPhysical(0x1010), 8).unwrap();
+        TestMemory::copy(other.span(GuestPhysical(0), 64).unwrap(), part);
+        TestMemory::load(part, &mut [0; 4]);
+        let write = RecordedAccess { at: 0x1010, length: 8, write: true };
+        assert_eq!(memory.recorded(), [write, RecordedAccess { at: 0x1010, length: 4, write: false }]);
     }
 }

@@ -5,7 +5,9 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 use base::frame::HEAD;
-use base::{Capabilities, GuestPhysical, GuestSpans, Instant, LentFrame, Memory, Outbox, Port, Put, Ticket};
+use base::{
+    Capabilities, Checksums, GuestPhysical, GuestSpans, Instant, LentFrame, Memory, Outbox, Port, Put, Ticket,
+};
 
 /// Where the memory of lent frames is: no NIC reaches it, so that one without this memory copies them.
 const OUT_OF_REACH: u64 = 1 << 60;
@@ -40,6 +42,8 @@ pub struct QueuePort {
     pub missed: usize,
     /// What [`Port::life`] returns.
     pub life: u32,
+    /// What it says of the checksums in frames that it lends out.
+    pub checksums: Checksums,
     /// How many frames can be lent out at once.
     pub most_lent: usize,
     /// It keeps the frames that it accepts until [`send_kept`](QueuePort::send_kept).
@@ -70,6 +74,7 @@ impl QueuePort {
             flushes: 0,
             missed: 0,
             life: 0,
+            checksums: Checksums::Unknown,
             most_lent: usize::MAX,
             keeps: false,
             kept: VecDeque::new(),
@@ -149,9 +154,22 @@ pub fn put(port: &mut impl Port, frame: &[u8], now: Instant) -> bool {
     put_all(port, [frame], now) == 1
 }
 
+/// The same with a frame of whose checksums this is known, or still to be done.
+pub fn put_with(port: &mut impl Port, frame: &[u8], checksums: Checksums, now: Instant) -> bool {
+    put_from(QueuePort { checksums, ..QueuePort::new() }, port, [frame], now) == 1
+}
+
 /// Offers frames to a port until it refuses one, and says that this was all. Returns how many it accepted.
 pub fn put_all<'a>(port: &mut impl Port, frames: impl IntoIterator<Item = &'a [u8]>, now: Instant) -> usize {
-    let mut lender = QueuePort::new();
+    put_from(QueuePort::new(), port, frames, now)
+}
+
+fn put_from<'a>(
+    mut lender: QueuePort,
+    port: &mut impl Port,
+    frames: impl IntoIterator<Item = &'a [u8]>,
+    now: Instant,
+) -> usize {
     let mut outbox = Outbox::new(0);
     let mut accepted = 0;
     // Nobody waits for what it has kept.
@@ -204,6 +222,7 @@ impl Port for QueuePort {
             memory.put(OUT_OF_REACH, rest);
             let added = into.add(self.next, |new| {
                 new.head(head.len()).copy_from_slice(head);
+                new.checksums(self.checksums);
                 let mut pieces = true;
                 if !rest.is_empty() {
                     // In two pieces, so that nobody takes the first for all.

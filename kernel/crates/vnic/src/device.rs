@@ -5,10 +5,10 @@ use crate::controller::Controller;
 use crate::counters::VnicCounters;
 use crate::eeprom::Eeprom;
 use crate::fault::{Faults, GuestFault};
+use crate::fifo::ReceiveFifo;
 use crate::interrupts::VnicInterrupts;
 use crate::phy::Phy;
 use crate::port::{DeliveryRun, VnicPort};
-use crate::receive::Receiver;
 use crate::registers::VnicRegisters;
 use crate::transmit::Transmitter;
 use base::{Effects, GuestSpans, Instant, Span};
@@ -38,7 +38,7 @@ use intel_regs::{Rah, pci, reg};
 /// ```
 pub struct Vnic {
     pub(crate) controller: Controller,
-    pub(crate) receiver: Receiver,
+    pub(crate) fifo: ReceiveFifo,
     pub(crate) transmit: Transmitter,
     /// Frames are being delivered.
     pub(crate) run: Option<DeliveryRun>,
@@ -73,7 +73,7 @@ impl Vnic {
         };
         let mut vnic = Self {
             controller,
-            receiver: Receiver::new(),
+            fifo: ReceiveFifo::new(),
             transmit: Transmitter::new(bounce),
             run: None,
             effects: Effects::empty(),
@@ -177,7 +177,7 @@ impl Vnic {
     /// Frames in the receive FIFO that wait for descriptors.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.receiver.fifo.frames()
+        self.fifo.frames()
     }
 
     /// Powers the vNIC off and on together with its guest. Everything returns to the state that
@@ -234,7 +234,7 @@ impl Vnic {
     /// that gives its descriptors back in time causes no work with it.
     pub(crate) fn offer_space(&mut self) -> Effects {
         let refused = core::mem::take(&mut self.refused);
-        if refused || !self.receiver.fifo.is_empty() { Effects::RX_SPACE } else { Effects::empty() }
+        if refused || !self.fifo.is_empty() { Effects::RX_SPACE } else { Effects::empty() }
     }
 
     /// Updates the link from the PHY; when it comes up, frames that waited for it can be sent.
@@ -245,8 +245,8 @@ impl Vnic {
     /// Software reset, `CTRL.RST`: everything but the PHY, the EEPROM and the I/O window [8254x 13.4.1,
     /// 14.7].
     pub(crate) fn reset(&mut self) {
-        self.controller.counters.receive_lost_in_reset += self.receiver.fifo.frames() as u64;
-        self.receiver.fifo.clear();
+        self.controller.counters.receive_lost_in_reset += self.fifo.frames() as u64;
+        self.fifo.clear();
         self.run = None;
         self.transmit.reset(&mut self.controller);
         self.controller.receive_stopped = false;

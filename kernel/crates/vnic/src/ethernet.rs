@@ -1,5 +1,6 @@
 //! Lengths and offsets of Ethernet frames, and the 802.1Q tag.
 
+use base::{LentFrame, Memory};
 use intel_regs::receive;
 
 /// Bytes of the frame check sequence.
@@ -23,6 +24,14 @@ pub(crate) fn frame_check<const N: usize>(pieces: [&[u8]; N]) -> [u8; FCS] {
     for piece in pieces {
         crc.update(piece);
     }
+    crc.finalize().to_le_bytes()
+}
+
+/// That of a frame that is lent, and padded.
+pub(crate) fn frame_check_of<M: Memory>(frame: &LentFrame<'_>, padding: &[u8]) -> [u8; FCS] {
+    let mut crc = crc32fast::Hasher::new();
+    frame.parts::<M>(0, |part| crc.update(part));
+    crc.update(padding);
     crc.finalize().to_le_bytes()
 }
 

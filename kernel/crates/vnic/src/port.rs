@@ -5,8 +5,9 @@ use crate::controller::Controller;
 use crate::device::{InterruptSnapshot, Vnic};
 use crate::emit::{Emitted, Target};
 use crate::fault::RingKind;
+use crate::fifo::ReceiveFifo;
 use crate::packet::MAX_DESCRIPTORS;
-use crate::receive::{self, ReceiveWalk, Receiver};
+use crate::receive::{self, ReceiveWalk};
 use crate::ring::RingWindow;
 
 use base::{Capabilities, Effects, GuestSpans, Instant, LentFrame, Outbox, Port, Put, Ticket};
@@ -87,12 +88,12 @@ impl<'a, M: GuestSpans> VnicPort<'a, M> {
 
     /// Runs the transmit side. Returns the number of frames added, and whether work is left for another call.
     fn transmit(&mut self, into: &mut Outbox, budget: usize, now: Instant) -> (usize, bool) {
-        let Vnic { controller, receiver, transmit, .. } = &mut *self.vnic;
+        let Vnic { controller, fifo, transmit, .. } = &mut *self.vnic;
         let (memory, loopback) = (self.memory, controller.loopback());
         let (mut window, mut fuel) = (RingWindow::new(), MAX_DESCRIPTORS_PER_POLL);
         let (mut added, mut handled) = (0, 0);
         let mut turn_around = |controller: &mut _, frame: LentFrame<'_>| {
-            turn_around(controller, receiver, memory, frame, now);
+            turn_around(controller, fifo, memory, frame, now);
         };
         transmit.effort = 0;
         while handled < budget && transmit.effort < EFFORT_PER_POLL {
@@ -129,8 +130,8 @@ impl<'a, M: GuestSpans> VnicPort<'a, M> {
     fn begin_run(&mut self, now: Instant) {
         if self.vnic.run.is_none() {
             let (before, mut walk) = (self.vnic.observe(), ReceiveWalk::new());
-            let Vnic { controller, receiver, .. } = &mut *self.vnic;
-            receive::drain(controller, &mut receiver.fifo, self.memory, &mut walk, now);
+            let Vnic { controller, fifo, .. } = &mut *self.vnic;
+            receive::drain(controller, fifo, self.memory, &mut walk, now);
             self.vnic.run = Some(DeliveryRun { walk, before });
         }
     }
@@ -139,8 +140,7 @@ impl<'a, M: GuestSpans> VnicPort<'a, M> {
     fn note(&mut self, before: &InterruptSnapshot, effects: Effects, now: Instant) {
         let mut changes = self.vnic.changes(before, now) | effects;
         // In loopback mode frames may have gone to the receiver by any call.
-        changes
-            .set(Effects::RX_SPACE, receive::is_unfinished(&self.vnic.controller, &self.vnic.receiver.fifo));
+        changes.set(Effects::RX_SPACE, receive::is_unfinished(&self.vnic.controller, &self.vnic.fifo));
         self.vnic.effects |= changes;
     }
 }
@@ -148,14 +148,14 @@ impl<'a, M: GuestSpans> VnicPort<'a, M> {
 /// Passes a frame from the transmitter to the receiver. One without room there is lost, as in hardware.
 fn turn_around<M: GuestSpans>(
     controller: &mut Controller,
-    receiver: &mut Receiver,
+    fifo: &mut ReceiveFifo,
     memory: &M,
     frame: LentFrame<'_>,
     now: Instant,
 ) {
     controller.counters.looped_back += 1;
     let walk = &mut ReceiveWalk::new();
-    if !receive::offer(controller, receiver, memory, walk, frame, FrameOrigin::Loopback, now) {
+    if !receive::offer(controller, fifo, memory, walk, frame, FrameOrigin::Loopback, now) {
         controller.counters.receive_missed += 1;
         controller.note_missed(1);
     }
@@ -190,11 +190,11 @@ impl<M: GuestSpans> Port for VnicPort<'_, M> {
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
         self.begin_run(now);
-        let Vnic { controller, receiver, run: Some(run), .. } = &mut *self.vnic else {
+        let Vnic { controller, fifo, run: Some(run), .. } = &mut *self.vnic else {
             return Put::Refused(ticket);
         };
         let (memory, walk) = (self.memory, &mut run.walk);
-        if receive::offer(controller, receiver, memory, walk, frame, FrameOrigin::Wire, now) {
+        if receive::offer(controller, fifo, memory, walk, frame, FrameOrigin::Wire, now) {
             return Put::Done(ticket);
         }
         self.vnic.refused = true;

@@ -3,19 +3,18 @@
 use crate::admission::{FrameOrigin, admit, count_drop, tag_of};
 use crate::arrival::{Arrival, Part, WriteBack};
 use crate::controller::Controller;
-use crate::ethernet::{ADDRESSES, FCS, MIN_LENGTH, TAG, frame_check};
+use crate::ethernet::{ADDRESSES, FCS, MIN_LENGTH, TAG, frame_check_of};
 use crate::fault::{GuestFault, RingKind};
 use crate::fifo::ReceiveFifo;
 use crate::filter::AddressMatch;
 use crate::receive_checksum;
 use crate::ring::{DescriptorRing, RingWindow};
 use crate::saturating::saturating_u32;
-use alloc::boxed::Box;
-use alloc::vec;
 use base::bits::low_u16;
-use base::{GuestMemory, GuestPhysical, GuestSpans, Instant, LentFrame, Memory, Span};
+use base::frame::HEAD;
+use base::{Checksums, GuestMemory, GuestPhysical, GuestSpans, Instant, LentFrame, Memory, Span};
 use intel_regs::desc::{self, RxDescriptor, RxStatus};
-use intel_regs::{Ctrl, Interrupt, Rctl, Rxcsum, receive, reg, stats};
+use intel_regs::{Ctrl, Interrupt, Rctl, Rxcsum, reg, stats};
 
 /// Maximum number of descriptors without a buffer that one frame passes, and that all frames of one call pass
 /// together. A guest may fill its ring with them; walking over them is work that it must do in its own time.
@@ -36,31 +35,16 @@ impl ReceiveWalk {
     }
 }
 
-/// The receive side of a vNIC beside its registers.
-pub(crate) struct Receiver {
-    pub(crate) fifo: ReceiveFifo,
-    /// Where frames are put together whose contents matter.
-    scratch: Box<[u8]>,
-}
-
-impl Receiver {
-    /// A receiver that holds no frame.
-    pub(crate) fn new() -> Self {
-        Self { fifo: ReceiveFifo::new(), scratch: vec![0; receive::MAX_LONG_FRAME].into_boxed_slice() }
-    }
-}
-
 /// Delivers, queues or drops one frame. Returns false, without any change, when there is no room for it.
 pub(crate) fn offer<M: GuestSpans>(
     controller: &mut Controller,
-    receiver: &mut Receiver,
+    fifo: &mut ReceiveFifo,
     memory: &M,
     walk: &mut ReceiveWalk,
     frame: LentFrame<'_>,
     origin: FrameOrigin,
     now: Instant,
 ) -> bool {
-    let Receiver { fifo, scratch } = receiver;
     let matched = match admit(controller, frame, origin) {
         Ok(matched) => matched,
         Err(reason) => {
@@ -71,14 +55,29 @@ pub(crate) fn offer<M: GuestSpans>(
     if !fifo.is_empty() && !fifo.fits(frame.length.max(MIN_LENGTH) + FCS) {
         return false;
     }
-    let mut frame = frame;
-    if wants_contents(controller) && !frame.pieces.is_empty() {
-        let bytes = &mut scratch[..frame.length];
-        frame.load::<M::Memory>(0, bytes);
-        frame = LentFrame::whole(bytes);
+    if let Checksums::Unfinished(_) = frame.checksums {
+        // The guest cannot be told that a checksum is not there yet, and may pass the frame on.
+        let mut head = [0; HEAD];
+        let finished = frame.finished::<M::Memory>(&mut head);
+        accept(controller, fifo, memory, walk, finished, matched, now);
+    } else {
+        accept(controller, fifo, memory, walk, frame, matched, now);
     }
+    true
+}
+
+/// Delivers or queues a frame, for which there is room.
+fn accept<M: GuestSpans>(
+    controller: &mut Controller,
+    fifo: &mut ReceiveFifo,
+    memory: &M,
+    walk: &mut ReceiveWalk,
+    frame: LentFrame<'_>,
+    matched: AddressMatch,
+    now: Instant,
+) {
     let mut trailer = [0; MIN_LENGTH + FCS];
-    let arrival = prepare(controller, frame, matched, &mut trailer);
+    let arrival = prepare::<M::Memory>(controller, frame, matched, &mut trailer);
     controller.registers.count_received(frame, frame.length.max(MIN_LENGTH) + FCS);
     controller.counters.received += 1;
     controller.counters.received_bytes += frame.length as u64;
@@ -95,7 +94,6 @@ pub(crate) fn offer<M: GuestSpans>(
             fifo.set_delivered(delivered);
         }
     }
-    true
 }
 
 /// Moves frames from the FIFO into descriptors that have become free.
@@ -129,13 +127,6 @@ pub(crate) fn is_unfinished(controller: &Controller, fifo: &ReceiveFifo) -> bool
         && controller.ring(RingKind::Receive).available() != 0
 }
 
-/// True when the guest's settings ask for something that depends on all bytes of a frame.
-fn wants_contents(controller: &Controller) -> bool {
-    let checksums = Rxcsum::from_bits_retain(controller.registers.get(reg::RXCSUM));
-    let appends_fcs = controller.compute_fcs && !controller.receive_control().contains(Rctl::SECRC);
-    appends_fcs || checksums.intersects(Rxcsum::IPOFL | Rxcsum::TUOFL) || sums_from(controller).is_some()
-}
-
 /// Where the packet checksum begins that the guest gets to see, if it does.
 fn sums_from(controller: &Controller) -> Option<usize> {
     // No stock driver asks for the sum from the frame's first byte, which the reset value means.
@@ -143,11 +134,11 @@ fn sums_from(controller: &Controller) -> Option<usize> {
     (start != 0 || controller.compute_fcs).then_some(start)
 }
 
-/// Strips the tag, pads, appends the frame check sequence and verifies checksums, as the guest requested.
+/// Strips the tag, pads, appends the frame check sequence and tells what is known of checksums, as the guest requested.
 ///
 /// A frame shorter than the minimum is padded, as a bridge does before forwarding: no other device does so on a
 /// virtual wire.
-fn prepare<'a>(
+fn prepare<'a, M: Memory>(
     controller: &Controller,
     frame: LentFrame<'a>,
     matched: AddressMatch,
@@ -160,7 +151,7 @@ fn prepare<'a>(
     let mut length = padding;
     if !controller.receive_control().contains(Rctl::SECRC) {
         if controller.compute_fcs {
-            let check = frame_check([head, &trailer[..padding]]);
+            let check = frame_check_of::<M>(&frame, &trailer[..padding]);
             trailer[padding..padding + FCS].copy_from_slice(&check);
         }
         length += FCS;
@@ -173,8 +164,8 @@ fn prepare<'a>(
 
     let control = Rxcsum::from_bits_retain(controller.registers.get(reg::RXCSUM));
     let type_offset = if tag.is_some() { ADDRESSES + TAG } else { ADDRESSES };
-    let (status, errors) = receive_checksum::check(head, type_offset, control);
-    let checksum = sums_from(controller).map_or(0, |start| arrival.packet_checksum(start));
+    let (status, errors) = receive_checksum::indication(frame.checksums, head, type_offset, control);
+    let checksum = sums_from(controller).map_or(0, |start| arrival.packet_checksum::<M>(start));
     let write_back = &mut arrival.write_back;
     *write_back = WriteBack { checksum, status, errors, special: stripped.unwrap_or(0), ..*write_back };
     write_back.status.set(RxStatus::VP, stripped.is_some());

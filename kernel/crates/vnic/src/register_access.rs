@@ -17,7 +17,7 @@ impl Vnic {
             // The causes, as in ICR but without clearing them; drivers of VxWorks read them here.
             reg::ICS => self.controller.interrupts.causes(),
             reg::ITR => self.controller.interrupts.throttle(),
-            reg::RDFPC => saturating_u32(self.receiver.fifo.frames()),
+            reg::RDFPC => saturating_u32(self.fifo.frames()),
             reg::IMS => self.controller.interrupts.mask(),
             stats::FIRST..=stats::LAST => self.controller.registers.read_statistic(offset),
             reg::PBA => {
@@ -62,7 +62,7 @@ impl Vnic {
             reg::RDBAL | reg::RDBAH | reg::RDLEN | reg::RDH => {
                 controller.registers.write(offset, value);
                 controller.receive_stopped = false;
-                self.receiver.fifo.set_delivered(0);
+                self.fifo.set_delivered(0);
                 // Descriptors that were read ahead are none of the new ring's.
                 self.run = None;
             }

@@ -2,10 +2,20 @@
 //! descriptors too, but QEMU's model of the 82576 does not.
 
 use super::{DescriptorFormat, ReceivedBuffer, WRITE_BACK};
+use crate::verified::ReportedChecksums;
 use intel_regs::advanced::{
     DTALEN_MASK, DTYP_ADVANCED_DATA, ExtendedError, ExtendedStatus, PAYLEN_SHIFT, RxWriteBack, TxAdvanced,
 };
 use intel_regs::desc::{COMMAND_SHIFT, DTYP_SHIFT, SIZE, TxCommand};
+
+/// The NIC's report on checksums [I210 7.1.4.2.2].
+fn checksums(status: ExtendedStatus, errors: ExtendedError) -> ReportedChecksums {
+    let calculated = |bits| status.intersects(bits) && !status.contains(ExtendedStatus::IXSM);
+    let ip = (calculated(ExtendedStatus::IPCS), errors.contains(ExtendedError::IPE));
+    let transport =
+        (calculated(ExtendedStatus::L4CS | ExtendedStatus::UDPCS), errors.contains(ExtendedError::L4E));
+    ReportedChecksums::new(ip, transport)
+}
 
 /// The advanced format.
 pub enum AdvancedFormat {}
@@ -17,12 +27,14 @@ impl DescriptorFormat for AdvancedFormat {
         let descriptor = RxWriteBack::from_bytes(bytes);
         let written = descriptor.status_and_error.get();
         let status = ExtendedStatus::from_bits_retain(written);
+        let errors = ExtendedError::from_bits_retain(written);
         let ends_frame = status.contains(ExtendedStatus::EOP);
         status.contains(ExtendedStatus::DD).then(|| ReceivedBuffer {
             length: descriptor.length.get(),
             ends_frame,
             // The error bits are valid only in the last descriptor of a frame [I210 7.1.4.1].
-            damaged: ends_frame && ExtendedError::from_bits_retain(written).contains(ExtendedError::RXE),
+            damaged: ends_frame && errors.contains(ExtendedError::RXE),
+            checksums: if ends_frame { checksums(status, errors) } else { ReportedChecksums::default() },
         })
     }
 

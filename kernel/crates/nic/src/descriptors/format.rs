@@ -1,5 +1,6 @@
 //! What the rings need from a descriptor format.
 
+use crate::verified::ReportedChecksums;
 use intel_regs::desc::{RX_WRITE_BACK_OFFSET, SIZE, TX_STATUS_OFFSET};
 
 /// Offset in a receive descriptor of the half that the NIC writes back.
@@ -33,4 +34,6 @@ pub struct ReceivedBuffer {
     pub ends_frame: bool,
     /// True when that frame must not be passed on.
     pub damaged: bool,
+    /// What the NIC says of that frame's checksums.
+    pub checksums: ReportedChecksums,
 }

@@ -1,11 +1,20 @@
 //! Legacy descriptors, shared by the 8254x and the 82574 [8254x 3.2.3, 3.3.3; 82574 7.1, 7.2].
 
 use super::{DescriptorFormat, ReceivedBuffer, WRITE_BACK};
+use crate::verified::ReportedChecksums;
 use intel_regs::desc::{RxDescriptor, RxErrors, RxStatus, SIZE, TxCommand, TxLegacy};
 
 /// Errors that keep a frame from being passed on. Wrong IP, TCP and UDP checksums are left to its receiver.
 const DAMAGE: RxErrors =
     RxErrors::CE.union(RxErrors::SE).union(RxErrors::SEQ).union(RxErrors::CXE).union(RxErrors::RXE);
+
+/// The NIC's report on checksums, which means nothing with IXSM [8254x 3.2.3.1, 3.2.3.2].
+fn checksums(status: RxStatus, errors: RxErrors) -> ReportedChecksums {
+    let calculated = |bits| status.intersects(bits) && !status.contains(RxStatus::IXSM);
+    let ip = (calculated(RxStatus::IPCS), errors.contains(RxErrors::IPE));
+    let transport = (calculated(RxStatus::TCPCS | RxStatus::UDPCS), errors.contains(RxErrors::TCPE));
+    ReportedChecksums::new(ip, transport)
+}
 
 /// The legacy format.
 pub enum LegacyFormat {}
@@ -16,12 +25,14 @@ impl DescriptorFormat for LegacyFormat {
         bytes[WRITE_BACK..].copy_from_slice(&half.to_le_bytes());
         let descriptor = RxDescriptor::from_bytes(bytes);
         let status = RxStatus::from_bits_retain(descriptor.status);
+        let errors = RxErrors::from_bits_retain(descriptor.errors);
         let ends_frame = status.contains(RxStatus::EOP);
         status.contains(RxStatus::DD).then(|| ReceivedBuffer {
             length: descriptor.length.get(),
             ends_frame,
             // The error bits are valid only in the last descriptor of a frame [8254x 3.2.3.2].
-            damaged: ends_frame && RxErrors::from_bits_retain(descriptor.errors).intersects(DAMAGE),
+            damaged: ends_frame && errors.intersects(DAMAGE),
+            checksums: if ends_frame { checksums(status, errors) } else { ReportedChecksums::default() },
         })
     }
 

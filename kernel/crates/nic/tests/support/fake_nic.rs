@@ -5,7 +5,7 @@
 use super::FakeDevice;
 use super::fake_rings::{self, Rings};
 use base::time::Duration;
-use base::{Effects, GuestMemory, GuestPhysical, Instant};
+use base::{Effects, Instant};
 use std::collections::{BTreeMap, VecDeque};
 use testkit::FakeMemory;
 
@@ -24,6 +24,7 @@ const EIMC: u32 = 0x1528;
 const EEMNGCTL: u32 = 0x1010;
 const SWSM: u32 = 0x5b50;
 const SW_FW_SYNC: u32 = 0x5b5c;
+const RXCSUM: u32 = 0x5000;
 pub const RDH: u32 = fake_rings::E1000.rdh();
 pub const RDT: u32 = fake_rings::E1000.rdt();
 pub const TDT: u32 = fake_rings::E1000.tdt();
@@ -66,6 +67,8 @@ pub enum FakeIo {
 /// A NIC as simple as possible.
 pub struct FakeNic {
     pub kind: FakeFamily,
+    /// What it says of the checksums of the frames that it receives, as far as RXCSUM asks for it: status bits.
+    pub indication: u8,
     pub registers: BTreeMap<u32, u32>,
     /// Statistics registers by offset; they read once.
     pub statistics: BTreeMap<u32, u32>,
@@ -132,6 +135,7 @@ impl Default for FakeNic {
     fn default() -> Self {
         Self {
             kind: FakeFamily::E1000,
+            indication: 0,
             registers: BTreeMap::new(),
             statistics: BTreeMap::new(),
             link: true,
@@ -217,42 +221,26 @@ impl FakeNic {
             return false;
         }
         let ring = self.receive_ring();
+        let wanted = self.get(RXCSUM);
+        let (ip, transport) = (wanted & 1 << 8 != 0, wanted & 1 << 9 != 0);
+        let unwanted = if ip { 0 } else { 0x40 } | if transport { 0 } else { 0x30 };
         for (index, piece) in pieces.iter().enumerate() {
             let last = index + 1 == pieces.len();
             let descriptor = ring + u64::from((head + index as u32) % 256) * 16;
             memory.put(memory.read_u64(descriptor), piece);
-            memory.put(descriptor + 8, &rings.received(piece.len(), last, if last { errors } else { 0 }));
+            memory.put(
+                descriptor + 8,
+                &rings.received(
+                    piece.len(),
+                    last,
+                    self.indication & !unwanted,
+                    if last { errors } else { 0 },
+                ),
+            );
         }
         self.registers.insert(rings.rdh(), (head + pieces.len() as u32) % 256);
         self.raise(RXT0);
         true
-    }
-
-    /// Sends the frames in the transmit ring, as far as the faults allow.
-    pub fn transmit(&mut self, memory: &FakeMemory) {
-        let rings = self.rings();
-        let (tdh, tdt) = (rings.tdh(), rings.tdt());
-        let ring = u64::from(self.get(rings.transmit + 4)) << 32 | u64::from(self.get(rings.transmit));
-        while !self.transmit_stuck && self.link && self.transmit_credit > 0 && self.get(tdh) != self.get(tdt)
-        {
-            let head = self.get(tdh);
-            let at = ring + u64::from(head) * 16;
-            let half: [u8; 8] = memory.get(at + 8);
-            let (length, command) = (usize::from(u16::from_le_bytes([half[0], half[1]])), half[3]);
-            self.longest_descriptor = self.longest_descriptor.max(length);
-            self.partial.extend(memory.bytes(memory.read_u64(at), length));
-            rings.assert_is_data(half);
-            if command & 1 != 0 {
-                rings.assert_tells_whole(half, self.partial.len());
-                self.sent.push_back(std::mem::take(&mut self.partial));
-                self.transmit_credit -= usize::from(self.transmit_credit != usize::MAX);
-            }
-            if command & 8 != 0 {
-                memory.write(GuestPhysical(at + 12), &[1]).unwrap();
-                self.raise(TXDW);
-            }
-            self.registers.insert(tdh, (head + 1) % 256);
-        }
     }
 
     fn eerd(&self) -> u32 {

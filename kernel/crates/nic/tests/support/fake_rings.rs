@@ -37,10 +37,10 @@ impl Rings {
     }
 
     /// The second half of a receive descriptor as the NIC writes it back; `errors` are those of the legacy
-    /// format.
-    pub fn received(self, length: usize, last: bool, errors: u8) -> [u8; 8] {
+    /// format, and `indication` is of the status, which begins with the same bits in both.
+    pub fn received(self, length: usize, last: bool, indication: u8, errors: u8) -> [u8; 8] {
         let [low, high] = (length as u16).to_le_bytes();
-        let status = if last { DD | EOP } else { DD };
+        let status = if last { DD | EOP | indication } else { DD };
         if self.advanced {
             // The upper three error bits are the same; the others are one bit in this format.
             let errors = if errors & 0x1f != 0 { 0x80 } else { errors & 0xe0 };

@@ -202,7 +202,7 @@ pub fn unfinished(frame: &[u8]) -> (Vec<u8>, UnfinishedChecksum) {
         false => (ip + 8..ip + 40, frame[ip + 6], ip + 40),
     };
     let length = match is_ipv4 {
-        true => u16::from_be_bytes([frame[ip + 2], frame[ip + 3]]) - (start - ip) as u16,
+        true => u16::from_be_bytes([frame[ip + 2], frame[ip + 3]]) - u16::from(frame[ip] & 0xf) * 4,
         false => u16::from_be_bytes([frame[ip + 4], frame[ip + 5]]),
     };
     let is_udp = protocol == PROTOCOL_UDP;

@@ -55,10 +55,31 @@ pub struct TxAdvanced {
     pub status_and_payload: U32,
 }
 
+/// Transmit context descriptor [I210 7.2.2.2].
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct TxAdvancedContext {
+    /// `IPLEN` in bits 8:0, `MACLEN` in bits 15:9, the tag to insert in bits 31:16.
+    pub vlan_and_lengths: U32,
+    /// The launch time (I210); reserved on the others.
+    pub launch_time: U32,
+    /// `TUCMD` ([`ContextKind`]) in bits 19:9, `DTYP` in bits 23:20, `DEXT` in bit 29.
+    pub command_and_kind: U32,
+    /// `IDX` in bits 6:4, `L4LEN` in bits 15:8, `MSS` in bits 31:16; the last two are for segmentation.
+    pub mss_and_index: U32,
+}
+
+const _: () = assert!(size_of::<TxAdvancedContext>() == SIZE);
 const _: () = assert!(size_of::<RxRead>() == SIZE);
 const _: () = assert!(size_of::<RxWriteBack>() == SIZE);
 const _: () = assert!(size_of::<TxAdvanced>() == SIZE);
 
+/// `DTYP` of an advanced context descriptor [I210 7.2.2.2].
+pub const DTYP_ADVANCED_CONTEXT: u32 = 2;
+/// Position of `MACLEN` in `vlan_and_lengths`.
+pub const MACLEN_SHIFT: u32 = 9;
+/// Position of `POPTS` ([`crate::desc::TxOptions`]) in `status_and_payload`.
+pub const POPTS_SHIFT: u32 = 8;
 /// `DTYP` of an advanced data descriptor [I210 7.2.2.3].
 pub const DTYP_ADVANCED_DATA: u32 = 3;
 /// Mask of `DTALEN`.
@@ -67,6 +88,15 @@ pub const DTALEN_MASK: u32 = 0xffff;
 pub const PAYLEN_SHIFT: u32 = 14;
 
 bitflags! {
+    /// `TUCMD` of a context descriptor, in place [I210 7.2.2.2].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct ContextKind: u32 {
+        /// The packet is IPv4; clear for IPv6.
+        const IPV4 = 1 << 10;
+        /// `L4T` 01b: TCP; 00b is UDP.
+        const L4T_TCP = 1 << 11;
+    }
+
     /// Extended status of a received frame [I210 7.1.4.2.2].
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     pub struct ExtendedStatus: u32 {
@@ -118,6 +148,14 @@ impl TxAdvanced {
     }
 }
 
+impl TxAdvancedContext {
+    /// The descriptor's bytes in memory.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; SIZE] {
+        zerocopy::transmute!(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,5 +171,12 @@ mod tests {
         assert_eq!(written.to_bytes()[8..], [0x44, 0x33, 0x22, 0x11, 0x66, 0x55, 0x88, 0x77]);
         let sent = TxAdvanced { status_and_payload: U32::new(60 << PAYLEN_SHIFT), ..Default::default() };
         assert_eq!(sent.to_bytes()[12..], [0x00, 0x00, 0x0f, 0x00]);
+        let context = TxAdvancedContext {
+            vlan_and_lengths: U32::new(0x1122_3344),
+            command_and_kind: U32::new(0x5566_7788),
+            ..Default::default()
+        };
+        assert_eq!(context.to_bytes()[..4], [0x44, 0x33, 0x22, 0x11]);
+        assert_eq!(context.to_bytes()[8..12], [0x88, 0x77, 0x66, 0x55]);
     }
 }

@@ -44,6 +44,7 @@ mod port;
 mod receive;
 mod statistics;
 mod transmit;
+mod transmit_offload;
 mod verified;
 mod watch;
 

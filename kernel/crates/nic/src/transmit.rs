@@ -1,7 +1,8 @@
 //! The transmit ring: frames into descriptors, by reference or through buffers [8254x 3.3, 3.4].
 
-use crate::descriptors::{DescriptorFormat, TX_STATUS};
+use crate::descriptors::{DescriptorFormat, FramePart, TX_STATUS};
 use crate::hardware::{allocate, load_u64};
+use crate::transmit_offload::offloaded_checksum;
 use crate::{NicError, NicHost};
 use base::frame::HEAD;
 use base::time::Duration;
@@ -51,6 +52,8 @@ pub(crate) struct TransmitRing<M, F> {
     unclaimed: heapless::Deque<Ticket, DESCRIPTORS>,
     /// Addresses that the NIC reaches are below this.
     limit: u64,
+    /// The last context descriptor since the NIC was reset: it holds until another one comes [8254x 3.3.5, I210 7.2.2.2].
+    context: Option<[u8; SIZE]>,
     /// When the ring was last empty or the NIC last completed a frame.
     progress: Instant,
     kinds: PhantomData<(M, F)>,
@@ -67,6 +70,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             frames: heapless::Deque::new(),
             unclaimed: heapless::Deque::new(),
             limit,
+            context: None,
             progress: Instant::ZERO,
             kinds: PhantomData,
         })
@@ -113,7 +117,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
     /// Discards all frames, for a NIC that starts with TDH and TDT at 0: it accesses no memory of theirs any more.
     pub(crate) fn restart(&mut self) {
         (self.tail, self.told) = (0, 0);
-        self.used = 0;
+        (self.used, self.context) = (0, None);
         while let Some(frame) = self.frames.pop_front() {
             let _ = self.unclaimed.push_back(frame.ticket);
         }
@@ -124,9 +128,12 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
     /// of TDT.
     pub(crate) fn push(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Result<(), Ticket> {
         let by_reference = self.goes_by_reference(&frame);
+        let layout = if by_reference { offloaded_checksum(&frame) } else { None };
+        let context = layout.map(|layout| F::context(&layout));
+        let news = context.filter(|_| context != self.context);
         let length = frame.length.max(MIN_FRAME);
         let count = match by_reference {
-            true => 1 + frame.pieces.len(),
+            true => usize::from(news.is_some()) + 1 + frame.pieces.len(),
             false if length <= PIECE => 1,
             false => length.div_ceil(PIECE),
         };
@@ -138,11 +145,18 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             self.progress = now;
         }
         match frame.checksums {
+            Checksums::Unfinished(_) if context.is_some() => {
+                if let Some(descriptor) = news {
+                    self.write(&descriptor);
+                    self.context = context;
+                }
+                self.refer(&frame, true);
+            }
             Checksums::Unfinished(_) => self.fill(&frame.finished::<M>(&mut [0; HEAD]), length, by_reference),
             _ => self.fill(&frame, length, by_reference),
         }
         self.used += count;
-        #[expect(clippy::cast_possible_truncation, reason = "at most MOST_PIECES and one, or 5")]
+        #[expect(clippy::cast_possible_truncation, reason = "at most MOST_PIECES and two, or 5")]
         let queued = QueuedFrame { descriptors: count as u8, ticket };
         self.frames.push_back(queued).map_err(|queued| queued.ticket)
     }
@@ -160,18 +174,18 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
     /// Puts a frame into the descriptors after TDT, padded to this length.
     fn fill(&mut self, frame: &LentFrame<'_>, length: usize, by_reference: bool) {
         match by_reference {
-            true => self.refer(frame),
+            true => self.refer(frame, false),
             false => self.copy(frame, length),
         }
     }
 
-    /// Describes a frame of which the head alone is copied.
-    fn refer(&mut self, frame: &LentFrame<'_>) {
+    /// Describes a frame of which the head alone is copied. With `checksum` the NIC is to compute its TCP or UDP checksum.
+    fn refer(&mut self, frame: &LentFrame<'_>, checksum: bool) {
         let head = self.buffers.part(self.tail * BUFFER, frame.head.len());
         M::store(head, frame.head);
-        self.describe(head, frame.length, false);
+        self.describe(head, frame.length, false, checksum);
         for (index, piece) in frame.pieces.iter().enumerate() {
-            self.describe(*piece, frame.length, index + 1 == frame.pieces.len());
+            self.describe(*piece, frame.length, index + 1 == frame.pieces.len(), checksum);
         }
     }
 
@@ -185,18 +199,21 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             if frame.length < end {
                 M::store(buffer.split(frame.length - start).1, &[0; MIN_FRAME]);
             }
-            self.describe(buffer, length, end == length);
+            self.describe(buffer, length, end == length, false);
             start = end;
         }
     }
 
-    /// Fills the next descriptor, with a part of a frame of this length; `last` if it is the last one. The NIC reads it only
-    /// after TDT has passed it.
+    /// Fills the next descriptor, with a part of a frame of this length; `last` if it is the last one.
     #[expect(clippy::cast_possible_truncation, reason = "a frame has at most 9018 bytes")]
-    fn describe(&mut self, part: Span, frame: usize, last: bool) {
-        let address = M::device_address(part).0;
-        let descriptor = F::data(address, part.len() as u16, frame as u16, last);
-        M::store(self.ring.part(self.tail * SIZE, SIZE), &descriptor);
+    fn describe(&mut self, part: Span, frame: usize, last: bool, checksum: bool) {
+        let (address, length) = (M::device_address(part).0, part.len() as u16);
+        self.write(&F::data(FramePart { address, length, frame: frame as u16, last, checksum }));
+    }
+
+    /// Writes the next descriptor. The NIC reads it only after TDT has passed it.
+    fn write(&mut self, descriptor: &[u8; SIZE]) {
+        M::store(self.ring.part(self.tail * SIZE, SIZE), descriptor);
         self.tail = (self.tail + 1) % DESCRIPTORS;
     }
 

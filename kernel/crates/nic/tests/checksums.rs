@@ -173,26 +173,42 @@ fn family() -> impl Strategy<Value = FakeFamily> {
     (0..FAMILIES.len()).prop_map(|index| FAMILIES[index])
 }
 
-/// A complete TCP or UDP frame.
-fn complete() -> impl Strategy<Value = Vec<u8>> {
+/// `frame`, which is IPv4, with so many more words in the header, all of which do nothing.
+fn with_options(frame: &[u8], words: u8) -> Vec<u8> {
+    let (header, rest) = frame.split_at(34);
+    let mut header = [header, &[1; 40][..usize::from(words) * 4]].concat();
+    let total = u16::try_from(header.len() + rest.len() - 14).expect("it is short");
+    header[14] += words;
+    header[16..18].copy_from_slice(&total.to_be_bytes());
+    header[24..26].fill(0);
+    let sum = frame::checksum(&header[14..]);
+    header[24..26].copy_from_slice(&sum.to_be_bytes());
+    [&header[..], rest].concat()
+}
+
+/// A complete TCP or UDP frame, and its number of tags.
+fn complete() -> impl Strategy<Value = (Vec<u8>, usize)> {
     let payload = proptest::collection::vec(any::<u8>(), 0..3000);
-    (payload, any::<(bool, bool)>(), 0usize..4).prop_map(|(payload, (is_udp, is_ipv6), tags)| {
-        let (a, b) = stations();
-        let mut frame = if is_udp { frame::udp(&a, &b, &payload) } else { frame::tcp(&a, &b, 9, &payload) };
-        if is_ipv6 {
-            frame = frame::in_ipv6(&frame);
-        }
-        (0..tags).for_each(|tag| frame = frame::tagged(&frame, tag as u16));
-        frame
-    })
+    (payload, any::<(bool, bool)>(), 0u8..=10, 0usize..4).prop_map(
+        |(payload, (is_udp, is_ipv6), options, tags)| {
+            let (a, b) = stations();
+            let plain = if is_udp { frame::udp(&a, &b, &payload) } else { frame::tcp(&a, &b, 9, &payload) };
+            let mut frame = if is_ipv6 { frame::in_ipv6(&plain) } else { with_options(&plain, options) };
+            (0..tags).for_each(|tag| frame = frame::tagged(&frame, tag as u16));
+            (frame, tags)
+        },
+    )
 }
 
 proptest! {
     #[test]
-    fn frames_leave_with_their_checksums_in_place(frame in complete(), kind in family()) {
+    fn frames_leave_with_their_checksums_in_place((frame, tags) in complete(), kind in family()) {
         let (machine, mut driver) = started(kind);
         let (sent, checksum) = unfinished(&frame);
         prop_assert_eq!(send(&machine, &mut driver, &sent, checksum), padded(frame.clone()));
+        // The NIC has computed it if it fetched the frame by reference, and cannot be mistaken about the headers.
+        let fetched = frame.len() >= HEAD + 64 && kind != FakeFamily::E1000;
+        prop_assert_eq!(machine.nic.borrow().offload.summed, usize::from(fetched && tags < 2));
         // The NIC does not reach this memory.
         let (now, checksums) = (machine.now(), Checksums::Unfinished(checksum));
         prop_assert!(put_with(&mut driver, &sent, checksums, now));
@@ -238,5 +254,76 @@ fn a_udp_checksum_of_zero_is_sent_as_all_ones() {
             let (sent, checksum) = unfinished(&frame);
             assert_eq!(send(&machine, &mut driver, &sent, checksum), padded(frame));
         }
+    }
+}
+
+#[test]
+fn a_context_is_told_when_it_is_another_than_before_and_after_a_reset() {
+    let (a, b) = stations();
+    let (machine, mut driver) = started(FakeFamily::E1000e);
+    let contexts = || machine.nic.borrow().offload.contexts;
+    let [tcp, udp] =
+        [unfinished(&frame::tcp(&a, &b, 1, &[7; 500])), unfinished(&frame::udp(&a, &b, &[7; 500]))];
+    let longer = unfinished(&frame::tcp(&a, &b, 1, &[7; 900]));
+    for ((frame, checksum), expected) in [(&tcp, 1), (&tcp, 1), (&longer, 1), (&udp, 2), (&tcp, 3), (&tcp, 3)]
+    {
+        send(&machine, &mut driver, frame, *checksum);
+        assert_eq!(contexts(), expected);
+    }
+    machine.nic.borrow_mut().gone = true;
+    machine.pass(&mut driver, nic::CHECK_INTERVAL);
+    machine.nic.borrow_mut().gone = false;
+    machine.pass(&mut driver, nic::RETRY_INTERVAL + Duration::from_secs(1));
+    send(&machine, &mut driver, &tcp.0, tcp.1);
+    assert_eq!((contexts(), machine.nic.borrow().offload.summed), (4, 7));
+}
+
+#[test]
+fn a_ring_that_is_full_of_contexts_too_keeps_all_frames() {
+    let (a, b) = stations();
+    for kind in [FakeFamily::E1000e, FakeFamily::Igb] {
+        let (machine, mut driver) = started(kind);
+        machine.nic.borrow_mut().transmit_credit = 0;
+        let frames: Vec<_> = [frame::tcp(&a, &b, 1, &[7; 500]), frame::udp(&a, &b, &[7; 500])].into();
+        let mut outbox = Outbox::new(0);
+        let at = machine.memory.base() + (1 << 21) - (1 << 16);
+        for number in 0..90 {
+            let (sent, checksum) = unfinished(&frames[number % 2]);
+            let (head, rest) = sent.split_at(HEAD);
+            let place = at + 600 * (number as u64 % 2);
+            machine.memory.put(place, rest);
+            assert!(outbox.add(0, |new| {
+                new.head(HEAD).copy_from_slice(head);
+                new.checksums(Checksums::Unfinished(checksum));
+                new.push(machine.memory.span(GuestPhysical(place), rest.len()).unwrap_or(base::Span::EMPTY))
+            }));
+            let slot = outbox.fetched().expect("it was added");
+            outbox.share(slot, 1);
+            match driver.put(outbox.frame(slot), outbox.lend(slot), machine.now()) {
+                Put::Kept => assert!(number < 85, "three descriptors each"),
+                Put::Refused(ticket) => {
+                    assert!(number >= 85, "255 descriptors");
+                    ticket.refused();
+                }
+                Put::Done(_) => panic!("it goes by reference"),
+            }
+        }
+        driver.flush(machine.now());
+        machine.nic.borrow_mut().transmit_credit = usize::MAX;
+        machine.nic.borrow_mut().transmit(&machine.memory);
+        let mut back = 0;
+        let mut reap = |ticket| {
+            back += 1;
+            outbox.give_back(ticket);
+        };
+        driver.reap(&mut reap, machine.now());
+        assert_eq!(back, 85);
+        let sent: Vec<_> = machine.nic.borrow_mut().sent.drain(..).collect();
+        assert_eq!(sent.len(), 85);
+        assert!((0..85).all(|number| sent[number] == frames[number % 2]));
+        // The last context was that of frame 84; what was refused has told nothing.
+        let (frame, checksum) = unfinished(&frames[1]);
+        assert_eq!(send(&machine, &mut driver, &frame, checksum), frames[1]);
+        assert_eq!(machine.nic.borrow().offload.contexts, 86);
     }
 }

@@ -1,12 +1,15 @@
 //! Advanced descriptors of the 82576, I210 and I350 [I210 7.1.4.2, 7.2.2.3]. These NICs support legacy
 //! descriptors too, but QEMU's model of the 82576 does not.
 
-use super::{DescriptorFormat, ReceivedBuffer, WRITE_BACK};
+use super::{DescriptorFormat, FramePart, ReceivedBuffer, WRITE_BACK};
 use crate::verified::ReportedChecksums;
+use base::TransportLayout;
+use base::bits::low_u32;
 use intel_regs::advanced::{
-    DTALEN_MASK, DTYP_ADVANCED_DATA, ExtendedError, ExtendedStatus, PAYLEN_SHIFT, RxWriteBack, TxAdvanced,
+    ContextKind, DTALEN_MASK, DTYP_ADVANCED_CONTEXT, DTYP_ADVANCED_DATA, ExtendedError, ExtendedStatus,
+    MACLEN_SHIFT, PAYLEN_SHIFT, POPTS_SHIFT, RxWriteBack, TxAdvanced, TxAdvancedContext,
 };
-use intel_regs::desc::{COMMAND_SHIFT, DTYP_SHIFT, SIZE, TxCommand};
+use intel_regs::desc::{COMMAND_SHIFT, DTYP_SHIFT, SIZE, TxCommand, TxOptions};
 
 /// The NIC's report on checksums [I210 7.1.4.2.2].
 fn checksums(status: ExtendedStatus, errors: ExtendedError) -> ReportedChecksums {
@@ -38,14 +41,32 @@ impl DescriptorFormat for AdvancedFormat {
         })
     }
 
-    fn data(address: u64, length: u16, frame: u16, last: bool) -> [u8; SIZE] {
-        let end = if last { TxCommand::EOP | TxCommand::RS } else { TxCommand::empty() };
+    /// `PAYLEN` and `POPTS` count in the first descriptor of a frame.
+    fn data(part: FramePart) -> [u8; SIZE] {
+        let end = if part.last { TxCommand::EOP | TxCommand::RS } else { TxCommand::empty() };
         let command = u32::from((TxCommand::DEXT | TxCommand::IFCS | end).bits()) << COMMAND_SHIFT;
-        let length = u32::from(length) & DTALEN_MASK;
+        let length = u32::from(part.length) & DTALEN_MASK;
+        let options = if part.checksum { u32::from(TxOptions::TXSM.bits()) << POPTS_SHIFT } else { 0 };
         let descriptor = TxAdvanced {
-            address: address.into(),
+            address: part.address.into(),
             command_and_length: (command | DTYP_ADVANCED_DATA << DTYP_SHIFT | length).into(),
-            status_and_payload: (u32::from(frame) << PAYLEN_SHIFT).into(),
+            status_and_payload: (u32::from(part.frame) << PAYLEN_SHIFT | options).into(),
+        };
+        descriptor.to_bytes()
+    }
+
+    /// It is context 0 of the queue, which the data descriptors name [I210 7.2.2.2].
+    fn context(layout: &TransportLayout) -> [u8; SIZE] {
+        let mut kind = ContextKind::empty();
+        kind.set(ContextKind::IPV4, layout.is_ipv4());
+        kind.set(ContextKind::L4T_TCP, !layout.is_udp());
+        let command =
+            u32::from(TxCommand::DEXT.bits()) << COMMAND_SHIFT | DTYP_ADVANCED_CONTEXT << DTYP_SHIFT;
+        let link = low_u32(layout.link_header() as u64) << MACLEN_SHIFT;
+        let descriptor = TxAdvancedContext {
+            vlan_and_lengths: (link | low_u32(layout.ip_header() as u64)).into(),
+            command_and_kind: (command | kind.bits()).into(),
+            ..TxAdvancedContext::default()
         };
         descriptor.to_bytes()
     }

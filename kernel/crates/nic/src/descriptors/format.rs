@@ -1,6 +1,7 @@
 //! What the rings need from a descriptor format.
 
 use crate::verified::ReportedChecksums;
+use base::TransportLayout;
 use intel_regs::desc::{RX_WRITE_BACK_OFFSET, SIZE, TX_STATUS_OFFSET};
 
 /// Offset in a receive descriptor of the half that the NIC writes back.
@@ -20,9 +21,27 @@ pub trait DescriptorFormat {
     /// Parses the second half of a receive descriptor; `None` while the NIC has not written it back.
     fn received(half: u64) -> Option<ReceivedBuffer>;
 
-    /// A transmit descriptor for `length` bytes at `address` that belong to a frame of `frame` bytes; `last`
-    /// when the frame ends with them.
-    fn data(address: u64, length: u16, frame: u16, last: bool) -> [u8; SIZE];
+    /// A transmit descriptor for this part of a frame.
+    fn data(part: FramePart) -> [u8; SIZE];
+
+    /// The transmit descriptor that must precede those of a frame with these headers whose TCP or UDP checksum the NIC
+    /// is to compute. The NIC does not write it back.
+    fn context(layout: &TransportLayout) -> [u8; SIZE];
+}
+
+/// A part of a frame that the NIC is to send.
+#[derive(Clone, Copy, Debug)]
+pub struct FramePart {
+    /// Where it is.
+    pub address: u64,
+    /// Its length in bytes.
+    pub length: u16,
+    /// That of the whole frame.
+    pub frame: u16,
+    /// The frame ends with it.
+    pub last: bool,
+    /// The NIC is to compute the frame's TCP or UDP checksum. The same in all parts of a frame.
+    pub checksum: bool,
 }
 
 /// What the NIC reports in one receive descriptor.

@@ -1,8 +1,14 @@
-//! Legacy descriptors, shared by the 8254x and the 82574 [8254x 3.2.3, 3.3.3; 82574 7.1, 7.2].
+//! Legacy descriptors, shared by the 8254x and the 82574 [8254x 3.2.3, 3.3.3; 82574 7.1, 7.2], and those of frames whose
+//! checksum the NIC computes [8254x 3.3.6, 3.3.7].
 
-use super::{DescriptorFormat, ReceivedBuffer, WRITE_BACK};
+use super::{DescriptorFormat, FramePart, ReceivedBuffer, WRITE_BACK};
 use crate::verified::ReportedChecksums;
-use intel_regs::desc::{RxDescriptor, RxErrors, RxStatus, SIZE, TxCommand, TxLegacy};
+use base::TransportLayout;
+use base::bits::low_u8;
+use intel_regs::desc::{
+    RxDescriptor, RxErrors, RxStatus, SIZE, TxCommand, TxContext, TxContextCommand, TxData, TxLegacy,
+    TxOptions,
+};
 
 /// Errors that keep a frame from being passed on. Wrong IP, TCP and UDP checksums are left to its receiver.
 const DAMAGE: RxErrors =
@@ -36,14 +42,25 @@ impl DescriptorFormat for LegacyFormat {
         })
     }
 
-    fn data(address: u64, length: u16, _frame: u16, last: bool) -> [u8; SIZE] {
-        let end = if last { TxCommand::EOP | TxCommand::RS } else { TxCommand::empty() };
-        let descriptor = TxLegacy {
-            address: address.into(),
-            length: length.into(),
-            command: (TxCommand::IFCS | end).bits(),
-            ..TxLegacy::default()
+    fn data(part: FramePart) -> [u8; SIZE] {
+        let end = if part.last { TxCommand::EOP | TxCommand::RS } else { TxCommand::empty() };
+        let (address, command) = (part.address.into(), TxCommand::IFCS | end);
+        if part.checksum {
+            let data = TxData { address, options: TxOptions::TXSM.bits(), ..TxData::default() };
+            return data.with_command(command, part.length.into()).to_bytes();
+        }
+        let (length, command) = (part.length.into(), command.bits());
+        TxLegacy { address, length, command, ..TxLegacy::default() }.to_bytes()
+    }
+
+    /// `TUCSE` 0 is the end of the packet. What is said of the IP checksum means nothing: no data descriptor asks for it.
+    fn context(layout: &TransportLayout) -> [u8; SIZE] {
+        let kind = if layout.is_udp() { TxContextCommand::empty() } else { TxContextCommand::TCP };
+        let context = TxContext {
+            tu_checksum_start: low_u8(layout.start() as u64),
+            tu_checksum_offset: low_u8(layout.checksum_field().start as u64),
+            ..TxContext::default()
         };
-        descriptor.to_bytes()
+        context.with_command(kind, 0).to_bytes()
     }
 }

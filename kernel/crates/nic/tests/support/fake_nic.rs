@@ -4,6 +4,7 @@
 
 use super::FakeDevice;
 use super::fake_rings::{self, Rings};
+use super::fake_transmit::FakeOffload;
 use base::time::Duration;
 use base::{Effects, Instant};
 use std::collections::{BTreeMap, VecDeque};
@@ -129,6 +130,7 @@ pub struct FakeNic {
     /// Number of writes to each register.
     pub writes: BTreeMap<u32, usize>,
     pub partial: Vec<u8>,
+    pub offload: FakeOffload,
 }
 
 impl Default for FakeNic {
@@ -175,6 +177,7 @@ impl Default for FakeNic {
             sent: VecDeque::new(),
             writes: BTreeMap::new(),
             partial: Vec::new(),
+            offload: FakeOffload::default(),
         }
     }
 }
@@ -286,6 +289,7 @@ impl FakeNic {
         self.registers.insert(EECD, 1 << 9);
         self.registers.insert(self.management(), 1 << (18 + self.port));
         self.partial.clear();
+        self.offload.context = None;
     }
 }
 

@@ -12,6 +12,16 @@ pub struct Rings {
     advanced: bool,
 }
 
+/// Which checksum the NIC is to compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FakeContext {
+    pub start: usize,
+    pub field: usize,
+    pub udp: bool,
+    /// Where the format says that: where the IP header begins, and whether it is IPv4.
+    pub ip: Option<(usize, bool)>,
+}
+
 pub const E1000: Rings = Rings { receive: 0x2800, transmit: 0x3800, advanced: false };
 pub const IGB: Rings = Rings { receive: 0xc000, transmit: 0xe000, advanced: true };
 
@@ -50,10 +60,29 @@ impl Rings {
         }
     }
 
-    /// Panics unless the second half of a transmit descriptor is of the format the NIC expects.
-    pub fn assert_is_data(self, half: [u8; 8]) {
-        let (kind, extended) = (half[2] >> 4, half[3] & 0x20 != 0);
-        assert_eq!((kind, extended), if self.advanced { (3, true) } else { (0, false) });
+    /// What a context descriptor says [8254x 3.3.6, I210 7.2.2.2]; `None` for a data descriptor. Panics if it is of neither of
+    /// the formats that the NIC expects.
+    pub fn context(self, descriptor: [u8; 16]) -> Option<FakeContext> {
+        let (kind, extended) = (descriptor[10] >> 4, descriptor[11] & 0x20 != 0);
+        let byte = |at: usize| usize::from(descriptor[at]);
+        match (self.advanced, kind, extended) {
+            (false, 0, false) => assert_eq!(descriptor[13], 0, "a checksum in the old way"),
+            (false, 1, true) | (true, 3, true) => {}
+            (false, 0, true) => {
+                assert_eq!(descriptor[6..8], [0; 2], "to the end of the packet");
+                let udp = descriptor[11] & 1 == 0;
+                return Some(FakeContext { start: byte(4), field: byte(5), udp, ip: None });
+            }
+            (true, 2, true) => {
+                let [ip, link] = [byte(0) | (byte(1) & 1) << 8, byte(1) >> 1];
+                let (ipv4, udp) = (descriptor[9] & 4 != 0, descriptor[9] & 8 == 0);
+                let (start, field) = (link + ip, link + ip + if udp { 6 } else { 16 });
+                assert_eq!(descriptor[12] & 0x70, 0, "the data descriptors name context 0");
+                return Some(FakeContext { start, field, udp, ip: Some((link, ipv4)) });
+            }
+            _ => panic!("not a descriptor of this NIC: {descriptor:x?}"),
+        }
+        None
     }
 
     /// Panics unless the descriptor contains the length of the whole frame, where the format has that field.

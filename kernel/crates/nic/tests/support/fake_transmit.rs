@@ -1,8 +1,43 @@
 //! The transmitter of the fake NIC.
 
 use super::fake_nic::{FakeNic, TXDW};
+use super::fake_rings::FakeContext;
 use base::{GuestMemory, GuestPhysical};
 use testkit::FakeMemory;
+use testkit::frame::{checksum, unfinished};
+
+/// Descriptor bits: end of packet, report status, insert the TCP or UDP checksum.
+const EOP: u8 = 1;
+const RS: u8 = 8;
+const TXSM: u8 = 2;
+
+/// How far the computation of checksums is.
+#[derive(Debug, Default)]
+pub struct FakeOffload {
+    /// The last context since the reset.
+    pub context: Option<FakeContext>,
+    /// How many there were.
+    pub contexts: usize,
+    /// Frames that the NIC has computed a checksum for.
+    pub summed: usize,
+}
+
+impl FakeOffload {
+    /// Computes the checksum of a frame. Panics if the context is not that of the frame.
+    fn finish(&mut self, frame: &mut [u8]) {
+        let context = self.context.expect("a context comes first");
+        let expected = unfinished(frame).1;
+        let told = (context.start, context.field, context.udp);
+        assert_eq!(told, (expected.start(), expected.field().start, expected.is_udp()));
+        assert!(context.ip.is_none_or(|(ip, ipv4)| frame[ip] >> 4 == if ipv4 { 4 } else { 6 }));
+        let sum = match checksum(&frame[context.start..]) {
+            0 if context.udp => 0xffff,
+            sum => sum,
+        };
+        frame[context.field..context.field + 2].copy_from_slice(&sum.to_be_bytes());
+        self.summed += 1;
+    }
+}
 
 impl FakeNic {
     /// Sends the frames in the transmit ring, as far as the faults allow.
@@ -14,21 +49,30 @@ impl FakeNic {
         {
             let head = self.get(tdh);
             let at = ring + u64::from(head) * 16;
+            self.registers.insert(tdh, (head + 1) % 256);
+            if let Some(context) = rings.context(memory.get(at)) {
+                assert!(self.partial.is_empty(), "between frames");
+                self.offload.context = Some(context);
+                self.offload.contexts += 1;
+                continue;
+            }
             let half: [u8; 8] = memory.get(at + 8);
             let (length, command) = (usize::from(u16::from_le_bytes([half[0], half[1]])), half[3]);
             self.longest_descriptor = self.longest_descriptor.max(length);
             self.partial.extend(memory.bytes(memory.read_u64(at), length));
-            rings.assert_is_data(half);
-            if command & 1 != 0 {
+            if command & EOP != 0 {
                 rings.assert_tells_whole(half, self.partial.len());
-                self.sent.push_back(std::mem::take(&mut self.partial));
+                let mut frame = std::mem::take(&mut self.partial);
+                if half[5] & TXSM != 0 {
+                    self.offload.finish(&mut frame);
+                }
+                self.sent.push_back(frame);
                 self.transmit_credit -= usize::from(self.transmit_credit != usize::MAX);
             }
-            if command & 8 != 0 {
+            if command & RS != 0 {
                 memory.write(GuestPhysical(at + 12), &[1]).unwrap();
                 self.raise(TXDW);
             }
-            self.registers.insert(tdh, (head + 1) % 256);
         }
     }
 }

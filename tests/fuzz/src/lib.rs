@@ -16,6 +16,7 @@ pub mod input;
 pub mod local_apic;
 pub mod nested_pages;
 pub mod pci;
+pub mod seam;
 pub mod switch;
 pub mod targets;
 pub mod vnic_descriptors;

@@ -1,7 +1,7 @@
 //! The list of targets.
 
 use crate::{
-    board, bundle, configuration, decoder, firmware_tables, hostile_nic, local_apic, nested_pages, pci,
+    board, bundle, configuration, decoder, firmware_tables, hostile_nic, local_apic, nested_pages, pci, seam,
     switch, vnic_descriptors, vnic_registers,
 };
 
@@ -24,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "local-apic", run: local_apic::target },
     Target { name: "nested-pages", run: nested_pages::target },
     Target { name: "pci", run: pci::target },
+    Target { name: "seam", run: seam::target },
     Target { name: "switch", run: switch::target },
     Target { name: "vnic-descriptors", run: vnic_descriptors::target },
     Target { name: "vnic-registers", run: vnic_registers::target },

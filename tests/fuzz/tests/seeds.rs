@@ -50,6 +50,19 @@ const HOSTILE_NIC: &[(&str, &[u8])] = &[
     ),
 ];
 
+/// Actions, each with the number of its port in the upper half; see `seam.rs`.
+const SEAM: &[(&str, &[u8])] = &[
+    // Two guests send to the wire, which loses its link and gives all back; guest 0 is reset meanwhile; the link returns.
+    (
+        "guest-reset-before-the-link-is-back",
+        &[0x00, 5, 60, 90, 0x10, 5, 60, 200, 0x39, 0x0b, 0x0c, 10, 0, 0x3a, 0x00, 5, 9, 9, 0x36, 255],
+    ),
+    // A NIC takes four of those that it gave back, and gives them back again.
+    ("taken-back-twice", &[0x00, 3, 20, 90, 0x37, 0x34, 4, 0x0c, 100, 0, 0x37, 0x0c, 100, 0, 0x34, 255]),
+    // Frames that wait for a NIC that stays away.
+    ("held-until-their-time-ends", &[0x01, 7, 99, 50, 0x39, 0x49, 0x0c, 0xff, 0xff, 0x0c, 0xff, 0xff]),
+];
+
 /// Numbers of pieces; see `configuration.rs`.
 const CONFIGURATION: &[(&str, &[u8])] = &[
     // A host, a NIC, a VM with a vNIC on that NIC.
@@ -96,6 +109,7 @@ const FIRMWARE_TABLES: &[(&str, &[u8])] = &[
 fn named() -> impl Iterator<Item = (PathBuf, &'static [u8])> {
     [
         ("hostile-nic", HOSTILE_NIC),
+        ("seam", SEAM),
         ("configuration", CONFIGURATION),
         ("decoder", DECODER),
         ("firmware-tables", FIRMWARE_TABLES),

@@ -107,6 +107,12 @@ pub trait Port {
         let _ = (done, now);
     }
 
+    /// Passes the tickets of frames that it has [kept](Put::Kept) and will not send to `unsent`, in the order in which they
+    /// were put. It reads none of their memory any more. A NIC that was reset has such frames; other ports have none.
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
+        let _ = unsent;
+    }
+
     /// The end of a run of [offers](Self::put), which may have been none: what the port itself keeps moves on too.
     fn flush(&mut self, now: Instant);
 
@@ -140,6 +146,10 @@ impl<P: Port + ?Sized> Port for &mut P {
 
     fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
         (**self).reap(done, now);
+    }
+
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
+        (**self).take_back(unsent);
     }
 
     fn flush(&mut self, now: Instant) {

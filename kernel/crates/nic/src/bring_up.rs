@@ -84,8 +84,11 @@ type Turn = Poll<Result<Option<BringUpStep>, NicError>>;
 pub(crate) struct BringUpState {
     step: BringUpStep,
     since: Instant,
-    /// Frames that were dropped for it; `None` when this is the first attempt.
-    transmit_lost: Option<usize>,
+    /// False when this is the first attempt.
+    again: bool,
+    /// Frames that it has given back, and those of the others that may not have left it.
+    resent: usize,
+    in_doubt: usize,
 }
 
 fn next(step: BringUpStep) -> Turn {
@@ -103,16 +106,18 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     }
 
     /// Stops the NIC and begins a reset [8254x 13.4.1, 14.7].
-    pub(crate) fn begin(&mut self, now: Instant, transmit_lost: Option<usize>) {
+    pub(crate) fn begin(&mut self, now: Instant, again: bool) {
         let registers = &mut self.registers;
         if registers.read(reg::STATUS) == u32::MAX {
+            self.is_counted = false;
             return self.fail(NicError::NoAnswer, now);
         }
         initialise::halt::<_, C>(registers);
         C::quiesce(registers);
         // The pause that follows must not begin before the NIC has these writes: a read flushes them.
         registers.read(reg::STATUS);
-        self.bring_up = Some(BringUpState { step: BringUpStep::Quiesce, since: now, transmit_lost });
+        let step = BringUpStep::Quiesce;
+        self.bring_up = Some(BringUpState { step, since: now, again, resent: 0, in_doubt: 0 });
         self.next_check = now + TURN;
     }
 
@@ -120,7 +125,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// repeated once.
     pub(crate) fn advance(&mut self, now: Instant) {
         while let Some(mut state) = self.bring_up.take() {
-            match self.turn(&mut state.step, now - state.since, now) {
+            match self.turn(&mut state, now) {
                 Poll::Pending => {
                     self.bring_up = Some(state);
                     self.next_check = now + TURN;
@@ -129,7 +134,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
                 Poll::Ready(Ok(Some(step))) => {
                     self.bring_up = Some(BringUpState { step, since: now, ..state });
                 }
-                Poll::Ready(Ok(None)) => self.run(now, state.transmit_lost),
+                Poll::Ready(Ok(None)) => self.run(now, &state),
                 Poll::Ready(Err(error)) => {
                     self.give_phy_back();
                     self.fail(error, now);
@@ -140,9 +145,9 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
 
     /// Looks at one step, which began `waited` ago. Where there is a limit, the NIC is asked once more after it, so
     /// that it is not blamed when the caller was late.
-    fn turn(&mut self, step: &mut BringUpStep, waited: Duration, now: Instant) -> Turn {
-        let registers = &mut self.registers;
-        match step {
+    fn turn(&mut self, state: &mut BringUpState, now: Instant) -> Turn {
+        let (registers, waited) = (&mut self.registers, now - state.since);
+        match &mut state.step {
             BringUpStep::Quiesce => {
                 let quiet = C::is_quiet(registers.read(reg::STATUS)) || waited >= MASTER_TIMEOUT;
                 match quiet && waited >= QUIESCE {
@@ -155,10 +160,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
                 let held = C::take_phy(registers, waited).is_ok() || waited >= HOLD_TIMEOUT;
                 if held { self.reset() } else { Poll::Pending }
             }
-            BringUpStep::Reset { again } => {
-                let again = *again;
-                self.await_reset(again, waited)
-            }
+            BringUpStep::Reset { .. } => self.await_reset(state, waited, now),
             BringUpStep::Load => self.await_load(waited),
             BringUpStep::Pause if waited < C::LOAD_PAUSE => Poll::Pending,
             BringUpStep::Pause => next(BringUpStep::Configure),
@@ -197,12 +199,15 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         }
     }
 
+    /// What the NIC itself has counted, which the reset clears, says what has left it since the transmitter was stopped, and
+    /// may say why it is reset.
     fn reset(&mut self) -> Turn {
+        self.is_counted &= self.collect_statistics();
         C::reset(&mut self.host, &mut self.registers);
         next(BringUpStep::Reset { again: false })
     }
 
-    fn await_reset(&mut self, again: bool, waited: Duration) -> Turn {
+    fn await_reset(&mut self, state: &mut BringUpState, waited: Duration, now: Instant) -> Turn {
         if waited < SETTLE {
             return Poll::Pending;
         }
@@ -212,13 +217,12 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         match (ended, C::was_reset(&mut self.registers)) {
             (false, _) if waited < RESET_TIMEOUT => Poll::Pending,
             (false, _) => Poll::Ready(Err(late)),
-            (true, false) if !again => {
+            (true, false) if !matches!(state.step, BringUpStep::Reset { again: true }) => {
                 pcie::reset(&mut self.registers);
                 next(BringUpStep::Reset { again: true })
             }
             (true, _) => {
-                // From here on it reads none of their memory.
-                self.transmit.restart();
+                (state.resent, state.in_doubt) = self.end_transmission(now);
                 if C::HOLDS_PHY_IN_RESET {
                     let _ = C::release_phy(&mut self.registers, true);
                 }
@@ -277,13 +281,27 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         }
     }
 
+    /// The NIC reads no frame's memory any more: it was reset, or may not. What it has not sent is given back; that can include a
+    /// frame that has left it, if it had no time to say so. Returns how many these are, and how many of the others have not
+    /// left it.
+    fn end_transmission(&mut self, now: Instant) -> (usize, usize) {
+        let (sent, unsent) = self.transmit.restart(now);
+        self.counters.tx_done += sent as u64;
+        self.counters.tx_returned += unsent as u64;
+        let in_doubt = if core::mem::take(&mut self.is_counted) { self.in_nic() } else { 0 };
+        self.counters.tx_in_doubt += in_doubt;
+        (unsent, usize::try_from(in_doubt).unwrap_or(usize::MAX))
+    }
+
     /// The last step is done.
-    fn run(&mut self, now: Instant, transmit_lost: Option<usize>) {
+    fn run(&mut self, now: Instant, state: &BringUpState) {
         self.statistics.discard(&mut self.registers);
+        self.is_counted = true;
+        self.sent_before = (self.counters.tx_done, self.statistics.good_packets_transmitted);
         self.state = NicState::Running;
         self.apply_interrupt_settings();
-        if let Some(transmit_lost) = transmit_lost {
-            self.events.push(NicEvent::Recovered { transmit_lost });
+        if let BringUpState { again: true, resent, in_doubt, .. } = *state {
+            self.events.push(NicEvent::Recovered { resent, in_doubt });
         }
         self.refresh_link();
         self.next_check = now + crate::CHECK_INTERVAL;
@@ -292,7 +310,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// A step has failed. The NIC may not access memory until a later reset succeeds.
     fn fail(&mut self, error: NicError, now: Instant) {
         self.host.allow_dma(false);
-        self.transmit.restart();
+        self.end_transmission(now);
         if self.state != NicState::Failed(error) {
             self.events.push(NicEvent::Failed(error));
         }

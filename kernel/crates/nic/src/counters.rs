@@ -2,7 +2,7 @@
 
 /// Counts of one NIC since its driver was constructed.
 ///
-/// `tx_queued` = `tx_done` + `tx_lost` + the frames in the transmit ring.
+/// `tx_queued` = `tx_done` + `tx_returned` + the frames in the transmit ring.
 ///
 /// ```
 /// let counters = nic::DriverCounters { rx_runt: 2, tx_too_long: 1, ..Default::default() };
@@ -27,10 +27,12 @@ pub struct DriverCounters {
     pub tx_queued: u64,
     /// Bytes in them.
     pub tx_bytes: u64,
-    /// Frames the NIC reported as transmitted.
+    /// Frames the NIC reported as transmitted: it has fetched them.
     pub tx_done: u64,
-    /// Frames that were in the transmit ring when the NIC was reset: they may have reached the wire.
-    pub tx_lost: u64,
+    /// Of these, frames that were still in the NIC when it was reset, by its own count of those that have left it.
+    pub tx_in_doubt: u64,
+    /// Frames that were in the transmit ring when the NIC was reset: they were given back, to be sent again.
+    pub tx_returned: u64,
     /// Frames dropped: shorter than an Ethernet header.
     pub tx_runt: u64,
     /// Frames dropped: longer than [`crate::MAX_FRAME`].
@@ -54,12 +56,12 @@ impl DriverCounters {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         let received = self.rx_errors + self.rx_runt + self.rx_too_long + self.rx_lost;
-        received + self.tx_lost + self.tx_runt + self.tx_too_long
+        received + self.tx_in_doubt + self.tx_runt + self.tx_too_long
     }
 
     /// All counts with their names, for the log.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 18] {
+    pub fn named(&self) -> [(&'static str, u64); 19] {
         [
             ("rx_frames", self.rx_frames),
             ("rx_bytes", self.rx_bytes),
@@ -70,7 +72,8 @@ impl DriverCounters {
             ("tx_queued", self.tx_queued),
             ("tx_bytes", self.tx_bytes),
             ("tx_done", self.tx_done),
-            ("tx_lost", self.tx_lost),
+            ("tx_in_doubt", self.tx_in_doubt),
+            ("tx_returned", self.tx_returned),
             ("tx_runt", self.tx_runt),
             ("tx_too_long", self.tx_too_long),
             ("tx_ring_full", self.tx_ring_full),

@@ -57,6 +57,12 @@ pub struct NicDriver<H: NicHost, C: NicChip> {
     /// What remains to be done until the NIC works.
     pub(crate) bring_up: Option<BringUpState>,
     pub(crate) statistics: HardwareStatistics,
+    /// What the NIC has counted since it runs is in `statistics`, or will be.
+    pub(crate) is_counted: bool,
+    /// Frames that it had reported as transmitted, and those that had left it by its own count, when it began to run.
+    pub(crate) sent_before: (u64, u64),
+    /// The link went down since the last check.
+    link_lost: bool,
     pub(crate) next_check: Instant,
     next_statistics: Instant,
 }
@@ -88,10 +94,13 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             mac: None,
             bring_up: None,
             statistics: HardwareStatistics::default(),
+            is_counted: false,
+            sent_before: (0, 0),
+            link_lost: false,
             next_check: now,
             next_statistics: now + STATISTICS_INTERVAL,
         };
-        driver.begin(now, None);
+        driver.begin(now, false);
         Ok(driver)
     }
 
@@ -157,27 +166,40 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         if now < self.next_check {
             return;
         }
-        self.next_check = now + CHECK_INTERVAL;
         if !self.is_running() || !self.answers() {
             return self.recover(now);
         }
         self.counters.tx_done += self.transmit.note_progress(now) as u64;
         self.refresh_link();
+        self.next_check = now + CHECK_INTERVAL;
         if now >= self.next_statistics {
             self.next_statistics = now + STATISTICS_INTERVAL;
             self.collect_statistics();
         }
-        let limit = if self.link.up { TRANSMIT_HANG } else { CHECK_INTERVAL };
-        let stuck = self.transmit.waited(now).filter(|waited| *waited >= limit);
-        if let Some(waited) = stuck {
-            // Without a link the NIC transmits nothing; the reset keeps it from sending stale frames when the link returns, and
-            // gives their memory back to guests that wait for it.
-            if self.link.up {
-                self.counters.transmit_hangs += 1;
-                self.events.push(NicEvent::TransmitHang { pending: self.transmit.pending(), waited });
+        if !self.link.up {
+            if self.holds_frames() {
+                self.recover(now);
             }
+        } else if let Some(waited) = self.transmit.waited(now).filter(|waited| *waited >= TRANSMIT_HANG) {
+            self.counters.transmit_hangs += 1;
+            self.events.push(NicEvent::TransmitHang { pending: self.transmit.pending(), waited });
             self.recover(now);
         }
+    }
+
+    /// True if the NIC, which has no link, has frames in its ring, or has fetched some that have not left it. It would send them
+    /// when the link returns, late and perhaps twice; and guests may wait for their memory.
+    fn holds_frames(&mut self) -> bool {
+        let lost = core::mem::take(&mut self.link_lost);
+        self.transmit.pending() > 0 || lost && self.collect_statistics() && self.in_nic() > 0
+    }
+
+    /// Frames that a NIC that runs, or did until it was stopped, has reported as transmitted and that have not left it by its
+    /// own count, as last read [8254x 13.7.35].
+    pub(crate) fn in_nic(&self) -> u64 {
+        let (done, left) = self.sent_before;
+        let done = self.counters.tx_done - done;
+        done.saturating_sub(self.statistics.good_packets_transmitted.saturating_sub(left))
     }
 
     /// Reads the link status, and records a change. A NIC that does not answer has none; the next check says why.
@@ -187,19 +209,29 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             status => LinkStatus::from_status(Status::from_bits_retain(status)),
         };
         if link != self.link {
+            if self.link.up && !link.up {
+                // The next check looks at once what becomes of the frames that it holds.
+                self.link_lost = true;
+                self.next_check = Instant::ZERO;
+            }
             self.link = link;
             self.counters.link_changes += 1;
             self.events.push(if link.up { NicEvent::LinkUp(link) } else { NicEvent::LinkDown });
         }
     }
 
-    /// Adds the NIC's counts, unless it was removed meanwhile and they are all ones.
-    fn collect_statistics(&mut self) {
+    /// Adds the NIC's counts, unless they are not this driver's, or it was removed meanwhile and they are all ones. False if
+    /// nothing was added.
+    pub(crate) fn collect_statistics(&mut self) -> bool {
         let mut statistics = self.statistics;
-        statistics.collect(&mut self.registers);
-        if self.answers() {
+        if self.is_counted {
+            statistics.collect(&mut self.registers);
+        }
+        let valid = self.is_counted && self.answers();
+        if valid {
             self.statistics = statistics;
         }
+        valid
     }
 
     /// False when the NIC was removed: every register reads as ones.
@@ -215,21 +247,15 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         }
     }
 
-    /// Begins to reset a NIC that does not work. Frames in the transmit ring are dropped and counted; those that it
-    /// has received can still be polled. Its own counts, which the reset clears, may say why: they are added before.
-    /// Those of a NIC that is not running are not this driver's.
+    /// Begins to reset a NIC that does not work, or must not send what it holds: its transmitter is stopped. Frames in the
+    /// transmit ring are given back when it reads their memory no more; those that it has received can still be polled.
     fn recover(&mut self, now: Instant) {
-        if self.is_running() && self.answers() {
-            self.collect_statistics();
-        }
         self.counters.resets += 1;
-        let transmit_lost = self.transmit.pending();
-        self.counters.tx_lost += transmit_lost as u64;
         self.forget_waiting();
         if self.is_running() {
             self.state = NicState::Resetting;
         }
-        self.begin(now, Some(transmit_lost));
+        self.begin(now, true);
     }
 
     /// Leaves the NIC to whoever comes next, for the end of Weir: stops it, and tells its firmware that no driver is in

@@ -23,8 +23,10 @@ pub enum NicEvent {
     },
     /// The NIC was reset and works again.
     Recovered {
-        /// Frames that were in the transmit ring; they may or may not have reached the wire.
-        transmit_lost: usize,
+        /// Frames that were in the transmit ring: they were given back, to be sent again.
+        resent: usize,
+        /// Frames that it had fetched, and that have not left it by its own count.
+        in_doubt: usize,
     },
     /// The NIC did not work after a reset; the driver tries again at intervals.
     Failed(NicError),
@@ -53,8 +55,8 @@ impl fmt::Display for NicEvent {
             Self::TransmitHang { pending, waited } => {
                 write!(f, "transmit hang: {pending} frames pending, no progress for {waited:?}")
             }
-            Self::Recovered { transmit_lost } => {
-                write!(f, "reset done, {transmit_lost} frames in the transmit ring dropped")
+            Self::Recovered { resent, in_doubt } => {
+                write!(f, "reset done: resent={resent} in_doubt={in_doubt}")
             }
             Self::Failed(error) => write!(f, "NIC failed: {error}"),
             Self::EepromSilent(error) => write!(f, "continuing without the EEPROM: {error}"),

@@ -175,6 +175,10 @@ impl<H: NicHost> Port for Nic<H> {
         any!(self, driver => driver.reap(done, now));
     }
 
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
+        any!(self, driver => driver.take_back(unsent));
+    }
+
     fn flush(&mut self, now: Instant) {
         any!(self, driver => driver.flush(now));
     }

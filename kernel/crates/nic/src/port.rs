@@ -56,10 +56,10 @@ impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
         }
     }
 
-    /// Puts a frame into the transmit ring. A NIC that does not work accepts none. Whoever keeps frames that were refused
-    /// offers them again after [`NicDriver::interrupt`] has told of room.
+    /// Puts a frame into the transmit ring. A NIC that does not work, or has no link, accepts none. Whoever keeps frames that
+    /// were refused offers them again after [`NicDriver::interrupt`] has told of room.
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
-        if !self.is_running() {
+        if !self.link().up {
             return Put::Refused(ticket);
         }
         if frame.length < HEADER {
@@ -86,6 +86,14 @@ impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
         while let Some(ticket) = self.is_running().then(|| self.transmit.sent(now)).flatten() {
             self.counters.tx_done += 1;
             done(ticket);
+        }
+    }
+
+    /// Only a reset makes sure that the NIC reads no memory of a frame any more, and does not send it when its link is back:
+    /// so it comes after one, or after the NIC has lost its right to access memory.
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
+        while let Some(ticket) = self.transmit.unsent() {
+            unsent(ticket);
         }
     }
 

@@ -47,9 +47,10 @@ pub(crate) struct TransmitRing<M, F> {
     used: usize,
     /// The frames in the ring, oldest first.
     frames: heapless::Deque<QueuedFrame, DESCRIPTORS>,
-    /// Tickets of frames that the NIC has sent or forgotten, whose owner has not asked for them. There is room for all: no
-    /// frame is added before.
+    /// Tickets of frames that the NIC has sent, and of those that it will not send, whose owner has not asked for them. There
+    /// is room for all: no frame is added before.
     unclaimed: heapless::Deque<Ticket, DESCRIPTORS>,
+    unsent: heapless::Deque<Ticket, DESCRIPTORS>,
     /// Addresses that the NIC reaches are below this.
     limit: u64,
     /// The last context descriptor since the NIC was reset: it holds until another one comes [8254x 3.3.5, I210 7.2.2.2].
@@ -69,6 +70,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             used: 0,
             frames: heapless::Deque::new(),
             unclaimed: heapless::Deque::new(),
+            unsent: heapless::Deque::new(),
             limit,
             context: None,
             progress: Instant::ZERO,
@@ -114,13 +116,17 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         (!self.frames.is_empty()).then(|| now - self.progress)
     }
 
-    /// Discards all frames, for a NIC that starts with TDH and TDT at 0: it accesses no memory of theirs any more.
-    pub(crate) fn restart(&mut self) {
+    /// Empties the ring, for a NIC that starts with TDH and TDT at 0: it accesses no memory of the frames any more. Those whose
+    /// descriptors it has written back are sent, the others will not be. Returns how many of each.
+    pub(crate) fn restart(&mut self, now: Instant) -> (usize, usize) {
+        let sent = self.note_progress(now);
+        let unsent = self.frames.len();
+        while let Some(frame) = self.frames.pop_front() {
+            let _ = self.unsent.push_back(frame.ticket);
+        }
         (self.tail, self.told) = (0, 0);
         (self.used, self.context) = (0, None);
-        while let Some(frame) = self.frames.pop_front() {
-            let _ = self.unclaimed.push_back(frame.ticket);
-        }
+        (sent, unsent)
     }
 
     /// Puts a frame of at most [`crate::MAX_FRAME`] bytes into the ring, padded to the shortest length that Ethernet
@@ -138,7 +144,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             false => length.div_ceil(PIECE),
         };
         // TDH = TDT means an empty ring, so one descriptor always stays free [8254x 3.4].
-        if count > DESCRIPTORS - 1 - self.used || !self.unclaimed.is_empty() {
+        if count > DESCRIPTORS - 1 - self.used || !(self.unclaimed.is_empty() && self.unsent.is_empty()) {
             return Err(ticket);
         }
         if self.used == 0 {
@@ -229,9 +235,14 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         self.frames.pop_front().map(|frame| frame.ticket)
     }
 
-    /// The ticket of the next frame that the NIC does not need any more and that its owner has not asked for.
+    /// The ticket of the next frame that the NIC has sent and that its owner has not asked for.
     pub(crate) fn unclaimed(&mut self) -> Option<Ticket> {
         self.unclaimed.pop_front()
+    }
+
+    /// The ticket of the next frame that the NIC will not send.
+    pub(crate) fn unsent(&mut self) -> Option<Ticket> {
+        self.unsent.pop_front()
     }
 
     /// Takes note of frames that the NIC has sent, and keeps their tickets. Returns the number of frames.

@@ -107,9 +107,9 @@ fn a_transmit_hang_resets_the_nic_and_counts_what_is_lost() {
 
     let counters = *driver.counters();
     assert_eq!((counters.transmit_hangs, counters.resets), (1, 1));
-    assert_eq!((counters.tx_queued, counters.tx_done, counters.tx_lost), (5, 2, 3));
+    assert_eq!((counters.tx_queued, counters.tx_done, counters.tx_returned), (5, 2, 3));
     let events: Vec<_> = driver.events().collect();
-    let [NicEvent::TransmitHang { pending: 3, waited }, NicEvent::Recovered { transmit_lost: 3 }] =
+    let [NicEvent::TransmitHang { pending: 3, waited }, NicEvent::Recovered { resent: 3, in_doubt: 0 }] =
         events[..]
     else {
         panic!("{events:?}")
@@ -168,7 +168,7 @@ fn frames_that_wait_without_a_link_are_no_hang_but_do_not_go_out_late() {
     machine.nic.borrow_mut().link = false;
     send(&mut driver, &frames(0..3), machine.now());
     machine.pass(&mut driver, TRANSMIT_HANG + CHECK_INTERVAL);
-    assert_eq!((driver.counters().transmit_hangs, driver.counters().tx_lost), (0, 3));
+    assert_eq!((driver.counters().transmit_hangs, driver.counters().tx_returned), (0, 3));
     machine.nic.borrow_mut().link = true;
     machine.pass(&mut driver, CHECK_INTERVAL);
     send(&mut driver, &frames(3..4), machine.now());

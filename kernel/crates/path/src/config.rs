@@ -12,6 +12,10 @@ pub const GUEST_HOLD: Duration = Duration::from_millis(20);
 /// guest must not hold up reception for the others.
 pub const UPLINK_HOLD: Duration = Duration::from_millis(1);
 
+/// How long a frame that a physical NIC has given back unsent waits for it to take frames again: longer than most resets take,
+/// and shorter than the time after which TCP sends again.
+pub const RESEND_HOLD: Duration = Duration::from_millis(100);
+
 /// How long a guest's ring stands still for a vNIC that takes no frames, two slices of a core: if both guests live
 /// on one core, the other one gets a turn meanwhile. Then frames for that vNIC are dropped and counted, and those
 /// for other destinations move on.

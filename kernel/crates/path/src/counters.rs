@@ -5,7 +5,7 @@ use crate::forwarder::DropCause;
 /// What happened to the frames of one port since the switch was built.
 ///
 /// For each port, `rx_frames` equals `forwarded` plus the drops on arrival. Over all ports, the sum of `copies`
-/// equals the sum of `tx_frames`, of the drops on departure, and of the copies still pending.
+/// plus `taken_back` equals the sum of `tx_frames`, of the drops on departure, and of the copies still pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct PortCounters {
     /// Frames polled from this port.
@@ -38,10 +38,13 @@ pub struct PortCounters {
     pub tx_frames: u64,
     /// Bytes in them.
     pub tx_bytes: u64,
+    /// Copies that this physical NIC accepted and gave back unsent: they wait for it again.
+    pub taken_back: u64,
     /// Copies for this port that were dropped because its link was down.
     pub link_down: u64,
     /// Copies for this port that were dropped because it did not accept them within the hold time, and, if it is a
-    /// physical NIC, no others either.
+    /// physical NIC, no others either; or which it gave back unsent, and did not accept again within
+    /// [`crate::RESEND_HOLD`].
     pub held_too_long: u64,
     /// Copies for this port that were dropped at once because it had no room: of group frames, and of frames beyond
     /// the few that may wait.
@@ -95,7 +98,7 @@ impl PortCounters {
 
     /// All counters with their names, for the log.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 21] {
+    pub fn named(&self) -> [(&'static str, u64); 22] {
         [
             ("rx_frames", self.rx_frames),
             ("rx_bytes", self.rx_bytes),
@@ -111,6 +114,7 @@ impl PortCounters {
             ("no_destination", self.no_destination),
             ("tx_frames", self.tx_frames),
             ("tx_bytes", self.tx_bytes),
+            ("taken_back", self.taken_back),
             ("link_down", self.link_down),
             ("held_too_long", self.held_too_long),
             ("no_room", self.no_room),

@@ -12,14 +12,17 @@ use base::{Instant, Outbox, Port, Put, SlotId, Ticket};
 #[derive(Default)]
 struct WaitingQueue {
     slots: heapless::Deque<SlotId, WINDOW>,
-    /// Bytes in them.
+    /// Of these, those at the front that the destination had accepted and gave back, and until when they wait.
+    returned: usize,
+    resend_until: Instant,
+    /// Bytes in the others.
     bytes: usize,
 }
 
 impl WaitingQueue {
     /// True if more wait than may in passing.
     fn is_crowded(&self) -> bool {
-        self.slots.len() > HELD_FRAMES || self.bytes > HELD_BYTES
+        self.slots.len() - self.returned > HELD_FRAMES || self.bytes > HELD_BYTES
     }
 }
 
@@ -35,6 +38,8 @@ pub(crate) struct IngressQueue {
     pub(crate) outbox: Outbox,
     /// When the frame in each slot arrived.
     since: [Instant; WINDOW],
+    /// In which life of its port.
+    lives: [u32; WINDOW],
     /// Whether the frame in each slot has a group address as destination.
     group: [bool; WINDOW],
     /// Copies of such frames that wait.
@@ -62,6 +67,7 @@ impl IngressQueue {
             patience: [Patience::FULL; MAX_PORTS],
             outbox: Outbox::new(number),
             since: [Instant::ZERO; WINDOW],
+            lives: [0; WINDOW],
             group: [false; WINDOW],
             groups: 0,
             waiting: core::iter::repeat_with(WaitingQueue::default).take(ports).collect(),
@@ -89,6 +95,7 @@ impl IngressQueue {
             return;
         }
         self.since[slot.index()] = now;
+        self.lives[slot.index()] = self.life;
         self.group[slot.index()] = group;
         self.groups += if group { targets.len() } else { 0 };
         for target in targets.iter() {
@@ -113,9 +120,10 @@ impl IngressQueue {
         self.waiting.get(target.index())?.slots.front().copied()
     }
 
-    /// When it arrived.
-    pub(crate) fn since(&self, target: PortId) -> Option<Instant> {
-        self.front(target).map(|slot| self.since[slot.index()])
+    /// Until when it is held.
+    pub(crate) fn held_until(&self, target: PortId) -> Option<Instant> {
+        let (queue, slot) = (self.waiting.get(target.index())?, self.front(target)?);
+        Some(if queue.returned > 0 { queue.resend_until } else { self.since[slot.index()] + self.hold })
     }
 
     /// Offers the frames that wait for `target` to it, but for those beyond so many bytes. Returns how many it accepted,
@@ -165,6 +173,37 @@ impl IngressQueue {
         self.outbox.give_back(ticket);
     }
 
+    /// A port that has kept a copy will not send it: it waits for `target` again, once [`resend`](Self::resend) is called.
+    /// False if it is from another life of its port and is dropped.
+    pub(crate) fn take_back(&mut self, ticket: Ticket, target: PortId) -> bool {
+        let slot = ticket.slot();
+        if self.lives[slot.index()] != self.life {
+            self.give_back(ticket);
+            return false;
+        }
+        self.kept -= 1;
+        self.referred -= usize::from(self.outbox.has_pieces(slot));
+        ticket.refused();
+        self.groups += usize::from(self.group[slot.index()]);
+        self.push(target, slot);
+        true
+    }
+
+    /// Moves the last `count` frames of a queue, which have been taken back, to its front: they were put before the others.
+    pub(crate) fn resend(&mut self, target: PortId, count: usize, until: Instant) {
+        let Some(queue) = self.waiting.get_mut(target.index()).filter(|_| count > 0) else { return };
+        let (before, after) = queue.slots.as_slices();
+        let back = before.iter().chain(after).rev().take(count);
+        queue.bytes -= back.map(|slot| self.outbox.length(*slot)).sum::<usize>();
+        for _ in count..queue.slots.len() {
+            if let Some(slot) = queue.slots.pop_front() {
+                let _ = queue.slots.push_back(slot);
+            }
+        }
+        queue.returned += count;
+        queue.resend_until = until;
+    }
+
     /// Copies that ports have kept.
     pub(crate) fn kept(&self) -> usize {
         self.kept
@@ -179,7 +218,12 @@ impl IngressQueue {
     fn pop(&mut self, target: PortId, front: bool) -> Option<SlotId> {
         let queue = self.waiting.get_mut(target.index())?;
         let slot = if front { queue.slots.pop_front() } else { queue.slots.pop_back() }?;
-        queue.bytes -= self.outbox.length(slot);
+        let again = if front { queue.returned > 0 } else { queue.returned > queue.slots.len() };
+        if again {
+            queue.returned -= 1;
+        } else {
+            queue.bytes -= self.outbox.length(slot);
+        }
         self.groups -= usize::from(self.group[slot.index()]);
         if queue.slots.is_empty() {
             self.targets = self.targets.without(target);
@@ -199,7 +243,23 @@ impl IngressQueue {
         (0..self.count(target)).map(|_| self.drop_one(target, true)).sum()
     }
 
-    /// Drops the copies of group frames for `target`, and returns how many.
+    /// Drops the copies for `target`, which has no link, but for those that it has given back and that are still held.
+    /// Returns how many of these are not held any more, and how many others there were.
+    pub(crate) fn drop_without_link(&mut self, target: PortId, now: Instant) -> (usize, usize) {
+        let (mut late, mut others) = (0, 0);
+        while let Some(queue) = self.waiting.get(target.index()) {
+            if queue.slots.len() > queue.returned {
+                others += self.drop_one(target, false);
+            } else if queue.returned > 0 && queue.resend_until <= now {
+                late += self.drop_one(target, false);
+            } else {
+                break;
+            }
+        }
+        (late, others)
+    }
+
+    /// Drops the copies of group frames for `target`, a vNIC, which has given none back, and returns how many.
     fn drop_group(&mut self, target: PortId) -> usize {
         let mut dropped = 0;
         if self.groups == 0 {
@@ -220,7 +280,7 @@ impl IngressQueue {
     /// Drops the copies for `target` of frames that have waited for the hold time, and returns how many.
     fn drop_older(&mut self, target: PortId, now: Instant) -> usize {
         let mut dropped = 0;
-        while self.since(target).is_some_and(|since| since + self.hold <= now) {
+        while self.held_until(target).is_some_and(|until| until <= now) {
             dropped += self.drop_one(target, true);
         }
         dropped

@@ -9,7 +9,9 @@
 //! * other frames wait for a vNIC at most for the hold time of the port they came from, and for a physical NIC as long as
 //!   it takes frames at all. A few of them wait in passing. If there are more, the port stands still, which is how
 //!   back-pressure reaches the sender: for a vNIC for at most [`PATIENCE`], and for a physical NIC as long as it takes
-//!   frames at all. After that the frames beyond the few are dropped, and those for other destinations pass by.
+//!   frames at all. After that the frames beyond the few are dropped, and those for other destinations pass by;
+//! * what a physical NIC has taken and gives back unsent waits in front of all that came later, for [`RESEND_HOLD`] at most,
+//!   even while that NIC has no link.
 //!
 //! Invariants:
 //! * frames from one port to another leave in the order in which they arrived, each at most once;
@@ -41,7 +43,7 @@ mod settlement;
 mod switch;
 mod turns;
 
-pub use config::{Attachment, GUEST_HOLD, PATIENCE, PathError, PortConfig, UPLINK_HOLD};
+pub use config::{Attachment, GUEST_HOLD, PATIENCE, PathError, PortConfig, RESEND_HOLD, UPLINK_HOLD};
 pub use counters::PortCounters;
 pub use mac_table::{AGEING, CAPACITY, GUEST_QUOTA, TAKEOVER};
 pub use plugged::PluggedPort;

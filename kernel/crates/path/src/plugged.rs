@@ -45,6 +45,10 @@ impl<N: Port, V: Port> Port for PluggedPort<N, V> {
         any!(self, port => port.reap(done, now));
     }
 
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
+        any!(self, port => port.take_back(unsent));
+    }
+
     fn flush(&mut self, now: Instant) {
         any!(self, port => port.flush(now));
     }

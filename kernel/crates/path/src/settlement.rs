@@ -1,7 +1,7 @@
 //! Frames that come back: kept ones that have left, finished ones to their ports, and those that must not leave any more.
 
 use crate::ingress::IngressQueue;
-use crate::{PortId, Progress, Switch};
+use crate::{MAX_PORTS, PortId, Progress, RESEND_HOLD, Switch};
 use base::time::Duration;
 use base::{Instant, Port, Ticket};
 
@@ -34,8 +34,8 @@ impl Switch {
         }
     }
 
-    /// Takes back what ports have kept and made use of.
-    pub(crate) fn reap<P: Port>(&mut self, ports: &mut [P], now: Instant) {
+    /// Takes back what ports have kept and made use of, or will not send.
+    pub(crate) fn reap<P: Port>(&mut self, ports: &mut [P], now: Instant, progress: &mut Progress) {
         let keeps = |queues: &[IngressQueue]| queues.iter().any(|queue| queue.kept() > 0);
         self.reaped = None;
         if !keeps(&self.queues) {
@@ -51,12 +51,39 @@ impl Switch {
         for uplink in self.forwarder.uplinks().iter() {
             ports.get_mut(uplink.index()).into_iter().for_each(|port| port.reap(&mut done, now));
         }
+        for uplink in self.forwarder.uplinks().iter() {
+            if let Some(port) = ports.get_mut(uplink.index()) {
+                self.take_back(uplink, port, now, progress);
+            }
+        }
         self.reaped = keeps(&self.queues).then_some(now);
+    }
+
+    /// Lets the frames that a NIC will not send wait for it again, before those that came later.
+    fn take_back<P: Port>(&mut self, uplink: PortId, port: &mut P, now: Instant, progress: &mut Progress) {
+        let mut counts = [0_u8; MAX_PORTS];
+        let (queues, counters) = (&mut self.queues, &mut self.counters[uplink.index()]);
+        port.take_back(&mut |ticket: Ticket| {
+            let source = ticket.source();
+            let Some(queue) = queues.get_mut(source) else { return };
+            counters.taken_back += 1;
+            if queue.take_back(ticket, uplink) {
+                counts[source] += 1;
+            } else {
+                counters.withdrawn += 1;
+                progress.dropped += 1;
+            }
+        });
+        let returned = (0..).zip(counts).filter(|(_, count)| *count > 0);
+        for (source, count) in returned.filter_map(|(index, count)| Some((PortId::new(index)?, count))) {
+            self.queues[source.index()].resend(uplink, count.into(), now + RESEND_HOLD);
+            self.note_occupied(source);
+        }
     }
 
     /// Tells the ports which of their frames are finished, and who stood still and can go on.
     pub(crate) fn settle<P: Port>(&mut self, ports: &mut [P], now: Instant, progress: &mut Progress) {
-        self.reap(ports, now);
+        self.reap(ports, now, progress);
         for (index, queue) in self.queues.iter_mut().enumerate() {
             if queue.outbox.has_finished() {
                 match ports.get_mut(index) {

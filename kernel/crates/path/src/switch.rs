@@ -132,7 +132,7 @@ impl Switch {
 
     fn offer<P: Port>(&mut self, among: PortSet, ports: &mut [P], now: Instant) -> Progress {
         let mut progress = Progress::default();
-        self.reap(ports, now);
+        self.reap(ports, now, &mut progress);
         self.withdraw(ports, &mut progress);
         self.share(self.wanted().intersection(among), ports, now, &mut progress);
         self.settle(ports, now, &mut progress);
@@ -163,7 +163,7 @@ impl Switch {
     fn deadline(&self, queue: &IngressQueue) -> Option<Instant> {
         let uplinks = self.forwarder.uplinks();
         let ends = queue.targets().iter().filter_map(|target| {
-            let held = queue.since(target)? + queue.hold;
+            let held = queue.held_until(target)?;
             let crowded = queue.is_crowded(target);
             let (uplink, vnic) = (self.uplinks.get(target.index())?, queue.patience.get(target.index())?);
             let is_uplink = uplinks.contains(target);
@@ -243,7 +243,7 @@ impl Switch {
             return;
         }
         self.forwarder.age(now);
-        self.reap(ports, now);
+        self.reap(ports, now, progress);
         // Those who wait have their turns, whoever asks: else what is freed would go to whoever asks most often.
         let mut wanted = PortSet::EMPTY;
         if !self.occupied.is_empty() {
@@ -327,11 +327,12 @@ impl Switch {
             let port = port.and_then(|port| port.capabilities().link_up.then_some(port));
             let counters = &mut self.counters[target.index()];
             let Some(port) = port else {
-                let dropped = queue.drop_all(target);
+                let (late, others) = queue.drop_without_link(target, now);
                 queue.patience[target.index()].note(0, false, now);
                 self.uplinks[target.index()].note(0, true, now);
-                counters.link_down += dropped as u64;
-                progress.dropped += dropped;
+                counters.held_too_long += late as u64;
+                counters.link_down += others as u64;
+                progress.dropped += late + others;
                 continue;
             };
             let (accepted, bytes) = queue.offer(target, port, limit, now);

@@ -48,9 +48,10 @@ pub struct QueuePort {
     pub most_lent: usize,
     /// It keeps the frames that it accepts until [`send_kept`](QueuePort::send_kept).
     pub keeps: bool,
-    /// Tickets of frames that it has kept, and how many of these it has sent.
+    /// Tickets of frames that it has kept, and how many of these it has sent, and will not send.
     kept: VecDeque<Ticket>,
     sent_kept: usize,
+    unsent: usize,
     /// Where the bytes of the frames are that are lent out, but for their heads.
     lent: BTreeMap<u32, FakeMemory>,
     next: u32,
@@ -79,6 +80,7 @@ impl QueuePort {
             keeps: false,
             kept: VecDeque::new(),
             sent_kept: 0,
+            unsent: 0,
             lent: BTreeMap::new(),
             next: 0,
         }
@@ -102,7 +104,18 @@ impl QueuePort {
 
     /// Sends at most so many of the frames that it has kept.
     pub fn send_kept(&mut self, count: usize) {
-        self.sent_kept = self.kept.len().min(self.sent_kept + count);
+        self.sent_kept = (self.kept.len() - self.unsent).min(self.sent_kept + count);
+    }
+
+    /// Gives back all frames that it has kept and not sent, as a NIC does that was reset.
+    pub fn give_up(&mut self) {
+        self.unsent = self.kept.len() - self.sent_kept;
+    }
+
+    /// How many of the last frames in `sent` it has given up, and nobody has taken back yet.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.unsent
     }
 
     /// How many frames are lent out.
@@ -174,6 +187,7 @@ fn put_from<'a>(
     let mut accepted = 0;
     // Nobody waits for what it has kept.
     port.reap(&mut drop, now);
+    port.take_back(&mut drop);
     for frame in frames {
         if outbox.is_full() {
             outbox = Outbox::new(0);
@@ -248,7 +262,7 @@ impl Port for QueuePort {
     }
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, _now: Instant) -> Put {
-        if self.space == 0 {
+        if self.space == 0 || self.unsent > 0 {
             return Put::Refused(ticket);
         }
         self.space -= usize::from(self.space != usize::MAX);
@@ -263,6 +277,12 @@ impl Port for QueuePort {
     fn reap(&mut self, done: &mut dyn FnMut(Ticket), _now: Instant) {
         self.kept.drain(..self.sent_kept).for_each(done);
         self.sent_kept = 0;
+    }
+
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
+        let count = core::mem::take(&mut self.unsent);
+        self.sent.truncate(self.sent.len() - count);
+        self.kept.drain(self.kept.len() - count..).for_each(unsent);
     }
 
     fn flush(&mut self, _now: Instant) {

@@ -4,10 +4,11 @@ use super::machine::{Answers, Behaviour, HostileMachine, HostileMemory, Work};
 use super::memory::{DESCRIPTORS, TRANSMITTED, received};
 use crate::Input;
 use base::time::Duration;
-use base::{MacAddress, Memory, Outbox, Port, SlotId};
+use base::{MacAddress, Memory, Outbox, Port, Put, SlotId, Ticket};
 use intel_regs::{queue::ReceiveQueue, reg};
 use nic::{InterruptMode, MAX_FRAME, Nic, NicState, PciId};
-use testkit::put_all;
+use std::collections::VecDeque;
+use testkit::QueuePort;
 
 /// One NIC of each family.
 const IDS: [PciId; 3] = [intel(0x100e), intel(0x10d3), intel(0x10c9)];
@@ -64,7 +65,7 @@ impl Totals {
         for ((name, now), (_, before)) in self.counts.iter().zip(&before.counts) {
             assert!(now >= before, "{name} went from {before} to {now}");
         }
-        let pending = self.get("tx_queued") - self.get("tx_done") - self.get("tx_lost");
+        let pending = self.get("tx_queued") - self.get("tx_done") - self.get("tx_returned");
         assert!(pending <= MAX_PENDING, "{pending} frames in the transmit ring");
     }
 
@@ -79,7 +80,7 @@ impl Totals {
 /// # Panics
 /// When a call of the driver does more than its bound in accesses or copies; a reset is without end; when one leaves its DMA memory or
 /// the register window; gives the NIC a descriptor with another buffer than its own; asks for more memory than the kernel has,
-/// or for any once it runs; hands up a frame of a length that Ethernet has not, or more than was asked for;
+/// or for any once it runs; does not return the ticket of each frame that it keeps once, in their order; hands up a frame of a length that Ethernet has not, or more than was asked for;
 /// when a counter goes back, or one call's result contradicts the counters.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
@@ -93,16 +94,18 @@ pub fn target(data: &[u8]) {
     let known = nic.mac() != MacAddress::default() && !nic.mac().is_multicast();
     assert!(known || nic.state() != NicState::Running);
     let mut lent = Lent { outbox: Outbox::new(0), held: Vec::new() };
+    let mut sender = Sender { lender: QueuePort::new(), outbox: Outbox::new(0), kept: VecDeque::new() };
     let mut before = Totals::of(&nic);
     while !input.is_empty() {
         let action = input.u8();
         match action & 15 {
-            0 | 1 => send(&mut nic, &machine, &mut input),
+            0 | 1 => sender.send(&mut nic, &machine, &mut input),
             2 | 3 => poll(&mut nic, &machine, &mut lent, action >> 4, &before),
             4..9 => control(&mut nic, &machine, action, &mut input),
             _ => act(&machine, action, &mut input),
         }
         assert_eq!(nic.capabilities().max_frame, MAX_FRAME);
+        sender.reap(&mut nic, &machine);
         assert!(nic.events().map(|event| event.to_string().len()).all(|length| length > 0));
         let totals = Totals::of(&nic);
         totals.assert_follows(&before);
@@ -143,16 +146,55 @@ fn behaviour(input: &mut Input) -> Behaviour {
     }
 }
 
-fn send(nic: &mut Nic<HostileMachine>, machine: &HostileMachine, input: &mut Input) {
-    static BYTES: [u8; MAX_FRAME + 8] = [0xa5; MAX_FRAME + 8];
-    let lengths = [input.u16(), input.u16()].map(|length| usize::from(length) % BYTES.len());
-    let count = 1 + input.below(MAX_OFFERED) as usize;
-    let frames: Vec<&[u8]> = (0..count).map(|index| &BYTES[..lengths[index & 1]]).collect();
-    let before = Totals::of(nic).accepted();
-    let now = machine.begin(Work::BATCH);
-    let accepted = put_all(nic, frames, now);
-    assert!(accepted <= count);
-    assert_eq!(Totals::of(nic).accepted(), before + accepted as u64);
+/// Who sends, the frames that it has lent out, and those of them that the driver has kept, oldest first.
+struct Sender {
+    lender: QueuePort,
+    outbox: Outbox,
+    kept: VecDeque<SlotId>,
+}
+
+impl Sender {
+    /// Offers frames until one is refused.
+    fn send(&mut self, nic: &mut Nic<HostileMachine>, machine: &HostileMachine, input: &mut Input) {
+        static BYTES: [u8; MAX_FRAME + 8] = [0xa5; MAX_FRAME + 8];
+        let lengths = [input.u16(), input.u16()].map(|length| usize::from(length) % BYTES.len());
+        let count = 1 + input.below(MAX_OFFERED) as usize;
+        let before = Totals::of(nic).accepted();
+        let now = machine.begin(Work::BATCH);
+        let mut accepted = 0;
+        for index in 0..count.min(self.outbox.room()) {
+            self.lender.arrive(&BYTES[..lengths[index & 1]]);
+            self.lender.fetch(&mut self.outbox, 1, now);
+            let slot = self.outbox.fetched().expect("there was room");
+            self.outbox.share(slot, 1);
+            match nic.put(self.outbox.frame(slot), self.outbox.lend(slot), now) {
+                Put::Kept => self.kept.push_back(slot),
+                Put::Done(ticket) => self.outbox.give_back(ticket),
+                Put::Refused(ticket) => {
+                    self.outbox.give_back(ticket);
+                    break;
+                }
+            }
+            accepted += 1;
+        }
+        nic.flush(now);
+        assert_eq!(Totals::of(nic).accepted(), before + accepted);
+    }
+
+    /// Gets back what was sent, and what will not be.
+    fn reap(&mut self, nic: &mut Nic<HostileMachine>, machine: &HostileMachine) {
+        let now = machine.begin(Work::BATCH);
+        let mut back = |ticket: Ticket| {
+            assert_eq!(Some(ticket.slot()), self.kept.pop_front(), "not the oldest one");
+            self.outbox.give_back(ticket);
+        };
+        nic.reap(&mut back, now);
+        nic.take_back(&mut back);
+        self.lender.settle(&mut self.outbox, now);
+        let totals = Totals::of(nic);
+        let kept = totals.get("tx_queued") - totals.get("tx_done") - totals.get("tx_returned");
+        assert_eq!((self.kept.len(), self.lender.lent()), (kept as usize, kept as usize));
+    }
 }
 
 /// The frames that the driver has lent out, and those of them that are not back.

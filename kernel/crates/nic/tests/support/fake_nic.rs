@@ -127,6 +127,9 @@ pub struct FakeNic {
     /// Frames the transmitter may still send.
     pub transmit_credit: usize,
     pub sent: VecDeque<Vec<u8>>,
+    /// Frames that its FIFO holds, and those that are in it: fetched, and not sent for want of a link.
+    pub fifo: usize,
+    pub in_fifo: VecDeque<Vec<u8>>,
     /// Number of writes to each register.
     pub writes: BTreeMap<u32, usize>,
     pub partial: Vec<u8>,
@@ -175,6 +178,8 @@ impl Default for FakeNic {
             transmit_stuck: false,
             transmit_credit: usize::MAX,
             sent: VecDeque::new(),
+            fifo: 0,
+            in_fifo: VecDeque::new(),
             writes: BTreeMap::new(),
             partial: Vec::new(),
             offload: FakeOffload::default(),
@@ -290,6 +295,8 @@ impl FakeNic {
         self.registers.insert(self.management(), 1 << (18 + self.port));
         self.partial.clear();
         self.offload.context = None;
+        self.in_fifo.clear();
+        self.statistics.clear();
     }
 }
 

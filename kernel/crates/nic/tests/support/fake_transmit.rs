@@ -6,6 +6,9 @@ use base::{GuestMemory, GuestPhysical};
 use testkit::FakeMemory;
 use testkit::frame::{checksum, unfinished};
 
+const TCTL: u32 = 0x0400;
+const GPTC: u32 = 0x4080;
+
 /// Descriptor bits: end of packet, report status, insert the TCP or UDP checksum.
 const EOP: u8 = 1;
 const RS: u8 = 8;
@@ -45,8 +48,16 @@ impl FakeNic {
         let rings = self.rings();
         let (tdh, tdt) = (rings.tdh(), rings.tdt());
         let ring = u64::from(self.get(rings.transmit + 4)) << 32 | u64::from(self.get(rings.transmit));
-        while !self.transmit_stuck && self.link && self.transmit_credit > 0 && self.get(tdh) != self.get(tdt)
+        while self.link
+            && let Some(frame) = self.in_fifo.pop_front()
         {
+            self.leave(frame);
+        }
+        if self.get(TCTL) & 2 == 0 || !self.dma {
+            return;
+        }
+        let fetches = |nic: &Self| (nic.link || nic.in_fifo.len() < nic.fifo) && !nic.transmit_stuck;
+        while fetches(self) && self.transmit_credit > 0 && self.get(tdh) != self.get(tdt) {
             let head = self.get(tdh);
             let at = ring + u64::from(head) * 16;
             self.registers.insert(tdh, (head + 1) % 256);
@@ -66,7 +77,11 @@ impl FakeNic {
                 if half[5] & TXSM != 0 {
                     self.offload.finish(&mut frame);
                 }
-                self.sent.push_back(frame);
+                if self.link {
+                    self.leave(frame)
+                } else {
+                    self.in_fifo.push_back(frame)
+                }
                 self.transmit_credit -= usize::from(self.transmit_credit != usize::MAX);
             }
             if command & RS != 0 {
@@ -74,5 +89,11 @@ impl FakeNic {
                 self.raise(TXDW);
             }
         }
+    }
+
+    /// A frame leaves the MAC, which counts it.
+    fn leave(&mut self, frame: Vec<u8>) {
+        self.sent.push_back(frame);
+        *self.statistics.entry(GPTC).or_default() += 1;
     }
 }

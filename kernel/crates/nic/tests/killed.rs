@@ -1,0 +1,190 @@
+//! A NIC that loses its link, hangs or disappears under load: every frame is sent, or counted under a cause, and those of each
+//! guest leave in their order.
+
+mod support;
+
+use base::time::Duration;
+use base::{Effects, Port};
+use nic::{Nic, NicEvent, NicState, PciId};
+use path::{PortConfig, PortCounters, PortId};
+use std::collections::BTreeSet;
+use support::fake_nic::{FakeFamily, FakeNic, LSC};
+use support::{ID_82540EM, ID_82574L, ID_82576, TestMachine};
+use testkit::frame::{mac, number_of, numbered};
+use testkit::{Lan, QueuePort};
+
+const FAMILIES: [(FakeFamily, PciId); 3] =
+    [(FakeFamily::E1000, ID_82540EM), (FakeFamily::E1000e, ID_82574L), (FakeFamily::Igb, ID_82576)];
+
+/// Time from one look at everything to the next.
+const STEP: Duration = Duration::from_micros(200);
+
+/// Two guests that send to the wire, and the NIC that carries their frames, at three frames a step.
+struct Bench {
+    machine: TestMachine<FakeNic>,
+    driver: Nic<TestMachine<FakeNic>>,
+    lan: Lan,
+    guests: [QueuePort; 2],
+    /// Frames that the guests have sent.
+    arrived: u32,
+}
+
+impl Bench {
+    fn new((kind, id): (FakeFamily, PciId)) -> Self {
+        let mut nic = FakeNic { kind, transmit_credit: 0, fifo: 5, ..FakeNic::default() };
+        nic.set_receive_address(mac(7).0);
+        let machine = TestMachine::new(nic);
+        let driver = machine.start_as(id).expect("the NIC starts");
+        let configs = [PortConfig::guest(mac(0)), PortConfig::guest(mac(1)), PortConfig::uplink()];
+        let lan = Lan::new(&configs, 1).expect("three ports");
+        Self { machine, driver, lan, guests: Default::default(), arrived: 0 }
+    }
+
+    /// One step; `load` frames of each guest come, and the NIC may fetch `credit` frames.
+    fn step(&mut self, load: u32, credit: usize) {
+        for _ in 0..load {
+            for guest in 0..2 {
+                let length = [60, 1514, 300][self.arrived as usize % 3];
+                let frame = numbered(mac(9), mac(guest as u8), self.arrived, length);
+                self.guests[guest].arrive(&frame);
+                self.lan.note(guest, Effects::TX_KICK);
+                self.arrived += 1;
+            }
+        }
+        let now = self.machine.clock.advance(STEP);
+        {
+            let mut nic = self.machine.nic.borrow_mut();
+            nic.transmit_credit = credit;
+            if !nic.gone {
+                nic.transmit(&self.machine.memory);
+            }
+        }
+        self.driver.interrupt();
+        if now >= self.driver.next_check() {
+            self.driver.check(now);
+        }
+        let [first, second] = &mut self.guests;
+        self.lan.interrupt();
+        self.lan.run(&mut [first as &mut dyn Port, second, &mut self.driver], now);
+    }
+
+    fn steps(&mut self, time: Duration, load: u32, credit: usize) {
+        for _ in 0..time.as_nanos() / STEP.as_nanos() {
+            self.step(load, credit);
+        }
+    }
+
+    /// The cable is pulled or put back.
+    fn cable(&mut self, plugged: bool) {
+        let mut nic = self.machine.nic.borrow_mut();
+        nic.link = plugged;
+        nic.raise(LSC);
+    }
+
+    fn wire(&self) -> PortCounters {
+        *self.lan.switch.counters(PortId::new(2).expect("a port")).expect("it has counters")
+    }
+
+    /// Lets everything that waits go, and checks the sum and the order. Returns what was dropped by the switch.
+    fn check(&mut self) -> u64 {
+        self.steps(Duration::from_secs(8), 0, usize::MAX);
+        assert_eq!(self.driver.state(), NicState::Running);
+        let sent: Vec<u32> =
+            self.machine.nic.borrow().sent.iter().map(|f| number_of(f).expect("undamaged")).collect();
+        assert_eq!(sent.iter().collect::<BTreeSet<_>>().len(), sent.len(), "nothing leaves twice");
+        for guest in 0..2 {
+            let of: Vec<_> = sent.iter().filter(|number| *number % 2 == guest).collect();
+            assert!(of.is_sorted(), "{of:?}");
+        }
+        let (counters, wire) = (*self.driver.counters(), self.wire());
+        assert_eq!(counters.tx_queued, counters.tx_done + counters.tx_returned);
+        assert_eq!(counters.tx_returned, wire.taken_back);
+        assert_eq!(counters.tx_done, sent.len() as u64 + counters.tx_in_doubt);
+        assert_eq!(u64::from(self.arrived), counters.tx_done + wire.dropped_on_departure());
+        assert!(self.guests.iter().all(|guest| guest.lent() == 0 && guest.incoming.is_empty()));
+        wire.dropped_on_departure()
+    }
+
+    /// What the last reset has said.
+    fn recovered(&mut self) -> (usize, usize) {
+        let recovered = self.driver.events().filter_map(|event| match event {
+            NicEvent::Recovered { resent, in_doubt } => Some((resent, in_doubt)),
+            _ => None,
+        });
+        recovered.last().expect("it was reset")
+    }
+}
+
+#[test]
+fn a_cable_that_is_out_for_a_moment_loses_only_what_the_nic_had_fetched_and_what_came_meanwhile() {
+    for family in FAMILIES {
+        let mut bench = Bench::new(family);
+        bench.steps(Duration::from_millis(20), 2, 3);
+        bench.cable(false);
+        let before = bench.wire().dropped_on_departure();
+        // It fetches what its FIFO holds before anybody knows.
+        bench.steps(Duration::from_millis(50), 0, 3);
+        bench.cable(true);
+        bench.steps(Duration::from_millis(300), 0, 3);
+        let (resent, in_doubt) = bench.recovered();
+        assert!(resent > 50, "{family:?}: {resent} frames of a full ring");
+        assert_eq!(in_doubt, 3, "{family:?}");
+        assert_eq!(bench.wire().held_too_long, 0, "{family:?}");
+        let link_down = bench.check() - before;
+        assert_eq!((link_down, bench.driver.counters().resets), (bench.wire().link_down, 1), "{family:?}");
+    }
+}
+
+#[test]
+fn a_cable_that_stays_out_loses_what_nobody_else_can_send_and_nothing_of_it_leaves_later() {
+    for family in FAMILIES {
+        let mut bench = Bench::new(family);
+        bench.steps(Duration::from_millis(20), 2, 3);
+        bench.cable(false);
+        bench.steps(Duration::from_secs(1), 1, 3);
+        let sent = bench.machine.nic.borrow().sent.len();
+        let before = bench.arrived;
+        assert!(bench.wire().held_too_long > 50, "{family:?}: {:?}", bench.wire());
+        bench.cable(true);
+        bench.steps(Duration::from_millis(500), 1, 3);
+        let first = bench.machine.nic.borrow().sent.get(sent).and_then(|frame| number_of(frame));
+        assert!(first >= Some(before), "{family:?}: {first:?} is stale");
+        bench.check();
+    }
+}
+
+#[test]
+fn a_nic_that_hangs_sends_what_it_had_not_once_it_is_reset() {
+    for family in FAMILIES {
+        let mut bench = Bench::new(family);
+        bench.steps(Duration::from_millis(20), 2, 3);
+        bench.machine.nic.borrow_mut().transmit_stuck = true;
+        bench.steps(Duration::from_millis(1100), 0, 3);
+        bench.machine.nic.borrow_mut().transmit_stuck = false;
+        bench.steps(Duration::from_millis(300), 1, 3);
+        let (resent, in_doubt) = bench.recovered();
+        assert!(resent > 50 && in_doubt == 0, "{family:?}: {resent} {in_doubt}");
+        assert_eq!(bench.driver.counters().transmit_hangs, 1);
+        assert_eq!(bench.wire().taken_back, resent as u64);
+        bench.check();
+    }
+}
+
+#[test]
+fn a_nic_whose_registers_read_as_all_ones_gives_back_what_it_had_not_sent() {
+    for family in FAMILIES {
+        for back in [Duration::from_millis(150), Duration::from_secs(1)] {
+            let mut bench = Bench::new(family);
+            bench.steps(Duration::from_millis(20), 2, 3);
+            bench.machine.nic.borrow_mut().gone = true;
+            bench.steps(back, 1, 3);
+            assert!(matches!(bench.driver.state(), NicState::Failed(_)));
+            let returned = bench.driver.counters().tx_returned;
+            assert!(returned > 50, "{family:?}: {returned}");
+            bench.machine.nic.borrow_mut().gone = false;
+            bench.steps(Duration::from_millis(500), 1, 3);
+            bench.check();
+            assert!(bench.wire().held_too_long >= returned, "it is tried again after 5 s");
+        }
+    }
+}

@@ -219,7 +219,7 @@ fn counters(test: &Test) -> Outcome {
     command(&mut run, "stats right", "exits ")?;
     let text = run.console.text();
     let nic = text.lines().rfind(|line| line.starts_with("weir| nic0 ")).unwrap_or_default();
-    require!(nic.contains(" e1000 ") && nic.contains(" up   1000 "), "no such NIC: {nic}");
+    require!(nic.contains(" e1000 ") && nic.contains(" ready     up   1000 "), "no such NIC: {nic}");
     for wanted in [
         "weir| left: starts 1, ran ",
         "weir| right: starts 1, ran ",

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use base::Duration;
 use config::{NicChoice, NicTraits};
 use nic::PciId;
+use nic_manager::TeamMember;
 
 /// How long the boot waits for NICs to start. A real one takes 15 to 150 ms; one that takes longer, since firmware keeps
 /// its PHY, is used when it is ready.
@@ -58,13 +59,7 @@ pub fn find_uplinks(
 
 /// Waits for the NIC that takes longest, for a limited time.
 pub fn await_uplinks(uplinks: &mut [Uplink]) {
-    let end = clock::now() + START_TIME;
-    while uplinks.iter().any(Uplink::is_starting) && clock::now() < end {
-        for uplink in uplinks.iter_mut().filter(|uplink| uplink.is_starting()) {
-            uplink.check(clock::now());
-        }
-        core::hint::spin_loop();
-    }
+    nic_manager::await_start(uplinks, START_TIME, clock::now);
     for uplink in uplinks {
         if uplink.is_starting() {
             log::warn!("{}: the NIC is not ready yet: it is used when it is", uplink.name);

@@ -13,7 +13,7 @@ use path::{PathError, PortConfig, PortId};
 use spin::Once;
 
 /// Name of the switch of vNICs without an uplink.
-const LOCAL: &str = "local";
+pub(super) const LOCAL: &str = "local";
 
 static NETWORK: Once<&'static Network> = Once::new();
 

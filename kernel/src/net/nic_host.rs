@@ -13,7 +13,7 @@ use x86_64::instructions::port::Port;
 const ARENA: usize = (256 + 256 + 128) * 2048 + 64 * 1024;
 
 /// The machine as one NIC's driver sees it.
-pub(super) struct NicArena {
+pub struct NicArena {
     /// The NIC on the bus.
     function: PciFunction,
     /// The first port of its I/O window, if that is used.
@@ -25,7 +25,7 @@ pub(super) struct NicArena {
 }
 
 /// The registers of a NIC.
-pub(super) struct NicWindow(RegisterWindow);
+pub struct NicWindow(RegisterWindow);
 
 impl NicWindow {
     /// Wraps the mapped registers.

@@ -1,7 +1,6 @@
 //! A switch with its ports, used by any core, one at a time.
 
 use super::guest_port::GuestPort;
-use super::nic_host::NicArena;
 use super::uplink::Uplink;
 use crate::hardware::interrupt::{local_apic, pending};
 use crate::log::counts;
@@ -14,7 +13,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant, Port};
 use core::sync::atomic::{AtomicBool, Ordering};
-use nic::Nic;
+use nic_manager::Team;
 use path::{MAX_PORTS, PathError, PluggedPort, PortConfig, PortCounters, PortId, Progress, Switch};
 use schedule::{Alarm, Precedence};
 use spin::{Mutex, MutexGuard};
@@ -28,7 +27,7 @@ const SERVICE: Duration = Duration::from_micros(250);
 const NEVER: u64 = u64::MAX;
 
 /// What is plugged into a switch.
-type SwitchPort<'a> = PluggedPort<&'a mut Nic<NicArena>, GuestPort<'a>>;
+type SwitchPort<'a> = PluggedPort<&'a mut Team<Uplink>, GuestPort<'a>>;
 
 /// A switch with its ports.
 pub(super) struct LanSegment {
@@ -50,12 +49,9 @@ pub(super) struct LanSegment {
 
 /// The part that only the core that serves the switch may touch.
 pub(super) struct Traffic {
-    /// The physical NIC.
-    pub(super) uplink: Option<Uplink>,
-    /// The link state that the vNICs were given last; they start with a link.
-    link: bool,
+    /// What carries frames to the wire.
+    pub(super) team: Option<Team<Uplink>>,
     switch: Box<Switch>,
-    next_poll: Instant,
 }
 
 impl LanSegment {
@@ -78,7 +74,7 @@ impl LanSegment {
             interrupted: AtomicBool::new(false),
             deadline: Alarm::new(NEVER),
             precedence: Precedence::default(),
-            traffic: Mutex::new(Traffic { uplink, link: true, switch, next_poll: Instant::ZERO }),
+            traffic: Mutex::new(Traffic { team: uplink.map(Team::new), switch }),
         })
     }
 
@@ -176,16 +172,12 @@ impl LanSegment {
 
     /// Looks after the physical NIC: interrupt, link, statistics.
     fn attend_nic(&self, traffic: &mut Traffic, now: Instant) {
-        let Some(uplink) = &mut traffic.uplink else { return };
+        let Some(team) = &mut traffic.team else { return };
         if self.interrupted.swap(false, Ordering::AcqRel) {
-            uplink.interrupt(now);
+            team.member_mut().interrupt(now);
         }
-        uplink.unmask_line(now);
-        if now >= traffic.next_poll {
-            traffic.next_poll = uplink.check(now);
-        }
-        let up = uplink.link_up();
-        if core::mem::replace(&mut traffic.link, up) != up {
+        team.member_mut().unmask_line(now);
+        if let Some(up) = team.attend(now) {
             self.pass_link(up, now);
         }
     }
@@ -197,12 +189,12 @@ impl LanSegment {
         traffic: &mut Traffic,
         act: impl FnOnce(Option<PortId>, &mut Switch, &mut [SwitchPort<'_>]) -> Progress,
     ) -> bool {
-        let uplink = traffic.uplink.as_mut().map(|uplink| PluggedPort::Nic(&mut uplink.nic));
-        let uplink_port = uplink.as_ref().and_then(|_| PortId::new(0));
+        let team = traffic.team.as_mut().map(PluggedPort::Nic);
+        let uplink_port = team.as_ref().and_then(|_| PortId::new(0));
         let guests = self.members.iter().map(|slot| PluggedPort::Guest(GuestPort::new(slot)));
         // There are no more members than ports: the switch was made from them.
         let mut ports: heapless::Vec<SwitchPort<'_>, MAX_PORTS> =
-            uplink.into_iter().chain(guests).take(MAX_PORTS).collect();
+            team.into_iter().chain(guests).take(MAX_PORTS).collect();
         let progress = act(uplink_port, &mut traffic.switch, &mut ports);
         for (port, index) in ports.into_iter().zip(0..) {
             let id = PortId::new(index);
@@ -265,20 +257,20 @@ impl LanSegment {
 
     /// Stops the physical NIC, at the end of Weir, unless another core is in the middle of its work with it.
     pub(super) fn stop_uplink(&self) {
-        if let Some(uplink) = self.traffic.try_lock().as_mut().and_then(|traffic| traffic.uplink.as_mut()) {
-            uplink.stop();
+        if let Some(team) = self.traffic.try_lock().as_mut().and_then(|traffic| traffic.team.as_mut()) {
+            team.member_mut().stop();
         }
     }
 
     /// Logs the statistics of the physical NIC.
     pub(super) fn log_uplink(&self) {
-        self.with_traffic(|traffic| traffic.uplink.iter().for_each(Uplink::log_statistics));
+        self.with_traffic(|traffic| traffic.team.iter().for_each(|team| team.member().log_statistics()));
     }
 
     /// Logs what the ports have carried and dropped.
     pub(super) fn log_ports(&self) {
         self.with_traffic(|traffic| {
-            let ports = self.members.len() + usize::from(traffic.uplink.is_some());
+            let ports = self.members.len() + usize::from(traffic.team.is_some());
             for port in 0..ports {
                 let Some(counters) = traffic.counters(port) else { continue };
                 log::info!("switch {} port {port}:{}", self.name, counts(counters.named()));
@@ -294,8 +286,9 @@ impl Traffic {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let poll = self.uplink.as_ref().map(|_| self.next_poll);
-        let unmask = self.uplink.as_ref().and_then(Uplink::unmask_due);
+        let team = self.team.as_ref();
+        let poll = team.map(Team::next_check);
+        let unmask = team.and_then(|team| team.member().unmask_due());
         self.switch.next_deadline().into_iter().chain(poll).chain(unmask).min()
     }
 }

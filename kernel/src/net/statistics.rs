@@ -2,29 +2,37 @@
 
 use crate::meeting::vnic_slot::VnicSlot;
 use crate::net::Network;
+use crate::net::network::LOCAL;
+use nic_manager::{Team, TeamMember};
 use path::PortCounters;
 use shell::NicRow;
 
 impl Network {
-    /// Passes a row for every physical NIC in use to `say`.
+    /// Passes a row for every physical NIC of the configuration to `say`.
     pub fn for_each_nic(&self, mut say: impl FnMut(&NicRow<'_>)) {
         for segment in &self.segments {
             segment.with_traffic(|traffic| {
-                let Some(uplink) = &traffic.uplink else { return };
-                let (driver, hardware, link) =
-                    (uplink.nic.counters(), uplink.nic.statistics(), uplink.nic.link());
+                let Some(uplink) = traffic.team.as_ref().map(Team::member) else {
+                    if segment.name != LOCAL {
+                        say(&NicRow::missing(&segment.name));
+                    }
+                    return;
+                };
+                let (driver, hardware, info) =
+                    (uplink.nic.counters(), uplink.nic.statistics(), uplink.info());
                 say(&NicRow {
                     name: &uplink.name,
                     address: &uplink.address,
                     driver: uplink.nic.driver(),
                     mac: &uplink.nic.mac(),
-                    speed: link.up.then(|| link.speed.megabits()),
+                    state: &info.condition,
+                    speed: info.link.up.then(|| info.link.speed.megabits()),
                     transmitted: driver.tx_queued,
                     received: driver.rx_frames,
                     drops: driver.dropped()
                         + hardware.dropped()
                         + traffic.counters(0).map_or(0, PortCounters::lost),
-                    errors: hardware.errors() + driver.transmit_hangs,
+                    errors: info.errors,
                 });
             });
         }

@@ -11,8 +11,9 @@ use crate::memory::window::{self, WindowError};
 use crate::memory::{PageFrameError, PageFrames};
 use crate::processor::clock;
 use alloc::string::String;
-use base::{Duration, Instant};
+use base::{Duration, Instant, NicInfo};
 use nic::{InterruptWatch, Nic, NicError, NicEvent, NicState, RETRY_INTERVAL};
+use nic_manager::TeamMember;
 use pci::PciPlace;
 
 /// How long a line stays masked after an interrupt that no NIC on it has a cause for. Lines are deasserted late,
@@ -115,18 +116,13 @@ impl Uplink {
         Ok(Self { name, address, nic, function, interrupt, aspm_stopped, introduced, watch, unmask_at })
     }
 
-    /// True until the NIC works or has failed for the first time.
-    pub(super) fn is_starting(&self) -> bool {
-        !self.introduced && self.nic.state() == NicState::Resetting
-    }
-
     /// Says what the NIC is, once it works or has failed.
     fn introduce(&mut self) {
         self.introduced = true;
         let Self { name, function, nic, interrupt, .. } = &*self;
         if let NicState::Failed(error) = nic.state() {
             let seconds = RETRY_INTERVAL.as_secs();
-            log::error!("{name}: NIC {function}: {error}; Weir tries again every {seconds} s");
+            log::error!("{name}: NIC {function}: {error}; Weir tries again, at least every {seconds} s");
         } else {
             let (driver, mac, link) = (nic.driver(), nic.mac(), nic.link());
             let aspm = if self.aspm_stopped { "; ASPM off" } else { "" };
@@ -171,8 +167,40 @@ impl Uplink {
         self.unmask_at
     }
 
-    /// Polls the NIC: reset, link, transmit hang, statistics. Returns when it should be polled next.
-    pub(super) fn check(&mut self, now: Instant) -> Instant {
+    /// Stops the NIC, at the end of Weir.
+    pub(super) fn stop(&mut self) {
+        self.nic.stop();
+    }
+
+    fn log_events(&mut self) {
+        for event in self.nic.events() {
+            if event.is_fault() {
+                log::warn!("{}: {event}", self.name);
+            } else {
+                log::info!("{}: {event}", self.name);
+            }
+        }
+    }
+
+    /// Logs what the NIC has done.
+    pub(super) fn log_statistics(&self) {
+        log::info!("{}: driver:{}", self.name, counts(self.nic.counters().named()));
+        log::info!("{}: hardware:{}", self.name, counts(self.nic.statistics().named()));
+    }
+}
+
+impl TeamMember for Uplink {
+    type Nic = Nic<NicArena>;
+
+    fn nic(&mut self) -> &mut Self::Nic {
+        &mut self.nic
+    }
+
+    fn info(&self) -> NicInfo {
+        self.nic.info()
+    }
+
+    fn check(&mut self, now: Instant) -> Instant {
         self.nic.check(now);
         let received = self.nic.counters().rx_frames;
         if self.interrupt != InterruptRoute::Polled && self.watch.is_silent(now, received) {
@@ -190,32 +218,6 @@ impl Uplink {
             self.introduce();
         }
         self.nic.next_check().min(now + POLL_INTERVAL)
-    }
-
-    /// Stops the NIC, at the end of Weir.
-    pub(super) fn stop(&mut self) {
-        self.nic.stop();
-    }
-
-    /// True while the NIC works and its link is up.
-    pub(super) fn link_up(&self) -> bool {
-        self.nic.link().up
-    }
-
-    fn log_events(&mut self) {
-        for event in self.nic.events() {
-            if event.is_fault() {
-                log::warn!("{}: {event}", self.name);
-            } else {
-                log::info!("{}: {event}", self.name);
-            }
-        }
-    }
-
-    /// Logs what the NIC has done.
-    pub(super) fn log_statistics(&self) {
-        log::info!("{}: driver:{}", self.name, counts(self.nic.counters().named()));
-        log::info!("{}: hardware:{}", self.name, counts(self.nic.statistics().named()));
     }
 }
 

@@ -61,8 +61,9 @@ pub const PACKAGES: &[Knows] = &[
     knows("pci", &["base"], &[]),
     knows("testkit", &["base", "mmio", "path"], &[]),
     knows("vnic", &["base", "intel-regs"], &["testkit"]),
+    knows("nic-manager", &["base"], &["path", "testkit"]),
     // Its tests let the driver drive the model, and a switch between them.
-    knows("nic", &["base", "intel-regs"], &["testkit", "vnic", "path"]),
+    knows("nic", &["base", "intel-regs"], &["testkit", "vnic", "path", "nic-manager"]),
     knows(
         "weir",
         &[
@@ -73,6 +74,7 @@ pub const PACKAGES: &[Knows] = &[
             "mmio",
             "nested-paging",
             "nic",
+            "nic-manager",
             "path",
             "pci",
             "platform",

@@ -1,6 +1,7 @@
 //! A frame as it goes through the switch: by reference.
 
 use crate::internet_checksum;
+use crate::transport::TAGS;
 use crate::{Memory, Span, TransportLayout};
 use core::ops::Range;
 
@@ -136,6 +137,14 @@ impl<'a> LentFrame<'a> {
         Self { head: bytes, pieces: &[], length: bytes.len(), checksums: Checksums::Unknown }
     }
 
+    /// The VLAN of the tag that follows the addresses; 0 if that gives a priority only [802.1Q 9.6]. `None` without a tag.
+    #[must_use]
+    pub fn vlan(&self) -> Option<u16> {
+        let at =
+            |offset: usize| Some(u16::from_be_bytes([*self.head.get(offset)?, *self.head.get(offset + 1)?]));
+        at(12).filter(|ether_type| TAGS.contains(ether_type)).and(at(14)).map(|tag| tag & 0xfff)
+    }
+
     /// Fills `into` with the bytes from `offset` on. The frame must have so many.
     pub fn load<M: Memory>(&self, offset: usize, into: &mut [u8]) {
         let own = self.head.get(offset..).unwrap_or_default();
@@ -222,6 +231,16 @@ impl<'a> LentFrame<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_vlan_of_a_frame_is_in_its_first_tag() {
+        let frame = |bytes: &[u8]| LentFrame::whole(&[&[0; 12][..], bytes].concat()).vlan();
+        assert_eq!(frame(&[0x08, 0x00, 0x45, 0x00]), None);
+        assert_eq!(frame(&[0x81, 0x00, 0xe0, 0x2a, 0x08, 0x00]), Some(42));
+        assert_eq!(frame(&[0x88, 0xa8, 0x0f, 0xfe, 0x81, 0x00, 0x00, 0x01]), Some(4094));
+        assert_eq!(frame(&[0x81, 0x00, 0xe0, 0x00]), Some(0));
+        assert_eq!((frame(&[0x81, 0x00, 0x00]), frame(&[0x81])), (None, None));
+    }
 
     #[test]
     fn a_checksum_is_where_nobody_can_change_it() {

@@ -7,6 +7,7 @@
 //! * [`Width`], [`Effects`]: how wide an access to a device model is, and what it asks the caller to do next.
 //! * [`Span`], [`Memory`]: memory that Weir shares with a guest or a device.
 //! * [`MacAddress`], [`LentFrame`], [`Outbox`], [`Port`]: Ethernet frames and the interface through which they travel.
+//! * [`NicInfo`]: what is known of a physical NIC.
 //! * [`internet_checksum`], [`TransportLayout`]: the sums of IP, TCP and UDP, and where their headers are.
 //!
 //! Nothing here touches hardware, and nothing allocates after construction.
@@ -22,6 +23,7 @@ pub mod frame;
 pub mod internet_checksum;
 pub mod mac;
 pub mod memory;
+pub mod nic_info;
 pub mod outbox;
 pub mod port;
 pub mod span;
@@ -34,6 +36,7 @@ pub use effects::Effects;
 pub use frame::{Checksums, LentFrame, UnfinishedChecksum, Verdict};
 pub use mac::MacAddress;
 pub use memory::{GuestMemory, GuestSpans, MemoryError};
+pub use nic_info::{ByteRates, Duplex, LinkSpeed, LinkStatus, NicCondition, NicInfo, QueueDepth};
 pub use outbox::{Outbox, SlotId, Ticket};
 pub use port::{Capabilities, Port, Put};
 pub use span::{Memory, Span};

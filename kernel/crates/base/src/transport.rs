@@ -6,7 +6,7 @@ use core::ops::Range;
 const ETHERTYPE: usize = 12;
 const TAG: usize = 4;
 /// EtherTypes of the tags of customers and of providers [IEEE 802.1Q 9.5].
-const TAGS: [u16; 2] = [0x8100, 0x88a8];
+pub(crate) const TAGS: [u16; 2] = [0x8100, 0x88a8];
 const MOST_TAGS: usize = 2;
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;

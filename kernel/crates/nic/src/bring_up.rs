@@ -9,10 +9,11 @@ use crate::address::AddressSearch;
 use crate::chip::NicChip;
 use crate::phy::PhyWork;
 use crate::{
-    NicDriver, NicError, NicEvent, NicHost, NicRegisters, NicState, RETRY_INTERVAL, initialise, pcie,
+    FIRST_RETRY, NicDriver, NicError, NicEvent, NicHost, NicRegisters, NicState, RETRY_INTERVAL, initialise,
+    pcie,
 };
-use base::Instant;
 use base::time::Duration;
+use base::{Instant, LinkStatus};
 use core::task::Poll;
 use intel_regs::{Ctrl, reg};
 
@@ -299,6 +300,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         self.is_counted = true;
         self.sent_before = (self.counters.tx_done, self.statistics.good_packets_transmitted);
         self.state = NicState::Running;
+        self.failures = 0;
         self.apply_interrupt_settings();
         if let BringUpState { again: true, resent, in_doubt, .. } = *state {
             self.events.push(NicEvent::Recovered { resent, in_doubt });
@@ -315,7 +317,8 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             self.events.push(NicEvent::Failed(error));
         }
         self.state = NicState::Failed(error);
-        self.link = crate::LinkStatus::DOWN;
-        self.next_check = now + RETRY_INTERVAL;
+        self.link = LinkStatus::DOWN;
+        self.next_check = now + FIRST_RETRY.saturating_mul(1 << self.failures.min(8)).min(RETRY_INTERVAL);
+        self.failures += 1;
     }
 }

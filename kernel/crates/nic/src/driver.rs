@@ -3,14 +3,14 @@
 use crate::bring_up::BringUpState;
 use crate::chip::NicChip;
 use crate::event::EventQueue;
+use crate::info::RateMeter;
 use crate::receive::ReceiveRing;
 use crate::transmit::TransmitRing;
 use crate::{
-    DriverCounters, HardwareStatistics, LinkStatus, NicError, NicEvent, NicHost, NicModel, NicRegisters,
-    initialise,
+    DriverCounters, HardwareStatistics, NicError, NicEvent, NicHost, NicModel, NicRegisters, initialise, link,
 };
 use base::time::Duration;
-use base::{Instant, MacAddress};
+use base::{Instant, LinkStatus, MacAddress};
 use intel_regs::{Status, reg};
 
 /// Interval between two checks of the NIC by [`NicDriver::check`].
@@ -20,7 +20,11 @@ pub const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// partner is no reason for a longer time: the driver leaves flow control off.
 pub const TRANSMIT_HANG: Duration = Duration::from_secs(1);
 
-/// Interval between two attempts to reset a NIC that has failed.
+/// How long after its first failure a NIC is reset again: firmware may have been busy with it. With each failure in a row the
+/// time doubles.
+pub const FIRST_RETRY: Duration = Duration::from_millis(500);
+
+/// Longest interval between two attempts to reset a NIC that has failed.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Interval between two reads of the NIC's statistics registers: the 32-bit counts wrap after minutes at the
@@ -34,7 +38,7 @@ pub enum NicState {
     Running,
     /// It is being reset, at first or after a hang: [`NicDriver::check`] goes on with it.
     Resetting,
-    /// It does not work; the driver resets it every [`RETRY_INTERVAL`].
+    /// It does not work; the driver resets it again, at least every [`RETRY_INTERVAL`].
     Failed(NicError),
 }
 
@@ -57,6 +61,9 @@ pub struct NicDriver<H: NicHost, C: NicChip> {
     /// What remains to be done until the NIC works.
     pub(crate) bring_up: Option<BringUpState>,
     pub(crate) statistics: HardwareStatistics,
+    /// How often in a row it could not be reset.
+    pub(crate) failures: u32,
+    pub(crate) rate: RateMeter,
     /// What the NIC has counted since it runs is in `statistics`, or will be.
     pub(crate) is_counted: bool,
     /// Frames that it had reported as transmitted, and those that had left it by its own count, when it began to run.
@@ -94,6 +101,8 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             mac: None,
             bring_up: None,
             statistics: HardwareStatistics::default(),
+            failures: 0,
+            rate: RateMeter::new(now),
             is_counted: false,
             sent_before: (0, 0),
             link_lost: false,
@@ -172,6 +181,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         self.counters.tx_done += self.transmit.note_progress(now) as u64;
         self.refresh_link();
         self.next_check = now + CHECK_INTERVAL;
+        self.note_rate(now);
         if now >= self.next_statistics {
             self.next_statistics = now + STATISTICS_INTERVAL;
             self.collect_statistics();
@@ -206,7 +216,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     pub(crate) fn refresh_link(&mut self) {
         let link = match self.registers.read(reg::STATUS) {
             u32::MAX => LinkStatus::DOWN,
-            status => LinkStatus::from_status(Status::from_bits_retain(status)),
+            status => link::from_status(Status::from_bits_retain(status)),
         };
         if link != self.link {
             if self.link.up && !link.up {

@@ -1,6 +1,7 @@
 //! Events of a NIC, for the log.
 
-use crate::{LinkStatus, NicError};
+use crate::NicError;
+use base::LinkStatus;
 use base::time::Duration;
 use core::fmt;
 

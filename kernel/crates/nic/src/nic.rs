@@ -4,11 +4,11 @@ use crate::e1000::E1000Chip;
 use crate::e1000e::E1000eChip;
 use crate::igb::IgbChip;
 use crate::{
-    Causes, DriverCounters, Family, HardwareStatistics, InterruptMode, LinkStatus, NicDriver, NicError,
-    NicEvent, NicHost, NicState, PciId, identify,
+    Causes, DriverCounters, Family, HardwareStatistics, InterruptMode, NicDriver, NicError, NicEvent,
+    NicHost, NicState, PciId, identify,
 };
 use base::time::Duration;
-use base::{Capabilities, Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
+use base::{Capabilities, Instant, LentFrame, LinkStatus, MacAddress, NicInfo, Outbox, Port, Put, Ticket};
 
 /// Driver of an 82540EM or 82545EM.
 pub type E1000<H> = NicDriver<H, E1000Chip>;
@@ -87,6 +87,12 @@ impl<H: NicHost> Nic<H> {
     #[must_use]
     pub fn state(&self) -> NicState {
         any!(self, driver => driver.state())
+    }
+
+    /// See [`NicDriver::info`].
+    #[must_use]
+    pub fn info(&self) -> NicInfo {
+        any!(self, driver => driver.info())
     }
 
     /// See [`NicDriver::counters`].

@@ -6,7 +6,7 @@ use crate::transmit_offload::offloaded_checksum;
 use crate::{NicError, NicHost};
 use base::frame::HEAD;
 use base::time::Duration;
-use base::{Checksums, Instant, LentFrame, Memory, Span, Ticket};
+use base::{Checksums, Instant, LentFrame, Memory, QueueDepth, Span, Ticket};
 use core::marker::PhantomData;
 use intel_regs::desc::{SIZE, TxStatus};
 
@@ -32,6 +32,8 @@ const MIN_FRAME: usize = 60;
 struct QueuedFrame {
     /// Its descriptors.
     descriptors: u8,
+    /// Its bytes.
+    length: u16,
     ticket: Ticket,
 }
 
@@ -47,6 +49,9 @@ pub(crate) struct TransmitRing<M, F> {
     used: usize,
     /// The frames in the ring, oldest first.
     frames: heapless::Deque<QueuedFrame, DESCRIPTORS>,
+    /// Bytes in them, and in those that the NIC has sent.
+    bytes: usize,
+    sent_bytes: u64,
     /// Tickets of frames that the NIC has sent, and of those that it will not send, whose owner has not asked for them. There
     /// is room for all: no frame is added before.
     unclaimed: heapless::Deque<Ticket, DESCRIPTORS>,
@@ -69,6 +74,8 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             told: 0,
             used: 0,
             frames: heapless::Deque::new(),
+            bytes: 0,
+            sent_bytes: 0,
             unclaimed: heapless::Deque::new(),
             unsent: heapless::Deque::new(),
             limit,
@@ -111,6 +118,16 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         self.frames.len()
     }
 
+    /// The same, and the bytes in them.
+    pub(crate) fn depth(&self) -> QueueDepth {
+        QueueDepth { frames: self.pending(), bytes: self.bytes }
+    }
+
+    /// Bytes that the NIC has sent.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
+    }
+
     /// Time since the NIC last made progress with the frames in the ring; `None` when the ring is empty.
     pub(crate) fn waited(&self, now: Instant) -> Option<Duration> {
         (!self.frames.is_empty()).then(|| now - self.progress)
@@ -125,7 +142,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             let _ = self.unsent.push_back(frame.ticket);
         }
         (self.tail, self.told) = (0, 0);
-        (self.used, self.context) = (0, None);
+        (self.used, self.bytes, self.context) = (0, 0, None);
         (sent, unsent)
     }
 
@@ -162,8 +179,12 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             _ => self.fill(&frame, length, by_reference),
         }
         self.used += count;
-        #[expect(clippy::cast_possible_truncation, reason = "at most MOST_PIECES and two, or 5")]
-        let queued = QueuedFrame { descriptors: count as u8, ticket };
+        self.bytes += length;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "at most MOST_PIECES and two, or 5; at most MAX_FRAME"
+        )]
+        let queued = QueuedFrame { descriptors: count as u8, length: length as u16, ticket };
         self.frames.push_back(queued).map_err(|queued| queued.ticket)
     }
 
@@ -232,7 +253,10 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         }
         self.used -= count;
         self.progress = now;
-        self.frames.pop_front().map(|frame| frame.ticket)
+        let frame = self.frames.pop_front()?;
+        self.bytes -= usize::from(frame.length);
+        self.sent_bytes += u64::from(frame.length);
+        Some(frame.ticket)
     }
 
     /// The ticket of the next frame that the NIC has sent and that its owner has not asked for.

@@ -6,8 +6,8 @@
 mod support;
 
 use base::time::Duration;
-use base::{Effects, Instant, MacAddress, Port};
-use nic::{Duplex, LinkSpeed, MAX_FRAME, Nic, NicEvent};
+use base::{Duplex, Effects, Instant, LinkSpeed, MacAddress, Port};
+use nic::{MAX_FRAME, Nic, NicEvent};
 use path::{PortConfig, PortCounters, PortId, UPLINK_HOLD};
 use proptest::prelude::*;
 use support::{TestMachine, poll, send};

@@ -109,6 +109,8 @@ pub struct NicRow<'a> {
     pub address: &'a dyn Display,
     /// Its driver.
     pub driver: &'a str,
+    /// Whether it can be used.
+    pub state: &'a dyn Display,
     /// Its MAC address.
     pub mac: &'a dyn Display,
     /// Speed of its link in Mb/s; `None` while the link is down.
@@ -125,8 +127,26 @@ pub struct NicRow<'a> {
 
 impl NicRow<'_> {
     /// The heading of the table.
-    pub const HEADING: &'static str =
-        "NIC              PCI     driver  MAC               link Mb/s        tx        rx  drops errors";
+    pub const HEADING: &'static str = "NIC              PCI     driver  MAC               state     link Mb/s        tx        rx  drops errors";
+}
+
+impl<'a> NicRow<'a> {
+    /// One that the configuration names and the machine does not have, or that no driver can use.
+    #[must_use]
+    pub fn missing(name: &'a str) -> Self {
+        Self {
+            name,
+            address: &"-",
+            driver: "-",
+            mac: &"-",
+            state: &"missing",
+            speed: None,
+            transmitted: 0,
+            received: 0,
+            drops: 0,
+            errors: 0,
+        }
+    }
 }
 
 impl Display for NicRow<'_> {
@@ -137,6 +157,7 @@ impl Display for NicRow<'_> {
             Text(self.address, 7),
             Text(&self.driver, 7),
             Text(self.mac, 17),
+            Text(self.state, 9),
             Text(&link, 4),
             Number(&Dash(self.speed), 4),
             Number(&self.transmitted, 9),
@@ -231,6 +252,7 @@ mod tests {
             address: &"00:02.0",
             driver: "e1000",
             mac: &"52:54:00:12:34:56",
+            state: &"resetting",
             speed: None,
             transmitted: 1,
             received: 22,
@@ -240,10 +262,12 @@ mod tests {
         assert_eq!(
             (NicRow::HEADING, nic.to_string().as_str()),
             (
-                "NIC              PCI     driver  MAC               link Mb/s        tx        rx  drops errors",
-                "nic0             00:02.0 e1000   52:54:00:12:34:56 down    -         1        22      0      3"
+                "NIC              PCI     driver  MAC               state     link Mb/s        tx        rx  drops errors",
+                "nic0             00:02.0 e1000   52:54:00:12:34:56 resetting down    -         1        22      0      3"
             )
         );
+        let missing = "nic1             -       -       -                 missing   down    -         0         0      0      0";
+        assert_eq!(NicRow::missing("nic1").to_string(), missing);
         let nic = NicRow { speed: Some(1000), ..nic };
         assert!(nic.to_string().contains(" up   1000 "), "{nic}");
         let vnic = VnicRow {

@@ -19,7 +19,7 @@ impl Network {
                     return;
                 };
                 let (driver, hardware, info) =
-                    (uplink.nic.counters(), uplink.nic.statistics(), uplink.info());
+                    (uplink.nic.queue_counters(), uplink.nic.statistics(), uplink.info());
                 say(&NicRow {
                     name: &uplink.name,
                     address: &uplink.address,

@@ -184,7 +184,8 @@ impl Uplink {
 
     /// Logs what the NIC has done.
     pub(super) fn log_statistics(&self) {
-        log::info!("{}: driver:{}", self.name, counts(self.nic.counters().named()));
+        let driver = self.nic.queue_counters().named().into_iter().chain(self.nic.counters().named());
+        log::info!("{}: driver:{}", self.name, counts(driver));
         log::info!("{}: hardware:{}", self.name, counts(self.nic.statistics().named()));
     }
 }
@@ -202,7 +203,7 @@ impl TeamMember for Uplink {
 
     fn check(&mut self, now: Instant) -> Instant {
         self.nic.check(now);
-        let received = self.nic.counters().rx_frames;
+        let received = self.nic.queue_counters().rx_frames;
         if self.interrupt != InterruptRoute::Polled && self.watch.is_silent(now, received) {
             log::warn!("{}: no interrupt within 1 s of traffic ({}): now polled", self.name, self.interrupt);
             self.interrupt = InterruptRoute::Polled;

@@ -193,7 +193,9 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
                 }
                 next(BringUpStep::Drain)
             }
-            BringUpStep::Drain if self.receive.next().is_some() && waited < DRAIN_TIMEOUT => Poll::Pending,
+            BringUpStep::Drain if self.queues.receive.next().is_some() && waited < DRAIN_TIMEOUT => {
+                Poll::Pending
+            }
             BringUpStep::Drain => self.set_up_receive(),
             BringUpStep::Receive => self.await_receive(waited),
             BringUpStep::Transmit => self.await_transmit(waited),
@@ -251,11 +253,13 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
 
     /// Gives the NIC its receive ring. From here on it may access memory: it knows no other address any more.
     fn set_up_receive(&mut self) -> Turn {
-        self.counters.rx_lost += self.receive.drain() as u64;
-        self.skipping = false;
-        self.receive.restart();
+        self.queues.restart_receive();
         self.host.allow_dma(true);
-        initialise::receive::<_, _, C>(&mut self.registers, &self.receive, self.mac.unwrap_or_default());
+        initialise::receive::<_, _, C>(
+            &mut self.registers,
+            &self.queues.receive,
+            self.mac.unwrap_or_default(),
+        );
         next(BringUpStep::Receive)
     }
 
@@ -264,8 +268,8 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             Err(_) if waited < QUEUE_TIMEOUT => Poll::Pending,
             Err(control) => Poll::Ready(Err(NicError::QueueTimeout { control, waited: QUEUE_TIMEOUT })),
             Ok(()) => {
-                initialise::start_receive::<_, _, C>(&mut self.registers, &self.receive);
-                initialise::transmit::<_, _, C>(&mut self.registers, &self.transmit);
+                initialise::start_receive::<_, _, C>(&mut self.registers, &self.queues.receive);
+                initialise::transmit::<_, _, C>(&mut self.registers, &self.queues.transmit);
                 next(BringUpStep::Transmit)
             }
         }
@@ -276,7 +280,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             Err(_) if waited < QUEUE_TIMEOUT => Poll::Pending,
             Err(control) => Poll::Ready(Err(NicError::QueueTimeout { control, waited: QUEUE_TIMEOUT })),
             Ok(()) => {
-                initialise::start_transmit::<_, _, C>(&mut self.registers, &self.transmit);
+                initialise::start_transmit::<_, _, C>(&mut self.registers, &self.queues.transmit);
                 Poll::Ready(Ok(None))
             }
         }
@@ -286,11 +290,9 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// frame that has left it, if it had no time to say so. Returns how many these are, and how many of the others have not
     /// left it.
     fn end_transmission(&mut self, now: Instant) -> (usize, usize) {
-        let (sent, unsent) = self.transmit.restart(now);
-        self.counters.tx_done += sent as u64;
-        self.counters.tx_returned += unsent as u64;
+        let unsent = self.queues.restart_transmit(now);
         let in_doubt = if core::mem::take(&mut self.is_counted) { self.in_nic() } else { 0 };
-        self.counters.tx_in_doubt += in_doubt;
+        self.queues.counters.tx_in_doubt += in_doubt;
         (unsent, usize::try_from(in_doubt).unwrap_or(usize::MAX))
     }
 
@@ -298,7 +300,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     fn run(&mut self, now: Instant, state: &BringUpState) {
         self.statistics.discard(&mut self.registers);
         self.is_counted = true;
-        self.sent_before = (self.counters.tx_done, self.statistics.good_packets_transmitted);
+        self.sent_before = (self.queues.counters.tx_done, self.statistics.good_packets_transmitted);
         self.state = NicState::Running;
         self.failures = 0;
         self.apply_interrupt_settings();

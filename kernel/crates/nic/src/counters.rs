@@ -1,16 +1,16 @@
 //! What the driver itself counts; what the NIC counts is in [`crate::HardwareStatistics`].
 
-/// Counts of one NIC since its driver was constructed.
+/// Counts of what has passed through the rings of a NIC since its driver was constructed.
 ///
 /// `tx_queued` = `tx_done` + `tx_returned` + the frames in the transmit ring.
 ///
 /// ```
-/// let counters = nic::DriverCounters { rx_runt: 2, tx_too_long: 1, ..Default::default() };
+/// let counters = nic::QueueCounters { rx_runt: 2, tx_too_long: 1, ..Default::default() };
 /// assert_eq!(counters.dropped(), 3);
 /// assert!(counters.named().contains(&("rx_runt", 2)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct DriverCounters {
+pub struct QueueCounters {
     /// Frames handed to the caller.
     pub rx_frames: u64,
     /// Bytes in them.
@@ -41,17 +41,9 @@ pub struct DriverCounters {
     pub tx_ring_full: u64,
     /// Writes of TDT: batches handed to the NIC.
     pub tx_batches: u64,
-    /// Interrupts for which this NIC had a cause.
-    pub interrupts: u64,
-    /// Changes of link state, speed or duplex.
-    pub link_changes: u64,
-    /// Transmit hangs detected.
-    pub transmit_hangs: u64,
-    /// Resets after construction, whether or not the NIC recovered.
-    pub resets: u64,
 }
 
-impl DriverCounters {
+impl QueueCounters {
     /// Frames dropped or lost, in both directions and for all reasons.
     #[must_use]
     pub fn dropped(&self) -> u64 {
@@ -61,7 +53,7 @@ impl DriverCounters {
 
     /// All counts with their names, for the log.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 19] {
+    pub fn named(&self) -> [(&'static str, u64); 15] {
         [
             ("rx_frames", self.rx_frames),
             ("rx_bytes", self.rx_bytes),
@@ -78,6 +70,28 @@ impl DriverCounters {
             ("tx_too_long", self.tx_too_long),
             ("tx_ring_full", self.tx_ring_full),
             ("tx_batches", self.tx_batches),
+        ]
+    }
+}
+
+/// Counts of one NIC since its driver was constructed, apart from what has passed through its rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct DriverCounters {
+    /// Interrupts for which this NIC had a cause.
+    pub interrupts: u64,
+    /// Changes of link state, speed or duplex.
+    pub link_changes: u64,
+    /// Transmit hangs detected.
+    pub transmit_hangs: u64,
+    /// Resets after construction, whether or not the NIC recovered.
+    pub resets: u64,
+}
+
+impl DriverCounters {
+    /// All counts with their names, for the log.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, u64); 4] {
+        [
             ("interrupts", self.interrupts),
             ("link_changes", self.link_changes),
             ("transmit_hangs", self.transmit_hangs),

@@ -4,10 +4,10 @@ use crate::bring_up::BringUpState;
 use crate::chip::NicChip;
 use crate::event::EventQueue;
 use crate::info::RateMeter;
-use crate::receive::ReceiveRing;
-use crate::transmit::TransmitRing;
+use crate::queue_pair::QueuePair;
 use crate::{
-    DriverCounters, HardwareStatistics, NicError, NicEvent, NicHost, NicModel, NicRegisters, initialise, link,
+    DriverCounters, HardwareStatistics, NicError, NicEvent, NicHost, NicModel, NicRegisters, QueueCounters,
+    initialise, link,
 };
 use base::time::Duration;
 use base::{Instant, LinkStatus, MacAddress};
@@ -46,15 +46,12 @@ pub enum NicState {
 pub struct NicDriver<H: NicHost, C: NicChip> {
     pub(crate) host: H,
     pub(crate) registers: H::Registers,
-    pub(crate) receive: ReceiveRing<H::Memory, C::Descriptors>,
-    pub(crate) transmit: TransmitRing<H::Memory, C::Descriptors>,
+    pub(crate) queues: QueuePair<H::Memory, C::Descriptors>,
     pub(crate) state: NicState,
     pub(crate) link: LinkStatus,
     pub(crate) counters: DriverCounters,
     pub(crate) events: EventQueue,
     pub(crate) interrupts: crate::interrupt::InterruptSettings,
-    /// True while the rest of an overlong received frame must still be dropped.
-    pub(crate) skipping: bool,
     pub(crate) model: &'static NicModel,
     /// Known since the first reset.
     pub(crate) mac: Option<MacAddress>,
@@ -87,8 +84,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         now: Instant,
     ) -> Result<Self, NicError> {
         let mut driver = Self {
-            receive: ReceiveRing::new(&mut host)?,
-            transmit: TransmitRing::new(&mut host, C::DMA_LIMIT)?,
+            queues: QueuePair::new(&mut host, C::DMA_LIMIT)?,
             host,
             registers,
             state: NicState::Resetting,
@@ -96,7 +92,6 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             counters: DriverCounters::default(),
             events: EventQueue::default(),
             interrupts: crate::interrupt::InterruptSettings::default(),
-            skipping: false,
             model,
             mac: None,
             bring_up: None,
@@ -137,7 +132,13 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         self.state
     }
 
-    /// The driver's counters.
+    /// What has passed through the rings.
+    #[must_use]
+    pub fn queue_counters(&self) -> &QueueCounters {
+        &self.queues.counters
+    }
+
+    /// What the driver has counted of the NIC.
     #[must_use]
     pub fn counters(&self) -> &DriverCounters {
         &self.counters
@@ -178,7 +179,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         if !self.is_running() || !self.answers() {
             return self.recover(now);
         }
-        self.counters.tx_done += self.transmit.note_progress(now) as u64;
+        self.queues.note_progress(now);
         self.refresh_link();
         self.next_check = now + CHECK_INTERVAL;
         self.note_rate(now);
@@ -190,9 +191,11 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             if self.holds_frames() {
                 self.recover(now);
             }
-        } else if let Some(waited) = self.transmit.waited(now).filter(|waited| *waited >= TRANSMIT_HANG) {
+        } else if let Some(waited) =
+            self.queues.transmit.waited(now).filter(|waited| *waited >= TRANSMIT_HANG)
+        {
             self.counters.transmit_hangs += 1;
-            self.events.push(NicEvent::TransmitHang { pending: self.transmit.pending(), waited });
+            self.events.push(NicEvent::TransmitHang { pending: self.queues.transmit.pending(), waited });
             self.recover(now);
         }
     }
@@ -201,14 +204,14 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// when the link returns, late and perhaps twice; and guests may wait for their memory.
     fn holds_frames(&mut self) -> bool {
         let lost = core::mem::take(&mut self.link_lost);
-        self.transmit.pending() > 0 || lost && self.collect_statistics() && self.in_nic() > 0
+        self.queues.transmit.pending() > 0 || lost && self.collect_statistics() && self.in_nic() > 0
     }
 
     /// Frames that a NIC that runs, or did until it was stopped, has reported as transmitted and that have not left it by its
     /// own count, as last read [8254x 13.7.35].
     pub(crate) fn in_nic(&self) -> u64 {
         let (done, left) = self.sent_before;
-        let done = self.counters.tx_done - done;
+        let done = self.queues.counters.tx_done - done;
         done.saturating_sub(self.statistics.good_packets_transmitted.saturating_sub(left))
     }
 

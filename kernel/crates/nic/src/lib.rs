@@ -42,6 +42,7 @@ mod nic;
 mod pcie;
 mod phy;
 mod port;
+mod queue_pair;
 mod receive;
 mod statistics;
 mod transmit;
@@ -50,7 +51,7 @@ mod verified;
 mod watch;
 
 pub use bring_up::{PHY_OWNER_TIMEOUT, RESET_TIMEOUT};
-pub use counters::DriverCounters;
+pub use counters::{DriverCounters, QueueCounters};
 pub use driver::{CHECK_INTERVAL, FIRST_RETRY, NicDriver, NicState, RETRY_INTERVAL, TRANSMIT_HANG};
 pub use error::NicError;
 pub use event::NicEvent;

@@ -5,7 +5,7 @@ use crate::e1000e::E1000eChip;
 use crate::igb::IgbChip;
 use crate::{
     Causes, DriverCounters, Family, HardwareStatistics, InterruptMode, NicDriver, NicError, NicEvent,
-    NicHost, NicState, PciId, identify,
+    NicHost, NicState, PciId, QueueCounters, identify,
 };
 use base::time::Duration;
 use base::{Capabilities, Instant, LentFrame, LinkStatus, MacAddress, NicInfo, Outbox, Port, Put, Ticket};
@@ -93,6 +93,12 @@ impl<H: NicHost> Nic<H> {
     #[must_use]
     pub fn info(&self) -> NicInfo {
         any!(self, driver => driver.info())
+    }
+
+    /// See [`NicDriver::queue_counters`].
+    #[must_use]
+    pub fn queue_counters(&self) -> &QueueCounters {
+        any!(self, driver => driver.queue_counters())
     }
 
     /// See [`NicDriver::counters`].

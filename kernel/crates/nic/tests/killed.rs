@@ -120,7 +120,7 @@ impl Bench {
             let of: Vec<_> = sent.iter().filter(|number| *number % 2 == guest).collect();
             assert!(of.is_sorted(), "{of:?}");
         }
-        let (counters, wire) = (*self.driver().counters(), self.wire());
+        let (counters, wire) = (*self.driver().queue_counters(), self.wire());
         assert_eq!(counters.tx_queued, counters.tx_done + counters.tx_returned);
         assert_eq!(counters.tx_returned, wire.taken_back);
         assert_eq!(counters.tx_done, sent.len() as u64 + counters.tx_in_doubt);
@@ -207,7 +207,7 @@ fn a_nic_whose_registers_read_as_all_ones_gives_back_what_it_had_not_sent() {
             bench.machine.nic.borrow_mut().gone = true;
             bench.steps(back, 1, 3);
             assert!(matches!(bench.driver().state(), NicState::Failed(_)));
-            let returned = bench.driver().counters().tx_returned;
+            let returned = bench.driver().queue_counters().tx_returned;
             assert!(returned > 50, "{family:?}: {returned}");
             bench.machine.nic.borrow_mut().gone = false;
             bench.steps(Duration::from_millis(500), 1, 3);

@@ -87,11 +87,11 @@ fn frames_of_every_length_and_in_number_pass_both_ways(model: &str) {
     }
     let all = 2000 + lengths.len() as u64;
     machine.check_until(&mut driver, "statistics", |nic| nic.statistics().good_packets_received >= all);
-    let (counters, statistics) = (driver.counters(), driver.statistics());
+    let (counters, statistics) = (driver.queue_counters(), driver.statistics());
     let sent = all + lengths.len() as u64;
     assert_eq!((counters.tx_queued, counters.tx_done, counters.tx_returned), (sent, sent, 0));
     assert_eq!((statistics.good_packets_transmitted, statistics.good_packets_received), (sent, all));
-    assert_eq!((counters.rx_frames, counters.transmit_hangs), (all, 0));
+    assert_eq!((counters.rx_frames, driver.counters().transmit_hangs), (all, 0));
 }
 
 fn it_computes_the_checksums_that_are_unfinished(model: &str) {
@@ -176,7 +176,7 @@ fn a_full_ring_interrupts_when_it_has_room(model: &str, mode: InterruptMode) {
     // Completed transmissions alone do not interrupt.
     assert_eq!(send(&machine, &mut driver, &[frame(0, 60)]), 1);
     machine.capture();
-    machine.check_until(&mut driver, "completion", |driver| driver.counters().tx_done == 1);
+    machine.check_until(&mut driver, "completion", |driver| driver.queue_counters().tx_done == 1);
     assert!(!arrived(&machine));
 
     let control = machine.clone().read(TCTL);
@@ -218,7 +218,7 @@ fn a_nic_that_hangs_is_reset_and_carries_on(model: &str) {
         matches!(events[..2], [NicEvent::TransmitHang { pending: 3, .. }, NicEvent::Recovered { .. }]),
         "{events:?}"
     );
-    assert_eq!((driver.state(), driver.counters().tx_returned), (NicState::Running, 3));
+    assert_eq!((driver.state(), driver.queue_counters().tx_returned), (NicState::Running, 3));
     let until = Instant(hung.0 + 1);
     machine.wait("the link after a reset", || {
         driver.check(Instant(until.0.max(machine.now().0)));

@@ -160,7 +160,7 @@ fn frames_of_a_nic_that_is_reset_come_back_when_it_reads_no_memory_any_more() {
     machine.settle(&mut driver);
     assert_eq!(reap(&mut driver, &mut outbox, &machine), []);
     assert_eq!(take_back(&mut driver, &mut outbox), slots);
-    assert_eq!(driver.counters().tx_returned, 2);
+    assert_eq!(driver.queue_counters().tx_returned, 2);
     // The same if it fails for good.
     slots.iter().for_each(|slot| outbox.share(*slot, 1));
     for slot in &slots {

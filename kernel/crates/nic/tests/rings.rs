@@ -40,7 +40,7 @@ fn a_batch_is_sent_with_one_tail_write() {
     assert_eq!(send(&mut driver, &frames(0..40), machine.now()), 40);
     assert_eq!(machine.nic.borrow().written(TDT), before + 1);
     assert_eq!(numbers(machine.nic.borrow_mut().sent.drain(..)), (0..40).collect::<Vec<_>>());
-    assert_eq!(driver.counters().tx_batches, 1);
+    assert_eq!(driver.queue_counters().tx_batches, 1);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn short_frames_are_padded_with_zeros_and_not_with_old_data() {
     send(&mut driver, &vec![vec![0xdd; 14]; 255], machine.now());
     let sent = machine.nic.borrow_mut().sent.split_off(255);
     assert!(sent.iter().all(|frame| frame[..14] == [0xdd; 14] && frame[14..] == [0; 46]));
-    assert_eq!(driver.counters().tx_bytes, 255 * (200 + 14));
+    assert_eq!(driver.queue_counters().tx_bytes, 255 * (200 + 14));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn frames_that_no_wire_carries_are_counted_and_do_not_block_others() {
     let offered = [vec![0; 13], frame(0, MAX_FRAME), vec![0; MAX_FRAME + 1], vec![], frame(1, 60)];
     assert_eq!(send(&mut driver, &offered, machine.now()), 5);
     assert_eq!(numbers(machine.nic.borrow_mut().sent.drain(..)), [0, 1]);
-    let counters = driver.counters();
+    let counters = driver.queue_counters();
     assert_eq!((counters.tx_runt, counters.tx_too_long, counters.tx_queued), (2, 1, 2));
 }
 
@@ -95,7 +95,7 @@ fn a_full_ring_accepts_a_prefix_and_asks_for_an_interrupt() {
     assert_eq!(send(&mut driver, &frames(265..300), machine.now()), 35);
     assert_eq!(machine.nic.borrow().get(IMS) & TXDW, 0);
     assert_eq!(numbers(machine.nic.borrow_mut().sent.drain(..)), (0..300).collect::<Vec<_>>());
-    assert_eq!(driver.counters().tx_ring_full, 3);
+    assert_eq!(driver.queue_counters().tx_ring_full, 3);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn damaged_and_short_frames_are_dropped_and_counted() {
     // A wrong TCP or IP checksum is left to the guest.
     receive(&machine, &frame(1, 100), 0x60);
     assert_eq!(numbers(poll(&mut driver, machine.now())), [1]);
-    assert_eq!((driver.counters().rx_errors, driver.counters().rx_runt), (5, 2));
+    assert_eq!((driver.queue_counters().rx_errors, driver.queue_counters().rx_runt), (5, 2));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn frames_that_are_too_long_are_dropped_whole() {
     }
     let expected = [MAX_FRAME as u32 + 1, 16384, 16385, 40_000];
     assert_eq!(numbers(poll(&mut driver, machine.now())), expected);
-    assert_eq!(driver.counters().rx_too_long, 4);
+    assert_eq!(driver.queue_counters().rx_too_long, 4);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_descriptor_longer_than_its_buffer_is_an_error_and_not_a_panic() {
     let ring = machine.nic.borrow().receive_ring();
     machine.memory.write_u16(ring + 8, 0xffff);
     assert!(poll(&mut driver, machine.now()).is_empty());
-    assert_eq!(driver.counters().rx_errors, 1);
+    assert_eq!(driver.queue_counters().rx_errors, 1);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_ring_of_descriptors_all_marked_done_does_not_keep_the_caller_busy() {
         machine.memory.write_u64(ring + 16 * index + 8, 0x01_0000_0000 | 2048);
     }
     assert!(poll(&mut driver, machine.now()).is_empty());
-    assert_eq!(driver.counters().rx_too_long, 1);
+    assert_eq!(driver.queue_counters().rx_too_long, 1);
 }
 
 /// An event at the NIC or at the port.
@@ -262,7 +262,7 @@ proptest! {
                     polled.extend(numbers(frames));
                 }
             }
-            let counters = driver.counters();
+            let counters = driver.queue_counters();
             prop_assert!(counters.tx_done <= machine.nic.borrow().sent.len() as u64);
             prop_assert_eq!(counters.tx_queued, u64::from(sent));
         }

@@ -53,7 +53,11 @@ impl Totals {
     fn of(nic: &Nic<HostileMachine>) -> Self {
         let lost = [("events_lost", nic.events_lost())];
         Self {
-            counts: nic.counters().named().into_iter().chain(nic.statistics().named()).chain(lost).collect(),
+            counts: (nic.queue_counters().named().into_iter())
+                .chain(nic.counters().named())
+                .chain(nic.statistics().named())
+                .chain(lost)
+                .collect(),
         }
     }
 
@@ -236,7 +240,7 @@ fn poll(
         machine
             .with_arena(|arena| assert!(!arena.is_armed(buffer), "{buffer:#x} is lent out, and the NIC's"));
     }
-    let counters = nic.counters();
+    let counters = nic.queue_counters();
     assert_eq!(counters.rx_frames, before.get("rx_frames") + given as u64);
     assert_eq!(counters.rx_bytes, before.get("rx_bytes") + bytes as u64);
 }

@@ -132,15 +132,15 @@ impl QueuePort {
     }
 }
 
-/// The bytes of a frame in [`FakeMemory`].
+/// The bytes of a frame in [`FakeMemory`] as they are on the wire: with all checksums in place.
 #[must_use]
 pub fn bytes_of(frame: LentFrame<'_>) -> Vec<u8> {
     bytes_in::<TestMemory>(frame)
 }
 
 fn bytes_in<M: Memory>(frame: LentFrame<'_>) -> Vec<u8> {
-    let mut bytes = vec![0; frame.length];
-    frame.load::<M>(0, &mut bytes);
+    let (mut bytes, mut head) = (vec![0; frame.length], [0; HEAD]);
+    frame.finished::<M>(&mut head).load::<M>(0, &mut bytes);
     bytes
 }
 

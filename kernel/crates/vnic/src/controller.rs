@@ -1,13 +1,14 @@
 //! The state that the receive and the transmit side share: registers, interrupts, PHY, counters.
 
 use crate::counters::VnicCounters;
+use crate::ethernet::FCS;
 use crate::fault::{Faults, GuestFault, RingKind};
 use crate::interrupts::VnicInterrupts;
 use crate::phy::{Phy, PhySpeed};
 use crate::registers::VnicRegisters;
 use crate::ring::DescriptorRing;
 use crate::saturating::saturating_u32;
-use base::MacAddress;
+use crate::statistics::TransmitTally;
 use intel_regs::{Ctrl, Interrupt, Rctl, Status, Tctl, reg, stats};
 
 /// The state of a vNIC except frames in flight.
@@ -100,11 +101,13 @@ impl Controller {
         is_up && (!was_up || again)
     }
 
-    /// Counts a frame transmitted.
-    pub(crate) fn count_transmitted(&mut self, destination: MacAddress, length: usize) {
-        self.registers.count_transmitted(destination, length);
-        self.counters.transmitted += 1;
-        self.counters.transmitted_bytes += length as u64;
+    /// Counts frames transmitted.
+    pub(crate) fn count_transmitted(&mut self, tally: &TransmitTally) {
+        if tally.frames > 0 {
+            self.registers.count_transmitted(tally);
+            self.counters.transmitted += u64::from(tally.frames);
+            self.counters.transmitted_bytes += (tally.bytes - tally.frames as usize * FCS) as u64;
+        }
     }
 
     /// Counts frames for which neither the receive FIFO nor the ring had room [8254x 13.4.17, 13.7.4].

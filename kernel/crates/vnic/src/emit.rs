@@ -1,5 +1,5 @@
-//! From a packet to its frames: lent from the guest's memory, or built where the guest asks for something to be done with
-//! them [8254x 3.3 to 3.6].
+//! From a packet to its frames: lent from the guest's memory behind a head of Weir's, or built where the guest asks for
+//! something that the head does not show [8254x 3.3 to 3.6].
 
 use crate::controller::Controller;
 use crate::ethernet::{FCS, HEADER, MIN_LENGTH, TAG, frame_check, insert_tag};
@@ -9,8 +9,8 @@ use crate::saturating::saturating_u32;
 use crate::segmentation::SegmentPosition;
 use crate::transmit::{LONGEST, Transmitter};
 use base::frame::HEAD;
-use base::outbox::PIECES;
-use base::{GuestMemory, GuestSpans, LentFrame, MacAddress, Memory, Outbox};
+use base::outbox::NewFrame;
+use base::{Checksums, GuestMemory, GuestSpans, LentFrame, MacAddress, Outbox};
 use intel_regs::desc::TxLegacy;
 use intel_regs::{Ctrl, Tctl, reg, stats};
 
@@ -51,8 +51,7 @@ impl Transmitter {
         };
         let sent = match target {
             Target::Path(outbox) if outbox.is_full() => return Emitted::Full,
-            Target::Path(outbox) if self.is_plain(&plan) => self.lend(memory, &plan, outbox),
-            Target::Path(outbox) => self.build_and_lend(memory, &plan, outbox),
+            Target::Path(outbox) => self.lend(memory, &plan, outbox),
             Target::Receiver(receive) => self.build(memory, &plan).map(|()| {
                 let frame = LentFrame::whole(&self.scratch[..plan.length]);
                 receive(controller, frame);
@@ -60,7 +59,7 @@ impl Transmitter {
             }),
         };
         match sent {
-            Ok(Some(destination)) => controller.count_transmitted(destination, plan.length),
+            Ok(Some(destination)) => self.tally.add(destination, plan.length),
             Ok(None) => return Emitted::Full,
             Err(reason) => return self.drop_packet(controller, reason),
         }
@@ -75,50 +74,79 @@ impl Transmitter {
         Emitted::Frame
     }
 
-    /// True for a frame that is in the guest's memory as it is to be sent, but for padding, and in few pieces.
-    fn is_plain(&self, plan: &FramePlan) -> bool {
-        let packet = &self.packet;
-        packet.descriptors.len() <= PIECES
-            && packet.segmentation.is_none()
-            && packet.checksums.is_empty()
-            && plan.tag.is_none()
-            && plan.inserts_fcs
-            && (plan.length == plan.payload || plan.length <= HEAD)
-    }
-
-    /// Lends out a frame as it is in the guest's memory; one in too many pieces is copied. Returns its destination, or `None`
-    /// when there is no room.
+    /// Lends out a frame of which only the head is Weir's: the rest stays where it is in the guest's memory, also of one that is
+    /// tagged, cut, or has checksums inserted. One that needs more is built. Returns its destination, or `None` when there is no
+    /// room.
     fn lend<M: GuestSpans>(
         &mut self,
         memory: &M,
         plan: &FramePlan,
         outbox: &mut Outbox,
     ) -> Result<Option<MacAddress>, TransmitDrop> {
-        let packet = &self.packet;
-        let (mut result, mut destination) = (Ok(()), None);
-        let whole = outbox.add(self.flights.last(), |frame| {
-            let (mut filled, mut fits) = (0, true);
-            let own = plan.payload.min(HEAD);
-            frame.head(plan.length)[own..].fill(0);
-            result = packet.spans(memory, 0, plan.payload, |span| {
-                let (first, rest) = span.split(own - filled);
-                if !first.is_empty() {
-                    M::Memory::load(first, &mut frame.head(plan.length)[filled..own]);
-                    filled += first.len();
+        let mut result = Ok(MacAddress::default());
+        let described = plan.inserts_fcs
+            && outbox.add(self.flights.last(), |frame| match self.describe(memory, plan, frame) {
+                Ok(Some(destination)) => {
+                    result = Ok(destination);
+                    true
                 }
-                fits = frame.push(rest);
-                fits
+                Ok(None) => false,
+                Err(fault) => {
+                    result = Err(TransmitDrop::Outside(fault));
+                    false
+                }
             });
-            destination = MacAddress::destination_of(frame.head(plan.length));
-            fits && result.is_ok()
-        });
-        result.map_err(TransmitDrop::Outside)?;
-        if whole {
-            self.effort += plan.length;
-            self.flights.note_frame();
-            return Ok(destination);
+        let destination = result?;
+        if !described {
+            return self.build_and_lend(memory, plan, outbox);
         }
-        self.build_and_lend(memory, plan, outbox)
+        self.effort += plan.length;
+        self.flights.note_frame();
+        Ok(Some(destination))
+    }
+
+    /// Makes the head of a frame and appends the rest of it. Returns its destination; `None` if that is not enough, or there
+    /// are too many pieces.
+    fn describe<M: GuestSpans>(
+        &self,
+        memory: &M,
+        plan: &FramePlan,
+        frame: &mut NewFrame<'_>,
+    ) -> Result<Option<MacAddress>, GuestFault> {
+        let packet = &self.packet;
+        let body = plan.header + plan.payload;
+        let own = body.min(HEAD - if plan.tag.is_some() { TAG } else { 0 });
+        let reach = packet.segmentation.map_or(0, |cut| cut.reach().min(body));
+        if plan.header.max(reach) > own {
+            return Ok(None);
+        }
+        let head = frame.head(plan.length);
+        let (bytes, rest) = head.split_at_mut(own);
+        rest.fill(0);
+        let (header, payload) = bytes.split_at_mut(plan.header);
+        packet.gather(memory, 0, header)?;
+        packet.gather(memory, plan.header + plan.offset, payload)?;
+        if let Some(cut) = &packet.segmentation {
+            let segment = SegmentPosition { last: plan.last, ..self.sent };
+            cut.update(bytes, body, segment, packet.checksums.has_transport());
+        }
+        let mut checksums = packet.checksums.apply_to_head(bytes, body);
+        if let Some((ethertype, tag)) = plan.tag {
+            insert_tag(head, own, ethertype, tag);
+            checksums = match checksums {
+                Some(Checksums::Unfinished(unfinished)) => unfinished.after(TAG).map(Checksums::Unfinished),
+                _ => checksums,
+            };
+        }
+        let destination = MacAddress::destination_of(head);
+        let Some(checksums) = checksums else { return Ok(None) };
+        frame.checksums(checksums);
+        let mut fits = true;
+        packet.spans(memory, own + plan.offset, body - own, |span| {
+            fits = frame.push(span);
+            fits
+        })?;
+        Ok(destination.filter(|_| fits))
     }
 
     /// Builds a frame and lends it out from the memory for that.
@@ -192,7 +220,7 @@ impl Transmitter {
         packet.gather(memory, plan.header + plan.offset, payload).map_err(TransmitDrop::Outside)?;
         if let Some(cut) = &packet.segmentation {
             let segment = SegmentPosition { last: plan.last, ..self.sent };
-            cut.update(frame, segment, packet.checksums.has_transport());
+            cut.update(frame, body, segment, packet.checksums.has_transport());
         }
         packet.checksums.apply(frame);
         if !plan.inserts_fcs {

@@ -76,18 +76,37 @@ impl Flights {
     /// Adds a packet with these descriptors, of which there is at least one and which must fit; it is still to be
     /// [sent off](Self::sent_off).
     pub(crate) fn begin(&mut self, descriptors: &[PacketDescriptor]) {
-        for descriptor in descriptors {
-            let PacketDescriptor { report: status, delayed, .. } = *descriptor;
-            self.reports[(self.start + self.descriptors) % MOST_DESCRIPTORS] =
-                StatusReport { status, delayed };
-            self.descriptors += 1;
+        for PacketDescriptor { report: status, delayed, .. } in descriptors {
+            self.expect(StatusReport { status: *status, delayed: *delayed });
         }
-        *self.packet(self.next) = Flight { descriptors: low_u32(descriptors.len() as u64), outstanding: 1 };
+        self.add(Flight { descriptors: low_u32(descriptors.len() as u64), outstanding: 1 });
+    }
+
+    /// Adds a packet of one descriptor, which must fit, whose only frame is on its way.
+    pub(crate) fn begin_plain(&mut self, report: StatusReport) {
+        self.expect(report);
+        self.add(Flight { descriptors: 1, outstanding: 1 });
+        self.frames += 1;
+    }
+
+    /// What is to be done with one more descriptor.
+    fn expect(&mut self, report: StatusReport) {
+        self.reports[(self.start + self.descriptors) % MOST_DESCRIPTORS] = report;
+        self.descriptors += 1;
+    }
+
+    fn add(&mut self, packet: Flight) {
+        *self.packet(self.next) = packet;
         self.next = self.next.wrapping_add(1);
     }
 
     fn packet(&mut self, number: u32) -> &mut Flight {
         &mut self.packets[number as usize % MOST_DESCRIPTORS]
+    }
+
+    /// The number of the packet that comes next.
+    pub(crate) fn next(&self) -> u32 {
+        self.next
     }
 
     /// The number of the packet that was added last.
@@ -116,21 +135,23 @@ impl Flights {
         known
     }
 
-    /// Removes the first packet if it is done, and passes what is to be done with its descriptors to `take`, until that
-    /// returns false. `None` if there is no such packet, else how many it took.
-    pub(crate) fn retire(&mut self, mut take: impl FnMut(u32, StatusReport) -> bool) -> Option<u32> {
-        if self.first == self.next || self.packet(self.first).outstanding > 0 {
-            return None;
-        }
-        let count = self.packet(self.first).descriptors;
+    /// Removes the packets at the front that are done, and passes what is to be done with each of their descriptors to
+    /// `take`, with the number of those before it, until that returns false. Returns how many descriptors it took.
+    pub(crate) fn retire(&mut self, mut take: impl FnMut(u32, StatusReport) -> bool) -> u32 {
         let mut taken = 0;
-        while taken < count && take(taken, self.reports[(self.start + taken as usize) % MOST_DESCRIPTORS]) {
-            taken += 1;
+        while self.first != self.next {
+            let Flight { descriptors, outstanding: 0 } = *self.packet(self.first) else { break };
+            for _ in 0..descriptors {
+                if !take(taken, self.reports[self.start % MOST_DESCRIPTORS]) {
+                    return taken;
+                }
+                taken += 1;
+                self.start += 1;
+                self.descriptors -= 1;
+            }
+            self.first = self.first.wrapping_add(1);
         }
-        self.first = self.first.wrapping_add(1);
-        self.start = (self.start + count as usize) % MOST_DESCRIPTORS;
-        self.descriptors -= count as usize;
-        Some(taken)
+        taken
     }
 
     /// Forgets all packets, and returns how many frames of theirs are on their way.
@@ -155,14 +176,16 @@ mod tests {
         PacketDescriptor::new(&TxDescriptor::parse(legacy.to_bytes()))
     }
 
-    fn retired(flights: &mut Flights) -> Option<Vec<bool>> {
+    /// For each descriptor that is done, whether it has RS.
+    fn retired(flights: &mut Flights) -> Vec<bool> {
         let mut reports = Vec::new();
         let done = flights.retire(|index, report| {
             assert_eq!(index as usize, reports.len());
             reports.push(report.status.is_some());
             true
         });
-        done.map(|_| reports)
+        assert_eq!(done as usize, reports.len());
+        reports
     }
 
     #[test]
@@ -174,15 +197,39 @@ mod tests {
             numbers.push(flights.last());
             flights.note_frame();
             flights.note_frame();
-            assert_eq!(retired(&mut flights), None);
+            assert_eq!(retired(&mut flights), []);
             flights.sent_off();
         }
-        for (number, done) in [(1, None), (0, None), (1, None), (0, Some(vec![false, true]))] {
+        let both = vec![false, true, false, true];
+        for (number, done) in [(1, vec![]), (0, vec![]), (1, vec![]), (0, both)] {
             assert!(flights.finished(numbers[number]));
             assert_eq!(retired(&mut flights), done, "{number}");
         }
-        assert_eq!(retired(&mut flights), Some(vec![false, true]));
-        assert_eq!((retired(&mut flights), flights.descriptors()), (None, 0));
+        assert_eq!((retired(&mut flights), flights.descriptors()), (vec![], 0));
+    }
+
+    #[test]
+    fn plain_packets_are_done_with_the_others_in_order() {
+        let mut flights = Flights::new();
+        let before = flights.next();
+        flights.begin_plain(StatusReport { status: Some(1), delayed: false });
+        flights.begin(&[descriptor(false)]);
+        flights.sent_off();
+        assert_eq!((retired(&mut flights), flights.have_frames()), (vec![], true));
+        assert!(flights.finished(before) && !flights.have_frames());
+        assert_eq!(retired(&mut flights), [true, false]);
+    }
+
+    #[test]
+    fn what_cannot_be_marked_stays() {
+        let mut flights = Flights::new();
+        for _ in 0..3 {
+            flights.begin_plain(StatusReport { status: None, delayed: false });
+            let last = flights.last();
+            flights.finished(last);
+        }
+        assert_eq!(flights.retire(|index, _| index < 1), 1);
+        assert_eq!(flights.descriptors(), 2);
     }
 
     #[test]
@@ -196,8 +243,8 @@ mod tests {
         flights.note_frame();
         flights.sent_off();
         assert!(!flights.finished(before));
-        assert_eq!(retired(&mut flights), None);
+        assert_eq!(retired(&mut flights), []);
         assert!(flights.finished(flights.last()));
-        assert_eq!(retired(&mut flights), Some(vec![true]));
+        assert_eq!(retired(&mut flights), [true]);
     }
 }

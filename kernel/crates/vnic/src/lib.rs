@@ -28,6 +28,7 @@ mod interrupts;
 
 mod packet;
 mod phy;
+mod plain;
 mod port;
 mod receive;
 mod receive_checksum;

@@ -22,7 +22,7 @@ const _: () = assert!(MAX_DESCRIPTORS_PER_POLL as usize >= MAX_DESCRIPTORS);
 /// time too.
 ///
 /// [`Transmitter::effort`]: crate::transmit::Transmitter::effort
-const EFFORT_PER_POLL: usize = 32 * 1024;
+pub(crate) const EFFORT_PER_POLL: usize = 32 * 1024;
 
 /// A vNIC together with its guest's memory.
 ///
@@ -103,9 +103,21 @@ impl<'a, M: GuestSpans> VnicPort<'a, M> {
             {
                 return (added, false);
             }
+            if !loopback && into.is_full() {
+                // The path fetches again when some frames have arrived.
+                return (added, false);
+            }
             if !transmit.is_loaded() && !transmit.has_room() {
                 into.starve();
                 return (added, false);
+            }
+            if !loopback && !transmit.is_loaded() && !transmit.discarding {
+                let ahead = (&mut window, &mut fuel);
+                let lent = transmit.lend_plain(controller, memory, ahead, into, budget - handled);
+                (added, handled) = (added + lent, handled + lent);
+                if lent > 0 {
+                    continue;
+                }
             }
             if !transmit.is_loaded() && !transmit.load(controller, memory, &mut window, &mut fuel, now) {
                 return (added, fuel == 0);
@@ -114,7 +126,6 @@ impl<'a, M: GuestSpans> VnicPort<'a, M> {
                 if loopback { Target::Receiver(&mut turn_around) } else { Target::Path(&mut *into) };
             match transmit.emit(controller, memory, &mut target) {
                 Emitted::Frame => added += usize::from(!loopback),
-                // The path fetches again when some frames have arrived.
                 Emitted::Full => return (added, false),
                 Emitted::Dropped => {}
             }
@@ -177,6 +188,8 @@ impl<M: GuestSpans> Port for VnicPort<'_, M> {
     fn fetch(&mut self, into: &mut Outbox, budget: usize, now: Instant) -> usize {
         let before = self.vnic.observe();
         let (added, left) = self.transmit(into, budget, now);
+        let tally = core::mem::take(&mut self.vnic.transmit.tally);
+        self.vnic.controller.count_transmitted(&tally);
         self.note(&before, if left { Effects::TX_KICK } else { Effects::empty() }, now);
         added
     }

@@ -3,7 +3,7 @@
 use crate::fault::RingKind;
 use crate::registers::VnicRegisters;
 use base::bits::low_u32;
-use base::{GuestMemory, GuestPhysical};
+use base::{GuestMemory, GuestPhysical, GuestSpans, Memory, Span};
 use intel_regs::{desc, reg};
 
 /// Maximum number of descriptors in one fetch.
@@ -154,6 +154,41 @@ impl RingWindow {
         None
     }
 }
+
+/// Writes status bytes into descriptors one after the other. Their memory is looked up once for a run of them.
+pub(crate) struct StatusWriter {
+    /// The memory of the descriptors from this one on.
+    span: Span,
+    first: u32,
+}
+
+impl StatusWriter {
+    /// Nothing looked up yet.
+    pub(crate) fn new() -> Self {
+        Self { span: Span::EMPTY, first: 0 }
+    }
+
+    /// Writes the status byte of transmit descriptor `index`; false when it is not in the guest's memory.
+    pub(crate) fn write<M: GuestSpans>(
+        &mut self,
+        memory: &M,
+        ring: &DescriptorRing,
+        index: u32,
+        status: u8,
+    ) -> bool {
+        let offset = |first: u32| index.wrapping_sub(first) as usize * desc::SIZE + TX_STATUS;
+        if index < self.first || offset(self.first) >= self.span.len() {
+            let bytes = ring.length.saturating_sub(index).max(1) as usize * desc::SIZE;
+            (self.span, self.first) = (memory.span(ring.address(index), bytes).unwrap_or(Span::EMPTY), index);
+        }
+        let byte = self.span.part(offset(self.first), 1);
+        M::Memory::store(byte, &[status]);
+        !byte.is_empty()
+    }
+}
+
+/// Where the status byte is in a transmit descriptor.
+const TX_STATUS: usize = desc::TX_STATUS_OFFSET as usize;
 
 #[cfg(test)]
 mod tests {

@@ -55,11 +55,22 @@ impl Segmentation {
         }
     }
 
-    /// Updates the headers of a frame, which starts with a copy of the packet's own [8254x 3.5.9]. With
-    /// `transport_checksum`, the checksum field holds the sum of the pseudo header without its length, which is
+    /// How many of a frame's first bytes [`update`](Self::update) may change.
+    pub(crate) fn reach(&self) -> usize {
+        let transport = (self.transport_start + 14).max(self.transport_checksum + 2);
+        transport.max(self.ip_start + 6)
+    }
+
+    /// Updates the headers of a frame of this length, of which these are the first bytes: a copy of the packet's own [8254x
+    /// 3.5.9]. With `transport_checksum`, the checksum field holds the sum of the pseudo header without its length, which is
     /// added here.
-    pub(crate) fn update(&self, frame: &mut [u8], segment: SegmentPosition, transport_checksum: bool) {
-        let length = frame.len();
+    pub(crate) fn update(
+        &self,
+        frame: &mut [u8],
+        length: usize,
+        segment: SegmentPosition,
+        transport_checksum: bool,
+    ) {
         let after = |start: usize| low_u16(length.saturating_sub(start) as u64);
         if self.ipv4 {
             put_word(frame, self.ip_start + 2, after(self.ip_start));

@@ -1,6 +1,8 @@
 //! The statistics registers: cleared by reading, stuck at their maximum [8254x 13.7].
 
+use crate::ethernet::FCS;
 use crate::registers::VnicRegisters;
+use crate::saturating::saturating_u32;
 use base::bits::{high_u32, low_u32};
 use base::{LentFrame, MacAddress};
 use intel_regs::{receive, stats};
@@ -42,7 +44,7 @@ impl VnicRegisters {
         self.count_long(stats::TORL, length);
         self.count(stats::GPRC, 1);
         self.count_long(stats::GORCL, length);
-        self.count(size_class(stats::PRC64, length), 1);
+        self.count(stats::PRC64 + 4 * saturating_u32(size_class(length)), 1);
         match MacAddress::destination_of(frame.head) {
             Some(MacAddress::BROADCAST) => self.count(stats::BPRC, 1),
             Some(address) if address.is_multicast() => self.count(stats::MPRC, 1),
@@ -57,33 +59,61 @@ impl VnicRegisters {
         self.count(stats::ROC, 1);
     }
 
-    /// Counts a frame transmitted, of this length without its frame check sequence.
-    pub(crate) fn count_transmitted(&mut self, destination: MacAddress, length: usize) {
-        let length = length + 4;
-        self.count(stats::TPT, 1);
-        self.count_long(stats::TOTL, length);
-        self.count(stats::GPTC, 1);
-        self.count_long(stats::GOTCL, length);
-        self.count(size_class(stats::PTC64, length), 1);
-        match destination {
-            MacAddress::BROADCAST => self.count(stats::BPTC, 1),
-            address if address.is_multicast() => self.count(stats::MPTC, 1),
-            _ => {}
+    /// Counts frames transmitted.
+    pub(crate) fn count_transmitted(&mut self, tally: &TransmitTally) {
+        self.count(stats::TPT, tally.frames);
+        self.count_long(stats::TOTL, tally.bytes);
+        self.count(stats::GPTC, tally.frames);
+        self.count_long(stats::GOTCL, tally.bytes);
+        self.count(stats::BPTC, tally.broadcast);
+        self.count(stats::MPTC, tally.multicast);
+        for (offset, frames) in (stats::PTC64..).step_by(4).zip(tally.classes) {
+            if frames > 0 {
+                self.count(offset, frames);
+            }
         }
     }
 }
 
-/// The register that counts frames of `length` bytes, one of the six starting at `first`.
-fn size_class(first: u32, length: usize) -> u32 {
-    let class = match length {
+/// Frames transmitted in one run, counted together.
+#[derive(Default)]
+pub(crate) struct TransmitTally {
+    pub(crate) frames: u32,
+    /// Their bytes, with their frame check sequences.
+    pub(crate) bytes: usize,
+    broadcast: u32,
+    multicast: u32,
+    classes: [u32; CLASSES],
+}
+
+impl TransmitTally {
+    /// One more, of this length without its frame check sequence.
+    #[inline]
+    pub(crate) fn add(&mut self, destination: MacAddress, length: usize) {
+        let length = length + FCS;
+        self.frames += 1;
+        self.bytes += length;
+        self.classes[size_class(length)] += 1;
+        if destination.is_multicast() {
+            let broadcast = destination == MacAddress::BROADCAST;
+            *if broadcast { &mut self.broadcast } else { &mut self.multicast } += 1;
+        }
+    }
+}
+
+/// Number of classes of lengths, each with a register.
+const CLASSES: usize = 6;
+
+/// The class of a frame of `length` bytes.
+fn size_class(length: usize) -> usize {
+    match length {
         0..=receive::MIN_FRAME => 0,
         65..=127 => 1,
         128..=255 => 2,
         256..=511 => 3,
         512..=1023 => 4,
-        _ => 5,
-    };
-    first + 4 * class
+        _ => CLASSES - 1,
+    }
 }
 
 #[cfg(test)]
@@ -102,7 +132,7 @@ mod tests {
             (1024, stats::PRC1522),
             (16384, stats::PRC1522),
         ] {
-            assert_eq!(size_class(stats::PRC64, length), offset, "{length}");
+            assert_eq!(stats::PRC64 + 4 * size_class(length) as u32, offset, "{length}");
         }
     }
 
@@ -112,7 +142,9 @@ mod tests {
         registers.set(stats::GPTC, u32::MAX);
         registers.set(stats::GOTCL, u32::MAX);
         registers.set(stats::GOTCH, u32::MAX);
-        registers.count_transmitted(MacAddress::default(), 60);
+        let mut tally = TransmitTally::default();
+        tally.add(MacAddress::default(), 60);
+        registers.count_transmitted(&tally);
         assert_eq!(registers.read_statistic(stats::GPTC), u32::MAX);
         assert_eq!(registers.read_statistic(stats::GOTCL), u32::MAX);
         assert_eq!(registers.read_statistic(stats::GOTCH), u32::MAX);

@@ -6,13 +6,14 @@ use crate::ethernet::TAG;
 use crate::fault::{GuestFault, RingKind};
 use crate::flight::Flights;
 use crate::packet::{MAX_DESCRIPTORS, TransmitPacket};
-use crate::ring::RingWindow;
+use crate::ring::{RingWindow, StatusWriter};
 use crate::saturating::saturating_u32;
 use crate::segmentation::SegmentPosition;
+use crate::statistics::TransmitTally;
 use alloc::boxed::Box;
 use alloc::vec;
-use base::{GuestMemory, Instant, Outbox, Span};
-use intel_regs::desc::{self, TxCommand, TxContext, TxDescriptor};
+use base::{GuestSpans, Instant, Outbox, Span};
+use intel_regs::desc::{TxCommand, TxContext, TxDescriptor};
 use intel_regs::{Interrupt, reg, transmit};
 
 /// The longest frame that the NIC sends, without tag and frame check sequence.
@@ -44,6 +45,8 @@ pub(crate) struct Transmitter {
     /// frame check sequence is computed before that is known; and the size of the descriptors among which their bytes were
     /// looked for.
     pub(crate) effort: usize,
+    /// Frames sent that are not counted yet.
+    pub(crate) tally: TransmitTally,
 }
 
 const START: SegmentPosition = SegmentPosition { number: 0, offset: 0, last: false };
@@ -66,6 +69,7 @@ impl Transmitter {
             sent: START,
             discarding: false,
             effort: 0,
+            tally: TransmitTally::default(),
         }
     }
 
@@ -107,7 +111,7 @@ impl Transmitter {
 
     /// Loads the descriptors of the next packet. Returns false when no packet is complete yet. `fuel` bounds the
     /// number of descriptors examined.
-    pub(crate) fn load<M: GuestMemory>(
+    pub(crate) fn load<M: GuestSpans>(
         &mut self,
         controller: &mut Controller,
         memory: &M,
@@ -197,7 +201,7 @@ impl Transmitter {
     }
 
     /// All frames of the loaded packet are on their way.
-    pub(crate) fn complete<M: GuestMemory>(&mut self, controller: &mut Controller, memory: &M, now: Instant) {
+    pub(crate) fn complete<M: GuestSpans>(&mut self, controller: &mut Controller, memory: &M, now: Instant) {
         self.loaded = false;
         self.flights.sent_off();
         if !self.flights.have_frames() {
@@ -206,7 +210,7 @@ impl Transmitter {
     }
 
     /// Takes frames back that have arrived.
-    pub(crate) fn settle<M: GuestMemory>(
+    pub(crate) fn settle<M: GuestSpans>(
         &mut self,
         outbox: &mut Outbox,
         controller: &mut Controller,
@@ -226,45 +230,40 @@ impl Transmitter {
     }
 
     /// Marks the descriptors of packets done that are, advances the head past them and raises causes.
-    fn retire<M: GuestMemory>(&mut self, controller: &mut Controller, memory: &M, now: Instant) {
+    fn retire<M: GuestSpans>(&mut self, controller: &mut Controller, memory: &M, now: Instant) {
         if controller.transmit_stopped {
             return;
         }
         let mut ring = controller.ring(RingKind::Transmit);
-        let before = ring.available();
-        let mut done = 0;
-        let mut failed = None;
-        while failed.is_none() {
-            let first = done;
-            let taken = self.flights.retire(|index, report| {
-                let Some(status) = report.status else { return true };
-                let at = ring.address(ring.index(first + index));
-                let written = at
-                    .checked_add(desc::TX_STATUS_OFFSET)
-                    .is_some_and(|at| memory.write(at, &[status]).is_ok());
-                failed = (!written).then_some(first + index);
-                if written {
-                    raise(controller, report.delayed, now);
-                }
-                written
-            });
-            let Some(taken) = taken else { break };
-            done += if failed.is_none() { taken } else { 0 };
+        let (mut writer, mut failed) = (StatusWriter::new(), false);
+        let (mut at_once, mut later) = (false, false);
+        let done = self.flights.retire(|index, report| {
+            if let Some(status) = report.status {
+                failed = !writer.write(memory, &ring, ring.index(index), status);
+                *if report.delayed { &mut later } else { &mut at_once } |= !failed;
+            }
+            !failed
+        });
+        if later {
+            raise(controller, true, now);
+        }
+        if at_once {
+            raise(controller, false, now);
         }
         if done > 0 {
+            let before = ring.available();
             ring.advance(done, &mut controller.registers);
             note_low(controller, before, ring.available());
         }
-        if let Some(by) = failed {
-            let index = ring.index(by - done);
-            let at = ring.address(index);
+        if failed {
+            let (index, at) = (ring.head, ring.address(ring.head));
             let fault = GuestFault::DescriptorOutsideMemory { ring: RingKind::Transmit, index, at };
             controller.stop(RingKind::Transmit, fault);
         }
     }
 }
 
-/// Raises `TXDW` for a descriptor that was written back, now or after the delay that the guest set.
+/// Raises `TXDW` for descriptors that were written back, now or after the delay that the guest set.
 fn raise(controller: &mut Controller, may_delay: bool, now: Instant) {
     let delay = controller.registers.get(reg::TIDV);
     if may_delay && delay != 0 {

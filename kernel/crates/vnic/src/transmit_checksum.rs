@@ -1,7 +1,7 @@
 //! Checksum insertion into frames that a guest sends [8254x 3.3.3, 3.6].
 
 use crate::ethernet::put_word;
-use base::internet_checksum;
+use base::{Checksums, UnfinishedChecksum, internet_checksum};
 use intel_regs::desc::{TxContext, TxContextCommand, TxOptions};
 
 /// A checksum to insert: the complement of the sum of a range, stored at `offset`.
@@ -38,11 +38,6 @@ pub(crate) struct TransmitChecksums {
 }
 
 impl TransmitChecksums {
-    /// True when there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ip.is_none() && self.transport.is_none()
-    }
-
     /// The checksum that a legacy descriptor asks for: from `CSS` to the end, stored at `CSO` [8254x 3.3.3].
     pub(crate) fn legacy(start: u8, offset: u8) -> Self {
         Self { ip: None, transport: Some(ChecksumInsertion::new(start, offset, 0)) }
@@ -70,6 +65,25 @@ impl TransmitChecksums {
     /// True when the TCP or UDP checksum is to be inserted.
     pub(crate) fn has_transport(&self) -> bool {
         self.transport.is_some()
+    }
+
+    /// Inserts the checksums into a frame of this length without a tag, of which these are the first bytes, as far as they show
+    /// them: whoever sends the frame does the rest, if the result says so. `None` when more would have to be seen of the
+    /// frame; then something may be changed.
+    pub(crate) fn apply_to_head(&self, head: &mut [u8], length: usize) -> Option<Checksums> {
+        if head.len() >= length {
+            self.apply(head);
+            return Some(Checksums::Unknown);
+        }
+        if let Some(ip) = &self.ip {
+            let shown = ip.end.is_some_and(|last| last < head.len()) && ip.offset + 2 <= head.len();
+            shown.then(|| ip.apply(head))?;
+        }
+        let Some(transport) = &self.transport else { return Some(Checksums::Unknown) };
+        let to_the_end = transport.end.is_none_or(|last| last + 1 >= length);
+        let shown = to_the_end && transport.offset + 2 <= head.len();
+        let unfinished = UnfinishedChecksum::new(transport.start, transport.offset, transport.never_zero);
+        unfinished.filter(|_| shown).map(Checksums::Unfinished)
     }
 
     /// Inserts the checksums into a whole frame without a tag.

@@ -3,9 +3,9 @@
 mod common;
 
 use base::frame::HEAD;
-use base::{Effects, Outbox, Port, SlotId};
+use base::{Checksums, Effects, Outbox, Port, SlotId, UnfinishedChecksum};
 use common::*;
-use intel_regs::desc::TxCommand;
+use intel_regs::desc::{TxCommand, TxContext, TxContextCommand, TxData};
 use intel_regs::{Ctrl, Tctl, reg};
 use testkit::bytes_of;
 
@@ -142,5 +142,38 @@ fn padding_does_not_leak_an_earlier_frame() {
         assert!(bytes_of(outbox.frame(slot))[length..].iter().all(|byte| *byte == 0));
         outbox.share(slot, 0);
         guest.nic.port(&guest.memory).settle(&mut outbox, guest.now);
+    }
+}
+
+#[test]
+fn the_payload_of_segments_stays_in_the_guests_memory() {
+    let mut guest = Guest::new();
+    guest.set(reg::CTRL, (Ctrl::SLU | Ctrl::FD | Ctrl::VME).bits());
+    let context = TxContext {
+        ip_checksum_start: 14,
+        ip_checksum_offset: 24,
+        ip_checksum_end: 33.into(),
+        tu_checksum_start: 34,
+        tu_checksum_offset: 50,
+        header_length: 54,
+        maximum_segment_size: 1000.into(),
+        ..TxContext::default()
+    };
+    let command = TxContextCommand::TSE | TxContextCommand::IP | TxContextCommand::TCP;
+    guest.queue_context(context.with_command(command, 2000));
+    let at = guest.buffer(&frame_to(PEER, 2054));
+    let data = TxData { address: at.into(), options: 3, special: 5.into(), ..TxData::default() };
+    guest.queue(data.with_command(SIMPLE | TxCommand::TSE | TxCommand::VLE, 2054).to_bytes());
+    let _ = guest.kick();
+    let mut outbox = Outbox::new(0);
+    assert_eq!(guest.nic.port(&guest.memory).fetch(&mut outbox, 4, guest.now), 2);
+    let unfinished = UnfinishedChecksum::new(38, 54, false).unwrap();
+    while let Some(slot) = outbox.fetched() {
+        let frame = outbox.frame(slot);
+        assert_eq!((frame.head.len(), frame.length), (HEAD, 1058));
+        assert_eq!(frame.checksums, Checksums::Unfinished(unfinished));
+        guest.memory.put(at, &[0xee; 2054]);
+        assert!(bytes_of(frame)[HEAD..].iter().all(|byte| *byte == 0xee));
+        outbox.share(slot, 0);
     }
 }

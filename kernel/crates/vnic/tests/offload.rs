@@ -3,8 +3,8 @@
 mod common;
 
 use common::*;
-use intel_regs::desc::{TxCommand, TxContext, TxContextCommand};
-use intel_regs::{Ctrl, Tctl, reg, stats};
+use intel_regs::desc::{TxCommand, TxContext, TxContextCommand, TxData, TxDescriptor};
+use intel_regs::{Ctrl, Rctl, Tctl, reg, stats};
 use proptest::prelude::*;
 use testkit::frame::{self, Station};
 use vnic::GuestFault;
@@ -284,4 +284,70 @@ fn invalid_segmentation_is_dropped_and_reported() {
     assert_eq!(guest.nic.faults(), Some(GuestFault::BadSegmentation { mss: 0, header: 54, length: 200 }));
     assert_eq!(guest.read(stats::TSCTFC), 3);
     assert_eq!(guest.tx_status(1), DD);
+}
+
+/// Sends a packet in this context and buffers of these sizes; returns the frames as they leave or, in loopback mode, as they
+/// are received.
+fn sent(
+    packet: &[u8],
+    context: TxContext,
+    options: u8,
+    buffer: usize,
+    tag: Option<u16>,
+    loopback: bool,
+) -> Vec<Vec<u8>> {
+    let mut control = Rctl::UPE | Rctl::MPE | Rctl::LPE | Rctl::SECRC;
+    control.set(Rctl::LBM_MAC, loopback);
+    let mut guest = Guest::with(control, 256);
+    guest.set(reg::CTRL, (Ctrl::SLU | Ctrl::FD | Ctrl::VME).bits());
+    guest.queue_context(context);
+    let segmented = context.command().contains(TxContextCommand::TSE);
+    let command = TxCommand::IFCS | if segmented { TxCommand::TSE } else { TxCommand::empty() };
+    let pieces: Vec<_> = packet.chunks(buffer).collect();
+    for (index, piece) in pieces.iter().enumerate() {
+        let end = index + 1 == pieces.len();
+        let mut command = command;
+        command.set(TxCommand::EOP, end);
+        command.set(TxCommand::VLE, end && tag.is_some());
+        let address = guest.buffer(piece);
+        let special = tag.unwrap_or(0).into();
+        let data = TxData { address: address.into(), options, special, ..Default::default() };
+        guest.queue(data.with_command(command, piece.len() as u32).to_bytes());
+    }
+    let _ = guest.kick();
+    let frames = guest.poll_all(64);
+    if loopback { std::iter::from_fn(|| guest.receive()).map(|(frame, _)| frame).collect() } else { frames }
+}
+
+proptest! {
+    /// In loopback mode every frame is built of all its bytes.
+    #[test]
+    fn frames_lent_behind_a_head_are_those_that_would_be_built(
+        kind in kinds(), length in 0usize..3000, mss in 60u16..2000, buffer in 30usize..3000, tag in any::<Option<u16>>(),
+        segmented in any::<bool>(), options in 0u8..4,
+        changes in proptest::collection::vec((0usize..16, prop_oneof![0u8..64, any::<u8>()]), 0..3),
+    ) {
+        let packet = kind.prototype(&payload(length));
+        let context = kind.context(length, mss);
+        let command = context.command() - if segmented { TxContextCommand::empty() } else { TxContextCommand::TSE };
+        let mut bytes = context.with_command(command, length as u32).to_bytes();
+        for (at, value) in changes {
+            // Not the kind of the descriptor, nor whether it is segmented.
+            if !(10..12).contains(&at) {
+                bytes[at] = value;
+            }
+        }
+        let TxDescriptor::Context(context) = TxDescriptor::parse(bytes) else { unreachable!() };
+        let built = sent(&packet, context, options, buffer, tag, true);
+        let mut lent = sent(&packet, context, options, buffer, tag, false);
+        if let Some(tag) = tag {
+            for frame in &mut lent {
+                let inserted: Vec<u8> = frame.drain(12..16).collect();
+                prop_assert_eq!(inserted, [&[0x81, 0][..], &tag.to_be_bytes()].concat());
+                // Received frames are padded without their tag.
+                frame.resize(frame.len().max(60), 0);
+            }
+        }
+        prop_assert_eq!(lent, built);
+    }
 }

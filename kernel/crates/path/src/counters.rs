@@ -63,6 +63,11 @@ pub struct PortCounters {
 }
 
 impl PortCounters {
+    /// Frames from this port whose source address is not the port's.
+    pub(crate) fn refused_sources(&self) -> u64 {
+        self.source_conflict + self.not_learned
+    }
+
     /// Frames from this port that were dropped on arrival.
     #[must_use]
     pub fn dropped_on_arrival(&self) -> u64 {

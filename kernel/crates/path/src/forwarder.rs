@@ -40,11 +40,23 @@ pub(crate) enum Decision {
     Forward {
         /// The ports.
         targets: PortSet,
+        /// How many they are.
+        copies: usize,
         /// The destination is a group address.
         group: bool,
     },
     /// Drop it and count the cause.
     Drop(DropCause),
+}
+
+/// From whom to whom frames go, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Conversation {
+    addresses: [u8; 12],
+    destination: MacAddress,
+    targets: PortSet,
+    copies: usize,
+    group: bool,
 }
 
 /// What a source address means for the port that it came from.
@@ -108,6 +120,36 @@ impl Forwarder {
         Ok(Self { all, uplinks, own, guests, places, elsewhere, table })
     }
 
+    /// Decides as [`decide`](Self::decide) does. `last` is what was decided before about a frame from the same port at the same
+    /// time, if nothing has to be counted for each of its kind: most frames go the same way as the one before.
+    pub(crate) fn decide_next(
+        &mut self,
+        last: &mut Option<Conversation>,
+        frame: &[u8],
+        ingress: PortId,
+        counters: &mut PortCounters,
+        now: Instant,
+    ) -> Decision {
+        if let Some(Conversation { addresses, destination, targets, copies, group }) = *last
+            && frame.starts_with(&addresses)
+            && (self.uplinks.contains(ingress) || control_frame::cause(frame, destination).is_none())
+        {
+            return Decision::Forward { targets, copies, group };
+        }
+        let before = counters.refused_sources();
+        let decision = self.decide(frame, ingress, counters, now);
+        let ordinary = counters.refused_sources() == before;
+        *last = match (decision, frame.first_chunk(), MacAddress::destination_of(frame)) {
+            (Decision::Forward { targets, copies, group }, Some(addresses), Some(destination))
+                if ordinary =>
+            {
+                Some(Conversation { addresses: *addresses, destination, targets, copies, group })
+            }
+            _ => None,
+        };
+        decision
+    }
+
     /// Decides where `frame` from `ingress` goes, and learns its source address. Moved, conflicting and
     /// refused addresses are counted in `counters`, the counters of `ingress`.
     pub(crate) fn decide(
@@ -154,7 +196,7 @@ impl Forwarder {
         };
         match targets.is_empty() {
             true => Decision::Drop(DropCause::NoDestination),
-            false => Decision::Forward { targets, group },
+            false => Decision::Forward { targets, copies: targets.len(), group },
         }
     }
 

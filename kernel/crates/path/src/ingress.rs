@@ -89,23 +89,29 @@ impl IngressQueue {
     }
 
     /// Adds a copy of a frame that has arrived now for each of these ports; `group` if it is for many stations.
-    pub(crate) fn route(&mut self, slot: SlotId, targets: PortSet, group: bool, now: Instant) {
-        self.outbox.share(slot, targets.len());
-        if targets.is_empty() {
+    pub(crate) fn route(
+        &mut self,
+        slot: SlotId,
+        (targets, copies): (PortSet, usize),
+        group: bool,
+        now: Instant,
+    ) {
+        self.outbox.share(slot, copies);
+        if copies == 0 {
             return;
         }
         self.since[slot.index()] = now;
         self.lives[slot.index()] = self.life;
         self.group[slot.index()] = group;
-        self.groups += if group { targets.len() } else { 0 };
+        self.groups += if group { copies } else { 0 };
+        let length = self.outbox.length(slot);
         for target in targets.iter() {
-            self.push(target, slot);
+            self.push(target, slot, length);
         }
     }
 
-    /// Appends a frame to a queue.
-    fn push(&mut self, target: PortId, slot: SlotId) {
-        let length = self.outbox.length(slot);
+    /// Appends a frame of this length to a queue.
+    fn push(&mut self, target: PortId, slot: SlotId, length: usize) {
         // There is room for all slots.
         if let Some(queue) = self.waiting.get_mut(target.index())
             && queue.slots.push_back(slot).is_ok()
@@ -136,29 +142,33 @@ impl IngressQueue {
         now: Instant,
     ) -> (usize, usize) {
         let (mut accepted, mut bytes, mut offered) = (0, 0, false);
-        while let Some(slot) = self.front(target) {
-            let frame = self.outbox.frame(slot);
-            let length = frame.length;
+        let Self { waiting, outbox, group, groups, .. } = self;
+        let Some(queue) = waiting.get_mut(target.index()) else { return (0, 0) };
+        while let Some(slot) = queue.slots.front().copied() {
+            let frame = outbox.frame(slot);
+            let (length, referred) = (frame.length, !frame.pieces.is_empty());
             if bytes + length > limit {
                 break;
             }
             offered = true;
-            match port.put(frame, self.outbox.lend(slot), now) {
-                Put::Done(ticket) => {
-                    self.pop(target, true);
-                    self.outbox.give_back(ticket);
-                }
+            match port.put(frame, outbox.lend(slot), now) {
+                Put::Done(ticket) => outbox.give_back(ticket),
                 Put::Kept => {
-                    self.pop(target, true);
                     self.kept += 1;
-                    self.referred += usize::from(self.outbox.has_pieces(slot));
+                    self.referred += usize::from(referred);
                 }
                 Put::Refused(ticket) => {
                     ticket.refused();
                     break;
                 }
             }
+            queue.slots.pop_front();
+            *groups -= usize::from(group[slot.index()]);
             (accepted, bytes) = (accepted + 1, bytes + length);
+        }
+        queue.bytes -= bytes;
+        if queue.slots.is_empty() {
+            self.targets = self.targets.without(target);
         }
         if offered {
             port.flush(now);
@@ -272,7 +282,7 @@ impl IngressQueue {
                 dropped += 1;
                 continue;
             }
-            self.push(target, slot);
+            self.push(target, slot, self.outbox.length(slot));
         }
         dropped
     }

@@ -291,20 +291,21 @@ impl Switch {
         } else {
             progress.more |= polled > 0 && polled >= budget;
         }
+        let mut last = None;
         while let Some(slot) = queue.outbox.fetched() {
             let frame = queue.outbox.frame(slot);
             progress.polled += 1;
             counters.rx_frames += 1;
             counters.rx_bytes += frame.length as u64;
-            match self.forwarder.decide(frame.head, ingress, counters, now) {
-                Decision::Forward { targets, group } => {
+            match self.forwarder.decide_next(&mut last, frame.head, ingress, counters, now) {
+                Decision::Forward { targets, copies, group } => {
                     counters.forwarded += 1;
-                    counters.copies += targets.len() as u64;
-                    queue.route(slot, targets, group, now);
+                    counters.copies += copies as u64;
+                    queue.route(slot, (targets, copies), group, now);
                 }
                 Decision::Drop(cause) => {
                     counters.count_drop(cause);
-                    queue.route(slot, PortSet::EMPTY, false, now);
+                    queue.route(slot, (PortSet::EMPTY, 0), false, now);
                     progress.dropped += 1;
                 }
             }

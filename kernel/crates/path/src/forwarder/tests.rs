@@ -1,5 +1,7 @@
 use super::*;
 use crate::TAKEOVER;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use testkit::frame::{mac, numbered};
 
 const NOW: Instant = Instant::ZERO;
@@ -35,7 +37,7 @@ impl Bench {
 
 fn forward<const N: usize>(ports: [usize; N], group: bool) -> Decision {
     let targets = ports.iter().fold(PortSet::EMPTY, |set, port| set.with(PortId::new(*port).unwrap()));
-    Decision::Forward { targets, group }
+    Decision::Forward { targets, copies: targets.len(), group }
 }
 
 fn to<const N: usize>(ports: [usize; N]) -> Decision {
@@ -273,4 +275,29 @@ fn a_configured_address_is_no_other_guests_at_any_switch() {
     bench.decide(1, mac(0), MacAddress::BROADCAST);
     bench.decide(2, mac(0), MacAddress::BROADCAST);
     assert_eq!(bench.decide(0, mac(50), mac(0)), to([1]));
+}
+
+proptest! {
+    /// A run of frames of one port is decided as each of them alone.
+    #[test]
+    fn frames_that_go_the_same_way_are_decided_and_counted_as_any_others(
+        runs in vec((0usize..4, 0u64..2_000_000_000, vec((0u8..6, 0u8..8, 0usize..4), 1..12)), 1..30),
+    ) {
+        let (mut one, mut other) = (Bench::new(), Bench::new());
+        for (ingress, pause, frames) in runs {
+            one.now = Instant(one.now.0 + pause);
+            let (mut last, port) = (None, PortId::new(ingress).unwrap());
+            for (source, destination, kind) in frames {
+                // The last of them is a group address.
+                let destination = if destination == 7 { MacAddress::BROADCAST } else { mac(destination) };
+                let mut frame = numbered(destination, mac(source), 0, 60);
+                let kind: u16 = [0x0800, 0x8808, 0x0806, 0x0026][kind];
+                frame[12..14].copy_from_slice(&kind.to_be_bytes());
+                let alone = other.forwarder.decide(&frame, port, &mut other.counters, one.now);
+                let next = one.forwarder.decide_next(&mut last, &frame, port, &mut one.counters, one.now);
+                prop_assert_eq!(next, alone);
+                prop_assert_eq!(&one.counters, &other.counters);
+            }
+        }
+    }
 }

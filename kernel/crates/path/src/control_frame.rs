@@ -53,6 +53,12 @@ const SPANNING_TREE: u8 = 0x42;
 /// has a second one.
 const SWITCH_GROUPS: [[u8; 3]; 2] = [[0x01, 0x00, 0x0c], [0x03, 0x00, 0x0c]];
 
+/// True if [`cause`] depends on nothing behind the header of this frame.
+pub(crate) fn header_decides(frame: &[u8]) -> bool {
+    let kind = word(frame, HEADER - 2);
+    kind.is_some_and(|kind| kind >= ETHERTYPES && kind != LLC && !TAGS.contains(&kind))
+}
+
 /// Why a guest's frame to this destination is not forwarded, if it is such a frame.
 pub(crate) fn cause(frame: &[u8], destination: MacAddress) -> Option<DropCause> {
     if destination.is_multicast() && (is_switch_group(destination) || is_registration(destination)) {

@@ -49,14 +49,11 @@ pub(crate) enum Decision {
     Drop(DropCause),
 }
 
-/// From whom to whom frames go, and how.
+/// How frames with this header go.
 #[derive(Clone, Copy)]
 pub(crate) struct Conversation {
-    addresses: [u8; 12],
-    destination: MacAddress,
-    targets: PortSet,
-    copies: usize,
-    group: bool,
+    header: [u8; HEADER],
+    decision: Decision,
 }
 
 /// What a source address means for the port that it came from.
@@ -130,23 +127,17 @@ impl Forwarder {
         counters: &mut PortCounters,
         now: Instant,
     ) -> Decision {
-        if let Some(Conversation { addresses, destination, targets, copies, group }) = *last
-            && frame.starts_with(&addresses)
-            && (self.uplinks.contains(ingress) || control_frame::cause(frame, destination).is_none())
+        if let Some(Conversation { header, decision }) = last
+            && frame.starts_with(header)
         {
-            return Decision::Forward { targets, copies, group };
+            return *decision;
         }
         let before = counters.refused_sources();
         let decision = self.decide(frame, ingress, counters, now);
-        let ordinary = counters.refused_sources() == before;
-        *last = match (decision, frame.first_chunk(), MacAddress::destination_of(frame)) {
-            (Decision::Forward { targets, copies, group }, Some(addresses), Some(destination))
-                if ordinary =>
-            {
-                Some(Conversation { addresses: *addresses, destination, targets, copies, group })
-            }
-            _ => None,
-        };
+        let forwarded = matches!(decision, Decision::Forward { .. });
+        let same = forwarded && counters.refused_sources() == before && control_frame::header_decides(frame);
+        let header = frame.first_chunk().filter(|_| same);
+        *last = header.map(|header| Conversation { header: *header, decision });
         decision
     }
 

@@ -2,7 +2,7 @@
 //! something that the head does not show [8254x 3.3 to 3.6].
 
 use crate::controller::Controller;
-use crate::ethernet::{FCS, HEADER, MIN_LENGTH, TAG, frame_check, insert_tag};
+use crate::ethernet::{ADDRESSES, FCS, HEADER, MIN_LENGTH, TAG, frame_check, insert_tag};
 use crate::fault::GuestFault;
 use crate::packet::TransmitDrop;
 use crate::saturating::saturating_u32;
@@ -134,6 +134,8 @@ impl Transmitter {
         if let Some((ethertype, tag)) = plan.tag {
             insert_tag(head, own, ethertype, tag);
             checksums = match checksums {
+                // The tag is not summed.
+                Some(Checksums::Unfinished(unfinished)) if unfinished.start() < ADDRESSES => None,
                 Some(Checksums::Unfinished(unfinished)) => unfinished.after(TAG).map(Checksums::Unfinished),
                 _ => checksums,
             };

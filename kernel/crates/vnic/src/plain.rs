@@ -9,6 +9,7 @@ use crate::packet::MAX_DESCRIPTORS;
 use crate::port::EFFORT_PER_POLL;
 use crate::ring::RingWindow;
 use crate::transmit::{LONGEST, Transmitter};
+use base::bits::low_u32;
 use base::frame::HEAD;
 use base::outbox::NewFrame;
 use base::{GuestPhysical, GuestSpans, MacAddress, Memory, Outbox, Span};
@@ -64,33 +65,47 @@ impl Transmitter {
         let ring = controller.ring(RingKind::Transmit);
         let least = if controller.transmit_control().contains(Tctl::PSP) { MIN_LENGTH } else { 0 };
         let (available, mut lent) = (ring.available(), 0);
-        while lent < budget
-            && *fuel > 0
-            && self.effort < EFFORT_PER_POLL
-            && self.flights.descriptors() < available
-            && self.flights.fits(MAX_DESCRIPTORS)
-        {
-            let next = window.descriptor(memory, &ring, self.flights.descriptors());
-            let Some(packet) = next.and_then(PlainPacket::parse) else { break };
-            let Some(span) = memory.span(packet.at, packet.length) else { break };
-            if span.len() != packet.length {
+        // None of them changes while a run of them is lent out.
+        while self.flights.descriptors() < available && self.flights.fits(MAX_DESCRIPTORS) {
+            let run = window.run(memory, &ring, self.flights.descriptors());
+            let most = run.len().min(budget - lent).min(*fuel as usize);
+            let taken =
+                run.iter().take(most).take_while(|bytes| self.lend_one(memory, **bytes, least, outbox));
+            let taken = taken.count();
+            *fuel -= low_u32(taken as u64);
+            lent += taken;
+            if taken == 0 || taken < most {
                 break;
             }
-            let (length, mut destination) = (packet.length.max(least), MacAddress::default());
-            let added = outbox.add(self.flights.next(), |frame| {
-                destination = describe::<M::Memory>(frame, span, length);
-                true
-            });
-            if !added {
-                break;
-            }
+        }
+        lent
+    }
+
+    /// Lends out the packet in this descriptor, padded to so many bytes.
+    #[inline]
+    fn lend_one<M: GuestSpans>(
+        &mut self,
+        memory: &M,
+        bytes: [u8; desc::SIZE],
+        least: usize,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let Some(packet) = PlainPacket::parse(bytes).filter(|_| self.effort < EFFORT_PER_POLL) else {
+            return false;
+        };
+        let span = memory.span(packet.at, packet.length).filter(|span| span.len() == packet.length);
+        let Some(span) = span else { return false };
+        let (length, mut destination) = (packet.length.max(least), MacAddress::default());
+        let added = outbox.add(self.flights.next(), |frame| {
+            destination = describe::<M::Memory>(frame, span, length);
+            true
+        });
+        if added {
             self.flights.begin_plain(packet.report);
             self.tally.add(destination, length);
             self.effort += size_of::<TxLegacy>() + length;
-            *fuel -= 1;
-            lent += 1;
         }
-        lent
+        added
     }
 }
 

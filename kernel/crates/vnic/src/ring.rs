@@ -109,13 +109,13 @@ impl DescriptorRing {
 pub(crate) struct RingWindow {
     first: u32,
     count: u32,
-    bytes: [u8; FETCH as usize * desc::SIZE],
+    descriptors: [[u8; desc::SIZE]; FETCH as usize],
 }
 
 impl RingWindow {
     /// An empty window.
     pub(crate) fn new() -> Self {
-        Self { first: 0, count: 0, bytes: [0; FETCH as usize * desc::SIZE] }
+        Self { first: 0, count: 0, descriptors: [[0; desc::SIZE]; FETCH as usize] }
     }
 
     /// The descriptor `by` after the head of `ring`, read together with the next ones; `None` when it is not in
@@ -126,32 +126,35 @@ impl RingWindow {
         ring: &DescriptorRing,
         by: u32,
     ) -> Option<[u8; desc::SIZE]> {
-        let index = ring.index(by);
-        if index < self.first || index >= self.first + self.count {
-            self.fetch(memory, ring, index, ring.available().saturating_sub(by))?;
-        }
-        let start = (index - self.first) as usize * desc::SIZE;
-        self.bytes.get(start..start + desc::SIZE)?.try_into().ok()
+        self.run(memory, ring, by).first().copied()
     }
 
-    fn fetch<M: GuestMemory>(
+    /// The same and those after it that have been read: at least one, unless it is not in the guest's memory.
+    pub(crate) fn run<M: GuestMemory>(
         &mut self,
         memory: &M,
         ring: &DescriptorRing,
-        index: u32,
-        owned: u32,
-    ) -> Option<()> {
+        by: u32,
+    ) -> &[[u8; desc::SIZE]] {
+        let index = ring.index(by);
+        if index < self.first || index >= self.first + self.count {
+            self.fetch(memory, ring, index, ring.available().saturating_sub(by));
+        }
+        let read = self.descriptors.get(..self.count as usize).unwrap_or_default();
+        read.get(index.wrapping_sub(self.first) as usize..).unwrap_or_default()
+    }
+
+    fn fetch<M: GuestMemory>(&mut self, memory: &M, ring: &DescriptorRing, index: u32, owned: u32) {
         let most = FETCH.min(owned).min(ring.length - index).max(1);
-        self.count = 0;
+        (self.first, self.count) = (index, 0);
         // When part of the run is outside the guest's memory, the first descriptor may still be inside.
         for count in [most, 1] {
-            let bytes = self.bytes.get_mut(..count as usize * desc::SIZE)?;
-            if memory.read(ring.address(index), bytes).is_ok() {
-                (self.first, self.count) = (index, count);
-                return Some(());
+            let bytes = self.descriptors.as_flattened_mut().get_mut(..count as usize * desc::SIZE);
+            if bytes.is_some_and(|bytes| memory.read(ring.address(index), bytes).is_ok()) {
+                self.count = count;
+                return;
             }
         }
-        None
     }
 }
 

@@ -291,7 +291,7 @@ proptest! {
                 // The last of them is a group address.
                 let destination = if destination == 7 { MacAddress::BROADCAST } else { mac(destination) };
                 let mut frame = numbered(destination, mac(source), 0, 60);
-                let kind: u16 = [0x0800, 0x8808, 0x0806, 0x0026][kind];
+                let kind: u16 = [0x0800, 0x8808, 0x8100, 0x0026][kind];
                 frame[12..14].copy_from_slice(&kind.to_be_bytes());
                 let alone = other.forwarder.decide(&frame, port, &mut other.counters, one.now);
                 let next = one.forwarder.decide_next(&mut last, &frame, port, &mut one.counters, one.now);

@@ -1,22 +1,21 @@
-//! A vNIC in its slot: the model with its place on the guest's bus.
+//! A vNIC in its slot: the data half of the model with its place on the guest's bus.
 
 use crate::log::counts;
 use crate::memory::guest::GuestRam;
 use alloc::boxed::Box;
 use alloc::string::String;
-use base::bits::low_u32;
-use base::{Effects, Instant, MacAddress, Port, Span, Width};
+use alloc::sync::Arc;
+use base::{Effects, Instant, MacAddress, Port, Span};
 use config::UplinkLink;
 use core::iter;
+use core::ops::DerefMut;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
-use mmio::Narrow;
-use mmio::registers32::{self, Registers32};
 use path::MAX_PORTS;
 use spin::{Mutex, MutexGuard};
-use vnic::{Vnic, VnicModelConfig, VnicPort};
+use vnic::{DataHalf, Vnic, VnicEngine, VnicFront, VnicModelConfig, VnicPort};
 
-/// One vNIC of a guest. The guest's core locks the model for one register access, and the core that moves frames
-/// locks it for one batch.
+/// One vNIC of a guest, but for its register half, which is the guest's core's alone. The core that moves frames locks the data
+/// half for one batch, and the guest's core for what its registers do not do alone.
 pub struct VnicSlot {
     /// Number of its VM.
     pub guest: usize,
@@ -39,42 +38,13 @@ pub struct VnicSlot {
     awaited: AtomicBool,
     /// Work that its guest's core has to do: [`Effects::TX_KICK`], [`Effects::RX_SPACE`].
     work: AtomicU32,
-    /// The model.
-    model: Mutex<Vnic>,
+    /// The data half.
+    engine: Mutex<VnicEngine>,
 }
 
-/// The vNIC's memory BAR during one access.
-struct VnicBar<'a> {
-    model: &'a mut Vnic,
-    now: Instant,
-    /// Effects of the access.
-    effects: Effects,
-}
-
-impl Registers32 for VnicBar<'_> {
-    fn read(&mut self, offset: u64) -> u32 {
-        let (value, effects) = self.model.read(low_u32(offset), self.now);
-        self.effects |= effects;
-        value
-    }
-
-    fn write(&mut self, offset: u64, value: u32) {
-        self.effects |= self.model.write(low_u32(offset), value, self.now);
-    }
-}
-
-/// The vNIC's I/O BAR: IOADDR and IODATA [8254x 13.3].
-struct IoBar<'a>(VnicBar<'a>);
-
-impl Registers32 for IoBar<'_> {
-    fn read(&mut self, offset: u64) -> u32 {
-        let (value, effects) = self.0.model.io_read(low_u32(offset), self.0.now);
-        self.0.effects |= effects;
-        value
-    }
-
-    fn write(&mut self, offset: u64, value: u32) {
-        self.0.effects |= self.0.model.io_write(low_u32(offset), value, self.0.now);
+impl DataHalf for &VnicSlot {
+    fn lock(&mut self) -> impl DerefMut<Target = VnicEngine> {
+        self.engine()
     }
 }
 
@@ -85,15 +55,21 @@ fn bounce_memory() -> Span {
 }
 
 impl VnicSlot {
-    /// A vNIC of the VM of this number, in this slot of its bus, off.
-    pub fn new(guest: usize, slot: u8, config: &config::VnicConfig, memory: GuestRam) -> Self {
+    /// A vNIC of the VM of this number, in this slot of its bus, off, and its register half.
+    pub fn new(
+        guest: usize,
+        slot: u8,
+        config: &config::VnicConfig,
+        memory: GuestRam,
+    ) -> (Arc<Self>, VnicFront) {
         let model = VnicModelConfig {
             compute_fcs: config.rx_fcs,
             always_insert_fcs: config.always_insert_fcs,
             protect_eeprom: config.protect_eeprom,
             ..VnicModelConfig::new(config.mac)
         };
-        Self {
+        let (front, engine) = Vnic::new(model, bounce_memory()).halves();
+        let slot = Self {
             guest,
             slot,
             mac: config.mac,
@@ -105,18 +81,19 @@ impl VnicSlot {
             kept: AtomicUsize::new(0),
             awaited: AtomicBool::new(false),
             work: AtomicU32::new(0),
-            model: Mutex::new(Vnic::new(model, bounce_memory())),
-        }
+            engine: Mutex::new(engine),
+        };
+        (Arc::new(slot), front)
     }
 
-    /// The model, locked for one access.
-    pub fn model(&self) -> MutexGuard<'_, Vnic> {
-        self.model.lock()
+    /// The data half, locked for one access.
+    pub fn engine(&self) -> MutexGuard<'_, VnicEngine> {
+        self.engine.lock()
     }
 
-    /// The vNIC as a port, with its model that is locked.
-    pub fn port<'a>(&'a self, model: &'a mut Vnic) -> VnicPort<'a, GuestRam> {
-        model.port(&self.memory)
+    /// The vNIC as a port, with its data half that is locked.
+    pub fn port<'a>(&'a self, engine: &'a mut VnicEngine) -> VnicPort<'a, GuestRam> {
+        engine.port(&self.memory)
     }
 
     /// True while the VM is on and its guest allows the vNIC to reach guest memory.
@@ -162,12 +139,12 @@ impl VnicSlot {
     /// Allows or denies the vNIC access to guest memory; true if it is allowed now and was not before. Once this
     /// returns, no core is in the middle of an access that is denied.
     pub fn set_on(&self, on: bool) -> bool {
-        let mut model = self.model.lock();
+        let mut engine = self.engine();
         let changed = self.on.swap(on, Ordering::AcqRel) != on;
         if changed {
             match on {
-                true => model.resume(),
-                false => model.suspend(),
+                true => engine.resume(),
+                false => engine.suspend(),
             }
         }
         changed && on
@@ -175,14 +152,14 @@ impl VnicSlot {
 
     /// True when frames can go through it.
     pub fn has_link(&self) -> bool {
-        self.is_on() && self.model.lock().link_up()
+        self.is_on() && self.engine().link_up()
     }
 
     /// Passes on the link state of the physical NIC; false if the vNIC keeps its own.
     pub fn follow_link(&self, up: bool, now: Instant) -> bool {
         let follows = self.uplink_link == UplinkLink::Follow;
         if follows {
-            self.port(&mut self.model()).set_link(up, now);
+            self.port(&mut self.engine()).set_link(up, now);
         }
         follows
     }
@@ -198,59 +175,25 @@ impl VnicSlot {
         self.place.store(segment * MAX_PORTS + port, Ordering::Relaxed);
     }
 
-    /// Reads at `offset` of the memory BAR.
-    pub fn memory_read(&self, offset: u64, width: Width, now: Instant) -> (u64, Effects) {
-        let mut model = self.model.lock();
-        let mut window = VnicBar { model: &mut model, now, effects: Effects::empty() };
-        let value = registers32::read(&mut window, offset, width);
-        (value, window.effects)
-    }
-
-    /// Writes at `offset` of the memory BAR. Registers of the 8254x must be written whole [8254x 13.2]; partial
-    /// writes are ignored.
-    pub fn memory_write(&self, offset: u64, width: Width, value: u64, now: Instant) -> Effects {
-        let mut model = self.model.lock();
-        let mut window = VnicBar { model: &mut model, now, effects: Effects::empty() };
-        registers32::write(&mut window, offset, width, value, Narrow::Ignore);
-        window.effects
-    }
-
-    /// IN at `offset` of the I/O BAR.
-    pub fn port_read(&self, offset: u32, width: Width, now: Instant) -> (u32, Effects) {
-        let mut model = self.model.lock();
-        let mut window = IoBar(VnicBar { model: &mut model, now, effects: Effects::empty() });
-        let value = registers32::read(&mut window, offset.into(), width);
-        (low_u32(value), window.0.effects)
-    }
-
-    /// OUT at `offset` of the I/O BAR. IOADDR can be written in parts, IODATA only as a whole.
-    pub fn port_write(&self, offset: u32, width: Width, value: u32, now: Instant) -> Effects {
-        let mut model = self.model.lock();
-        let mut window = IoBar(VnicBar { model: &mut model, now, effects: Effects::empty() });
-        let narrow = if offset < 4 { Narrow::Merge } else { Narrow::Ignore };
-        registers32::write(&mut window, offset.into(), width, value.into(), narrow);
-        window.0.effects
-    }
-
-    /// Completes a port operation or an access that had `effects`: adds the effects that the model has noted, and
-    /// logs the guest's errors, each kind once until the guest resets the vNIC. Returns all effects, and the level
-    /// of the interrupt line.
-    pub fn settle(&self, effects: Effects, guest: &str, now: Instant) -> (Effects, bool) {
-        let mut model = self.model.lock();
-        let mut effects = effects | model.take_effects();
+    /// Completes a port operation or an access that had `effects`: adds the effects that the data half has noted, and
+    /// logs the guest's errors, each kind once until the guest resets the vNIC. Returns all effects.
+    pub fn settle(&self, front: &mut VnicFront, mut effects: Effects, guest: &str, now: Instant) -> Effects {
+        effects |= front.take_effects();
         if effects.contains(Effects::RX_SPACE) && self.is_on() {
             // Frames that waited in the vNIC's FIFO move on: the switch sends only when it has new ones.
-            self.port(&mut model).flush(now);
-            effects |= model.take_effects();
+            self.port(&mut self.engine()).flush(now);
+            effects |= front.take_effects();
         }
-        while let Some(fault) = model.faults() {
-            log::warn!("{guest}: vnic {}: {fault}", self.mac);
+        if front.take_faulty() {
+            while let Some(fault) = self.engine().faults() {
+                log::warn!("{guest}: vnic {}: {fault}", self.mac);
+            }
         }
-        (effects, model.interrupt_line())
+        effects | front.settle(now)
     }
 
     /// Logs the vNIC's counters.
     pub fn log_statistics(&self, guest: &str) {
-        log::info!("{guest}: vnic {}:{}", self.mac, counts(self.model.lock().counters().named()));
+        log::info!("{guest}: vnic {}:{}", self.mac, counts(self.engine().counters().named()));
     }
 }

@@ -4,7 +4,7 @@ use crate::meeting::vnic_slot::VnicSlot;
 use crate::memory::guest::GuestRam;
 use base::{Capabilities, Instant, LentFrame, Outbox, Port, Put, Ticket};
 use spin::MutexGuard;
-use vnic::{Vnic, VnicPort};
+use vnic::{VnicEngine, VnicPort};
 
 /// A guest's vNIC as a port. It has no link while it may not master the bus or its VM is off.
 pub(super) struct GuestPort<'a> {
@@ -12,7 +12,7 @@ pub(super) struct GuestPort<'a> {
     pub(super) slot: &'a VnicSlot,
     /// The model while it is locked: for a run of frames to the guest, and from its first use as a source to the end of the
     /// piece of work, so that nothing that its guest does comes between a look at its life and the copy of its frames.
-    model: Option<MutexGuard<'a, Vnic>>,
+    model: Option<MutexGuard<'a, VnicEngine>>,
     is_source: bool,
     /// Its guest's core must look at the vNIC.
     pub(super) touched: bool,
@@ -24,13 +24,11 @@ impl<'a> GuestPort<'a> {
         Self { slot, model: None, is_source: false, touched: false }
     }
 
-    /// Uses the vNIC, and says whether it may reach guest memory, which [`VnicSlot::set_on`] changes under the lock only. If
-    /// the vNIC has effects that were not there before, its core does not know of them.
+    /// Uses the vNIC, and says whether it may reach guest memory, which [`VnicSlot::set_on`] changes under the lock only.
     fn with<R>(&mut self, work: impl FnOnce(&mut VnicPort<'_, GuestRam>, bool) -> R) -> R {
-        let mut port = self.slot.port(self.model.get_or_insert_with(|| self.slot.model()));
-        let before = port.effects();
+        let mut port = self.slot.port(self.model.get_or_insert_with(|| self.slot.engine()));
         let result = work(&mut port, self.slot.is_on());
-        self.touched |= port.effects() != before;
+        self.touched |= port.take_touched();
         result
     }
 

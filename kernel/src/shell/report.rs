@@ -71,8 +71,8 @@ pub(super) fn vnics(network: &Network) {
     for (number, slot) in network.vnics() {
         let Some(vm) = directory::summary(slot.guest) else { continue };
         let (link, drops) = (slot.has_link(), network.dropped_at(slot));
-        let model = slot.model();
-        let counters = model.counters();
+        let engine = slot.engine();
+        let counters = engine.counters();
         let row = VnicRow {
             vm: vm.name,
             number,
@@ -104,7 +104,7 @@ pub(super) fn machine(machine: &MachineSummary, now: Instant) {
 /// The part of `stats VM` that is known without the VM's core.
 pub(super) fn vnic_statistics(network: &Network, vm: usize) {
     for (_, slot) in network.vnics().filter(|(_, slot)| slot.guest == vm) {
-        say!("vnic {}:{}", slot.mac, counts(slot.model().counters().named()));
+        say!("vnic {}:{}", slot.mac, counts(slot.engine().counters().named()));
         network.with_port_counters(slot, |port| {
             say!("switch port of {}:{}", slot.mac, counts(port.named()));
         });

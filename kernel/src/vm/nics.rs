@@ -6,19 +6,27 @@ use crate::virt::VirtualCpu;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Effects, Instant};
+use vnic::VnicFront;
 
 /// The vNICs of one guest.
 pub struct Nics {
     /// In the order of their slots.
     slots: Vec<Arc<VnicSlot>>,
+    /// Their register halves.
+    fronts: Vec<VnicFront>,
     /// The one that is asked first for work.
     next: usize,
 }
 
 impl Nics {
     /// These vNICs, in the order of their slots.
-    pub(super) fn new(slots: Vec<Arc<VnicSlot>>) -> Self {
-        Self { slots, next: 0 }
+    pub(super) fn new((slots, fronts): (Vec<Arc<VnicSlot>>, Vec<VnicFront>)) -> Self {
+        Self { slots, fronts, next: 0 }
+    }
+
+    /// The vNIC with this index, and its register half.
+    pub(super) fn vnic(&mut self, index: usize) -> (&VnicSlot, &mut VnicFront) {
+        (&self.slots[index], &mut self.fronts[index])
     }
 
     /// The vNICs, in the order of their slots.
@@ -32,9 +40,10 @@ impl Nics {
     }
 
     /// Puts every vNIC in its state after power-on.
-    pub(super) fn power_cycle(&self) {
-        for slot in &self.slots {
-            slot.model().power_cycle();
+    pub(super) fn power_cycle(&mut self) {
+        for (slot, front) in self.slots.iter().zip(&mut self.fronts) {
+            slot.engine().power_cycle();
+            front.power_cycle();
             let _ = slot.take_work();
         }
     }
@@ -46,7 +55,7 @@ impl Nics {
 
     /// The earliest deadline of any vNIC.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.slots.iter().filter_map(|slot| slot.model().next_deadline()).min()
+        self.fronts.iter().filter_map(VnicFront::next_deadline).min()
     }
 
     /// A vNIC with work for a switch: frames to send, or room for frames. Another one each time, if there are several.
@@ -62,10 +71,10 @@ impl Nics {
 impl<V: VirtualCpu> Vm<V> {
     /// Applies the effects of an access to a vNIC, or of its timer.
     pub(super) fn apply_nic(&mut self, index: usize, effects: Effects, now: Instant) {
-        let slot = &self.nics.slots[index];
-        let (effects, line) = slot.settle(effects, &self.identity.name, now);
+        let (slot, front) = self.nics.vnic(index);
+        let effects = slot.settle(front, effects, &self.identity.name, now);
         if effects.contains(Effects::IRQ_CHANGED) {
-            self.effects |= self.pc.set_function_interrupt(slot.slot, line);
+            self.effects |= self.pc.set_function_interrupt(slot.slot, front.interrupt_line());
         }
         slot.add_work(effects);
         self.effects |= effects;
@@ -86,7 +95,9 @@ impl<V: VirtualCpu> Vm<V> {
     /// Fires the vNICs' timers that are due.
     pub(super) fn advance_nics(&mut self, now: Instant) {
         for index in 0..self.nics.slots.len() {
-            let effects = self.nics.slots[index].model().advance(now);
+            let (slot, front) = self.nics.vnic(index);
+            let due = front.is_due(now);
+            let effects = if due { slot.engine().advance(now) } else { Effects::empty() };
             self.apply_nic(index, effects, now);
         }
     }
@@ -94,7 +105,7 @@ impl<V: VirtualCpu> Vm<V> {
     /// Applies the effects that moved frames have had on the vNICs.
     pub(super) fn refresh_nics(&mut self, now: Instant) {
         for index in 0..self.nics.slots.len() {
-            let effects = self.nics.slots[index].model().take_effects();
+            let effects = self.nics.fronts[index].take_effects();
             if !effects.is_empty() {
                 self.apply_nic(index, effects, now);
             }

@@ -3,8 +3,6 @@
 use crate::{Input, vnic_descriptors};
 use base::{Effects, GuestPhysical, GuestSpans, Instant, Outbox, Port, SlotId, Span, Width};
 use intel_regs::reg;
-use mmio::Narrow;
-use mmio::registers32::{self, Registers32};
 use testkit::{FakeMemory, bytes_of, put_all};
 use vnic::{Vnic, VnicModelConfig};
 
@@ -50,25 +48,6 @@ const REGISTERS: [u32; 36] = [
     reg::MTA,
     reg::RSRPD,
 ];
-
-/// A vNIC during one access.
-struct RegisterAccess<'a> {
-    vnic: &'a mut Vnic,
-    effects: Effects,
-    now: Instant,
-}
-
-impl Registers32 for RegisterAccess<'_> {
-    fn read(&mut self, offset: u64) -> u32 {
-        let (value, effects) = self.vnic.read(offset as u32, self.now);
-        self.effects |= effects;
-        value
-    }
-
-    fn write(&mut self, offset: u64, value: u32) {
-        self.effects |= self.vnic.write(offset as u32, value, self.now);
-    }
-}
 
 /// Actions on one vNIC, which may have been set up by a driver.
 ///
@@ -128,21 +107,20 @@ pub fn target(data: &[u8]) {
 fn access(vnic: &mut Vnic, action: u8, input: &mut Input, now: Instant) -> Effects {
     let width = WIDTHS[usize::from(action >> 5 & 3)];
     let offset = match input.u8() {
-        index @ 0..0xc0 => REGISTERS[usize::from(index) % REGISTERS.len()].into(),
-        0xc0..0xe0 => u64::from(input.u16()),
-        _ => input.u64(),
+        index @ 0..0xc0 => REGISTERS[usize::from(index) % REGISTERS.len()],
+        0xc0..0xe0 => u32::from(input.u16()),
+        _ => input.u32(),
     };
-    let skew = if action & 0x80 != 0 { u64::from(input.u8() & 3) } else { 0 };
+    let skew = if action & 0x80 != 0 { u32::from(input.u8() & 3) } else { 0 };
     let offset = offset.wrapping_add(skew);
-    let mut window = RegisterAccess { vnic, effects: Effects::empty(), now };
     if action & 0x10 == 0 {
-        let value = registers32::read(&mut window, offset, width);
+        let (value, effects) = vnic.memory_read(offset, width, now);
         assert_eq!(value & !width.mask(), 0);
+        effects
     } else {
         let value = input.number(width.bytes());
-        registers32::write(&mut window, offset, width, value, Narrow::Ignore);
+        vnic.memory_write(offset, width, value, now)
     }
-    window.effects
 }
 
 /// Where frames of the guest go.

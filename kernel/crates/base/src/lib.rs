@@ -5,6 +5,7 @@
 //! * [`Instant`], [`Duration`]: time, which every model receives as a parameter.
 //! * [`bits`]: the low and high bits of a value, without a cast.
 //! * [`Width`], [`Effects`]: how wide an access to a device model is, and what it asks the caller to do next.
+//! * [`registers32`]: accesses of any width to a device that has only 32-bit registers.
 //! * [`Span`], [`Memory`]: memory that Weir shares with a guest or a device.
 //! * [`MacAddress`], [`LentFrame`], [`Outbox`], [`Port`]: Ethernet frames and the interface through which they travel.
 //! * [`NicInfo`]: what is known of a physical NIC.
@@ -26,6 +27,7 @@ pub mod memory;
 pub mod nic_info;
 pub mod outbox;
 pub mod port;
+pub mod registers32;
 pub mod span;
 pub mod time;
 pub mod transport;

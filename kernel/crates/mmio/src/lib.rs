@@ -3,8 +3,7 @@
 //! [`decode`](fn@decode) decodes such an instruction with `iced-x86` and returns what it reads and writes as a
 //! [`TrappedAccess`]. [`TrappedAccess::complete`] then updates the guest's registers as the processor would have
 //! done; this part is written by hand. [`wide`] does the same for vector moves and other operands of more than 8 bytes.
-//! [`registers32`] converts accesses of any width and alignment into the
-//! aligned 32-bit accesses that device models expect. [`instruction`] decodes the few other instructions that
+//! [`instruction`] decodes the few other instructions that
 //! exit without enough information about themselves.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -21,7 +20,6 @@ pub mod mode;
 mod multiply;
 mod operation;
 pub mod register;
-pub mod registers32;
 mod shift;
 mod stack;
 mod strings;
@@ -34,5 +32,4 @@ pub use decode::{decode, prepare};
 pub use error::{AccessFault, DecodeError};
 pub use mode::CpuMode;
 pub use register::{Gpr, RegisterFile, SegmentRegister, Vector};
-pub use registers32::Narrow;
 pub use wide::WideAccess;

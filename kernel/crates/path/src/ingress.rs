@@ -163,10 +163,13 @@ impl IngressQueue {
                 }
             }
             queue.slots.pop_front();
+            match queue.returned {
+                0 => queue.bytes -= length,
+                _ => queue.returned -= 1,
+            }
             *groups -= usize::from(group[slot.index()]);
             (accepted, bytes) = (accepted + 1, bytes + length);
         }
-        queue.bytes -= bytes;
         if queue.slots.is_empty() {
             self.targets = self.targets.without(target);
         }
@@ -195,7 +198,7 @@ impl IngressQueue {
         self.referred -= usize::from(self.outbox.has_pieces(slot));
         ticket.refused();
         self.groups += usize::from(self.group[slot.index()]);
-        self.push(target, slot);
+        self.push(target, slot, self.outbox.length(slot));
         true
     }
 

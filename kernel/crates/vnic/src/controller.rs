@@ -9,6 +9,7 @@ use crate::registers::VnicRegisters;
 use crate::ring::DescriptorRing;
 use crate::saturating::saturating_u32;
 use crate::statistics::TransmitTally;
+use core::sync::atomic::Ordering;
 use intel_regs::{Ctrl, Interrupt, Rctl, Status, Tctl, reg, stats};
 
 /// The state of a vNIC except frames in flight.
@@ -62,6 +63,24 @@ impl Controller {
         DescriptorRing::new(kind, &self.registers)
     }
 
+    /// Takes note of the tails that the guest has set.
+    #[inline(always)]
+    pub(crate) fn load_tails(&mut self) {
+        for kind in [RingKind::Receive, RingKind::Transmit] {
+            self.registers.set(kind.registers().tail, self.interrupts.shared.tail(kind));
+        }
+    }
+
+    /// Tells the register half of what a write has changed, on its own core.
+    pub(crate) fn publish(&self) {
+        for kind in [RingKind::Receive, RingKind::Transmit] {
+            let (ring, enabled) = (self.ring(kind), self.enabled(kind));
+            self.interrupts.shared.set_tail(kind, ring.tail);
+            self.interrupts.shared.set_length(kind, if enabled { ring.length } else { 0 });
+        }
+        self.interrupts.shared.status.store(self.registers.get(reg::STATUS), Ordering::Release);
+    }
+
     /// True when the ring's unit is enabled.
     pub(crate) fn enabled(&self, kind: RingKind) -> bool {
         match kind {
@@ -94,6 +113,7 @@ impl Controller {
             status |= Status::FD | Status::SPEED_1000;
         }
         self.registers.set(reg::STATUS, status.bits());
+        self.interrupts.shared.status.store(status.bits(), Ordering::Release);
         let is_up = link.is_some();
         if was_up != is_up || again && is_up {
             self.interrupts.raise(Interrupt::LSC);

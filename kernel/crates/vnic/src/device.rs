@@ -1,68 +1,43 @@
-//! The vNIC as its owner uses it: register accesses in, effects out.
+//! The data half of a vNIC: rings, frames and all registers that are not the register half's.
 
 use crate::config::VnicModelConfig;
 use crate::controller::Controller;
 use crate::counters::VnicCounters;
 use crate::eeprom::Eeprom;
-use crate::fault::{Faults, GuestFault};
+use crate::fault::{Faults, GuestFault, RingKind};
 use crate::fifo::ReceiveFifo;
 use crate::interrupts::VnicInterrupts;
 use crate::phy::Phy;
 use crate::port::{DeliveryRun, VnicPort};
 use crate::registers::VnicRegisters;
+use crate::shared::SharedState;
 use crate::transmit::Transmitter;
+use alloc::sync::Arc;
 use base::{Effects, GuestSpans, Instant, Span};
-use intel_regs::{Rah, pci, reg};
+use intel_regs::{Rah, reg};
 
-/// A virtual Intel 82540EM.
-///
-/// ```
-/// use base::{Instant, MacAddress};
-/// use intel_regs::{Ctrl, Interrupt, Status, reg};
-/// use testkit::bounce_memory;
-/// use vnic::{Vnic, VnicModelConfig};
-///
-/// let now = Instant::ZERO;
-/// let mut vnic = Vnic::new(VnicModelConfig::new(MacAddress([0x52, 0x54, 0, 0, 0, 1])), bounce_memory());
-///
-/// // A driver loads its address from the EEPROM, enables an interrupt and brings the link up.
-/// assert_eq!(vnic.read(reg::ral(0), now).0, 0x0000_5452);
-/// let _ = vnic.write(reg::IMS, Interrupt::LSC.bits(), now);
-/// let effects = vnic.write(reg::CTRL, Ctrl::SLU.bits(), now);
-///
-/// // The link change asserts the interrupt line, and reading ICR deasserts it.
-/// assert!(effects.contains(base::Effects::IRQ_CHANGED) && vnic.interrupt_line());
-/// assert_ne!(vnic.read(reg::STATUS, now).0 & Status::LU.bits(), 0);
-/// assert_eq!(vnic.read(reg::ICR, now).0, Interrupt::LSC.bits());
-/// assert!(!vnic.interrupt_line());
-/// ```
-pub struct Vnic {
+/// The data half of a vNIC, which belongs to whoever moves frames; its guest's core locks it for accesses that need it.
+pub struct VnicEngine {
     pub(crate) controller: Controller,
     pub(crate) fifo: ReceiveFifo,
     pub(crate) transmit: Transmitter,
     /// Frames are being delivered.
     pub(crate) run: Option<DeliveryRun>,
-    pub(crate) effects: Effects,
+    /// It has effects that its guest's core may not know of.
+    pub(crate) touched: bool,
     /// A sender keeps frames that it was refused, and has not been told of free descriptors since.
     pub(crate) refused: bool,
     pub(crate) eeprom: Eeprom,
-    io_address: u32,
+    /// When it was used last.
+    pub(crate) now: Instant,
 }
 
-/// The part of the interrupt logic that is visible from outside, to detect changes.
-pub(crate) struct InterruptSnapshot {
-    line: bool,
-    deadline: Option<Instant>,
-}
-
-impl Vnic {
-    /// A vNIC after power-on. All the memory it will ever use, about 120 KiB, is allocated here, but for `bounce`: where
-    /// it keeps frames that it builds, up to 256 KiB of them. A device that they go to must reach it.
-    #[must_use]
-    pub fn new(config: VnicModelConfig, bounce: Span) -> Self {
+impl VnicEngine {
+    /// The data half of a vNIC after power-on.
+    pub(crate) fn new(config: VnicModelConfig, bounce: Span, shared: Arc<SharedState>) -> Self {
         let controller = Controller {
             registers: VnicRegisters::new(),
-            interrupts: VnicInterrupts::default(),
+            interrupts: VnicInterrupts::new(shared),
             phy: Phy::new(config.link_up),
             counters: VnicCounters::default(),
             faults: Faults::default(),
@@ -71,71 +46,39 @@ impl Vnic {
             compute_fcs: config.compute_fcs,
             always_insert_fcs: config.always_insert_fcs,
         };
-        let mut vnic = Self {
+        let mut engine = Self {
             controller,
             fifo: ReceiveFifo::new(),
             transmit: Transmitter::new(bounce),
             run: None,
-            effects: Effects::empty(),
+            touched: false,
             refused: false,
             eeprom: Eeprom::new(config.mac, config.protect_eeprom),
-            io_address: 0,
+            now: Instant::ZERO,
         };
-        vnic.load_address();
-        let _ = vnic.controller.update_link(false);
-        vnic
+        engine.load_address();
+        let _ = engine.controller.update_link(false);
+        engine.controller.publish();
+        engine
     }
 
-    /// Reads the 4-byte register at `offset` of the memory window; the low two bits of `offset` are ignored.
-    /// Reading has side effects: it clears `ICR` and the statistics.
-    pub fn read(&mut self, offset: u32, now: Instant) -> (u32, Effects) {
-        let before = self.observe();
-        let value = self.read_register(offset & !3);
-        (value, self.changes(&before, now))
+    /// Reads a register.
+    pub(crate) fn read(&mut self, offset: u32, now: Instant) -> (u32, Effects) {
+        let value = self.read_register(offset);
+        (value, self.changes(now))
     }
 
-    /// Writes the 4-byte register at `offset` of the memory window; the low two bits of `offset` are ignored.
-    pub fn write(&mut self, offset: u32, value: u32, now: Instant) -> Effects {
-        let before = self.observe();
-        let effects = self.write_register(offset & !3, value, now);
-        effects | self.changes(&before, now)
-    }
-
-    /// Reads 4 bytes at `offset` of the I/O window: `IOADDR` or, through it, a register [8254x 13.2.2].
-    pub fn io_read(&mut self, offset: u32, now: Instant) -> (u32, Effects) {
-        match offset & !3 {
-            pci::IOADDR => (self.io_address, Effects::empty()),
-            pci::IODATA => self.read(self.io_address, now),
-            _ => (0, Effects::empty()),
-        }
-    }
-
-    /// Writes 4 bytes at `offset` of the I/O window: `IOADDR` or, through it, a register [8254x 13.2.2].
-    pub fn io_write(&mut self, offset: u32, value: u32, now: Instant) -> Effects {
-        match offset & !3 {
-            pci::IOADDR => self.io_address = value,
-            pci::IODATA => return self.write(self.io_address, value, now),
-            _ => {}
-        }
-        Effects::empty()
-    }
-
-    /// The level of the interrupt line, INTA#: true when asserted.
-    #[must_use]
-    pub fn interrupt_line(&self) -> bool {
-        self.controller.interrupts.line()
-    }
-
-    /// When [`Vnic::advance`] must be called next, unless another call changes this first.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
-        self.controller.interrupts.next_deadline()
+    /// Writes a register.
+    pub(crate) fn write(&mut self, offset: u32, value: u32, now: Instant) -> Effects {
+        self.controller.load_tails();
+        let effects = self.write_register(offset, value);
+        self.controller.publish();
+        effects | self.changes(now)
     }
 
     /// Fires the timers that are due at `now`. An early or repeated call does no harm.
     pub fn advance(&mut self, now: Instant) -> Effects {
-        let before = self.observe();
-        self.changes(&before, now)
+        self.changes(now)
     }
 
     /// The vNIC as a port: frames sent to it go to the guest, frames polled from it come from the guest.
@@ -143,17 +86,16 @@ impl Vnic {
         VnicPort::new(self, memory)
     }
 
-    /// Returns the effects of port operations since the last call, and clears them.
-    pub fn take_effects(&mut self) -> Effects {
-        core::mem::take(&mut self.effects)
+    /// Adds effects for whoever takes them.
+    pub(crate) fn note_effects(&mut self, effects: Effects) {
+        self.touched |= self.controller.interrupts.shared.add_effects(effects);
     }
 
     /// Plugs or unplugs the cable, on behalf of an operator.
     pub fn set_link(&mut self, up: bool, now: Instant) -> Effects {
-        let before = self.observe();
         self.controller.phy.set_cable(up);
         let effects = self.refresh_link(false);
-        effects | self.changes(&before, now)
+        effects | self.changes(now)
     }
 
     /// True while the MAC sees a link.
@@ -181,16 +123,16 @@ impl Vnic {
     }
 
     /// Powers the vNIC off and on together with its guest. Everything returns to the state that
-    /// [`new`](Self::new) made, except the cable and the counters, which belong to the operator, and the words
+    /// construction made, except the cable and the counters, which belong to the operator, and the words
     /// in the EEPROM. Allocates nothing.
     pub fn power_cycle(&mut self) {
         self.controller.phy.reset();
         self.eeprom.power_cycle();
-        self.io_address = 0;
         self.reset();
+        self.controller.publish();
         // Its guest is off: it waits for nothing.
         self.transmit.left = false;
-        self.effects = Effects::empty();
+        let _ = (self.changes(self.now), self.controller.interrupts.shared.take_effects());
     }
 
     /// The bus no longer lets the vNIC reach guest memory: what it has fetched and lent out is not the guest's word any more.
@@ -198,31 +140,41 @@ impl Vnic {
         self.transmit.forget(&mut self.controller);
         self.run = None;
         if core::mem::take(&mut self.transmit.left) {
-            self.effects |= Effects::FRAMES_LEFT;
+            self.note_effects(Effects::FRAMES_LEFT);
         }
     }
 
     /// The bus lets the vNIC reach guest memory again. It looks at its rings: the guest may have handed over
     /// descriptors meanwhile, and received frames may wait for them.
     pub fn resume(&mut self) {
+        self.controller.load_tails();
         let effects = self.kick() | self.offer_space();
-        self.effects |= effects;
+        self.note_effects(effects);
     }
 
-    pub(crate) fn observe(&self) -> InterruptSnapshot {
-        InterruptSnapshot { line: self.interrupt_line(), deadline: self.next_deadline() }
-    }
-
-    /// Settles the interrupt logic and returns what changed in it since `before`.
-    pub(crate) fn changes(&mut self, before: &InterruptSnapshot, now: Instant) -> Effects {
-        self.controller.interrupts.expire(now);
-        self.controller.interrupts.settle(now);
-        let after = self.observe();
+    /// What has changed for the register half.
+    pub(crate) fn changes(&mut self, now: Instant) -> Effects {
+        self.now = now;
+        if !self.controller.faults.is_empty() {
+            self.controller.interrupts.shared.set_faulty();
+        }
+        let (news, due) = self.controller.interrupts.publish(now);
         let mut effects = Effects::empty();
-        effects.set(Effects::IRQ_CHANGED, after.line != before.line);
-        effects.set(Effects::TIMER_CHANGED, after.deadline != before.deadline);
+        effects.set(Effects::IRQ_CHANGED, news);
+        effects.set(Effects::TIMER_CHANGED, due);
         effects.set(Effects::FRAMES_LEFT, core::mem::take(&mut self.transmit.left));
         effects
+    }
+
+    /// Says whether frames wait for receive descriptors, in the FIFO or with a sender. [`Effects::RX_SPACE`] if the guest has
+    /// given some since the tail was last looked at: it does not say so again.
+    pub(crate) fn note_starving(&mut self) -> Effects {
+        let starving = self.refused || !self.fifo.is_empty();
+        let controller = &self.controller;
+        let shared = &controller.interrupts.shared;
+        shared.set_starving(starving);
+        let given = starving && shared.tail(RingKind::Receive) != controller.registers.get(reg::RDT);
+        if given { Effects::RX_SPACE } else { Effects::empty() }
     }
 
     /// [`Effects::TX_KICK`] when transmit descriptors wait.
@@ -234,6 +186,7 @@ impl Vnic {
     /// that gives its descriptors back in time causes no work with it.
     pub(crate) fn offer_space(&mut self) -> Effects {
         let refused = core::mem::take(&mut self.refused);
+        self.controller.interrupts.shared.take_starving();
         if refused || !self.fifo.is_empty() { Effects::RX_SPACE } else { Effects::empty() }
     }
 
@@ -251,7 +204,7 @@ impl Vnic {
         self.transmit.reset(&mut self.controller);
         self.controller.receive_stopped = false;
         self.controller.registers.reset();
-        self.controller.interrupts = VnicInterrupts::default();
+        self.controller.interrupts.reset();
         self.load_address();
         let _ = self.controller.update_link(false);
     }

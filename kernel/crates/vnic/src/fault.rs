@@ -129,6 +129,11 @@ impl Faults {
         }
     }
 
+    /// True while none is pending.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Removes and returns the oldest pending fault.
     pub(crate) fn take(&mut self) -> Option<GuestFault> {
         self.waiting.pop_front()

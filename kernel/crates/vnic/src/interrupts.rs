@@ -1,5 +1,7 @@
-//! Interrupt causes, mask, throttling and the delay timers [8254x 13.4.17 to 13.4.21].
+//! Interrupt causes that frames raise, and the timers that delay them [8254x 13.4.17 to 13.4.21].
 
+use crate::shared::SharedState;
+use alloc::sync::Arc;
 use base::{Duration, Instant};
 use intel_regs::{Interrupt, reg};
 
@@ -48,14 +50,11 @@ fn delay(units: u32) -> Duration {
     Duration::from_nanos(u64::from(units) * reg::DELAY_UNIT_NS)
 }
 
-/// The interrupt logic of one vNIC.
-#[derive(Default)]
+/// The interrupt causes of one vNIC, as the data half raises them.
 pub(crate) struct VnicInterrupts {
-    causes: u32,
-    mask: u32,
-    interval: u32,
-    asserted: bool,
-    quiet_until: Instant,
+    pub(crate) shared: Arc<SharedState>,
+    /// An interrupt has become pending since the register half was told.
+    news: bool,
     /// Delays `RXT0`.
     pub(crate) receive: DelayTimer,
     /// Delays `TXDW`.
@@ -63,95 +62,35 @@ pub(crate) struct VnicInterrupts {
 }
 
 impl VnicInterrupts {
+    /// No causes.
+    pub(crate) fn new(shared: Arc<SharedState>) -> Self {
+        shared.set_due(None);
+        Self { shared, news: false, receive: DelayTimer::default(), transmit: DelayTimer::default() }
+    }
+
     /// Sets causes, as hardware does.
     pub(crate) fn raise(&mut self, causes: Interrupt) {
-        self.causes |= causes.bits();
+        self.news |= self.shared.raise(causes.bits());
     }
 
-    /// Writes `ICS`: sets causes by their bits.
-    pub(crate) fn force(&mut self, causes: u32) {
-        self.causes |= causes & Interrupt::WRITABLE;
+    /// Stops the timers and clears causes and mask.
+    pub(crate) fn reset(&mut self) {
+        self.shared.reset_interrupts();
+        self.receive.stop();
+        self.transmit.stop();
     }
 
-    /// Reads `ICS`: the causes, which stay set.
-    pub(crate) fn causes(&self) -> u32 {
-        self.causes
-    }
-
-    /// Reads and clears `ICR`.
-    pub(crate) fn read_causes(&mut self) -> u32 {
-        core::mem::take(&mut self.causes)
-    }
-
-    /// Writes `ICR`: clears the causes written as 1.
-    pub(crate) fn clear(&mut self, causes: u32) {
-        self.causes &= !causes;
-    }
-
-    /// Reads `IMS`.
-    pub(crate) fn mask(&self) -> u32 {
-        self.mask
-    }
-
-    /// Writes `IMS`.
-    pub(crate) fn enable(&mut self, causes: u32) {
-        self.mask |= causes & Interrupt::WRITABLE;
-    }
-
-    /// Writes `IMC`.
-    pub(crate) fn disable(&mut self, causes: u32) {
-        self.mask &= !causes;
-    }
-
-    /// Reads `ITR`.
-    pub(crate) fn throttle(&self) -> u32 {
-        self.interval
-    }
-
-    /// Writes `ITR`. A shorter interval takes effect at once.
-    pub(crate) fn set_throttle(&mut self, interval: u32, now: Instant) {
-        self.interval = interval & 0xffff;
-        self.quiet_until = self.quiet_until.min(now + self.gap());
-    }
-
-    fn gap(&self) -> Duration {
-        Duration::from_nanos(u64::from(self.interval) * reg::ITR_UNIT_NS)
-    }
-
-    /// The level of the interrupt line.
-    pub(crate) fn line(&self) -> bool {
-        self.asserted
-    }
-
-    fn pending(&self) -> bool {
-        self.causes & self.mask != 0
-    }
-
-    /// Raises the causes whose delay timers have expired.
-    pub(crate) fn expire(&mut self, now: Instant) {
+    /// Raises the causes whose delay timers have expired, and publishes when the next one does. Returns whether an interrupt
+    /// has become pending, and whether that time has changed.
+    pub(crate) fn publish(&mut self, now: Instant) -> (bool, bool) {
         if self.receive.expire(now) {
             self.raise(Interrupt::RXT0);
         }
         if self.transmit.expire(now) {
             self.raise(Interrupt::TXDW);
         }
-    }
-
-    /// Updates the line from causes, mask and throttling. Two assertions are at least `ITR` apart; once asserted,
-    /// the line stays asserted until the causes are cleared or masked.
-    pub(crate) fn settle(&mut self, now: Instant) {
-        if !self.pending() {
-            self.asserted = false;
-        } else if !self.asserted && now >= self.quiet_until {
-            self.asserted = true;
-            self.quiet_until = now + self.gap();
-        }
-    }
-
-    /// The next time at which the state changes without another access or event.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let throttled = (self.pending() && !self.asserted).then_some(self.quiet_until);
-        Instant::earliest([throttled, self.receive.deadline(), self.transmit.deadline()])
+        let due = Instant::earliest([self.receive.deadline(), self.transmit.deadline()]);
+        (core::mem::take(&mut self.news), self.shared.set_due(due))
     }
 }
 
@@ -159,83 +98,19 @@ impl VnicInterrupts {
 mod tests {
     use super::*;
 
-    fn at(nanoseconds: u64) -> Instant {
-        Instant(nanoseconds)
-    }
-
-    #[test]
-    fn a_masked_cause_is_kept_but_does_not_assert() {
-        let mut interrupts = VnicInterrupts::default();
-        interrupts.raise(Interrupt::LSC);
-        interrupts.settle(at(0));
-        assert!(!interrupts.line());
-        interrupts.enable(Interrupt::LSC.bits());
-        interrupts.settle(at(1));
-        assert!(interrupts.line());
-        assert_eq!(interrupts.read_causes(), Interrupt::LSC.bits());
-        interrupts.settle(at(2));
-        assert!(!interrupts.line());
-    }
-
-    #[test]
-    fn assertions_are_an_interval_apart() {
-        let mut interrupts = VnicInterrupts::default();
-        interrupts.enable(u32::MAX);
-        interrupts.set_throttle(100, at(0));
-        interrupts.raise(Interrupt::RXT0);
-        interrupts.settle(at(1000));
-        assert!(interrupts.line());
-        interrupts.read_causes();
-        interrupts.settle(at(1000));
-        interrupts.raise(Interrupt::RXT0);
-        interrupts.settle(at(1001));
-        assert!(!interrupts.line());
-        assert_eq!(interrupts.next_deadline(), Some(at(1000 + 100 * 256)));
-        interrupts.settle(at(1000 + 100 * 256));
-        assert!(interrupts.line());
-    }
-
-    #[test]
-    fn a_line_that_stayed_asserted_does_not_prolong_the_interval() {
-        let mut interrupts = VnicInterrupts::default();
-        interrupts.enable(u32::MAX);
-        interrupts.set_throttle(10, at(0));
-        interrupts.raise(Interrupt::RXT0);
-        interrupts.settle(at(0));
-        interrupts.settle(at(100_000));
-        interrupts.read_causes();
-        interrupts.settle(at(100_000));
-        interrupts.raise(Interrupt::RXT0);
-        interrupts.settle(at(100_001));
-        assert!(interrupts.line());
-    }
-
-    #[test]
-    fn a_shorter_throttle_takes_effect_at_once() {
-        let mut interrupts = VnicInterrupts::default();
-        interrupts.enable(u32::MAX);
-        interrupts.set_throttle(0xffff, at(0));
-        interrupts.raise(Interrupt::RXT0);
-        interrupts.settle(at(0));
-        interrupts.read_causes();
-        interrupts.settle(at(0));
-        interrupts.raise(Interrupt::RXT0);
-        interrupts.set_throttle(0, at(5));
-        interrupts.settle(at(5));
-        assert!(interrupts.line());
-    }
-
     #[test]
     fn packet_timer_restarts_and_absolute_timer_bounds_it() {
-        let mut interrupts = VnicInterrupts::default();
-        interrupts.receive.start(at(0), 10, 15);
-        assert_eq!(interrupts.next_deadline(), Some(at(10 * 1024)));
-        interrupts.receive.start(at(9 * 1024), 10, 15);
-        assert_eq!(interrupts.next_deadline(), Some(at(15 * 1024)));
-        interrupts.expire(at(15 * 1024 - 1));
-        assert_eq!(interrupts.read_causes(), 0);
-        interrupts.expire(at(15 * 1024));
-        assert_eq!(interrupts.read_causes(), Interrupt::RXT0.bits());
-        assert_eq!(interrupts.next_deadline(), None);
+        let shared = Arc::new(SharedState::default());
+        let mut interrupts = VnicInterrupts::new(shared.clone());
+        shared.enable(u32::MAX);
+        interrupts.receive.start(Instant(0), 10, 15);
+        assert_eq!(interrupts.publish(Instant(0)), (false, true));
+        assert_eq!(shared.due(), Some(Instant(10 * 1024)));
+        interrupts.receive.start(Instant(9 * 1024), 10, 15);
+        assert_eq!(interrupts.publish(Instant(9 * 1024)), (false, true));
+        assert_eq!(shared.due(), Some(Instant(15 * 1024)));
+        assert_eq!(interrupts.publish(Instant(15 * 1024 - 1)), (false, false));
+        assert_eq!(interrupts.publish(Instant(15 * 1024)), (true, true));
+        assert_eq!((shared.take_causes(), shared.due()), (Interrupt::RXT0.bits(), None));
     }
 }

@@ -1,8 +1,10 @@
 //! The Intel 82540EM as a guest sees it: a pure model of its registers, EEPROM, PHY, rings and interrupts.
 //!
-//! The model has a single owner (`&mut`), holds no lock, clock or callback, and allocates only at construction.
-//! The bus passes register accesses to [`Vnic::read`] and [`Vnic::write`], the frame path uses it as a
-//! [`base::Port`] ([`Vnic::port`]), and what the caller must do next is returned as [`base::Effects`].
+//! It has two halves, which may be used by two processors at once: the register half ([`VnicFront`]) belongs to its guest's
+//! core and takes no lock for the registers that a driver uses in operation; the data half ([`VnicEngine`]) belongs to
+//! whoever moves frames, as a [`base::Port`] ([`VnicEngine::port`]). Both have a single owner (`&mut`), hold no lock,
+//! clock or callback, and allocate only at construction; what the caller must do next is returned as [`base::Effects`].
+//! [`Vnic`] is both halves for an owner on one thread.
 //!
 //! Source: Intel 8254x Software Developer's Manual, order number 317453, cited as `[8254x section]`.
 #![no_std]
@@ -12,6 +14,7 @@ extern crate alloc;
 
 mod admission;
 mod arrival;
+mod bars;
 mod bounce;
 mod config;
 mod controller;
@@ -24,8 +27,8 @@ mod fault;
 mod fifo;
 mod filter;
 mod flight;
+mod front;
 mod interrupts;
-
 mod packet;
 mod phy;
 mod plain;
@@ -37,12 +40,16 @@ mod registers;
 mod ring;
 mod saturating;
 mod segmentation;
+mod shared;
 mod statistics;
 mod transmit;
 mod transmit_checksum;
+mod whole;
 
 pub use config::VnicModelConfig;
 pub use counters::VnicCounters;
-pub use device::Vnic;
+pub use device::VnicEngine;
 pub use fault::{GuestFault, RingKind};
+pub use front::{DataHalf, VnicFront};
 pub use port::VnicPort;
+pub use whole::Vnic;

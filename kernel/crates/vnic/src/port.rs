@@ -2,7 +2,7 @@
 
 use crate::admission::{self, FrameOrigin};
 use crate::controller::Controller;
-use crate::device::{InterruptSnapshot, Vnic};
+use crate::device::VnicEngine;
 use crate::emit::{Emitted, Target};
 use crate::fault::RingKind;
 use crate::fifo::ReceiveFifo;
@@ -29,7 +29,7 @@ pub(crate) const EFFORT_PER_POLL: usize = 32 * 1024;
 /// Call [`Port::put`] for frames to the guest and then [`Port::flush`], and that alone after [`Effects::RX_SPACE`], when
 /// waiting frames can move on. Call [`Port::fetch`] for frames from the guest after [`Effects::TX_KICK`], and
 /// [`Port::settle`] when some have arrived: only then are their descriptors done. Afterwards
-/// [`Vnic::take_effects`] returns the effects of these calls; [`Effects::TX_KICK`] among them means that fetching
+/// [`VnicFront::take_effects`](crate::VnicFront::take_effects) returns the effects of these calls; [`Effects::TX_KICK`] among them means that fetching
 /// ended with work left, and [`Effects::RX_SPACE`] that delivering did. Both are the guest's own work, however long its
 /// rings are: the caller does it in the guest's time.
 ///
@@ -60,35 +60,34 @@ pub(crate) const EFFORT_PER_POLL: usize = 32 * 1024;
 /// assert!(vnic.take_effects().contains(Effects::IRQ_CHANGED));
 /// ```
 pub struct VnicPort<'a, M: GuestSpans> {
-    vnic: &'a mut Vnic,
+    vnic: &'a mut VnicEngine,
     memory: &'a M,
 }
 
 /// A run of frames that are delivered to the guest.
 pub(crate) struct DeliveryRun {
     walk: ReceiveWalk,
-    before: InterruptSnapshot,
 }
 
 impl<'a, M: GuestSpans> VnicPort<'a, M> {
-    pub(crate) fn new(vnic: &'a mut Vnic, memory: &'a M) -> Self {
+    pub(crate) fn new(vnic: &'a mut VnicEngine, memory: &'a M) -> Self {
         Self { vnic, memory }
     }
 
-    /// Plugs or unplugs the cable, as [`Vnic::set_link`] does.
+    /// Plugs or unplugs the cable, as [`VnicEngine::set_link`] does.
     pub fn set_link(&mut self, up: bool, now: Instant) {
         let changes = self.vnic.set_link(up, now);
-        self.vnic.effects |= changes;
+        self.vnic.note_effects(changes);
     }
 
-    /// What [`Vnic::take_effects`] would return.
-    pub fn effects(&self) -> Effects {
-        self.vnic.effects
+    /// True if the vNIC has had effects since this was asked last that its guest's core may not know of.
+    pub fn take_touched(&mut self) -> bool {
+        core::mem::take(&mut self.vnic.touched)
     }
 
     /// Runs the transmit side. Returns the number of frames added, and whether work is left for another call.
     fn transmit(&mut self, into: &mut Outbox, budget: usize, now: Instant) -> (usize, bool) {
-        let Vnic { controller, fifo, transmit, .. } = &mut *self.vnic;
+        let VnicEngine { controller, fifo, transmit, .. } = &mut *self.vnic;
         let (memory, loopback) = (self.memory, controller.loopback());
         let (mut window, mut fuel) = (RingWindow::new(), MAX_DESCRIPTORS_PER_POLL);
         let (mut added, mut handled) = (0, 0);
@@ -140,19 +139,23 @@ impl<'a, M: GuestSpans> VnicPort<'a, M> {
     /// Begins a run of frames to the guest, with those that wait in the FIFO.
     fn begin_run(&mut self, now: Instant) {
         if self.vnic.run.is_none() {
-            let (before, mut walk) = (self.vnic.observe(), ReceiveWalk::new());
-            let Vnic { controller, fifo, .. } = &mut *self.vnic;
+            let mut walk = ReceiveWalk::new();
+            let VnicEngine { controller, fifo, refused, .. } = &mut *self.vnic;
+            controller.load_tails();
+            // Senders that were refused have been told since, if nobody is to tell them.
+            *refused &= controller.interrupts.shared.is_starving();
             receive::drain(controller, fifo, self.memory, &mut walk, now);
-            self.vnic.run = Some(DeliveryRun { walk, before });
+            self.vnic.run = Some(DeliveryRun { walk });
         }
     }
 
-    /// Adds what has changed since `before`, and these, to the effects.
-    fn note(&mut self, before: &InterruptSnapshot, effects: Effects, now: Instant) {
-        let mut changes = self.vnic.changes(before, now) | effects;
+    /// Adds what has changed, and these, to the effects.
+    fn note(&mut self, effects: Effects, now: Instant) {
+        let mut changes = self.vnic.changes(now) | effects | self.vnic.note_starving();
         // In loopback mode frames may have gone to the receiver by any call.
-        changes.set(Effects::RX_SPACE, receive::is_unfinished(&self.vnic.controller, &self.vnic.fifo));
-        self.vnic.effects |= changes;
+        let unfinished = receive::is_unfinished(&self.vnic.controller, &self.vnic.fifo);
+        changes.set(Effects::RX_SPACE, changes.contains(Effects::RX_SPACE) || unfinished);
+        self.vnic.note_effects(changes);
     }
 }
 
@@ -186,24 +189,23 @@ impl<M: GuestSpans> Port for VnicPort<'_, M> {
     }
 
     fn fetch(&mut self, into: &mut Outbox, budget: usize, now: Instant) -> usize {
-        let before = self.vnic.observe();
+        self.vnic.controller.load_tails();
         let (added, left) = self.transmit(into, budget, now);
         let tally = core::mem::take(&mut self.vnic.transmit.tally);
         self.vnic.controller.count_transmitted(&tally);
-        self.note(&before, if left { Effects::TX_KICK } else { Effects::empty() }, now);
+        self.note(if left { Effects::TX_KICK } else { Effects::empty() }, now);
         added
     }
 
     fn settle(&mut self, outbox: &mut Outbox, now: Instant) {
-        let before = self.vnic.observe();
-        let Vnic { controller, transmit, .. } = &mut *self.vnic;
+        let VnicEngine { controller, transmit, .. } = &mut *self.vnic;
         transmit.settle(outbox, controller, self.memory, now);
-        self.note(&before, Effects::empty(), now);
+        self.note(Effects::empty(), now);
     }
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
         self.begin_run(now);
-        let Vnic { controller, fifo, run: Some(run), .. } = &mut *self.vnic else {
+        let VnicEngine { controller, fifo, run: Some(run), .. } = &mut *self.vnic else {
             return Put::Refused(ticket);
         };
         let (memory, walk) = (self.memory, &mut run.walk);
@@ -216,14 +218,13 @@ impl<M: GuestSpans> Port for VnicPort<'_, M> {
 
     fn flush(&mut self, now: Instant) {
         self.begin_run(now);
-        if let Some(run) = self.vnic.run.take() {
-            self.note(&run.before, Effects::empty(), now);
+        if self.vnic.run.take().is_some() {
+            self.note(Effects::empty(), now);
         }
     }
 
     fn missed(&mut self, frames: usize, now: Instant) {
-        let before = self.vnic.observe();
         self.vnic.controller.note_missed(frames);
-        self.note(&before, Effects::empty(), now);
+        self.note(Effects::empty(), now);
     }
 }

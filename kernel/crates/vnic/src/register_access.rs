@@ -1,24 +1,19 @@
-//! Register accesses by offset, and the registers whose access does more than load or store.
+//! Accesses to the registers of the data half by offset, and those whose access does more than load or store.
 
-use crate::device::Vnic;
+use crate::device::VnicEngine;
 use crate::fault::RingKind;
 use crate::registers::VnicRegisters;
 use crate::saturating::saturating_u32;
-use base::{Effects, Instant};
+use base::Effects;
 use intel_regs::control::pba;
 use intel_regs::{Ctrl, CtrlExt, Interrupt, Mdic, Rctl, Tctl, phy, reg, stats};
 
-impl Vnic {
+impl VnicEngine {
     /// Reads a register with its side effects.
     pub(crate) fn read_register(&mut self, offset: u32) -> u32 {
         match offset {
             reg::EECD => self.eeprom.control(),
-            reg::ICR => self.controller.interrupts.read_causes(),
-            // The causes, as in ICR but without clearing them; drivers of VxWorks read them here.
-            reg::ICS => self.controller.interrupts.causes(),
-            reg::ITR => self.controller.interrupts.throttle(),
             reg::RDFPC => saturating_u32(self.fifo.frames()),
-            reg::IMS => self.controller.interrupts.mask(),
             stats::FIRST..=stats::LAST => self.controller.registers.read_statistic(offset),
             reg::PBA => {
                 let receive = self.controller.registers.get(reg::PBA);
@@ -32,7 +27,7 @@ impl Vnic {
     }
 
     /// Writes a register; the effects are those apart from the interrupt logic.
-    pub(crate) fn write_register(&mut self, offset: u32, value: u32, now: Instant) -> Effects {
+    pub(crate) fn write_register(&mut self, offset: u32, value: u32) -> Effects {
         let Self { controller, eeprom, .. } = self;
         match offset {
             reg::CTRL => return self.write_control(value),
@@ -45,11 +40,6 @@ impl Vnic {
                 }
             }
             reg::MDIC => return self.write_mdi(value),
-            reg::ICR => controller.interrupts.clear(value),
-            reg::ITR => controller.interrupts.set_throttle(value, now),
-            reg::ICS => controller.interrupts.force(value),
-            reg::IMS => controller.interrupts.enable(value),
-            reg::IMC => controller.interrupts.disable(value),
             reg::RCTL => return self.write_receive_control(value),
             reg::TCTL => return self.write_transmit_control(value),
             reg::RDTR => {

@@ -15,7 +15,7 @@ pub(crate) struct RingRegisters {
     base_high: u32,
     length: u32,
     head: u32,
-    tail: u32,
+    pub(crate) tail: u32,
 }
 
 impl RingKind {
@@ -191,6 +191,7 @@ impl StatusWriter {
 }
 
 /// Where the status byte is in a transmit descriptor.
+#[expect(clippy::cast_possible_truncation, reason = "it is 12")]
 const TX_STATUS: usize = desc::TX_STATUS_OFFSET as usize;
 
 #[cfg(test)]

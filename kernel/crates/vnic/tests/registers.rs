@@ -140,6 +140,16 @@ fn reset_through_the_io_window_clears_everything_but_the_phy() {
 }
 
 #[test]
+fn the_interrupt_line_falls_with_a_reset_and_says_so() {
+    let mut guest = Guest::new();
+    guest.set(reg::IMS, Interrupt::LSC.bits());
+    guest.set(reg::ICS, Interrupt::LSC.bits());
+    assert!(guest.nic.interrupt_line());
+    let effects = guest.io_write(reg::CTRL, Ctrl::RST.bits());
+    assert!(effects.contains(Effects::RESET | Effects::IRQ_CHANGED) && !guest.nic.interrupt_line());
+}
+
+#[test]
 fn one_write_can_reset_the_mac_and_the_phy() {
     let mut guest = Guest::new();
     let _ = guest.phy_write(phy::PCTRL, (Pctrl::LOOPBACK | Pctrl::POWER_DOWN).bits());

@@ -19,7 +19,8 @@ impl<V: VirtualCpu> Vm<V> {
             return value;
         }
         if let Some((index, offset)) = self.find_nic_memory(at) {
-            let (value, effects) = self.nics.slots()[index].memory_read(offset.into(), width, now);
+            let (slot, front) = self.nics.vnic(index);
+            let (value, effects) = front.memory_read(offset, width, now, slot);
             self.apply_nic(index, effects, now);
             return value;
         }
@@ -35,7 +36,8 @@ impl<V: VirtualCpu> Vm<V> {
         if let Some(effects) = self.pc.mmio_write(self.vcpu.number, at, width, value, now) {
             self.apply(effects);
         } else if let Some((index, offset)) = self.find_nic_memory(at) {
-            let effects = self.nics.slots()[index].memory_write(offset.into(), width, value, now);
+            let (slot, front) = self.nics.vnic(index);
+            let effects = front.memory_write(offset, width, value, now, slot);
             self.apply_nic(index, effects, now);
         } else {
             self.statistics.unmapped += 1;
@@ -45,7 +47,8 @@ impl<V: VirtualCpu> Vm<V> {
     /// Reads a port.
     pub(super) fn port_read(&mut self, port: u16, width: Width, now: Instant) -> u32 {
         if let Some((index, offset)) = self.find_nic_port(port) {
-            let (value, effects) = self.nics.slots()[index].port_read(offset, width, now);
+            let (slot, front) = self.nics.vnic(index);
+            let (value, effects) = front.port_read(offset, width, now, slot);
             self.apply_nic(index, effects, now);
             return value;
         }
@@ -57,7 +60,8 @@ impl<V: VirtualCpu> Vm<V> {
     /// Writes a port.
     pub(super) fn port_write(&mut self, port: u16, width: Width, value: u32, now: Instant) {
         if let Some((index, offset)) = self.find_nic_port(port) {
-            let effects = self.nics.slots()[index].port_write(offset, width, value, now);
+            let (slot, front) = self.nics.vnic(index);
+            let effects = front.port_write(offset, width, value, now, slot);
             return self.apply_nic(index, effects, now);
         }
         let effects = self.pc.port_write(port, width, value, now);

@@ -80,7 +80,7 @@ fn a_vnic_that_may_not_master_the_bus_reaches_no_memory_and_looks_at_its_rings_w
     }
     let frame = [&MAC.0[..], &[0x5a; 54]].concat();
     let slot = vm.nics.slots()[0].clone();
-    let sent = testkit::put_all(&mut slot.port(&mut slot.model()), [&frame[..], &frame], NOW);
+    let sent = testkit::put_all(&mut slot.port(&mut slot.engine()), [&frame[..], &frame], NOW);
     assert_eq!(sent, 2, "they wait in the FIFO");
 
     let received = |vm: &Vm<FakeCpu>| {
@@ -171,7 +171,7 @@ fn a_guest_that_gives_frames_up_waits_until_they_have_left_its_memory() {
     }
     let slot = vm.nics.slots()[0].clone();
     let mut outbox = base::Outbox::new(0);
-    assert_eq!(slot.port(&mut slot.model()).fetch(&mut outbox, 1, NOW), 1);
+    assert_eq!(slot.port(&mut slot.engine()).fetch(&mut outbox, 1, NOW), 1);
     slot.note_kept(1);
     vm.nic_write(0x0000, 1 << 26); // CTRL.RST
     assert!(!vm.may_enter(), "a NIC reads its memory");

@@ -57,11 +57,11 @@ pub(super) fn vm_with(vnic: Option<&config::VnicConfig>) -> Vm<FakeCpu> {
     };
     let memory = GuestRam::new([piece].into_iter().collect());
     let identity = Identity { number: 0, name: "test".into(), shares: 1 };
-    let slots = vnic
-        .map(|vnic| Arc::new(VnicSlot::new(0, platform::pci::FIRST_NIC_SLOT, vnic, memory.clone())))
+    let vnics = vnic
+        .map(|vnic| VnicSlot::new(0, platform::pci::FIRST_NIC_SLOT, vnic, memory.clone()))
         .into_iter()
-        .collect();
-    let mut vm = Vm::assemble(identity, FakeCpu::new(), memory, slots, images, RestartPolicy::Never);
+        .unzip();
+    let mut vm = Vm::assemble(identity, FakeCpu::new(), memory, vnics, images, RestartPolicy::Never);
     vm.switch_on(Instant::ZERO);
     vm
 }

@@ -27,6 +27,7 @@ use platform::pc::{Pc, PcConfig};
 use platform::pci::FIRST_NIC_SLOT;
 use schedule::restart::{BackOff, RestartPolicy};
 use shell::{Console, VmState};
+use vnic::VnicFront;
 
 /// Why a VM cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +79,8 @@ impl<V: VirtualCpu> Vm<V> {
         }
         log_built(config, &images, runs, entry.rip);
         let identity = Identity { number, name: config.name.clone(), shares: config.shares };
-        let slots = vnic_slots(number, config, &memory);
-        Ok(Self::assemble(identity, cpu, memory, slots, images, policy(config.restart)))
+        let vnics = vnics(number, config, &memory);
+        Ok(Self::assemble(identity, cpu, memory, vnics, images, policy(config.restart)))
     }
 
     /// Assembles a VM from its parts.
@@ -87,7 +88,7 @@ impl<V: VirtualCpu> Vm<V> {
         identity: Identity,
         cpu: V,
         memory: GuestRam,
-        slots: Vec<Arc<VnicSlot>>,
+        vnics: (Vec<Arc<VnicSlot>>, Vec<VnicFront>),
         images: Images,
         policy: RestartPolicy,
     ) -> Self {
@@ -103,7 +104,7 @@ impl<V: VirtualCpu> Vm<V> {
                 prepared: 0,
             },
             vcpu: VirtualProcessor::new(BOOT_VCPU, cpu),
-            nics: Nics::new(slots),
+            nics: Nics::new(vnics),
             memory,
             console: Console::new(view::current()),
             effects: Effects::empty(),
@@ -150,9 +151,9 @@ fn policy(restart: Restart) -> RestartPolicy {
     }
 }
 
-fn vnic_slots(guest: usize, config: &config::VmConfig, memory: &GuestRam) -> Vec<Arc<VnicSlot>> {
+fn vnics(guest: usize, config: &config::VmConfig, memory: &GuestRam) -> (Vec<Arc<VnicSlot>>, Vec<VnicFront>) {
     let slots = (FIRST_NIC_SLOT..).zip(&config.vnics);
-    slots.map(|(slot, vnic)| Arc::new(VnicSlot::new(guest, slot, vnic, memory.clone()))).collect()
+    slots.map(|(slot, vnic)| VnicSlot::new(guest, slot, vnic, memory.clone())).unzip()
 }
 
 fn log_built(config: &config::VmConfig, images: &Images, runs: usize, entry: u64) {

@@ -5,8 +5,7 @@
 //!
 //! ```
 //! use base::Width;
-//! use mmio::Narrow;
-//! use mmio::registers32::{self, Registers32};
+//! use base::registers32::{self, Narrow, Registers32};
 //!
 //! struct Device([u32; 2]);
 //!
@@ -30,7 +29,7 @@
 //! assert_eq!(device.0, [0x3322_1100, 0xff]);
 //! ```
 
-use base::Width;
+use crate::Width;
 
 /// A device that has only 32-bit registers.
 pub trait Registers32 {
@@ -110,8 +109,8 @@ fn dword(bytes: u128, index: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
     use proptest::prelude::*;
-    use std::vec::Vec;
 
     const WIDTHS: [Width; 4] = [Width::Byte, Width::Word, Width::Dword, Width::Qword];
 

@@ -114,10 +114,13 @@ fn type_byte(guest: usize, byte: u8) {
     }
 }
 
-/// Waits until a request to a VM has been handled: by this core if it runs the VM, else by the VM's core.
-fn await_answer<V: VirtualCpu>(vms: &mut [Vm<V>], number: usize, now: Instant) {
+/// Waits until a request to a VM has been handled: by this core if it runs the VM, else by the VM's core, if that takes no time.
+fn await_answer<V: VirtualCpu>(vms: &mut [Vm<V>], number: usize, now: Instant) -> bool {
     match vms.iter_mut().find(|here| here.number() == number) {
-        Some(here) => here.attend(now),
+        Some(here) => {
+            here.attend(now);
+            true
+        }
         None => directory::await_answer(number, now),
     }
 }

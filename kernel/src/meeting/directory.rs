@@ -185,12 +185,13 @@ pub fn ask(vm: usize, request: Request) -> Result<(), ActionRefusal> {
     Ok(())
 }
 
-/// Waits until a VM's core has handled the request, or until [`ANSWER_TIMEOUT`] has passed. The core handles it in
-/// any case.
-pub fn await_answer(vm: usize, now: Instant) {
+/// Waits until a VM's core has handled the request, or until [`ANSWER_TIMEOUT`] has passed, and returns which. The core handles
+/// it in any case.
+pub fn await_answer(vm: usize, now: Instant) -> bool {
     while request(vm).is_some() && clock::now() < now + ANSWER_TIMEOUT {
         core::hint::spin_loop();
     }
+    request(vm).is_none()
 }
 
 /// Types a byte at a VM's console.

@@ -10,8 +10,8 @@ use ::shell::{ActionRefusal, VmState};
 use ::shell::{Others, ShellCommand, VmAction};
 use base::Instant;
 
-/// Waits until the core of the VM with this number has handled a request.
-type Await<'a> = &'a mut dyn FnMut(usize);
+/// Waits until the core of the VM with this number has handled a request; false if that takes long.
+type Await<'a> = &'a mut dyn FnMut(usize) -> bool;
 
 impl Shell {
     /// Executes the operator's command and prints its output. Returns how Weir ends, if the command ends it.
@@ -62,7 +62,8 @@ fn change(action: VmAction, vm: usize, answer: Await<'_>) {
     let result = directory::change(vm, action).map(|()| answer(vm));
     let Some(known) = directory::summary(vm) else { return };
     match result {
-        Ok(()) => say!("{}: {}", known.name, known.state),
+        Ok(true) => say!("{}: {}", known.name, known.state),
+        Ok(false) => say!("{}: {}; {action} waits for its core", known.name, known.state),
         Err(refusal @ ActionRefusal::Unusable) => {
             say!("{}: no {action}: {refusal}: {}", known.name, directory::reason(vm));
         }
@@ -72,7 +73,8 @@ fn change(action: VmAction, vm: usize, answer: Await<'_>) {
 
 fn statistics(network: &Network, vm: usize, answer: Await<'_>) {
     match directory::ask(vm, Request::Statistics) {
-        Ok(()) => answer(vm),
+        Ok(()) if answer(vm) => {}
+        Ok(()) => say!("no statistics of the VM: its core has not answered"),
         Err(refusal) => say!("no statistics of the VM: {refusal}"),
     }
     report::vnic_statistics(network, vm);

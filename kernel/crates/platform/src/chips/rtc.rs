@@ -278,6 +278,9 @@ impl Rtc {
         let was_set = self.b.contains(RegisterB::SET);
         // SET going high clears UIE [MC146818A: register B].
         let value = if value.contains(RegisterB::SET) { value - RegisterB::UPDATE_INTERRUPT } else { value };
+        // An alarm that went off before its interrupt was enabled interrupts now, and is a wake event like any other.
+        let enabled = value - self.b;
+        self.alarm |= enabled.contains(RegisterB::ALARM_INTERRUPT) && self.c.contains(RegisterC::ALARM);
         self.b = value;
         if was_set && !value.contains(RegisterB::SET) {
             self.take_time(now);

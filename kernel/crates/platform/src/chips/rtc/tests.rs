@@ -101,6 +101,21 @@ fn alarm_interrupt_comes_at_its_time_and_once() {
 }
 
 #[test]
+fn an_alarm_that_went_off_before_its_interrupt_was_enabled_wakes_when_it_is() {
+    let mut rtc = clock();
+    for index in [1, 3, 5] {
+        write(&mut rtc, index, 0xff, Instant::ZERO);
+    }
+    let later = Instant(SECOND);
+    write(&mut rtc, REGISTER_B, 0x02, later);
+    assert!(!rtc.take_alarm() && !rtc.interrupt());
+    write(&mut rtc, REGISTER_B, 0x22, later);
+    assert!(rtc.take_alarm() && rtc.interrupt());
+    write(&mut rtc, REGISTER_B, 0x22, later);
+    assert!(!rtc.take_alarm(), "once");
+}
+
+#[test]
 fn alarm_with_any_in_all_fields_matches_every_second_and_nonsense_never() {
     let mut rtc = clock();
     for index in [1, 3, 5] {

@@ -88,7 +88,7 @@ pub(crate) struct BringUpState {
     /// False when this is the first attempt.
     again: bool,
     /// Frames that it has given back, and those of the others that may not have left it.
-    resent: usize,
+    returned: usize,
     in_doubt: usize,
 }
 
@@ -118,7 +118,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         // The pause that follows must not begin before the NIC has these writes: a read flushes them.
         registers.read(reg::STATUS);
         let step = BringUpStep::Quiesce;
-        self.bring_up = Some(BringUpState { step, since: now, again, resent: 0, in_doubt: 0 });
+        self.bring_up = Some(BringUpState { step, since: now, again, returned: 0, in_doubt: 0 });
         self.next_check = now + TURN;
     }
 
@@ -225,7 +225,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
                 next(BringUpStep::Reset { again: true })
             }
             (true, _) => {
-                (state.resent, state.in_doubt) = self.end_transmission(now);
+                (state.returned, state.in_doubt) = self.end_transmission(now);
                 if C::HOLDS_PHY_IN_RESET {
                     let _ = C::release_phy(&mut self.registers, true);
                 }
@@ -304,8 +304,8 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         self.state = NicState::Running;
         self.failures = 0;
         self.apply_interrupt_settings();
-        if let BringUpState { again: true, resent, in_doubt, .. } = *state {
-            self.events.push(NicEvent::Recovered { resent, in_doubt });
+        if let BringUpState { again: true, returned, in_doubt, .. } = *state {
+            self.events.push(NicEvent::Recovered { returned, in_doubt });
         }
         self.refresh_link();
         self.next_check = now + crate::CHECK_INTERVAL;

@@ -25,7 +25,7 @@ pub enum NicEvent {
     /// The NIC was reset and works again.
     Recovered {
         /// Frames that were in the transmit ring: they were given back, to be sent again.
-        resent: usize,
+        returned: usize,
         /// Frames that it had fetched, and that have not left it by its own count.
         in_doubt: usize,
     },
@@ -56,8 +56,8 @@ impl fmt::Display for NicEvent {
             Self::TransmitHang { pending, waited } => {
                 write!(f, "transmit hang: {pending} frames pending, no progress for {waited:?}")
             }
-            Self::Recovered { resent, in_doubt } => {
-                write!(f, "reset done: resent={resent} in_doubt={in_doubt}")
+            Self::Recovered { returned, in_doubt } => {
+                write!(f, "reset done: {returned} frames given back, {in_doubt} not known to have left")
             }
             Self::Failed(error) => write!(f, "NIC failed: {error}"),
             Self::EepromSilent(error) => write!(f, "continuing without the EEPROM: {error}"),

@@ -110,7 +110,7 @@ fn a_transmit_hang_resets_the_nic_and_counts_what_is_lost() {
     let counters = *driver.queue_counters();
     assert_eq!((counters.tx_queued, counters.tx_done, counters.tx_returned), (5, 2, 3));
     let events: Vec<_> = driver.events().collect();
-    let [NicEvent::TransmitHang { pending: 3, waited }, NicEvent::Recovered { resent: 3, in_doubt: 0 }] =
+    let [NicEvent::TransmitHang { pending: 3, waited }, NicEvent::Recovered { returned: 3, in_doubt: 0 }] =
         events[..]
     else {
         panic!("{events:?}")

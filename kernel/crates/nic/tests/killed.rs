@@ -136,7 +136,7 @@ impl Bench {
     /// What the last reset has said.
     fn recovered(&mut self) -> (usize, usize) {
         let recovered = self.team.member_mut().nic().events().filter_map(|event| match event {
-            NicEvent::Recovered { resent, in_doubt } => Some((resent, in_doubt)),
+            NicEvent::Recovered { returned, in_doubt } => Some((returned, in_doubt)),
             _ => None,
         });
         recovered.last().expect("it was reset")
@@ -154,8 +154,8 @@ fn a_cable_that_is_out_for_a_moment_loses_only_what_the_nic_had_fetched_and_what
         bench.steps(Duration::from_millis(50), 0, 3);
         bench.cable(true);
         bench.steps(Duration::from_millis(300), 0, 3);
-        let (resent, in_doubt) = bench.recovered();
-        assert!(resent > 50, "{family:?}: {resent} frames of a full ring");
+        let (returned, in_doubt) = bench.recovered();
+        assert!(returned > 50, "{family:?}: {returned} frames of a full ring");
         assert_eq!(in_doubt, 3, "{family:?}");
         assert_eq!(bench.wire().held_too_long, 0, "{family:?}");
         let link_down = bench.check() - before;
@@ -190,10 +190,10 @@ fn a_nic_that_hangs_sends_what_it_had_not_once_it_is_reset() {
         bench.steps(Duration::from_millis(1100), 0, 3);
         bench.machine.nic.borrow_mut().transmit_stuck = false;
         bench.steps(Duration::from_millis(300), 1, 3);
-        let (resent, in_doubt) = bench.recovered();
-        assert!(resent > 50 && in_doubt == 0, "{family:?}: {resent} {in_doubt}");
+        let (returned, in_doubt) = bench.recovered();
+        assert!(returned > 50 && in_doubt == 0, "{family:?}: {returned} {in_doubt}");
         assert_eq!(bench.driver().counters().transmit_hangs, 1);
-        assert_eq!(bench.wire().taken_back, resent as u64);
+        assert_eq!(bench.wire().taken_back, returned as u64);
         bench.check();
     }
 }

@@ -176,7 +176,7 @@ impl VnicSlot {
     }
 
     /// Completes a port operation or an access that had `effects`: adds the effects that the data half has noted, and
-    /// logs the guest's errors, each kind once until the guest resets the vNIC. Returns all effects.
+    /// logs the guest's errors, each kind once. Returns all effects.
     pub fn settle(&self, front: &mut VnicFront, mut effects: Effects, guest: &str, now: Instant) -> Effects {
         effects |= front.take_effects();
         if effects.contains(Effects::RX_SPACE) && self.is_on() {
@@ -185,7 +185,9 @@ impl VnicSlot {
             effects |= front.take_effects();
         }
         if front.take_faulty() {
-            while let Some(fault) = self.engine().faults() {
+            // Not in the loop's head, which would hold the lock while the line is logged.
+            let next = || self.engine().faults();
+            while let Some(fault) = next() {
                 log::warn!("{guest}: vnic {}: {fault}", self.mac);
             }
         }

@@ -130,8 +130,9 @@ impl VnicFront {
                 effects.set(Effects::RX_SPACE, self.shared.take_starving());
             }
             reg::TDT if self.shared.admits(RingKind::Transmit, value) => {
-                let before = self.shared.set_tail(RingKind::Transmit, value);
-                effects.set(Effects::TX_KICK, before != value);
+                // Also with the tail that was there: the ring may be another one, or have been mended.
+                self.shared.set_tail(RingKind::Transmit, value);
+                effects = Effects::TX_KICK;
             }
             offset => {
                 effects = engine.lock().write(offset, value, now);

@@ -199,6 +199,8 @@ impl<M: GuestSpans> Port for VnicPort<'_, M> {
 
     fn settle(&mut self, outbox: &mut Outbox, now: Instant) {
         let VnicEngine { controller, transmit, .. } = &mut *self.vnic;
+        // Whether the ring is empty now is for the guest's latest tail to say.
+        controller.load_tails();
         transmit.settle(outbox, controller, self.memory, now);
         self.note(Effects::empty(), now);
     }

@@ -100,9 +100,9 @@ impl SharedState {
         self.ring(kind).tail.load(Ordering::SeqCst)
     }
 
-    /// Sets the tail of a ring, and returns the one before. What the guest wrote before it is visible to whoever sees it.
-    pub(crate) fn set_tail(&self, kind: RingKind, tail: u32) -> u32 {
-        self.ring(kind).tail.swap(tail, Ordering::SeqCst)
+    /// Sets the tail of a ring. What the guest wrote before it is visible to whoever sees it.
+    pub(crate) fn set_tail(&self, kind: RingKind, tail: u32) {
+        self.ring(kind).tail.store(tail, Ordering::SeqCst);
     }
 
     /// True for a tail in a ring whose unit is enabled.

@@ -44,6 +44,19 @@ fn a_transmit_descriptor_outside_memory_stops_the_ring_until_it_is_set_up_again(
 }
 
 #[test]
+fn the_same_tail_again_starts_a_ring_that_has_been_mended() {
+    let mut guest = Guest::new();
+    guest.set(reg::TDBAL, MEMORY as u32);
+    guest.set(reg::TDT, 1);
+    assert!(guest.poll_all(64).is_empty());
+    guest.set(reg::TDBAL, TX_RING as u32);
+    let frame = frame_to(PEER, 60);
+    guest.queue_legacy(&frame, REPORTED);
+    assert!(guest.kick().contains(Effects::TX_KICK));
+    assert_eq!(guest.poll_all(64), [frame]);
+}
+
+#[test]
 fn a_transmit_buffer_outside_memory_drops_only_its_packet() {
     let mut guest = Guest::new();
     for address in [MEMORY as u64 - 10, u64::MAX - 5, 1 << 40] {

@@ -6,7 +6,7 @@ use base::frame::HEAD;
 use base::{Checksums, Effects, Outbox, Port, SlotId, UnfinishedChecksum};
 use common::*;
 use intel_regs::desc::{TxCommand, TxContext, TxContextCommand, TxData};
-use intel_regs::{Ctrl, Tctl, reg};
+use intel_regs::{Ctrl, Interrupt, Tctl, reg};
 use testkit::bytes_of;
 
 const SIMPLE: TxCommand = TxCommand::EOP.union(TxCommand::IFCS);
@@ -64,6 +64,21 @@ fn descriptors_are_done_in_the_order_of_the_ring() {
         assert_eq!((marked, guest.read(reg::TDH) as usize), (done, done));
     }
     assert!(guest.nic.take_effects().contains(Effects::IRQ_CHANGED));
+}
+
+#[test]
+fn a_ring_to_which_the_guest_has_added_meanwhile_is_not_empty() {
+    let mut guest = Guest::new();
+    let mut outbox = Outbox::new(0);
+    let frame = frame_to(PEER, 60);
+    let slot = fetch_one(&mut guest, &mut outbox, &frame);
+    guest.queue_legacy(&frame, REPORTED);
+    let _ = guest.kick();
+    outbox.share(slot, 0);
+    guest.nic.port(&guest.memory).settle(&mut outbox, guest.now);
+    assert_eq!(guest.read(reg::ICR), Interrupt::TXDW.bits());
+    assert_eq!(guest.poll_all(64).len(), 1);
+    assert_eq!(guest.read(reg::ICR), (Interrupt::TXDW | Interrupt::TXQE).bits());
 }
 
 #[test]

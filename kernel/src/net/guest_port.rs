@@ -10,9 +10,9 @@ use vnic::{VnicEngine, VnicPort};
 pub(super) struct GuestPort<'a> {
     /// The vNIC.
     pub(super) slot: &'a VnicSlot,
-    /// The model while it is locked: for a run of frames to the guest, and from its first use as a source to the end of the
+    /// The vNIC's data half while it is locked: for a run of frames to the guest, and from its first use as a source to the end of the
     /// piece of work, so that nothing that its guest does comes between a look at its life and the copy of its frames.
-    model: Option<MutexGuard<'a, VnicEngine>>,
+    engine: Option<MutexGuard<'a, VnicEngine>>,
     is_source: bool,
     /// Its guest's core must look at the vNIC.
     pub(super) touched: bool,
@@ -21,12 +21,12 @@ pub(super) struct GuestPort<'a> {
 impl<'a> GuestPort<'a> {
     /// This vNIC, not used yet.
     pub(super) fn new(slot: &'a VnicSlot) -> Self {
-        Self { slot, model: None, is_source: false, touched: false }
+        Self { slot, engine: None, is_source: false, touched: false }
     }
 
     /// Uses the vNIC, and says whether it may reach guest memory, which [`VnicSlot::set_on`] changes under the lock only.
     fn with<R>(&mut self, work: impl FnOnce(&mut VnicPort<'_, GuestRam>, bool) -> R) -> R {
-        let mut port = self.slot.port(self.model.get_or_insert_with(|| self.slot.engine()));
+        let mut port = self.slot.port(self.engine.get_or_insert_with(|| self.slot.engine()));
         let result = work(&mut port, self.slot.is_on());
         self.touched |= port.take_touched();
         result
@@ -35,7 +35,7 @@ impl<'a> GuestPort<'a> {
     /// Ends a run of frames to the guest.
     fn end_run(&mut self) {
         if !self.is_source {
-            self.model = None;
+            self.engine = None;
         }
     }
 }

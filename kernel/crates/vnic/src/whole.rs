@@ -10,7 +10,7 @@ use crate::shared::SharedState;
 use alloc::sync::Arc;
 use base::{Effects, GuestSpans, Instant, Span, Width};
 
-/// A virtual Intel 82540EM.
+/// A virtual Intel 82540EM, for tests and benches; the kernel takes its [halves](Vnic::halves).
 ///
 /// ```
 /// use base::{Instant, MacAddress};

@@ -54,7 +54,7 @@ impl Wire {
 
 impl Port for Wire {
     fn capabilities(&mut self) -> Capabilities {
-        Capabilities { max_frame: 9018, link_up: true }
+        Capabilities { max_frame: 9018, link_up: true, segments: false }
     }
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
@@ -234,7 +234,7 @@ impl SlowVnic {
 
 impl Port for SlowVnic {
     fn capabilities(&mut self) -> Capabilities {
-        Capabilities { max_frame: 9018, link_up: true }
+        Capabilities { max_frame: 9018, link_up: true, segments: false }
     }
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, _: Instant) -> Put {

@@ -2,10 +2,13 @@
 
 mod common;
 
+use base::{Effects, Outbox, Port};
 use common::*;
+use core::num::NonZeroU16;
 use intel_regs::desc::{TxCommand, TxContext, TxContextCommand, TxData, TxDescriptor};
 use intel_regs::{Ctrl, Rctl, Tctl, reg, stats};
 use proptest::prelude::*;
+use testkit::bytes_of;
 use testkit::frame::{self, Station};
 use vnic::GuestFault;
 
@@ -97,6 +100,13 @@ impl Kind {
         frame
     }
 
+    /// The same without FIN.
+    fn without_fin(self, payload: &[u8]) -> Vec<u8> {
+        let mut frame = self.prototype(payload);
+        frame[ETHERNET + self.ip_header() + 13] &= !0x01;
+        frame
+    }
+
     /// The expected frame of segment `number`, whose payload `piece` starts at `offset`.
     fn expected(self, prototype: &[u8], number: usize, offset: usize, piece: &[u8], last: bool) -> Vec<u8> {
         let mut frame = [&prototype[..self.header()], piece].concat();
@@ -136,9 +146,10 @@ fn payload(length: usize) -> Vec<u8> {
 }
 
 /// Queues a packet for segmentation, in buffers of `buffer` bytes.
-fn queue_segmented(guest: &mut Guest, kind: Kind, prototype: &[u8], mss: u16, buffer: usize) {
+fn queue_segmented(guest: &mut Guest, kind: Kind, prototype: &[u8], mss: u16, buffer: usize, tag: bool) {
     guest.queue_context(kind.context(prototype.len() - kind.header(), mss));
-    let command = TxCommand::IFCS | TxCommand::TSE;
+    let mut command = TxCommand::IFCS | TxCommand::TSE;
+    command.set(TxCommand::VLE, tag);
     let pieces: Vec<_> = prototype.chunks(buffer).collect();
     for (index, piece) in pieces.iter().enumerate() {
         let end = if index + 1 == pieces.len() { TxCommand::EOP | TxCommand::RS } else { TxCommand::empty() };
@@ -176,7 +187,7 @@ proptest! {
         let mut guest = Guest::new();
         guest.set(reg::TCTL, Tctl::EN.bits());
         let prototype = kind.prototype(&payload(length));
-        queue_segmented(&mut guest, kind, &prototype, mss, buffer);
+        queue_segmented(&mut guest, kind, &prototype, mss, buffer, false);
         let _ = guest.kick();
         prop_assert_eq!(guest.poll_all(budget), expected_segments(kind, &prototype, mss));
     }
@@ -208,7 +219,7 @@ proptest! {
 fn a_64_kib_send_survives_polls_of_one_frame_each() {
     let mut guest = Guest::new();
     let prototype = Kind::Ipv4Tcp.prototype(&payload(64_000));
-    queue_segmented(&mut guest, Kind::Ipv4Tcp, &prototype, 1460, 4096);
+    queue_segmented(&mut guest, Kind::Ipv4Tcp, &prototype, 1460, 4096, false);
     let _ = guest.kick();
     let mut frames = Vec::new();
     let last = 64_054usize.div_ceil(4096) as u32;
@@ -249,7 +260,7 @@ fn segments_carry_the_tag() {
 fn a_context_stays_until_the_next_one() {
     let mut guest = Guest::new();
     let prototype = Kind::Ipv4Tcp.prototype(&payload(2000));
-    queue_segmented(&mut guest, Kind::Ipv4Tcp, &prototype, 1460, 4096);
+    queue_segmented(&mut guest, Kind::Ipv4Tcp, &prototype, 1460, 4096, false);
     let _ = guest.kick();
     let first = guest.poll_all(64);
     let command = TxCommand::IFCS | TxCommand::TSE | TxCommand::EOP;
@@ -337,7 +348,11 @@ proptest! {
                 bytes[at] = value;
             }
         }
-        let TxDescriptor::Context(context) = TxDescriptor::parse(bytes) else { unreachable!() };
+        let TxDescriptor::Context(mut context) = TxDescriptor::parse(bytes) else { unreachable!() };
+        // No more frames than the receive ring takes.
+        if (1..12).contains(&context.maximum_segment_size.get()) {
+            context.maximum_segment_size = 12.into();
+        }
         let built = sent(&packet, context, options, buffer, tag, true);
         let mut lent = sent(&packet, context, options, buffer, tag, false);
         if let Some(tag) = tag {
@@ -348,4 +363,158 @@ proptest! {
         }
         prop_assert_eq!(lent, built);
     }
+}
+
+/// Fetches all that the NIC has to send, before a NIC that cuts; unless `accept`, what is to be cut is declined. Each frame comes
+/// with what it is to be cut into.
+fn poll_before_cutter(guest: &mut Guest, accept: bool) -> Vec<(Vec<u8>, Option<u16>)> {
+    let (mut frames, mut outbox) = (Vec::new(), Outbox::new(0));
+    outbox.allow_long(true);
+    for _ in 0..10_000 {
+        let mut port = guest.nic.port(&guest.memory);
+        port.fetch(&mut outbox, 64, guest.now);
+        while let Some(slot) = outbox.fetched() {
+            let frame = outbox.frame(slot);
+            let mss = frame.mss.map(NonZeroU16::get);
+            if mss.is_some() && !accept {
+                outbox.decline(slot);
+                continue;
+            }
+            frames.push((bytes_of(frame), mss));
+            outbox.share(slot, 0);
+        }
+        let waits = outbox.is_full();
+        port.settle(&mut outbox, guest.now);
+        if !guest.nic.take_effects().contains(Effects::TX_KICK) && !waits {
+            return frames;
+        }
+    }
+    panic!("the NIC never ran out of work");
+}
+
+/// What the guest's driver reads of what was sent.
+fn transmit_statistics(guest: &mut Guest) -> Vec<u32> {
+    [stats::TSCTC, stats::GPTC, stats::TPT, stats::GOTCL, stats::TOTL]
+        .map(|offset| guest.read(offset))
+        .to_vec()
+}
+
+#[test]
+fn a_packet_is_left_to_a_nic_that_cuts_or_cut_here_with_the_same_result() {
+    for (kind, tag) in [(Kind::Ipv4Tcp, false), (Kind::Ipv6Tcp, false), (Kind::Ipv4Tcp, true)] {
+        let run = |accept: bool| {
+            let mut guest = Guest::new();
+            let prototype = kind.without_fin(&payload(20_000));
+            if tag {
+                guest.set(reg::CTRL, (Ctrl::SLU | Ctrl::VME).bits());
+            }
+            queue_segmented(&mut guest, kind, &prototype, 1460, 4000, tag);
+            let last =
+                guest.queue_legacy(&frame_to(PEER, 60), TxCommand::EOP | TxCommand::IFCS | TxCommand::RS);
+            queue_segmented(&mut guest, kind, &kind.without_fin(&payload(3000)), 900, 4000, tag);
+            let _ = guest.kick();
+            let frames = poll_before_cutter(&mut guest, accept);
+            assert_eq!((guest.tx_status(last - 1), guest.tx_status(last)), (DD, DD));
+            assert_eq!(guest.read(reg::TDH), guest.read(reg::TDT));
+            (prototype, frames, transmit_statistics(&mut guest))
+        };
+        let (prototype, declined, statistics) = run(false);
+        let tagged = |frame: Vec<u8>| if tag { frame::tagged(&frame, 0) } else { frame };
+        let expected: Vec<_> = expected_segments(kind, &prototype, 1460).into_iter().map(tagged).collect();
+        let sent: Vec<_> = declined[..14].iter().map(|(frame, _)| frame.clone()).collect();
+        assert_eq!((declined.len(), sent == expected), (14 + 1 + 4, true));
+        assert!(declined.iter().all(|(_, mss)| mss.is_none()));
+
+        let (prototype, accepted, by_nic) = run(true);
+        let whole = kind.expected(&prototype, 0, 0, &prototype[kind.header()..], true);
+        assert_eq!(accepted.iter().map(|(_, mss)| *mss).collect::<Vec<_>>(), [Some(1460), None, Some(900)]);
+        assert!(accepted[0].0 == tagged(whole), "its head shows it as one frame");
+        assert_eq!(by_nic, statistics, "the guest sees no difference");
+    }
+}
+
+#[test]
+fn what_nics_may_do_otherwise_is_never_left_to_them() {
+    let tcp = Kind::Ipv4Tcp;
+    let lent = |context: TxContext, options: u8, prototype: &[u8], buffer: usize| {
+        let mut guest = Guest::new();
+        guest.queue_context(context);
+        let pieces: Vec<_> = prototype.chunks(buffer).collect();
+        for (index, piece) in pieces.iter().enumerate() {
+            let end = if index + 1 == pieces.len() { TxCommand::EOP } else { TxCommand::empty() };
+            guest.queue_data(piece, TxCommand::IFCS | TxCommand::TSE | end, options);
+        }
+        let _ = guest.kick();
+        let frames = poll_before_cutter(&mut guest, true);
+        assert!(!frames.is_empty());
+        frames.iter().any(|(_, mss)| mss.is_some())
+    };
+    let packet = tcp.without_fin(&payload(5000));
+    let changed = |at: usize, value: u8| {
+        let mut packet = packet.clone();
+        packet[at] = value;
+        packet
+    };
+    let context = tcp.context(5000, 1000);
+    assert!(lent(context, IXSM | TXSM, &packet, 4000));
+    assert!(!lent(tcp.context(5000, 511), IXSM | TXSM, &packet, 4000), "small segments");
+    assert!(!lent(tcp.context(5000, 5000), IXSM | TXSM, &packet, 4000), "one segment");
+    assert!(!lent(context, IXSM | TXSM, &packet, 100), "too many pieces");
+    assert!(!lent(context, TXSM, &packet, 4000), "no IPv4 checksum");
+    assert!(!lent(context, IXSM, &packet, 4000), "no TCP checksum");
+    assert!(!lent(context, IXSM | TXSM, &changed(47, 0x12), 4000), "SYN");
+    assert!(!lent(context, IXSM | TXSM, &changed(47, 0x19), 4000), "FIN");
+    assert!(!lent(context, IXSM | TXSM, &changed(46, 0x60), 4000), "another length of the TCP header");
+    assert!(!lent(context, IXSM | TXSM, &changed(14, 0x46), 4000), "another length of the IP header");
+    assert!(!lent(context, IXSM | TXSM, &changed(23, 17), 4000), "another protocol");
+    assert!(!lent(context, IXSM | TXSM, &changed(20, 0x20), 4000), "a fragment");
+    let mut elsewhere = context;
+    elsewhere.tu_checksum_offset += 2;
+    assert!(!lent(elsewhere, IXSM | TXSM, &packet, 4000), "another checksum");
+    let mut later = context;
+    later.tu_checksum_end = 3000.into();
+    assert!(!lent(later, IXSM | TXSM, &packet, 4000), "a sum of a part");
+    let mut longer = context;
+    longer.header_length += 4;
+    assert!(!lent(longer, IXSM | TXSM, &packet, 4000), "other headers");
+    let tagged = [&packet[..12], &[0x81, 0, 0, 5], &packet[12..]].concat();
+    let mut further = tcp.context(5000, 1000);
+    further.ip_checksum_start += 4;
+    further.ip_checksum_offset += 4;
+    further.tu_checksum_start += 4;
+    further.tu_checksum_offset += 4;
+    further.header_length += 4;
+    further.ip_checksum_end = 37.into();
+    assert!(lent(further, IXSM | TXSM, &tagged, 4000), "a tag");
+    let provider = [&packet[..12], &[0x88, 0xa8, 0, 5], &packet[12..]].concat();
+    assert!(!lent(further, IXSM | TXSM, &provider, 4000), "a tag of a provider");
+    let udp = Kind::Ipv4Udp;
+    assert!(!lent(udp.context(5000, 1000), IXSM | TXSM, &udp.prototype(&payload(5000)), 4000), "UDP");
+    let long = [&packet[..], &[0; 60_500]].concat();
+    assert!(!lent(tcp.context(65_500, 1000), IXSM | TXSM, &long, 4000), "no IP packet is so long");
+    assert!(
+        !lent(tcp.context(20_000, 1000), IXSM | TXSM, &tcp.without_fin(&payload(20_000)), 17_000),
+        "a long buffer"
+    );
+}
+
+#[test]
+fn a_reset_ends_a_packet_that_may_still_be_declined() {
+    let mut guest = Guest::new();
+    let prototype = Kind::Ipv4Tcp.without_fin(&payload(5000));
+    queue_segmented(&mut guest, Kind::Ipv4Tcp, &prototype, 1460, 4000, false);
+    let _ = guest.kick();
+    let mut outbox = Outbox::new(0);
+    outbox.allow_long(true);
+    assert_eq!(guest.nic.port(&guest.memory).fetch(&mut outbox, 64, guest.now), 1);
+    let slot = outbox.fetched().expect("it was fetched");
+    guest.set(reg::CTRL, Ctrl::RST.bits());
+    outbox.decline(slot);
+    guest.nic.port(&guest.memory).settle(&mut outbox, guest.now);
+    guest.set(reg::CTRL, (Ctrl::SLU | Ctrl::FD).bits());
+    guest.set(reg::TDBAL, TX_RING as u32);
+    guest.set(reg::TDLEN, RING * 16);
+    guest.set(reg::TCTL, Tctl::EN.bits());
+    assert_eq!(guest.nic.port(&guest.memory).fetch(&mut outbox, 64, guest.now), 0);
+    assert!(outbox.is_empty());
 }

@@ -1,6 +1,6 @@
 //! The transmit ring: frames into descriptors, by reference or through buffers [8254x 3.3, 3.4].
 
-use crate::descriptors::{Cut, DescriptorFormat, FramePart, Offload, TX_STATUS};
+use crate::descriptors::{CutPlan, DescriptorFormat, FramePart, Offload, TX_STATUS};
 use crate::hardware::{allocate, load_u64};
 use crate::{MAX_FRAME, NicError, NicHost};
 use base::frame::HEAD;
@@ -181,7 +181,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         let layout = if by_reference { frame.offloadable() } else { None };
         let cut = layout.zip(frame.mss).and_then(|(layout, mss)| {
             let headers = layout.tcp_payload(frame.head)?;
-            Some(Cut { tcp_header: headers - layout.start(), mss: mss.get() })
+            Some(CutPlan { tcp_header: headers - layout.start(), mss: mss.get() })
         });
         let context = layout.map(|layout| F::context(&layout, cut));
         let news = context.filter(|_| context != self.context);

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use support::fake_nic::{FakeFamily, FakeNic};
 use support::{ID_82540EM, ID_82574L, ID_82576, TestMachine};
 use testkit::frame::{self, Station, mac, padded, unfinished};
-use testkit::{bytes_of, put_with};
+use testkit::{QueuePort, bytes_of, put_with};
 
 type Driver = Nic<TestMachine<FakeNic>>;
 
@@ -347,7 +347,8 @@ fn a_long_segment_that_the_nic_cannot_cut_is_dropped_and_counted() {
         (FakeFamily::Igb, &sent, asked, NonZeroU16::new(9000)),
     ] {
         let (machine, mut driver) = started(kind);
-        let mut lender = testkit::QueuePort { checksums, mss, ..testkit::QueuePort::new() };
+        let mut lender = QueuePort::new();
+        (lender.checksums, lender.mss) = (checksums, mss);
         let mut outbox = Outbox::new(0);
         outbox.allow_long(true);
         lender.arrive(frame);

@@ -1,7 +1,7 @@
 //! Advanced descriptors of the 82576, I210 and I350 [I210 7.1.4.2, 7.2.2.3]. These NICs support legacy
 //! descriptors too, but QEMU's model of the 82576 does not.
 
-use super::{Cut, DescriptorFormat, FramePart, Offload, ReceivedBuffer, WRITE_BACK};
+use super::{CutPlan, DescriptorFormat, FramePart, Offload, ReceivedBuffer, WRITE_BACK};
 use crate::verified::ReportedChecksums;
 use base::TransportLayout;
 use base::bits::low_u32;
@@ -66,14 +66,14 @@ impl DescriptorFormat for AdvancedFormat {
     }
 
     /// It is context 0 of the queue, which the data descriptors name [I210 7.2.2.2].
-    fn context(layout: &TransportLayout, cut: Option<Cut>) -> [u8; SIZE] {
+    fn context(layout: &TransportLayout, cut: Option<CutPlan>) -> [u8; SIZE] {
         let mut kind = ContextKind::empty();
         kind.set(ContextKind::IPV4, layout.is_ipv4());
         kind.set(ContextKind::L4T_TCP, !layout.is_udp());
         let command =
             u32::from(TxCommand::DEXT.bits()) << COMMAND_SHIFT | DTYP_ADVANCED_CONTEXT << DTYP_SHIFT;
         let link = low_u32(layout.link_header() as u64) << MACLEN_SHIFT;
-        let segments = cut.map_or(0, |Cut { tcp_header, mss }| {
+        let segments = cut.map_or(0, |CutPlan { tcp_header, mss }| {
             u32::from(mss) << MSS_SHIFT | low_u32(tcp_header as u64) << L4LEN_SHIFT
         });
         let descriptor = TxAdvancedContext {

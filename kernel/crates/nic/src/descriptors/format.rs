@@ -29,7 +29,7 @@ pub trait DescriptorFormat {
 
     /// The transmit descriptor that must precede those of a frame with these headers whose TCP or UDP checksum the NIC
     /// is to compute, or which it is to cut, too. The NIC does not write it back.
-    fn context(layout: &TransportLayout, cut: Option<Cut>) -> [u8; SIZE];
+    fn context(layout: &TransportLayout, cut: Option<CutPlan>) -> [u8; SIZE];
 }
 
 /// A part of a frame that the NIC is to send.
@@ -54,7 +54,7 @@ pub enum Offload {
     Nothing,
     /// Compute its TCP or UDP checksum.
     Checksum,
-    /// Cut it into segments, and compute the checksums of each.
+    /// CutPlan it into segments, and compute the checksums of each.
     Segments {
         /// Those of IPv4, too.
         ipv4: bool,
@@ -63,7 +63,7 @@ pub enum Offload {
 
 /// How a TCP segment is cut.
 #[derive(Clone, Copy, Debug)]
-pub struct Cut {
+pub struct CutPlan {
     /// Bytes of its TCP header.
     pub tcp_header: usize,
     /// Bytes of payload in each segment but the last.

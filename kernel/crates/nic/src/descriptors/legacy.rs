@@ -1,7 +1,7 @@
 //! Legacy descriptors, shared by the 8254x and the 82574 [8254x 3.2.3, 3.3.3; 82574 7.1, 7.2], and those of frames whose
 //! checksum the NIC computes [8254x 3.3.6, 3.3.7].
 
-use super::{Cut, DescriptorFormat, FramePart, Offload, ReceivedBuffer, WRITE_BACK};
+use super::{CutPlan, DescriptorFormat, FramePart, Offload, ReceivedBuffer, WRITE_BACK};
 use crate::verified::ReportedChecksums;
 use base::TransportLayout;
 use base::bits::low_u8;
@@ -58,7 +58,7 @@ impl DescriptorFormat for LegacyFormat {
     }
 
     /// `TUCSE` 0 is the end of the packet. What is said of the IP checksum means nothing: no data descriptor asks for it.
-    fn context(layout: &TransportLayout, _cut: Option<Cut>) -> [u8; SIZE] {
+    fn context(layout: &TransportLayout, _cut: Option<CutPlan>) -> [u8; SIZE] {
         let kind = if layout.is_udp() { TxContextCommand::empty() } else { TxContextCommand::TCP };
         let context = TxContext {
             tu_checksum_start: low_u8(layout.start() as u64),

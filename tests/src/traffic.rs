@@ -1,11 +1,11 @@
 //! Numbered datagrams, sent and received: the counterpart of the micro-guests `nic_blast` and `nic_sink`, for the
-//! peer on the wire and for Linux guests.
+//! peer on the wire and for Linux guests. And a stream.
 
 use crate::failure::ErrorContext;
 use crate::{Outcome, debug, require};
 use micro::numbered::{ACKNOWLEDGED, Fault, LAST, Sequence, is_acknowledged, write};
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 pub use micro::numbered::PORT;
@@ -127,6 +127,23 @@ pub fn receive(socket: &UdpSocket, into: &mut [u8]) -> io::Result<(usize, Socket
     }
 }
 
+/// Sends all of `bytes` in pieces that are longer than a frame, which the system leaves to its NIC to cut. Returns how many there
+/// were.
+///
+/// # Errors
+/// Of reading and sending.
+pub fn stream(bytes: &mut impl Read, mut to: TcpStream) -> Outcome<u64> {
+    let (mut sent, mut piece) = (0, vec![0; 64 << 10]);
+    loop {
+        let length = bytes.read(&mut piece).context("reading")?;
+        to.write_all(&piece[..length]).context("sending")?;
+        sent += length as u64;
+        if length == 0 {
+            return Ok(sent);
+        }
+    }
+}
+
 fn acknowledgement(socket: &UdpSocket) -> io::Result<u32> {
     let mut answer = [0; 4];
     receive(socket, &mut answer)?;
@@ -145,6 +162,16 @@ mod tests {
         let receiver = std::thread::spawn(move || sink(&drain).unwrap());
         blast(&source, to, 3000, 16).unwrap();
         assert_eq!(receiver.join().unwrap(), 3000);
+    }
+
+    #[test]
+    fn a_stream_arrives_whole() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let sender = std::thread::spawn(move || stream(&mut io::repeat(7).take(200_000), to).unwrap());
+        let mut received = Vec::new();
+        listener.accept().unwrap().0.read_to_end(&mut received).unwrap();
+        assert_eq!((sender.join().unwrap(), received.len()), (200_000, 200_000));
     }
 
     #[test]

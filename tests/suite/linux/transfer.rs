@@ -19,7 +19,7 @@ pub fn tcp(run: &mut Run, _: &Boot) -> Outcome {
     let listener = TcpListener::bind((PEER, 6000)).context("listening")?;
     let receiver = thread::spawn(move || receive(&listener));
     make_file(run)?;
-    run.shell("linux", &format!("nc {PEER} 6000 < /tmp/a"), TRANSFER)?;
+    run.shell("linux", &format!("weir-traffic stream {PEER} 6000 < /tmp/a"), TRANSFER)?;
     let received = receiver.join().map_err(|_| Failure::Wrong("the receiver panicked".into()))??;
     require!(received.len() == TCP_BYTES, "{} of {TCP_BYTES} bytes were received", received.len());
     let shown = run.shell("linux", "sha256sum /tmp/a", TRANSFER)?;

@@ -153,7 +153,7 @@ impl Bochs {
             Process::start_at_terminal(program, &arguments, folder)?
         } else {
             // Debian's Bochs 2.7 starts in its debugger: continue, and quit when the debugger is entered again.
-            write(folder, "rc.dbg", "c\nquit\n")?;
+            write(folder, "rc.dbg", machine.bochs.as_deref().unwrap_or("c\nquit\n"))?;
             Process::start(program, &arguments, folder)?
         };
         let serial = process.connect(SERIAL_PORT)?;

@@ -180,6 +180,8 @@ pub struct EmulatedMachine {
     pub topology: &'static str,
     /// Further arguments of QEMU, which stand before the NICs.
     pub qemu: Vec<String>,
+    /// Commands of Bochs' debugger, a line each, in place of the one to go on until the machine ends.
+    pub bochs: Option<String>,
 }
 
 impl Default for EmulatedMachine {
@@ -199,6 +201,7 @@ impl Default for EmulatedMachine {
             tables: None,
             topology: "",
             qemu: Vec::new(),
+            bochs: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// COM1's TCP port; each run has its own network namespace.
 pub const SERIAL_PORT: u16 = 8888;
 /// The file with the emulator's standard output.
-const OUTPUT: &str = "emulator-output.txt";
+pub const OUTPUT: &str = "emulator-output.txt";
 /// The file with the emulator's standard error.
 pub const ERRORS: &str = "emulator-errors.txt";
 /// Timeout until the emulator listens.

@@ -2,7 +2,7 @@
 
 use super::Figure;
 use super::cost::{Cost, LOCAL, WIRE, machine, per_frame};
-use crate::{Outcome, VmSpec};
+use crate::{Outcome, Scenario, VmSpec};
 
 const SENDER_MAC: &str = "52:54:00:00:01:02";
 const RECEIVER_MAC: &str = "52:54:00:00:01:03";
@@ -12,50 +12,72 @@ const NO_STATION: u32 = 99;
 const FRAMES: [u32; 2] = [1000, 5000];
 
 /// Length of the frames, and number of frames per write of a tail register.
-const LOADS: [(u32, u32); 3] = [(60, 1), (60, 16), (1514, 16)];
+pub type Load = (u32, u32);
+pub const LOADS: [Load; 3] = [(60, 1), (60, 16), (1514, 16)];
 
 /// From a guest to a physical NIC without a far side.
 pub fn transmit() -> Outcome<Vec<Figure>> {
     let mut figures = Vec::new();
     for load in LOADS {
-        let name = name("transmit", load);
-        figures.extend(send(&name, load, WIRE)?.figures(&name));
+        figures.extend(sent(load)?.figures(&name("transmit", load)));
     }
     Ok(figures)
 }
 
-/// From guest to guest, minus the cost of sending the same frames to an address that no guest has: the cost of
+/// From guest to guest; and that minus the cost of sending the same frames to an address that no guest has: the cost of
 /// reception.
 pub fn receive() -> Outcome<Vec<Figure>> {
     let mut figures = Vec::new();
     for load in LOADS {
         let name = name("receive", load);
         let unreceived = send(&format!("{name}-nobody"), load, LOCAL)?;
-        let both = per_frame(&name, "taker", FRAMES, |frames, _| {
-            let (_, burst) = load;
-            let receiver = VmSpec::micro("taker", "load_take", &format!("frames={frames} burst={burst}"))?;
-            let sender = sender(load, frames, &format!("to={RECEIVER} wait=1"))?;
-            Ok(machine(vec![receiver.nic_on(LOCAL, RECEIVER_MAC), sender.nic_on(LOCAL, SENDER_MAC)]))
-        })?;
+        let both = switched(load)?;
+        let whole = format!("{}-instructions", self::name("guest-to-guest", load));
+        figures.push(Figure::new(whole, both.instructions, "instructions/frame"));
         let instructions = both.instructions - unreceived.instructions;
         figures.extend(Cost { instructions, ..both }.figures(&name));
     }
     Ok(figures)
 }
 
-/// The cost of sending to an address that no station has, with or without a physical NIC.
-fn send(name: &str, load: (u32, u32), uplink: usize) -> Outcome<Cost> {
-    per_frame(name, "sender", FRAMES, |frames, _| {
-        let sender = sender(load, frames, &format!("to={NO_STATION}"))?;
-        Ok(machine(vec![sender.nic_on(uplink, SENDER_MAC)]))
-    })
+/// The cost of sending to the physical NIC.
+pub fn sent(load: Load) -> Outcome<Cost> {
+    send(&name("transmit", load), load, WIRE)
 }
 
-fn sender((bytes, burst): (u32, u32), frames: u32, more: &str) -> Outcome<VmSpec> {
+/// The cost of a frame from guest to guest.
+pub fn switched(load: Load) -> Outcome<Cost> {
+    per_frame(&name("receive", load), "taker", FRAMES, |frames, _| to_a_guest(load, frames))
+}
+
+/// The cost of sending to an address that no station has, with or without a physical NIC.
+fn send(name: &str, load: Load, uplink: usize) -> Outcome<Cost> {
+    per_frame(name, "sender", FRAMES, |frames, _| to_nobody(load, frames, uplink))
+}
+
+/// A guest that sends frames to the wire.
+pub fn to_the_wire(load: Load, frames: u32) -> Outcome<Scenario> {
+    to_nobody(load, frames, WIRE)
+}
+
+fn to_nobody(load: Load, frames: u32, uplink: usize) -> Outcome<Scenario> {
+    let sender = sender(load, frames, &format!("to={NO_STATION}"))?;
+    Ok(machine(vec![sender.nic_on(uplink, SENDER_MAC)]))
+}
+
+/// A guest that sends frames to another one.
+pub fn to_a_guest(load: Load, frames: u32) -> Outcome<Scenario> {
+    let (_, burst) = load;
+    let receiver = VmSpec::micro("taker", "load_take", &format!("frames={frames} burst={burst}"))?;
+    let sender = sender(load, frames, &format!("to={RECEIVER} wait=1"))?;
+    Ok(machine(vec![receiver.nic_on(LOCAL, RECEIVER_MAC), sender.nic_on(LOCAL, SENDER_MAC)]))
+}
+
+fn sender((bytes, burst): Load, frames: u32, more: &str) -> Outcome<VmSpec> {
     let command_line = format!("frames={frames} bytes={bytes} burst={burst} {more}");
     VmSpec::micro("sender", "load_send", &command_line)
 }
 
-fn name(way: &str, (bytes, burst): (u32, u32)) -> String {
+fn name(way: &str, (bytes, burst): Load) -> String {
     format!("{way}-{bytes}-bytes-{burst}-per-tail")
 }

@@ -6,6 +6,7 @@ mod exits;
 mod linux;
 mod micro;
 mod pauses;
+mod stages;
 mod still;
 
 use crate::Outcome;
@@ -56,14 +57,16 @@ pub struct FigureGroup {
 }
 
 /// All figures, fastest first.
-pub const GROUPS: [FigureGroup; 7] = [
+pub const GROUPS: [FigureGroup; 9] = [
     FigureGroup { name: "still", measure: still::figures },
     FigureGroup { name: "exits", measure: exits::figures },
     FigureGroup { name: "pauses", measure: pauses::figures },
     FigureGroup { name: "transmit", measure: micro::transmit },
     FigureGroup { name: "receive", measure: micro::receive },
+    FigureGroup { name: "stages", measure: stages::figures },
     FigureGroup { name: "linux-transmit", measure: linux::transmit },
     FigureGroup { name: "linux-receive", measure: linux::receive },
+    FigureGroup { name: "linux-tcp", measure: linux::tcp },
 ];
 
 #[cfg(test)]

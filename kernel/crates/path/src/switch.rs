@@ -65,7 +65,7 @@ pub struct Switch {
     pub(crate) occupied: PortSet,
     /// When ports were last asked for what they have kept, if they have kept something.
     pub(crate) reaped: Option<Instant>,
-    /// Ports that cut long segments.
+    /// Ports that cut TCP packets.
     cutters: PortSet,
 }
 
@@ -226,7 +226,9 @@ impl Switch {
                 if kept {
                     turns.note_beside(accepted.1);
                 } else {
-                    kept = !turns.note(ingress, count, accepted, waits, now);
+                    let over = turns.note(ingress, count, accepted, waits, now);
+                    // There was no room for the next frame, whose turn it may be now.
+                    kept = waits || !over;
                 }
             }
         }

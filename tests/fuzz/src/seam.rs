@@ -2,7 +2,6 @@
 
 use crate::Input;
 use base::{Effects, Instant, MacAddress, Port};
-use core::num::NonZeroU16;
 use path::{PortConfig, PortId};
 use testkit::frame::{mac, number_of, numbered};
 use testkit::{Lan, QueuePort};
@@ -51,7 +50,6 @@ impl Bench {
         match action & 15 {
             0..4 => {
                 let (to, count, length) = (input.u8(), 1 + input.below(16), 60 + usize::from(input.u8()));
-                port.mss = NonZeroU16::new(u16::from(to & 8));
                 for _ in 0..count.min(MOST.saturating_sub(self.origins.len() as u64)) {
                     let to = if to & 7 == 7 { MacAddress::BROADCAST } else { mac(to & 7) };
                     let frame = numbered(to, mac(number as u8), self.origins.len() as u32, length);
@@ -70,15 +68,13 @@ impl Bench {
                 self.seen[number] = self.seen[number].min(port.sent.len() - port.unsent());
                 port.capabilities.link_up &= action & 15 != 9;
             }
-            10 => {
-                port.capabilities.link_up ^= true;
-                port.capabilities.segments = number > GUESTS;
-            }
+            10 => port.capabilities.link_up ^= true,
             11 => {
                 // As a guest that waits until no NIC reads its memory any more.
                 let id = PortId::new(number).expect("few ports");
                 if self.lan.switch.referred(id) == 0 {
-                    port.begin_life();
+                    port.life += 1;
+                    port.incoming.clear();
                     port.overwrite_lent();
                 }
             }
@@ -89,9 +85,6 @@ impl Bench {
     fn run(&mut self) {
         let mut list: Vec<&mut dyn Port> = self.ports.iter_mut().map(|port| port as &mut dyn Port).collect();
         self.lan.run(&mut list, Instant(self.now));
-        for (number, _) in self.ports.iter().enumerate().filter(|(_, port)| port.has_offered()) {
-            self.lan.signal(number, Effects::TX_KICK);
-        }
         assert!(self.lan.switch.next_deadline().is_none_or(|due| due.0 > self.now));
     }
 
@@ -122,8 +115,7 @@ impl Bench {
             self.lan.signal(number, Effects::TX_KICK | Effects::RX_SPACE);
         }
         let mut rounds = 0;
-        while self.ports.iter().any(|port| port.lent() > 0 || port.has_offered() || !port.incoming.is_empty())
-        {
+        while self.ports.iter().any(|port| port.lent() > 0 || !port.incoming.is_empty()) {
             self.ports.iter_mut().for_each(|port| port.send_kept(WINDOW));
             self.now += 100_000;
             self.run();

@@ -4,7 +4,6 @@ use crate::Span;
 use crate::bits::low_u8;
 use crate::frame::{Checksums, HEAD, LentFrame};
 use alloc::boxed::Box;
-use core::num::NonZeroU16;
 
 /// Maximum number of frames that one source has lent out.
 pub const WINDOW: usize = 128;
@@ -55,20 +54,10 @@ struct LentSlot {
     pieces: heapless::Vec<Span, PIECES>,
     head: u8,
     checksums: Checksums,
-    mss: Option<NonZeroU16>,
     length: u32,
     cookie: u32,
     /// Copies that have been neither taken nor dropped.
     copies: u8,
-}
-
-impl LentSlot {
-    /// The frame here, whose head begins these bytes.
-    fn frame<'a>(&'a self, head: &'a [u8; HEAD]) -> LentFrame<'a> {
-        let Self { pieces, length, checksums, mss, .. } = self;
-        let head = &head[..usize::from(self.head)];
-        LentFrame { head, pieces, length: *length as usize, checksums: *checksums, mss: *mss }
-    }
 }
 
 /// A frame that is being added to an [`Outbox`].
@@ -91,17 +80,6 @@ impl NewFrame<'_> {
     /// Says what is known of its checksums, or is still to be done about them; by default nothing.
     pub fn checksums(&mut self, checksums: Checksums) {
         self.slot.checksums = checksums;
-    }
-
-    /// Says that the NIC is to cut it: see [`LentFrame::mss`].
-    pub fn segment(&mut self, mss: NonZeroU16) {
-        self.slot.mss = Some(mss);
-    }
-
-    /// The frame as far as it has been described.
-    #[must_use]
-    pub fn so_far(&self) -> LentFrame<'_> {
-        self.slot.frame(self.head)
     }
 
     /// Appends memory to the frame; false when it would have more than [`PIECES`].
@@ -151,10 +129,6 @@ pub struct Outbox {
     fetched: heapless::Deque<SlotId, WINDOW>,
     /// The source has no memory for another frame until one is finished.
     starved: bool,
-    /// Frames may be such as a NIC cuts.
-    takes_long: bool,
-    /// The last such frame had to go elsewhere.
-    declined: bool,
 }
 
 impl Outbox {
@@ -165,7 +139,6 @@ impl Outbox {
             pieces: heapless::Vec::new(),
             head: 0,
             checksums: Checksums::Unknown,
-            mss: None,
             length: 0,
             cookie: 0,
             copies: 0,
@@ -175,8 +148,7 @@ impl Outbox {
         let (Ok(slots), Ok(heads)) = (slots.try_into(), heads.try_into()) else { unreachable!() };
         let free = (0..WINDOW).rev().map(|index| SlotId(low_u8(index as u64))).collect();
         let (finished, fetched) = (heapless::Vec::new(), heapless::Deque::new());
-        let (starved, takes_long, declined) = (false, false, false);
-        Self { source, slots, heads, free, finished, fetched, starved, takes_long, declined }
+        Self { source, slots, heads, free, finished, fetched, starved: false }
     }
 
     /// True when no frame can be added until one is finished.
@@ -208,13 +180,11 @@ impl Outbox {
         let Some(id) = self.free.last().copied().filter(|_| !self.starved) else { return false };
         let (slot, head) = (&mut self.slots[id.index()], &mut self.heads[id.index()]);
         (slot.head, slot.length, slot.cookie, slot.copies) = (0, 0, cookie, 0);
-        (slot.checksums, slot.mss) = (Checksums::Unknown, None);
+        slot.checksums = Checksums::Unknown;
         slot.pieces.clear();
         let added = fill(&mut NewFrame { slot, head }) && self.fetched.push_back(id).is_ok();
         if added {
             self.free.pop();
-            // Of one before, perhaps of another life of the source, nobody wants to know any more.
-            self.declined &= self.slots[id.index()].mss.is_none();
         }
         added
     }
@@ -232,33 +202,12 @@ impl Outbox {
         }
     }
 
-    /// For the path: whether some port cuts long segments, so that it is worth asking.
-    pub fn allow_long(&mut self, some: bool) {
-        self.takes_long = some;
-    }
-
-    /// True if the source may add a frame that a NIC [cuts](LentFrame::mss). It must not add another one before it has seen
-    /// whether this one was [declined](Self::take_declined).
-    #[must_use]
-    pub fn takes_long(&self) -> bool {
-        self.takes_long
-    }
-
-    /// For the path: such a frame does not go to exactly one port that cuts it. It is finished, and its source cuts it.
-    pub fn decline(&mut self, slot: SlotId) {
-        self.declined = true;
-        self.share(slot, 0);
-    }
-
-    /// For the source: whether such a frame was declined since this was asked last.
-    pub fn take_declined(&mut self) -> bool {
-        core::mem::take(&mut self.declined)
-    }
-
     /// The frame in this place.
     #[must_use]
     pub fn frame(&self, slot: SlotId) -> LentFrame<'_> {
-        self.slots[slot.index()].frame(&self.heads[slot.index()])
+        let LentSlot { pieces, head, length, checksums, .. } = &self.slots[slot.index()];
+        let head = &self.heads[slot.index()][..usize::from(*head)];
+        LentFrame { head, pieces, length: *length as usize, checksums: *checksums }
     }
 
     /// The length of the frame in this place, in bytes.

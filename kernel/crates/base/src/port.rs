@@ -9,8 +9,6 @@ pub struct Capabilities {
     pub max_frame: usize,
     /// False while the port has no link: frames sent to it would be lost.
     pub link_up: bool,
-    /// True if it cuts long TCP segments, [`LentFrame::mss`], on their way to the wire.
-    pub segments: bool,
 }
 
 /// What a port did with a frame that it was offered.
@@ -43,7 +41,7 @@ pub enum Put {
 ///
 /// impl Port for Loopback {
 ///     fn capabilities(&mut self) -> Capabilities {
-///         Capabilities { max_frame: 128, link_up: true, segments: false }
+///         Capabilities { max_frame: 128, link_up: true }
 ///     }
 ///
 ///     fn fetch(&mut self, into: &mut Outbox, budget: usize, _now: Instant) -> usize {

@@ -46,6 +46,7 @@ mod queue_pair;
 mod receive;
 mod statistics;
 mod transmit;
+mod transmit_offload;
 mod verified;
 mod watch;
 

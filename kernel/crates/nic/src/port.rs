@@ -1,7 +1,6 @@
 //! The NIC as a port: frames are sent and received in runs, with one tail write for each run.
 
 use crate::chip::NicChip;
-use crate::descriptors::DescriptorFormat;
 use crate::{NicDriver, NicHost, NicRegisters};
 use base::{Capabilities, Instant, LentFrame, Outbox, Port, Put, Ticket};
 
@@ -17,7 +16,7 @@ const MANY: usize = 64;
 
 impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
     fn capabilities(&mut self) -> Capabilities {
-        Capabilities { max_frame: MAX_FRAME, link_up: self.link().up, segments: C::Descriptors::SEGMENTS }
+        Capabilities { max_frame: MAX_FRAME, link_up: self.link().up }
     }
 
     /// Lends received frames out, and gives their descriptors back to the NIC at once, with other buffers. What a NIC had

@@ -1,7 +1,6 @@
 //! How guests share the wire, or a vNIC, when they have more to send than it takes, however they ask for it.
 
 use base::{Capabilities, Effects, Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
-use core::num::NonZeroU16;
 use path::{MAX_PORTS, PortConfig, PortId, PortSet, Switch};
 use std::collections::VecDeque;
 use testkit::frame::{mac, numbered};
@@ -11,8 +10,6 @@ use testkit::{Lan, QueuePort};
 const DESCRIPTORS: usize = 255;
 /// Bytes in one descriptor.
 const BUFFER: usize = 2000;
-/// Bytes that wait in it at most with a packet that it cuts.
-const MOST_CUT: usize = 256 * 1024;
 /// How often the physical NIC interrupts at most.
 const INTERVAL: u64 = 50_000;
 /// Nobody looks more often than that.
@@ -23,10 +20,9 @@ const SECOND: u64 = 1_000_000_000;
 struct Wire {
     /// Nanoseconds that a bit takes.
     bit: u64,
-    /// The frames in its ring: their descriptors, their bytes, and the time that each takes on the wire.
-    ring: VecDeque<(usize, usize, u64)>,
+    /// The frames in its ring: their descriptors and the time that each takes on the wire.
+    ring: VecDeque<(usize, u64)>,
     free: usize,
-    bytes: usize,
     first_leaves: u64,
     /// Bytes of the frames from each port, by the last byte of their sources.
     sent: [usize; MAX_PORTS],
@@ -40,7 +36,6 @@ impl Wire {
             bit,
             ring: VecDeque::new(),
             free: DESCRIPTORS,
-            bytes: 0,
             first_leaves: 0,
             sent: [0; MAX_PORTS],
             refused: false,
@@ -49,28 +44,23 @@ impl Wire {
     }
 
     fn reclaim(&mut self, now: u64) {
-        while let Some((descriptors, bytes, _)) =
-            self.ring.front().copied().filter(|_| self.first_leaves <= now)
-        {
+        while let Some((descriptors, _)) = self.ring.front().copied().filter(|_| self.first_leaves <= now) {
             self.ring.pop_front();
             (self.free, self.freed) = (self.free + descriptors, true);
-            self.bytes -= bytes;
-            self.first_leaves += self.ring.front().map_or(0, |(_, _, time)| *time);
+            self.first_leaves += self.ring.front().map_or(0, |(_, time)| *time);
         }
     }
 }
 
 impl Port for Wire {
     fn capabilities(&mut self) -> Capabilities {
-        Capabilities { max_frame: 9018, link_up: true, segments: self.bit == 1 }
+        Capabilities { max_frame: 9018, link_up: true }
     }
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
-        assert!(frame.mss.is_some() || frame.length <= 9018);
         self.reclaim(now.0);
         let descriptors = frame.length.div_ceil(BUFFER);
-        let too_much = frame.mss.is_some() && self.bytes + frame.length > MOST_CUT;
-        self.refused = descriptors > self.free || too_much && !self.ring.is_empty();
+        self.refused = descriptors > self.free;
         if self.refused {
             return Put::Refused(ticket);
         }
@@ -79,9 +69,8 @@ impl Port for Wire {
         if self.ring.is_empty() {
             self.first_leaves = now.0 + time;
         }
-        self.ring.push_back((descriptors, frame.length, time));
+        self.ring.push_back((descriptors, time));
         self.free -= descriptors;
-        self.bytes += frame.length;
         self.sent[usize::from(frame.head[11])] += frame.length;
         Put::Done(ticket)
     }
@@ -104,7 +93,7 @@ enum Writes {
     After(u64),
 }
 
-/// A guest that always has frames of this length to send, or packets that a NIC is to cut.
+/// A guest that always has frames of this length to send.
 #[derive(Clone, Copy)]
 struct Sender {
     length: usize,
@@ -121,10 +110,7 @@ fn shares(senders: &[Sender], bit: u64) -> Vec<usize> {
     let mut switch = Switch::new(&configs, 1).unwrap();
     let mut wire = Wire::new(bit);
     let mut guests: Vec<_> = senders.iter().map(|_| QueuePort::new()).collect();
-    for (guest, sender) in guests.iter_mut().zip(senders) {
-        guest.capabilities.max_frame = 9018;
-        guest.mss = NonZeroU16::new(1460).filter(|_| sender.length > 9018);
-    }
+    guests.iter_mut().for_each(|guest| guest.capabilities.max_frame = 9018);
     let mut kicked = PortSet::ALL;
     let (mut interrupt, mut poll) = (0, 0);
     for now in (0..SECOND / 10).step_by(STEP as usize) {
@@ -140,11 +126,9 @@ fn shares(senders: &[Sender], bit: u64) -> Vec<usize> {
             if !unasked && !kicked.contains(port) {
                 continue;
             }
-            // With the first frame, a short one, the switch learns what the NIC cuts.
-            let (count, length) = if now == 0 { (1, 60) } else { (64, sender.length) };
-            while guests[index].incoming.len() < count {
+            while guests[index].incoming.len() < 64 {
                 let to = MacAddress([2, 9, 9, 9, 9, 9]);
-                guests[index].arrive(&numbered(to, station(1 + index), 0, length));
+                guests[index].arrive(&numbered(to, station(1 + index), 0, sender.length));
             }
             let mut ports: Vec<&mut dyn Port> = vec![&mut wire];
             ports.extend(guests.iter_mut().map(|guest| guest as &mut dyn Port));
@@ -210,18 +194,6 @@ fn a_guest_that_sends_the_longest_frames_gets_no_more_of_the_wire() {
 }
 
 #[test]
-fn a_guest_whose_packets_a_nic_cuts_gets_no_more_of_the_wire() {
-    for length in [10_000, 30_000, 64_000] {
-        let cut = Sender { length, ..HONEST };
-        assert_fair(&[cut, HONEST], 0.1);
-        assert_fair(&[HONEST, cut, HONEST], 0.1);
-        assert_fair(&[cut, Sender { length: 9014, ..HONEST }], 0.15);
-        assert_fair(&[cut, cut, HONEST], 0.1);
-        assert_fair(&[Sender { writes: Writes::Every(2000), ..cut }, HONEST], 0.1);
-    }
-}
-
-#[test]
 fn a_guest_that_sends_faster_than_the_slowest_wire_loses_nothing() {
     // 10 Mb/s, and more than the ring takes, with one frame in 1.23 ms.
     for sender in [HONEST, Sender { length: 9014, ..HONEST }] {
@@ -262,7 +234,7 @@ impl SlowVnic {
 
 impl Port for SlowVnic {
     fn capabilities(&mut self) -> Capabilities {
-        Capabilities { max_frame: 9018, link_up: true, segments: false }
+        Capabilities { max_frame: 9018, link_up: true }
     }
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, _: Instant) -> Put {

@@ -8,7 +8,6 @@ use base::frame::HEAD;
 use base::{
     Capabilities, Checksums, GuestPhysical, GuestSpans, Instant, LentFrame, Memory, Outbox, Port, Put, Ticket,
 };
-use core::num::NonZeroU16;
 
 /// Where the memory of lent frames is: no NIC reaches it, so that one without this memory copies them.
 const OUT_OF_REACH: u64 = 1 << 60;
@@ -45,12 +44,6 @@ pub struct QueuePort {
     pub life: u32,
     /// What it says of the checksums in frames that it lends out.
     pub checksums: Checksums,
-    /// It wants its frames to be cut into segments with so much payload, where the switch allows it.
-    pub mss: Option<NonZeroU16>,
-    /// Frames of which that was declined.
-    pub declined: usize,
-    /// The last frame of which it may be.
-    offered: Option<Vec<u8>>,
     /// How many frames can be lent out at once.
     pub most_lent: usize,
     /// It keeps the frames that it accepts until [`send_kept`](QueuePort::send_kept).
@@ -78,14 +71,11 @@ impl QueuePort {
             incoming: VecDeque::new(),
             sent: Vec::new(),
             space: usize::MAX,
-            capabilities: Capabilities { max_frame: 1514, link_up: true, segments: false },
+            capabilities: Capabilities { max_frame: 1514, link_up: true },
             flushes: 0,
             missed: 0,
             life: 0,
             checksums: Checksums::Unknown,
-            mss: None,
-            declined: 0,
-            offered: None,
             most_lent: usize::MAX,
             keeps: false,
             kept: VecDeque::new(),
@@ -126,19 +116,6 @@ impl QueuePort {
     #[must_use]
     pub fn unsent(&self) -> usize {
         self.unsent
-    }
-
-    /// True if [`Port::fetch`] must be called again to learn whether the last frame was declined.
-    #[must_use]
-    pub fn has_offered(&self) -> bool {
-        self.offered.is_some()
-    }
-
-    /// Begins another life.
-    pub fn begin_life(&mut self) {
-        self.life += 1;
-        self.incoming.clear();
-        self.offered = None;
     }
 
     /// How many frames are lent out.
@@ -245,10 +222,6 @@ impl Port for QueuePort {
 
     fn fetch(&mut self, into: &mut Outbox, budget: usize, _now: Instant) -> usize {
         let mut fetched = 0;
-        let declined = self.offered.take().filter(|_| into.take_declined());
-        let mut mss = self.mss.filter(|_| into.takes_long() && declined.is_none());
-        self.declined += usize::from(declined.is_some());
-        declined.into_iter().for_each(|frame| self.incoming.push_front(frame));
         while fetched < budget
             && !into.is_full()
             && let Some(frame) = self.incoming.pop_front()
@@ -264,7 +237,6 @@ impl Port for QueuePort {
             let added = into.add(self.next, |new| {
                 new.head(head.len()).copy_from_slice(head);
                 new.checksums(self.checksums);
-                mss.into_iter().for_each(|mss| new.segment(mss));
                 let mut pieces = true;
                 if !rest.is_empty() {
                     // In two pieces, so that nobody takes the first for all.
@@ -279,11 +251,6 @@ impl Port for QueuePort {
             self.lent.insert(self.next, memory);
             self.next = self.next.wrapping_add(1);
             fetched += 1;
-            if mss.is_some() {
-                self.offered = Some(frame);
-                break;
-            }
-            mss = self.mss.filter(|_| into.takes_long());
         }
         fetched
     }

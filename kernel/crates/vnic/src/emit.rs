@@ -8,27 +8,20 @@ use crate::packet::TransmitDrop;
 use crate::saturating::saturating_u32;
 use crate::segmentation::SegmentPosition;
 use crate::transmit::{LONGEST, Transmitter};
-use base::bits::low_u16;
 use base::frame::HEAD;
 use base::outbox::NewFrame;
-use base::{Checksums, GuestMemory, GuestSpans, Instant, LentFrame, MacAddress, Outbox};
-use core::num::NonZeroU16;
+use base::{Checksums, GuestMemory, GuestSpans, LentFrame, MacAddress, Outbox};
 use intel_regs::desc::TxLegacy;
 use intel_regs::{Ctrl, Tctl, reg, stats};
 
 /// What a byte costs whose frame check sequence is computed, in bytes that are only copied.
 const CHECKED_EFFORT: usize = 4;
 
-/// Least payload of the segments into which a NIC cuts a packet: about what each host must take [RFC 9293 3.7.1].
-const LEAST_MSS: usize = 512;
-
 /// The result of [`Transmitter::emit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Emitted {
     /// A frame is on its way.
     Frame,
-    /// The whole packet is on its way as one frame, which a NIC cuts, unless the path [declines](Outbox::decline) it.
-    Offered,
     /// There is no room for the next frame.
     Full,
     /// The packet was dropped.
@@ -58,12 +51,7 @@ impl Transmitter {
         };
         let sent = match target {
             Target::Path(outbox) if outbox.is_full() => return Emitted::Full,
-            Target::Path(outbox) => {
-                if self.offer(memory, &plan, outbox) {
-                    return Emitted::Offered;
-                }
-                self.lend(memory, &plan, outbox)
-            }
+            Target::Path(outbox) => self.lend(memory, &plan, outbox),
             Target::Receiver(receive) => self.build(memory, &plan).map(|()| {
                 let frame = LentFrame::whole(&self.scratch[..plan.length]);
                 receive(controller, frame);
@@ -71,16 +59,10 @@ impl Transmitter {
             }),
         };
         match sent {
-            Ok(Some(destination)) => self.note_sent(controller, &plan, destination),
+            Ok(Some(destination)) => self.tally.add(destination, plan.length),
             Ok(None) => return Emitted::Full,
             Err(reason) => return self.drop_packet(controller, reason),
         }
-        Emitted::Frame
-    }
-
-    /// Counts a frame, and goes on to the next one.
-    fn note_sent(&mut self, controller: &mut Controller, plan: &FramePlan, destination: MacAddress) {
-        self.tally.add(destination, plan.length);
         if self.sent.number == 0 && self.packet.segmentation.is_some() {
             controller.registers.count(stats::TSCTC, 1);
         }
@@ -89,61 +71,7 @@ impl Transmitter {
             offset: plan.offset + plan.payload,
             last: plan.last,
         };
-    }
-
-    /// Lends out a packet that is to be cut as one frame, if a NIC may do it. `first` is the plan of its first segment. What is
-    /// not quite usual is cut here: so a NIC cuts it as this vNIC would have, and small segments do not multiply the work that
-    /// the wire has with it.
-    fn offer<M: GuestSpans>(&mut self, memory: &M, first: &FramePlan, outbox: &mut Outbox) -> bool {
-        let Some(cut) = self.packet.segmentation.filter(|_| outbox.takes_long() && !self.declined) else {
-            return false;
-        };
-        let mss = NonZeroU16::new(low_u16(cut.mss as u64)).filter(|_| cut.mss >= LEAST_MSS);
-        let Some(mss) = mss.filter(|_| self.sent.number == 0 && !first.last) else {
-            return false;
-        };
-        let tag = if first.tag.is_some() { TAG } else { 0 };
-        let length = cut.header + cut.payload + tag;
-        let plan = FramePlan { payload: cut.payload, last: true, length, ..*first };
-        let mut destination = None;
-        let added = self.fits_descriptors()
-            && outbox.add(self.flights.last(), |frame| {
-                destination = self.describe(memory, &plan, frame).ok().flatten();
-                frame.segment(mss);
-                let headers = frame.so_far().segmentable().map(|(_, headers)| headers);
-                destination.is_some() && headers == Some(cut.header + tag)
-            });
-        if added {
-            self.flights.note_frame();
-            self.offered = destination;
-        }
-        added
-    }
-
-    /// True if each of the packet's buffers is one that a NIC's descriptor can have.
-    fn fits_descriptors(&self) -> bool {
-        self.packet.descriptors.iter().all(|descriptor| descriptor.length as usize <= LONGEST)
-    }
-
-    /// Goes on after an [offer](Emitted::Offered), of which the path knows by now what has become of it.
-    pub(crate) fn resolve_offer<M: GuestSpans>(
-        &mut self,
-        controller: &mut Controller,
-        memory: &M,
-        outbox: &mut Outbox,
-        now: Instant,
-    ) {
-        let Some(destination) = self.offered.take() else { return };
-        if outbox.take_declined() {
-            self.declined = true;
-            return;
-        }
-        while !self.sent.last
-            && let Ok(plan) = self.plan(controller)
-        {
-            self.note_sent(controller, &plan, destination);
-        }
-        self.complete(controller, memory, now);
+        Emitted::Frame
     }
 
     /// Lends out a frame of which only the head is Weir's: the rest stays where it is in the guest's memory, also of one that is
@@ -340,7 +268,6 @@ impl Transmitter {
 }
 
 /// The plan of one frame.
-#[derive(Clone, Copy)]
 struct FramePlan {
     /// Bytes of header, copied from the start of the packet.
     header: usize,

@@ -95,7 +95,6 @@ impl<'a, M: GuestSpans> VnicPort<'a, M> {
             turn_around(controller, fifo, memory, frame, now);
         };
         transmit.effort = 0;
-        transmit.resolve_offer(controller, memory, into, now);
         while handled < budget && transmit.effort < EFFORT_PER_POLL {
             if controller.transmit_stopped
                 || !controller.enabled(RingKind::Transmit)
@@ -126,7 +125,6 @@ impl<'a, M: GuestSpans> VnicPort<'a, M> {
                 if loopback { Target::Receiver(&mut turn_around) } else { Target::Path(&mut *into) };
             match transmit.emit(controller, memory, &mut target) {
                 Emitted::Frame => added += usize::from(!loopback),
-                Emitted::Offered => return (added + 1, true),
                 Emitted::Full => return (added, false),
                 Emitted::Dropped => {}
             }
@@ -183,7 +181,6 @@ impl<M: GuestSpans> Port for VnicPort<'_, M> {
         Capabilities {
             max_frame: admission::longest(controller.receive_control()),
             link_up: controller.link_up(),
-            segments: false,
         }
     }
 

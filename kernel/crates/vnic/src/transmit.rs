@@ -12,7 +12,7 @@ use crate::segmentation::SegmentPosition;
 use crate::statistics::TransmitTally;
 use alloc::boxed::Box;
 use alloc::vec;
-use base::{GuestSpans, Instant, MacAddress, Outbox, Span};
+use base::{GuestSpans, Instant, Outbox, Span};
 use intel_regs::desc::{TxCommand, TxContext, TxDescriptor};
 use intel_regs::{Interrupt, reg, transmit};
 
@@ -37,9 +37,6 @@ pub(crate) struct Transmitter {
     pub(crate) left: bool,
     /// `packet` is complete and not yet entirely sent.
     pub(crate) loaded: bool,
-    /// The destination of `packet` while it is lent out whole and may be declined; whether it was.
-    pub(crate) offered: Option<MacAddress>,
-    pub(crate) declined: bool,
     /// Frames and payload bytes of `packet` already sent.
     pub(crate) sent: SegmentPosition,
     /// Descriptors are skipped up to the end of a dropped packet.
@@ -69,8 +66,6 @@ impl Transmitter {
             left: false,
             abandoned: 0,
             loaded: false,
-            offered: None,
-            declined: false,
             sent: START,
             discarding: false,
             effort: 0,
@@ -88,7 +83,7 @@ impl Transmitter {
     pub(crate) fn forget(&mut self, controller: &mut Controller) {
         self.left |= self.flights.have_frames();
         controller.counters.transmit_abandoned += u64::from(self.loaded);
-        (self.loaded, self.discarding, self.offered) = (false, false, None);
+        (self.loaded, self.discarding) = (false, false);
         self.abandoned += self.flights.clear();
         self.life = self.life.wrapping_add(1);
     }
@@ -125,7 +120,7 @@ impl Transmitter {
         now: Instant,
     ) -> bool {
         self.packet.clear();
-        (self.sent, self.declined) = (START, false);
+        self.sent = START;
         let ring = controller.ring(RingKind::Transmit);
         let mut first = self.flights.descriptors();
         let mut seen = 0;

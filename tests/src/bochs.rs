@@ -81,6 +81,7 @@ pub fn configuration(machine: &EmulatedMachine, cpu_model: &str, image: &Path) -
     let (ips, sync) = match machine.pace {
         Pace::Free => (10_000_000, "none"),
         Pace::Counted => (100_000_000, "none"),
+        Pace::CountedFast => (1_000_000_000, "none"),
         Pace::RealTime => (50_000_000, "slowdown"),
     };
     let memory = machine.memory;

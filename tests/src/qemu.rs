@@ -131,7 +131,7 @@ fn clock(accelerator: Accelerator, pace: Pace) -> &'static str {
     match (accelerator, pace) {
         (Accelerator::Kvm, _) => "",
         (Accelerator::Tcg, Pace::RealTime) => "-icount shift=3",
-        (Accelerator::Tcg, Pace::Free | Pace::Counted) => "-icount shift=3,sleep=off",
+        (Accelerator::Tcg, Pace::Free | Pace::Counted | Pace::CountedFast) => "-icount shift=3,sleep=off",
     }
 }
 

@@ -1,8 +1,8 @@
 //! The frames that a source has lent out, until their copies have been taken or dropped.
 
-use crate::Span;
 use crate::bits::low_u8;
 use crate::frame::{Checksums, HEAD, LentFrame};
+use crate::{MacAddress, Span};
 use alloc::boxed::Box;
 use core::num::NonZeroU16;
 
@@ -153,7 +153,10 @@ pub struct Outbox {
     starved: bool,
     /// Frames may be such as a NIC cuts.
     takes_long: bool,
-    /// The last such frame had to go elsewhere.
+    /// Such frames for this destination go to such a NIC.
+    cut_for: Option<MacAddress>,
+    /// The last such frame is for another one, and may be declined; it was.
+    awaited: bool,
     declined: bool,
 }
 
@@ -175,8 +178,20 @@ impl Outbox {
         let (Ok(slots), Ok(heads)) = (slots.try_into(), heads.try_into()) else { unreachable!() };
         let free = (0..WINDOW).rev().map(|index| SlotId(low_u8(index as u64))).collect();
         let (finished, fetched) = (heapless::Vec::new(), heapless::Deque::new());
-        let (starved, takes_long, declined) = (false, false, false);
-        Self { source, slots, heads, free, finished, fetched, starved, takes_long, declined }
+        let (starved, takes_long, cut_for, awaited, declined) = (false, false, None, false, false);
+        Self {
+            source,
+            slots,
+            heads,
+            free,
+            finished,
+            fetched,
+            starved,
+            takes_long,
+            cut_for,
+            awaited,
+            declined,
+        }
     }
 
     /// True when no frame can be added until one is finished.
@@ -213,8 +228,12 @@ impl Outbox {
         let added = fill(&mut NewFrame { slot, head }) && self.fetched.push_back(id).is_ok();
         if added {
             self.free.pop();
-            // Of one before, perhaps of another life of the source, nobody wants to know any more.
-            self.declined &= self.slots[id.index()].mss.is_none();
+            if self.slots[id.index()].mss.is_some() {
+                // Of one before, perhaps of another life of the source, nobody wants to know any more.
+                self.declined = false;
+                let destination = MacAddress::destination_of(&self.heads[id.index()]);
+                self.awaited = destination.is_none() || destination != self.cut_for;
+            }
         }
         added
     }
@@ -232,22 +251,43 @@ impl Outbox {
         }
     }
 
-    /// For the path: whether some port cuts long segments, so that it is worth asking.
+    /// For the path: whether some port cuts TCP packets, so that it is worth asking.
     pub fn allow_long(&mut self, some: bool) {
         self.takes_long = some;
     }
 
-    /// True if the source may add a frame that a NIC [cuts](LentFrame::mss). It must not add another one before it has seen
-    /// whether this one was [declined](Self::take_declined).
+    /// For the path: TCP packets for this destination, or for none, go to such a port for sure until it says otherwise.
+    pub fn cut_for(&mut self, destination: Option<MacAddress>) {
+        self.cut_for = destination;
+    }
+
+    /// For the path: the destination that it has named last.
+    #[must_use]
+    pub fn is_cut_for(&self) -> Option<MacAddress> {
+        self.cut_for
+    }
+
+    /// True if the source may add a frame that a NIC [cuts](LentFrame::mss).
     #[must_use]
     pub fn takes_long(&self) -> bool {
         self.takes_long
     }
 
-    /// For the path: such a frame does not go to exactly one port that cuts it. It is finished, and its source cuts it.
-    pub fn decline(&mut self, slot: SlotId) {
-        self.declined = true;
-        self.share(slot, 0);
+    /// True if such a frame, which was added last, may be [declined](Self::take_declined): the source adds nothing more before it
+    /// knows.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.awaited
+    }
+
+    /// For the path: such a frame does not go to exactly one port that cuts it. It is finished, and its source cuts it. False if
+    /// the source does not wait for that any more.
+    pub fn decline(&mut self, slot: SlotId) -> bool {
+        self.declined = core::mem::take(&mut self.awaited);
+        if self.declined {
+            self.share(slot, 0);
+        }
+        self.declined
     }
 
     /// For the source: whether such a frame was declined since this was asked last.

@@ -24,8 +24,8 @@ const PIECE: usize = 2000;
 const MOST_PIECES: usize = 8;
 const LEAST_PIECE: usize = 64;
 
-/// Most bytes in a piece of a frame that is cut, which no descriptor of a stock e1000 driver exceeds; and of the frames in the
-/// ring with one that is cut, so that nobody waits for it for long: 2 ms at 1 Gb/s.
+/// Most bytes in a piece of a frame that is cut, which no descriptor of a stock e1000 driver exceeds; and in all such frames in
+/// the ring, so that nobody waits for them for long: 2 ms at 1 Gb/s.
 const LONGEST_PIECE: usize = 16 * 1024;
 const MOST_CUT: usize = 256 * 1024;
 
@@ -38,8 +38,9 @@ struct QueuedFrame {
     descriptors: u8,
     /// Its bytes.
     length: u32,
-    /// Frames that leave the NIC for it.
+    /// Frames that leave the NIC for it, which cuts it or not.
     segments: u16,
+    cut: bool,
     ticket: Ticket,
 }
 
@@ -57,6 +58,8 @@ pub(crate) struct TransmitRing<M, F> {
     frames: heapless::Deque<QueuedFrame, DESCRIPTORS>,
     /// Bytes in them, and in those that the NIC has sent.
     bytes: usize,
+    /// Of these, those in frames that the NIC cuts.
+    cut_bytes: usize,
     sent_bytes: u64,
     /// Frames that have left the NIC for those that it has sent, or will.
     sent_segments: u64,
@@ -83,6 +86,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             used: 0,
             frames: heapless::Deque::new(),
             bytes: 0,
+            cut_bytes: 0,
             sent_bytes: 0,
             sent_segments: 0,
             unclaimed: heapless::Deque::new(),
@@ -147,7 +151,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         let (_, headers) = frame.segmentable().filter(|_| F::SEGMENTS)?;
         let mss = usize::from(frame.mss?.get());
         let reached = frame.pieces.iter().all(|piece| piece.len() <= LONGEST_PIECE && self.reaches(piece));
-        (reached && headers + mss <= MAX_FRAME).then_some(headers)
+        (reached && headers + mss <= MAX_FRAME && headers < frame.length).then_some(headers)
     }
 
     /// True if the ring has been empty for so long.
@@ -169,7 +173,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             let _ = self.unsent.push_back(frame.ticket);
         }
         (self.tail, self.told) = (0, 0);
-        (self.used, self.bytes, self.context) = (0, 0, None);
+        (self.used, self.bytes, self.cut_bytes, self.context) = (0, 0, 0, None);
         (sent, unsent)
     }
 
@@ -195,7 +199,8 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         if count > DESCRIPTORS - 1 - self.used || !(self.unclaimed.is_empty() && self.unsent.is_empty()) {
             return Err(ticket);
         }
-        if frame.mss.is_some() && self.used > 0 && self.bytes + length > MOST_CUT {
+        let cut_bytes = if cut.is_some() { length } else { 0 };
+        if cut.is_some() && self.cut_bytes > 0 && self.cut_bytes + length > MOST_CUT {
             return Err(ticket);
         }
         if self.used == 0 {
@@ -220,6 +225,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         }
         self.used += count;
         self.bytes += length;
+        self.cut_bytes += cut_bytes;
         #[expect(
             clippy::cast_possible_truncation,
             reason = "at most PIECES and two, or 5; less than 64 KiB and a header"
@@ -228,6 +234,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             descriptors: count as u8,
             length: length as u32,
             segments: segments as u16,
+            cut: cut.is_some(),
             ticket,
         };
         self.frames.push_back(queued).map_err(|queued| queued.ticket)
@@ -331,6 +338,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         self.bytes -= frame.length as usize;
         self.sent_bytes += u64::from(frame.length);
         self.sent_segments += u64::from(frame.segments);
+        self.cut_bytes -= if frame.cut { frame.length as usize } else { 0 };
         Some(frame.ticket)
     }
 

@@ -191,6 +191,19 @@ impl Forwarder {
         }
     }
 
+    /// True if a frame from this guest's port to `destination` goes to exactly one port, which is among these.
+    pub(crate) fn goes_only_to(
+        &self,
+        destination: MacAddress,
+        ingress: PortId,
+        among: PortSet,
+        now: Instant,
+    ) -> bool {
+        let places = self.whereabouts(destination, false, now).unwrap_or(self.uplinks);
+        let targets = places.intersection(self.allowed_from(ingress));
+        targets.len() == 1 && targets.minus(among).is_empty()
+    }
+
     /// Checks a few table slots and removes addresses not seen for [`crate::AGEING`]. Cheap: call it often.
     pub(crate) fn age(&mut self, now: Instant) {
         self.table.sweep(now);

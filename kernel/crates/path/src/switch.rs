@@ -1,6 +1,6 @@
 //! The switch: polls ports, delivers frames, and keeps those that a destination does not accept yet.
 
-use crate::forwarder::{Decision, Forwarder};
+use crate::forwarder::{Decision, DropCause, Forwarder};
 use crate::ingress::IngressQueue;
 use crate::patience::UplinkProgress;
 use crate::settlement::REAP_INTERVAL;
@@ -290,6 +290,11 @@ impl Switch {
         queue.is_of(port.life());
         let budget = budget.min(queue.outbox.room());
         queue.outbox.allow_long(!self.cutters.is_empty());
+        if let Some(destination) = queue.outbox.is_cut_for()
+            && !self.forwarder.goes_only_to(destination, ingress, self.cutters, now)
+        {
+            queue.outbox.cut_for(None);
+        }
         let polled = port.fetch(&mut queue.outbox, budget, now);
         if queue.outbox.is_full() {
             self.stopped = self.stopped.with(ingress);
@@ -305,12 +310,21 @@ impl Switch {
                 Decision::Forward { targets, copies, .. }
                     if long && (copies != 1 || !targets.minus(self.cutters).is_empty()) =>
                 {
-                    queue.outbox.decline(slot);
-                    continue;
+                    queue.outbox.cut_for(None);
+                    if queue.outbox.decline(slot) {
+                        continue;
+                    }
+                    // A frame that came before, in the same batch, has moved the destination to where nobody cuts.
+                    counters.count_drop(DropCause::NoDestination);
+                    queue.route(slot, (PortSet::EMPTY, 0), false, now);
+                    progress.dropped += 1;
                 }
                 Decision::Forward { targets, copies, group } => {
                     counters.forwarded += 1;
                     counters.copies += copies as u64;
+                    if long {
+                        queue.outbox.cut_for(MacAddress::destination_of(queue.outbox.frame(slot).head));
+                    }
                     queue.route(slot, (targets, copies), group, now);
                 }
                 Decision::Drop(cause) => {

@@ -11,7 +11,7 @@ use testkit::{Lan, QueuePort};
 const DESCRIPTORS: usize = 255;
 /// Bytes in one descriptor.
 const BUFFER: usize = 2000;
-/// Bytes that wait in it at most with a packet that it cuts.
+/// Bytes that wait in it at most in packets that it cuts.
 const MOST_CUT: usize = 256 * 1024;
 /// How often the physical NIC interrupts at most.
 const INTERVAL: u64 = 50_000;
@@ -23,10 +23,10 @@ const SECOND: u64 = 1_000_000_000;
 struct Wire {
     /// Nanoseconds that a bit takes.
     bit: u64,
-    /// The frames in its ring: their descriptors, their bytes, and the time that each takes on the wire.
+    /// The frames in its ring: their descriptors, their bytes if they are cut, and the time that each takes on the wire.
     ring: VecDeque<(usize, usize, u64)>,
     free: usize,
-    bytes: usize,
+    cut: usize,
     first_leaves: u64,
     /// Bytes of the frames from each port, by the last byte of their sources.
     sent: [usize; MAX_PORTS],
@@ -40,7 +40,7 @@ impl Wire {
             bit,
             ring: VecDeque::new(),
             free: DESCRIPTORS,
-            bytes: 0,
+            cut: 0,
             first_leaves: 0,
             sent: [0; MAX_PORTS],
             refused: false,
@@ -49,12 +49,12 @@ impl Wire {
     }
 
     fn reclaim(&mut self, now: u64) {
-        while let Some((descriptors, bytes, _)) =
+        while let Some((descriptors, cut, _)) =
             self.ring.front().copied().filter(|_| self.first_leaves <= now)
         {
             self.ring.pop_front();
             (self.free, self.freed) = (self.free + descriptors, true);
-            self.bytes -= bytes;
+            self.cut -= cut;
             self.first_leaves += self.ring.front().map_or(0, |(_, _, time)| *time);
         }
     }
@@ -69,8 +69,9 @@ impl Port for Wire {
         assert!(frame.mss.is_some() || frame.length <= 9018);
         self.reclaim(now.0);
         let descriptors = frame.length.div_ceil(BUFFER);
-        let too_much = frame.mss.is_some() && self.bytes + frame.length > MOST_CUT;
-        self.refused = descriptors > self.free || too_much && !self.ring.is_empty();
+        let cut = frame.mss.map_or(0, |_| frame.length);
+        let too_much = cut > 0 && self.cut > 0 && self.cut + cut > MOST_CUT;
+        self.refused = descriptors > self.free || too_much;
         if self.refused {
             return Put::Refused(ticket);
         }
@@ -79,9 +80,9 @@ impl Port for Wire {
         if self.ring.is_empty() {
             self.first_leaves = now.0 + time;
         }
-        self.ring.push_back((descriptors, frame.length, time));
+        self.ring.push_back((descriptors, cut, time));
         self.free -= descriptors;
-        self.bytes += frame.length;
+        self.cut += cut;
         self.sent[usize::from(frame.head[11])] += frame.length;
         Put::Done(ticket)
     }
@@ -211,13 +212,14 @@ fn a_guest_that_sends_the_longest_frames_gets_no_more_of_the_wire() {
 
 #[test]
 fn a_guest_whose_packets_a_nic_cuts_gets_no_more_of_the_wire() {
-    for length in [10_000, 30_000, 64_000] {
+    // One that has the ring gets 256 KiB at once, which is 2 % of what is sent here.
+    for (length, deviation) in [(10_000, 0.1), (30_000, 0.1), (64_000, 0.2)] {
         let cut = Sender { length, ..HONEST };
-        assert_fair(&[cut, HONEST], 0.1);
-        assert_fair(&[HONEST, cut, HONEST], 0.1);
+        assert_fair(&[cut, HONEST], deviation);
+        assert_fair(&[HONEST, cut, HONEST], deviation);
         assert_fair(&[cut, Sender { length: 9014, ..HONEST }], 0.15);
-        assert_fair(&[cut, cut, HONEST], 0.1);
-        assert_fair(&[Sender { writes: Writes::Every(2000), ..cut }, HONEST], 0.1);
+        assert_fair(&[cut, cut, HONEST], deviation);
+        assert_fair(&[Sender { writes: Writes::Every(2000), ..cut }, HONEST], deviation);
     }
 }
 

@@ -279,7 +279,7 @@ impl Port for QueuePort {
             self.lent.insert(self.next, memory);
             self.next = self.next.wrapping_add(1);
             fetched += 1;
-            if mss.is_some() {
+            if mss.is_some() && into.is_awaited() {
                 self.offered = Some(frame);
                 break;
             }

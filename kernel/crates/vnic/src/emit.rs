@@ -60,7 +60,11 @@ impl Transmitter {
             Target::Path(outbox) if outbox.is_full() => return Emitted::Full,
             Target::Path(outbox) => {
                 if self.offer(memory, &plan, outbox) {
-                    return Emitted::Offered;
+                    if outbox.is_awaited() {
+                        return Emitted::Offered;
+                    }
+                    self.note_whole(controller);
+                    return Emitted::Frame;
                 }
                 self.lend(memory, &plan, outbox)
             }
@@ -92,8 +96,8 @@ impl Transmitter {
     }
 
     /// Lends out a packet that is to be cut as one frame, if a NIC may do it. `first` is the plan of its first segment. What is
-    /// not quite usual is cut here: so a NIC cuts it as this vNIC would have, and small segments do not multiply the work that
-    /// the wire has with it.
+    /// not quite usual is cut here: so its segments are right, whoever cuts it, and small ones do not multiply the work that the
+    /// wire has with it.
     fn offer<M: GuestSpans>(&mut self, memory: &M, first: &FramePlan, outbox: &mut Outbox) -> bool {
         let Some(cut) = self.packet.segmentation.filter(|_| outbox.takes_long() && !self.declined) else {
             return false;
@@ -133,17 +137,25 @@ impl Transmitter {
         outbox: &mut Outbox,
         now: Instant,
     ) {
-        let Some(destination) = self.offered.take() else { return };
-        if outbox.take_declined() {
-            self.declined = true;
+        if self.offered.is_none() {
             return;
         }
+        if outbox.take_declined() {
+            (self.offered, self.declined) = (None, true);
+            return;
+        }
+        self.note_whole(controller);
+        self.complete(controller, memory, now);
+    }
+
+    /// Counts the frames of a packet that was lent out whole.
+    fn note_whole(&mut self, controller: &mut Controller) {
+        let Some(destination) = self.offered.take() else { return };
         while !self.sent.last
             && let Ok(plan) = self.plan(controller)
         {
             self.note_sent(controller, &plan, destination);
         }
-        self.complete(controller, memory, now);
     }
 
     /// Lends out a frame of which only the head is Weir's: the rest stays where it is in the guest's memory, also of one that is

@@ -87,7 +87,8 @@ impl Transmitter {
     /// The same for a ring that may be as it was, with its descriptors not done.
     pub(crate) fn forget(&mut self, controller: &mut Controller) {
         self.left |= self.flights.have_frames();
-        controller.counters.transmit_abandoned += u64::from(self.loaded);
+        // One that is lent out whole is on its way, most likely.
+        controller.counters.transmit_abandoned += u64::from(self.loaded && self.offered.is_none());
         (self.loaded, self.discarding, self.offered) = (false, false, None);
         self.abandoned += self.flights.clear();
         self.life = self.life.wrapping_add(1);

@@ -54,7 +54,7 @@ pub enum Offload {
     Nothing,
     /// Compute its TCP or UDP checksum.
     Checksum,
-    /// CutPlan it into segments, and compute the checksums of each.
+    /// Cut it into segments, and compute the checksums of each.
     Segments {
         /// Those of IPv4, too.
         ipv4: bool,

@@ -172,7 +172,7 @@ fn stages(kernel: &Path, addresses: &BTreeSet<u64>) -> Outcome<BTreeMap<u64, &'s
 
 /// The stage of a function in a file, if it has one of its own.
 fn stage(function: &str, file: &str) -> Option<&'static str> {
-    let name = function.split('<').next().unwrap_or_default();
+    let name = function.split('<').next().unwrap_or_default().trim_end_matches(':');
     let name = name.rsplit("::").next().unwrap_or_default();
     match name {
         "fetch" => Some("fetch"),

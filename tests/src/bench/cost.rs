@@ -27,11 +27,15 @@ pub struct Cost {
 impl Cost {
     /// Its figures, whose names begin with `name`.
     pub fn figures(self, name: &str) -> Vec<Figure> {
-        vec![
-            Figure::new(format!("{name}-exits"), self.exits, "exits/frame"),
-            Figure::new(format!("{name}-interrupts"), self.interrupts, "interrupts/frame"),
-            Figure::new(format!("{name}-instructions"), self.instructions, "instructions/frame"),
-        ]
+        self.figures_in(name, ["exits/frame", "interrupts/frame", "instructions/frame"])
+    }
+
+    /// The same in other units.
+    pub fn figures_in(self, name: &str, units: [&'static str; 3]) -> Vec<Figure> {
+        let values =
+            [("exits", self.exits), ("interrupts", self.interrupts), ("instructions", self.instructions)];
+        let named = values.into_iter().zip(units);
+        named.map(|((of, value), unit)| Figure::new(format!("{name}-{of}"), value, unit)).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The cost of a frame of a stock Linux guest, in each direction.
 
 use super::Figure;
-use super::cost::{Cost, LOCAL, WIRE, machine, per_frame};
+use super::cost::{LOCAL, WIRE, machine, per_frame};
 use crate::initramfs::ArchiveFile;
 use crate::{Outcome, VmSpec};
 use std::path::Path;
@@ -49,7 +49,7 @@ pub fn transmit() -> Outcome<Vec<Figure>> {
 /// A stream from one guest to another: what the sender's frames cost and the acknowledgements that come back, for each KiB.
 pub fn tcp() -> Outcome<Vec<Figure>> {
     let name = "linux-tcp";
-    let Cost { exits, interrupts, instructions } = per_frame(name, LINUX.name, STREAM, |kib, folder| {
+    let cost = per_frame(name, LINUX.name, STREAM, |kib, folder| {
         let send = format!(
             "truncate -s {kib}K /tmp/stream\n\
              until weir-traffic stream {} 6000 < /tmp/stream; do sleep 1; done\n",
@@ -59,11 +59,7 @@ pub fn tcp() -> Outcome<Vec<Figure>> {
         let receiver = PEER.runs("nc -l -p 6000 < /dev/null > /dev/null\n", folder, LOCAL)?;
         Ok(machine(vec![sender, receiver]))
     })?;
-    Ok(vec![
-        Figure::new(format!("{name}-exits"), exits, "exits/KiB"),
-        Figure::new(format!("{name}-interrupts"), interrupts, "interrupts/KiB"),
-        Figure::new(format!("{name}-instructions"), instructions, "instructions/KiB"),
-    ])
+    Ok(cost.figures_in(name, ["exits/KiB", "interrupts/KiB", "instructions/KiB"]))
 }
 
 /// Frames from a micro-guest, which the guest's kernel drops once its driver has received them.

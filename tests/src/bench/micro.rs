@@ -56,12 +56,8 @@ fn send(name: &str, load: Load, uplink: usize) -> Outcome<Cost> {
     per_frame(name, "sender", FRAMES, |frames, _| to_nobody(load, frames, uplink))
 }
 
-/// A guest that sends frames to the wire.
-pub fn to_the_wire(load: Load, frames: u32) -> Outcome<Scenario> {
-    to_nobody(load, frames, WIRE)
-}
-
-fn to_nobody(load: Load, frames: u32, uplink: usize) -> Outcome<Scenario> {
+/// A guest that sends frames to an address that no station has.
+pub fn to_nobody(load: Load, frames: u32, uplink: usize) -> Outcome<Scenario> {
     let sender = sender(load, frames, &format!("to={NO_STATION}"))?;
     Ok(paced(load, machine(vec![sender.nic_on(uplink, SENDER_MAC)])))
 }

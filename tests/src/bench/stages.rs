@@ -4,7 +4,7 @@
 //! says: it names the functions that are put inline there. A function of no stage is of the stage that has called it.
 
 use super::Figure;
-use super::cost::{RUN_TIMEOUT, folder};
+use super::cost::{RUN_TIMEOUT, WIRE, folder};
 use super::micro::{self, LOADS};
 use crate::failure::ErrorContext;
 use crate::process::OUTPUT;
@@ -15,7 +15,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The function that does a piece of work with a port's frames, by the end of its name.
+/// The function that does a piece of work with a port's frames, by a part of its name.
 const PIECE: &str = "path::switch::Switch>::take_from::";
 /// Pieces of work before the trace, and in it.
 const BEFORE: usize = 60;
@@ -35,7 +35,7 @@ pub fn figures() -> Outcome<Vec<Figure>> {
     let mut figures = Vec::new();
     let load = LOADS[1];
     for (way, scenario, whole) in [
-        ("transmit", micro::to_the_wire(load, FRAMES)?, micro::sent(load)?),
+        ("transmit", micro::to_nobody(load, FRAMES, WIRE)?, micro::sent(load)?),
         ("guest-to-guest", micro::to_a_guest(load, FRAMES)?, micro::switched(load)?),
     ] {
         let spent = trace(&format!("stages-{way}"), scenario)?;
@@ -60,11 +60,11 @@ fn trace(name: &str, mut scenario: Scenario) -> Outcome<BTreeMap<&'static str, u
     let commands = commands.join("\n") + "\n" + &"c\n".repeat(TRACED) + "quit\n";
     scenario.machine.bochs = Some(commands);
     let mut run = Run::start_in(Backend::BochsVtx, folder.clone(), &scenario)?;
-    // It ends in the middle of the guests' work.
-    let _ = run.emulator.wait_for_power_off(RUN_TIMEOUT);
+    let ended = run.emulator.wait_for_power_off(RUN_TIMEOUT).is_ok();
+    require!(!ended, "the guests' work ended before the trace");
     drop(run);
     let output = folder.join(OUTPUT);
-    let addresses = lines(&output)?.map(|step| step.address).collect();
+    let addresses = lines(&output)?.filter(|step| step.weir).map(|step| step.address).collect();
     let stages = stages(&kernel, &addresses)?;
     let spent = spend(lines(&output)?, &stages);
     fs::remove_file(&output).context("the trace")?;
@@ -88,7 +88,7 @@ struct Step {
     time: u64,
     calls: bool,
     returns: bool,
-    /// It is followed by other code than Weir's: a guest's.
+    /// It is Weir's, not a guest's.
     weir: bool,
 }
 

@@ -8,7 +8,7 @@ mod support;
 use base::time::Duration;
 use base::{Duplex, Effects, Instant, LinkSpeed, MacAddress, Port};
 use nic::{MAX_FRAME, Nic, NicEvent};
-use path::{PortConfig, PortCounters, PortId, UPLINK_HOLD};
+use path::{HOLD, PortConfig, PortCounters, PortId};
 use proptest::prelude::*;
 use support::{TestMachine, poll, send};
 use testkit::frame::{Station, checksums_are_right, mac, number_of, numbered, padded, tcp, udp};
@@ -202,7 +202,7 @@ fn a_guest_that_does_not_receive_loses_its_own_frames_and_no_others() {
         offered += world.wire_sends(&to_stuck);
         world.wire_sends(&[frame(1, PEER, round, 60)]);
         let asked = world.clock.now();
-        while world.clock.now() - asked < UPLINK_HOLD + Duration::from_micros(100) {
+        while world.clock.now() - asked < HOLD + Duration::from_micros(100) {
             world.step();
         }
         got += world.guest_polls(1).len();

@@ -4,13 +4,9 @@ use crate::MAX_PORTS;
 use base::MacAddress;
 use base::time::Duration;
 
-/// How long a frame from a guest waits for a vNIC, or for a physical NIC that takes nothing: long enough for a guest that
-/// shares a core to be scheduled again.
-pub const GUEST_HOLD: Duration = Duration::from_millis(20);
-
-/// How long a frame from the wire waits for a guest: just enough to deliver a short burst without loss. A slow
-/// guest must not hold up reception for the others.
-pub const UPLINK_HOLD: Duration = Duration::from_millis(1);
+/// How long a frame waits for a vNIC, or for a physical NIC that takes nothing: long enough for a guest that shares a core
+/// to be scheduled again.
+pub const HOLD: Duration = Duration::from_millis(20);
 
 /// How long a frame that a physical NIC has given back unsent waits for it to take frames again: longer than most resets take,
 /// and shorter than the time after which TCP sends again.
@@ -48,9 +44,6 @@ pub enum Attachment {
 pub struct PortConfig {
     /// What is attached to the port.
     pub attachment: Attachment,
-    /// How long frames from this port wait for a destination that accepts no more before they are dropped and
-    /// counted. For a physical NIC they wait for as long as it accepts others.
-    pub hold: Duration,
     /// How long the port is not polled for the sake of a vNIC that takes no frames.
     pub patience: Duration,
 }
@@ -59,7 +52,7 @@ impl PortConfig {
     /// The port of the vNIC with address `mac`, the only one of its guest, with the default times.
     #[must_use]
     pub fn guest(mac: MacAddress) -> Self {
-        Self { attachment: Attachment::Guest { mac, guest: None }, hold: GUEST_HOLD, patience: PATIENCE }
+        Self { attachment: Attachment::Guest { mac, guest: None }, patience: PATIENCE }
     }
 
     /// The port of a vNIC of the guest with this number.
@@ -71,7 +64,7 @@ impl PortConfig {
     /// The port of a physical NIC, with the default times: reception never stands still.
     #[must_use]
     pub fn uplink() -> Self {
-        Self { attachment: Attachment::Uplink, hold: UPLINK_HOLD, patience: Duration::ZERO }
+        Self { attachment: Attachment::Uplink, patience: Duration::ZERO }
     }
 }
 

@@ -2,10 +2,9 @@
 
 use crate::config::{HELD_BYTES, HELD_FRAMES};
 use crate::patience::{Patience, UplinkProgress};
-use crate::{MAX_PORTS, PortConfig, PortId, PortSet};
+use crate::{HOLD, MAX_PORTS, PortConfig, PortId, PortSet};
 use alloc::boxed::Box;
 use base::outbox::WINDOW;
-use base::time::Duration;
 use base::{Instant, Outbox, Port, Put, SlotId, Ticket};
 
 /// Frames that wait for one destination, in order of arrival.
@@ -28,8 +27,6 @@ impl WaitingQueue {
 
 /// Frames that arrived at one port and have not left yet.
 pub(crate) struct IngressQueue {
-    /// How long they wait for a destination that accepts no more.
-    pub(crate) hold: Duration,
     /// True if the port never stands still for a vNIC.
     impatient: bool,
     /// How long the port may still stand still for each vNIC.
@@ -62,7 +59,6 @@ impl IngressQueue {
     /// No frames, from the port with this number, of so many.
     pub(crate) fn new(number: u8, config: &PortConfig, ports: usize) -> Self {
         Self {
-            hold: config.hold,
             impatient: config.patience.is_zero(),
             patience: [Patience::FULL; MAX_PORTS],
             outbox: Outbox::new(number),
@@ -129,7 +125,7 @@ impl IngressQueue {
     /// Until when it is held.
     pub(crate) fn held_until(&self, target: PortId) -> Option<Instant> {
         let (queue, slot) = (self.waiting.get(target.index())?, self.front(target)?);
-        Some(if queue.returned > 0 { queue.resend_until } else { self.since[slot.index()] + self.hold })
+        Some(if queue.returned > 0 { queue.resend_until } else { self.since[slot.index()] + HOLD })
     }
 
     /// Offers the frames that wait for `target` to it, but for those beyond so many bytes. Returns how many it accepted,

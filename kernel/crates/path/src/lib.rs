@@ -6,7 +6,7 @@
 //!
 //! What a destination does not accept is dropped and counted, or waits:
 //! * copies of group frames do not wait for a vNIC;
-//! * other frames wait for a vNIC at most for the hold time of the port they came from, and for a physical NIC as long as
+//! * other frames wait for a vNIC for [`HOLD`] at most, and for a physical NIC as long as
 //!   it takes frames at all. A few of them wait in passing. If there are more, the port stands still, which is how
 //!   back-pressure reaches the sender: for a vNIC for at most [`PATIENCE`], and for a physical NIC as long as it takes
 //!   frames at all. After that the frames beyond the few are dropped, and those for other destinations pass by;
@@ -43,7 +43,7 @@ mod settlement;
 mod switch;
 mod turns;
 
-pub use config::{Attachment, GUEST_HOLD, PATIENCE, PathError, PortConfig, RESEND_HOLD, UPLINK_HOLD};
+pub use config::{Attachment, HOLD, PATIENCE, PathError, PortConfig, RESEND_HOLD};
 pub use counters::PortCounters;
 pub use mac_table::{AGEING, CAPACITY, GUEST_QUOTA, TAKEOVER};
 pub use plugged::PluggedPort;

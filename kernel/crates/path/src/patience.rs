@@ -9,7 +9,7 @@
 //! it has taken none for [`UPLINK_PATIENCE`], because it hangs. On a wire of 10 Mb/s, what one poll brings takes 27 ms, and
 //! the turns of others come before it.
 
-use crate::{GUEST_HOLD, PATIENCE};
+use crate::{HOLD, PATIENCE};
 use base::Instant;
 use base::time::Duration;
 
@@ -21,9 +21,9 @@ const PATIENCE_PER_FRAME: Duration = Duration::from_micros(50);
 /// deadline of the switch, and there are not to be more than a thousand in a second.
 const LEAST: Duration = Duration::from_millis(1);
 
-/// How long a physical NIC may take nothing until frames for it are dropped instead of held: as long as a guest's frame
+/// How long a physical NIC may take nothing until frames for it are dropped instead of held: as long as a frame
 /// waits elsewhere. The longest frame takes 7.3 ms at 10 Mb/s.
-const UPLINK_PATIENCE: Duration = GUEST_HOLD;
+const UPLINK_PATIENCE: Duration = HOLD;
 
 /// How long one port may still stand still for one vNIC.
 #[derive(Clone, Copy)]

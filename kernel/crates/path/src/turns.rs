@@ -6,8 +6,8 @@
 //!
 //! While there is no room for the next frame of the one whose turn it is, the others, whose frames may be shorter, must not
 //! fill what becomes free: else there never is. A physical NIC gets none of theirs meanwhile. A vNIC gets [`BESIDE`]: group
-//! frames do not wait for it, and those from the wire not for long. Its guest may also never make room for a long frame:
-//! the first offer after [`PATIENCE`] passes the turn on.
+//! frames do not wait for it. Its guest may also never make room for a long frame: the first offer after [`PATIENCE`] passes
+//! the turn on.
 
 use crate::{PATIENCE, PortId};
 use base::Instant;

@@ -4,7 +4,7 @@ mod bench;
 
 use base::{Effects, Instant, MacAddress, Port};
 use bench::{Bench, is_idle, nanos};
-use path::{AGEING, GUEST_HOLD, GUEST_QUOTA, PATIENCE, PortConfig, PortId, UPLINK_HOLD};
+use path::{AGEING, GUEST_QUOTA, HOLD, PATIENCE, PortConfig, PortId};
 use testkit::frame::{mac, numbered};
 use testkit::{Lan, QueuePort};
 
@@ -47,16 +47,31 @@ fn a_slow_destination_does_not_delay_others_of_the_same_batch() {
 
 #[test]
 fn pending_frames_are_dropped_and_counted_when_their_hold_time_is_over() {
-    for (ingress, hold) in [(0, GUEST_HOLD), (2, UPLINK_HOLD)] {
+    for ingress in [0, 2] {
         let mut bench = Bench::new();
         bench.ports[1].space = 1;
         bench.arrive(ingress, mac(1), 0..3);
         bench.run(0);
-        assert_eq!(bench.run(nanos(hold) - 1).dropped, 0);
-        assert_eq!(bench.run(nanos(hold)).dropped, 2);
+        assert_eq!(bench.run(nanos(HOLD) - 1).dropped, 0);
+        assert_eq!(bench.run(nanos(HOLD)).dropped, 2);
         assert_eq!(bench.counters(1).held_too_long, 2);
         assert_eq!(bench.lan.switch.pending(PortId::new(ingress).unwrap()), 0);
     }
+}
+
+#[test]
+fn a_frame_from_the_wire_waits_until_a_flooded_guest_runs_again() {
+    let mut bench = Bench::new();
+    bench.ports[1].space = 0;
+    bench.arrive(2, mac(1), 0..1);
+    for millis in 0..15 {
+        bench.arrive(0, MacAddress::BROADCAST, 100..132);
+        bench.run(millis * 1_000_000);
+    }
+    bench.make_room(1, 1);
+    bench.arrive(0, MacAddress::BROADCAST, 100..132);
+    bench.run(15_000_000);
+    assert_eq!((bench.sent(1), bench.counters(1).held_too_long), (vec![0], 0));
 }
 
 #[test]
@@ -206,11 +221,11 @@ fn a_port_is_told_how_many_of_its_frames_were_given_up() {
     bench.arrive(0, mac(1), 0..5);
     bench.run(0);
     assert_eq!(bench.ports[1].missed, 0, "they wait");
-    bench.run(nanos(GUEST_HOLD));
+    bench.run(nanos(HOLD));
     assert_eq!(bench.ports[1].missed, 3);
     bench.ports[1].capabilities.link_up = false;
     bench.arrive(0, mac(1), 5..6);
-    bench.run(nanos(GUEST_HOLD));
+    bench.run(nanos(HOLD));
     assert_eq!(bench.ports[1].missed, 3, "without a link nothing arrives that could be missed");
 }
 

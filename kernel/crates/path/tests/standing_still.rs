@@ -4,7 +4,7 @@ mod bench;
 
 use base::{Effects, Instant, MacAddress, Port};
 use bench::{Bench, nanos};
-use path::{GUEST_HOLD, PATIENCE, PortConfig, PortId};
+use path::{HOLD, PATIENCE, PortConfig, PortId};
 use testkit::frame::{mac, numbered};
 use testkit::{Lan, QueuePort};
 
@@ -20,7 +20,7 @@ fn sends_beside_a_full_vnic(destination: MacAddress, count: u32) -> (Bench, u64)
         bench.run(now);
         wire.extend(bench.sent(2).into_iter().filter(|number| *number >= 1000));
         now += 100_000;
-        assert!(now < nanos(GUEST_HOLD), "{} frames are out after {now} ns", wire.len());
+        assert!(now < nanos(HOLD), "{} frames are out after {now} ns", wire.len());
     }
     assert_eq!(wire, (1000..2000).collect::<Vec<_>>());
     (bench, now)
@@ -125,11 +125,11 @@ fn a_physical_nic_that_hangs_stops_nobody_for_longer_than_frames_are_held() {
     bench.ports[2].space = 0;
     bench.arrive(0, mac(9), 0..500);
     bench.arrive(0, mac(1), 1000..1100);
-    for now in [0, nanos(GUEST_HOLD) - 1] {
+    for now in [0, nanos(HOLD) - 1] {
         bench.run(now);
         assert_eq!(bench.sent(1), []);
     }
-    bench.run(nanos(GUEST_HOLD));
+    bench.run(nanos(HOLD));
     assert_eq!(bench.sent(1), (1000..1100).collect::<Vec<_>>());
     // Later it still hangs, and the guest does not wait for it once more.
     for later in [30_000_000, 100_000_000] {
@@ -166,7 +166,7 @@ fn a_slow_wire_that_gets_stuck_lets_go_of_frames_when_they_were_held_for_that_lo
         let progress = bench.run(number * 15_000_000);
         assert_eq!((progress.delivered, progress.dropped), (1, 0));
     }
-    let end = 60_000_000 + nanos(GUEST_HOLD);
+    let end = 60_000_000 + nanos(HOLD);
     assert_eq!(bench.lan.switch.next_deadline(), Some(Instant(end)));
     assert_eq!(bench.run(end - 1).dropped, 0);
     assert_eq!(bench.sent(1), [], "its sender stands still");
@@ -175,10 +175,7 @@ fn a_slow_wire_that_gets_stuck_lets_go_of_frames_when_they_were_held_for_that_lo
     let counters = bench.counters(2);
     assert_eq!((counters.tx_frames, counters.held_too_long), (4, 30), "{counters:?}");
     // Four of those that came since wait, each for its own time.
-    assert_eq!(
-        (counters.no_room, bench.lan.switch.next_deadline()),
-        (64, Some(Instant(end + nanos(GUEST_HOLD))))
-    );
+    assert_eq!((counters.no_room, bench.lan.switch.next_deadline()), (64, Some(Instant(end + nanos(HOLD)))));
 }
 
 #[test]

@@ -126,7 +126,8 @@ impl LanSegment {
                 if let Some(port) = uplink {
                     let taken = switch.take_from(port, ports, BATCH, now);
                     progress.resumed = progress.resumed.union(taken.resumed);
-                    progress.more = taken.more;
+                    // A batch also ends when no receive buffer is spare: for jumbo frames, each does.
+                    progress.more = taken.more || taken.resumed.contains(port);
                 }
                 progress
             });

@@ -4,8 +4,8 @@ use crate::MAX_PORTS;
 use base::MacAddress;
 use base::time::Duration;
 
-/// How long a frame waits for a vNIC, or for a physical NIC that takes nothing: long enough for a guest that shares a core
-/// to be scheduled again.
+/// How long a frame waits for a vNIC, or for a physical NIC that takes nothing: ten slices of a core, long enough for a guest
+/// that shares it with a few others to be scheduled again.
 pub const HOLD: Duration = Duration::from_millis(20);
 
 /// How long a frame that a physical NIC has given back unsent waits for it to take frames again: longer than most resets take,

@@ -54,7 +54,7 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
 }
 
 /// Types a command into the shell and waits for its answer.
-fn command(run: &mut Run, text: &str, answer: &str) -> Outcome {
+pub fn command(run: &mut Run, text: &str, answer: &str) -> Outcome {
     run.console.type_text(&format!("{text}\r"))?;
     run.expect(&format!("weir| {answer}")).map(drop)
 }
@@ -67,7 +67,7 @@ pub fn open_shell(run: &mut Run) -> Outcome {
 }
 
 /// Returns to the guest's console.
-fn close_shell(run: &mut Run) -> Outcome {
+pub fn close_shell(run: &mut Run) -> Outcome {
     run.console.type_text(ESCAPE)
 }
 

@@ -1,6 +1,7 @@
 //! What cannot be used stands alone: a guest that cannot be built. And one that can, although no piece of the machine's
 //! memory is as large as its own.
 
+use crate::lifecycle::command;
 use crate::misbehaviour::stop;
 use crate::{trial, trial_needing};
 use end_to_end::backend::Need;
@@ -26,12 +27,6 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
             in_pieces,
         ),
     ]
-}
-
-/// Types a command into the shell and waits for its answer.
-fn command(run: &mut Run, text: &str, answer: &str) -> Outcome {
-    run.console.type_text(&format!("{text}\r"))?;
-    run.expect(&format!("weir| {answer}")).map(drop)
 }
 
 /// The header of a bzImage of boot protocol 2.15 without a 64-bit entry point.

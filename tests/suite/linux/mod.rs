@@ -1,6 +1,8 @@
 //! Debian's unmodified Linux kernel: one boot for many checks, since a boot takes minutes in an emulator.
 
 mod cable;
+mod interrupted;
+mod neighbour;
 mod steps;
 mod transfer;
 
@@ -104,8 +106,12 @@ fn run_steps(boot: &Boot) -> Results {
     let test = Test { name: format!("linux-{}", boot.nic), backend: boot.backend };
     let as_users = boot.nic == EmulatedNicModel::E1000 && boot.backend.lacks(Need::MoreLinuxBoots).is_none();
     let linux = if as_users { VmSpec::linux } else { short_linux };
-    let mut run = match start(&test, boot.nic, &[("linux", &[GUEST_MAC])], linux) {
-        Ok(run) => run,
+    let begin = || {
+        let run = start(&test, boot.nic, &[("linux", &[GUEST_MAC])], vec![neighbour::full()?], linux)?;
+        Ok::<_, Failure>((run, neighbour::Flood::start()?))
+    };
+    let (mut run, _flood) = match begin() {
+        Ok(begun) => begun,
         Err(failure) => {
             results.insert(STEPS[0].name, Err(failure.to_string()));
             return results;
@@ -131,16 +137,17 @@ fn short_linux(name: &str, command_line: &str) -> Outcome<VmSpec> {
     VmSpec::unpacked_linux(name, &format!("quiet {command_line}"))
 }
 
-/// Starts one or two Linux guests with the MAC addresses of their vNICs. The first has the keyboard.
+/// Starts one or two Linux guests with the MAC addresses of their vNICs, and others. The first has the keyboard.
 fn start(
     test: &Test,
     nic: EmulatedNicModel,
     guests: &[(&str, &[&str])],
+    others: Vec<VmSpec>,
     linux: fn(&str, &str) -> Outcome<VmSpec>,
 ) -> Outcome<Run> {
     let folder = test.empty_folder()?;
     let files = [ArchiveFile { path: "tests/serve", contents: SERVE }];
-    let vms = guests
+    let mut vms = guests
         .iter()
         .zip([(GUEST, ""), (OTHER, " weir.mtu=9000 weir.run=serve")])
         .map(|((name, macs), (ip, more))| {
@@ -149,6 +156,7 @@ fn start(
             Ok(macs.iter().fold(vm, |vm, mac| vm.nic(mac)))
         })
         .collect::<Outcome<Vec<_>>>()?;
+    vms.extend(others);
     let mut scenario = Scenario::new(vms).with_nics(&[nic]);
     scenario.machine.memory = 768;
     Run::start_in(test.backend, folder, &scenario)
@@ -190,7 +198,7 @@ fn without_io_apic(test: &Test) -> Outcome {
 /// The first guest has the keyboard, and a second vNIC for a bond; the second serves.
 fn two_guests(test: &Test) -> Outcome {
     let guests: [(&str, &[&str]); 2] = [("linux", &[GUEST_MAC, SECOND_MAC]), ("server", &[OTHER_MAC])];
-    let mut run = start(test, EmulatedNicModel::E1000, &guests, short_linux)?;
+    let mut run = start(test, EmulatedNicModel::E1000, &guests, vec![], short_linux)?;
     run.expect_within("linux| weir guest: up", BOOT)?;
     run.expect_within("/ # ", BOOT)?;
     require!(answers(GUEST, STEP)? && answers(OTHER, BOOT)?, "a guest does not answer the wire");

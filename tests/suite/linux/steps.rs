@@ -1,8 +1,11 @@
 //! The steps of one boot of a Linux guest, in order. Each step leaves the network as it found it.
 
 use super::cable::cable;
+use super::interrupted;
+use super::neighbour;
 use super::transfer::{tcp, udp};
 use super::{Boot, GUEST, GUEST_MAC, PEER};
+use crate::lifecycle::{open_shell, power_off};
 use end_to_end::backend::Need;
 use end_to_end::pinger::{answers, ping};
 use end_to_end::qemu::Accelerator;
@@ -54,7 +57,7 @@ const fn step(name: &'static str, act: fn(&mut Run, &Boot) -> Outcome) -> LinuxS
     LinuxStep { name, needs: &[], act }
 }
 
-pub const STEPS: [LinuxStep; 14] = [
+pub const STEPS: [LinuxStep; 16] = [
     step("linux_boots_to_a_shell", boots_to_a_shell),
     step("linux_prints_no_additional_warning", prints_no_warning),
     step("linux_takes_the_time_stamp_counter_as_its_clock", takes_the_tsc),
@@ -72,6 +75,16 @@ pub const STEPS: [LinuxStep; 14] = [
     LinuxStep { name: "linux_sees_the_cable_unplugged_and_plugged_in", needs: &[Need::Cable], act: cable },
     step("linux_gives_the_nic_to_a_driver_in_user_space", gives_the_nic_to_user_space),
     step("linux_reloads_the_driver", reloads_the_driver),
+    LinuxStep {
+        name: "linux_streams_survive_interruptions",
+        needs: &[Need::Cable],
+        act: interrupted::streams,
+    },
+    LinuxStep {
+        name: "linux_is_restarted_in_the_middle_of_a_stream",
+        needs: &[Need::Cable],
+        act: interrupted::restart,
+    },
     step("linux_powers_off", powers_off),
 ];
 
@@ -196,5 +209,8 @@ fn reloads_the_driver(run: &mut Run, _: &Boot) -> Outcome {
 
 fn powers_off(run: &mut Run, _: &Boot) -> Outcome {
     run.console.type_text("poweroff -f\n")?;
-    run.finish()
+    run.expect("linux: powered off")?;
+    open_shell(run)?;
+    power_off(run)?;
+    neighbour::check(run)
 }

@@ -29,8 +29,7 @@ pub fn tcp(run: &mut Run, _: &Boot) -> Outcome {
         sum(&received)
     );
 
-    let sent: Vec<u8> =
-        (0_u32..).map(|index| index.wrapping_mul(2_654_435_761).to_be_bytes()[0]).take(TCP_BYTES).collect();
+    let sent = bytes_for_the_guest();
     let expected = sum(&sent);
     let listener = TcpListener::bind((PEER, 6001)).context("listening")?;
     let sender = thread::spawn(move || send(&listener, &sent));
@@ -52,7 +51,12 @@ pub fn make_file(run: &mut Run) -> Outcome {
     run.shell("linux", &command, STEP).map(drop)
 }
 
-fn sum(bytes: &[u8]) -> String {
+/// What the peer sends.
+pub fn bytes_for_the_guest() -> Vec<u8> {
+    (0_u32..).map(|index| index.wrapping_mul(2_654_435_761).to_be_bytes()[0]).take(TCP_BYTES).collect()
+}
+
+pub fn sum(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -5,10 +5,11 @@ mod support;
 use base::frame::HEAD;
 use base::{GuestPhysical, GuestSpans, Outbox, Port, Put, SlotId};
 use nic::{CHECK_INTERVAL, Nic, NicState};
+use path::PortConfig;
 use support::fake_nic::{FakeFamily, FakeNic, TDT};
 use support::{ID_82574L, TestMachine, poll};
-use testkit::bytes_of;
 use testkit::frame::{mac, number_of, numbered};
+use testkit::{Lan, QueuePort, bytes_of};
 
 type Driver = Nic<TestMachine<FakeNic>>;
 
@@ -190,4 +191,29 @@ fn long_frames_are_lent_out_in_pieces_and_their_buffers_come_back() {
         driver.settle(&mut outbox, machine.now());
         assert_eq!(poll(&mut driver, machine.now()).len(), 5);
     }
+}
+
+#[test]
+fn vnics_that_take_nothing_leave_receive_buffers_for_another() {
+    let (machine, mut driver) = started();
+    let configs: Vec<_> =
+        (0..15).map(|number| PortConfig::guest(mac(number))).chain([PortConfig::uplink()]).collect();
+    let mut lan = Lan::new(&configs, 1).unwrap();
+    let mut guests: Vec<_> = (0..15).map(|_| QueuePort::with_space(0)).collect();
+    guests.iter_mut().for_each(|guest| guest.capabilities.max_frame = 9018);
+    guests[0].space = usize::MAX;
+    // As many buffers as frames for them may hold: four frames for each, and two buffers for each frame.
+    for number in 0..14 * 4 {
+        receive(&machine, &numbered(mac(1 + number as u8 % 14), mac(99), number, 2049), 0);
+    }
+    // These need five buffers each, of which sixteen are left.
+    for number in 100..120 {
+        receive(&machine, &numbered(mac(0), mac(99), number, 9000), 0);
+    }
+    lan.interrupt();
+    let mut ports: Vec<_> = guests.iter_mut().map(|guest| guest as &mut dyn Port).collect();
+    ports.push(&mut driver);
+    assert_eq!(lan.run(&mut ports, machine.now()).pending, 14 * 4);
+    let numbers = guests[0].take_sent().iter().map(|frame| number_of(frame)).collect::<Vec<_>>();
+    assert_eq!(numbers, (100..120).map(Some).collect::<Vec<_>>());
 }

@@ -98,21 +98,26 @@ enum Writes {
 struct Sender {
     length: usize,
     writes: Writes,
+    /// One frame in so many is for a guest that takes none.
+    to_full: u32,
 }
 
-const HONEST: Sender = Sender { length: 1514, writes: Writes::Never };
+const HONEST: Sender = Sender { length: 1514, writes: Writes::Never, to_full: u32::MAX };
 
-/// What each of these guests gets onto a wire on which a bit takes so many nanoseconds, in bytes in a tenth of a second.
+/// What each of these guests gets onto a wire on which a bit takes so many nanoseconds, in bytes in a tenth of a second. One
+/// more guest takes no frames.
 fn shares(senders: &[Sender], bit: u64) -> Vec<usize> {
     let station = |index: usize| mac(index as u8);
-    let guests = senders.iter().enumerate().map(|(index, _)| PortConfig::guest(station(1 + index)));
+    let full = 1 + senders.len();
+    let guests = (1..=full).map(|port| PortConfig::guest(station(port)));
     let configs: Vec<_> = [PortConfig::uplink()].into_iter().chain(guests).collect();
     let mut switch = Switch::new(&configs, 1).unwrap();
     let mut wire = Wire::new(bit);
-    let mut guests: Vec<_> = senders.iter().map(|_| QueuePort::new()).collect();
+    let mut guests: Vec<_> =
+        senders.iter().map(|_| QueuePort::new()).chain([QueuePort::with_space(0)]).collect();
     guests.iter_mut().for_each(|guest| guest.capabilities.max_frame = 9018);
     let mut kicked = PortSet::ALL;
-    let (mut interrupt, mut poll) = (0, 0);
+    let (mut interrupt, mut poll, mut number) = (0, 0, 0);
     for now in (0..SECOND / 10).step_by(STEP as usize) {
         wire.reclaim(now);
         let mut resumed = PortSet::EMPTY;
@@ -127,8 +132,10 @@ fn shares(senders: &[Sender], bit: u64) -> Vec<usize> {
                 continue;
             }
             while guests[index].incoming.len() < 64 {
-                let to = MacAddress([2, 9, 9, 9, 9, 9]);
-                guests[index].arrive(&numbered(to, station(1 + index), 0, sender.length));
+                number += 1;
+                let to_full = number % sender.to_full == 0;
+                let to = if to_full { station(full) } else { MacAddress([2, 9, 9, 9, 9, 9]) };
+                guests[index].arrive(&numbered(to, station(1 + index), number, sender.length));
             }
             let mut ports: Vec<&mut dyn Port> = vec![&mut wire];
             ports.extend(guests.iter_mut().map(|guest| guest as &mut dyn Port));
@@ -151,7 +158,7 @@ fn shares(senders: &[Sender], bit: u64) -> Vec<usize> {
     }
     let lost = switch.counters(PortId::new(0).unwrap()).unwrap().dropped_on_departure();
     assert_eq!(lost, 0, "nobody's frames are dropped");
-    wire.sent[1..=senders.len()].to_vec()
+    wire.sent[1..full].to_vec()
 }
 
 /// Asserts that these guests fill the wire, and that each gets an equal share of it but for this part of the share.
@@ -188,9 +195,20 @@ fn a_guest_that_writes_tdt_at_a_chosen_moment_gets_no_more_of_the_wire() {
 #[test]
 fn a_guest_that_sends_the_longest_frames_gets_no_more_of_the_wire() {
     for writes in [Writes::Never, Writes::Every(2000)] {
-        assert_fair(&[Sender { length: 9014, writes }, HONEST], 0.15);
-        assert_fair(&[Sender { length: 9014, writes: Writes::Never }, Sender { length: 1514, writes }], 0.15);
+        assert_fair(&[Sender { length: 9014, writes, ..HONEST }, HONEST], 0.15);
+        assert_fair(&[Sender { length: 9014, ..HONEST }, Sender { writes, ..HONEST }], 0.15);
     }
+}
+
+#[test]
+fn a_guest_that_takes_no_frames_takes_no_rate_from_others() {
+    let alone = shares(&[HONEST], 1)[0];
+    let within = |rate: usize, percent: usize| rate.abs_diff(alone) * 100 <= percent * alone;
+    let beside = shares(&[HONEST, Sender { length: 60, to_full: 1, ..HONEST }], 1);
+    assert!(within(beside[0], 1), "{alone} alone, beside one that sends to it: {beside:?}");
+    // Who sends to it stands still once, for 4 of these 100 ms.
+    let own = shares(&[Sender { to_full: 10, ..HONEST }], 1);
+    assert!(within(own[0], 5), "{alone} alone, beside its own frames to it: {own:?}");
 }
 
 #[test]

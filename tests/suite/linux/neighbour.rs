@@ -2,7 +2,7 @@
 //! no difference.
 
 use end_to_end::failure::ErrorContext;
-use end_to_end::{Failure, Outcome, Run, VmSpec, namespace, require};
+use end_to_end::{Outcome, Run, VmSpec, namespace, require};
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,5 +55,5 @@ pub fn check(run: &Run) -> Outcome {
     let value = |name: &str| counters.split_once(name)?.1.split_whitespace().next()?.parse::<u32>().ok();
     let lost = value(" no_room ").unwrap_or(0) + value(" held_too_long ").unwrap_or(0);
     require!(lost > 100, "the guest beside it was not full: {counters}");
-    Ok::<_, Failure>(())
+    Ok(())
 }

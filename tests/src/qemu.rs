@@ -145,7 +145,10 @@ fn server(name: &str, image: &Path) -> String {
 /// A NIC. Its option ROM, which contains iPXE, is left out where nothing can be booted from it.
 fn device(index: usize, nic: &EmulatedNic) -> String {
     let wire = match &nic.wire {
-        Wire::Tap(name) => format!(" -netdev tap,id=wire{index},ifname={name},script=no,downscript=no"),
+        // Without vnet_hdr frames are on the tap as on a cable: QEMU's NIC cuts packets and finishes checksums itself.
+        Wire::Tap(name) => {
+            format!(" -netdev tap,id=wire{index},ifname={name},script=no,downscript=no,vnet_hdr=off")
+        }
         Wire::Server | Wire::Null => String::new(),
     };
     let netdev = if nic.wire == Wire::Null { String::new() } else { format!(",netdev=wire{index}") };

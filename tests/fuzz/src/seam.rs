@@ -2,6 +2,7 @@
 
 use crate::Input;
 use base::{Effects, Instant, MacAddress, Port};
+use core::num::NonZeroU16;
 use path::{PortConfig, PortId};
 use testkit::frame::{mac, number_of, numbered};
 use testkit::{Lan, QueuePort};
@@ -50,6 +51,7 @@ impl Bench {
         match action & 15 {
             0..4 => {
                 let (to, count, length) = (input.u8(), 1 + input.below(16), 60 + usize::from(input.u8()));
+                port.mss = NonZeroU16::new(u16::from(to & 8));
                 for _ in 0..count.min(MOST.saturating_sub(self.origins.len() as u64)) {
                     let to = if to & 7 == 7 { MacAddress::BROADCAST } else { mac(to & 7) };
                     let frame = numbered(to, mac(number as u8), self.origins.len() as u32, length);
@@ -68,13 +70,15 @@ impl Bench {
                 self.seen[number] = self.seen[number].min(port.sent.len() - port.unsent());
                 port.capabilities.link_up &= action & 15 != 9;
             }
-            10 => port.capabilities.link_up ^= true,
+            10 => {
+                port.capabilities.link_up ^= true;
+                port.capabilities.segments = number > GUESTS;
+            }
             11 => {
                 // As a guest that waits until no NIC reads its memory any more.
                 let id = PortId::new(number).expect("few ports");
                 if self.lan.switch.referred(id) == 0 {
-                    port.life += 1;
-                    port.incoming.clear();
+                    port.begin_life();
                     port.overwrite_lent();
                 }
             }

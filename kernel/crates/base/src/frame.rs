@@ -3,6 +3,7 @@
 use crate::internet_checksum;
 use crate::transport::TAGS;
 use crate::{Memory, Span, TransportLayout};
+use core::num::NonZeroU16;
 use core::ops::Range;
 
 /// Most bytes of a frame that are copied when it is fetched. All headers up to the options of TCP are among them:
@@ -128,13 +129,16 @@ pub struct LentFrame<'a> {
     pub length: usize,
     /// What is known of its checksums, or is still to be done about them.
     pub checksums: Checksums,
+    /// It is a TCP segment, with an unfinished checksum, that may be longer than a frame: the NIC that sends it cuts it into
+    /// segments with so many bytes of payload each. Its head shows it as if it were one frame.
+    pub mss: Option<NonZeroU16>,
 }
 
 impl<'a> LentFrame<'a> {
     /// A frame that is all head.
     #[must_use]
     pub fn whole(bytes: &'a [u8]) -> Self {
-        Self { head: bytes, pieces: &[], length: bytes.len(), checksums: Checksums::Unknown }
+        Self { head: bytes, pieces: &[], length: bytes.len(), checksums: Checksums::Unknown, mss: None }
     }
 
     /// The VLAN of the tag that follows the addresses; 0 if that gives a priority only [802.1Q 9.6]. `None` without a tag.

@@ -1,9 +1,10 @@
 //! The frames that a source has lent out, until their copies have been taken or dropped.
 
-use crate::Span;
 use crate::bits::low_u8;
 use crate::frame::{Checksums, HEAD, LentFrame};
+use crate::{MacAddress, Span};
 use alloc::boxed::Box;
+use core::num::NonZeroU16;
 
 /// Maximum number of frames that one source has lent out.
 pub const WINDOW: usize = 128;
@@ -54,10 +55,20 @@ struct LentSlot {
     pieces: heapless::Vec<Span, PIECES>,
     head: u8,
     checksums: Checksums,
+    mss: Option<NonZeroU16>,
     length: u32,
     cookie: u32,
     /// Copies that have been neither taken nor dropped.
     copies: u8,
+}
+
+impl LentSlot {
+    /// The frame here, whose head begins these bytes.
+    fn frame<'a>(&'a self, head: &'a [u8; HEAD]) -> LentFrame<'a> {
+        let Self { pieces, length, checksums, mss, .. } = self;
+        let head = &head[..usize::from(self.head)];
+        LentFrame { head, pieces, length: *length as usize, checksums: *checksums, mss: *mss }
+    }
 }
 
 /// A frame that is being added to an [`Outbox`].
@@ -80,6 +91,17 @@ impl NewFrame<'_> {
     /// Says what is known of its checksums, or is still to be done about them; by default nothing.
     pub fn checksums(&mut self, checksums: Checksums) {
         self.slot.checksums = checksums;
+    }
+
+    /// Says that the NIC is to cut it: see [`LentFrame::mss`].
+    pub fn segment(&mut self, mss: NonZeroU16) {
+        self.slot.mss = Some(mss);
+    }
+
+    /// The frame as far as it has been described.
+    #[must_use]
+    pub fn so_far(&self) -> LentFrame<'_> {
+        self.slot.frame(self.head)
     }
 
     /// Appends memory to the frame; false when it would have more than [`PIECES`].
@@ -129,6 +151,8 @@ pub struct Outbox {
     fetched: heapless::Deque<SlotId, WINDOW>,
     /// The source has no memory for another frame until one is finished.
     starved: bool,
+    /// Frames for this destination may be such as a NIC cuts.
+    cut_for: Option<MacAddress>,
 }
 
 impl Outbox {
@@ -139,6 +163,7 @@ impl Outbox {
             pieces: heapless::Vec::new(),
             head: 0,
             checksums: Checksums::Unknown,
+            mss: None,
             length: 0,
             cookie: 0,
             copies: 0,
@@ -148,7 +173,7 @@ impl Outbox {
         let (Ok(slots), Ok(heads)) = (slots.try_into(), heads.try_into()) else { unreachable!() };
         let free = (0..WINDOW).rev().map(|index| SlotId(low_u8(index as u64))).collect();
         let (finished, fetched) = (heapless::Vec::new(), heapless::Deque::new());
-        Self { source, slots, heads, free, finished, fetched, starved: false }
+        Self { source, slots, heads, free, finished, fetched, starved: false, cut_for: None }
     }
 
     /// True when no frame can be added until one is finished.
@@ -180,7 +205,7 @@ impl Outbox {
         let Some(id) = self.free.last().copied().filter(|_| !self.starved) else { return false };
         let (slot, head) = (&mut self.slots[id.index()], &mut self.heads[id.index()]);
         (slot.head, slot.length, slot.cookie, slot.copies) = (0, 0, cookie, 0);
-        slot.checksums = Checksums::Unknown;
+        (slot.checksums, slot.mss) = (Checksums::Unknown, None);
         slot.pieces.clear();
         let added = fill(&mut NewFrame { slot, head }) && self.fetched.push_back(id).is_ok();
         if added {
@@ -202,12 +227,21 @@ impl Outbox {
         }
     }
 
+    /// The destination for which the source may add packets that a NIC [cuts](LentFrame::mss), if there is one.
+    #[must_use]
+    pub fn cut_for(&self) -> Option<MacAddress> {
+        self.cut_for
+    }
+
+    /// For the path: what is for this destination goes to such a NIC only.
+    pub fn set_cut_for(&mut self, destination: Option<MacAddress>) {
+        self.cut_for = destination;
+    }
+
     /// The frame in this place.
     #[must_use]
     pub fn frame(&self, slot: SlotId) -> LentFrame<'_> {
-        let LentSlot { pieces, head, length, checksums, .. } = &self.slots[slot.index()];
-        let head = &self.heads[slot.index()][..usize::from(*head)];
-        LentFrame { head, pieces, length: *length as usize, checksums: *checksums }
+        self.slots[slot.index()].frame(&self.heads[slot.index()])
     }
 
     /// The length of the frame in this place, in bytes.

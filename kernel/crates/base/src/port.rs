@@ -9,6 +9,8 @@ pub struct Capabilities {
     pub max_frame: usize,
     /// False while the port has no link: frames sent to it would be lost.
     pub link_up: bool,
+    /// True if it cuts long TCP segments, [`LentFrame::mss`], on their way to the wire.
+    pub segments: bool,
 }
 
 /// What a port did with a frame that it was offered.
@@ -41,7 +43,7 @@ pub enum Put {
 ///
 /// impl Port for Loopback {
 ///     fn capabilities(&mut self) -> Capabilities {
-///         Capabilities { max_frame: 128, link_up: true }
+///         Capabilities { max_frame: 128, link_up: true, segments: false }
 ///     }
 ///
 ///     fn fetch(&mut self, into: &mut Outbox, budget: usize, _now: Instant) -> usize {

@@ -106,6 +106,14 @@ impl TransportLayout {
         field..field + 2
     }
 
+    /// Where the payload of the TCP segment begins whose head this was made from; `None` unless the whole header is in it.
+    #[must_use]
+    pub fn tcp_payload(&self, head: &[u8]) -> Option<usize> {
+        let header = usize::from(head.get(self.start() + 12)? >> 4) * 4;
+        let payload = self.start() + header;
+        (!self.is_udp && header >= 20 && payload <= head.len().min(self.end)).then_some(payload)
+    }
+
     /// Where the packet ends. The frame may be longer: it is padded.
     #[must_use]
     pub fn end(&self) -> usize {
@@ -121,12 +129,18 @@ impl TransportLayout {
     /// The sum of the pseudo header [RFC 768, RFC 9293 3.1, RFC 8200 8.1], from the head that this was made from.
     #[must_use]
     pub fn pseudo_header(&self, head: &[u8]) -> u16 {
+        let length = internet_checksum::length_word(self.end - self.start());
+        internet_checksum::add(self.pseudo_header_to_cut(head), length)
+    }
+
+    /// The same without the length: that of each segment is added when it is cut.
+    #[must_use]
+    pub fn pseudo_header_to_cut(&self, head: &[u8]) -> u16 {
         let addresses = if self.is_ipv4 { 12..20 } else { 8..40 };
         let at = self.link_header();
         let addresses = head.get(at + addresses.start..at + addresses.end).unwrap_or_default();
         let protocol = u16::from(if self.is_udp { UDP } else { TCP });
-        let rest = internet_checksum::add(protocol, internet_checksum::length_word(self.end - self.start()));
-        internet_checksum::add(internet_checksum::sum(addresses), rest)
+        internet_checksum::add(internet_checksum::sum(addresses), protocol)
     }
 }
 

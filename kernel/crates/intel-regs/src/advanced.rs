@@ -78,10 +78,16 @@ const _: () = assert!(size_of::<TxAdvanced>() == SIZE);
 pub const DTYP_ADVANCED_CONTEXT: u32 = 2;
 /// Position of `MACLEN` in `vlan_and_lengths`.
 pub const MACLEN_SHIFT: u32 = 9;
+/// Position of `L4LEN` in `mss_and_index`.
+pub const L4LEN_SHIFT: u32 = 8;
+/// Position of `MSS` in `mss_and_index`.
+pub const MSS_SHIFT: u32 = 16;
 /// Position of `POPTS` ([`crate::desc::TxOptions`]) in `status_and_payload`.
 pub const POPTS_SHIFT: u32 = 8;
 /// `DTYP` of an advanced data descriptor [I210 7.2.2.3].
 pub const DTYP_ADVANCED_DATA: u32 = 3;
+/// `TSE` in `DCMD`, in place: the NIC cuts the frame. Legacy descriptors have it elsewhere.
+pub const DCMD_TSE: u32 = 1 << 31;
 /// Mask of `DTALEN`.
 pub const DTALEN_MASK: u32 = 0xffff;
 /// Position of `PAYLEN` in `status_and_payload`.

@@ -300,7 +300,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     fn run(&mut self, now: Instant, state: &BringUpState) {
         self.statistics.discard(&mut self.registers);
         self.is_counted = true;
-        self.sent_before = (self.queues.counters.tx_done, self.statistics.good_packets_transmitted);
+        self.count_from_here();
         self.state = NicState::Running;
         self.failures = 0;
         self.apply_interrupt_settings();

@@ -63,7 +63,7 @@ pub struct NicDriver<H: NicHost, C: NicChip> {
     pub(crate) rate: RateMeter,
     /// What the NIC has counted since it runs is in `statistics`, or will be.
     pub(crate) is_counted: bool,
-    /// Frames that it had reported as transmitted, and those that had left it by its own count, when it began to run.
+    /// Frames that it had reported as transmitted, and those that had left it by its own count, when nothing was in it.
     pub(crate) sent_before: (u64, u64),
     /// The link went down since the last check.
     link_lost: bool,
@@ -185,7 +185,11 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         self.note_rate(now);
         if now >= self.next_statistics {
             self.next_statistics = now + STATISTICS_INTERVAL;
-            self.collect_statistics();
+            // What was fetched so long ago has left, or has had too many collisions: either way it is not in the NIC.
+            let left = self.link.up && self.queues.transmit.was_idle(STATISTICS_INTERVAL, now);
+            if self.collect_statistics() && left {
+                self.count_from_here();
+            }
         }
         if !self.link.up {
             if self.holds_frames() {
@@ -211,8 +215,13 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// own count, as last read [8254x 13.7.35].
     pub(crate) fn in_nic(&self) -> u64 {
         let (done, left) = self.sent_before;
-        let done = self.queues.counters.tx_done - done;
+        let done = self.queues.transmit.sent_segments() - done;
         done.saturating_sub(self.statistics.good_packets_transmitted.saturating_sub(left))
+    }
+
+    /// Nothing is in the NIC: what it fetches and sends is counted from here.
+    pub(crate) fn count_from_here(&mut self) {
+        self.sent_before = (self.queues.transmit.sent_segments(), self.statistics.good_packets_transmitted);
     }
 
     /// Reads the link status, and records a change. A NIC that does not answer has none; the next check says why.

@@ -46,7 +46,6 @@ mod queue_pair;
 mod receive;
 mod statistics;
 mod transmit;
-mod transmit_offload;
 mod verified;
 mod watch;
 

@@ -1,8 +1,9 @@
 //! The NIC as a port: frames are sent and received in runs, with one tail write for each run.
 
 use crate::chip::NicChip;
+use crate::descriptors::DescriptorFormat;
 use crate::{NicDriver, NicHost, NicRegisters};
-use base::{Capabilities, Instant, LentFrame, Outbox, Port, Put, Ticket};
+use base::{Capabilities, Instant, LentFrame, LinkSpeed, Outbox, Port, Put, Ticket};
 
 /// Longest frame that the drivers carry, without frame check sequence: 9000 bytes of payload, an Ethernet
 /// header and a VLAN tag.
@@ -15,8 +16,11 @@ pub(crate) const LONGEST_FRAME: u16 = 9018;
 const MANY: usize = 64;
 
 impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
+    /// Slower links do not cut: a long packet would take longer than others wait for a NIC that takes nothing.
     fn capabilities(&mut self) -> Capabilities {
-        Capabilities { max_frame: MAX_FRAME, link_up: self.link().up }
+        let link = self.link();
+        let segments = C::Descriptors::SEGMENTS && link.speed == LinkSpeed::Mbps1000;
+        Capabilities { max_frame: MAX_FRAME, link_up: link.up, segments }
     }
 
     /// Lends received frames out, and gives their descriptors back to the NIC at once, with other buffers. What a NIC had

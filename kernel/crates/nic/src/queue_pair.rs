@@ -100,7 +100,10 @@ impl<M: Memory, F: DescriptorFormat> QueuePair<M, F> {
     pub(crate) fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
         if frame.length < HEADER {
             self.counters.tx_runt += 1;
-        } else if frame.length > MAX_FRAME {
+        } else if match frame.mss {
+            Some(_) => self.transmit.headers_to_cut(&frame).is_none(),
+            None => frame.length > MAX_FRAME,
+        } {
             self.counters.tx_too_long += 1;
         } else if let Err(ticket) = self.transmit.push(frame, ticket, now) {
             self.counters.tx_ring_full += 1;

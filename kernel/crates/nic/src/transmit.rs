@@ -1,12 +1,11 @@
 //! The transmit ring: frames into descriptors, by reference or through buffers [8254x 3.3, 3.4].
 
-use crate::descriptors::{DescriptorFormat, FramePart, TX_STATUS};
+use crate::descriptors::{CutPlan, DescriptorFormat, FramePart, Offload, TX_STATUS};
 use crate::hardware::{allocate, load_u64};
-use crate::transmit_offload::offloaded_checksum;
-use crate::{NicError, NicHost};
+use crate::{MAX_FRAME, NicError, NicHost};
 use base::frame::HEAD;
 use base::time::Duration;
-use base::{Checksums, Instant, LentFrame, Memory, QueueDepth, Span, Ticket};
+use base::{Checksums, Instant, LentFrame, Memory, QueueDepth, Span, Ticket, TransportLayout};
 use core::marker::PhantomData;
 use intel_regs::desc::{SIZE, TxStatus};
 
@@ -25,6 +24,11 @@ const PIECE: usize = 2000;
 const MOST_PIECES: usize = 8;
 const LEAST_PIECE: usize = 64;
 
+/// Most bytes in a piece of a frame that is cut, which no descriptor of a stock e1000 driver exceeds; and in all such frames in
+/// the ring, so that nobody waits for them for long: 2 ms at 1 Gb/s.
+const LONGEST_PIECE: usize = 16 * 1024;
+const MOST_CUT: usize = 256 * 1024;
+
 /// Shortest frame on the wire without frame check sequence [IEEE 802.3-2018 3.2.8].
 const MIN_FRAME: usize = 60;
 
@@ -33,7 +37,10 @@ struct QueuedFrame {
     /// Its descriptors.
     descriptors: u8,
     /// Its bytes.
-    length: u16,
+    length: u32,
+    /// Frames that leave the NIC for it, which cuts it or not.
+    segments: u16,
+    cut: bool,
     ticket: Ticket,
 }
 
@@ -51,7 +58,11 @@ pub(crate) struct TransmitRing<M, F> {
     frames: heapless::Deque<QueuedFrame, DESCRIPTORS>,
     /// Bytes in them, and in those that the NIC has sent.
     bytes: usize,
+    /// Of these, those in frames that the NIC cuts.
+    cut_bytes: usize,
     sent_bytes: u64,
+    /// Frames that have left the NIC for those that it has sent, or will.
+    sent_segments: u64,
     /// Tickets of frames that the NIC has sent, and of those that it will not send, whose owner has not asked for them. There
     /// is room for all: no frame is added before.
     unclaimed: heapless::Deque<Ticket, DESCRIPTORS>,
@@ -75,7 +86,9 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             used: 0,
             frames: heapless::Deque::new(),
             bytes: 0,
+            cut_bytes: 0,
             sent_bytes: 0,
+            sent_segments: 0,
             unclaimed: heapless::Deque::new(),
             unsent: heapless::Deque::new(),
             limit,
@@ -128,6 +141,24 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         self.sent_bytes
     }
 
+    /// Frames that have left the NIC for those that it has sent: more, if it cuts them.
+    pub(crate) fn sent_segments(&self) -> u64 {
+        self.sent_segments
+    }
+
+    /// How long the headers are of a frame that the NIC can cut.
+    pub(crate) fn headers_to_cut(&self, frame: &LentFrame<'_>) -> Option<usize> {
+        let (_, headers) = frame.segmentable().filter(|_| F::SEGMENTS)?;
+        let mss = usize::from(frame.mss?.get());
+        let reached = frame.pieces.iter().all(|piece| piece.len() <= LONGEST_PIECE && self.reaches(piece));
+        (reached && headers + mss <= MAX_FRAME && headers < frame.length).then_some(headers)
+    }
+
+    /// True if the ring has been empty for so long.
+    pub(crate) fn was_idle(&self, duration: Duration, now: Instant) -> bool {
+        self.frames.is_empty() && now - self.progress >= duration
+    }
+
     /// Time since the NIC last made progress with the frames in the ring; `None` when the ring is empty.
     pub(crate) fn waited(&self, now: Instant) -> Option<Duration> {
         (!self.frames.is_empty()).then(|| now - self.progress)
@@ -142,7 +173,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             let _ = self.unsent.push_back(frame.ticket);
         }
         (self.tail, self.told) = (0, 0);
-        (self.used, self.bytes, self.context) = (0, 0, None);
+        (self.used, self.bytes, self.cut_bytes, self.context) = (0, 0, 0, None);
         (sent, unsent)
     }
 
@@ -151,8 +182,12 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
     /// of TDT.
     pub(crate) fn push(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Result<(), Ticket> {
         let by_reference = self.goes_by_reference(&frame);
-        let layout = if by_reference { offloaded_checksum(&frame) } else { None };
-        let context = layout.map(|layout| F::context(&layout));
+        let layout = if by_reference { frame.offloadable() } else { None };
+        let cut = layout.zip(frame.mss).and_then(|(layout, mss)| {
+            let headers = layout.tcp_payload(frame.head)?;
+            Some(CutPlan { tcp_header: headers - layout.start(), mss: mss.get() })
+        });
+        let context = layout.map(|layout| F::context(&layout, cut));
         let news = context.filter(|_| context != self.context);
         let length = frame.length.max(MIN_FRAME);
         let count = match by_reference {
@@ -164,56 +199,99 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         if count > DESCRIPTORS - 1 - self.used || !(self.unclaimed.is_empty() && self.unsent.is_empty()) {
             return Err(ticket);
         }
+        let cut_bytes = if cut.is_some() { length } else { 0 };
+        if cut.is_some() && self.cut_bytes > 0 && self.cut_bytes + length > MOST_CUT {
+            return Err(ticket);
+        }
         if self.used == 0 {
             self.progress = now;
         }
-        match frame.checksums {
-            Checksums::Unfinished(_) if context.is_some() => {
-                if let Some(descriptor) = news {
-                    self.write(&descriptor);
-                    self.context = context;
-                }
-                self.refer(&frame, true);
+        if let Some(descriptor) = news {
+            self.write(&descriptor);
+            self.context = context;
+        }
+        let mut segments = 1;
+        match (frame.checksums, layout, cut) {
+            (_, Some(layout), Some(cut)) => {
+                let payload = frame.length - layout.start() - cut.tcp_header;
+                segments = payload.div_ceil(cut.mss.into());
+                self.refer_to_cut(&frame, &layout, payload);
             }
-            Checksums::Unfinished(_) => self.fill(&frame.finished::<M>(&mut [0; HEAD]), length, by_reference),
+            (_, Some(_), None) => self.refer(&frame, frame.length, Offload::Checksum),
+            (Checksums::Unfinished(_), None, _) => {
+                self.fill(&frame.finished::<M>(&mut [0; HEAD]), length, by_reference);
+            }
             _ => self.fill(&frame, length, by_reference),
         }
         self.used += count;
         self.bytes += length;
+        self.cut_bytes += cut_bytes;
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "at most MOST_PIECES and two, or 5; at most MAX_FRAME"
+            reason = "at most PIECES and two, or 5; less than 64 KiB and a header"
         )]
-        let queued = QueuedFrame { descriptors: count as u8, length: length as u16, ticket };
+        let queued = QueuedFrame {
+            descriptors: count as u8,
+            length: length as u32,
+            segments: segments as u16,
+            cut: cut.is_some(),
+            ticket,
+        };
         self.frames.push_back(queued).map_err(|queued| queued.ticket)
     }
 
     /// True for a frame whose bytes the NIC can fetch from where they are, but for the head.
     fn goes_by_reference(&self, frame: &LentFrame<'_>) -> bool {
-        let reached = |piece: &Span| {
-            let end = M::device_address(*piece).0.checked_add(piece.len() as u64);
-            piece.len() >= LEAST_PIECE && end.is_some_and(|end| end <= self.limit)
-        };
+        let long_enough = |piece: &Span| piece.len() >= LEAST_PIECE;
         let few = !frame.pieces.is_empty() && frame.pieces.len() <= MOST_PIECES;
-        few && frame.length >= MIN_FRAME && frame.pieces.iter().all(reached)
+        let cheap = few && frame.length >= MIN_FRAME && frame.pieces.iter().all(long_enough);
+        // One that is cut was looked at before.
+        frame.mss.is_some() || cheap && frame.pieces.iter().all(|piece| self.reaches(piece))
+    }
+
+    /// True for memory that the NIC can fetch from.
+    fn reaches(&self, piece: &Span) -> bool {
+        let end = M::device_address(*piece).0.checked_add(piece.len() as u64);
+        end.is_some_and(|end| end <= self.limit)
     }
 
     /// Puts a frame into the descriptors after TDT, padded to this length.
     fn fill(&mut self, frame: &LentFrame<'_>, length: usize, by_reference: bool) {
         match by_reference {
-            true => self.refer(frame, false),
+            true => self.refer(frame, frame.length, Offload::Nothing),
             false => self.copy(frame, length),
         }
     }
 
-    /// Describes a frame of which the head alone is copied. With `checksum` the NIC is to compute its TCP or UDP checksum.
-    fn refer(&mut self, frame: &LentFrame<'_>, checksum: bool) {
+    /// Describes a frame of this length of which the head alone is copied.
+    fn refer(&mut self, frame: &LentFrame<'_>, length: usize, offload: Offload) {
         let head = self.buffers.part(self.tail * BUFFER, frame.head.len());
         M::store(head, frame.head);
-        self.describe(head, frame.length, false, checksum);
+        self.describe(head, length, frame.pieces.is_empty(), offload);
         for (index, piece) in frame.pieces.iter().enumerate() {
-            self.describe(*piece, frame.length, index + 1 == frame.pieces.len(), checksum);
+            self.describe(*piece, length, index + 1 == frame.pieces.len(), offload);
         }
+    }
+
+    /// The same for one that the NIC cuts, with so much payload: it wants lengths and the IPv4 header's checksum to be 0, and the
+    /// sum of the pseudo header without a length [I210 7.2.4.4].
+    fn refer_to_cut(&mut self, frame: &LentFrame<'_>, layout: &TransportLayout, payload: usize) {
+        let mut head = [0; HEAD];
+        let head = &mut head[..frame.head.len()];
+        head.copy_from_slice(frame.head);
+        let pseudo = layout.pseudo_header_to_cut(head);
+        let mut set = |at: usize, value: u16| {
+            if let Some(field) = head.get_mut(at..at + 2) {
+                field.copy_from_slice(&value.to_be_bytes());
+            }
+        };
+        let (ip, ipv4) = (layout.link_header(), layout.is_ipv4());
+        set(ip + if ipv4 { 2 } else { 4 }, 0);
+        if ipv4 {
+            set(ip + 10, 0);
+        }
+        set(layout.checksum_field().start, pseudo);
+        self.refer(&LentFrame { head, ..*frame }, payload, Offload::Segments { ipv4 });
     }
 
     /// Copies a frame into buffers, padded to this length, and describes them.
@@ -226,16 +304,19 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             if frame.length < end {
                 M::store(buffer.split(frame.length - start).1, &[0; MIN_FRAME]);
             }
-            self.describe(buffer, length, end == length, false);
+            self.describe(buffer, length, end == length, Offload::Nothing);
             start = end;
         }
     }
 
     /// Fills the next descriptor, with a part of a frame of this length; `last` if it is the last one.
-    #[expect(clippy::cast_possible_truncation, reason = "a frame has at most 9018 bytes")]
-    fn describe(&mut self, part: Span, frame: usize, last: bool, checksum: bool) {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a frame has at most 9018 bytes, one that is cut 64 KiB"
+    )]
+    fn describe(&mut self, part: Span, frame: usize, last: bool, offload: Offload) {
         let (address, length) = (M::device_address(part).0, part.len() as u16);
-        self.write(&F::data(FramePart { address, length, frame: frame as u16, last, checksum }));
+        self.write(&F::data(FramePart { address, length, frame: frame as u32, last, offload }));
     }
 
     /// Writes the next descriptor. The NIC reads it only after TDT has passed it.
@@ -254,8 +335,10 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         self.used -= count;
         self.progress = now;
         let frame = self.frames.pop_front()?;
-        self.bytes -= usize::from(frame.length);
+        self.bytes -= frame.length as usize;
         self.sent_bytes += u64::from(frame.length);
+        self.sent_segments += u64::from(frame.segments);
+        self.cut_bytes -= if frame.cut { frame.length as usize } else { 0 };
         Some(frame.ticket)
     }
 

@@ -5,12 +5,13 @@ mod support;
 use base::frame::HEAD;
 use base::time::Duration;
 use base::{Checksums, GuestPhysical, GuestSpans, Outbox, Port, Put, UnfinishedChecksum, Verdict};
+use core::num::NonZeroU16;
 use nic::Nic;
 use proptest::prelude::*;
 use support::fake_nic::{FakeFamily, FakeNic};
 use support::{ID_82540EM, ID_82574L, ID_82576, TestMachine};
 use testkit::frame::{self, Station, mac, padded, unfinished};
-use testkit::{bytes_of, put_with};
+use testkit::{QueuePort, bytes_of, put_with};
 
 type Driver = Nic<TestMachine<FakeNic>>;
 
@@ -325,5 +326,37 @@ fn a_ring_that_is_full_of_contexts_too_keeps_all_frames() {
         let (frame, checksum) = unfinished(&frames[1]);
         assert_eq!(send(&machine, &mut driver, &frame, checksum), frames[1]);
         assert_eq!(machine.nic.borrow().offload.contexts, 86);
+    }
+}
+
+#[test]
+fn a_long_segment_that_the_nic_cannot_cut_is_dropped_and_counted() {
+    let (a, b) = stations();
+    let (sent, checksum) = unfinished(&frame::tcp(&a, &b, 1, &[7; 5000]));
+    let mut syn = sent.clone();
+    syn[47] |= 0x02;
+    let (udp, of_udp) = unfinished(&frame::udp(&a, &b, &[7; 5000]));
+    let (finished, mss) = (Checksums::Unknown, NonZeroU16::new(1460));
+    let asked = Checksums::Unfinished(checksum);
+    for (kind, frame, checksums, mss) in [
+        (FakeFamily::E1000, &sent, asked, mss),
+        (FakeFamily::E1000e, &sent, asked, mss),
+        (FakeFamily::Igb, &sent, finished, mss),
+        (FakeFamily::Igb, &syn, asked, mss),
+        (FakeFamily::Igb, &udp, Checksums::Unfinished(of_udp), mss),
+        (FakeFamily::Igb, &sent, asked, NonZeroU16::new(9000)),
+    ] {
+        let (machine, mut driver) = started(kind);
+        let mut lender = QueuePort::new();
+        (lender.checksums, lender.mss) = (checksums, mss);
+        let mut outbox = Outbox::new(0);
+        outbox.set_cut_for(base::MacAddress::destination_of(frame));
+        lender.arrive(frame);
+        lender.fetch(&mut outbox, 1, machine.now());
+        let slot = outbox.fetched().expect("it was fetched");
+        outbox.share(slot, 1);
+        let put = driver.put(outbox.frame(slot), outbox.lend(slot), machine.now());
+        assert!(matches!(put, Put::Done(_)), "{kind:?}");
+        assert_eq!((driver.queue_counters().tx_too_long, driver.queue_counters().tx_queued), (1, 0));
     }
 }

@@ -7,9 +7,12 @@ mod emulator;
 use base::frame::HEAD;
 use base::time::Duration;
 use base::{Checksums, Instant, Memory, Outbox, Port, Put};
+use core::num::NonZeroU16;
 use emulator::{EmulatedMachine, EmulatedMemory};
 use nic::{InterruptMode, MAX_FRAME, Nic, NicEvent, NicHost, NicRegisters, NicState, TRANSMIT_HANG};
-use testkit::frame::{Station, in_ipv6, mac, number_of, numbered, padded, tagged, tcp, udp, unfinished};
+use testkit::frame::{
+    Station, checksum, in_ipv6, mac, number_of, numbered, padded, tagged, tcp, udp, unfinished,
+};
 
 const TCTL: u32 = 0x0400;
 
@@ -21,12 +24,14 @@ fn send(machine: &EmulatedMachine, driver: &mut Nic<EmulatedMachine>, frames: &[
     testkit::put_all(driver, frames.iter().map(Vec::as_slice), machine.now())
 }
 
-/// Sends a frame of which the NIC is given the head, and the rest by reference, in two pieces.
+/// Sends a frame of which the NIC is given the head, and the rest by reference, in two pieces or more. It is cut into segments
+/// with so much payload.
 fn send_by_reference(
     machine: &EmulatedMachine,
     driver: &mut Nic<EmulatedMachine>,
     frame: &[u8],
     checksums: Checksums,
+    mss: Option<NonZeroU16>,
 ) {
     let (head, rest) = frame.split_at(frame.len().min(HEAD));
     let memory = machine.clone().allocate(rest.len().max(1), 4096).expect("there is memory");
@@ -40,8 +45,11 @@ fn send_by_reference(
     assert!(outbox.add(0, |new| {
         new.head(head.len()).copy_from_slice(head);
         new.checksums(checksums);
-        let (first, second) = memory.part(0, rest.len()).split(rest.len() / 2);
-        new.push(first) && new.push(second)
+        mss.into_iter().for_each(|mss| new.segment(mss));
+        let pieces = rest.len().div_ceil(rest.len().div_ceil(2).clamp(1, 16_000));
+        (0..pieces).all(|piece| {
+            new.push(memory.part(piece * rest.len().div_ceil(pieces), rest.len().div_ceil(pieces)))
+        })
     }));
     let slot = outbox.fetched().expect("it was added");
     outbox.share(slot, 1);
@@ -72,7 +80,7 @@ fn frames_of_every_length_and_in_number_pass_both_ways(model: &str) {
     let lengths = [18, 59, 60, 61, 1514, 1518, 2048, 2049, 4096, 4097, 9000, 9014, MAX_FRAME];
     for (number, length) in (0..).zip(lengths) {
         carries(&machine, &mut driver, frame(number, length));
-        send_by_reference(&machine, &mut driver, &frame(number, length), Checksums::Unknown);
+        send_by_reference(&machine, &mut driver, &frame(number, length), Checksums::Unknown, None);
         assert_eq!(machine.capture(), padded(frame(number, length)), "{length} bytes out by reference");
     }
     // Several times round both rings, in batches.
@@ -103,12 +111,93 @@ fn it_computes_the_checksums_that_are_unfinished(model: &str) {
             let both = [in_ipv6(&frame), frame];
             for frame in both.iter().flat_map(|frame| [tagged(frame, 5), frame.clone(), frame.clone()]) {
                 let (sent, checksum) = unfinished(&frame);
-                send_by_reference(&machine, &mut driver, &sent, Checksums::Unfinished(checksum));
+                send_by_reference(&machine, &mut driver, &sent, Checksums::Unfinished(checksum), None);
                 assert_eq!(machine.capture(), frame);
                 // Frames between them that need nothing.
-                send_by_reference(&machine, &mut driver, &frame, Checksums::Unknown);
+                send_by_reference(&machine, &mut driver, &frame, Checksums::Unknown, None);
                 assert_eq!(machine.capture(), frame);
             }
+        }
+    }
+}
+
+/// Where the IP header of a frame with one tag at most begins, whether it is IPv4, and where the TCP header begins.
+fn headers_of(frame: &[u8]) -> (usize, bool, usize) {
+    let link = if frame[12..14] == [0x81, 0] { 18 } else { 14 };
+    let ipv4 = frame[link] >> 4 == 4;
+    (link, ipv4, link + if ipv4 { 20 } else { 40 })
+}
+
+/// A TCP frame with the right checksum.
+fn with_checksum(mut frame: Vec<u8>) -> Vec<u8> {
+    let (link, ipv4, transport) = headers_of(&frame);
+    let field = transport + 16..transport + 18;
+    frame[field.clone()].fill(0);
+    let addresses = &frame[link + if ipv4 { 12 } else { 8 }..transport];
+    let length = ((frame.len() - transport) as u16).to_be_bytes();
+    let sum = checksum(&[addresses, &[0, 6], &length, &frame[transport..]].concat());
+    frame[field].copy_from_slice(&sum.to_be_bytes());
+    frame
+}
+
+/// The segments of a TCP frame without options, with so much payload each.
+fn segments_of(frame: &[u8], mss: usize) -> Vec<Vec<u8>> {
+    let (link, ipv4, transport) = headers_of(frame);
+    let (headers, payload) = frame.split_at(transport + 20);
+    let add = |bytes: &mut [u8], by: usize| {
+        let (_, value) = bytes
+            .iter()
+            .rev()
+            .fold((1, 0), |(unit, sum), byte| (unit * 256, sum + unit * usize::from(*byte)));
+        let count = bytes.len();
+        bytes.copy_from_slice(&(value + by).to_be_bytes()[8 - count..]);
+    };
+    let cut = payload.chunks(mss).enumerate().map(|(number, piece)| {
+        let mut segment = [headers, piece].concat();
+        let total = segment.len() - if ipv4 { link } else { transport };
+        let length = link + if ipv4 { 2 } else { 4 };
+        segment[length..length + 2].copy_from_slice(&(total as u16).to_be_bytes());
+        add(&mut segment[transport + 4..transport + 8], number * mss);
+        if ipv4 {
+            add(&mut segment[link + 4..link + 6], number);
+            segment[link + 10..link + 12].fill(0);
+            let sum = checksum(&segment[link..transport]);
+            segment[link + 10..link + 12].copy_from_slice(&sum.to_be_bytes());
+        }
+        padded(with_checksum(segment))
+    });
+    cut.collect()
+}
+
+fn it_cuts_long_segments(model: &str) {
+    let Some((machine, mut driver)) = EmulatedMachine::start(model, "segments") else { return };
+    assert!(driver.capabilities().segments);
+    let (a, b) = (Station::number(1), Station::number(2));
+    for (length, mss) in
+        [(3000, 1460), (2920, 1460), (2921, 1460), (60_001, 1448), (20_000, 8000), (1600, 536)]
+    {
+        let payload: Vec<_> = (0..length).map(|at| (at * 7 + at / 256) as u8).collect();
+        let frame = tcp(&a, &b, 0xffff_f000 - length as u32, &payload);
+        for frame in [tagged(&frame, 5), in_ipv6(&frame), frame] {
+            let (sent, checksum) = unfinished(&frame);
+            send_by_reference(
+                &machine,
+                &mut driver,
+                &sent,
+                Checksums::Unfinished(checksum),
+                NonZeroU16::new(mss),
+            );
+            for expected in segments_of(&frame, mss.into()) {
+                // QEMU does not pad the last one.
+                assert_eq!(padded(machine.capture()), expected, "{length} bytes in segments of {mss}");
+            }
+            // One between them that needs nothing, and one whose checksum alone is asked for.
+            let short = tcp(&a, &b, 7, &[9; 700]);
+            send_by_reference(&machine, &mut driver, &short, Checksums::Unknown, None);
+            assert_eq!(machine.capture(), short);
+            let (sent, checksum) = unfinished(&short);
+            send_by_reference(&machine, &mut driver, &sent, Checksums::Unfinished(checksum), None);
+            assert_eq!(machine.capture(), short);
         }
     }
 }
@@ -269,6 +358,11 @@ witness!(e1000_82545em, "e1000-82545em", [Intx it_interrupts_by_its_line]);
 witness!(e1000e, "e1000e", [
     Intx it_interrupts_by_its_line, Msi it_interrupts_by_messages, Msix it_interrupts_by_messages_of_its_table
 ]);
+#[test]
+fn igb_cuts_long_segments() {
+    it_cuts_long_segments("igb");
+}
+
 witness!(igb, "igb", [
     Intx it_interrupts_by_its_line, Msi it_interrupts_by_messages, Msix it_interrupts_by_messages_of_its_table
 ]);

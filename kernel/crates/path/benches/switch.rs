@@ -25,7 +25,7 @@ struct CheapPort {
 
 impl Port for CheapPort {
     fn capabilities(&mut self) -> Capabilities {
-        Capabilities { max_frame: 1514, link_up: true }
+        Capabilities { max_frame: 1514, link_up: true, segments: false }
     }
 
     fn fetch(&mut self, into: &mut Outbox, budget: usize, _now: Instant) -> usize {

@@ -1,13 +1,13 @@
 //! The switch: polls ports, delivers frames, and keeps those that a destination does not accept yet.
 
-use crate::forwarder::{Decision, Forwarder};
+use crate::forwarder::{Decision, DropCause, Forwarder};
 use crate::ingress::IngressQueue;
 use crate::patience::UplinkProgress;
 use crate::settlement::REAP_INTERVAL;
 use crate::turns::Turns;
 use crate::{Attachment, PathError, PortConfig, PortCounters, PortId, PortSet};
 use alloc::boxed::Box;
-use base::{Instant, MacAddress, Port};
+use base::{Capabilities, Instant, MacAddress, Port};
 
 /// What one call of a [`Switch`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -65,6 +65,8 @@ pub struct Switch {
     pub(crate) occupied: PortSet,
     /// When ports were last asked for what they have kept, if they have kept something.
     pub(crate) reaped: Option<Instant>,
+    /// Ports that cut TCP packets.
+    cutters: PortSet,
 }
 
 impl Switch {
@@ -91,8 +93,8 @@ impl Switch {
         let uplinks = ports.iter().map(|_| UplinkProgress::default()).collect();
         let counters = ports.iter().map(|_| PortCounters::default()).collect();
         let turns = ports.iter().map(|port| Turns::new(port.attachment != Attachment::Uplink)).collect();
-        let (stopped, occupied) = (PortSet::EMPTY, PortSet::EMPTY);
-        Ok(Self { forwarder, queues, uplinks, counters, stopped, turns, occupied, reaped: None })
+        let [stopped, occupied, cutters] = [PortSet::EMPTY; 3];
+        Ok(Self { forwarder, queues, uplinks, counters, stopped, turns, occupied, reaped: None, cutters })
     }
 
     /// Moves at most one batch of at most `budget` frames from one port, after the frames that wait, from whomever. If
@@ -224,7 +226,9 @@ impl Switch {
                 if kept {
                     turns.note_beside(accepted.1);
                 } else {
-                    kept = !turns.note(ingress, count, accepted, waits, now);
+                    let over = turns.note(ingress, count, accepted, waits, now);
+                    // There was no room for the next frame, whose turn it may be now.
+                    kept = waits || !over;
                 }
             }
         }
@@ -285,6 +289,8 @@ impl Switch {
         // Nothing waits that is from another life: it was withdrawn.
         queue.is_of(port.life());
         let budget = budget.min(queue.outbox.room());
+        let goes_to_cutter = |to: &MacAddress| self.forwarder.goes_only_to(*to, ingress, self.cutters, now);
+        queue.outbox.set_cut_for(queue.outbox.cut_for().filter(goes_to_cutter));
         let polled = port.fetch(&mut queue.outbox, budget, now);
         if queue.outbox.is_full() {
             self.stopped = self.stopped.with(ingress);
@@ -294,10 +300,17 @@ impl Switch {
         let mut last = None;
         while let Some(slot) = queue.outbox.fetched() {
             let frame = queue.outbox.frame(slot);
+            let (length, long) = (frame.length, frame.mss.is_some());
             progress.polled += 1;
-            counters.rx_frames += 1;
-            counters.rx_bytes += frame.length as u64;
             match self.forwarder.decide_next(&mut last, frame.head, ingress, counters, now) {
+                Decision::Forward { targets, copies, .. }
+                    if long && (copies != 1 || !targets.minus(self.cutters).is_empty()) =>
+                {
+                    // A frame before it, in the same batch, has moved the destination to where nobody cuts.
+                    counters.count_drop(DropCause::NoDestination);
+                    queue.route(slot, (PortSet::EMPTY, 0), false, now);
+                    progress.dropped += 1;
+                }
                 Decision::Forward { targets, copies, group } => {
                     counters.forwarded += 1;
                     counters.copies += copies as u64;
@@ -309,6 +322,12 @@ impl Switch {
                     progress.dropped += 1;
                 }
             }
+            counters.rx_frames += 1;
+            counters.rx_bytes += length as u64;
+        }
+        // What follows is most likely for the same destination.
+        if let Some(destination) = last.and_then(|last| last.only_to(self.cutters)) {
+            queue.outbox.set_cut_for(Some(destination));
         }
     }
 
@@ -325,7 +344,12 @@ impl Switch {
         let (queue, uplinks) = (&mut self.queues[ingress.index()], self.forwarder.uplinks());
         for target in queue.targets().intersection(among).iter() {
             let port = ports.get_mut(target.index());
-            let port = port.and_then(|port| port.capabilities().link_up.then_some(port));
+            let port = port.and_then(|port| {
+                let Capabilities { link_up, segments, .. } = port.capabilities();
+                self.cutters =
+                    if segments { self.cutters.with(target) } else { self.cutters.without(target) };
+                link_up.then_some(port)
+            });
             let counters = &mut self.counters[target.index()];
             let Some(port) = port else {
                 let (late, others) = queue.drop_without_link(target, now);

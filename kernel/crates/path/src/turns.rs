@@ -8,8 +8,10 @@
 //! fill what becomes free: else there never is. A physical NIC gets none of theirs meanwhile. A vNIC gets [`BESIDE`]: group
 //! frames do not wait for it. Its guest may also never make room for a long frame: the first offer after [`PATIENCE`] passes
 //! the turn on.
+//!
+//! A segment that a NIC cuts is longer than a turn: what it is longer is owed, and paid with the turns that follow.
 
-use crate::{PATIENCE, PortId};
+use crate::{MAX_PORTS, PATIENCE, PortId};
 use base::Instant;
 
 /// What a sender may send in one turn: eleven frames of 1514 bytes, or two jumbo frames of 9 KB, so that the one with which it
@@ -24,8 +26,11 @@ const SHORT: u64 = 512;
 /// as ARP's.
 const BESIDE: usize = 512;
 
+/// Most that a sender may owe: what a NIC's ring holds of such segments.
+const MOST_OWED: u64 = 16 * TURN;
+
 /// The turns of the senders to one port.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Turns {
     /// True for a vNIC, false for a physical NIC.
     to_vnic: bool,
@@ -33,6 +38,8 @@ pub(crate) struct Turns {
     holder: usize,
     /// Bytes that have been accepted from it in this turn.
     sent: u64,
+    /// Bytes that senders have sent beyond their turns.
+    owed: [u64; MAX_PORTS],
     /// Since when nothing more of it has been accepted, once it waits.
     refused: Option<Instant>,
     /// Bytes that may be accepted from the others until more of it is.
@@ -42,16 +49,23 @@ pub(crate) struct Turns {
 impl Turns {
     /// The turns of those who send to a vNIC, or to a physical NIC.
     pub(crate) fn new(to_vnic: bool) -> Self {
-        Self { to_vnic, holder: 0, sent: 0, refused: None, beside: 0 }.begun_by(0)
+        let beside = if to_vnic { BESIDE } else { 0 };
+        Self { to_vnic, holder: 0, sent: 0, owed: [0; MAX_PORTS], refused: None, beside }
     }
 
-    /// The same when the turn of this sender begins.
-    fn begun_by(self, holder: usize) -> Self {
-        Self { holder, sent: 0, refused: None, beside: if self.to_vnic { BESIDE } else { 0 }, ..self }
+    /// The turn of this sender begins.
+    fn begin(&mut self, holder: usize) {
+        (self.holder, self.sent) = (holder, core::mem::take(&mut self.owed[holder]));
+        self.renew();
+    }
+
+    /// The one whose turn it is has been served.
+    fn renew(&mut self) {
+        (self.refused, self.beside) = (None, if self.to_vnic { BESIDE } else { 0 });
     }
 
     /// The senders, of so many, in the order in which they are asked.
-    pub(crate) fn order(self, count: usize) -> impl Iterator<Item = PortId> {
+    pub(crate) fn order(&self, count: usize) -> impl Iterator<Item = PortId> + use<> {
         (self.holder..count).chain(0..self.holder).filter_map(PortId::new)
     }
 
@@ -66,22 +80,28 @@ impl Turns {
         now: Instant,
     ) -> bool {
         if self.holder != sender.index() {
-            *self = self.begun_by(sender.index());
+            self.begin(sender.index());
         }
         if frames > 0 {
-            *self = Self { sent: self.sent, ..self.begun_by(sender.index()) };
+            self.renew();
         }
         self.sent += bytes.max(frames * SHORT);
         let since = *self.refused.get_or_insert(now);
         let over = !waits || self.sent >= TURN || self.to_vnic && now.saturating_since(since) >= PATIENCE;
         if over {
-            *self = self.begun_by((sender.index() + 1) % count);
+            self.owed[sender.index()] = self.sent.saturating_sub(TURN).min(MOST_OWED);
+            let mut next = (sender.index() + 1) % count;
+            while self.owed[next] >= TURN {
+                self.owed[next] -= TURN;
+                next = (next + 1) % count;
+            }
+            self.begin(next);
         }
         over
     }
 
     /// How many bytes may be accepted from the others before more is from the one whose turn it is.
-    pub(crate) fn beside(self) -> usize {
+    pub(crate) fn beside(&self) -> usize {
         self.beside
     }
 
@@ -118,6 +138,23 @@ mod tests {
         let (mut turns, now) = (Turns::new(false), Instant::ZERO);
         assert!(!turns.note(port(0), 2, (31, 31 * 60), true, now));
         assert!(turns.note(port(0), 2, (1, 60), true, now));
+    }
+
+    #[test]
+    fn who_has_sent_more_than_a_turn_is_passed_over_until_it_is_paid() {
+        let (mut turns, now) = (Turns::new(false), Instant::ZERO);
+        let first = |turns: &Turns| turns.order(2).next().map(PortId::index);
+        assert!(turns.note(port(0), 2, (1, 3 * TURN + 100), true, now));
+        for _ in 0..3 {
+            assert_eq!(first(&turns), Some(1));
+            assert!(turns.note(port(1), 2, (11, TURN), true, now));
+        }
+        assert_eq!(first(&turns), Some(0));
+        assert!(turns.note(port(0), 2, (11, TURN - 100), true, now));
+        // Nobody is owed for ever, and who sends alone is not held up.
+        assert!(turns.note(port(1), 2, (1000, 1000 * TURN), true, now));
+        assert!((0..100).all(|_| turns.note(port(1), 2, (0, 0), false, now)));
+        assert!(turns.owed.iter().all(|owed| *owed == 0));
     }
 
     #[test]

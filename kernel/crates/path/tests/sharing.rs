@@ -1,6 +1,7 @@
 //! How guests share the wire, or a vNIC, when they have more to send than it takes, however they ask for it.
 
 use base::{Capabilities, Effects, Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
+use core::num::NonZeroU16;
 use path::{MAX_PORTS, PortConfig, PortId, PortSet, Switch};
 use std::collections::VecDeque;
 use testkit::frame::{mac, numbered};
@@ -10,6 +11,8 @@ use testkit::{Lan, QueuePort};
 const DESCRIPTORS: usize = 255;
 /// Bytes in one descriptor.
 const BUFFER: usize = 2000;
+/// Bytes that wait in it at most in packets that it cuts.
+const MOST_CUT: usize = 256 * 1024;
 /// How often the physical NIC interrupts at most.
 const INTERVAL: u64 = 50_000;
 /// Nobody looks more often than that.
@@ -20,9 +23,10 @@ const SECOND: u64 = 1_000_000_000;
 struct Wire {
     /// Nanoseconds that a bit takes.
     bit: u64,
-    /// The frames in its ring: their descriptors and the time that each takes on the wire.
-    ring: VecDeque<(usize, u64)>,
+    /// The frames in its ring: their descriptors, their bytes if they are cut, and the time that each takes on the wire.
+    ring: VecDeque<(usize, usize, u64)>,
     free: usize,
+    cut: usize,
     first_leaves: u64,
     /// Bytes of the frames from each port, by the last byte of their sources.
     sent: [usize; MAX_PORTS],
@@ -36,6 +40,7 @@ impl Wire {
             bit,
             ring: VecDeque::new(),
             free: DESCRIPTORS,
+            cut: 0,
             first_leaves: 0,
             sent: [0; MAX_PORTS],
             refused: false,
@@ -44,23 +49,29 @@ impl Wire {
     }
 
     fn reclaim(&mut self, now: u64) {
-        while let Some((descriptors, _)) = self.ring.front().copied().filter(|_| self.first_leaves <= now) {
+        while let Some((descriptors, cut, _)) =
+            self.ring.front().copied().filter(|_| self.first_leaves <= now)
+        {
             self.ring.pop_front();
             (self.free, self.freed) = (self.free + descriptors, true);
-            self.first_leaves += self.ring.front().map_or(0, |(_, time)| *time);
+            self.cut -= cut;
+            self.first_leaves += self.ring.front().map_or(0, |(_, _, time)| *time);
         }
     }
 }
 
 impl Port for Wire {
     fn capabilities(&mut self) -> Capabilities {
-        Capabilities { max_frame: 9018, link_up: true }
+        Capabilities { max_frame: 9018, link_up: true, segments: self.bit == 1 }
     }
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
+        assert!(frame.mss.is_some() || frame.length <= 9018);
         self.reclaim(now.0);
         let descriptors = frame.length.div_ceil(BUFFER);
-        self.refused = descriptors > self.free;
+        let cut = frame.mss.map_or(0, |_| frame.length);
+        let too_much = cut > 0 && self.cut > 0 && self.cut + cut > MOST_CUT;
+        self.refused = descriptors > self.free || too_much;
         if self.refused {
             return Put::Refused(ticket);
         }
@@ -69,8 +80,9 @@ impl Port for Wire {
         if self.ring.is_empty() {
             self.first_leaves = now.0 + time;
         }
-        self.ring.push_back((descriptors, time));
+        self.ring.push_back((descriptors, cut, time));
         self.free -= descriptors;
+        self.cut += cut;
         self.sent[usize::from(frame.head[11])] += frame.length;
         Put::Done(ticket)
     }
@@ -93,7 +105,7 @@ enum Writes {
     After(u64),
 }
 
-/// A guest that always has frames of this length to send.
+/// A guest that always has frames of this length to send, or packets that a NIC is to cut.
 #[derive(Clone, Copy)]
 struct Sender {
     length: usize,
@@ -115,7 +127,10 @@ fn shares(senders: &[Sender], bit: u64) -> Vec<usize> {
     let mut wire = Wire::new(bit);
     let mut guests: Vec<_> =
         senders.iter().map(|_| QueuePort::new()).chain([QueuePort::with_space(0)]).collect();
-    guests.iter_mut().for_each(|guest| guest.capabilities.max_frame = 9018);
+    for (guest, sender) in guests.iter_mut().zip(senders) {
+        guest.capabilities.max_frame = 9018;
+        guest.mss = NonZeroU16::new(1460).filter(|_| sender.length > 9018);
+    }
     let mut kicked = PortSet::ALL;
     let (mut interrupt, mut poll, mut number) = (0, 0, 0);
     for now in (0..SECOND / 10).step_by(STEP as usize) {
@@ -131,11 +146,13 @@ fn shares(senders: &[Sender], bit: u64) -> Vec<usize> {
             if !unasked && !kicked.contains(port) {
                 continue;
             }
-            while guests[index].incoming.len() < 64 {
+            // With the first frames, short ones, the switch learns what the NIC cuts and where they go.
+            let (count, length) = if now <= STEP { (1, 60) } else { (64, sender.length) };
+            while guests[index].incoming.len() < count {
                 number += 1;
                 let to_full = number % sender.to_full == 0;
                 let to = if to_full { station(full) } else { MacAddress([2, 9, 9, 9, 9, 9]) };
-                guests[index].arrive(&numbered(to, station(1 + index), number, sender.length));
+                guests[index].arrive(&numbered(to, station(1 + index), number, length));
             }
             let mut ports: Vec<&mut dyn Port> = vec![&mut wire];
             ports.extend(guests.iter_mut().map(|guest| guest as &mut dyn Port));
@@ -212,6 +229,19 @@ fn a_guest_that_takes_no_frames_takes_no_rate_from_others() {
 }
 
 #[test]
+fn a_guest_whose_packets_a_nic_cuts_gets_no_more_of_the_wire() {
+    // One that has the ring gets 256 KiB at once, which is 2 % of what is sent here.
+    for (length, deviation) in [(10_000, 0.1), (30_000, 0.1), (64_000, 0.2)] {
+        let cut = Sender { length, ..HONEST };
+        assert_fair(&[cut, HONEST], deviation);
+        assert_fair(&[HONEST, cut, HONEST], deviation);
+        assert_fair(&[cut, Sender { length: 9014, ..HONEST }], 0.15);
+        assert_fair(&[cut, cut, HONEST], deviation);
+        assert_fair(&[Sender { writes: Writes::Every(2000), ..cut }, HONEST], deviation);
+    }
+}
+
+#[test]
 fn a_guest_that_sends_faster_than_the_slowest_wire_loses_nothing() {
     // 10 Mb/s, and more than the ring takes, with one frame in 1.23 ms.
     for sender in [HONEST, Sender { length: 9014, ..HONEST }] {
@@ -252,7 +282,7 @@ impl SlowVnic {
 
 impl Port for SlowVnic {
     fn capabilities(&mut self) -> Capabilities {
-        Capabilities { max_frame: 9018, link_up: true }
+        Capabilities { max_frame: 9018, link_up: true, segments: false }
     }
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, _: Instant) -> Put {

@@ -6,8 +6,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use base::frame::HEAD;
 use base::{
-    Capabilities, Checksums, GuestPhysical, GuestSpans, Instant, LentFrame, Memory, Outbox, Port, Put, Ticket,
+    Capabilities, Checksums, GuestPhysical, GuestSpans, Instant, LentFrame, MacAddress, Memory, Outbox, Port,
+    Put, Ticket,
 };
+use core::num::NonZeroU16;
 
 /// Where the memory of lent frames is: no NIC reaches it, so that one without this memory copies them.
 const OUT_OF_REACH: u64 = 1 << 60;
@@ -44,6 +46,10 @@ pub struct QueuePort {
     pub life: u32,
     /// What it says of the checksums in frames that it lends out.
     pub checksums: Checksums,
+    /// It wants its frames to be cut into segments with so much payload, where the switch allows it.
+    pub mss: Option<NonZeroU16>,
+    /// Frames that it has accepted and is to cut.
+    pub to_cut: usize,
     /// How many frames can be lent out at once.
     pub most_lent: usize,
     /// It keeps the frames that it accepts until [`send_kept`](QueuePort::send_kept).
@@ -71,11 +77,13 @@ impl QueuePort {
             incoming: VecDeque::new(),
             sent: Vec::new(),
             space: usize::MAX,
-            capabilities: Capabilities { max_frame: 1514, link_up: true },
+            capabilities: Capabilities { max_frame: 1514, link_up: true, segments: false },
             flushes: 0,
             missed: 0,
             life: 0,
             checksums: Checksums::Unknown,
+            mss: None,
+            to_cut: 0,
             most_lent: usize::MAX,
             keeps: false,
             kept: VecDeque::new(),
@@ -116,6 +124,12 @@ impl QueuePort {
     #[must_use]
     pub fn unsent(&self) -> usize {
         self.unsent
+    }
+
+    /// Begins another life.
+    pub fn begin_life(&mut self) {
+        self.life += 1;
+        self.incoming.clear();
     }
 
     /// How many frames are lent out.
@@ -232,11 +246,16 @@ impl Port for QueuePort {
                 break;
             }
             let (head, rest) = frame.split_at(frame.len().min(HEAD));
+            let allowed = into.cut_for() == MacAddress::destination_of(head);
+            let mss = self.mss.filter(|_| allowed);
             let memory = FakeMemory::at(OUT_OF_REACH, rest.len());
             memory.put(OUT_OF_REACH, rest);
             let added = into.add(self.next, |new| {
                 new.head(head.len()).copy_from_slice(head);
                 new.checksums(self.checksums);
+                if let Some(mss) = mss {
+                    new.segment(mss);
+                }
                 let mut pieces = true;
                 if !rest.is_empty() {
                     // In two pieces, so that nobody takes the first for all.
@@ -266,6 +285,7 @@ impl Port for QueuePort {
             return Put::Refused(ticket);
         }
         self.space -= usize::from(self.space != usize::MAX);
+        self.to_cut += usize::from(frame.mss.is_some());
         self.sent.push(bytes_of(frame));
         if !self.keeps {
             return Put::Done(ticket);

@@ -8,14 +8,19 @@ use crate::packet::TransmitDrop;
 use crate::saturating::saturating_u32;
 use crate::segmentation::SegmentPosition;
 use crate::transmit::{LONGEST, Transmitter};
+use base::bits::low_u16;
 use base::frame::HEAD;
 use base::outbox::NewFrame;
 use base::{Checksums, GuestMemory, GuestSpans, LentFrame, MacAddress, Outbox};
+use core::num::NonZeroU16;
 use intel_regs::desc::TxLegacy;
 use intel_regs::{Ctrl, Tctl, reg, stats};
 
 /// What a byte costs whose frame check sequence is computed, in bytes that are only copied.
 const CHECKED_EFFORT: usize = 4;
+
+/// Least payload of the segments into which a NIC cuts a packet: about what each host must take [RFC 9293 3.7.1].
+const LEAST_MSS: usize = 512;
 
 /// The result of [`Transmitter::emit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +56,13 @@ impl Transmitter {
         };
         let sent = match target {
             Target::Path(outbox) if outbox.is_full() => return Emitted::Full,
-            Target::Path(outbox) => self.lend(memory, &plan, outbox),
+            Target::Path(outbox) => {
+                if let Some(destination) = self.leave_to_nic(memory, &plan, outbox) {
+                    self.note_whole(controller, destination);
+                    return Emitted::Frame;
+                }
+                self.lend(memory, &plan, outbox)
+            }
             Target::Receiver(receive) => self.build(memory, &plan).map(|()| {
                 let frame = LentFrame::whole(&self.scratch[..plan.length]);
                 receive(controller, frame);
@@ -59,10 +70,16 @@ impl Transmitter {
             }),
         };
         match sent {
-            Ok(Some(destination)) => self.tally.add(destination, plan.length),
+            Ok(Some(destination)) => self.note_sent(controller, &plan, destination),
             Ok(None) => return Emitted::Full,
             Err(reason) => return self.drop_packet(controller, reason),
         }
+        Emitted::Frame
+    }
+
+    /// Counts a frame, and goes on to the next one.
+    fn note_sent(&mut self, controller: &mut Controller, plan: &FramePlan, destination: MacAddress) {
+        self.tally.add(destination, plan.length);
         if self.sent.number == 0 && self.packet.segmentation.is_some() {
             controller.registers.count(stats::TSCTC, 1);
         }
@@ -71,7 +88,50 @@ impl Transmitter {
             offset: plan.offset + plan.payload,
             last: plan.last,
         };
-        Emitted::Frame
+    }
+
+    /// Lends out a packet that is to be cut as one frame, if a NIC may do it, and returns its destination. `first` is the plan of
+    /// its first segment. What is not quite usual is cut here: so its segments are right, whoever cuts it, and small ones do not
+    /// multiply the work that the wire has with it.
+    fn leave_to_nic<M: GuestSpans>(
+        &mut self,
+        memory: &M,
+        first: &FramePlan,
+        outbox: &mut Outbox,
+    ) -> Option<MacAddress> {
+        let destination = outbox.cut_for()?;
+        let cut = self.packet.segmentation?;
+        let mss = NonZeroU16::new(low_u16(cut.mss as u64)).filter(|_| cut.mss >= LEAST_MSS)?;
+        if self.sent.number != 0 || first.last || !self.fits_descriptors() {
+            return None;
+        }
+        let tag = if first.tag.is_some() { TAG } else { 0 };
+        let length = cut.header + cut.payload + tag;
+        let plan = FramePlan { payload: cut.payload, last: true, length, ..*first };
+        let added = outbox.add(self.flights.last(), |frame| {
+            let to = self.describe(memory, &plan, frame).ok().flatten();
+            frame.segment(mss);
+            let headers = frame.so_far().segmentable().map(|(_, headers)| headers);
+            to == Some(destination) && headers == Some(cut.header + tag)
+        });
+        added.then(|| {
+            self.flights.note_frame();
+            destination
+        })
+    }
+
+    /// True if each of the packet's buffers is one that a NIC's descriptor can have.
+    fn fits_descriptors(&self) -> bool {
+        self.packet.descriptors.iter().all(|descriptor| descriptor.length as usize <= LONGEST)
+    }
+
+    /// Counts the frames of a packet that was lent out whole.
+    fn note_whole(&mut self, controller: &mut Controller, destination: MacAddress) {
+        while !self.sent.last
+            && let Ok(plan) = self.plan(controller)
+        {
+            self.note_sent(controller, &plan, destination);
+        }
     }
 
     /// Lends out a frame of which only the head is Weir's: the rest stays where it is in the guest's memory, also of one that is
@@ -268,6 +328,7 @@ impl Transmitter {
 }
 
 /// The plan of one frame.
+#[derive(Clone, Copy)]
 struct FramePlan {
     /// Bytes of header, copied from the start of the packet.
     header: usize,

@@ -129,6 +129,11 @@ impl Faults {
         }
     }
 
+    /// The guest has been started anew: what it does now is worth a report again.
+    pub(crate) fn begin_life(&mut self) {
+        self.seen = 0;
+    }
+
     /// True while none is pending.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -156,5 +161,8 @@ mod tests {
         assert_eq!((faults.take(), faults.take(), faults.take()), (Some(transmit), Some(receive), None));
         faults.note(transmit);
         assert_eq!(faults.take(), None);
+        faults.begin_life();
+        faults.note(transmit);
+        assert_eq!(faults.take(), Some(transmit));
     }
 }

@@ -14,7 +14,7 @@ pub(crate) const MAX_DESCRIPTORS: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PacketDescriptor {
     address: u64,
-    length: u32,
+    pub(crate) length: u32,
     /// The status byte to write back when done, if the guest requested it.
     pub(crate) report: Option<u8>,
     /// The guest allows a delayed interrupt for it.

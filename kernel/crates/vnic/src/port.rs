@@ -181,6 +181,7 @@ impl<M: GuestSpans> Port for VnicPort<'_, M> {
         Capabilities {
             max_frame: admission::longest(controller.receive_control()),
             link_up: controller.link_up(),
+            segments: false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Legacy descriptors, shared by the 8254x and the 82574 [8254x 3.2.3, 3.3.3; 82574 7.1, 7.2], and those of frames whose
 //! checksum the NIC computes [8254x 3.3.6, 3.3.7].
 
-use super::{DescriptorFormat, FramePart, ReceivedBuffer, WRITE_BACK};
+use super::{CutPlan, DescriptorFormat, FramePart, Offload, ReceivedBuffer, WRITE_BACK};
 use crate::verified::ReportedChecksums;
 use base::TransportLayout;
 use base::bits::low_u8;
@@ -26,6 +26,10 @@ fn checksums(status: RxStatus, errors: RxErrors) -> ReportedChecksums {
 pub enum LegacyFormat {}
 
 impl DescriptorFormat for LegacyFormat {
+    /// The 8254x write descriptors back too early around frames that they cut (Linux's e1000 has workarounds for it), and a
+    /// descriptor that is done says that memory is the guest's again. The 82574 shares the format.
+    const SEGMENTS: bool = false;
+
     fn received(half: u64) -> Option<ReceivedBuffer> {
         let mut bytes = [0; SIZE];
         bytes[WRITE_BACK..].copy_from_slice(&half.to_le_bytes());
@@ -45,7 +49,7 @@ impl DescriptorFormat for LegacyFormat {
     fn data(part: FramePart) -> [u8; SIZE] {
         let end = if part.last { TxCommand::EOP | TxCommand::RS } else { TxCommand::empty() };
         let (address, command) = (part.address.into(), TxCommand::IFCS | end);
-        if part.checksum {
+        if part.offload != Offload::Nothing {
             let data = TxData { address, options: TxOptions::TXSM.bits(), ..TxData::default() };
             return data.with_command(command, part.length.into()).to_bytes();
         }
@@ -54,7 +58,7 @@ impl DescriptorFormat for LegacyFormat {
     }
 
     /// `TUCSE` 0 is the end of the packet. What is said of the IP checksum means nothing: no data descriptor asks for it.
-    fn context(layout: &TransportLayout) -> [u8; SIZE] {
+    fn context(layout: &TransportLayout, _cut: Option<CutPlan>) -> [u8; SIZE] {
         let kind = if layout.is_udp() { TxContextCommand::empty() } else { TxContextCommand::TCP };
         let context = TxContext {
             tu_checksum_start: low_u8(layout.start() as u64),

@@ -5,7 +5,7 @@ mod format;
 mod legacy;
 
 pub use advanced::AdvancedFormat;
-pub use format::{DescriptorFormat, FramePart, ReceivedBuffer};
+pub use format::{CutPlan, DescriptorFormat, FramePart, Offload, ReceivedBuffer};
 pub use legacy::LegacyFormat;
 
 pub(crate) use format::{TX_STATUS, WRITE_BACK};

@@ -1,6 +1,8 @@
 //! A minimal guest driver, for tests of the model through its public interface.
 #![allow(dead_code, missing_docs, reason = "each test file uses a part of it")]
 
+pub mod segments;
+
 use base::{Effects, Instant, MacAddress, Outbox, Port};
 use intel_regs::desc::{RxDescriptor, TxCommand, TxContext, TxData, TxLegacy};
 use intel_regs::{Ctrl, Rctl, Tctl, reg};

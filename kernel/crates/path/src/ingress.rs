@@ -25,6 +25,17 @@ impl WaitingQueue {
     }
 }
 
+/// What the switch knows of a frame.
+#[derive(Clone, Copy)]
+struct Arrival {
+    /// When it arrived.
+    since: Instant,
+    /// In which life of its port.
+    life: u32,
+    /// Its destination is a group address.
+    group: bool,
+}
+
 /// Frames that arrived at one port and have not left yet.
 pub(crate) struct IngressQueue {
     /// True if the port never stands still for a vNIC.
@@ -33,13 +44,9 @@ pub(crate) struct IngressQueue {
     pub(crate) patience: [Patience; MAX_PORTS],
     /// The frames.
     pub(crate) outbox: Outbox,
-    /// When the frame in each slot arrived.
-    since: [Instant; WINDOW],
-    /// In which life of its port.
-    lives: [u32; WINDOW],
-    /// Whether the frame in each slot has a group address as destination.
-    group: [bool; WINDOW],
-    /// Copies of such frames that wait.
+    /// What is known of the frame in each slot.
+    arrivals: [Arrival; WINDOW],
+    /// Copies of frames for groups that wait.
     groups: usize,
     /// For each port, the frames that wait for it.
     waiting: Box<[WaitingQueue]>,
@@ -62,9 +69,7 @@ impl IngressQueue {
             impatient: config.patience.is_zero(),
             patience: [Patience::FULL; MAX_PORTS],
             outbox: Outbox::new(number),
-            since: [Instant::ZERO; WINDOW],
-            lives: [0; WINDOW],
-            group: [false; WINDOW],
+            arrivals: [Arrival { since: Instant::ZERO, life: 0, group: false }; WINDOW],
             groups: 0,
             waiting: core::iter::repeat_with(WaitingQueue::default).take(ports).collect(),
             targets: PortSet::EMPTY,
@@ -96,9 +101,7 @@ impl IngressQueue {
         if copies == 0 {
             return;
         }
-        self.since[slot.index()] = now;
-        self.lives[slot.index()] = self.life;
-        self.group[slot.index()] = group;
+        self.arrivals[slot.index()] = Arrival { since: now, life: self.life, group };
         self.groups += if group { copies } else { 0 };
         let length = self.outbox.length(slot);
         for target in targets.iter() {
@@ -125,7 +128,7 @@ impl IngressQueue {
     /// Until when it is held.
     pub(crate) fn held_until(&self, target: PortId) -> Option<Instant> {
         let (queue, slot) = (self.waiting.get(target.index())?, self.front(target)?);
-        Some(if queue.returned > 0 { queue.resend_until } else { self.since[slot.index()] + HOLD })
+        Some(if queue.returned > 0 { queue.resend_until } else { self.arrivals[slot.index()].since + HOLD })
     }
 
     /// Offers the frames that wait for `target` to it, but for those beyond so many bytes. Returns how many it accepted,
@@ -138,7 +141,7 @@ impl IngressQueue {
         now: Instant,
     ) -> (usize, usize) {
         let (mut accepted, mut bytes, mut offered) = (0, 0, false);
-        let Self { waiting, outbox, group, groups, .. } = self;
+        let Self { waiting, outbox, arrivals, groups, .. } = self;
         let Some(queue) = waiting.get_mut(target.index()) else { return (0, 0) };
         while let Some(slot) = queue.slots.front().copied() {
             let frame = outbox.frame(slot);
@@ -163,7 +166,7 @@ impl IngressQueue {
                 0 => queue.bytes -= length,
                 _ => queue.returned -= 1,
             }
-            *groups -= usize::from(group[slot.index()]);
+            *groups -= usize::from(arrivals[slot.index()].group);
             (accepted, bytes) = (accepted + 1, bytes + length);
         }
         if queue.slots.is_empty() {
@@ -186,14 +189,14 @@ impl IngressQueue {
     /// False if it is from another life of its port and is dropped.
     pub(crate) fn take_back(&mut self, ticket: Ticket, target: PortId) -> bool {
         let slot = ticket.slot();
-        if self.lives[slot.index()] != self.life {
+        if self.arrivals[slot.index()].life != self.life {
             self.give_back(ticket);
             return false;
         }
         self.kept -= 1;
         self.referred -= usize::from(self.outbox.has_pieces(slot));
         ticket.refused();
-        self.groups += usize::from(self.group[slot.index()]);
+        self.groups += usize::from(self.arrivals[slot.index()].group);
         self.push(target, slot, self.outbox.length(slot));
         true
     }
@@ -233,7 +236,7 @@ impl IngressQueue {
         } else {
             queue.bytes -= self.outbox.length(slot);
         }
-        self.groups -= usize::from(self.group[slot.index()]);
+        self.groups -= usize::from(self.arrivals[slot.index()].group);
         if queue.slots.is_empty() {
             self.targets = self.targets.without(target);
         }
@@ -276,7 +279,7 @@ impl IngressQueue {
         }
         for _ in 0..self.count(target) {
             let Some(slot) = self.pop(target, true) else { break };
-            if self.group[slot.index()] {
+            if self.arrivals[slot.index()].group {
                 self.outbox.drop_copy(slot);
                 dropped += 1;
                 continue;

@@ -61,12 +61,12 @@ impl Switch {
 
     /// Lets the frames that a NIC will not send wait for it again, before those that came later.
     fn take_back<P: Port>(&mut self, uplink: PortId, port: &mut P, now: Instant, progress: &mut Progress) {
-        let mut counts = [0_u8; MAX_PORTS];
+        let (mut counts, mut some) = ([0_u8; MAX_PORTS], false);
         let (queues, counters) = (&mut self.queues, &mut self.counters[uplink.index()]);
         port.take_back(&mut |ticket: Ticket| {
             let source = ticket.source();
             let Some(queue) = queues.get_mut(source) else { return };
-            counters.taken_back += 1;
+            (counters.taken_back, some) = (counters.taken_back + 1, true);
             if queue.take_back(ticket, uplink) {
                 counts[source] += 1;
             } else {
@@ -74,6 +74,9 @@ impl Switch {
                 progress.dropped += 1;
             }
         });
+        if !some {
+            return;
+        }
         let returned = (0..).zip(counts).filter(|(_, count)| *count > 0);
         for (source, count) in returned.filter_map(|(index, count)| Some((PortId::new(index)?, count))) {
             self.queues[source.index()].resend(uplink, count.into(), now + RESEND_HOLD);

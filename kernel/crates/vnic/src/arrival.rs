@@ -84,6 +84,26 @@ impl<'a> Arrival<'a> {
         usize::from(self.write_back.length)
     }
 
+    /// Copies the frame into a buffer of its length.
+    pub(crate) fn copy_whole<M: Memory>(&self, buffer: Span) {
+        let mut rest = buffer;
+        let mut next = |length: usize| {
+            let (first, after) = rest.split(length);
+            rest = after;
+            first
+        };
+        M::store(next(self.head[0].len()), self.head[0]);
+        if !self.head[1].is_empty() {
+            M::store(next(self.head[1].len()), self.head[1]);
+        }
+        for span in self.lent {
+            M::copy(*span, next(span.len()));
+        }
+        if !self.trailer.is_empty() {
+            M::store(next(self.trailer.len()), self.trailer);
+        }
+    }
+
     /// Passes `length` bytes, starting at `offset`, to `take` part by part, each with its distance from
     /// `offset`. Stops and returns false when `take` returns false.
     pub(crate) fn range(
@@ -185,6 +205,9 @@ mod tests {
                 true
             });
             prop_assert_eq!(&out, &expected);
+            let into = FakeMemory::new(bytes.len());
+            arrival.copy_whole::<TestMemory>(into.span(GuestPhysical(0), bytes.len()).unwrap_or(Span::EMPTY));
+            prop_assert_eq!(into.bytes(0, bytes.len()), bytes.clone());
             let start = offset.min(bytes.len());
             let sum = internet_checksum::sum(&bytes[start..]);
             prop_assert_eq!(arrival.packet_checksum::<TestMemory>(offset) % 0xffff, sum % 0xffff);

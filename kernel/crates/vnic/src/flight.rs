@@ -6,6 +6,8 @@
 use crate::packet::PacketDescriptor;
 use alloc::boxed::Box;
 use base::bits::low_u32;
+use core::num::NonZeroU8;
+use intel_regs::desc::{TxCommand, TxStatus};
 
 /// Most descriptors in flight. A guest that hands over more waits for the first.
 const MOST_DESCRIPTORS: usize = 1024;
@@ -14,9 +16,23 @@ const MOST_DESCRIPTORS: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StatusReport {
     /// The status byte to write back, if the guest requested it.
-    pub(crate) status: Option<u8>,
+    pub(crate) status: Option<NonZeroU8>,
     /// The guest allows a delayed interrupt for it.
     pub(crate) delayed: bool,
+}
+
+const DONE: NonZeroU8 = NonZeroU8::new(TxStatus::DD.bits()).expect("a bit");
+
+impl StatusReport {
+    /// Nothing.
+    pub(crate) const NONE: Self = Self { status: None, delayed: false };
+
+    /// What a descriptor with this command and status byte asks for. `RS` and `IDE` are at the same place in `TUCMD` as in `DCMD`.
+    #[inline]
+    pub(crate) fn new(command: TxCommand, status: u8) -> Self {
+        let status = command.contains(TxCommand::RS).then_some(DONE | status);
+        Self { status, delayed: command.contains(TxCommand::IDE) }
+    }
 }
 
 /// A packet, or descriptors between packets.
@@ -49,7 +65,7 @@ impl Flights {
     pub(crate) fn new() -> Self {
         Self {
             packets: Box::new([Flight { descriptors: 0, outstanding: 0 }; MOST_DESCRIPTORS]),
-            reports: Box::new([StatusReport { status: None, delayed: false }; MOST_DESCRIPTORS]),
+            reports: Box::new([StatusReport::NONE; MOST_DESCRIPTORS]),
             first: 0,
             next: 0,
             start: 0,
@@ -76,9 +92,7 @@ impl Flights {
     /// Adds a packet with these descriptors, of which there is at least one and which must fit; it is still to be
     /// [sent off](Self::sent_off).
     pub(crate) fn begin(&mut self, descriptors: &[PacketDescriptor]) {
-        for PacketDescriptor { report: status, delayed, .. } in descriptors {
-            self.expect(StatusReport { status: *status, delayed: *delayed });
-        }
+        descriptors.iter().for_each(|descriptor| self.expect(descriptor.report));
         self.add(Flight { descriptors: low_u32(descriptors.len() as u64), outstanding: 1 });
     }
 
@@ -212,7 +226,7 @@ mod tests {
     fn plain_packets_are_done_with_the_others_in_order() {
         let mut flights = Flights::new();
         let before = flights.next();
-        flights.begin_plain(StatusReport { status: Some(1), delayed: false });
+        flights.begin_plain(StatusReport::new(TxCommand::RS, 0));
         flights.begin(&[descriptor(false)]);
         flights.sent_off();
         assert_eq!((retired(&mut flights), flights.have_frames()), (vec![], true));
@@ -224,7 +238,7 @@ mod tests {
     fn what_cannot_be_marked_stays() {
         let mut flights = Flights::new();
         for _ in 0..3 {
-            flights.begin_plain(StatusReport { status: None, delayed: false });
+            flights.begin_plain(StatusReport::NONE);
             let last = flights.last();
             flights.finished(last);
         }

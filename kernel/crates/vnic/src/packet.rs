@@ -1,11 +1,12 @@
 //! One packet that the guest sends, gathered from its descriptors.
 
 use crate::fault::{GuestFault, RingKind};
+use crate::flight::StatusReport;
 use crate::segmentation::Segmentation;
 use crate::transmit_checksum::TransmitChecksums;
 use alloc::vec::Vec;
 use base::{GuestMemory, GuestPhysical, GuestSpans, Span};
-use intel_regs::desc::{TxCommand, TxContext, TxDescriptor, TxOptions, TxStatus};
+use intel_regs::desc::{TxCommand, TxContext, TxDescriptor, TxOptions};
 
 /// Maximum number of descriptors in a packet.
 pub(crate) const MAX_DESCRIPTORS: usize = 256;
@@ -15,10 +16,8 @@ pub(crate) const MAX_DESCRIPTORS: usize = 256;
 pub(crate) struct PacketDescriptor {
     address: u64,
     pub(crate) length: u32,
-    /// The status byte to write back when done, if the guest requested it.
-    pub(crate) report: Option<u8>,
-    /// The guest allows a delayed interrupt for it.
-    pub(crate) delayed: bool,
+    /// What is to be done when it is done.
+    pub(crate) report: StatusReport,
     /// The descriptor has a reserved type.
     pub(crate) reserved: bool,
 }
@@ -26,34 +25,26 @@ pub(crate) struct PacketDescriptor {
 impl PacketDescriptor {
     /// Extracts the needed fields of a descriptor.
     pub(crate) fn new(descriptor: &TxDescriptor) -> Self {
-        let empty = Self { address: 0, length: 0, report: None, delayed: false, reserved: false };
-        let done = |status: u8| Some(status | TxStatus::DD.bits());
+        let empty = Self { address: 0, length: 0, report: StatusReport::NONE, reserved: false };
         match descriptor {
             TxDescriptor::Legacy(legacy) => {
                 let command = TxCommand::from_bits_retain(legacy.command);
                 Self {
                     address: legacy.address.get(),
                     length: u32::from(legacy.length.get()),
-                    report: done(legacy.status).filter(|_| command.contains(TxCommand::RS)),
-                    delayed: command.contains(TxCommand::IDE),
+                    report: StatusReport::new(command, legacy.status),
                     ..empty
                 }
             }
             TxDescriptor::Data(data) => Self {
                 address: data.address.get(),
                 length: data.length(),
-                report: done(data.status).filter(|_| data.command().contains(TxCommand::RS)),
-                delayed: data.command().contains(TxCommand::IDE),
+                report: StatusReport::new(data.command(), data.status),
                 ..empty
             },
             TxDescriptor::Context(context) => {
-                // RS and IDE have the same positions in TUCMD as in DCMD.
                 let command = TxCommand::from_bits_retain(context.command().bits());
-                Self {
-                    report: done(context.status).filter(|_| command.contains(TxCommand::RS)),
-                    delayed: command.contains(TxCommand::IDE),
-                    ..empty
-                }
+                Self { report: StatusReport::new(command, context.status), ..empty }
             }
             TxDescriptor::Reserved(_) => Self { reserved: true, ..empty },
         }

@@ -14,7 +14,7 @@ use base::frame::HEAD;
 use base::outbox::NewFrame;
 use base::{GuestPhysical, GuestSpans, MacAddress, Memory, Outbox, Span};
 use intel_regs::Tctl;
-use intel_regs::desc::{self, TxCommand, TxDescriptor, TxLegacy, TxStatus};
+use intel_regs::desc::{self, TxCommand, TxDescriptor, TxLegacy};
 
 /// The descriptor of such a packet.
 struct PlainPacket {
@@ -41,11 +41,7 @@ impl PlainPacket {
             _ => return None,
         };
         let length = length as usize;
-        let reports = command.contains(TxCommand::RS);
-        let report = StatusReport {
-            status: reports.then_some(status | TxStatus::DD.bits()),
-            delayed: command.contains(TxCommand::IDE),
-        };
+        let report = StatusReport::new(command, status);
         let carried = (HEADER..=LONGEST).contains(&length);
         carried.then_some(Self { at: GuestPhysical(address.get()), length, report })
     }

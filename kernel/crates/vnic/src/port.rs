@@ -139,9 +139,9 @@ impl<'a, M: GuestSpans> VnicPort<'a, M> {
     /// Begins a run of frames to the guest, with those that wait in the FIFO.
     fn begin_run(&mut self, now: Instant) {
         if self.vnic.run.is_none() {
-            let mut walk = ReceiveWalk::new();
             let VnicEngine { controller, fifo, refused, .. } = &mut *self.vnic;
             controller.load_tails();
+            let mut walk = ReceiveWalk::new(controller);
             // Senders that were refused have been told since, if nobody is to tell them.
             *refused &= controller.interrupts.shared.is_starving();
             receive::drain(controller, fifo, self.memory, &mut walk, now);
@@ -168,7 +168,7 @@ fn turn_around<M: GuestSpans>(
     now: Instant,
 ) {
     controller.counters.looped_back += 1;
-    let walk = &mut ReceiveWalk::new();
+    let walk = &mut ReceiveWalk::new(controller);
     if !receive::offer(controller, fifo, memory, walk, frame, FrameOrigin::Loopback, now) {
         controller.counters.receive_missed += 1;
         controller.note_missed(1);

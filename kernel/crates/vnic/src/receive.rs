@@ -12,26 +12,60 @@ use crate::ring::{DescriptorRing, RingWindow};
 use crate::saturating::saturating_u32;
 use base::bits::low_u16;
 use base::frame::HEAD;
-use base::{Checksums, GuestMemory, GuestPhysical, GuestSpans, Instant, LentFrame, Memory, Span};
+use base::{Checksums, GuestPhysical, GuestSpans, Instant, LentFrame, Memory, Span};
 use intel_regs::desc::{self, RxDescriptor, RxStatus};
 use intel_regs::{Ctrl, Interrupt, Rctl, Rxcsum, reg, stats};
+
+/// Where hardware writes in a receive descriptor.
+const RX_WRITE_BACK: usize = desc::RX_WRITE_BACK_OFFSET as usize;
+const RX_STATUS: usize = desc::RX_STATUS_OFFSET as usize;
 
 /// Maximum number of descriptors without a buffer that one frame passes, and that all frames of one call pass
 /// together. A guest may fill its ring with them; walking over them is work that it must do in its own time.
 const NULLS_PER_FRAME: u32 = 16;
 const NULLS_PER_CALL: u32 = 64;
 
-/// One call's walk along the receive ring.
+/// One call's walk along the receive ring. Meanwhile neither the ring nor how it is used changes but by the walk.
 pub(crate) struct ReceiveWalk {
     window: RingWindow,
+    ring: DescriptorRing,
+    /// Descriptors that are left to the hardware, and with how many of them the guest wants to know.
+    available: u32,
+    threshold: u32,
+    /// Bytes in a buffer.
+    buffer: usize,
     /// Descriptors without a buffer that it may still pass.
     nulls: u32,
 }
 
 impl ReceiveWalk {
     /// A walk that begins.
-    pub(crate) fn new() -> Self {
-        Self { window: RingWindow::new(), nulls: NULLS_PER_CALL }
+    pub(crate) fn new(controller: &Controller) -> Self {
+        let (ring, control) = (controller.ring(RingKind::Receive), controller.receive_control());
+        Self {
+            window: RingWindow::new(),
+            available: ring.available(),
+            threshold: ring.length / control.minimum_threshold_divisor().unwrap_or(2),
+            // The reserved buffer size counts as the default.
+            buffer: control.buffer_size().unwrap_or(2048) as usize,
+            ring,
+            nulls: NULLS_PER_CALL,
+        }
+    }
+
+    /// Writes these bytes into the descriptor at the head, from this offset on.
+    fn write_back<M: GuestSpans>(&self, offset: usize, bytes: &[u8]) {
+        self.window.store::<M::Memory>(self.ring.head, offset, bytes);
+    }
+
+    /// The descriptor at the head is done. Raises `RXDMT0` when it leaves as many as the threshold in `RCTL.RDMTS`
+    /// [8254x 13.4.22].
+    fn advance(&mut self, controller: &mut Controller) {
+        self.ring.advance(1, &mut controller.registers);
+        self.available -= 1;
+        if self.available == self.threshold {
+            controller.interrupts.raise(Interrupt::RXDMT0);
+        }
     }
 }
 
@@ -81,7 +115,7 @@ fn accept<M: GuestSpans>(
     controller.registers.count_received(frame, frame.length.max(MIN_LENGTH) + FCS);
     controller.counters.received += 1;
     controller.counters.received_bytes += frame.length as u64;
-    if controller.ring(RingKind::Receive).available() == 0 {
+    if walk.available == 0 {
         controller.registers.count(stats::RNBC, 1);
     }
     let delivered = if fifo.is_empty() { deliver(controller, memory, walk, &arrival, 0, now) } else { 0 };
@@ -184,34 +218,37 @@ fn deliver<M: GuestSpans>(
     mut offset: usize,
     now: Instant,
 ) -> usize {
-    // The reserved buffer size counts as the default.
-    let buffer = controller.receive_control().buffer_size().unwrap_or(2048) as usize;
-    let mut ring = controller.ring(RingKind::Receive);
     let mut nulls = NULLS_PER_FRAME;
-    for _ in 0..ring.available() {
-        let Some(bytes) = walk.window.descriptor(memory, &ring, 0) else {
-            stop_at_descriptor(controller, &ring);
+    while walk.available > 0 {
+        let Some(bytes) = walk.window.descriptor(memory, &walk.ring, 0) else {
+            stop_at_descriptor(controller, &walk.ring);
             return offset;
         };
         let descriptor = RxDescriptor::from_bytes(bytes);
         let address = descriptor.address.get();
-        let length = buffer.min(arrival.length() - offset);
-        let result = if address == 0 {
+        let length = walk.buffer.min(arrival.length() - offset);
+        if address == 0 {
             if nulls == 0 || walk.nulls == 0 {
                 break;
             }
             nulls -= 1;
             walk.nulls -= 1;
-            skip_null(memory, &ring, descriptor)
+            // It receives no data [8254x 3.2.5].
+            walk.write_back::<M>(RX_STATUS, &[descriptor.status | RxStatus::DD.bits()]);
+        } else if fill(memory, address, arrival, offset, length) {
+            let last = offset + length == arrival.length();
+            let mut done = if last { arrival.write_back } else { WriteBack::default() };
+            done.length = low_u16(length as u64);
+            done.status |= RxStatus::DD;
+            done.status.set(RxStatus::EOP, last);
+            walk.write_back::<M>(RX_WRITE_BACK, &done.to_bytes());
         } else {
-            fill(memory, &ring, address, arrival, offset, length)
-        };
-        if let Err(fault) = result {
+            let (at, length) = (GuestPhysical(address), saturating_u32(length));
+            let fault = GuestFault::BufferOutsideMemory { ring: RingKind::Receive, at, length };
             controller.stop(RingKind::Receive, fault);
             return offset;
         }
-        note_threshold(controller, &ring);
-        ring.advance(1, &mut controller.registers);
+        walk.advance(controller);
         if address != 0 {
             offset += length;
         }
@@ -232,26 +269,28 @@ fn stop_at_descriptor(controller: &mut Controller, ring: &DescriptorRing) {
     controller.stop(RingKind::Receive, fault);
 }
 
-/// Marks a descriptor with address 0 done; it receives no data [8254x 3.2.5].
-fn skip_null<M: GuestMemory>(
-    memory: &M,
-    ring: &DescriptorRing,
-    descriptor: RxDescriptor,
-) -> Result<(), GuestFault> {
-    let status = descriptor.status | RxStatus::DD.bits();
-    write_back(memory, ring, desc::RX_STATUS_OFFSET, &[status])
+/// Copies `length` bytes of a frame, starting at `offset`, into a descriptor's buffer; false if not all of it is the guest's
+/// memory.
+fn fill<M: GuestSpans>(memory: &M, address: u64, arrival: &Arrival, offset: usize, length: usize) -> bool {
+    let whole = length == arrival.length();
+    match memory.span(GuestPhysical(address), length).filter(|buffer| whole && buffer.len() == length) {
+        Some(buffer) => {
+            arrival.copy_whole::<M::Memory>(buffer);
+            true
+        }
+        None => fill_in_parts(memory, address, arrival, offset, length),
+    }
 }
 
-/// Writes `length` bytes of a frame, starting at `offset`, into a descriptor's buffer, and then the write-back.
-fn fill<M: GuestSpans>(
+/// The same where the frame is in several buffers, or the buffer in several pieces of memory.
+fn fill_in_parts<M: GuestSpans>(
     memory: &M,
-    ring: &DescriptorRing,
     address: u64,
     arrival: &Arrival,
     offset: usize,
     length: usize,
-) -> Result<(), GuestFault> {
-    let copied = arrival.range(offset, length, |place, part| {
+) -> bool {
+    arrival.range(offset, length, |place, part| {
         let Some(at) = GuestPhysical(address).checked_add(place as u64) else { return false };
         match part {
             Part::Own(bytes) => memory.write(at, bytes).is_ok(),
@@ -266,42 +305,7 @@ fn fill<M: GuestSpans>(
                 memory.spans(at, length, copy).is_ok()
             }
         }
-    });
-    if !copied {
-        let at = GuestPhysical(address);
-        return Err(GuestFault::BufferOutsideMemory {
-            ring: RingKind::Receive,
-            at,
-            length: saturating_u32(length),
-        });
-    }
-    let last = offset + length == arrival.length();
-    let mut done = if last { arrival.write_back } else { WriteBack::default() };
-    done.length = low_u16(length as u64);
-    done.status |= RxStatus::DD;
-    done.status.set(RxStatus::EOP, last);
-    write_back(memory, ring, desc::RX_WRITE_BACK_OFFSET, &done.to_bytes())
-}
-
-fn write_back<M: GuestMemory>(
-    memory: &M,
-    ring: &DescriptorRing,
-    offset: u64,
-    bytes: &[u8],
-) -> Result<(), GuestFault> {
-    let at = ring.address(ring.head);
-    at.checked_add(offset)
-        .and_then(|at| memory.write(at, bytes).ok())
-        .ok_or(GuestFault::DescriptorOutsideMemory { ring: RingKind::Receive, index: ring.head, at })
-}
-
-/// Raises `RXDMT0` when using the descriptor at the head leaves as many free descriptors as the threshold in
-/// `RCTL.RDMTS` [8254x 13.4.22].
-fn note_threshold(controller: &mut Controller, ring: &DescriptorRing) {
-    let divisor = controller.receive_control().minimum_threshold_divisor().unwrap_or(2);
-    if ring.available() - 1 == ring.length / divisor {
-        controller.interrupts.raise(Interrupt::RXDMT0);
-    }
+    })
 }
 
 /// Records a whole frame in the guest's memory: raises `RXT0`, now or after the delay that the guest set, and

@@ -3,7 +3,7 @@
 use crate::fault::RingKind;
 use crate::registers::VnicRegisters;
 use base::bits::low_u32;
-use base::{GuestMemory, GuestPhysical, GuestSpans, Memory, Span};
+use base::{GuestPhysical, GuestSpans, Memory, Span};
 use intel_regs::{desc, reg};
 
 /// Maximum number of descriptors in one fetch.
@@ -109,18 +109,21 @@ impl DescriptorRing {
 pub(crate) struct RingWindow {
     first: u32,
     count: u32,
+    /// Their memory.
+    span: Span,
     descriptors: [[u8; desc::SIZE]; FETCH as usize],
 }
 
 impl RingWindow {
     /// An empty window.
     pub(crate) fn new() -> Self {
-        Self { first: 0, count: 0, descriptors: [[0; desc::SIZE]; FETCH as usize] }
+        Self { first: 0, count: 0, span: Span::EMPTY, descriptors: [[0; desc::SIZE]; FETCH as usize] }
     }
 
     /// The descriptor `by` after the head of `ring`, read together with the next ones; `None` when it is not in
     /// the guest's memory.
-    pub(crate) fn descriptor<M: GuestMemory>(
+    #[inline]
+    pub(crate) fn descriptor<M: GuestSpans>(
         &mut self,
         memory: &M,
         ring: &DescriptorRing,
@@ -130,7 +133,8 @@ impl RingWindow {
     }
 
     /// The same and those after it that have been read: at least one, unless it is not in the guest's memory.
-    pub(crate) fn run<M: GuestMemory>(
+    #[inline]
+    pub(crate) fn run<M: GuestSpans>(
         &mut self,
         memory: &M,
         ring: &DescriptorRing,
@@ -144,17 +148,20 @@ impl RingWindow {
         read.get(index.wrapping_sub(self.first) as usize..).unwrap_or_default()
     }
 
-    fn fetch<M: GuestMemory>(&mut self, memory: &M, ring: &DescriptorRing, index: u32, owned: u32) {
-        let most = FETCH.min(owned).min(ring.length - index).max(1);
-        (self.first, self.count) = (index, 0);
-        // When part of the run is outside the guest's memory, the first descriptor may still be inside.
-        for count in [most, 1] {
-            let bytes = self.descriptors.as_flattened_mut().get_mut(..count as usize * desc::SIZE);
-            if bytes.is_some_and(|bytes| memory.read(ring.address(index), bytes).is_ok()) {
-                self.count = count;
-                return;
-            }
-        }
+    #[cold]
+    fn fetch<M: GuestSpans>(&mut self, memory: &M, ring: &DescriptorRing, index: u32, owned: u32) {
+        let most = FETCH.min(owned).min(ring.length - index).max(1) as usize;
+        // Those after them may be outside the guest's memory. None is partly inside: they are aligned.
+        self.span = memory.span(ring.address(index), most * desc::SIZE).unwrap_or(Span::EMPTY);
+        (self.first, self.count) = (index, low_u32((self.span.len() / desc::SIZE) as u64));
+        M::Memory::load(self.span, self.descriptors.as_flattened_mut());
+    }
+
+    /// Writes bytes into a descriptor that has been read, from this offset on.
+    #[inline]
+    pub(crate) fn store<M: Memory>(&self, index: u32, offset: usize, bytes: &[u8]) {
+        let at = index.wrapping_sub(self.first) as usize * desc::SIZE + offset;
+        M::store(self.span.part(at, bytes.len()), bytes);
     }
 }
 
@@ -197,6 +204,7 @@ const TX_STATUS: usize = desc::TX_STATUS_OFFSET as usize;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base::GuestMemory;
     use testkit::FakeMemory;
 
     fn ring(length: u32, head: u32, tail: u32) -> DescriptorRing {

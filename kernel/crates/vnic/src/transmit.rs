@@ -239,7 +239,7 @@ impl Transmitter {
         let (mut at_once, mut later) = (false, false);
         let done = self.flights.retire(|index, report| {
             if let Some(status) = report.status {
-                failed = !writer.write(memory, &ring, ring.index(index), status);
+                failed = !writer.write(memory, &ring, ring.index(index), status.get());
                 *if report.delayed { &mut later } else { &mut at_once } |= !failed;
             }
             !failed

@@ -7,11 +7,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// Size of every descriptor, in bytes.
 pub const SIZE: usize = 16;
 /// Offset in every transmit descriptor of the byte whose low half is `STA`.
-pub const TX_STATUS_OFFSET: u64 = 12;
+pub const TX_STATUS_OFFSET: usize = 12;
 /// Offset in the receive descriptor of the 8 bytes that hardware writes back.
-pub const RX_WRITE_BACK_OFFSET: u64 = 8;
+pub const RX_WRITE_BACK_OFFSET: usize = 8;
 /// Offset in the receive descriptor of `STATUS`.
-pub const RX_STATUS_OFFSET: u64 = 12;
+pub const RX_STATUS_OFFSET: usize = 12;
 
 /// Receive descriptor, `RDESC` [8254x 3.2.3, table 3-1].
 ///

@@ -76,6 +76,12 @@ pub(crate) fn admit(
     Ok(matched)
 }
 
+/// True if what follows this header, but its length, does not matter for [`admit`]: it is neither tagged nor MAC control.
+pub(crate) fn header_decides(controller: &Controller, header: &[u8; HEADER]) -> bool {
+    let ethertype = word(header, ADDRESSES);
+    ethertype != Some(MAC_CONTROL) && ethertype.map(u32::from) != Some(controller.registers.get(reg::VET))
+}
+
 /// Counts a frame that is not accepted.
 pub(crate) fn count_drop(controller: &mut Controller, frame: LentFrame<'_>, reason: ReceiveDrop) {
     let counters = &mut controller.counters;

@@ -71,12 +71,18 @@ pub(crate) struct Arrival<'a> {
 }
 
 impl<'a> Arrival<'a> {
-    /// A frame in these parts, with only its length in the write-back.
-    pub(crate) fn new(head: [&'a [u8]; 2], lent: &'a [Span], trailer: &'a [u8]) -> Self {
+    /// A frame in these parts, whose length goes into the write-back.
+    #[inline]
+    pub(crate) fn new(
+        head: [&'a [u8]; 2],
+        lent: &'a [Span],
+        trailer: &'a [u8],
+        write_back: WriteBack,
+    ) -> Self {
         let lent_bytes: usize = lent.iter().map(|span| span.len()).sum();
         let length = head[0].len() + head[1].len() + lent_bytes + trailer.len();
         let length = u16::try_from(length).unwrap_or(u16::MAX);
-        Self { head, lent, trailer, write_back: WriteBack { length, ..WriteBack::default() } }
+        Self { head, lent, trailer, write_back: WriteBack { length, ..write_back } }
     }
 
     /// Length in bytes.
@@ -191,7 +197,7 @@ mod tests {
             let lent: Vec<Span> = memory.span(GuestPhysical(0), b.len()).into_iter().collect();
             let expected: Vec<u8> = bytes.iter().copied().skip(offset).take(length).collect();
             let mut out = Vec::new();
-            let arrival = Arrival::new([a, &[]], &lent, c);
+            let arrival = Arrival::new([a, &[]], &lent, c, WriteBack::default());
             arrival.range(offset, length, |place, part| {
                 assert_eq!(place, out.len());
                 match part {

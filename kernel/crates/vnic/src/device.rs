@@ -64,12 +64,14 @@ impl VnicEngine {
 
     /// Reads a register.
     pub(crate) fn read(&mut self, offset: u32, now: Instant) -> (u32, Effects) {
+        self.end_run();
         let value = self.read_register(offset);
         (value, self.changes(now))
     }
 
     /// Writes a register.
     pub(crate) fn write(&mut self, offset: u32, value: u32, now: Instant) -> Effects {
+        self.end_run();
         self.controller.load_tails();
         let effects = self.write_register(offset, value);
         self.controller.publish();
@@ -93,6 +95,7 @@ impl VnicEngine {
 
     /// Plugs or unplugs the cable, on behalf of an operator.
     pub fn set_link(&mut self, up: bool, now: Instant) -> Effects {
+        self.end_run();
         self.controller.phy.set_cable(up);
         let effects = self.refresh_link(false);
         effects | self.changes(now)
@@ -138,8 +141,8 @@ impl VnicEngine {
 
     /// The bus no longer lets the vNIC reach guest memory: what it has fetched and lent out is not the guest's word any more.
     pub fn suspend(&mut self) {
+        self.end_run();
         self.transmit.forget(&mut self.controller);
-        self.run = None;
         if core::mem::take(&mut self.transmit.left) {
             self.note_effects(Effects::FRAMES_LEFT);
         }
@@ -151,6 +154,13 @@ impl VnicEngine {
         self.controller.load_tails();
         let effects = self.kick() | self.offer_space();
         self.note_effects(effects);
+    }
+
+    /// Ends a run of deliveries. None goes on while something is set up or read: it keeps what it has read of ring and registers.
+    pub(crate) fn end_run(&mut self) {
+        if let Some(run) = self.run.take() {
+            run.walk.end(&mut self.controller);
+        }
     }
 
     /// What has changed for the register half.
@@ -201,7 +211,7 @@ impl VnicEngine {
     pub(crate) fn reset(&mut self) {
         self.controller.counters.receive_lost_in_reset += self.fifo.frames() as u64;
         self.fifo.clear();
-        self.run = None;
+        self.end_run();
         self.transmit.reset(&mut self.controller);
         self.controller.receive_stopped = false;
         self.controller.registers.reset();

@@ -142,7 +142,7 @@ mod tests {
                     let memory = FakeMemory::new(second.len());
                     memory.put(0, second);
                     let lent: Vec<_> = memory.span(GuestPhysical(0), second.len()).into_iter().collect();
-                    let accepted = fifo.push::<TestMemory>(&Arrival::new([first, &[]], &lent, &[]));
+                    let accepted = fifo.push::<TestMemory>(&Arrival::new([first, &[]], &lent, &[], WriteBack::default()));
                     prop_assert_eq!(accepted, used + frame.len() + 8 <= SIZE);
                     if accepted {
                         model.push_back(frame);
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_frame_is_removed_when_all_of_it_is_delivered() {
         let mut fifo = ReceiveFifo::new();
-        fifo.push::<TestMemory>(&Arrival::new([b"abcdef", b""], &[], b""));
+        fifo.push::<TestMemory>(&Arrival::new([b"abcdef", b""], &[], b"", WriteBack::default()));
         fifo.set_delivered(4);
         assert_eq!(fifo.front().map(|(_, delivered)| delivered), Some(4));
         fifo.set_delivered(6);

@@ -66,7 +66,7 @@ pub struct VnicPort<'a, M: GuestSpans> {
 
 /// A run of frames that are delivered to the guest.
 pub(crate) struct DeliveryRun {
-    walk: ReceiveWalk,
+    pub(crate) walk: ReceiveWalk,
 }
 
 impl<'a, M: GuestSpans> VnicPort<'a, M> {
@@ -168,11 +168,12 @@ fn turn_around<M: GuestSpans>(
     now: Instant,
 ) {
     controller.counters.looped_back += 1;
-    let walk = &mut ReceiveWalk::new(controller);
-    if !receive::offer(controller, fifo, memory, walk, frame, FrameOrigin::Loopback, now) {
+    let mut walk = ReceiveWalk::new(controller);
+    if !receive::offer(controller, fifo, memory, &mut walk, frame, FrameOrigin::Loopback, now) {
         controller.counters.receive_missed += 1;
         controller.note_missed(1);
     }
+    walk.end(controller);
 }
 
 impl<M: GuestSpans> Port for VnicPort<'_, M> {
@@ -221,7 +222,8 @@ impl<M: GuestSpans> Port for VnicPort<'_, M> {
 
     fn flush(&mut self, now: Instant) {
         self.begin_run(now);
-        if self.vnic.run.take().is_some() {
+        if self.vnic.run.is_some() {
+            self.vnic.end_run();
             self.note(Effects::empty(), now);
         }
     }

@@ -1,24 +1,25 @@
 //! The receive side: from a frame on the wire to its descriptors written back [8254x 3.2].
 
-use crate::admission::{FrameOrigin, admit, count_drop, tag_of};
+use crate::admission::{FrameOrigin, ReceiveDrop, admit, count_drop, header_decides, longest, tag_of};
 use crate::arrival::{Arrival, Part, WriteBack};
 use crate::controller::Controller;
-use crate::ethernet::{ADDRESSES, FCS, MIN_LENGTH, TAG, frame_check_of};
+use crate::ethernet::{ADDRESSES, FCS, HEADER, MIN_LENGTH, TAG, frame_check_of};
 use crate::fault::{GuestFault, RingKind};
 use crate::fifo::ReceiveFifo;
 use crate::filter::AddressMatch;
 use crate::receive_checksum;
 use crate::ring::{DescriptorRing, RingWindow};
 use crate::saturating::saturating_u32;
+use crate::statistics::Tally;
 use base::bits::low_u16;
 use base::frame::HEAD;
-use base::{Checksums, GuestPhysical, GuestSpans, Instant, LentFrame, Memory, Span};
+use base::{Checksums, GuestPhysical, GuestSpans, Instant, LentFrame, MacAddress, Memory, Span};
 use intel_regs::desc::{self, RxDescriptor, RxStatus};
 use intel_regs::{Ctrl, Interrupt, Rctl, Rxcsum, reg, stats};
 
-/// Where hardware writes in a receive descriptor.
-const RX_WRITE_BACK: usize = desc::RX_WRITE_BACK_OFFSET as usize;
-const RX_STATUS: usize = desc::RX_STATUS_OFFSET as usize;
+/// What a frame ends with when the guest sees it: padding, and a frame check sequence.
+const TRAILER: usize = MIN_LENGTH + FCS;
+static ZEROS: [u8; TRAILER] = [0; TRAILER];
 
 /// Maximum number of descriptors without a buffer that one frame passes, and that all frames of one call pass
 /// together. A guest may fill its ring with them; walking over them is work that it must do in its own time.
@@ -36,6 +37,10 @@ pub(crate) struct ReceiveWalk {
     buffer: usize,
     /// Descriptors without a buffer that it may still pass.
     nulls: u32,
+    /// The header of the last frame that was admitted, if it alone decides, and how it matched: that of most is the same.
+    admitted: Option<([u8; HEADER], AddressMatch)>,
+    /// The frames that the guest gets, or will.
+    tally: Tally,
 }
 
 impl ReceiveWalk {
@@ -50,7 +55,34 @@ impl ReceiveWalk {
             buffer: control.buffer_size().unwrap_or(2048) as usize,
             ring,
             nulls: NULLS_PER_CALL,
+            admitted: None,
+            tally: Tally::default(),
         }
+    }
+
+    /// Ends the walk.
+    pub(crate) fn end(self, controller: &mut Controller) {
+        controller.count_received(&self.tally);
+    }
+
+    /// Decides whether the NIC accepts a frame, which is from the same origin as the others of the walk.
+    fn admit(
+        &mut self,
+        controller: &Controller,
+        frame: LentFrame<'_>,
+        origin: FrameOrigin,
+    ) -> Result<AddressMatch, ReceiveDrop> {
+        if let Some((header, matched)) = &self.admitted
+            && frame.head.starts_with(header)
+            && !controller.receive_stopped
+            && frame.length <= longest(controller.receive_control())
+        {
+            return Ok(*matched);
+        }
+        let matched = admit(controller, frame, origin)?;
+        let header = frame.head.first_chunk().filter(|header| header_decides(controller, header));
+        self.admitted = header.map(|header| (*header, matched));
+        Ok(matched)
     }
 
     /// Writes these bytes into the descriptor at the head, from this offset on.
@@ -79,7 +111,7 @@ pub(crate) fn offer<M: GuestSpans>(
     origin: FrameOrigin,
     now: Instant,
 ) -> bool {
-    let matched = match admit(controller, frame, origin) {
+    let matched = match walk.admit(controller, frame, origin) {
         Ok(matched) => matched,
         Err(reason) => {
             count_drop(controller, frame, reason);
@@ -101,6 +133,7 @@ pub(crate) fn offer<M: GuestSpans>(
 }
 
 /// Delivers or queues a frame, for which there is room.
+#[inline]
 fn accept<M: GuestSpans>(
     controller: &mut Controller,
     fifo: &mut ReceiveFifo,
@@ -110,10 +143,9 @@ fn accept<M: GuestSpans>(
     matched: AddressMatch,
     now: Instant,
 ) {
-    let mut trailer = [0; MIN_LENGTH + FCS];
+    let mut trailer = None;
     let arrival = prepare::<M::Memory>(controller, frame, matched, &mut trailer);
-    controller.registers.count_received(frame, frame.length.max(MIN_LENGTH) + FCS);
-    controller.counters.received += 1;
+    walk.tally.add(MacAddress::destination_of(frame.head).unwrap_or_default(), frame.length.max(MIN_LENGTH));
     controller.counters.received_bytes += frame.length as u64;
     if walk.available == 0 {
         controller.registers.count(stats::RNBC, 1);
@@ -172,45 +204,90 @@ fn sums_from(controller: &Controller) -> Option<usize> {
 ///
 /// A frame shorter than the minimum is padded, as a bridge does before forwarding: no other device does so on a
 /// virtual wire.
+#[inline]
 fn prepare<'a, M: Memory>(
     controller: &Controller,
     frame: LentFrame<'a>,
     matched: AddressMatch,
-    trailer: &'a mut [u8; MIN_LENGTH + FCS],
+    trailer: &'a mut Option<[u8; TRAILER]>,
 ) -> Arrival<'a> {
     let head = frame.head;
     let tag = tag_of(controller, head);
     let stripped = tag.filter(|_| controller.control().contains(Ctrl::VME));
     let padding = MIN_LENGTH.saturating_sub(frame.length);
-    let mut length = padding;
-    if !controller.receive_control().contains(Rctl::SECRC) {
-        if controller.compute_fcs {
-            let check = frame_check_of::<M>(&frame, &trailer[..padding]);
-            trailer[padding..padding + FCS].copy_from_slice(&check);
-        }
-        length += FCS;
+    let checked = !controller.receive_control().contains(Rctl::SECRC);
+    let mut trailer_bytes = &ZEROS;
+    if checked && controller.compute_fcs {
+        let check = frame_check_of::<M>(&frame, &ZEROS[..padding]);
+        let bytes = trailer.insert(ZEROS);
+        bytes[padding..padding + FCS].copy_from_slice(&check);
+        trailer_bytes = bytes;
     }
+    let trailer = &trailer_bytes[..padding + if checked { FCS } else { 0 }];
     let parts = match stripped {
         Some(_) => [&head[..ADDRESSES], &head[ADDRESSES + TAG..]],
         None => [head, &[]],
     };
-    let mut arrival = Arrival::new(parts, frame.pieces, &trailer[..length]);
-
     let control = Rxcsum::from_bits_retain(controller.registers.get(reg::RXCSUM));
     let type_offset = if tag.is_some() { ADDRESSES + TAG } else { ADDRESSES };
-    let (status, errors) = receive_checksum::indication(frame.checksums, head, type_offset, control);
-    let checksum = sums_from(controller).map_or(0, |start| arrival.packet_checksum::<M>(start));
-    let write_back = &mut arrival.write_back;
-    *write_back = WriteBack { checksum, status, errors, special: stripped.unwrap_or(0), ..*write_back };
-    write_back.status.set(RxStatus::VP, stripped.is_some());
-    write_back.status.set(RxStatus::PIF, matched == AddressMatch::Inexact);
+    let (mut status, errors) = receive_checksum::indication(frame.checksums, head, type_offset, control);
+    status.set(RxStatus::VP, stripped.is_some());
+    status.set(RxStatus::PIF, matched == AddressMatch::Inexact);
+    let write_back = WriteBack { status, errors, special: stripped.unwrap_or(0), ..WriteBack::default() };
+    let mut arrival = Arrival::new(parts, frame.pieces, trailer, write_back);
+    if let Some(start) = sums_from(controller) {
+        arrival.write_back.checksum = arrival.packet_checksum::<M>(start);
+    }
     arrival
 }
 
 /// Writes a frame, starting at byte `offset`, into the free descriptors, and returns how many of its bytes are now
 /// delivered. The payload is written first, then the write-back; then the head moves. Stops early where the walk may
 /// not pass more descriptors without a buffer.
+#[inline]
 fn deliver<M: GuestSpans>(
+    controller: &mut Controller,
+    memory: &M,
+    walk: &mut ReceiveWalk,
+    arrival: &Arrival,
+    offset: usize,
+    now: Instant,
+) -> usize {
+    if offset == 0 && deliver_at_once(controller, memory, walk, arrival, now) {
+        return arrival.length();
+    }
+    deliver_in_parts(controller, memory, walk, arrival, offset, now)
+}
+
+/// The short way of a frame for which the next descriptor has a buffer in one piece of memory; false, without any change, if it
+/// has not.
+#[inline]
+fn deliver_at_once<M: GuestSpans>(
+    controller: &mut Controller,
+    memory: &M,
+    walk: &mut ReceiveWalk,
+    arrival: &Arrival,
+    now: Instant,
+) -> bool {
+    let length = arrival.length();
+    if walk.available == 0 || length > walk.buffer {
+        return false;
+    }
+    let Some(bytes) = walk.window.descriptor(memory, &walk.ring, 0) else { return false };
+    let address = RxDescriptor::from_bytes(bytes).address.get();
+    let buffer = memory.span(GuestPhysical(address), length);
+    let Some(buffer) = buffer.filter(|buffer| address != 0 && buffer.len() == length) else { return false };
+    arrival.copy_whole::<M::Memory>(buffer);
+    let mut done = arrival.write_back;
+    done.status |= RxStatus::DD | RxStatus::EOP;
+    walk.write_back::<M>(desc::RX_WRITE_BACK_OFFSET, &done.to_bytes());
+    walk.advance(controller);
+    note_received(controller, arrival, now);
+    true
+}
+
+/// The same with as many descriptors as it takes.
+fn deliver_in_parts<M: GuestSpans>(
     controller: &mut Controller,
     memory: &M,
     walk: &mut ReceiveWalk,
@@ -234,14 +311,14 @@ fn deliver<M: GuestSpans>(
             nulls -= 1;
             walk.nulls -= 1;
             // It receives no data [8254x 3.2.5].
-            walk.write_back::<M>(RX_STATUS, &[descriptor.status | RxStatus::DD.bits()]);
+            walk.write_back::<M>(desc::RX_STATUS_OFFSET, &[descriptor.status | RxStatus::DD.bits()]);
         } else if fill(memory, address, arrival, offset, length) {
             let last = offset + length == arrival.length();
             let mut done = if last { arrival.write_back } else { WriteBack::default() };
             done.length = low_u16(length as u64);
             done.status |= RxStatus::DD;
             done.status.set(RxStatus::EOP, last);
-            walk.write_back::<M>(RX_WRITE_BACK, &done.to_bytes());
+            walk.write_back::<M>(desc::RX_WRITE_BACK_OFFSET, &done.to_bytes());
         } else {
             let (at, length) = (GuestPhysical(address), saturating_u32(length));
             let fault = GuestFault::BufferOutsideMemory { ring: RingKind::Receive, at, length };
@@ -272,24 +349,6 @@ fn stop_at_descriptor(controller: &mut Controller, ring: &DescriptorRing) {
 /// Copies `length` bytes of a frame, starting at `offset`, into a descriptor's buffer; false if not all of it is the guest's
 /// memory.
 fn fill<M: GuestSpans>(memory: &M, address: u64, arrival: &Arrival, offset: usize, length: usize) -> bool {
-    let whole = length == arrival.length();
-    match memory.span(GuestPhysical(address), length).filter(|buffer| whole && buffer.len() == length) {
-        Some(buffer) => {
-            arrival.copy_whole::<M::Memory>(buffer);
-            true
-        }
-        None => fill_in_parts(memory, address, arrival, offset, length),
-    }
-}
-
-/// The same where the frame is in several buffers, or the buffer in several pieces of memory.
-fn fill_in_parts<M: GuestSpans>(
-    memory: &M,
-    address: u64,
-    arrival: &Arrival,
-    offset: usize,
-    length: usize,
-) -> bool {
     arrival.range(offset, length, |place, part| {
         let Some(at) = GuestPhysical(address).checked_add(place as u64) else { return false };
         match part {

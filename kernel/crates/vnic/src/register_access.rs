@@ -53,8 +53,6 @@ impl VnicEngine {
                 controller.registers.write(offset, value);
                 controller.receive_stopped = false;
                 self.fifo.set_delivered(0);
-                // Descriptors that were read ahead are none of the new ring's.
-                self.run = None;
             }
             reg::TDBAL | reg::TDBAH | reg::TDLEN | reg::TDH => {
                 controller.registers.write(offset, value);

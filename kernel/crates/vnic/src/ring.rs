@@ -186,7 +186,7 @@ impl StatusWriter {
         index: u32,
         status: u8,
     ) -> bool {
-        let offset = |first: u32| index.wrapping_sub(first) as usize * desc::SIZE + TX_STATUS;
+        let offset = |first: u32| index.wrapping_sub(first) as usize * desc::SIZE + desc::TX_STATUS_OFFSET;
         if index < self.first || offset(self.first) >= self.span.len() {
             let bytes = ring.length.saturating_sub(index).max(1) as usize * desc::SIZE;
             (self.span, self.first) = (memory.span(ring.address(index), bytes).unwrap_or(Span::EMPTY), index);
@@ -196,10 +196,6 @@ impl StatusWriter {
         !byte.is_empty()
     }
 }
-
-/// Where the status byte is in a transmit descriptor.
-#[expect(clippy::cast_possible_truncation, reason = "it is 12")]
-const TX_STATUS: usize = desc::TX_STATUS_OFFSET as usize;
 
 #[cfg(test)]
 mod tests {

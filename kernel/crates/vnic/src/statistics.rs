@@ -2,9 +2,8 @@
 
 use crate::ethernet::FCS;
 use crate::registers::VnicRegisters;
-use crate::saturating::saturating_u32;
+use base::MacAddress;
 use base::bits::{high_u32, low_u32};
-use base::{LentFrame, MacAddress};
 use intel_regs::{receive, stats};
 
 impl VnicRegisters {
@@ -38,20 +37,6 @@ impl VnicRegisters {
         value
     }
 
-    /// Counts a good frame received, of `length` bytes with its frame check sequence.
-    pub(crate) fn count_received(&mut self, frame: LentFrame<'_>, length: usize) {
-        self.count(stats::TPR, 1);
-        self.count_long(stats::TORL, length);
-        self.count(stats::GPRC, 1);
-        self.count_long(stats::GORCL, length);
-        self.count(stats::PRC64 + 4 * saturating_u32(size_class(length)), 1);
-        match MacAddress::destination_of(frame.head) {
-            Some(MacAddress::BROADCAST) => self.count(stats::BPRC, 1),
-            Some(address) if address.is_multicast() => self.count(stats::MPRC, 1),
-            _ => {}
-        }
-    }
-
     /// Counts a frame that passed the filters but is longer than the guest allows.
     pub(crate) fn count_oversized(&mut self, length: usize) {
         self.count(stats::TPR, 1);
@@ -59,15 +44,29 @@ impl VnicRegisters {
         self.count(stats::ROC, 1);
     }
 
+    /// Counts good frames received.
+    pub(crate) fn count_received(&mut self, tally: &Tally) {
+        self.count_frames(tally, [stats::TPR, stats::GPRC], [stats::TORL, stats::GORCL]);
+        self.count_kinds(tally, [stats::BPRC, stats::MPRC, stats::PRC64]);
+    }
+
     /// Counts frames transmitted.
-    pub(crate) fn count_transmitted(&mut self, tally: &TransmitTally) {
-        self.count(stats::TPT, tally.frames);
-        self.count_long(stats::TOTL, tally.bytes);
-        self.count(stats::GPTC, tally.frames);
-        self.count_long(stats::GOTCL, tally.bytes);
-        self.count(stats::BPTC, tally.broadcast);
-        self.count(stats::MPTC, tally.multicast);
-        for (offset, frames) in (stats::PTC64..).step_by(4).zip(tally.classes) {
+    pub(crate) fn count_transmitted(&mut self, tally: &Tally) {
+        self.count_frames(tally, [stats::TPT, stats::GPTC], [stats::TOTL, stats::GOTCL]);
+        self.count_kinds(tally, [stats::BPTC, stats::MPTC, stats::PTC64]);
+    }
+
+    #[inline(always)]
+    fn count_frames(&mut self, tally: &Tally, frames: [u32; 2], bytes: [u32; 2]) {
+        frames.into_iter().for_each(|offset| self.count(offset, tally.frames));
+        bytes.into_iter().for_each(|low| self.count_long(low, tally.bytes));
+    }
+
+    #[inline(always)]
+    fn count_kinds(&mut self, tally: &Tally, [broadcast, multicast, classes]: [u32; 3]) {
+        self.count(broadcast, tally.broadcast);
+        self.count(multicast, tally.multicast);
+        for (offset, frames) in (classes..).step_by(4).zip(tally.classes) {
             if frames > 0 {
                 self.count(offset, frames);
             }
@@ -75,9 +74,9 @@ impl VnicRegisters {
     }
 }
 
-/// Frames transmitted in one run, counted together.
+/// Frames of one run, counted together.
 #[derive(Default)]
-pub(crate) struct TransmitTally {
+pub(crate) struct Tally {
     pub(crate) frames: u32,
     /// Their bytes, with their frame check sequences.
     pub(crate) bytes: usize,
@@ -86,7 +85,7 @@ pub(crate) struct TransmitTally {
     classes: [u32; CLASSES],
 }
 
-impl TransmitTally {
+impl Tally {
     /// One more, of this length without its frame check sequence.
     #[inline]
     pub(crate) fn add(&mut self, destination: MacAddress, length: usize) {
@@ -142,7 +141,7 @@ mod tests {
         registers.set(stats::GPTC, u32::MAX);
         registers.set(stats::GOTCL, u32::MAX);
         registers.set(stats::GOTCH, u32::MAX);
-        let mut tally = TransmitTally::default();
+        let mut tally = Tally::default();
         tally.add(MacAddress::default(), 60);
         registers.count_transmitted(&tally);
         assert_eq!(registers.read_statistic(stats::GPTC), u32::MAX);

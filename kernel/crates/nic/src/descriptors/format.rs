@@ -5,12 +5,10 @@ use base::TransportLayout;
 use intel_regs::desc::{RX_WRITE_BACK_OFFSET, SIZE, TX_STATUS_OFFSET};
 
 /// Offset in a receive descriptor of the half that the NIC writes back.
-#[expect(clippy::cast_possible_truncation, reason = "an offset in 16 bytes")]
-pub(crate) const WRITE_BACK: usize = RX_WRITE_BACK_OFFSET as usize;
+pub(crate) const WRITE_BACK: usize = RX_WRITE_BACK_OFFSET;
 
 /// Offset of `STA` in a transmit descriptor.
-#[expect(clippy::cast_possible_truncation, reason = "an offset in 16 bytes")]
-pub(crate) const TX_STATUS: usize = TX_STATUS_OFFSET as usize;
+pub(crate) const TX_STATUS: usize = TX_STATUS_OFFSET;
 
 /// A format of descriptors.
 ///

@@ -15,6 +15,6 @@ pub mod registers;
 
 pub use clock::VirtualClock;
 pub use lan::Lan;
-pub use memory::{FakeMemory, RecordedAccess, TestMemory, bounce_memory};
+pub use memory::{FakeMemory, RecordedAccess, TestMemory, bounce_memory, copy_as};
 pub use port::{QueuePort, bytes_of, frames_in, frames_of, put, put_all, put_with};
 pub use registers::FakeRegisters;

@@ -53,6 +53,13 @@ impl Memory for TestMemory {
     }
 }
 
+/// Copies as a load and a store of `M`, which takes note of these.
+pub fn copy_as<M: Memory>(from: Span, into: Span) {
+    let mut bytes = vec![0; from.len().min(into.len())];
+    M::load(from, &mut bytes);
+    M::store(into, &bytes);
+}
+
 fn load(from: Span, into: &mut [u8]) {
     for (from, into) in from.bytes().iter().zip(into) {
         *into = from.load(Ordering::Relaxed);

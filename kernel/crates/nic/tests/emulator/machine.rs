@@ -210,9 +210,7 @@ impl Memory for EmulatedMemory {
     }
 
     fn copy(from: Span, into: Span) {
-        let mut bytes = vec![0; from.len().min(into.len())];
-        Self::load(from, &mut bytes);
-        Self::store(into, &bytes);
+        testkit::copy_as::<Self>(from, into);
     }
 
     fn device_address(of: Span) -> HostPhysical {

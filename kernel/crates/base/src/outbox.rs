@@ -222,8 +222,9 @@ impl Outbox {
     }
 
     /// Sets how many copies a frame has. Without any it is finished.
+    #[inline]
     pub fn share(&mut self, slot: SlotId, copies: usize) {
-        self.slots[slot.index()].copies = u8::try_from(copies).unwrap_or(u8::MAX);
+        self.slots[slot.index()].copies = low_u8(copies as u64);
         if copies == 0 {
             self.finish(slot);
         }

@@ -90,6 +90,7 @@ impl IngressQueue {
     }
 
     /// Adds a copy of a frame that has arrived now for each of these ports; `group` if it is for many stations.
+    #[inline]
     pub(crate) fn route(
         &mut self,
         slot: SlotId,
@@ -98,9 +99,6 @@ impl IngressQueue {
         now: Instant,
     ) {
         self.outbox.share(slot, copies);
-        if copies == 0 {
-            return;
-        }
         self.arrivals[slot.index()] = Arrival { since: now, life: self.life, group };
         self.groups += if group { copies } else { 0 };
         let length = self.outbox.length(slot);

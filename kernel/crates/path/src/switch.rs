@@ -308,7 +308,7 @@ impl Switch {
                 {
                     // A frame before it, in the same batch, has moved the destination to where nobody cuts.
                     counters.count_drop(DropCause::NoDestination);
-                    queue.route(slot, (PortSet::EMPTY, 0), false, now);
+                    queue.outbox.share(slot, 0);
                     progress.dropped += 1;
                 }
                 Decision::Forward { targets, copies, group } => {
@@ -318,7 +318,7 @@ impl Switch {
                 }
                 Decision::Drop(cause) => {
                     counters.count_drop(cause);
-                    queue.route(slot, (PortSet::EMPTY, 0), false, now);
+                    queue.outbox.share(slot, 0);
                     progress.dropped += 1;
                 }
             }

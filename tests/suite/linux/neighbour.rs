@@ -1,6 +1,7 @@
 //! A guest beside Linux that takes no frames, and frames for it from the wire during the whole run: whatever is tested, it makes
 //! no difference.
 
+use super::steps::counter;
 use end_to_end::failure::ErrorContext;
 use end_to_end::{Outcome, Run, VmSpec, namespace, require};
 use std::net::UdpSocket;
@@ -49,11 +50,9 @@ impl Drop for Flood {
 
 /// Its vNIC was full, as the counters at the end say.
 pub fn check(run: &Run) -> Outcome {
-    let text = run.console.text();
     // The wire has the first port, Linux the second.
-    let counters = text.lines().find(|line| line.contains("switch nic0 port 2:")).unwrap_or_default();
-    let value = |name: &str| counters.split_once(name)?.1.split_whitespace().next()?.parse::<u32>().ok();
-    let lost = value(" no_room ").unwrap_or(0) + value(" held_too_long ").unwrap_or(0);
-    require!(lost > 100, "the guest beside it was not full: {counters}");
+    let count = |name| counter(run, "switch nic0 port 2:", name);
+    let lost = count("no_room") + count("held_too_long");
+    require!(lost > 100, "the guest beside it was not full: {lost} frames were lost");
     Ok(())
 }

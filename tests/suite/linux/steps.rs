@@ -7,6 +7,7 @@ use super::transfer::{tcp, udp};
 use super::{Boot, GUEST, GUEST_MAC, PEER};
 use crate::lifecycle::{open_shell, power_off};
 use end_to_end::backend::Need;
+use end_to_end::machine::EmulatedNicModel;
 use end_to_end::pinger::{answers, ping};
 use end_to_end::qemu::Accelerator;
 use end_to_end::run::STEP;
@@ -207,10 +208,25 @@ fn reloads_the_driver(run: &mut Run, _: &Boot) -> Outcome {
     ping_out(run)
 }
 
-fn powers_off(run: &mut Run, _: &Boot) -> Outcome {
+/// At the end the counters say that a NIC that cuts TCP packets was given some to cut: they are one frame at the switch, and
+/// several at the vNIC.
+fn powers_off(run: &mut Run, boot: &Boot) -> Outcome {
     run.console.type_text("poweroff -f\n")?;
     run.expect("linux: powered off")?;
     open_shell(run)?;
     power_off(run)?;
+    let sent = counter(run, "linux: vnic", "transmitted");
+    let switched = counter(run, "switch nic0 port 1:", "rx_frames");
+    let cut = sent.saturating_sub(switched);
+    let cuts = boot.nic == EmulatedNicModel::Igb;
+    require!((cut > 1000) == cuts, "of {sent} frames {cut} were cut by {}", boot.nic);
     neighbour::check(run)
+}
+
+/// A counter at the end of the run, in the line with this text; 0 if it is not there.
+pub fn counter(run: &Run, line: &str, name: &str) -> u64 {
+    let text = run.console.text();
+    let line = text.lines().rfind(|candidate| candidate.contains(line)).unwrap_or_default();
+    let mut words = line.split_whitespace().skip_while(|word| *word != name);
+    words.nth(1).and_then(|value| value.parse().ok()).unwrap_or(0)
 }

@@ -123,7 +123,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
 
     /// True while the NIC works. Otherwise its registers belong to the steps of the reset.
     pub(crate) fn is_running(&self) -> bool {
-        self.state == NicState::Running
+        matches!(self.state, NicState::Running)
     }
 
     /// Whether the NIC can be used.

@@ -92,12 +92,23 @@ pub(crate) fn allocate<H: NicHost>(host: &mut H, bytes: usize) -> Result<Span, N
 /// Reads 64 bits of shared memory, little-endian, in a single access; `offset` is a multiple of 8.
 pub(crate) fn load_u64<M: Memory>(from: Span, offset: usize) -> u64 {
     let mut bytes = [0; 8];
-    M::load(from.part(offset, bytes.len()), &mut bytes);
+    let from = from.part(offset, bytes.len());
+    // With a length that the compiler knows the copy is one move, and nothing chooses how to copy.
+    if from.len() == bytes.len() {
+        M::load(from, &mut bytes);
+    }
     u64::from_le_bytes(bytes)
 }
 
 /// Writes 64 bits to shared memory, little-endian, in a single access; `offset` is a multiple of 8.
 pub(crate) fn store_u64<M: Memory>(into: Span, offset: usize, value: u64) {
-    let bytes = value.to_le_bytes();
-    M::store(into.part(offset, bytes.len()), &bytes);
+    store_exactly::<M, 8>(into, offset, &value.to_le_bytes());
+}
+
+/// Writes all of these bytes to shared memory, or none where there is not so much.
+pub(crate) fn store_exactly<M: Memory, const N: usize>(into: Span, offset: usize, bytes: &[u8; N]) {
+    let into = into.part(offset, N);
+    if into.len() == N {
+        M::store(into, bytes);
+    }
 }

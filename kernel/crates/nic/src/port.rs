@@ -41,10 +41,10 @@ impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
     /// Puts a frame into the transmit ring. A NIC that does not work, or has no link, accepts none. Whoever keeps frames that
     /// were refused offers them again after [`NicDriver::interrupt`] has told of room.
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
-        if !self.link().up {
+        if !(self.is_running() && self.link.up) {
             return Put::Refused(ticket);
         }
-        let put = self.queues.put(frame, ticket, now);
+        let put = self.queues.put(&frame, ticket, now);
         if let Put::Refused(_) = put {
             self.want_transmit_interrupt();
         }

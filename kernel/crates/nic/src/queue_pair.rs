@@ -97,11 +97,11 @@ impl<M: Memory, F: DescriptorFormat> QueuePair<M, F> {
     }
 
     /// Puts a frame into the transmit ring, or drops it and counts why. It is refused when there is no room.
-    pub(crate) fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
+    pub(crate) fn put(&mut self, frame: &LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
         if frame.length < HEADER {
             self.counters.tx_runt += 1;
         } else if match frame.mss {
-            Some(_) => self.transmit.headers_to_cut(&frame).is_none(),
+            Some(_) => self.transmit.headers_to_cut(frame).is_none(),
             None => frame.length > MAX_FRAME,
         } {
             self.counters.tx_too_long += 1;
@@ -130,9 +130,8 @@ impl<M: Memory, F: DescriptorFormat> QueuePair<M, F> {
         while let Some(ticket) = self.transmit.unclaimed() {
             done(ticket);
         }
-        while let Some(ticket) = works.then(|| self.transmit.sent(now)).flatten() {
-            self.counters.tx_done += 1;
-            done(ticket);
+        if works {
+            self.counters.tx_done += self.transmit.sent(done, now) as u64;
         }
     }
 

@@ -1,8 +1,9 @@
 //! The transmit ring: frames into descriptors, by reference or through buffers [8254x 3.3, 3.4].
 
 use crate::descriptors::{CutPlan, DescriptorFormat, FramePart, Offload, TX_STATUS};
-use crate::hardware::{allocate, load_u64};
+use crate::hardware::{allocate, load_u64, store_exactly};
 use crate::{MAX_FRAME, NicError, NicHost};
+use base::bits::low_u32;
 use base::frame::HEAD;
 use base::time::Duration;
 use base::{Checksums, Instant, LentFrame, Memory, QueueDepth, Span, Ticket, TransportLayout};
@@ -11,6 +12,8 @@ use intel_regs::desc::{SIZE, TxStatus};
 
 /// Descriptors in the ring: a multiple of 8, since TDLEN is one of 128 bytes [8254x 13.4.38].
 pub(crate) const DESCRIPTORS: usize = 256;
+/// So an index is one byte, which wraps where the ring does, and which no access has to check.
+const _: () = assert!(DESCRIPTORS == 1 << u8::BITS);
 
 /// Bytes in the buffer of each descriptor; a longer frame takes several.
 const BUFFER: usize = 2048;
@@ -49,13 +52,14 @@ pub(crate) struct TransmitRing<M, F> {
     ring: Span,
     buffers: Span,
     /// The next descriptor to fill: the next value of TDT.
-    tail: usize,
+    tail: u8,
     /// The value of TDT.
-    told: usize,
-    /// Descriptors filled and not yet reclaimed; the last of them is before `tail`.
-    used: usize,
-    /// The frames in the ring, oldest first.
-    frames: heapless::Deque<QueuedFrame, DESCRIPTORS>,
+    told: u8,
+    /// The oldest descriptor that is filled and not yet reclaimed; `tail` if there is none.
+    head: u8,
+    /// The frames in the ring, each at its first descriptor, and their number.
+    frames: [Option<QueuedFrame>; DESCRIPTORS],
+    pending: usize,
     /// Bytes in them, and in those that the NIC has sent.
     bytes: usize,
     /// Of these, those in frames that the NIC cuts.
@@ -83,8 +87,9 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             buffers: allocate(host, DESCRIPTORS * BUFFER)?,
             tail: 0,
             told: 0,
-            used: 0,
-            frames: heapless::Deque::new(),
+            head: 0,
+            frames: [const { None }; DESCRIPTORS],
+            pending: 0,
             bytes: 0,
             cut_bytes: 0,
             sent_bytes: 0,
@@ -110,9 +115,8 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
     }
 
     /// The value for TDT.
-    #[expect(clippy::cast_possible_truncation, reason = "an index below 256")]
     pub(crate) fn tail(&self) -> u32 {
-        self.tail as u32
+        self.tail.into()
     }
 
     /// True while there are frames that the NIC has not been told of.
@@ -128,7 +132,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
 
     /// Frames in the ring.
     pub(crate) fn pending(&self) -> usize {
-        self.frames.len()
+        self.pending
     }
 
     /// The same, and the bytes in them.
@@ -156,32 +160,63 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
 
     /// True if the ring has been empty for so long.
     pub(crate) fn was_idle(&self, duration: Duration, now: Instant) -> bool {
-        self.frames.is_empty() && now - self.progress >= duration
+        self.pending == 0 && now - self.progress >= duration
     }
 
     /// Time since the NIC last made progress with the frames in the ring; `None` when the ring is empty.
     pub(crate) fn waited(&self, now: Instant) -> Option<Duration> {
-        (!self.frames.is_empty()).then(|| now - self.progress)
+        (self.pending > 0).then(|| now - self.progress)
     }
 
     /// Empties the ring, for a NIC that starts with TDH and TDT at 0: it accesses no memory of the frames any more. Those whose
     /// descriptors it has written back are sent, the others will not be. Returns how many of each.
     pub(crate) fn restart(&mut self, now: Instant) -> (usize, usize) {
         let sent = self.note_progress(now);
-        let unsent = self.frames.len();
-        while let Some(frame) = self.frames.pop_front() {
+        let unsent = core::mem::take(&mut self.pending);
+        while let Some(frame) = self.frames[usize::from(self.head)].take() {
+            self.head = self.head.wrapping_add(frame.descriptors);
             let _ = self.unsent.push_back(frame.ticket);
         }
-        (self.tail, self.told) = (0, 0);
-        (self.used, self.bytes, self.cut_bytes, self.context) = (0, 0, 0, None);
+        (self.head, self.tail, self.told) = (0, 0, 0);
+        (self.bytes, self.cut_bytes, self.context) = (0, 0, None);
         (sent, unsent)
     }
 
     /// Puts a frame of at most [`crate::MAX_FRAME`] bytes into the ring, padded to the shortest length that Ethernet
     /// allows; returns the ticket, and changes nothing, when there is no room. The NIC sees the frame after the next write
     /// of TDT.
-    pub(crate) fn push(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Result<(), Ticket> {
-        let by_reference = self.goes_by_reference(&frame);
+    pub(crate) fn push(&mut self, frame: &LentFrame<'_>, ticket: Ticket, now: Instant) -> Result<(), Ticket> {
+        let unfinished = matches!(frame.checksums, Checksums::Unfinished(_)) || frame.mss.is_some();
+        if frame.pieces.is_empty() && frame.length <= PIECE && !unfinished {
+            self.push_short(frame, ticket, now)
+        } else {
+            self.push_any(frame, ticket, now)
+        }
+    }
+
+    /// The same for a frame that is all head, and that is sent as it is: what most frames are that come in great numbers.
+    fn push_short(&mut self, frame: &LentFrame<'_>, ticket: Ticket, now: Instant) -> Result<(), Ticket> {
+        if !self.has_room(1) {
+            return Err(ticket);
+        }
+        let length = frame.length.max(MIN_FRAME);
+        let first = self.tail;
+        let buffer = self.buffer(length);
+        M::store(buffer, frame.head);
+        if frame.length < MIN_FRAME {
+            M::store(buffer.split(frame.length).1, &[0; MIN_FRAME]);
+        }
+        self.describe(buffer, length, true, Offload::Nothing);
+        let queued =
+            QueuedFrame { descriptors: 1, length: low_u32(length as u64), segments: 1, cut: false, ticket };
+        self.note_queued(first, queued, now);
+        Ok(())
+    }
+
+    /// The same for any frame.
+    #[inline(never)]
+    fn push_any(&mut self, frame: &LentFrame<'_>, ticket: Ticket, now: Instant) -> Result<(), Ticket> {
+        let by_reference = self.goes_by_reference(frame);
         let layout = if by_reference { frame.offloadable() } else { None };
         let cut = layout.zip(frame.mss).and_then(|(layout, mss)| {
             let headers = layout.tcp_payload(frame.head)?;
@@ -192,20 +227,13 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         let length = frame.length.max(MIN_FRAME);
         let count = match by_reference {
             true => usize::from(news.is_some()) + 1 + frame.pieces.len(),
-            false if length <= PIECE => 1,
             false => length.div_ceil(PIECE),
         };
-        // TDH = TDT means an empty ring, so one descriptor always stays free [8254x 3.4].
-        if count > DESCRIPTORS - 1 - self.used || !(self.unclaimed.is_empty() && self.unsent.is_empty()) {
+        if !self.has_room(count) || cut.is_some() && self.cut_bytes > 0 && self.cut_bytes + length > MOST_CUT
+        {
             return Err(ticket);
         }
-        let cut_bytes = if cut.is_some() { length } else { 0 };
-        if cut.is_some() && self.cut_bytes > 0 && self.cut_bytes + length > MOST_CUT {
-            return Err(ticket);
-        }
-        if self.used == 0 {
-            self.progress = now;
-        }
+        let first = self.tail;
         if let Some(descriptor) = news {
             self.write(&descriptor);
             self.context = context;
@@ -215,17 +243,14 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             (_, Some(layout), Some(cut)) => {
                 let payload = frame.length - layout.start() - cut.tcp_header;
                 segments = payload.div_ceil(cut.mss.into());
-                self.refer_to_cut(&frame, &layout, payload);
+                self.refer_to_cut(frame, &layout, payload);
             }
-            (_, Some(_), None) => self.refer(&frame, frame.length, Offload::Checksum),
+            (_, Some(_), None) => self.refer(frame, frame.length, Offload::Checksum),
             (Checksums::Unfinished(_), None, _) => {
                 self.fill(&frame.finished::<M>(&mut [0; HEAD]), length, by_reference);
             }
-            _ => self.fill(&frame, length, by_reference),
+            _ => self.fill(frame, length, by_reference),
         }
-        self.used += count;
-        self.bytes += length;
-        self.cut_bytes += cut_bytes;
         #[expect(
             clippy::cast_possible_truncation,
             reason = "at most PIECES and two, or 5; less than 64 KiB and a header"
@@ -237,7 +262,25 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             cut: cut.is_some(),
             ticket,
         };
-        self.frames.push_back(queued).map_err(|queued| queued.ticket)
+        self.note_queued(first, queued, now);
+        Ok(())
+    }
+
+    /// True if so many descriptors are free. TDH = TDT means an empty ring, so one always stays free [8254x 3.4].
+    fn has_room(&self, descriptors: usize) -> bool {
+        let used = usize::from(self.tail.wrapping_sub(self.head));
+        descriptors < DESCRIPTORS - used && self.unclaimed.is_empty() && self.unsent.is_empty()
+    }
+
+    /// Takes note of a frame whose descriptors, of which this is the first, have been filled.
+    fn note_queued(&mut self, first: u8, frame: QueuedFrame, now: Instant) {
+        if self.pending == 0 {
+            self.progress = now;
+        }
+        self.pending += 1;
+        self.bytes += frame.length as usize;
+        self.cut_bytes += if frame.cut { frame.length as usize } else { 0 };
+        self.frames[usize::from(first)] = Some(frame);
     }
 
     /// True for a frame whose bytes the NIC can fetch from where they are, but for the head.
@@ -265,7 +308,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
 
     /// Describes a frame of this length of which the head alone is copied.
     fn refer(&mut self, frame: &LentFrame<'_>, length: usize, offload: Offload) {
-        let head = self.buffers.part(self.tail * BUFFER, frame.head.len());
+        let head = self.buffer(frame.head.len());
         M::store(head, frame.head);
         self.describe(head, length, frame.pieces.is_empty(), offload);
         for (index, piece) in frame.pieces.iter().enumerate() {
@@ -299,7 +342,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         let mut start = 0;
         while start < length {
             let end = length.min(start + PIECE);
-            let buffer = self.buffers.part(self.tail * BUFFER, end - start);
+            let buffer = self.buffer(end - start);
             frame.copy::<M>(start, buffer);
             if frame.length < end {
                 M::store(buffer.split(frame.length - start).1, &[0; MIN_FRAME]);
@@ -307,6 +350,11 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             self.describe(buffer, length, end == length, Offload::Nothing);
             start = end;
         }
+    }
+
+    /// The first bytes of the next descriptor's buffer.
+    fn buffer(&self, length: usize) -> Span {
+        self.buffers.part(usize::from(self.tail) * BUFFER, length)
     }
 
     /// Fills the next descriptor, with a part of a frame of this length; `last` if it is the last one.
@@ -321,25 +369,31 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
 
     /// Writes the next descriptor. The NIC reads it only after TDT has passed it.
     fn write(&mut self, descriptor: &[u8; SIZE]) {
-        M::store(self.ring.part(self.tail * SIZE, SIZE), descriptor);
-        self.tail = (self.tail + 1) % DESCRIPTORS;
+        store_exactly::<M, SIZE>(self.ring, usize::from(self.tail) * SIZE, descriptor);
+        self.tail = self.tail.wrapping_add(1);
     }
 
-    /// The ticket of the next frame that the NIC has sent, whose descriptors are free then.
-    pub(crate) fn sent(&mut self, now: Instant) -> Option<Ticket> {
-        let count = usize::from(self.frames.front()?.descriptors);
-        let head = self.tail + DESCRIPTORS - self.used;
-        if !self.is_done((head + count - 1) % DESCRIPTORS) {
-            return None;
+    /// Passes the tickets of the frames that the NIC has sent, whose descriptors are free then, to `done`. Returns their number.
+    pub(crate) fn sent(&mut self, mut done: impl FnMut(Ticket), now: Instant) -> usize {
+        let before = self.pending;
+        let ring = self.ring;
+        loop {
+            let head = self.head;
+            let is_sent =
+                |frame: &mut QueuedFrame| is_done::<M>(ring, head.wrapping_add(frame.descriptors - 1));
+            let Some(frame) = self.frames[usize::from(head)].take_if(is_sent) else { break };
+            self.head = head.wrapping_add(frame.descriptors);
+            self.pending -= 1;
+            self.bytes -= frame.length as usize;
+            self.sent_bytes += u64::from(frame.length);
+            self.sent_segments += u64::from(frame.segments);
+            self.cut_bytes -= if frame.cut { frame.length as usize } else { 0 };
+            done(frame.ticket);
         }
-        self.used -= count;
-        self.progress = now;
-        let frame = self.frames.pop_front()?;
-        self.bytes -= frame.length as usize;
-        self.sent_bytes += u64::from(frame.length);
-        self.sent_segments += u64::from(frame.segments);
-        self.cut_bytes -= if frame.cut { frame.length as usize } else { 0 };
-        Some(frame.ticket)
+        if self.pending < before {
+            self.progress = now;
+        }
+        before - self.pending
     }
 
     /// The ticket of the next frame that the NIC has sent and that its owner has not asked for.
@@ -354,16 +408,16 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
 
     /// Takes note of frames that the NIC has sent, and keeps their tickets. Returns the number of frames.
     pub(crate) fn note_progress(&mut self, now: Instant) -> usize {
-        let before = self.unclaimed.len();
-        while let Some(ticket) = self.sent(now) {
-            let _ = self.unclaimed.push_back(ticket);
-        }
-        self.unclaimed.len() - before
+        let mut unclaimed = core::mem::take(&mut self.unclaimed);
+        let sent = self.sent(|ticket| _ = unclaimed.push_back(ticket), now);
+        self.unclaimed = unclaimed;
+        sent
     }
+}
 
-    fn is_done(&self, index: usize) -> bool {
-        let half = TX_STATUS / 8 * 8;
-        let bytes = load_u64::<M>(self.ring, index * SIZE + half).to_le_bytes();
-        TxStatus::from_bits_retain(bytes[TX_STATUS - half]).contains(TxStatus::DD)
-    }
+/// True if the NIC has written descriptor `index` back.
+fn is_done<M: Memory>(ring: Span, index: u8) -> bool {
+    let half = TX_STATUS / 8 * 8;
+    let bytes = load_u64::<M>(ring, usize::from(index) * SIZE + half).to_le_bytes();
+    TxStatus::from_bits_retain(bytes[TX_STATUS - half]).contains(TxStatus::DD)
 }

@@ -199,7 +199,8 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             self.queues.transmit.waited(now).filter(|waited| *waited >= TRANSMIT_HANG)
         {
             self.counters.transmit_hangs += 1;
-            self.events.push(NicEvent::TransmitHang { pending: self.queues.transmit.pending(), waited });
+            self.events
+                .push(NicEvent::TransmitHang { pending: self.queues.transmit.frames.depth().frames, waited });
             self.recover(now);
         }
     }
@@ -208,20 +209,22 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// when the link returns, late and perhaps twice; and guests may wait for their memory.
     fn holds_frames(&mut self) -> bool {
         let lost = core::mem::take(&mut self.link_lost);
-        self.queues.transmit.pending() > 0 || lost && self.collect_statistics() && self.in_nic() > 0
+        self.queues.transmit.frames.depth().frames > 0
+            || lost && self.collect_statistics() && self.in_nic() > 0
     }
 
     /// Frames that a NIC that runs, or did until it was stopped, has reported as transmitted and that have not left it by its
     /// own count, as last read [8254x 13.7.35].
     pub(crate) fn in_nic(&self) -> u64 {
         let (done, left) = self.sent_before;
-        let done = self.queues.transmit.sent_segments() - done;
+        let done = self.queues.transmit.frames.sent_segments - done;
         done.saturating_sub(self.statistics.good_packets_transmitted.saturating_sub(left))
     }
 
     /// Nothing is in the NIC: what it fetches and sends is counted from here.
     pub(crate) fn count_from_here(&mut self) {
-        self.sent_before = (self.queues.transmit.sent_segments(), self.statistics.good_packets_transmitted);
+        self.sent_before =
+            (self.queues.transmit.frames.sent_segments, self.statistics.good_packets_transmitted);
     }
 
     /// Reads the link status, and records a change. A NIC that does not answer has none; the next check says why.

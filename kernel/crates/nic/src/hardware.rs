@@ -3,6 +3,7 @@
 
 use crate::NicError;
 use base::{Memory, Span};
+use core::sync::atomic::AtomicU8;
 
 /// The register window of one NIC.
 ///
@@ -82,33 +83,43 @@ pub struct PciId {
     pub device: u16,
 }
 
-/// Allocates DMA memory for a ring or its buffers, aligned to a page: that is more than the 16 bytes that
-/// descriptors need [8254x 13.4.25], and no 2048-byte buffer crosses a page.
-pub(crate) fn allocate<H: NicHost>(host: &mut H, bytes: usize) -> Result<Span, NicError> {
-    const PAGE: usize = 4096;
-    host.allocate(bytes, PAGE).ok_or(NicError::OutOfMemory { bytes })
+/// Memory for a ring or its buffers: `COUNT` pieces of `SIZE` bytes. What the compiler knows of their size and number needs
+/// no check: copies of a descriptor are moves, and nothing chooses how to copy.
+pub(crate) struct Pieces<const SIZE: usize, const COUNT: usize>(&'static [[AtomicU8; SIZE]; COUNT]);
+
+impl<const SIZE: usize, const COUNT: usize> Copy for Pieces<SIZE, COUNT> {}
+
+impl<const SIZE: usize, const COUNT: usize> Clone for Pieces<SIZE, COUNT> {
+    fn clone(&self) -> Self {
+        *self
+    }
 }
 
-/// Reads 64 bits of shared memory, little-endian, in a single access; `offset` is a multiple of 8.
-pub(crate) fn load_u64<M: Memory>(from: Span, offset: usize) -> u64 {
+impl<const SIZE: usize, const COUNT: usize> Pieces<SIZE, COUNT> {
+    /// Allocates DMA memory aligned to a page: that is more than the 16 bytes that descriptors need [8254x 13.4.25], and no
+    /// 2048-byte buffer crosses a page.
+    pub(crate) fn allocate<H: NicHost>(host: &mut H) -> Result<Self, NicError> {
+        const PAGE: usize = 4096;
+        let bytes = SIZE * COUNT;
+        let memory = host.allocate(bytes, PAGE).and_then(|memory| memory.bytes().as_chunks().0.first_chunk());
+        memory.map(Self).ok_or(NicError::OutOfMemory { bytes })
+    }
+
+    /// All of it.
+    pub(crate) fn all(self) -> Span {
+        Span::new(self.0.as_flattened())
+    }
+
+    /// One piece, which must exist.
+    #[inline]
+    pub(crate) fn get(self, index: impl Into<usize>) -> Span {
+        Span::new(&self.0[index.into()])
+    }
+}
+
+/// Reads 64 bits of shared memory, little-endian, in a single access.
+pub(crate) fn load_u64<M: Memory>(from: Span) -> u64 {
     let mut bytes = [0; 8];
-    let from = from.part(offset, bytes.len());
-    // With a length that the compiler knows the copy is one move, and nothing chooses how to copy.
-    if from.len() == bytes.len() {
-        M::load(from, &mut bytes);
-    }
+    M::load(from, &mut bytes);
     u64::from_le_bytes(bytes)
-}
-
-/// Writes 64 bits to shared memory, little-endian, in a single access; `offset` is a multiple of 8.
-pub(crate) fn store_u64<M: Memory>(into: Span, offset: usize, value: u64) {
-    store_exactly::<M, 8>(into, offset, &value.to_le_bytes());
-}
-
-/// Writes all of these bytes to shared memory, or none where there is not so much.
-pub(crate) fn store_exactly<M: Memory, const N: usize>(into: Span, offset: usize, bytes: &[u8; N]) {
-    let into = into.part(offset, N);
-    if into.len() == N {
-        M::store(into, bytes);
-    }
 }

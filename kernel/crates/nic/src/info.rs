@@ -46,7 +46,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
                 NicState::Failed(_) => NicCondition::Failed,
             },
             link: self.link(),
-            queued: self.queues.transmit.depth(),
+            queued: self.queues.transmit.frames.depth(),
             rates: if self.is_running() { self.rate.rates } else { ByteRates::default() },
             errors: self.statistics.errors() + self.counters.transmit_hangs,
         }
@@ -54,7 +54,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
 
     /// Takes note of what has passed the NIC since the last check.
     pub(crate) fn note_rate(&mut self, now: Instant) {
-        self.rate.note(self.queues.transmit.sent_bytes(), self.queues.counters.rx_bytes, now);
+        self.rate.note(self.queues.transmit.frames.sent_bytes, self.queues.counters.rx_bytes, now);
     }
 }
 

@@ -43,6 +43,7 @@ mod pcie;
 mod phy;
 mod port;
 mod queue_pair;
+mod queued;
 mod receive;
 mod statistics;
 mod transmit;

@@ -65,7 +65,7 @@ impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
     fn flush(&mut self, _now: Instant) {
         if let Some(tail) = self.queues.tell() {
             self.registers.write(C::TRANSMIT.tdt(), tail);
-            if self.queues.transmit.pending() >= MANY {
+            if self.queues.transmit.frames.depth().frames >= MANY {
                 self.want_transmit_interrupt();
             }
         }

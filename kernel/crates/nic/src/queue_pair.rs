@@ -97,6 +97,7 @@ impl<M: Memory, F: DescriptorFormat> QueuePair<M, F> {
     }
 
     /// Puts a frame into the transmit ring, or drops it and counts why. It is refused when there is no room.
+    #[inline(always)]
     pub(crate) fn put(&mut self, frame: &LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
         if frame.length < HEADER {
             self.counters.tx_runt += 1;
@@ -127,9 +128,7 @@ impl<M: Memory, F: DescriptorFormat> QueuePair<M, F> {
     /// Returns the tickets of frames that have been sent; of a NIC that is being reset only of those that are known: it writes
     /// nothing back that means anything.
     pub(crate) fn reap(&mut self, works: bool, done: &mut dyn FnMut(Ticket), now: Instant) {
-        while let Some(ticket) = self.transmit.unclaimed() {
-            done(ticket);
-        }
+        self.transmit.unclaimed().for_each(&mut *done);
         if works {
             self.counters.tx_done += self.transmit.sent(done, now) as u64;
         }
@@ -150,8 +149,6 @@ impl<M: Memory, F: DescriptorFormat> QueuePair<M, F> {
 
     /// Returns the tickets of frames that will not be sent.
     pub(crate) fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
-        while let Some(ticket) = self.transmit.unsent() {
-            unsent(ticket);
-        }
+        self.transmit.unsent().for_each(unsent);
     }
 }

@@ -1,11 +1,11 @@
 //! The receive ring: empty buffers go to the NIC and frames come back, long ones in several buffers [8254x 3.2].
 
 use crate::descriptors::{DescriptorFormat, ReceivedBuffer, WRITE_BACK};
-use crate::hardware::{allocate, load_u64, store_u64};
+use crate::hardware::{Pieces, load_u64};
 use crate::verified::ReportedChecksums;
 use crate::{NicError, NicHost};
 use base::frame::HEAD;
-use base::{Memory, Outbox, Span};
+use base::{Memory, Outbox};
 use core::marker::PhantomData;
 use intel_regs::desc::SIZE;
 
@@ -45,8 +45,8 @@ impl ReceivedChain {
 
 /// Receive descriptors of the format `F` with one buffer each.
 pub(crate) struct ReceiveRing<M, F> {
-    ring: Span,
-    memory: Span,
+    ring: Pieces<SIZE, DESCRIPTORS>,
+    memory: Pieces<{ BUFFER as usize }, BUFFERS>,
     /// The descriptor that the NIC will give back next.
     next: usize,
     /// The buffer of each descriptor.
@@ -61,8 +61,7 @@ pub(crate) struct ReceiveRing<M, F> {
 impl<M: Memory, F: DescriptorFormat> ReceiveRing<M, F> {
     #[expect(clippy::cast_possible_truncation, reason = "there are less than 65536 buffers")]
     pub(crate) fn new<H: NicHost<Memory = M>>(host: &mut H) -> Result<Self, NicError> {
-        let ring = allocate(host, DESCRIPTORS * SIZE)?;
-        let memory = allocate(host, BUFFERS * usize::from(BUFFER))?;
+        let (ring, memory) = (Pieces::allocate(host)?, Pieces::allocate(host)?);
         let buffers = core::array::from_fn(|index| index as u16);
         let spare = (DESCRIPTORS as u16..BUFFERS as u16).collect();
         let following = [None; BUFFERS];
@@ -71,7 +70,7 @@ impl<M: Memory, F: DescriptorFormat> ReceiveRing<M, F> {
 
     /// Start of the ring, for RDBAL and RDBAH.
     pub(crate) fn address(&self) -> u64 {
-        M::device_address(self.ring).0
+        M::device_address(self.ring.all()).0
     }
 
     /// Length of the ring in bytes, for RDLEN.
@@ -130,7 +129,7 @@ impl<M: Memory, F: DescriptorFormat> ReceiveRing<M, F> {
             let mut rest = &mut *head;
             for (offset, piece) in chain.pieces.iter().enumerate() {
                 let (bytes, after) = rest.split_at_mut(usize::from(*piece).min(left));
-                M::load(self.memory_of(buffer(offset)), bytes);
+                M::load(self.memory.get(buffer(offset)), bytes);
                 left -= bytes.len();
                 rest = after;
             }
@@ -139,7 +138,7 @@ impl<M: Memory, F: DescriptorFormat> ReceiveRing<M, F> {
             let mut skip = HEAD;
             chain.pieces.iter().enumerate().all(|(offset, piece)| {
                 let piece = usize::from(*piece);
-                let body = self.memory_of(buffer(offset)).part(skip.min(piece), piece - skip.min(piece));
+                let body = self.memory.get(buffer(offset)).part(skip.min(piece), piece - skip.min(piece));
                 skip = skip.saturating_sub(piece);
                 new.push(body)
             })
@@ -166,10 +165,6 @@ impl<M: Memory, F: DescriptorFormat> ReceiveRing<M, F> {
         }
     }
 
-    fn memory_of(&self, buffer: u16) -> Span {
-        self.memory.part(usize::from(buffer) * usize::from(BUFFER), usize::from(BUFFER))
-    }
-
     /// Prepares the descriptors of `chain` for the NIC, which receives them with the next write of RDT.
     pub(crate) fn release(&mut self, chain: &ReceivedChain) {
         for _ in &chain.pieces {
@@ -191,13 +186,14 @@ impl<M: Memory, F: DescriptorFormat> ReceiveRing<M, F> {
 
     /// The NIC's report in descriptor `index`; `None` until the NIC has given it back.
     fn received(&self, index: usize) -> Option<ReceivedBuffer> {
-        F::received(load_u64::<M>(self.ring, index * SIZE + WRITE_BACK))
+        F::received(load_u64::<M>(self.ring.get(index).split(WRITE_BACK).1))
     }
 
     /// Writes the buffer address to descriptor `index` and clears what the NIC wrote.
     fn arm(&mut self, index: usize) {
-        let buffer = M::device_address(self.memory_of(self.buffers[index])).0;
-        store_u64::<M>(self.ring, index * SIZE, buffer);
-        store_u64::<M>(self.ring, index * SIZE + WRITE_BACK, 0);
+        let buffer = M::device_address(self.memory.get(self.buffers[index])).0;
+        let (address, written_back) = self.ring.get(index).split(WRITE_BACK);
+        M::store(address, &buffer.to_le_bytes());
+        M::store(written_back, &[0; SIZE - WRITE_BACK]);
     }
 }

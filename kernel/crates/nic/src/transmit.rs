@@ -1,13 +1,16 @@
 //! The transmit ring: frames into descriptors, by reference or through buffers [8254x 3.3, 3.4].
 
 use crate::descriptors::{CutPlan, DescriptorFormat, FramePart, Offload, TX_STATUS};
-use crate::hardware::{allocate, load_u64, store_exactly};
+use crate::hardware::{Pieces, load_u64};
+use crate::queued::{QueuedFrame, QueuedFrames};
 use crate::{MAX_FRAME, NicError, NicHost};
-use base::bits::low_u32;
+use base::bits::{low_u8, low_u16, low_u32};
 use base::frame::HEAD;
 use base::time::Duration;
-use base::{Checksums, Instant, LentFrame, Memory, QueueDepth, Span, Ticket, TransportLayout};
+use base::{Checksums, Instant, LentFrame, Memory, Span, Ticket, TransportLayout};
 use core::marker::PhantomData;
+use core::num::NonZeroU8;
+use core::ops::RangeInclusive;
 use intel_regs::desc::{SIZE, TxStatus};
 
 /// Descriptors in the ring: a multiple of 8, since TDLEN is one of 128 bytes [8254x 13.4.38].
@@ -32,45 +35,26 @@ const LEAST_PIECE: usize = 64;
 const LONGEST_PIECE: usize = 16 * 1024;
 const MOST_CUT: usize = 256 * 1024;
 
+/// Lengths of frames that take the short way, [`TransmitRing::push_short`]. What the compiler knows of them decides there how they
+/// are copied: the kernel copies 16 bytes and fewer in other ways.
+const SHORT: RangeInclusive<usize> = 17..=HEAD;
+
 /// Shortest frame on the wire without frame check sequence [IEEE 802.3-2018 3.2.8].
 const MIN_FRAME: usize = 60;
 
-/// A frame in the ring.
-struct QueuedFrame {
-    /// Its descriptors.
-    descriptors: u8,
-    /// Its bytes.
-    length: u32,
-    /// Frames that leave the NIC for it, which cuts it or not.
-    segments: u16,
-    cut: bool,
-    ticket: Ticket,
-}
-
 /// Transmit descriptors of the format `F` with one buffer each.
 pub(crate) struct TransmitRing<M, F> {
-    ring: Span,
-    buffers: Span,
+    ring: Pieces<SIZE, DESCRIPTORS>,
+    buffers: Pieces<BUFFER, DESCRIPTORS>,
     /// The next descriptor to fill: the next value of TDT.
     tail: u8,
     /// The value of TDT.
     told: u8,
-    /// The oldest descriptor that is filled and not yet reclaimed; `tail` if there is none.
-    head: u8,
-    /// The frames in the ring, each at its first descriptor, and their number.
-    frames: [Option<QueuedFrame>; DESCRIPTORS],
-    pending: usize,
-    /// Bytes in them, and in those that the NIC has sent.
-    bytes: usize,
-    /// Of these, those in frames that the NIC cuts.
-    cut_bytes: usize,
-    sent_bytes: u64,
-    /// Frames that have left the NIC for those that it has sent, or will.
-    sent_segments: u64,
+    pub(crate) frames: QueuedFrames,
     /// Tickets of frames that the NIC has sent, and of those that it will not send, whose owner has not asked for them. There
     /// is room for all: no frame is added before.
-    unclaimed: heapless::Deque<Ticket, DESCRIPTORS>,
-    unsent: heapless::Deque<Ticket, DESCRIPTORS>,
+    unclaimed: heapless::Vec<Ticket, DESCRIPTORS>,
+    unsent: heapless::Vec<Ticket, DESCRIPTORS>,
     /// Addresses that the NIC reaches are below this.
     limit: u64,
     /// The last context descriptor since the NIC was reset: it holds until another one comes [8254x 3.3.5, I210 7.2.2.2].
@@ -83,19 +67,13 @@ pub(crate) struct TransmitRing<M, F> {
 impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
     pub(crate) fn new<H: NicHost<Memory = M>>(host: &mut H, limit: u64) -> Result<Self, NicError> {
         Ok(Self {
-            ring: allocate(host, DESCRIPTORS * SIZE)?,
-            buffers: allocate(host, DESCRIPTORS * BUFFER)?,
+            ring: Pieces::allocate(host)?,
+            buffers: Pieces::allocate(host)?,
             tail: 0,
             told: 0,
-            head: 0,
-            frames: [const { None }; DESCRIPTORS],
-            pending: 0,
-            bytes: 0,
-            cut_bytes: 0,
-            sent_bytes: 0,
-            sent_segments: 0,
-            unclaimed: heapless::Deque::new(),
-            unsent: heapless::Deque::new(),
+            frames: QueuedFrames::new(),
+            unclaimed: heapless::Vec::new(),
+            unsent: heapless::Vec::new(),
             limit,
             context: None,
             progress: Instant::ZERO,
@@ -105,7 +83,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
 
     /// Start of the ring, for TDBAL and TDBAH.
     pub(crate) fn address(&self) -> u64 {
-        M::device_address(self.ring).0
+        M::device_address(self.ring.all()).0
     }
 
     /// Length of the ring in bytes, for TDLEN.
@@ -130,26 +108,6 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         self.tail()
     }
 
-    /// Frames in the ring.
-    pub(crate) fn pending(&self) -> usize {
-        self.pending
-    }
-
-    /// The same, and the bytes in them.
-    pub(crate) fn depth(&self) -> QueueDepth {
-        QueueDepth { frames: self.pending(), bytes: self.bytes }
-    }
-
-    /// Bytes that the NIC has sent.
-    pub(crate) fn sent_bytes(&self) -> u64 {
-        self.sent_bytes
-    }
-
-    /// Frames that have left the NIC for those that it has sent: more, if it cuts them.
-    pub(crate) fn sent_segments(&self) -> u64 {
-        self.sent_segments
-    }
-
     /// How long the headers are of a frame that the NIC can cut.
     pub(crate) fn headers_to_cut(&self, frame: &LentFrame<'_>) -> Option<usize> {
         let (_, headers) = frame.segmentable().filter(|_| F::SEGMENTS)?;
@@ -160,57 +118,51 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
 
     /// True if the ring has been empty for so long.
     pub(crate) fn was_idle(&self, duration: Duration, now: Instant) -> bool {
-        self.pending == 0 && now - self.progress >= duration
+        self.frames.is_empty() && now - self.progress >= duration
     }
 
     /// Time since the NIC last made progress with the frames in the ring; `None` when the ring is empty.
     pub(crate) fn waited(&self, now: Instant) -> Option<Duration> {
-        (self.pending > 0).then(|| now - self.progress)
+        (!self.frames.is_empty()).then(|| now - self.progress)
     }
 
     /// Empties the ring, for a NIC that starts with TDH and TDT at 0: it accesses no memory of the frames any more. Those whose
     /// descriptors it has written back are sent, the others will not be. Returns how many of each.
     pub(crate) fn restart(&mut self, now: Instant) -> (usize, usize) {
         let sent = self.note_progress(now);
-        let unsent = core::mem::take(&mut self.pending);
-        while let Some(frame) = self.frames[usize::from(self.head)].take() {
-            self.head = self.head.wrapping_add(frame.descriptors);
-            let _ = self.unsent.push_back(frame.ticket);
-        }
-        (self.head, self.tail, self.told) = (0, 0, 0);
-        (self.bytes, self.cut_bytes, self.context) = (0, 0, None);
+        let unsent = self.frames.depth().frames;
+        self.frames.clear(|ticket| _ = self.unsent.push(ticket));
+        (self.tail, self.told, self.context) = (0, 0, None);
         (sent, unsent)
     }
 
     /// Puts a frame of at most [`crate::MAX_FRAME`] bytes into the ring, padded to the shortest length that Ethernet
     /// allows; returns the ticket, and changes nothing, when there is no room. The NIC sees the frame after the next write
     /// of TDT.
+    #[inline(always)]
     pub(crate) fn push(&mut self, frame: &LentFrame<'_>, ticket: Ticket, now: Instant) -> Result<(), Ticket> {
         let unfinished = matches!(frame.checksums, Checksums::Unfinished(_)) || frame.mss.is_some();
-        if frame.pieces.is_empty() && frame.length <= PIECE && !unfinished {
-            self.push_short(frame, ticket, now)
-        } else {
-            self.push_any(frame, ticket, now)
+        let whole = frame.head.len() == frame.length && SHORT.contains(&frame.length);
+        if whole && !unfinished && self.has_room(1) {
+            self.push_short(frame.head, ticket, now);
+            return Ok(());
         }
+        self.push_any(frame, ticket, now)
     }
 
-    /// The same for a frame that is all head, and that is sent as it is: what most frames are that come in great numbers.
-    fn push_short(&mut self, frame: &LentFrame<'_>, ticket: Ticket, now: Instant) -> Result<(), Ticket> {
-        if !self.has_room(1) {
-            return Err(ticket);
+    /// The same for a frame that is all head, for which there is room, and that is sent as it is: what most frames are that come
+    /// in great numbers.
+    #[inline(never)]
+    fn push_short(&mut self, frame: &[u8], ticket: Ticket, now: Instant) {
+        let length = frame.len().max(MIN_FRAME);
+        let (first, buffer) = (self.tail, self.buffers.get(self.tail));
+        M::store(buffer, frame);
+        if frame.len() < MIN_FRAME {
+            M::store(buffer.part(frame.len(), MIN_FRAME - frame.len()), &[0; MIN_FRAME]);
         }
-        let length = frame.length.max(MIN_FRAME);
-        let first = self.tail;
-        let buffer = self.buffer(length);
-        M::store(buffer, frame.head);
-        if frame.length < MIN_FRAME {
-            M::store(buffer.split(frame.length).1, &[0; MIN_FRAME]);
-        }
-        self.describe(buffer, length, true, Offload::Nothing);
-        let queued =
-            QueuedFrame { descriptors: 1, length: low_u32(length as u64), segments: 1, cut: false, ticket };
-        self.note_queued(first, queued, now);
-        Ok(())
+        self.describe(buffer.split(length).0, length, true, Offload::Nothing);
+        let (length, descriptors) = (low_u32(length as u64), NonZeroU8::MIN);
+        self.note_queued(first, QueuedFrame { length, cut: 0, segments: 1, descriptors, ticket }, now);
     }
 
     /// The same for any frame.
@@ -229,7 +181,8 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             true => usize::from(news.is_some()) + 1 + frame.pieces.len(),
             false => length.div_ceil(PIECE),
         };
-        if !self.has_room(count) || cut.is_some() && self.cut_bytes > 0 && self.cut_bytes + length > MOST_CUT
+        if !self.has_room(count)
+            || cut.is_some() && self.frames.cut_bytes > 0 && self.frames.cut_bytes + length > MOST_CUT
         {
             return Err(ticket);
         }
@@ -251,36 +204,26 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             }
             _ => self.fill(frame, length, by_reference),
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "at most PIECES and two, or 5; less than 64 KiB and a header"
-        )]
-        let queued = QueuedFrame {
-            descriptors: count as u8,
-            length: length as u32,
-            segments: segments as u16,
-            cut: cut.is_some(),
-            ticket,
-        };
-        self.note_queued(first, queued, now);
+        // At least one, and at most PIECES and two.
+        let descriptors = NonZeroU8::new(low_u8(count as u64)).unwrap_or(NonZeroU8::MIN);
+        let (length, segments) = (low_u32(length as u64), low_u16(segments as u64));
+        let cut = if cut.is_some() { length } else { 0 };
+        self.note_queued(first, QueuedFrame { length, cut, segments, descriptors, ticket }, now);
         Ok(())
     }
 
     /// True if so many descriptors are free. TDH = TDT means an empty ring, so one always stays free [8254x 3.4].
     fn has_room(&self, descriptors: usize) -> bool {
-        let used = usize::from(self.tail.wrapping_sub(self.head));
-        descriptors < DESCRIPTORS - used && self.unclaimed.is_empty() && self.unsent.is_empty()
+        let free = DESCRIPTORS - self.frames.used(self.tail);
+        descriptors < free && self.unclaimed.is_empty() && self.unsent.is_empty()
     }
 
     /// Takes note of a frame whose descriptors, of which this is the first, have been filled.
     fn note_queued(&mut self, first: u8, frame: QueuedFrame, now: Instant) {
-        if self.pending == 0 {
+        if self.frames.is_empty() {
             self.progress = now;
         }
-        self.pending += 1;
-        self.bytes += frame.length as usize;
-        self.cut_bytes += if frame.cut { frame.length as usize } else { 0 };
-        self.frames[usize::from(first)] = Some(frame);
+        self.frames.add(first, frame);
     }
 
     /// True for a frame whose bytes the NIC can fetch from where they are, but for the head.
@@ -308,7 +251,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
 
     /// Describes a frame of this length of which the head alone is copied.
     fn refer(&mut self, frame: &LentFrame<'_>, length: usize, offload: Offload) {
-        let head = self.buffer(frame.head.len());
+        let head = self.buffers.get(self.tail).split(frame.head.len()).0;
         M::store(head, frame.head);
         self.describe(head, length, frame.pieces.is_empty(), offload);
         for (index, piece) in frame.pieces.iter().enumerate() {
@@ -342,7 +285,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         let mut start = 0;
         while start < length {
             let end = length.min(start + PIECE);
-            let buffer = self.buffer(end - start);
+            let buffer = self.buffers.get(self.tail).split(end - start).0;
             frame.copy::<M>(start, buffer);
             if frame.length < end {
                 M::store(buffer.split(frame.length - start).1, &[0; MIN_FRAME]);
@@ -352,72 +295,56 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         }
     }
 
-    /// The first bytes of the next descriptor's buffer.
-    fn buffer(&self, length: usize) -> Span {
-        self.buffers.part(usize::from(self.tail) * BUFFER, length)
-    }
-
     /// Fills the next descriptor, with a part of a frame of this length; `last` if it is the last one.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a frame has at most 9018 bytes, one that is cut 64 KiB"
     )]
+    #[inline(always)]
     fn describe(&mut self, part: Span, frame: usize, last: bool, offload: Offload) {
         let (address, length) = (M::device_address(part).0, part.len() as u16);
         self.write(&F::data(FramePart { address, length, frame: frame as u32, last, offload }));
     }
 
     /// Writes the next descriptor. The NIC reads it only after TDT has passed it.
+    #[inline(always)]
     fn write(&mut self, descriptor: &[u8; SIZE]) {
-        store_exactly::<M, SIZE>(self.ring, usize::from(self.tail) * SIZE, descriptor);
+        M::store(self.ring.get(self.tail), descriptor);
         self.tail = self.tail.wrapping_add(1);
     }
 
     /// Passes the tickets of the frames that the NIC has sent, whose descriptors are free then, to `done`. Returns their number.
-    pub(crate) fn sent(&mut self, mut done: impl FnMut(Ticket), now: Instant) -> usize {
-        let before = self.pending;
+    pub(crate) fn sent(&mut self, done: impl FnMut(Ticket), now: Instant) -> usize {
         let ring = self.ring;
-        loop {
-            let head = self.head;
-            let is_sent =
-                |frame: &mut QueuedFrame| is_done::<M>(ring, head.wrapping_add(frame.descriptors - 1));
-            let Some(frame) = self.frames[usize::from(head)].take_if(is_sent) else { break };
-            self.head = head.wrapping_add(frame.descriptors);
-            self.pending -= 1;
-            self.bytes -= frame.length as usize;
-            self.sent_bytes += u64::from(frame.length);
-            self.sent_segments += u64::from(frame.segments);
-            self.cut_bytes -= if frame.cut { frame.length as usize } else { 0 };
-            done(frame.ticket);
-        }
-        if self.pending < before {
+        let sent = self.frames.take_sent(|index| is_done::<M>(ring.get(index)), done);
+        if sent > 0 {
             self.progress = now;
         }
-        before - self.pending
+        sent
     }
 
-    /// The ticket of the next frame that the NIC has sent and that its owner has not asked for.
-    pub(crate) fn unclaimed(&mut self) -> Option<Ticket> {
-        self.unclaimed.pop_front()
+    /// The tickets of frames that the NIC has sent and that their owner has not asked for.
+    pub(crate) fn unclaimed(&mut self) -> impl Iterator<Item = Ticket> {
+        self.unclaimed.drain(..)
     }
 
-    /// The ticket of the next frame that the NIC will not send.
-    pub(crate) fn unsent(&mut self) -> Option<Ticket> {
-        self.unsent.pop_front()
+    /// The tickets of frames that the NIC will not send.
+    pub(crate) fn unsent(&mut self) -> impl Iterator<Item = Ticket> {
+        self.unsent.drain(..)
     }
 
     /// Takes note of frames that the NIC has sent, and keeps their tickets. Returns the number of frames.
     pub(crate) fn note_progress(&mut self, now: Instant) -> usize {
         let mut unclaimed = core::mem::take(&mut self.unclaimed);
-        let sent = self.sent(|ticket| _ = unclaimed.push_back(ticket), now);
+        let sent = self.sent(|ticket| _ = unclaimed.push(ticket), now);
         self.unclaimed = unclaimed;
         sent
     }
 }
 
-/// True if the NIC has written descriptor `index` back.
-fn is_done<M: Memory>(ring: Span, index: u8) -> bool {
+/// True if the NIC has written this descriptor back.
+fn is_done<M: Memory>(descriptor: Span) -> bool {
     let half = TX_STATUS / 8 * 8;
-    let bytes = load_u64::<M>(ring, usize::from(index) * SIZE + half).to_le_bytes();
+    let bytes = load_u64::<M>(descriptor.split(half).1).to_le_bytes();
     TxStatus::from_bits_retain(bytes[TX_STATUS - half]).contains(TxStatus::DD)
 }

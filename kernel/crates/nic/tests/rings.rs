@@ -67,6 +67,26 @@ fn short_frames_are_padded_with_zeros_and_not_with_old_data() {
 }
 
 #[test]
+fn frames_of_every_short_length_are_sent_whole_and_padded_from_any_descriptor() {
+    let (machine, mut driver) = started();
+    let bytes: Vec<u8> = (1..=200).collect();
+    let lengths = || (0..3).flat_map(|_| 14..=200);
+    // Each way round the ring leaves other old data in the buffers.
+    for offered in lengths().map(|length| [&bytes[..length]]) {
+        send(&mut driver, &vec![vec![0xee; 200]; 3], machine.now());
+        send(&mut driver, &offered.map(<[u8]>::to_vec), machine.now());
+    }
+    let sent: Vec<_> = machine.nic.borrow_mut().sent.drain(..).skip(3).step_by(4).collect();
+    assert_eq!(sent.len(), lengths().count());
+    for (frame, length) in sent.iter().zip(lengths()) {
+        assert_eq!(frame[..length], bytes[..length]);
+        assert_eq!(frame[length..], [0; 60][length.min(60)..]);
+    }
+    let counters = driver.queue_counters();
+    assert_eq!((counters.tx_queued, counters.tx_ring_full), (4 * sent.len() as u64, 0));
+}
+
+#[test]
 fn frames_that_no_wire_carries_are_counted_and_do_not_block_others() {
     let (machine, mut driver) = started();
     let offered = [vec![0; 13], frame(0, MAX_FRAME), vec![0; MAX_FRAME + 1], vec![], frame(1, 60)];

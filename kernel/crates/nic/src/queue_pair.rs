@@ -62,7 +62,7 @@ impl<M: Memory, F: DescriptorFormat> QueuePair<M, F> {
 
     /// Lends the frame in one chain out, or drops it and counts why.
     fn take(&mut self, chain: &ReceivedChain, into: &mut Outbox) -> ReceiveOutcome {
-        let length = chain.length();
+        let length = chain.length;
         let rest_of_too_long = core::mem::replace(&mut self.skipping, false);
         if rest_of_too_long || !chain.ends_frame || length > MAX_FRAME {
             self.skipping = !chain.ends_frame;

@@ -28,19 +28,14 @@ const MAX_CHAIN: usize = 8;
 pub(crate) struct ReceivedChain {
     /// Bytes in each of them.
     pieces: heapless::Vec<u16, MAX_CHAIN>,
+    /// Bytes in all of them.
+    pub(crate) length: usize,
     /// True when the last of them ends a frame.
     pub(crate) ends_frame: bool,
     /// True when the NIC marked the frame as damaged, or reports an impossible length.
     pub(crate) has_errors: bool,
     /// What the NIC says of the frame's checksums.
     checksums: ReportedChecksums,
-}
-
-impl ReceivedChain {
-    /// Bytes in all of them.
-    pub(crate) fn length(&self) -> usize {
-        self.pieces.iter().map(|piece| usize::from(*piece)).sum()
-    }
 }
 
 /// Receive descriptors of the format `F` with one buffer each.
@@ -98,9 +93,11 @@ impl<M: Memory, F: DescriptorFormat> ReceiveRing<M, F> {
     ///
     /// A frame of more than [`MAX_CHAIN`] descriptors comes in several chains, of which only the last ends the
     /// frame.
+    #[inline(always)]
     pub(crate) fn next(&self) -> Option<ReceivedChain> {
         let mut chain = ReceivedChain {
             pieces: heapless::Vec::new(),
+            length: 0,
             ends_frame: false,
             has_errors: false,
             checksums: ReportedChecksums::default(),
@@ -110,7 +107,9 @@ impl<M: Memory, F: DescriptorFormat> ReceiveRing<M, F> {
             chain.ends_frame = received.ends_frame;
             chain.checksums = received.checksums;
             chain.has_errors |= received.damaged || received.length > BUFFER;
-            let _ = chain.pieces.push(received.length.min(BUFFER));
+            let length = received.length.min(BUFFER);
+            chain.length += usize::from(length);
+            let _ = chain.pieces.push(length);
         }
         Some(chain)
     }
@@ -124,7 +123,7 @@ impl<M: Memory, F: DescriptorFormat> ReceiveRing<M, F> {
         }
         let buffer = |offset| self.buffers[(self.next + offset) % DESCRIPTORS];
         let added = into.add(buffer(0).into(), |new| {
-            let mut left = HEAD.min(chain.length());
+            let mut left = HEAD.min(chain.length);
             let head = new.head(left);
             let mut rest = &mut *head;
             for (offset, piece) in chain.pieces.iter().enumerate() {
@@ -133,24 +132,27 @@ impl<M: Memory, F: DescriptorFormat> ReceiveRing<M, F> {
                 left -= bytes.len();
                 rest = after;
             }
-            let checksums = chain.checksums.of(head, chain.length());
+            let checksums = chain.checksums.of(head, chain.length);
             new.checksums(checksums);
             let mut skip = HEAD;
-            chain.pieces.iter().enumerate().all(|(offset, piece)| {
-                let piece = usize::from(*piece);
-                let body = self.memory.get(buffer(offset)).part(skip.min(piece), piece - skip.min(piece));
-                skip = skip.saturating_sub(piece);
-                new.push(body)
-            })
+            chain.length <= HEAD
+                || chain.pieces.iter().enumerate().all(|(offset, piece)| {
+                    let piece = usize::from(*piece);
+                    let body = self.memory.get(buffer(offset)).part(skip.min(piece), piece - skip.min(piece));
+                    skip = skip.saturating_sub(piece);
+                    new.push(body)
+                })
         });
-        for offset in (0..chain.pieces.len()).filter(|_| added) {
-            let at = (self.next + offset) % DESCRIPTORS;
-            let following = (offset + 1 < chain.pieces.len()).then(|| self.buffers[(at + 1) % DESCRIPTORS]);
-            self.following[usize::from(self.buffers[at])] = following;
-        }
-        for offset in (0..chain.pieces.len()).filter(|_| added) {
-            let at = (self.next + offset) % DESCRIPTORS;
-            self.buffers[at] = self.spare.pop().unwrap_or(self.buffers[at]);
+        if added {
+            let last = chain.pieces.len() - 1;
+            for offset in 0..=last {
+                let at = (self.next + offset) % DESCRIPTORS;
+                let buffer = self.buffers[at];
+                // The next descriptor still has its own buffer.
+                let following = (offset < last).then(|| self.buffers[(at + 1) % DESCRIPTORS]);
+                self.following[usize::from(buffer)] = following;
+                self.buffers[at] = self.spare.pop().unwrap_or(buffer);
+            }
         }
         added
     }

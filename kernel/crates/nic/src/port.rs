@@ -44,7 +44,7 @@ impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
         if !(self.is_running() && self.link.up) {
             return Put::Refused(ticket);
         }
-        let put = self.queues.put(&frame, ticket, now);
+        let put = self.queues.put(frame, ticket, now);
         if let Put::Refused(_) = put {
             self.want_transmit_interrupt();
         }

@@ -98,7 +98,7 @@ impl<M: Memory, F: DescriptorFormat> QueuePair<M, F> {
 
     /// Puts a frame into the transmit ring, or drops it and counts why. It is refused when there is no room.
     #[inline(always)]
-    pub(crate) fn put(&mut self, frame: &LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
+    pub(crate) fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
         if frame.length < HEADER {
             self.counters.tx_runt += 1;
         } else if match frame.mss {

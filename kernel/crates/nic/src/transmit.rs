@@ -109,7 +109,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
     }
 
     /// How long the headers are of a frame that the NIC can cut.
-    pub(crate) fn headers_to_cut(&self, frame: &LentFrame<'_>) -> Option<usize> {
+    pub(crate) fn headers_to_cut(&self, frame: LentFrame<'_>) -> Option<usize> {
         let (_, headers) = frame.segmentable().filter(|_| F::SEGMENTS)?;
         let mss = usize::from(frame.mss?.get());
         let reached = frame.pieces.iter().all(|piece| piece.len() <= LONGEST_PIECE && self.reaches(piece));
@@ -140,7 +140,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
     /// allows; returns the ticket, and changes nothing, when there is no room. The NIC sees the frame after the next write
     /// of TDT.
     #[inline(always)]
-    pub(crate) fn push(&mut self, frame: &LentFrame<'_>, ticket: Ticket, now: Instant) -> Result<(), Ticket> {
+    pub(crate) fn push(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Result<(), Ticket> {
         let unfinished = matches!(frame.checksums, Checksums::Unfinished(_)) || frame.mss.is_some();
         let whole = frame.head.len() == frame.length && SHORT.contains(&frame.length);
         if whole && !unfinished && self.has_room(1) {
@@ -151,7 +151,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
     }
 
     /// The same for a frame that is all head, for which there is room, and that is sent as it is: what most frames are that come
-    /// in great numbers.
+    /// in great numbers. What leads here is inlined, so that nothing is to be returned.
     #[inline(never)]
     fn push_short(&mut self, frame: &[u8], ticket: Ticket, now: Instant) {
         let length = frame.len().max(MIN_FRAME);
@@ -165,10 +165,10 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         self.note_queued(first, QueuedFrame { length, cut: 0, segments: 1, descriptors, ticket }, now);
     }
 
-    /// The same for any frame.
+    /// The same for any frame. It takes the frame by value, so that the short way need not have it in memory.
     #[inline(never)]
-    fn push_any(&mut self, frame: &LentFrame<'_>, ticket: Ticket, now: Instant) -> Result<(), Ticket> {
-        let by_reference = self.goes_by_reference(frame);
+    fn push_any(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Result<(), Ticket> {
+        let by_reference = self.goes_by_reference(&frame);
         let layout = if by_reference { frame.offloadable() } else { None };
         let cut = layout.zip(frame.mss).and_then(|(layout, mss)| {
             let headers = layout.tcp_payload(frame.head)?;
@@ -196,13 +196,13 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             (_, Some(layout), Some(cut)) => {
                 let payload = frame.length - layout.start() - cut.tcp_header;
                 segments = payload.div_ceil(cut.mss.into());
-                self.refer_to_cut(frame, &layout, payload);
+                self.refer_to_cut(&frame, &layout, payload);
             }
-            (_, Some(_), None) => self.refer(frame, frame.length, Offload::Checksum),
+            (_, Some(_), None) => self.refer(&frame, frame.length, Offload::Checksum),
             (Checksums::Unfinished(_), None, _) => {
                 self.fill(&frame.finished::<M>(&mut [0; HEAD]), length, by_reference);
             }
-            _ => self.fill(frame, length, by_reference),
+            _ => self.fill(&frame, length, by_reference),
         }
         // At least one, and at most PIECES and two.
         let descriptors = NonZeroU8::new(low_u8(count as u64)).unwrap_or(NonZeroU8::MIN);

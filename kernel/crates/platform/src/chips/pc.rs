@@ -69,6 +69,9 @@ pub struct Pc {
     power: Power,
     /// The levels last passed to the interrupt controllers: line 0 in bit 0.
     lines: u32,
+    /// When a device other than the interrupt controllers must be advanced, or before that: asked at every turn, and
+    /// changed by few accesses.
+    due: Option<Instant>,
 }
 
 impl Pc {
@@ -83,6 +86,7 @@ impl Pc {
             pci: PciBus::new(config.nics),
             power: Power::default(),
             lines: 0,
+            due: None,
         };
         // The PIT's line is high from the start, so the guest sees no rise later.
         let _ = pc.wire(Effects::IRQ_CHANGED);
@@ -128,13 +132,13 @@ impl Pc {
     /// Moves console output into `into` and returns how many bytes, in the order the guest sent them.
     pub fn take_console(&mut self, into: &mut [u8]) -> (usize, Effects) {
         let (taken, effects) = self.uart.take(into);
-        (taken, self.wire(effects))
+        (taken, self.follow(effects))
     }
 
     /// Offers a byte of console input; false when the guest has not yet read enough of the earlier input.
     pub fn give_console(&mut self, byte: u8, now: Instant) -> (bool, Effects) {
         let (taken, effects) = self.uart.give(byte, now);
-        (taken, self.wire(effects))
+        (taken, self.follow(effects))
     }
 
     /// The power event that the guest has requested since the last call.
@@ -145,19 +149,13 @@ impl Pc {
     /// Presses the power button; a guest with ACPI then shuts down cleanly.
     pub fn press_power_button(&mut self) -> Effects {
         let effects = self.power.press_button();
-        self.wire(effects)
+        self.follow(effects)
     }
 
     /// When [`Pc::advance`] must be called next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        Instant::earliest([
-            self.interrupts.next_deadline(),
-            self.pit.next_deadline(),
-            self.uart.next_deadline(),
-            self.rtc.next_deadline(),
-            self.power.next_deadline(),
-        ])
+        Instant::earliest([self.interrupts.next_deadline(), self.due])
     }
 
     /// Advances all devices to `now`.
@@ -167,7 +165,28 @@ impl Pc {
             | self.uart.advance(now)
             | self.rtc.advance(now)
             | self.power.advance(now);
-        self.wire(effects)
+        let effects = self.wire(effects);
+        // Even without effects: a cause that has been noted is not due again.
+        self.due = self.devices_due();
+        effects
+    }
+
+    /// Completes an access to a device with `effects`.
+    fn follow(&mut self, effects: Effects) -> Effects {
+        let effects = self.wire(effects);
+        if !effects.is_empty() {
+            self.due = self.devices_due();
+        }
+        effects
+    }
+
+    fn devices_due(&self) -> Option<Instant> {
+        Instant::earliest([
+            self.pit.next_deadline(),
+            self.uart.next_deadline(),
+            self.rtc.next_deadline(),
+            self.power.next_deadline(),
+        ])
     }
 
     /// Passes the levels of changed interrupt lines to the controllers, after an access to a device with

@@ -33,7 +33,7 @@ impl Pc {
             value |= u32::from(byte) << (8 * index);
             effects |= more;
         }
-        (value, self.wire(effects))
+        (value, self.follow(effects))
     }
 
     /// OUT to `port`. A write to an unclaimed port has no effect.
@@ -48,7 +48,7 @@ impl Pc {
                 effects |= self.write_byte(port, byte, now);
             }
         }
-        self.wire(effects)
+        self.follow(effects)
     }
 
     /// Reads memory-mapped registers of the board for processor `vcpu`; None where there are none.

@@ -247,6 +247,8 @@ proptest! {
             }
             let _ = (pc.next_deadline(), pc.power_event(), pc.find_bar(memory), pc.find_port(port));
             prop_assert_eq!(pc.lines, pc.levels(), "a line changed without IRQ_CHANGED");
+            let kept = |due| pc.due.is_some_and(|kept| kept <= due);
+            prop_assert!(pc.devices_due().is_none_or(kept), "a deadline was missed");
         }
     }
 

@@ -1,5 +1,7 @@
 //! One 8259A in 8086 mode.
 
+use base::bits::low_u8;
+
 /// The input whose vector stands for a withdrawn request.
 const SPURIOUS: u8 = 7;
 
@@ -224,7 +226,10 @@ impl I8259 {
 
     /// The one of `inputs` with the highest priority.
     fn highest(&self, inputs: u8) -> Option<u8> {
-        (1..=8).map(|step| (self.lowest + step) & 7).find(|input| inputs & 1 << input != 0)
+        let first = u32::from(self.lowest) + 1;
+        // The first of them in bit 0, and so on.
+        let step = inputs.rotate_right(first).trailing_zeros();
+        (inputs != 0).then(|| low_u8((first + step).into()) & 7)
     }
 
     /// The input that a non-specific EOI ends: in special mask mode, masked inputs do not count.

@@ -5,7 +5,7 @@ use crate::virt::exit::InjectedEvent;
 use crate::virt::state::registers::{RAX, RDX};
 use crate::virt::{VirtualCpu, guards, offer};
 use base::bits::low_u32;
-use mmio::CpuMode;
+use mmio::{CpuMode, DecoderMemory};
 use platform::boot::EntryState;
 use platform::msr::Msrs;
 
@@ -19,6 +19,7 @@ pub struct VirtualProcessor<V> {
     /// Registers and control structure, in the vendor's form.
     pub cpu: V,
     pub(super) msrs: Msrs,
+    pub(super) decoder: DecoderMemory,
     /// It has executed HLT, and no interrupt has arrived since.
     pub(super) halted: bool,
     /// An exception to deliver before the next instruction.
@@ -34,6 +35,7 @@ impl<V: VirtualCpu> VirtualProcessor<V> {
             number,
             cpu,
             msrs: Msrs::new(offer::policy(), offer::host_msrs()),
+            decoder: DecoderMemory::default(),
             halted: false,
             fault: None,
             statistics: ExitStatistics::new(),

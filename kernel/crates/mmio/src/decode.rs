@@ -5,6 +5,7 @@ use crate::operation::{OperandUse, Operands, binary, bit, rare, unary};
 use crate::register::RegisterPart;
 use crate::{CpuMode, DecodeError, Gpr, RegisterFile, SegmentRegister, TrappedAccess};
 use base::Width;
+use base::bits::low_u8;
 use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 /// Builds the decoder's tables, which are allocated once. Call it at boot, so that [`decode`] never allocates.
@@ -41,13 +42,62 @@ pub fn decode(
     mode: CpuMode,
     registers: &impl RegisterFile,
 ) -> Result<TrappedAccess, DecodeError> {
-    let instruction = instruction(bytes, mode, registers.rip())?;
-    let decoded = DecodedInstruction { instruction: &instruction, mode, registers, popped: 0 };
+    trapped(&instruction(bytes, mode, registers.rip())?, mode, registers)
+}
+
+/// The access that an instruction made.
+fn trapped(
+    instruction: &Instruction,
+    mode: CpuMode,
+    registers: &impl RegisterFile,
+) -> Result<TrappedAccess, DecodeError> {
+    let decoded = DecodedInstruction { instruction, mode, registers, popped: 0 };
     decoded
         .string()
         .or_else(|| decoded.access())
         .or_else(|| decoded.stack())
         .ok_or(DecodeError::Unsupported(instruction.mnemonic()))
+}
+
+/// The longest instruction in bytes [SDM2A 2.3.11].
+const LONGEST: usize = 15;
+/// Instructions that are remembered.
+const REMEMBERED: usize = 8;
+
+/// Where an instruction is, how the processor reads it, and its bytes: all that decoding depends on.
+type DecoderInput = (u64, CpuMode, [u8; LONGEST]);
+
+/// Instructions as they were decoded last: drivers access their devices from a few places, again and again. A guest may
+/// change its code at any time, so its bytes are fetched each time, and compared.
+#[derive(Debug, Default)]
+pub struct DecoderMemory {
+    /// By the low bits of the instruction pointer.
+    known: [Option<(DecoderInput, Instruction)>; REMEMBERED],
+}
+
+impl DecoderMemory {
+    /// As [`decode`](fn@decode).
+    ///
+    /// # Errors
+    /// As [`decode`](fn@decode).
+    pub fn decode(
+        &mut self,
+        bytes: &[u8],
+        mode: CpuMode,
+        registers: &impl RegisterFile,
+    ) -> Result<TrappedAccess, DecodeError> {
+        let rip = registers.rip();
+        // Near the end of what the guest has mapped, there are fewer.
+        let Some(whole) = bytes.first_chunk() else { return decode(bytes, mode, registers) };
+        let known = &mut self.known[usize::from(low_u8(rip)) % REMEMBERED];
+        if let Some((input, instruction)) = known
+            && *input == (rip, mode, *whole)
+        {
+            return trapped(instruction, mode, registers);
+        }
+        let (_, instruction) = known.insert(((rip, mode, *whole), instruction(bytes, mode, rip)?));
+        trapped(instruction, mode, registers)
+    }
 }
 
 /// The instruction at the beginning of `bytes`, located at `rip`. Where the vendors differ, AMD's encodings are
@@ -221,17 +271,25 @@ impl<R: RegisterFile> DecodedInstruction<'_, R> {
     pub(crate) fn linear(&self, operand: u32, beyond: u64) -> u64 {
         let instruction = self.instruction;
         let kind = instruction.op_kind(operand);
-        // Segment bases are taken as zero here, so that `beyond` wraps within the segment. All other registers
-        // in an address are general-purpose ones, or the instruction pointer, which the decoder has added.
-        let offset = instruction
-            .virtual_address(operand, 0, |register, _, _| {
-                Some(Gpr::containing(register).map_or(0, |gpr| {
-                    let popped = if gpr == Gpr::Rsp { self.popped } else { 0 };
-                    let width = size_of(register);
-                    RegisterPart::low(gpr, width).read(self.registers).wrapping_add(popped) & width.mask()
-                }))
+        // Registers in an address are general-purpose ones, or the instruction pointer, which the decoder has added.
+        let part = |register: Register| {
+            Gpr::containing(register).map_or(0, |gpr| {
+                let popped = if gpr == Gpr::Rsp { self.popped } else { 0 };
+                let width = size_of(register);
+                RegisterPart::low(gpr, width).read(self.registers).wrapping_add(popped) & width.mask()
             })
-            .unwrap_or(0);
+        };
+        let offset = if kind == OpKind::Memory {
+            let index =
+                part(instruction.memory_index()).wrapping_mul(instruction.memory_index_scale().into());
+            instruction
+                .memory_displacement64()
+                .wrapping_add(part(instruction.memory_base()))
+                .wrapping_add(index)
+        } else {
+            // Segment bases are taken as zero here, so that `beyond` wraps within the segment.
+            instruction.virtual_address(operand, 0, |register, _, _| Some(part(register))).unwrap_or(0)
+        };
         let mask = address_width(kind).unwrap_or_else(|| self.address_width()).mask();
         let segment = match kind {
             OpKind::MemoryESDI | OpKind::MemoryESEDI | OpKind::MemoryESRDI => Register::ES,

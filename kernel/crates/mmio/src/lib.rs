@@ -28,7 +28,7 @@ pub mod wide;
 pub mod xsave;
 
 pub use access::TrappedAccess;
-pub use decode::{decode, prepare};
+pub use decode::{DecoderMemory, decode, prepare};
 pub use error::{AccessFault, DecodeError};
 pub use mode::CpuMode;
 pub use register::{Gpr, RegisterFile, SegmentRegister, Vector};

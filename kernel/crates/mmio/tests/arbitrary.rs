@@ -1,6 +1,6 @@
 //! The decoder on arbitrary bytes and registers: a guest can present any.
 
-use mmio::{CpuMode, DecodeError, decode};
+use mmio::{CpuMode, DecodeError, DecoderMemory, decode};
 use proptest::prelude::*;
 use testkit::FakeRegisters;
 
@@ -71,6 +71,22 @@ proptest! {
     ) {
         if let Ok(access) = decode(&bytes, mode, &registers) {
             prop_assert_eq!(decode(&bytes[..access.length()], mode, &registers), Ok(access));
+        }
+    }
+
+    #[test]
+    fn what_was_decoded_before_does_not_matter(
+        steps in prop::collection::vec((bytes(), 0u64..16, prop::sample::select(&MODES[..])), 1..40),
+        registers in registers(),
+    ) {
+        let (mut memory, mut registers) = (DecoderMemory::default(), registers);
+        for (mut bytes, rip, mode) in steps {
+            bytes.resize(bytes.len().max(15), 0);
+            // Few places, so that other bytes come to each of them; and the same again.
+            for rip in [rip, rip, rip + 1] {
+                registers.rip = rip;
+                prop_assert_eq!(memory.decode(&bytes, mode, &registers), decode(&bytes, mode, &registers));
+            }
         }
     }
 }

@@ -12,6 +12,11 @@ impl<V: VirtualCpu> Vm<V> {
         if self.memory.read(at, part).is_ok() {
             return u64::from_le_bytes(bytes);
         }
+        self.device_read(at, width, now)
+    }
+
+    /// Reads a device, for an access that nested paging has ended: it maps all memory.
+    pub(super) fn device_read(&mut self, at: GuestPhysical, width: Width, now: Instant) -> u64 {
         // An access to the local APIC's page never leaves the processor [SDM3A 11.4.1], and the chipset's decoders
         // come before the bus: a base address register laid over them hides nothing.
         if let Some((value, effects)) = self.pc.mmio_read(self.vcpu.number, at, width, now) {
@@ -33,6 +38,11 @@ impl<V: VirtualCpu> Vm<V> {
         if self.memory.write(at, &value.to_le_bytes()[..width.bytes()]).is_ok() {
             return;
         }
+        self.device_write(at, width, value, now);
+    }
+
+    /// Writes a device, as [`device_read`](Self::device_read) reads one.
+    pub(super) fn device_write(&mut self, at: GuestPhysical, width: Width, value: u64, now: Instant) {
         if let Some(effects) = self.pc.mmio_write(self.vcpu.number, at, width, value, now) {
             self.apply(effects);
         } else if let Some((index, offset)) = self.find_nic_memory(at) {

@@ -69,7 +69,7 @@ impl ExitContext {
         let linear = self.code_address(cpu);
         let paging = self.paging(cpu);
         let in_page = bytes_to_page_end(linear).min(LONGEST);
-        let (mut bytes, mut known) = ([0; LONGEST], 0);
+        let (mut bytes, mut known) = (InstructionBytes::from_array([0; LONGEST]), 0);
         for (start, end) in [(0, in_page), (in_page, LONGEST)] {
             if start == end {
                 break;
@@ -81,7 +81,8 @@ impl ExitContext {
                 _ => break,
             }
         }
-        InstructionBytes::from_slice(&bytes[..known]).unwrap_or_default()
+        bytes.truncate(known);
+        bytes
     }
 }
 

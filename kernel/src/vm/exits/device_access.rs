@@ -158,7 +158,7 @@ fn emulate<V: VirtualCpu>(
 ) -> Result<(), Incomplete> {
     let mode = context.mode(&vm.vcpu.cpu);
     let code = context.code(vm);
-    let Ok(access) = mmio::decode(code, mode, &DecoderRegisters(&mut vm.vcpu.cpu)) else {
+    let Ok(access) = vm.vcpu.decoder.decode(code, mode, &DecoderRegisters(&mut vm.vcpu.cpu)) else {
         let access = mmio::wide::decode(code, mode, &DecoderRegisters(&mut vm.vcpu.cpu))?;
         return emulate_wide(vm, context, access, now);
     };
@@ -171,9 +171,9 @@ fn emulate<V: VirtualCpu>(
     };
     let direct = single.is_some_and(|linear| linear % PAGE == at.0 % PAGE && fits_page(linear, width));
     if direct {
-        let value = if access.source().is_some() { vm.memory_read(at, width, now) } else { 0 };
+        let value = if access.source().is_some() { vm.device_read(at, width, now) } else { 0 };
         if let Some(value) = access.complete(value, &mut DecoderRegisters(&mut vm.vcpu.cpu))? {
-            vm.memory_write(at, width, value, now);
+            vm.device_write(at, width, value, now);
         }
         return Ok(());
     }

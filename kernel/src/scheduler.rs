@@ -75,6 +75,8 @@ pub struct Scheduler<'a, V: VirtualCpu> {
     last: Option<usize>,
     /// When [`housekeeping`](Self::housekeeping) must run, if nothing happens before.
     due: Instant,
+    /// No guest has run since it did.
+    kept: bool,
 }
 
 /// On a core other than the boot core: runs its guests until the boot core ends Weir.
@@ -96,7 +98,8 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
             let _ = queue.add(vm.identity.shares);
         }
         let turn = GuestTurn::default();
-        Self { vms, queue, network, duties, turn, over: false, active: None, last: None, due: Instant::ZERO }
+        let due = Instant::ZERO;
+        Self { vms, queue, network, duties, turn, over: false, active: None, last: None, due, kept: false }
     }
 
     /// Runs the guests until the duties say that the main loop is over.
@@ -109,7 +112,12 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
     /// Lets the guest that is first in the queue run for a while, or waits if none has anything to do.
     fn turn(&mut self) {
         let now = clock::now();
-        self.housekeeping(now, None);
+        if core::mem::take(&mut self.kept) && self.queue.next().is_some() {
+            // The last turn ended with it. What has come since interrupts the guest that is entered next.
+            self.due = self.deadline(now, self.queue.next(), self.turn.next(now));
+        } else {
+            self.housekeeping(now, None);
+        }
         if self.over {
             return;
         }
@@ -178,6 +186,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
             Some(_) => self.deadline(now, turn, self.turn),
             None => self.deadline(now, self.queue.next(), self.turn.next(now)),
         };
+        self.kept = turn.is_some();
         nobodys
     }
 
@@ -258,6 +267,7 @@ impl<'a, V: VirtualCpu> Scheduler<'a, V> {
 
     /// Enters a guest for at most this long and handles its exit. Returns the time of the exit, too.
     fn enter(&mut self, index: usize, nanos: u64) -> (Exit, Effects, Instant) {
+        self.kept = false;
         let vm = &mut self.vms[index];
         let entry = vm.prepare_entry(clock::ticks(nanos));
         vm.vcpu.statistics.note_entry(cpu::rdtsc());

@@ -194,8 +194,8 @@ impl LanSegment {
         let uplink_port = team.as_ref().and_then(|_| PortId::new(0));
         let guests = self.members.iter().map(|slot| PluggedPort::Guest(GuestPort::new(slot)));
         // There are no more members than ports: the switch was made from them.
-        let mut ports: heapless::Vec<SwitchPort<'_>, MAX_PORTS> =
-            team.into_iter().chain(guests).take(MAX_PORTS).collect();
+        let mut ports: heapless::Vec<SwitchPort<'_>, MAX_PORTS> = heapless::Vec::new();
+        ports.extend(team.into_iter().chain(guests).take(MAX_PORTS));
         let progress = act(uplink_port, &mut traffic.switch, &mut ports);
         for (port, index) in ports.into_iter().zip(0..) {
             let id = PortId::new(index);

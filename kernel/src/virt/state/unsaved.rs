@@ -31,7 +31,7 @@ impl Unsaved {
     pub fn load(&self) {
         set_cr2(self.cr2);
         // From here on the guest can write them itself.
-        if LEFT.here().lock().take() == Some(self.debug) {
+        if LEFT.here().lock().take().is_some_and(|left| left.iter().eq(&self.debug)) {
             return;
         }
         let [dr0, dr1, dr2, dr3, dr6] = self.debug;

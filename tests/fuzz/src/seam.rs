@@ -90,6 +90,7 @@ impl Bench {
         let mut list: Vec<&mut dyn Port> = self.ports.iter_mut().map(|port| port as &mut dyn Port).collect();
         self.lan.run(&mut list, Instant(self.now));
         assert!(self.lan.switch.next_deadline().is_none_or(|due| due.0 > self.now));
+        assert!(self.ports[..=GUESTS].iter().all(|guest| guest.to_cut == 0), "guests get no packets to cut");
     }
 
     fn check(&mut self) {

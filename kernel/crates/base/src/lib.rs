@@ -25,7 +25,7 @@ pub mod internet_checksum;
 pub mod mac;
 pub mod memory;
 pub mod nic_info;
-mod offload;
+pub mod offload;
 pub mod outbox;
 pub mod port;
 pub mod registers32;

@@ -12,6 +12,8 @@ pub const MAX_FRAME: usize = LONGEST_FRAME as usize;
 /// [`MAX_FRAME`] as registers and descriptors take it.
 pub(crate) const LONGEST_FRAME: u16 = 9018;
 
+const _: () = assert!(base::offload::LONGEST_SEGMENT <= MAX_FRAME);
+
 /// With so many frames in the ring, their sources may have lent out all that they can: the NIC is to say when it has sent some.
 const MANY: usize = 64;
 

@@ -102,7 +102,7 @@ impl<M: Memory, F: DescriptorFormat> QueuePair<M, F> {
         if frame.length < HEADER {
             self.counters.tx_runt += 1;
         } else if match frame.mss {
-            Some(_) => self.transmit.headers_to_cut(frame).is_none(),
+            Some(_) => !self.transmit.can_cut(frame),
             None => frame.length > MAX_FRAME,
         } {
             self.counters.tx_too_long += 1;

@@ -6,7 +6,7 @@ use core::num::NonZeroU8;
 
 /// A frame in the ring.
 pub(crate) struct QueuedFrame {
-    /// Its bytes.
+    /// Its bytes on the wire.
     pub(crate) length: u32,
     /// The same if the NIC cuts it, or else 0.
     pub(crate) cut: u32,

@@ -3,7 +3,7 @@
 use crate::descriptors::{CutPlan, DescriptorFormat, FramePart, Offload, TX_STATUS};
 use crate::hardware::{Pieces, load_u64};
 use crate::queued::{QueuedFrame, QueuedFrames};
-use crate::{MAX_FRAME, NicError, NicHost};
+use crate::{NicError, NicHost};
 use base::bits::{low_u8, low_u16, low_u32};
 use base::frame::HEAD;
 use base::time::Duration;
@@ -108,12 +108,10 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         self.tail()
     }
 
-    /// How long the headers are of a frame that the NIC can cut.
-    pub(crate) fn headers_to_cut(&self, frame: LentFrame<'_>) -> Option<usize> {
-        let (_, headers) = frame.segmentable().filter(|_| F::SEGMENTS)?;
-        let mss = usize::from(frame.mss?.get());
-        let reached = frame.pieces.iter().all(|piece| piece.len() <= LONGEST_PIECE && self.reaches(piece));
-        (reached && headers + mss <= MAX_FRAME && headers < frame.length).then_some(headers)
+    /// True for a frame that the NIC can cut.
+    pub(crate) fn can_cut(&self, frame: LentFrame<'_>) -> bool {
+        let reached = |piece: &Span| piece.len() <= LONGEST_PIECE && self.reaches(piece);
+        F::SEGMENTS && frame.segmentable().is_some() && frame.pieces.iter().all(reached)
     }
 
     /// True if the ring has been empty for so long.
@@ -181,8 +179,9 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             true => usize::from(news.is_some()) + 1 + frame.pieces.len(),
             false => length.div_ceil(PIECE),
         };
+        let on_wire = frame.wire_length().max(length);
         if !self.has_room(count)
-            || cut.is_some() && self.frames.cut_bytes > 0 && self.frames.cut_bytes + length > MOST_CUT
+            || cut.is_some() && self.frames.cut_bytes > 0 && self.frames.cut_bytes + on_wire > MOST_CUT
         {
             return Err(ticket);
         }
@@ -206,7 +205,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         }
         // At least one, and at most PIECES and two.
         let descriptors = NonZeroU8::new(low_u8(count as u64)).unwrap_or(NonZeroU8::MIN);
-        let (length, segments) = (low_u32(length as u64), low_u16(segments as u64));
+        let (length, segments) = (low_u32(on_wire as u64), low_u16(segments as u64));
         let cut = if cut.is_some() { length } else { 0 };
         self.note_queued(first, QueuedFrame { length, cut, segments, descriptors, ticket }, now);
         Ok(())

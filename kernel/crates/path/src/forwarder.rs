@@ -56,14 +56,6 @@ pub(crate) struct Conversation {
     decision: Decision,
 }
 
-impl Conversation {
-    /// The destination, if these frames go to exactly one port, which is among these.
-    pub(crate) fn only_to(&self, among: PortSet) -> Option<MacAddress> {
-        let Decision::Forward { targets, copies: 1, group: false } = self.decision else { return None };
-        MacAddress::destination_of(&self.header).filter(|_| targets.minus(among).is_empty())
-    }
-}
-
 /// What a source address means for the port that it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -209,7 +201,7 @@ impl Forwarder {
     ) -> bool {
         let places = self.whereabouts(destination, false, now).unwrap_or(self.uplinks);
         let targets = places.intersection(self.allowed_from(ingress));
-        targets.len() == 1 && targets.minus(among).is_empty()
+        targets.len() == 1 && targets.is_within(among)
     }
 
     /// Checks a few table slots and removes addresses not seen for [`crate::AGEING`]. Cheap: call it often.

@@ -27,7 +27,7 @@ impl WaitingQueue {
 
 /// What the switch knows of a frame.
 #[derive(Clone, Copy)]
-struct Arrival {
+struct ArrivedFrame {
     /// When it arrived.
     since: Instant,
     /// In which life of its port.
@@ -45,7 +45,7 @@ pub(crate) struct IngressQueue {
     /// The frames.
     pub(crate) outbox: Outbox,
     /// What is known of the frame in each slot.
-    arrivals: [Arrival; WINDOW],
+    arrivals: [ArrivedFrame; WINDOW],
     /// Copies of frames for groups that wait.
     groups: usize,
     /// For each port, the frames that wait for it.
@@ -69,7 +69,7 @@ impl IngressQueue {
             impatient: config.patience.is_zero(),
             patience: [Patience::FULL; MAX_PORTS],
             outbox: Outbox::new(number),
-            arrivals: [Arrival { since: Instant::ZERO, life: 0, group: false }; WINDOW],
+            arrivals: [ArrivedFrame { since: Instant::ZERO, life: 0, group: false }; WINDOW],
             groups: 0,
             waiting: core::iter::repeat_with(WaitingQueue::default).take(ports).collect(),
             targets: PortSet::EMPTY,
@@ -99,7 +99,7 @@ impl IngressQueue {
         now: Instant,
     ) {
         self.outbox.share(slot, copies);
-        self.arrivals[slot.index()] = Arrival { since: now, life: self.life, group };
+        self.arrivals[slot.index()] = ArrivedFrame { since: now, life: self.life, group };
         self.groups += if group { copies } else { 0 };
         let length = self.outbox.length(slot);
         for target in targets.iter() {
@@ -130,7 +130,7 @@ impl IngressQueue {
     }
 
     /// Offers the frames that wait for `target` to it, but for those beyond so many bytes. Returns how many it accepted,
-    /// and the bytes in them.
+    /// and the bytes in them, of one that is cut as it leaves.
     pub(crate) fn offer<P: Port>(
         &mut self,
         target: PortId,
@@ -144,7 +144,8 @@ impl IngressQueue {
         while let Some(slot) = queue.slots.front().copied() {
             let frame = outbox.frame(slot);
             let (length, referred) = (frame.length, !frame.pieces.is_empty());
-            if bytes + length > limit {
+            let on_wire = if frame.mss.is_some() { frame.wire_length() } else { length };
+            if bytes + on_wire > limit {
                 break;
             }
             offered = true;
@@ -165,7 +166,7 @@ impl IngressQueue {
                 _ => queue.returned -= 1,
             }
             *groups -= usize::from(arrivals[slot.index()].group);
-            (accepted, bytes) = (accepted + 1, bytes + length);
+            (accepted, bytes) = (accepted + 1, bytes + on_wire);
         }
         if queue.slots.is_empty() {
             self.targets = self.targets.without(target);

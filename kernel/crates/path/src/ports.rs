@@ -86,6 +86,12 @@ impl PortSet {
         self.0 & 1 << port.0 != 0
     }
 
+    /// True when all ports of this set are in `other`.
+    #[must_use]
+    pub fn is_within(self, other: Self) -> bool {
+        self.minus(other).is_empty()
+    }
+
     /// True when no port is in the set.
     #[must_use]
     pub fn is_empty(self) -> bool {

@@ -211,6 +211,14 @@ impl Switch {
         for egress in among.iter() {
             let target = PortSet::EMPTY.with(egress);
             let mut kept = false;
+            let queues = &self.queues;
+            let waits = |port: usize| queues[port].targets().contains(egress);
+            if !(0..count).any(waits) {
+                continue;
+            }
+            if self.forwarder.uplinks().contains(egress) {
+                self.turns[egress.index()].choose(count, waits);
+            }
             for ingress in self.turns[egress.index()].order(count) {
                 if !self.queues[ingress.index()].targets().contains(egress) {
                     continue;
@@ -290,7 +298,8 @@ impl Switch {
         queue.is_of(port.life());
         let budget = budget.min(queue.outbox.room());
         let goes_to_cutter = |to: &MacAddress| self.forwarder.goes_only_to(*to, ingress, self.cutters, now);
-        queue.outbox.set_cut_for(queue.outbox.cut_for().filter(goes_to_cutter));
+        let mut whole_for = queue.outbox.cut_for().filter(goes_to_cutter);
+        queue.outbox.set_cut_for(whole_for);
         let polled = port.fetch(&mut queue.outbox, budget, now);
         if queue.outbox.is_full() {
             self.stopped = self.stopped.with(ingress);
@@ -304,14 +313,18 @@ impl Switch {
             progress.polled += 1;
             match self.forwarder.decide_next(&mut last, frame.head, ingress, counters, now) {
                 Decision::Forward { targets, copies, .. }
-                    if long && (copies != 1 || !targets.minus(self.cutters).is_empty()) =>
+                    if long && (copies != 1 || !targets.is_within(self.cutters)) =>
                 {
-                    // A frame before it, in the same batch, has moved the destination to where nobody cuts.
+                    // A guard: what is known of the destination was asked before the batch, of which no frame can move it there.
                     counters.count_drop(DropCause::NoDestination);
                     queue.outbox.share(slot, 0);
                     progress.dropped += 1;
                 }
                 Decision::Forward { targets, copies, group } => {
+                    if copies == 1 && !group && targets.is_within(self.cutters) {
+                        // What follows is most likely for the same destination.
+                        whole_for = MacAddress::destination_of(frame.head);
+                    }
                     counters.forwarded += 1;
                     counters.copies += copies as u64;
                     queue.route(slot, (targets, copies), group, now);
@@ -325,10 +338,7 @@ impl Switch {
             counters.rx_frames += 1;
             counters.rx_bytes += length as u64;
         }
-        // What follows is most likely for the same destination.
-        if let Some(destination) = last.and_then(|last| last.only_to(self.cutters)) {
-            queue.outbox.set_cut_for(Some(destination));
-        }
+        queue.outbox.set_cut_for(whole_for);
     }
 
     /// Offers the frames of `ingress` that wait to each of these destinations, treats those beyond so many bytes as

@@ -9,7 +9,7 @@
 //! frames do not wait for it. Its guest may also never make room for a long frame: the first offer after [`PATIENCE`] passes
 //! the turn on.
 //!
-//! A segment that a NIC cuts is longer than a turn: what it is longer is owed, and paid with the turns that follow.
+//! A packet that a NIC cuts is longer than a turn: what it is longer is owed, and paid with the turns that follow.
 
 use crate::{MAX_PORTS, PATIENCE, PortId};
 use base::Instant;
@@ -26,7 +26,7 @@ const SHORT: u64 = 512;
 /// as ARP's.
 const BESIDE: usize = 512;
 
-/// Most that a sender may owe: what a NIC's ring holds of such segments.
+/// Most that a sender may owe: what a NIC's ring holds of such packets.
 const MOST_OWED: u64 = 16 * TURN;
 
 /// The turns of the senders to one port.
@@ -34,11 +34,12 @@ const MOST_OWED: u64 = 16 * TURN;
 pub(crate) struct Turns {
     /// True for a vNIC, false for a physical NIC.
     to_vnic: bool,
-    /// The sender whose turn it is.
+    /// The sender whose turn it is, or who is the first to be asked whether it has something to send: its turn has not begun then.
     holder: usize,
+    begun: bool,
     /// Bytes that have been accepted from it in this turn.
     sent: u64,
-    /// Bytes that senders have sent beyond their turns.
+    /// Bytes that senders have sent beyond their turns, to a physical NIC.
     owed: [u64; MAX_PORTS],
     /// Since when nothing more of it has been accepted, once it waits.
     refused: Option<Instant>,
@@ -50,13 +51,27 @@ impl Turns {
     /// The turns of those who send to a vNIC, or to a physical NIC.
     pub(crate) fn new(to_vnic: bool) -> Self {
         let beside = if to_vnic { BESIDE } else { 0 };
-        Self { to_vnic, holder: 0, sent: 0, owed: [0; MAX_PORTS], refused: None, beside }
+        Self { to_vnic, holder: 0, begun: false, sent: 0, owed: [0; MAX_PORTS], refused: None, beside }
     }
 
     /// The turn of this sender begins.
     fn begin(&mut self, holder: usize) {
-        (self.holder, self.sent) = (holder, core::mem::take(&mut self.owed[holder]));
+        (self.holder, self.begun, self.sent) = (holder, true, core::mem::take(&mut self.owed[holder]));
         self.renew();
+    }
+
+    /// Decides whose turn it is of so many senders, of whom these wait, at least one. Who has sent too much pays when others
+    /// have their turns: it is passed over.
+    pub(crate) fn choose(&mut self, count: usize, waits: impl Fn(usize) -> bool) {
+        if self.begun && waits(self.holder) {
+            return;
+        }
+        while !waits(self.holder) || self.owed[self.holder] >= TURN {
+            let owed = &mut self.owed[self.holder];
+            *owed = owed.saturating_sub(TURN);
+            self.holder = (self.holder + 1) % count;
+        }
+        self.begin(self.holder);
     }
 
     /// The one whose turn it is has been served.
@@ -89,13 +104,11 @@ impl Turns {
         let since = *self.refused.get_or_insert(now);
         let over = !waits || self.sent >= TURN || self.to_vnic && now.saturating_since(since) >= PATIENCE;
         if over {
-            self.owed[sender.index()] = self.sent.saturating_sub(TURN).min(MOST_OWED);
-            let mut next = (sender.index() + 1) % count;
-            while self.owed[next] >= TURN {
-                self.owed[next] -= TURN;
-                next = (next + 1) % count;
+            if !self.to_vnic {
+                self.owed[sender.index()] = self.sent.saturating_sub(TURN).min(MOST_OWED);
             }
-            self.begin(next);
+            (self.holder, self.begun, self.sent) = ((sender.index() + 1) % count, false, 0);
+            self.renew();
         }
         over
     }
@@ -143,18 +156,25 @@ mod tests {
     #[test]
     fn who_has_sent_more_than_a_turn_is_passed_over_until_it_is_paid() {
         let (mut turns, now) = (Turns::new(false), Instant::ZERO);
-        let first = |turns: &Turns| turns.order(2).next().map(PortId::index);
-        assert!(turns.note(port(0), 2, (1, 3 * TURN + 100), true, now));
-        for _ in 0..3 {
-            assert_eq!(first(&turns), Some(1));
-            assert!(turns.note(port(1), 2, (11, TURN), true, now));
+        // Port 2 never waits.
+        let next = |turns: &mut Turns, waits: [bool; 3]| {
+            turns.choose(3, |port| waits[port]);
+            turns.order(3).next().unwrap()
+        };
+        assert_eq!(next(&mut turns, [true, true, false]).index(), 0);
+        assert!(turns.note(port(0), 3, (1, 4 * TURN + 100), true, now));
+        for _ in 0..4 {
+            assert_eq!(next(&mut turns, [true, true, false]).index(), 1);
+            assert!(turns.note(port(1), 3, (11, TURN), true, now));
         }
-        assert_eq!(first(&turns), Some(0));
-        assert!(turns.note(port(0), 2, (11, TURN - 100), true, now));
-        // Nobody is owed for ever, and who sends alone is not held up.
-        assert!(turns.note(port(1), 2, (1000, 1000 * TURN), true, now));
-        assert!((0..100).all(|_| turns.note(port(1), 2, (0, 0), false, now)));
-        assert!(turns.owed.iter().all(|owed| *owed == 0));
+        // It still owes 100 bytes.
+        assert_eq!(next(&mut turns, [true, true, false]).index(), 0);
+        assert!(turns.note(port(0), 3, (11, TURN - 100), true, now));
+        // Nobody owes for ever, and who sends alone is not held up.
+        assert_eq!(next(&mut turns, [false, true, false]).index(), 1);
+        assert!(turns.note(port(1), 3, (1000, 1000 * TURN), true, now));
+        assert_eq!(next(&mut turns, [false, true, false]).index(), 1);
+        assert!(turns.owed.iter().all(|owed| *owed < TURN));
     }
 
     #[test]

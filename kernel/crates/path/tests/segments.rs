@@ -5,7 +5,7 @@ mod bench;
 use base::{Effects, MacAddress};
 use bench::Bench;
 use core::num::NonZeroU16;
-use testkit::frame::{mac, numbered};
+use testkit::frame::{mac, numbered, tagged};
 
 /// A guest whose frames are all to be cut and which has sent some to this station, before a NIC that cuts.
 fn bench(station: u8) -> Bench {
@@ -29,6 +29,24 @@ fn those_for_the_wire_go_whole_and_count_as_one_frame() {
     assert_eq!((bench.sent(2), bench.ports[2].to_cut), ((2..20).collect(), 18));
     let counters = bench.counters(0);
     assert_eq!((counters.rx_frames, counters.forwarded, bench.ports[0].lent()), (20, 20, 0));
+}
+
+#[test]
+fn so_do_tagged_ones() {
+    let mut bench = bench(7);
+    for batch in 0..3 {
+        for number in 0..4 {
+            let frame = tagged(&numbered(mac(8), mac(0), 10 * batch + number, 60), 5);
+            bench.ports[0].arrive(&frame);
+        }
+        bench.lan.signal(0, Effects::TX_KICK);
+        bench.run(0);
+    }
+    assert_eq!(
+        (bench.ports[2].sent.len(), bench.ports[2].to_cut),
+        (12, 8),
+        "all but those of the first batch"
+    );
 }
 
 #[test]

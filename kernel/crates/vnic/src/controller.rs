@@ -8,7 +8,7 @@ use crate::phy::{Phy, PhySpeed};
 use crate::registers::VnicRegisters;
 use crate::ring::DescriptorRing;
 use crate::saturating::saturating_u32;
-use crate::statistics::Tally;
+use crate::statistics::FrameTally;
 use core::sync::atomic::Ordering;
 use intel_regs::{Ctrl, Interrupt, Rctl, Status, Tctl, reg, stats};
 
@@ -122,7 +122,7 @@ impl Controller {
     }
 
     /// Counts frames transmitted.
-    pub(crate) fn count_transmitted(&mut self, tally: &Tally) {
+    pub(crate) fn count_transmitted(&mut self, tally: &FrameTally) {
         if tally.frames > 0 {
             self.registers.count_transmitted(tally);
             self.counters.transmitted += u64::from(tally.frames);
@@ -131,7 +131,7 @@ impl Controller {
     }
 
     /// Counts frames received.
-    pub(crate) fn count_received(&mut self, tally: &Tally) {
+    pub(crate) fn count_received(&mut self, tally: &FrameTally) {
         if tally.frames > 0 {
             self.registers.count_received(tally);
             self.counters.received += u64::from(tally.frames);

@@ -113,8 +113,8 @@ impl VnicEngine {
         &self.controller.counters
     }
 
-    /// Removes and returns the oldest pending fault of the guest. Each kind is reported once until the next
-    /// [power cycle](Self::power_cycle), which bounds the log whatever the guest does, resets included.
+    /// Removes and returns the oldest pending fault of the guest. Each kind is reported once, and again
+    /// after a [power cycle](Self::power_cycle), once a minute at most: so the log is bounded whatever the guest does.
     pub fn faults(&mut self) -> Option<GuestFault> {
         self.controller.faults.take()
     }
@@ -132,7 +132,7 @@ impl VnicEngine {
         self.controller.phy.reset();
         self.eeprom.power_cycle();
         self.reset();
-        self.controller.faults.begin_life();
+        self.controller.faults.begin_life(self.now);
         self.controller.publish();
         // Its guest is off: it waits for nothing.
         self.transmit.left = false;

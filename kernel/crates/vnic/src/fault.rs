@@ -1,6 +1,7 @@
 //! Faults of a guest's driver, for the log.
 
-use base::GuestPhysical;
+use base::time::Duration;
+use base::{GuestPhysical, Instant};
 
 /// One of the two descriptor rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +112,9 @@ impl GuestFault {
     }
 }
 
+/// Time between two reports of the same kind at least.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// Number of bits that [`GuestFault::bit`] uses: the most faults that can be pending.
 const KINDS: usize = 12;
 
@@ -118,6 +122,8 @@ const KINDS: usize = 12;
 #[derive(Default)]
 pub(crate) struct Faults {
     seen: u16,
+    /// When what was seen was last forgotten.
+    cleared: Instant,
     waiting: heapless::Deque<GuestFault, KINDS>,
 }
 
@@ -129,9 +135,12 @@ impl Faults {
         }
     }
 
-    /// The guest has been started anew: what it does now is worth a report again.
-    pub(crate) fn begin_life(&mut self) {
-        self.seen = 0;
+    /// The guest has been started anew: what it does now is worth a report again, but not more often than [`AGAIN`], since a guest
+    /// can restart itself.
+    pub(crate) fn begin_life(&mut self, now: Instant) {
+        if now.saturating_since(self.cleared) >= AGAIN {
+            (self.seen, self.cleared) = (0, now);
+        }
     }
 
     /// True while none is pending.
@@ -161,8 +170,10 @@ mod tests {
         assert_eq!((faults.take(), faults.take(), faults.take()), (Some(transmit), Some(receive), None));
         faults.note(transmit);
         assert_eq!(faults.take(), None);
-        faults.begin_life();
-        faults.note(transmit);
-        assert_eq!(faults.take(), Some(transmit));
+        for (time, again) in [(Instant(1), None), (Instant::ZERO + AGAIN, Some(transmit))] {
+            faults.begin_life(time);
+            faults.note(transmit);
+            assert_eq!(faults.take(), again);
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::filter::AddressMatch;
 use crate::receive_checksum;
 use crate::ring::{DescriptorRing, RingWindow};
 use crate::saturating::saturating_u32;
-use crate::statistics::Tally;
+use crate::statistics::FrameTally;
 use base::bits::low_u16;
 use base::frame::HEAD;
 use base::{Checksums, GuestPhysical, GuestSpans, Instant, LentFrame, MacAddress, Memory, Span};
@@ -40,7 +40,7 @@ pub(crate) struct ReceiveWalk {
     /// The header of the last frame that was admitted, if it alone decides, and how it matched: that of most is the same.
     admitted: Option<([u8; HEADER], AddressMatch)>,
     /// The frames that the guest gets, or will.
-    tally: Tally,
+    tally: FrameTally,
 }
 
 impl ReceiveWalk {
@@ -56,7 +56,7 @@ impl ReceiveWalk {
             ring,
             nulls: NULLS_PER_CALL,
             admitted: None,
-            tally: Tally::default(),
+            tally: FrameTally::default(),
         }
     }
 

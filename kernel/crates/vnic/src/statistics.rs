@@ -45,25 +45,25 @@ impl VnicRegisters {
     }
 
     /// Counts good frames received.
-    pub(crate) fn count_received(&mut self, tally: &Tally) {
+    pub(crate) fn count_received(&mut self, tally: &FrameTally) {
         self.count_frames(tally, [stats::TPR, stats::GPRC], [stats::TORL, stats::GORCL]);
         self.count_kinds(tally, [stats::BPRC, stats::MPRC, stats::PRC64]);
     }
 
     /// Counts frames transmitted.
-    pub(crate) fn count_transmitted(&mut self, tally: &Tally) {
+    pub(crate) fn count_transmitted(&mut self, tally: &FrameTally) {
         self.count_frames(tally, [stats::TPT, stats::GPTC], [stats::TOTL, stats::GOTCL]);
         self.count_kinds(tally, [stats::BPTC, stats::MPTC, stats::PTC64]);
     }
 
     #[inline(always)]
-    fn count_frames(&mut self, tally: &Tally, frames: [u32; 2], bytes: [u32; 2]) {
+    fn count_frames(&mut self, tally: &FrameTally, frames: [u32; 2], bytes: [u32; 2]) {
         frames.into_iter().for_each(|offset| self.count(offset, tally.frames));
         bytes.into_iter().for_each(|low| self.count_long(low, tally.bytes));
     }
 
     #[inline(always)]
-    fn count_kinds(&mut self, tally: &Tally, [broadcast, multicast, classes]: [u32; 3]) {
+    fn count_kinds(&mut self, tally: &FrameTally, [broadcast, multicast, classes]: [u32; 3]) {
         self.count(broadcast, tally.broadcast);
         self.count(multicast, tally.multicast);
         for (offset, frames) in (classes..).step_by(4).zip(tally.classes) {
@@ -76,7 +76,7 @@ impl VnicRegisters {
 
 /// Frames of one run, counted together.
 #[derive(Default)]
-pub(crate) struct Tally {
+pub(crate) struct FrameTally {
     pub(crate) frames: u32,
     /// Their bytes, with their frame check sequences.
     pub(crate) bytes: usize,
@@ -85,7 +85,7 @@ pub(crate) struct Tally {
     classes: [u32; CLASSES],
 }
 
-impl Tally {
+impl FrameTally {
     /// One more, of this length without its frame check sequence.
     #[inline]
     pub(crate) fn add(&mut self, destination: MacAddress, length: usize) {
@@ -141,7 +141,7 @@ mod tests {
         registers.set(stats::GPTC, u32::MAX);
         registers.set(stats::GOTCL, u32::MAX);
         registers.set(stats::GOTCH, u32::MAX);
-        let mut tally = Tally::default();
+        let mut tally = FrameTally::default();
         tally.add(MacAddress::default(), 60);
         registers.count_transmitted(&tally);
         assert_eq!(registers.read_statistic(stats::GPTC), u32::MAX);

@@ -9,7 +9,7 @@ use crate::packet::{MAX_DESCRIPTORS, TransmitPacket};
 use crate::ring::{RingWindow, StatusWriter};
 use crate::saturating::saturating_u32;
 use crate::segmentation::SegmentPosition;
-use crate::statistics::Tally;
+use crate::statistics::FrameTally;
 use alloc::boxed::Box;
 use alloc::vec;
 use base::{GuestSpans, Instant, Outbox, Span};
@@ -46,7 +46,7 @@ pub(crate) struct Transmitter {
     /// looked for.
     pub(crate) effort: usize,
     /// Frames sent that are not counted yet.
-    pub(crate) tally: Tally,
+    pub(crate) tally: FrameTally,
 }
 
 const START: SegmentPosition = SegmentPosition { number: 0, offset: 0, last: false };
@@ -69,7 +69,7 @@ impl Transmitter {
             sent: START,
             discarding: false,
             effort: 0,
-            tally: Tally::default(),
+            tally: FrameTally::default(),
         }
     }
 

@@ -105,6 +105,10 @@ fn what_nics_may_do_otherwise_is_never_left_to_them() {
     assert!(lent(context, IXSM | TXSM, &packet, 4000));
     assert!(!lent(tcp.context(5000, 511), IXSM | TXSM, &packet, 4000), "small segments");
     assert!(!lent(tcp.context(5000, 5000), IXSM | TXSM, &packet, 4000), "one segment");
+    let jumbo = tcp.without_fin(&payload(20_000));
+    assert!(lent(tcp.context(20_000, 8900), IXSM | TXSM, &jumbo, 4000));
+    assert!(!lent(tcp.context(20_000, 9000), IXSM | TXSM, &jumbo, 4000), "segments that no NIC carries");
+    assert!(!lent(context, IXSM | TXSM, &packet, 1000), "short pieces");
     assert!(!lent(context, IXSM | TXSM, &packet, 100), "too many pieces");
     assert!(!lent(context, TXSM, &packet, 4000), "no IPv4 checksum");
     assert!(!lent(context, IXSM, &packet, 4000), "no TCP checksum");

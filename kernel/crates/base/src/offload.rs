@@ -51,9 +51,10 @@ impl LentFrame<'_> {
 
     /// Its bytes on the wire, where a NIC that cuts it repeats the headers.
     #[must_use]
+    #[inline]
     pub fn wire_length(&self) -> usize {
-        let cut = self.mss.zip(self.segmentable());
-        let repeated = cut.map_or(0, |(mss, (_, headers))| {
+        let Some(mss) = self.mss else { return self.length };
+        let repeated = self.segmentable().map_or(0, |(_, headers)| {
             (self.length - headers).div_ceil(mss.get().into()).saturating_sub(1) * headers
         });
         self.length + repeated

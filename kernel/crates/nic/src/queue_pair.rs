@@ -111,7 +111,7 @@ impl<M: Memory, F: DescriptorFormat> QueuePair<M, F> {
             return Put::Refused(ticket);
         } else {
             self.counters.tx_queued += 1;
-            self.counters.tx_bytes += frame.length as u64;
+            self.counters.tx_bytes += frame.wire_length() as u64;
             return Put::Kept;
         }
         Put::Done(ticket)

@@ -36,7 +36,7 @@ pub struct PortCounters {
     pub no_destination: u64,
     /// Copies this port accepted.
     pub tx_frames: u64,
-    /// Bytes in them.
+    /// Bytes in them, of one that a NIC cuts as it leaves.
     pub tx_bytes: u64,
     /// Copies that this physical NIC accepted and gave back unsent: they wait for it again.
     pub taken_back: u64,

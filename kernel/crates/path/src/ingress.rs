@@ -144,7 +144,7 @@ impl IngressQueue {
         while let Some(slot) = queue.slots.front().copied() {
             let frame = outbox.frame(slot);
             let (length, referred) = (frame.length, !frame.pieces.is_empty());
-            let on_wire = if frame.mss.is_some() { frame.wire_length() } else { length };
+            let on_wire = frame.wire_length();
             if bytes + on_wire > limit {
                 break;
             }

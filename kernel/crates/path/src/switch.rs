@@ -204,25 +204,28 @@ impl Switch {
         queues.fold(PortSet::EMPTY, |all, queue| all.union(queue.targets()))
     }
 
+    /// The ports from which frames wait for this port.
+    fn waiting_for(&self, egress: PortId) -> PortSet {
+        let waits = |port: &PortId| self.queues[port.index()].targets().contains(egress);
+        self.occupied.iter().filter(waits).fold(PortSet::EMPTY, PortSet::with)
+    }
+
     /// Offers the frames that wait to each of these destinations, whose senders take turns. While it has no room for the
     /// next frame of the one whose turn it is, it gets few frames of others, or none.
     fn share<P: Port>(&mut self, among: PortSet, ports: &mut [P], now: Instant, progress: &mut Progress) {
         let count = self.queues.len();
         for egress in among.iter() {
             let target = PortSet::EMPTY.with(egress);
-            let mut kept = false;
-            let queues = &self.queues;
-            let waits = |port: usize| queues[port].targets().contains(egress);
-            if !(0..count).any(waits) {
-                continue;
-            }
-            if self.forwarder.uplinks().contains(egress) {
-                self.turns[egress.index()].choose(count, waits);
-            }
-            for ingress in self.turns[egress.index()].order(count) {
-                if !self.queues[ingress.index()].targets().contains(egress) {
-                    continue;
+            let (mut kept, mut asked) = (false, PortSet::EMPTY);
+            loop {
+                let waiting = self.waiting_for(egress);
+                let turns = &mut self.turns[egress.index()];
+                if !kept {
+                    turns.choose(count, waiting);
                 }
+                let left = waiting.minus(asked);
+                let Some(ingress) = turns.order(count).find(|port| left.contains(*port)) else { break };
+                asked = asked.with(ingress);
                 let sent = |counters: &PortCounters| (counters.tx_frames, counters.tx_bytes);
                 let before = sent(&self.counters[egress.index()]);
                 let limit = if kept { self.turns[egress.index()].beside() } else { usize::MAX };

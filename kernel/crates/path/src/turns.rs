@@ -11,7 +11,7 @@
 //!
 //! A packet that a NIC cuts is longer than a turn: what it is longer is owed, and paid with the turns that follow.
 
-use crate::{MAX_PORTS, PATIENCE, PortId};
+use crate::{MAX_PORTS, PATIENCE, PortId, PortSet};
 use base::Instant;
 
 /// What a sender may send in one turn: eleven frames of 1514 bytes, or two jumbo frames of 9 KB, so that the one with which it
@@ -60,10 +60,11 @@ impl Turns {
         self.renew();
     }
 
-    /// Decides whose turn it is of so many senders, of whom these wait, at least one. Who has sent too much pays when others
-    /// have their turns: it is passed over.
-    pub(crate) fn choose(&mut self, count: usize, waits: impl Fn(usize) -> bool) {
-        if self.begun && waits(self.holder) {
+    /// Decides whose turn it is at a physical NIC of so many senders, of whom these wait. Who has sent too much pays when others have
+    /// their turns: it is passed over.
+    pub(crate) fn choose(&mut self, count: usize, waiting: PortSet) {
+        let waits = |port| PortId::new(port).is_some_and(|port| waiting.contains(port));
+        if self.to_vnic || waiting.is_empty() || self.begun && waits(self.holder) {
             return;
         }
         while !waits(self.holder) || self.owed[self.holder] >= TURN {
@@ -94,7 +95,7 @@ impl Turns {
         waits: bool,
         now: Instant,
     ) -> bool {
-        if self.holder != sender.index() {
+        if !self.begun || self.holder != sender.index() {
             self.begin(sender.index());
         }
         if frames > 0 {
@@ -158,7 +159,8 @@ mod tests {
         let (mut turns, now) = (Turns::new(false), Instant::ZERO);
         // Port 2 never waits.
         let next = |turns: &mut Turns, waits: [bool; 3]| {
-            turns.choose(3, |port| waits[port]);
+            let waiting = (0..3).filter(|port| waits[*port]).map(port);
+            turns.choose(3, waiting.fold(PortSet::EMPTY, PortSet::with));
             turns.order(3).next().unwrap()
         };
         assert_eq!(next(&mut turns, [true, true, false]).index(), 0);

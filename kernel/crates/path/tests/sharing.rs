@@ -104,6 +104,8 @@ enum Writes {
     Every(u64),
     /// This long after each interrupt.
     After(u64),
+    /// For one frame each, and never else.
+    One(u64),
 }
 
 /// A guest that always has frames of this length to send, or packets that a NIC is to cut.
@@ -141,14 +143,16 @@ fn shares(senders: &[Sender], bit: u64) -> Vec<usize> {
             let port = PortId::new(1 + index).unwrap();
             let unasked = match sender.writes {
                 Writes::Never => false,
-                Writes::Every(time) => now % time == 0,
+                Writes::Every(time) | Writes::One(time) => now % time == 0,
                 Writes::After(time) => now + INTERVAL == interrupt + time,
             };
-            if !unasked && !kicked.contains(port) {
+            let one = matches!(sender.writes, Writes::One(_));
+            if !unasked && (one || !kicked.contains(port)) && now > STEP {
                 continue;
             }
             // With the first frames, short ones, the switch learns what the NIC cuts and where they go.
-            let (count, length) = if now <= STEP { (1, 60) } else { (64, sender.length) };
+            let (count, length) =
+                if now <= STEP { (1, 60) } else { (if one { 1 } else { 64 }, sender.length) };
             while guests[index].incoming.len() < count {
                 number += 1;
                 let to_full = number % sender.to_full == 0;
@@ -242,6 +246,26 @@ fn a_guest_whose_packets_a_nic_cuts_gets_no_more_of_the_wire() {
         assert_fair(&[cut, Sender { length: 9014, ..HONEST }], 0.15);
         assert_fair(&[cut, cut, HONEST], deviation);
         assert_fair(&[Sender { writes: Writes::Every(2000), ..cut }, HONEST], deviation);
+    }
+}
+
+#[test]
+fn who_comes_after_a_guest_that_sends_little_gets_no_more_of_the_wire() {
+    for time in [10_000, 50_000, 200_000] {
+        let light = Sender { length: 60, writes: Writes::One(time), ..HONEST };
+        let others = |senders: &[Sender]| {
+            let shares = shares(senders, 1);
+            let busy = shares.iter().zip(senders).filter(|(_, sender)| sender.length > 60);
+            let busy: Vec<_> = busy.map(|(share, _)| *share as f64).collect();
+            let mean = busy.iter().sum::<f64>() / busy.len() as f64;
+            assert!(busy.iter().all(|share| (share - mean).abs() <= 0.12 * mean), "{time}: {shares:?}");
+        };
+        others(&[light, HONEST, HONEST, HONEST, HONEST]);
+        for length in [10_000, 30_000] {
+            let cut = Sender { length, ..HONEST };
+            others(&[light, cut, HONEST, HONEST, HONEST]);
+            others(&[light, light, light, cut, HONEST, HONEST]);
+        }
     }
 }
 

@@ -132,7 +132,7 @@ impl VnicEngine {
         self.controller.phy.reset();
         self.eeprom.power_cycle();
         self.reset();
-        self.controller.faults.begin_life(self.now);
+        self.controller.faults.begin_life();
         self.controller.publish();
         // Its guest is off: it waits for nothing.
         self.transmit.left = false;
@@ -166,6 +166,7 @@ impl VnicEngine {
     /// What has changed for the register half.
     pub(crate) fn changes(&mut self, now: Instant) -> Effects {
         self.now = now;
+        self.controller.faults.pass(now);
         if !self.controller.faults.is_empty() {
             self.controller.interrupts.shared.set_faulty();
         }

@@ -122,8 +122,9 @@ const KINDS: usize = 12;
 #[derive(Default)]
 pub(crate) struct Faults {
     seen: u16,
-    /// When what was seen was last forgotten.
-    cleared: Instant,
+    /// The guest has been started anew since what was seen was last forgotten, and when that was.
+    renewed: bool,
+    cleared: Option<Instant>,
     waiting: heapless::Deque<GuestFault, KINDS>,
 }
 
@@ -135,11 +136,17 @@ impl Faults {
         }
     }
 
-    /// The guest has been started anew: what it does now is worth a report again, but not more often than [`AGAIN`], since a guest
-    /// can restart itself.
-    pub(crate) fn begin_life(&mut self, now: Instant) {
-        if now.saturating_since(self.cleared) >= AGAIN {
-            (self.seen, self.cleared) = (0, now);
+    /// The guest has been started anew: what it does now is worth a report again, though not sooner than [`AGAIN`] after the last time,
+    /// since a guest can restart itself.
+    pub(crate) fn begin_life(&mut self) {
+        self.renewed = true;
+    }
+
+    /// Takes note of the time.
+    #[inline]
+    pub(crate) fn pass(&mut self, now: Instant) {
+        if self.renewed && self.cleared.is_none_or(|cleared| now.saturating_since(cleared) >= AGAIN) {
+            (self.renewed, self.seen, self.cleared) = (false, 0, Some(now));
         }
     }
 
@@ -170,10 +177,15 @@ mod tests {
         assert_eq!((faults.take(), faults.take(), faults.take()), (Some(transmit), Some(receive), None));
         faults.note(transmit);
         assert_eq!(faults.take(), None);
-        for (time, again) in [(Instant(1), None), (Instant::ZERO + AGAIN, Some(transmit))] {
-            faults.begin_life(time);
+        faults.begin_life();
+        for (time, again) in [(1, Some(transmit)), (2, None), (3, None)] {
+            faults.pass(Instant(time));
             faults.note(transmit);
             assert_eq!(faults.take(), again);
+            faults.begin_life();
         }
+        faults.pass(Instant(1) + AGAIN);
+        faults.note(transmit);
+        assert_eq!(faults.take(), Some(transmit));
     }
 }

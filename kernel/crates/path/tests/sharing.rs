@@ -1,11 +1,11 @@
-//! How guests share the wire, or a vNIC, when they have more to send than it takes, however they ask for it.
+//! How guests share the wire when they have more to send than it takes, however they ask for it.
 
-use base::{Capabilities, Effects, Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
+use base::{Capabilities, Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
 use core::num::NonZeroU16;
 use path::{MAX_PORTS, PortConfig, PortId, PortSet, Switch};
 use std::collections::VecDeque;
+use testkit::QueuePort;
 use testkit::frame::{mac, numbered};
-use testkit::{Lan, QueuePort};
 
 /// Descriptors of the physical NIC.
 const DESCRIPTORS: usize = 255;
@@ -97,15 +97,26 @@ impl Port for Wire {
     fn settle(&mut self, _: &mut Outbox, _: Instant) {}
 }
 
-/// When a guest writes TDT although nothing has changed for it.
+/// When a guest writes TDT beside the times when something has changed for it.
 #[derive(Clone, Copy)]
 enum Writes {
     Never,
     Every(u64),
     /// This long after each interrupt.
     After(u64),
-    /// For one frame each, and never else.
+    /// Regularly, for one frame each: it has no others.
     One(u64),
+}
+
+impl Writes {
+    /// Whether it does so now, with the last interrupt at this time.
+    fn now(self, now: u64, interrupt: u64) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Every(time) | Self::One(time) => now % time == 0,
+            Self::After(time) => now + INTERVAL == interrupt + time,
+        }
+    }
 }
 
 /// A guest that always has frames of this length to send, or packets that a NIC is to cut.
@@ -141,12 +152,8 @@ fn shares(senders: &[Sender], bit: u64) -> Vec<usize> {
         let mut resumed = PortSet::EMPTY;
         for (index, sender) in senders.iter().enumerate() {
             let port = PortId::new(1 + index).unwrap();
-            let unasked = match sender.writes {
-                Writes::Never => false,
-                Writes::Every(time) | Writes::One(time) => now % time == 0,
-                Writes::After(time) => now + INTERVAL == interrupt + time,
-            };
             let one = matches!(sender.writes, Writes::One(_));
+            let unasked = sender.writes.now(now, interrupt);
             if !unasked && (one || !kicked.contains(port)) && now > STEP {
                 continue;
             }
@@ -285,137 +292,4 @@ fn guests_that_take_turns_on_a_slow_wire_lose_nothing() {
     assert!(sent.iter().all(|sent| *sent > 80_000), "{sent:?}");
     // 10 Mb/s: the next turn comes after 150 ms.
     shares(&[HONEST; 12], 100);
-}
-
-/// Bytes that wait in a vNIC for its guest's descriptors, and what a frame takes of them beside its own.
-const FIFO: usize = 48 * 1024;
-const OVERHEAD: usize = 12;
-
-/// A vNIC whose guest gives back sixteen descriptors with each write of RDT, as Linux does, and not fast enough.
-#[derive(Default)]
-struct SlowVnic {
-    fifo: VecDeque<usize>,
-    used: usize,
-    /// Frames and bytes in them from each port, by the last byte of their sources.
-    taken: [(usize, usize); MAX_PORTS],
-}
-
-impl SlowVnic {
-    fn give_back(&mut self) {
-        for _ in 0..16 {
-            self.used -= self.fifo.pop_front().unwrap_or(0);
-        }
-    }
-}
-
-impl Port for SlowVnic {
-    fn capabilities(&mut self) -> Capabilities {
-        Capabilities { max_frame: 9018, link_up: true, segments: false }
-    }
-
-    fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, _: Instant) -> Put {
-        if frame.length + OVERHEAD > FIFO - self.used {
-            return Put::Refused(ticket);
-        }
-        self.used += frame.length + OVERHEAD;
-        self.fifo.push_back(frame.length + OVERHEAD);
-        let taken = &mut self.taken[usize::from(frame.head[11])];
-        *taken = (taken.0 + 1, taken.1 + frame.length);
-        Put::Done(ticket)
-    }
-
-    fn flush(&mut self, _: Instant) {}
-
-    fn fetch(&mut self, _: &mut Outbox, _: usize, _: Instant) -> usize {
-        0
-    }
-
-    fn settle(&mut self, _: &mut Outbox, _: Instant) {}
-}
-
-/// One that sends so many frames at once, to all or to the slow vNIC: a guest, or the wire.
-#[derive(Clone, Copy)]
-struct Flood {
-    length: usize,
-    to: MacAddress,
-    frames: usize,
-    /// How often.
-    every: u64,
-    from_wire: bool,
-}
-
-/// The address of the slow vNIC, the same as `mac(0)`.
-const SLOW: MacAddress = MacAddress([0x52, 0x54, 0, 0, 0, 0]);
-const SHORT: Flood = Flood { length: 60, to: SLOW, frames: 40, every: 100_000, from_wire: false };
-const LONG: Flood = Flood { length: 1514, ..SHORT };
-
-/// What these get into a vNIC whose guest writes RDT that often, in a fifth of a second, in frames and bytes. Each begins
-/// a little after those before it.
-fn into_slow_vnic(floods: &[Flood], write: u64) -> Vec<(usize, usize)> {
-    let port = |(index, flood): (usize, &Flood)| match flood.from_wire {
-        true => PortConfig::uplink(),
-        false => PortConfig::guest(mac(1 + index as u8)),
-    };
-    let configs: Vec<_> =
-        [PortConfig::guest(SLOW)].into_iter().chain(floods.iter().enumerate().map(port)).collect();
-    let mut lan = Lan::new(&configs, 1).unwrap();
-    let mut vnic = SlowVnic::default();
-    let mut senders: Vec<_> = floods.iter().map(|_| QueuePort::new()).collect();
-    senders.iter_mut().for_each(|sender| sender.capabilities.max_frame = 9018);
-    for now in (0..SECOND / 5).step_by(20_000) {
-        for (index, flood) in floods.iter().enumerate() {
-            if now < index as u64 * 10_000_000 || now % flood.every != 0 {
-                continue;
-            }
-            while senders[index].incoming.len() < flood.frames {
-                senders[index].arrive(&numbered(flood.to, mac(1 + index as u8), 0, flood.length));
-            }
-            lan.signal(1 + index, Effects::TX_KICK);
-        }
-        if now % write == 0 {
-            vnic.give_back();
-            lan.note(0, Effects::RX_SPACE);
-        }
-        let mut ports: Vec<&mut dyn Port> = vec![&mut vnic];
-        ports.extend(senders.iter_mut().map(|sender| sender as &mut dyn Port));
-        lan.run(&mut ports, Instant(now));
-    }
-    vnic.taken[1..=floods.len()].to_vec()
-}
-
-#[test]
-fn short_frames_do_not_shut_long_ones_out_of_a_slow_vnic() {
-    let floods = [
-        (SHORT, LONG),
-        (Flood { to: MacAddress::BROADCAST, ..SHORT }, LONG),
-        (SHORT, Flood { length: 6014, ..LONG }),
-        (SHORT, Flood { length: 9014, ..LONG }),
-        (SHORT, Flood { from_wire: true, ..LONG }),
-        (Flood { from_wire: true, ..SHORT }, LONG),
-    ];
-    for (number, (short, long)) in floods.into_iter().enumerate() {
-        for write in [100_000, 400_000] {
-            let taken = into_slow_vnic(&[short, long], write);
-            assert!(taken[1].1 * 10 >= (taken[0].1 + taken[1].1) * 4, "{number}, {write}: {taken:?}");
-            assert!(taken[0].0 > 682 + 500, "{number}, {write}: {taken:?}");
-        }
-    }
-}
-
-#[test]
-fn a_long_frame_that_waits_for_room_does_not_shut_out_a_few_short_ones() {
-    let few = Flood { frames: 1, every: 1_000_000, ..SHORT };
-    for few in [Flood { to: MacAddress::BROADCAST, ..few }, Flood { from_wire: true, ..few }, few] {
-        for write in [160_000, 400_000] {
-            let taken = into_slow_vnic(&[LONG, few], write);
-            assert_eq!(taken[1].0, 190, "{write}: {taken:?}");
-        }
-    }
-}
-
-#[test]
-fn a_long_frame_for_which_a_vnic_makes_no_room_stops_no_short_ones() {
-    // Of 1152 bytes in 8 ms the turns of the short ones get their part.
-    let taken = into_slow_vnic(&[SHORT, LONG], 8_000_000);
-    assert!(taken[0].0 > 682 + 200, "beyond what fills it at once: {taken:?}");
 }

@@ -113,7 +113,7 @@ impl Writes {
     fn now(self, now: u64, interrupt: u64) -> bool {
         match self {
             Self::Never => false,
-            Self::Every(time) | Self::One(time) => now % time == 0,
+            Self::Every(time) | Self::One(time) => now.is_multiple_of(time),
             Self::After(time) => now + INTERVAL == interrupt + time,
         }
     }

@@ -33,8 +33,8 @@ impl LentFrame<'_> {
 
     /// The headers of the frame, and how long they are together, if a NIC can and should cut it as it asks for: a TCP segment with
     /// a right IPv4 header checksum and no flags but `PSH` and `ACK`, since NICs treat others in different ways: QEMU's igb loses
-    /// `FIN`, and `PSH`, without which receivers do; in few pieces for its length, since each costs the NIC, and those whose frames come after; into frames that drivers
-    /// carry.
+    /// `FIN`, and `PSH`, without which receivers do; in few pieces for its length, since each costs the NIC, and those whose
+    /// frames come after; into frames that drivers carry.
     #[must_use]
     pub fn segmentable(&self) -> Option<(TransportLayout, usize)> {
         let mss = usize::from(self.mss?.get());

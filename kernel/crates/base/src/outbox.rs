@@ -221,9 +221,10 @@ impl Outbox {
         self.fetched.pop_front()
     }
 
-    /// Sets how many copies a frame has. Without any it is finished.
+    /// Sets how many copies a frame has, at most 255. Without any it is finished.
     #[inline]
     pub fn share(&mut self, slot: SlotId, copies: usize) {
+        debug_assert!(u8::try_from(copies).is_ok(), "{copies} copies");
         self.slots[slot.index()].copies = low_u8(copies as u64);
         if copies == 0 {
             self.finish(slot);

@@ -61,6 +61,8 @@ pub(crate) struct IngressQueue {
 
 // All that may wait in passing, and what one poll brings.
 const _: () = assert!((MAX_PORTS - 1) * HELD_FRAMES + 64 <= WINDOW);
+// A frame has a copy for each port at most, and an outbox counts them in eight bits.
+const _: () = assert!(MAX_PORTS <= 255);
 
 impl IngressQueue {
     /// No frames, from the port with this number, of so many.

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::str::FromStr;
+use serde::{Deserialize, Serialize};
 
 /// A 48-bit Ethernet address, in transmission order [IEEE 802.3-2018 3.2.3].
 ///
@@ -17,7 +18,7 @@ use core::str::FromStr;
 /// assert_eq!(MacAddress::source_of(&frame), Some(mac));
 /// # Ok::<(), base::mac::InvalidMacAddress>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct MacAddress(pub [u8; 6]);
 
 impl MacAddress {

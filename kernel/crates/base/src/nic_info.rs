@@ -1,9 +1,11 @@
 //! What is known of a physical NIC: the values on which decisions about it are made, without its driver.
 
+use crate::Instant;
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// Speed of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LinkSpeed {
     /// 10 Mb/s.
     Mbps10,
@@ -26,7 +28,7 @@ impl LinkSpeed {
 }
 
 /// Duplex of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Duplex {
     /// One direction at a time.
     Half,
@@ -43,7 +45,7 @@ pub enum Duplex {
 /// assert_eq!(link.to_string(), "up, 100 Mb/s, half duplex");
 /// assert_eq!(LinkStatus::DOWN.to_string(), "down");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LinkStatus {
     /// True while there is a link partner.
     pub up: bool,
@@ -72,7 +74,7 @@ impl fmt::Display for LinkStatus {
 }
 
 /// Whether a NIC can be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum NicCondition {
     /// It has not worked yet, and is being reset for the first time.
     Starting,
@@ -96,7 +98,7 @@ impl fmt::Display for NicCondition {
 }
 
 /// Frames that wait in a NIC's transmit ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct QueueDepth {
     /// How many there are.
     pub frames: usize,
@@ -105,7 +107,7 @@ pub struct QueueDepth {
 }
 
 /// What passes a NIC now, in bytes per second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct ByteRates {
     /// To the wire.
     pub sent: u64,
@@ -124,7 +126,7 @@ pub struct ByteRates {
 /// nic.link = LinkStatus { up: true, ..LinkStatus::DOWN };
 /// assert!(nic.can_send());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NicInfo {
     /// Whether it can be used.
     pub condition: NicCondition,
@@ -134,6 +136,14 @@ pub struct NicInfo {
     pub queued: QueueDepth,
     /// What passes it; nothing unless it is ready.
     pub rates: ByteRates,
+    /// Since when it has made no progress with what it has not sent, if there is something.
+    pub waits_since: Option<Instant>,
+    /// Bytes that it has sent since Weir began.
+    pub sent_bytes: u64,
+    /// Frames that it has received.
+    pub received_frames: u64,
+    /// Bytes in them.
+    pub received_bytes: u64,
     /// Damaged frames that it has reported, and errors of the NIC itself, since Weir began.
     pub errors: u64,
 }
@@ -145,6 +155,10 @@ impl NicInfo {
         link: LinkStatus::DOWN,
         queued: QueueDepth { frames: 0, bytes: 0 },
         rates: ByteRates { sent: 0, received: 0 },
+        waits_since: None,
+        sent_bytes: 0,
+        received_frames: 0,
+        received_bytes: 0,
         errors: 0,
     };
 

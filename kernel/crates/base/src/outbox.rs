@@ -62,6 +62,8 @@ struct LentSlot {
     cookie: u32,
     /// Copies that have been neither taken nor dropped.
     copies: u8,
+    /// Which of several lenders has added it.
+    lender: u8,
 }
 
 impl LentSlot {
@@ -155,6 +157,8 @@ pub struct Outbox {
     starved: bool,
     /// Frames for this destination may be such as a NIC cuts.
     cut_for: Option<MacAddress>,
+    /// Who adds frames, and takes them back, at present.
+    lender: u8,
 }
 
 impl Outbox {
@@ -169,19 +173,25 @@ impl Outbox {
             length: 0,
             cookie: 0,
             copies: 0,
+            lender: 0,
         };
         let slots: Box<[LentSlot]> = core::iter::repeat_with(slot).take(WINDOW).collect();
         let heads: Box<[[u8; HEAD]]> = core::iter::repeat_n([0; HEAD], WINDOW).collect();
         let (Ok(slots), Ok(heads)) = (slots.try_into(), heads.try_into()) else { unreachable!() };
         let free = (0..WINDOW).rev().map(|index| SlotId(low_u8(index as u64))).collect();
         let (finished, fetched) = (heapless::Vec::new(), heapless::Deque::new());
-        Self { source, slots, heads, free, finished, fetched, starved: false, cut_for: None }
+        Self { source, slots, heads, free, finished, fetched, starved: false, cut_for: None, lender: 0 }
     }
 
     /// True when no frame can be added until one is finished.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.free.is_empty() || self.starved
+    }
+
+    /// For a source that is several: says which of them adds frames from here on, and takes [`finished`](Self::finished) ones back.
+    pub fn set_lender(&mut self, lender: u8) {
+        self.lender = lender;
     }
 
     /// For a source that has run out of memory for what it lends out: no frame can be added until one is finished.
@@ -207,6 +217,7 @@ impl Outbox {
         let Some(id) = self.free.last().copied().filter(|_| !self.starved) else { return false };
         let (slot, head) = (&mut self.slots[id.index()], &mut self.heads[id.index()]);
         (slot.head, slot.length, slot.cookie, slot.copies) = (0, 0, cookie, 0);
+        slot.lender = self.lender;
         (slot.checksums, slot.mss) = (Checksums::Unknown, None);
         slot.pieces.clear();
         let added = fill(&mut NewFrame { slot, head }) && self.fetched.push_back(id).is_ok();
@@ -291,10 +302,27 @@ impl Outbox {
         !self.finished.is_empty()
     }
 
+    /// Passes each of the last `count` frames that were added, of which the path has taken no note, to `keep`, in order. Those for which
+    /// it returns false are finished at once.
+    pub fn review(&mut self, count: usize, mut keep: impl FnMut(LentFrame<'_>) -> bool) {
+        let before = self.fetched.len().saturating_sub(count);
+        for index in 0..self.fetched.len() {
+            let Some(id) = self.fetched.pop_front() else { return };
+            if index < before || keep(self.frame(id)) {
+                // It was there before.
+                let _ = self.fetched.push_back(id);
+            } else {
+                self.finish(id);
+            }
+        }
+    }
+
     /// For the source: passes the cookie and the pieces of a frame whose copies have all been taken or dropped to `take`:
     /// its memory is the source's again. `None` if there is no such frame.
     pub fn finished<R>(&mut self, take: impl FnOnce(u32, &[Span]) -> R) -> Option<R> {
-        let id = self.finished.pop()?;
+        let of_lender = |id: &SlotId| self.slots[id.index()].lender == self.lender;
+        let index = self.finished.iter().rposition(of_lender)?;
+        let id = self.finished.swap_remove(index);
         let _ = self.free.push(id);
         self.starved = false;
         let LentSlot { cookie, pieces, .. } = &self.slots[id.index()];

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::ops::{Add, Sub};
+use serde::{Deserialize, Serialize};
 
 /// A span of time, with a resolution of one nanosecond.
 pub use core::time::Duration;
@@ -19,7 +20,7 @@ pub use core::time::Duration;
 /// assert_eq!(sent - deadline, Duration::ZERO, "differences saturate");
 /// assert_eq!(deadline.to_string(), "1.520000");
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Instant(pub u64);
 
 impl Instant {

@@ -11,7 +11,6 @@ extern crate alloc;
 pub mod bundle;
 mod choice;
 mod limits;
-mod mac;
 mod system;
 #[cfg(feature = "std")]
 pub mod text;

@@ -201,7 +201,6 @@ pub struct VnicConfig {
     /// The NIC model that the guest sees.
     pub model: VnicModel,
     /// Its MAC address.
-    #[serde(with = "crate::mac")]
     pub mac: MacAddress,
     /// Name of the physical NIC that carries its frames. A vNIC without an uplink reaches only other vNICs without
     /// one.

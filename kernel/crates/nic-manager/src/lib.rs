@@ -9,7 +9,14 @@
 #![forbid(unsafe_code)]
 
 mod choice;
+mod member;
+mod settings;
 mod team;
 
 pub use choice::{Ingress, choose};
+pub use member::{MemberId, MemberSet};
+pub use settings::{
+    BeaconSettings, FailbackMode, InDoubtPolicy, MAX_BEACON_VLANS, MAX_MEMBERS, MemberRole, NoticeSettings,
+    TeamPolicy, TeamSettings,
+};
 pub use team::{Team, TeamMember, await_start};

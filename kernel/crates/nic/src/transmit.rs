@@ -119,9 +119,14 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         self.frames.is_empty() && now - self.progress >= duration
     }
 
+    /// When the NIC last made progress with the frames in the ring; `None` when the ring is empty.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        (!self.frames.is_empty()).then_some(self.progress)
+    }
+
     /// Time since the NIC last made progress with the frames in the ring; `None` when the ring is empty.
     pub(crate) fn waited(&self, now: Instant) -> Option<Duration> {
-        (!self.frames.is_empty()).then(|| now - self.progress)
+        self.waits_since().map(|since| now - since)
     }
 
     /// Empties the ring, for a NIC that starts with TDH and TDT at 0: it accesses no memory of the frames any more. Those whose

@@ -168,3 +168,12 @@ impl NicInfo {
         self.condition == NicCondition::Ready && self.link.up
     }
 }
+
+/// What a NIC that was stopped did not send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct RetiredFrames {
+    /// Frames that it gives back, to be sent by another one.
+    pub returned: usize,
+    /// Frames that it had fetched, and that have not left it by its own count.
+    pub in_doubt: usize,
+}

@@ -11,6 +11,8 @@ pub struct Capabilities {
     pub link_up: bool,
     /// True if it cuts long TCP segments, [`LentFrame::mss`], on their way to the wire.
     pub segments: bool,
+    /// True if it accepts such segments now, too, although it may not ask for them: they were left whole for another port.
+    pub takes_segments: bool,
 }
 
 /// What a port did with a frame that it was offered.
@@ -43,7 +45,7 @@ pub enum Put {
 ///
 /// impl Port for Loopback {
 ///     fn capabilities(&mut self) -> Capabilities {
-///         Capabilities { max_frame: 128, link_up: true, segments: false }
+///         Capabilities { max_frame: 128, link_up: true, segments: false, takes_segments: false }
 ///     }
 ///
 ///     fn fetch(&mut self, into: &mut Outbox, budget: usize, _now: Instant) -> usize {

@@ -1,22 +1,46 @@
-//! Teams: which physical NIC carries the frames of a segment to the wire.
+//! Teams of physical NICs: which of them carries each frame to the wire, and why.
 //!
-//! A [`Team`] is a [`base::Port`] in front of the NICs that are its members. Today it has one. It knows no driver: what it
-//! decides is a function of values of `base`, [`base::NicInfo`] of each member and the [`Ingress`] of a frame.
+//! A [`Manager`] decides. It knows values of `base` only, no driver: what has become known of the NICs and of the VMs, event by
+//! event; so whatever it has decided can be replayed. A [`Team`] executes what it decides: it is a [`base::Port`] in front of
+//! the NICs that are its members, and per frame it reads a table.
 //!
 //! A member that is being reset, or has failed, stays a member, and is used again when it works. What it has not sent goes
 //! back to the queues of the switch ([`base::Port::take_back`]), and is offered to the team again.
 #![no_std]
 #![forbid(unsafe_code)]
 
-mod choice;
+extern crate alloc;
+
+mod action;
+mod bucket;
+mod event;
+mod hearing;
+mod history;
+mod load_meter;
+mod manager;
 mod member;
+mod member_state;
+mod notices;
+mod placement;
+mod policy;
+mod report;
 mod settings;
 mod team;
+mod vnic;
+mod watch;
+mod why;
 
-pub use choice::{Ingress, choose};
+pub use action::{MemberFault, MoveReason, TeamAction, TeamNote};
+pub use bucket::{BUCKETS, CarrierTable, FrameKey};
+pub use event::{AdminState, MAX_VNICS, MemberSample, TeamEvent, TeamSample, VnicId};
+pub use history::{HistoryError, Recorder, Replay, ReplayStep};
+pub use manager::{Act, Manager};
 pub use member::{MemberId, MemberSet};
+pub use report::{EventLine, ReportLine, TeamNames};
 pub use settings::{
     BeaconSettings, FailbackMode, InDoubtPolicy, MAX_BEACON_VLANS, MAX_MEMBERS, MemberRole, NoticeSettings,
     TeamPolicy, TeamSettings,
 };
-pub use team::{Team, TeamMember, await_start};
+pub use team::{Team, TeamMember, TeamReport, await_start};
+pub use vnic::{MAX_ADDRESSES, VnicInfo};
+pub use why::Why;

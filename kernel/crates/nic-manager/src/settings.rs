@@ -72,6 +72,17 @@ pub enum FailbackMode {
     Manual,
 }
 
+impl fmt::Display for FailbackMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Always => "always",
+            Self::Better => "better",
+            Self::OnFailure => "on-failure",
+            Self::Manual => "manual",
+        })
+    }
+}
+
 /// What becomes of frames of which nobody knows whether they have left a NIC that failed: it has fetched them, and its counters
 /// do not say that they were sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,0 +1,340 @@
+//! The manager of a team: what happens goes in, what is to be done comes out.
+
+use crate::action::{MemberFault, TeamAction, TeamNote};
+use crate::bucket::{CarrierTable, FrameKey};
+use crate::event::{AdminState, MAX_VNICS, TeamEvent, TeamSample};
+use crate::hearing::{Hearing, HearingVerdict};
+use crate::load_meter::LoadMeter;
+use crate::member_state::{Grade, MemberState};
+use crate::policy::TeamView;
+use crate::vnic::{VnicInfo, VnicState};
+use crate::watch::{ErrorWatch, WaitWatch};
+use crate::{
+    BeaconSettings, FailbackMode, MAX_MEMBERS, MemberId, MemberRole, MemberSet, TeamPolicy, TeamSettings,
+    VnicId,
+};
+use base::{Duration, Instant, NicCondition};
+use serde::{Deserialize, Serialize};
+
+/// Where actions go.
+pub type Act<'a> = &'a mut dyn FnMut(TeamAction);
+
+/// The manager of a team. Everything that changes a decision is in it, and it learns of everything by [`handle`](Self::handle): the same
+/// events at the same times lead to the same actions, on the host as well as on the machine.
+///
+/// ```
+/// use base::{Duplex, Instant, LinkSpeed, LinkStatus, MacAddress, NicCondition};
+/// use nic_manager::{Manager, MemberId, MemberRole, TeamAction, TeamEvent, TeamSettings, VnicInfo};
+///
+/// let vnic = VnicInfo { port: 1, vm: 0, number: 0, mac: MacAddress([2, 0, 0, 0, 0, 1]), priority: 3 };
+/// let mut manager = Manager::new(TeamSettings::STANDARD, &[MemberRole::Active; 2], &[vnic]);
+/// let [first, second] = [0, 1].map(|place| MemberId::new(place).unwrap());
+///
+/// // Both members have a link: the vNIC at port 1 is carried by the first one.
+/// let link = LinkStatus { up: true, speed: LinkSpeed::Mbps1000, duplex: Duplex::Full };
+/// let nic = |member, link| TeamEvent::Nic { member, condition: NicCondition::Ready, link };
+/// manager.handle(&nic(first, link), Instant::ZERO, &mut drop);
+/// manager.handle(&nic(second, link), Instant::ZERO, &mut drop);
+/// assert_eq!(manager.table().get(1), Some(first));
+///
+/// // Then the first one loses its link.
+/// let mut actions = Vec::new();
+/// manager.handle(&nic(first, LinkStatus::DOWN), Instant(5), &mut |action| actions.push(action));
+/// assert_eq!(manager.table().get(1), Some(second));
+/// assert_eq!(actions[..2], [TeamAction::Switch, TeamAction::Retire(first)]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manager {
+    pub(crate) settings: TeamSettings,
+    pub(crate) members: heapless::Vec<MemberState, MAX_MEMBERS>,
+    pub(crate) vnics: heapless::Vec<VnicState, MAX_VNICS>,
+    pub(crate) table: CarrierTable,
+    /// Homes that load has changed, by port.
+    pub(crate) moved: [Option<MemberId>; MAX_VNICS + 1],
+    /// Members that get back what is theirs as soon as they can carry it.
+    pub(crate) returned: MemberSet,
+    /// The best members at the last look, those without a link or in a reset, and the one that receives group frames.
+    pub(crate) usable: MemberSet,
+    dead: MemberSet,
+    pub(crate) listener: Option<MemberId>,
+    /// What was wrong with each member at the last look.
+    pub(crate) faults: [Option<MemberFault>; MAX_MEMBERS],
+    pub(crate) hearing: Hearing,
+    undecided: bool,
+    errors: [ErrorWatch; MAX_MEMBERS],
+    waits: [WaitWatch; MAX_MEMBERS],
+    pub(crate) load: LoadMeter,
+    sequence: u64,
+    last_sample: Instant,
+    link: bool,
+}
+
+impl Manager {
+    /// The manager of a team whose members have these roles, and which serves these vNICs. More members or vNICs than there can be
+    /// are left out.
+    #[must_use]
+    pub fn new(settings: TeamSettings, roles: &[MemberRole], vnics: &[VnicInfo]) -> Self {
+        let members: heapless::Vec<_, MAX_MEMBERS> =
+            roles.iter().take(MAX_MEMBERS).map(|role| MemberState::new(*role)).collect();
+        let all = (0..members.len()).filter_map(MemberId::new).collect();
+        Self {
+            settings,
+            members,
+            vnics: vnics.iter().take(MAX_VNICS).map(|info| VnicState::new(*info)).collect(),
+            table: CarrierTable::default(),
+            moved: [None; MAX_VNICS + 1],
+            returned: all,
+            usable: MemberSet::EMPTY,
+            dead: MemberSet::EMPTY,
+            listener: None,
+            faults: [None; MAX_MEMBERS],
+            hearing: Hearing::new(),
+            undecided: false,
+            errors: Default::default(),
+            waits: Default::default(),
+            load: LoadMeter::default(),
+            sequence: 0,
+            last_sample: Instant::ZERO,
+            // Whoever depends on the team's link takes it as up until it is told otherwise.
+            link: true,
+        }
+    }
+
+    /// What has happened, and when; `act` is told what to do, in that order.
+    pub fn handle(&mut self, event: &TeamEvent, now: Instant, act: Act<'_>) {
+        let mut rules = false;
+        match event {
+            TeamEvent::Nic { member, condition, link } => {
+                let known = self.members.get_mut(member.index());
+                let Some(state) = known else { return };
+                if (state.condition, state.link.up) != (*condition, link.up) {
+                    self.hearing.forget(*member);
+                }
+                state.note_nic((*condition, *link), &self.settings, now);
+            }
+            TeamEvent::Stall { member, stalled } => {
+                let known = self.members.get_mut(member.index());
+                known.into_iter().for_each(|state| state.stalled = *stalled);
+            }
+            TeamEvent::Sample(sample) => self.take_sample(sample, now, act),
+            TeamEvent::Vnic { vnic, on } => self.switch_vnic(*vnic, *on, now),
+            TeamEvent::Address { vnic, mac, vlan } => {
+                let known = self.vnics.get_mut(usize::from(vnic.0));
+                known.into_iter().for_each(|state| _ = state.note(*mac, *vlan));
+            }
+            TeamEvent::Admin { member, state } => self.administer(*member, *state),
+            TeamEvent::Policy(policy) => {
+                self.settings.policy = *policy;
+                (self.moved, self.returned) = ([None; MAX_VNICS + 1], self.returned.union(self.usable));
+                rules = true;
+            }
+            TeamEvent::Tick => {}
+        }
+        self.look(rules, now, act);
+        self.announce(now, act);
+    }
+
+    /// Finds out who can carry frames, and lets them.
+    fn look(&mut self, rules: bool, now: Instant, act: Act<'_>) {
+        let manual = self.settings.failback == FailbackMode::Manual;
+        for state in &mut self.members {
+            state.look(&self.settings, manual, now);
+        }
+        let before = self.faults;
+        let (mut usable, mut best, mut dead) = (MemberSet::EMPTY, Grade::Out, MemberSet::EMPTY);
+        for (state, id) in self.members.iter().zip((0..).map_while(MemberId::new)) {
+            let (grade, fault) = state.grade(now);
+            self.faults[id.index()] = fault;
+            if grade < best {
+                (best, usable) = (grade, MemberSet::EMPTY);
+            }
+            if grade == best && grade != Grade::Out {
+                usable = usable.with(id);
+            }
+            if matches!(fault, Some(MemberFault::Link | MemberFault::Reset | MemberFault::Stall)) {
+                dead = dead.with(id);
+            }
+        }
+        let died = dead.minus(core::mem::replace(&mut self.dead, dead));
+        let gone = self.usable.minus(usable);
+        self.usable = usable;
+        self.returned = self.returned.minus(gone);
+        if self.settings.failback == FailbackMode::Always || manual {
+            self.returned = self.returned.union(usable);
+        }
+        self.place(rules, died, now, act);
+        self.tell_faults(&before, act);
+        let link = !usable.is_empty();
+        if core::mem::replace(&mut self.link, link) != link {
+            act(TeamAction::Link(link));
+        }
+    }
+
+    /// Tells of faults that come and go, unless a failover or failback has told of them.
+    fn tell_faults(&self, before: &[Option<MemberFault>; MAX_MEMBERS], act: Act<'_>) {
+        let ids = (0..self.members.len()).filter_map(MemberId::new);
+        for member in ids.filter(|id| before[id.index()] != self.faults[id.index()]) {
+            let fault = self.faults[member.index()];
+            act(TeamAction::Say(TeamNote::Member { member, fault }));
+        }
+    }
+
+    /// What the policy decides on.
+    pub(crate) fn view(&self) -> TeamView<'_> {
+        self.view_with(self.counts())
+    }
+
+    /// The same where the members carry so many buckets.
+    pub(crate) fn view_with(&self, counts: [u64; MAX_MEMBERS]) -> TeamView<'_> {
+        let Self { members, usable, vnics, table, moved, .. } = self;
+        TeamView { members, usable: *usable, vnics, table, counts, moved }
+    }
+
+    /// How many buckets that stand for something each member carries.
+    pub(crate) fn counts(&self) -> [u64; MAX_MEMBERS] {
+        let mut counts = [0; MAX_MEMBERS];
+        for member in self.carried().filter_map(|bucket| self.table.get(bucket)) {
+            counts[member.index()] += 1;
+        }
+        counts
+    }
+
+    fn take_sample(&mut self, sample: &TeamSample, now: Instant, act: Act<'_>) {
+        self.last_sample = now;
+        let linked = self.linked();
+        if let Some(BeaconSettings { lost, .. }) = self.settings.beacon.clone() {
+            self.hearing.note(sample, linked);
+            self.find_cut_off(linked, lost, act);
+            self.sequence += 1;
+            let sequence = self.sequence;
+            linked.iter().for_each(|member| act(TeamAction::Beacon { member, sequence }));
+        }
+        let Some(second) = self.load.note(sample, now) else { return };
+        for (index, state) in self.members.iter_mut().enumerate() {
+            let seen = second.members[index];
+            state.damaged = self.errors[index].note(seen.errors, seen.frames);
+            if !state.stalled {
+                self.waits[index].note(seen.longest_wait);
+            }
+        }
+        for (state, rate) in self.vnics.iter_mut().zip(second.vnics) {
+            state.rate = (state.rate * 3 + rate) / 4;
+        }
+        self.relieve(now, act);
+    }
+
+    /// Members that have a link.
+    fn linked(&self) -> MemberSet {
+        let ids = self.members.iter().zip((0..).map_while(MemberId::new));
+        let linked = |state: &MemberState| {
+            let used = state.role != MemberRole::Unused && state.admin != AdminState::Down;
+            used && state.condition == NicCondition::Ready && state.link.up
+        };
+        ids.filter(|(state, _)| linked(state)).map(|(_, id)| id).collect()
+    }
+
+    /// Decides which members are cut off from the others, by the beacons that they have heard.
+    fn find_cut_off(&mut self, linked: MemberSet, lost: u8, act: Act<'_>) {
+        let verdict = self.hearing.verdict(linked, lost);
+        let undecided = verdict == HearingVerdict::Undecided;
+        if undecided && !self.undecided {
+            act(TeamAction::Say(TeamNote::Undecided));
+        }
+        self.undecided = undecided;
+        if let HearingVerdict::CutOff(cut) = verdict {
+            for member in (0..self.members.len()).filter_map(MemberId::new) {
+                let is_cut = cut.contains(member);
+                if core::mem::replace(&mut self.members[member.index()].cut_off, is_cut) == is_cut {
+                    continue;
+                }
+                let missed = self.hearing.missed(member, linked);
+                act(TeamAction::Say(match is_cut {
+                    true => TeamNote::BeaconLost { member, missed },
+                    false => TeamNote::BeaconHeard { member },
+                }));
+            }
+        }
+        // The gateway is asked while its answer may count.
+        if self.settings.beacon.as_ref().is_some_and(|beacon| beacon.gateway.is_some())
+            && (undecided || self.hearing.is_split(linked, lost))
+        {
+            linked.iter().for_each(|member| act(TeamAction::Probe(member)));
+        }
+    }
+
+    fn switch_vnic(&mut self, vnic: VnicId, on: bool, now: Instant) {
+        let Some(state) = self.vnics.get_mut(usize::from(vnic.0)) else { return };
+        if core::mem::replace(&mut state.on, on) != on && on {
+            // Switches may know its address from elsewhere.
+            self.schedule_notices(vnic, now);
+        }
+    }
+
+    fn administer(&mut self, member: MemberId, admin: AdminState) {
+        let Some(state) = self.members.get_mut(member.index()) else { return };
+        state.admin = admin;
+        if admin == AdminState::Up {
+            // The operator knows better than the delays.
+            (state.waits, state.settles_at) = (false, None);
+            self.returned = self.returned.with(member);
+        }
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> &TeamSettings {
+        &self.settings
+    }
+
+    /// The member that carries each bucket.
+    #[must_use]
+    pub fn table(&self) -> &CarrierTable {
+        &self.table
+    }
+
+    /// What of a frame decides about its bucket.
+    #[must_use]
+    pub fn key(&self) -> FrameKey {
+        FrameKey::of(self.settings.policy)
+    }
+
+    /// What is wrong with a member, if anything is.
+    #[must_use]
+    pub fn fault(&self, member: MemberId) -> Option<MemberFault> {
+        self.faults.get(member.index()).copied().flatten()
+    }
+
+    /// How long a member may make no progress until its owner tells of a [stall](TeamEvent::Stall).
+    #[must_use]
+    pub fn patience(&self, member: MemberId) -> Duration {
+        self.waits[member.index()].patience()
+    }
+
+    /// When the next sample is due.
+    #[must_use]
+    pub fn sample_due(&self) -> Instant {
+        let interval = self.settings.beacon.as_ref().map_or(1000, |beacon| beacon.interval_ms);
+        self.last_sample + Duration::from_millis(interval.into())
+    }
+
+    /// When something must be told, a [tick](TeamEvent::Tick) or the next sample, if nothing else happens before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Instant {
+        let members = self.members.iter().filter_map(MemberState::next_deadline);
+        let notices = self.vnics.iter().flat_map(|vnic| &vnic.addresses);
+        let notices = notices.filter(|address| address.left > 0).map(|address| address.next);
+        members.chain(notices).fold(self.sample_due(), Instant::min)
+    }
+
+    /// The members that can carry frames now, the best that there are.
+    #[must_use]
+    pub fn usable(&self) -> MemberSet {
+        self.usable
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> TeamPolicy {
+        self.settings.policy
+    }
+}

@@ -1,0 +1,157 @@
+//! What the manager knows of a member, and what follows from it: whether it is fit to carry frames.
+
+use crate::{AdminState, MemberFault, MemberRole, TeamSettings};
+use base::{Duration, Instant, LinkStatus, NicCondition};
+use serde::{Deserialize, Serialize};
+
+/// Longest time for which a member that works again is held down.
+const LONGEST_HOLD_DOWN: Duration = Duration::from_secs(300);
+
+/// A member that stays well for so long has one failure less on its account.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// The speed of a member of which none is known yet, in Mb/s.
+const UNKNOWN_SPEED: u32 = 1000;
+
+/// How good a member is: only the best that there are carry frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Grade {
+    /// Nothing is wrong with it.
+    Sound,
+    /// It carries frames, some of which may be damaged.
+    Degraded,
+    /// It may be able to carry frames: delays are skipped when there is nothing better.
+    Doubtful,
+    /// The operator wants it to carry no more, but something else must be there.
+    Drained,
+    /// It cannot carry any.
+    Out,
+}
+
+/// What is known of one member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MemberState {
+    pub(crate) role: MemberRole,
+    pub(crate) condition: NicCondition,
+    pub(crate) link: LinkStatus,
+    pub(crate) admin: AdminState,
+    /// Speed of its last link, in Mb/s.
+    pub(crate) speed: u32,
+    /// It is cut off from the others behind the first switch.
+    pub(crate) cut_off: bool,
+    /// It makes no progress.
+    pub(crate) stalled: bool,
+    /// Too many frames that it receives are damaged.
+    pub(crate) damaged: bool,
+    /// Until when it counts as if it had its link, which it has lost.
+    leaves_at: Option<Instant>,
+    /// Until when it is held down.
+    pub(crate) settles_at: Option<Instant>,
+    /// It waits for the operator.
+    pub(crate) waits: bool,
+    /// It was fit at the last look.
+    was_fit: bool,
+    /// Failures, as far as they are not forgiven, and when the last one was.
+    pub(crate) failures: u8,
+    last_failure: Instant,
+}
+
+impl MemberState {
+    /// A member of which nothing is known.
+    pub(crate) fn new(role: MemberRole) -> Self {
+        Self {
+            role,
+            condition: NicCondition::Starting,
+            link: LinkStatus::DOWN,
+            admin: AdminState::Up,
+            speed: UNKNOWN_SPEED,
+            cut_off: false,
+            stalled: false,
+            damaged: false,
+            leaves_at: None,
+            settles_at: None,
+            waits: false,
+            was_fit: false,
+            failures: 0,
+            last_failure: Instant::ZERO,
+        }
+    }
+
+    /// Its condition and link are these now.
+    pub(crate) fn note_nic(
+        &mut self,
+        (condition, link): (NicCondition, LinkStatus),
+        settings: &TeamSettings,
+        now: Instant,
+    ) {
+        let lost = self.link.up && !link.up && condition == NicCondition::Ready;
+        let delay = Duration::from_millis(settings.down_delay_ms.into());
+        if lost && !delay.is_zero() && self.was_fit {
+            self.leaves_at = Some(now + delay);
+        } else if link.up || condition != NicCondition::Ready {
+            self.leaves_at = None;
+        }
+        (self.condition, self.link) = (condition, link);
+        if link.up {
+            self.speed = link.speed.megabits();
+        }
+    }
+
+    /// True if it can carry frames, as far as it can be known: it has a link, and nothing is wrong with it.
+    fn is_fit(&self, now: Instant) -> bool {
+        let linked = self.link.up || self.leaves_at.is_some_and(|at| now < at);
+        self.condition == NicCondition::Ready && linked && !self.cut_off && !self.stalled
+    }
+
+    /// Takes note of whether it has failed, or works again, since the last look.
+    pub(crate) fn look(&mut self, settings: &TeamSettings, manual: bool, now: Instant) {
+        let fit = self.is_fit(now);
+        if self.was_fit && !fit {
+            self.failures = self.unforgiven(now).saturating_add(1);
+            (self.last_failure, self.settles_at) = (now, None);
+        } else if fit && !self.was_fit && self.failures > 0 {
+            self.settles_at = Some(now + self.hold_down(settings));
+            self.waits = manual;
+        }
+        self.was_fit = fit;
+        self.leaves_at.take_if(|at| *at <= now);
+        self.settles_at.take_if(|at| *at <= now);
+    }
+
+    /// Failures that are not forgiven yet.
+    fn unforgiven(&self, now: Instant) -> u8 {
+        let quiet = now.saturating_since(self.last_failure).as_secs() / QUIET.as_secs();
+        self.failures.saturating_sub(u8::try_from(quiet).unwrap_or(u8::MAX))
+    }
+
+    /// For how long it is held down: twice as long with each failure.
+    fn hold_down(&self, settings: &TeamSettings) -> Duration {
+        let first = Duration::from_millis(settings.up_delay_ms.into());
+        let doublings = u32::from(self.failures.saturating_sub(1)).min(16);
+        first.saturating_mul(1 << doublings).min(LONGEST_HOLD_DOWN.max(first))
+    }
+
+    /// How good it is, and what is wrong with it.
+    pub(crate) fn grade(&self, now: Instant) -> (Grade, Option<MemberFault>) {
+        let linked = self.link.up || self.leaves_at.is_some_and(|at| now < at);
+        let faults = [
+            (self.role == MemberRole::Unused, Grade::Out, MemberFault::Unused),
+            (self.admin == AdminState::Down, Grade::Out, MemberFault::Admin),
+            (self.condition != NicCondition::Ready, Grade::Out, MemberFault::Reset),
+            (!linked, Grade::Out, MemberFault::Link),
+            (self.admin == AdminState::Drain, Grade::Drained, MemberFault::Admin),
+            (self.stalled, Grade::Doubtful, MemberFault::Stall),
+            (self.cut_off, Grade::Doubtful, MemberFault::CutOff),
+            (self.waits, Grade::Doubtful, MemberFault::Manual),
+            (self.settles_at.is_some_and(|at| now < at), Grade::Doubtful, MemberFault::Settling),
+            (self.damaged, Grade::Degraded, MemberFault::Errors),
+        ];
+        let found = faults.into_iter().find(|(applies, ..)| *applies);
+        found.map_or((Grade::Sound, None), |(_, grade, fault)| (grade, Some(fault)))
+    }
+
+    /// When its grade may change by itself.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.leaves_at.into_iter().chain(self.settles_at).min()
+    }
+}

@@ -1,0 +1,336 @@
+//! A team as a port of a switch: it executes what its manager decides.
+
+mod carriers;
+mod own;
+mod port;
+mod speak;
+
+use crate::action::{TeamAction, TeamNote};
+use crate::event::{AdminState, MemberSample, TeamEvent, TeamSample};
+use crate::{
+    FrameKey, InDoubtPolicy, MAX_MEMBERS, Manager, MemberId, MemberRole, Recorder, TeamPolicy, TeamSettings,
+    VnicId, VnicInfo,
+};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use base::{
+    Capabilities, Duration, Instant, LinkStatus, MacAddress, NicCondition, NicInfo, Port, RetiredFrames,
+};
+use carriers::Carriers;
+use own::OwnFrames;
+
+/// Reports that are kept until their owner takes them; later ones are counted as lost.
+const REPORTS: usize = 64;
+
+/// A physical NIC that is a member of a team.
+pub trait TeamMember {
+    /// Its driver.
+    type Nic: Port;
+
+    /// Its driver.
+    fn nic(&mut self) -> &mut Self::Nic;
+
+    /// What is known of it now.
+    fn info(&self) -> NicInfo;
+
+    /// Its own address.
+    fn mac(&self) -> MacAddress;
+
+    /// Looks after it: its reset, its link, what it should have sent. It never waits. Returns when that is due again.
+    fn check(&mut self, now: Instant) -> Instant;
+
+    /// Stops its transmitter, and lets it give back what it has not sent. It is reset in the background.
+    fn retire(&mut self, now: Instant) -> RetiredFrames;
+
+    /// True until it works or has failed for the first time.
+    fn is_starting(&self) -> bool {
+        self.info().condition == NicCondition::Starting
+    }
+}
+
+/// Looks after NICs until none is starting any more, for a limited time. For the boot, when there is nothing else to do.
+pub fn await_start<M: TeamMember>(members: &mut [M], limit: Duration, clock: impl Fn() -> Instant) {
+    let end = clock() + limit;
+    while members.iter().any(M::is_starting) && clock() < end {
+        for member in members.iter_mut().filter(|member| member.is_starting()) {
+            member.check(clock());
+        }
+        core::hint::spin_loop();
+    }
+}
+
+/// What the operator is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TeamReport {
+    /// When it was found out.
+    pub at: Instant,
+    /// What it is.
+    pub note: TeamNote,
+    /// Frames of the member that was left, if one was.
+    pub retired: RetiredFrames,
+}
+
+/// A member, and what the team remembers of it.
+struct TeamSlot<M> {
+    member: M,
+    next_check: Instant,
+    /// What the manager knows.
+    told: (NicCondition, LinkStatus),
+    stalled: bool,
+    /// Counters at the last sample, and what was seen since.
+    before: NicInfo,
+    seen: MemberSample,
+    retired: RetiredFrames,
+}
+
+/// A team.
+pub struct Team<M> {
+    slots: Vec<TeamSlot<M>>,
+    recorder: Recorder,
+    key: FrameKey,
+    carriers: Carriers,
+    vnics: Vec<VnicInfo>,
+    /// Which of them are on, as the manager knows.
+    on: u16,
+    capabilities: Capabilities,
+    own: Option<Box<OwnFrames>>,
+    /// Where the next fetch begins.
+    turn: usize,
+    /// The link state that is to be passed on.
+    link: Option<bool>,
+    reports: heapless::Deque<TeamReport, REPORTS>,
+    reports_lost: u64,
+}
+
+impl<M: TeamMember> Team<M> {
+    /// A team of these members, of which each has a role, that serves these vNICs. Whoever depends on its link takes it as up until
+    /// [`attend`](Self::attend) tells otherwise.
+    #[must_use]
+    pub fn new(
+        members: impl IntoIterator<Item = (M, MemberRole)>,
+        settings: TeamSettings,
+        vnics: &[VnicInfo],
+    ) -> Self {
+        let (members, roles): (Vec<M>, Vec<MemberRole>) = members.into_iter().take(MAX_MEMBERS).unzip();
+        let slot = |member| TeamSlot {
+            member,
+            next_check: Instant::ZERO,
+            told: (NicCondition::Starting, LinkStatus::DOWN),
+            stalled: false,
+            before: NicInfo::STARTING,
+            seen: MemberSample::default(),
+            retired: RetiredFrames::default(),
+        };
+        let own = settings.speaks().then(|| Box::new(OwnFrames::new()));
+        let manager = Manager::new(settings, &roles, vnics);
+        Self {
+            slots: members.into_iter().map(slot).collect(),
+            key: manager.key(),
+            recorder: Recorder::new(manager),
+            carriers: Carriers::new(),
+            vnics: vnics.to_vec(),
+            on: 0,
+            capabilities: Capabilities {
+                max_frame: 0,
+                link_up: false,
+                segments: false,
+                takes_segments: false,
+            },
+            own,
+            turn: 0,
+            link: None,
+            reports: heapless::Deque::new(),
+            reports_lost: 0,
+        }
+    }
+
+    /// Its members, in order.
+    pub fn members(&self) -> impl ExactSizeIterator<Item = &M> {
+        self.slots.iter().map(|slot| &slot.member)
+    }
+
+    /// A member, for what concerns the NIC alone.
+    pub fn members_mut(&mut self) -> impl ExactSizeIterator<Item = &mut M> {
+        self.slots.iter_mut().map(|slot| &mut slot.member)
+    }
+
+    /// Its manager.
+    #[must_use]
+    pub fn manager(&self) -> &Manager {
+        self.recorder.manager()
+    }
+
+    /// Its manager's history.
+    pub fn recorder(&mut self) -> &mut Recorder {
+        &mut self.recorder
+    }
+
+    /// Looks after the members, when it is time, and lets the manager know what has become known. Returns whether the team has a link if
+    /// that has changed since the last call.
+    pub fn attend(&mut self, now: Instant) -> Option<bool> {
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            if now >= slot.next_check {
+                slot.next_check = slot.member.check(now);
+            }
+            let info = slot.member.info();
+            let Some(member) = MemberId::new(index) else { break };
+            if core::mem::replace(&mut slot.told, (info.condition, info.link)) != slot.told {
+                self.tell(TeamEvent::Nic { member, condition: info.condition, link: info.link }, now);
+            }
+            self.note_wait(member, &info, now);
+        }
+        if now >= self.manager().sample_due() {
+            self.take_sample(now);
+        } else if now >= self.manager().next_deadline() {
+            self.tell(TeamEvent::Tick, now);
+        }
+        self.carriers.release(now);
+        self.link.take()
+    }
+
+    /// When [`attend`](Self::attend) is due.
+    #[must_use]
+    pub fn next_check(&self) -> Instant {
+        let checks = self.slots.iter().map(|slot| slot.next_check).chain(self.carriers.next_deadline());
+        checks.fold(self.manager().next_deadline(), Instant::min)
+    }
+
+    /// A vNIC is on, or off, with its VM.
+    pub fn note_vnic(&mut self, vnic: VnicId, on: bool, now: Instant) {
+        let bit = 1 << (vnic.0 % 16);
+        if (self.on & bit != 0) != on {
+            self.on ^= bit;
+            self.tell(TeamEvent::Vnic { vnic, on }, now);
+        }
+    }
+
+    /// The operator wants this of a member.
+    pub fn administer(&mut self, member: MemberId, state: AdminState, now: Instant) {
+        self.tell(TeamEvent::Admin { member, state }, now);
+    }
+
+    /// The operator wants frames to be divided in this way.
+    pub fn set_policy(&mut self, policy: TeamPolicy, now: Instant) {
+        self.tell(TeamEvent::Policy(policy), now);
+    }
+
+    /// Takes the reports since the last call, oldest first.
+    pub fn reports(&mut self) -> impl Iterator<Item = TeamReport> {
+        core::iter::from_fn(|| self.reports.pop_front())
+    }
+
+    /// Number of reports dropped because nobody took them in time.
+    #[must_use]
+    pub fn reports_lost(&self) -> u64 {
+        self.reports_lost
+    }
+
+    /// Tells the manager, and does what it says.
+    fn tell(&mut self, event: TeamEvent, now: Instant) {
+        let mut actions: heapless::Vec<TeamAction, 256> = heapless::Vec::new();
+        self.recorder.handle(event, now, &mut |action| _ = actions.push(action));
+        for action in actions {
+            self.act(action, now);
+        }
+        self.capabilities = self.ask_capabilities();
+    }
+
+    fn act(&mut self, action: TeamAction, now: Instant) {
+        match action {
+            TeamAction::Switch => self.take_over(now),
+            TeamAction::Retire(member) => {
+                if let Some(slot) = self.slots.get_mut(member.index()) {
+                    slot.retired = slot.member.retire(now);
+                }
+            }
+            TeamAction::Announce { mac, vlan, member } => self.announce(mac, vlan, member, now),
+            TeamAction::Beacon { member, sequence } => self.send_beacons(member, sequence, now),
+            TeamAction::Probe(member) => self.probe(member, now),
+            TeamAction::Link(up) => self.link = Some(up),
+            TeamAction::Listen(_) => {}
+            TeamAction::Say(note) => {
+                let left = match note {
+                    TeamNote::Failover { from, .. } => self.slots.get_mut(from.index()),
+                    _ => None,
+                };
+                let retired = left.map(|slot| core::mem::take(&mut slot.retired)).unwrap_or_default();
+                let report = TeamReport { at: now, note, retired };
+                self.reports_lost += u64::from(self.reports.push_back(report).is_err());
+            }
+        }
+    }
+
+    /// Lets the members carry what the manager's table says.
+    fn take_over(&mut self, now: Instant) {
+        self.key = self.recorder.manager().key();
+        let alive = |member: MemberId| {
+            self.slots.get(member.index()).is_some_and(|slot| slot.member.info().can_send())
+        };
+        self.carriers.follow(self.recorder.manager().table(), alive, now);
+    }
+
+    /// What all members that could carry a frame take.
+    fn ask_capabilities(&mut self) -> Capabilities {
+        let usable = self.recorder.manager().usable();
+        let none =
+            Capabilities { max_frame: usize::MAX, link_up: false, segments: true, takes_segments: true };
+        let add = |all: Capabilities, (index, slot): (usize, &mut TeamSlot<M>)| {
+            let one = slot.member.nic().capabilities();
+            let used = MemberId::new(index).is_some_and(|id| usable.contains(id));
+            Capabilities {
+                max_frame: all.max_frame.min(one.max_frame),
+                link_up: all.link_up || used,
+                // What is left whole for a member may have to be sent by any other one, at whatever speed.
+                segments: all.segments && one.takes_segments && (one.segments || !used),
+                takes_segments: all.takes_segments && one.takes_segments,
+            }
+        };
+        self.slots.iter_mut().enumerate().fold(none, add)
+    }
+
+    /// Tells of a member that makes no progress for longer than is normal, and of one that does again.
+    fn note_wait(&mut self, member: MemberId, info: &NicInfo, now: Instant) {
+        let slot = &mut self.slots[member.index()];
+        let waited = info.waits_since.map_or(Duration::ZERO, |since| now.saturating_since(since));
+        let micros = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);
+        slot.seen.longest_wait = slot.seen.longest_wait.max(micros);
+        let stalled = info.can_send() && waited >= self.recorder.manager().patience(member);
+        // A member that has nothing any more was reset, or has gone on.
+        if core::mem::replace(&mut self.slots[member.index()].stalled, stalled) != stalled {
+            self.tell(TeamEvent::Stall { member, stalled }, now);
+        }
+    }
+
+    /// Tells what was seen since the last sample.
+    fn take_sample(&mut self, now: Instant) {
+        let mut sample = TeamSample::default();
+        for slot in &mut self.slots {
+            let info = slot.member.info();
+            let before = core::mem::replace(&mut slot.before, info);
+            let mut seen = core::mem::take(&mut slot.seen);
+            // A NIC that has failed may count anew.
+            seen.sent = info.sent_bytes.saturating_sub(before.sent_bytes);
+            seen.received = info.received_bytes.saturating_sub(before.received_bytes);
+            seen.frames += info.received_frames.saturating_sub(before.received_frames);
+            seen.errors = info.errors.saturating_sub(before.errors);
+            let _ = sample.members.push(seen);
+        }
+        let bytes = self.vnics.iter().map(|vnic| self.carriers.take_bytes(vnic.port.into()));
+        sample.vnics.extend(bytes);
+        self.tell(TeamEvent::Sample(sample), now);
+    }
+}
+
+impl TeamSettings {
+    /// True if the team sends frames of its own.
+    fn speaks(&self) -> bool {
+        self.beacon.is_some() || self.notice.copies > 0
+    }
+
+    /// True if NICs are to hold frames back until they have left them.
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        self.in_doubt == InDoubtPolicy::NoLoss
+    }
+}

@@ -1,0 +1,201 @@
+//! How a member that cannot carry frames is found although it has a link: beacons, the gateway, errors.
+
+mod support;
+
+use base::Duration;
+use nic_manager::{
+    BeaconSettings, MemberFault, MemberRole, MemberSample, TeamAction, TeamNote, TeamSample, TeamSettings,
+};
+use support::{Rig, hearing, id, vnics};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn with_beacons(members: usize, gateway: bool) -> Rig {
+    let gateway = gateway.then(|| "10.0.5.1".parse().expect("an address"));
+    let beacon = Some(BeaconSettings { gateway, ..BeaconSettings::STANDARD });
+    let roles = vec![MemberRole::Active; members];
+    let mut rig =
+        Rig::with(TeamSettings { beacon, ..TeamSettings::STANDARD }, &roles, &vnics(&vec![3; members]));
+    (0..members).for_each(|member| rig.link(member, true));
+    rig.pass_with(SECOND * 5, |_| hearing(members, |_, _| true));
+    rig.actions.clear();
+    rig
+}
+
+/// Two members that do not hear each other, of which these have an answer of the gateway, and receive frames.
+fn two(answered: [bool; 2], frames: [u64; 2]) -> TeamSample {
+    let sample = |member: usize| MemberSample {
+        answered: answered[member],
+        frames: frames[member],
+        ..MemberSample::default()
+    };
+    TeamSample { members: [0, 1].map(sample).into_iter().collect(), ..TeamSample::default() }
+}
+
+#[test]
+fn f13_every_member_sends_a_beacon_each_period_and_never_one_number_twice() {
+    let mut rig = with_beacons(3, false);
+    rig.pass_with(SECOND * 3, |_| hearing(3, |_, _| true));
+    let sent = rig.actions.iter().filter(|action| matches!(action, TeamAction::Beacon { .. }));
+    let mut sent: Vec<_> = sent.collect();
+    assert_eq!(sent.len(), 9);
+    sent.dedup();
+    assert_eq!(sent.len(), 9);
+    rig.link(0, false);
+    rig.actions.clear();
+    rig.pass_with(SECOND, |_| hearing(3, |_, _| true));
+    let by_dead =
+        |action: &&TeamAction| matches!(action, TeamAction::Beacon { member, .. } if *member == id(0));
+    assert_eq!(rig.actions.iter().filter(by_dead).count(), 0, "without a link it would not leave");
+}
+
+#[test]
+fn f13_of_three_the_one_that_hears_none_and_is_heard_by_none_is_cut_off_after_three_periods() {
+    let mut rig = with_beacons(3, false);
+    let cut = |_| hearing(3, |by, of| by != 1 && of != 1);
+    rig.pass_with(SECOND * 2, cut);
+    assert_eq!(rig.carriers(), [Some(0), Some(1), Some(2)]);
+    rig.pass_with(SECOND, cut);
+    assert_eq!(rig.manager().fault(id(1)), Some(MemberFault::CutOff));
+    assert!(!rig.carriers().contains(&Some(1)));
+    let notes = rig.notes();
+    assert!(notes.contains(&TeamNote::BeaconLost { member: id(1), missed: 3 }), "{notes:?}");
+    assert!(matches!(notes[1], TeamNote::Failover { cause: MemberFault::CutOff, .. }), "{notes:?}");
+    rig.pass_with(SECOND * 3, |_| hearing(3, |_, _| true));
+    assert_eq!(rig.carriers(), [Some(0), Some(1), Some(2)], "it is heard again, and the hold-down is over");
+    rig.check_replay();
+}
+
+#[test]
+fn f13_a_member_that_is_heard_but_hears_nothing_is_cut_off_too() {
+    for deaf in [true, false] {
+        let mut rig = with_beacons(4, false);
+        rig.pass_with(SECOND * 3, |_| hearing(4, |by, of| if deaf { by != 2 } else { of != 2 }));
+        assert_eq!(rig.manager().fault(id(2)), Some(MemberFault::CutOff), "deaf: {deaf}");
+        assert_eq!([0, 1, 3].map(|member| rig.manager().fault(id(member))), [None; 3]);
+    }
+}
+
+#[test]
+fn f13_a_beacon_that_is_missed_now_and_then_moves_nothing() {
+    let mut rig = with_beacons(3, false);
+    rig.pass_with(SECOND * 60, |number| hearing(3, |_, _| number % 3 == 0));
+    assert_eq!(rig.carriers(), [Some(0), Some(1), Some(2)]);
+    assert_eq!(rig.notes(), []);
+}
+
+#[test]
+fn f13_in_fast_mode_a_loss_is_found_in_three_milliseconds() {
+    let beacon = Some(BeaconSettings { interval_ms: 1, ..BeaconSettings::STANDARD });
+    let settings = TeamSettings { beacon, ..TeamSettings::STANDARD };
+    let mut rig = Rig::with(settings, &[MemberRole::Active; 3], &vnics(&[3; 3]));
+    (0..3).for_each(|member| rig.link(member, true));
+    rig.pass_with(SECOND, |_| hearing(3, |_, _| true));
+    rig.pass_with(Duration::from_millis(3), |_| hearing(3, |by, of| by != 0 && of != 0));
+    assert!(!rig.carriers().contains(&Some(0)));
+    rig.check_replay();
+}
+
+#[test]
+fn f14_of_two_the_one_that_the_gateway_does_not_answer_is_cut_off() {
+    for answered in [[true, false], [false, true]] {
+        let mut rig = with_beacons(2, true);
+        rig.pass_with(SECOND * 2, |_| two([false; 2], [1; 2]));
+        assert!(
+            !rig.actions.iter().any(|action| matches!(action, TeamAction::Probe(_))),
+            "nothing is lost yet"
+        );
+        rig.pass_with(SECOND * 6, |_| two(answered, [1; 2]));
+        let asked = rig.actions.iter().filter(|action| matches!(action, TeamAction::Probe(_))).count();
+        assert!(asked >= 2, "both sides ask");
+        let stays = usize::from(answered[1]);
+        assert_eq!(rig.carriers(), [Some(stays); 2], "{answered:?}");
+        rig.pass_with(SECOND * 100, |_| two(answered, [1; 2]));
+        assert_eq!(rig.carriers(), [Some(stays); 2], "{answered:?}");
+        rig.pass_with(SECOND * 3, |_| hearing(2, |_, _| true));
+        assert_eq!(rig.carriers(), [Some(0), Some(1)]);
+    }
+}
+
+#[test]
+fn f14_without_a_gateway_the_one_that_receives_nothing_is_cut_off() {
+    for frames in [[5, 0], [0, 5]] {
+        let mut rig = with_beacons(2, false);
+        rig.pass_with(SECOND * 4, |_| two([false; 2], frames));
+        assert_eq!(rig.carriers(), [Some(usize::from(frames[1] > 0)); 2], "{frames:?}");
+    }
+}
+
+#[test]
+fn f14_when_nothing_tells_which_of_two_is_cut_off_nothing_moves_and_it_is_said_once() {
+    for (answered, frames) in [([false; 2], [0; 2]), ([true; 2], [3; 2])] {
+        let mut rig = with_beacons(2, true);
+        rig.pass_with(SECOND * 30, |_| two(answered, frames));
+        assert_eq!(rig.carriers(), [Some(0), Some(1)]);
+        assert_eq!(rig.notes(), [TeamNote::Undecided]);
+    }
+}
+
+#[test]
+fn f14_what_was_decided_stays_when_the_gateway_falls_silent_later() {
+    let mut rig = with_beacons(2, true);
+    rig.pass_with(SECOND * 8, |_| two([false, true], [1; 2]));
+    assert_eq!(rig.carriers(), [Some(1); 2]);
+    rig.pass_with(SECOND * 30, |_| two([false; 2], [0; 2]));
+    assert_eq!(rig.carriers(), [Some(1); 2]);
+}
+
+#[test]
+fn f13_two_halves_of_a_team_of_four_are_told_apart_by_the_gateway() {
+    let mut rig = with_beacons(4, true);
+    let halves = |_| {
+        let mut sample = hearing(4, |by, of| by / 2 == of / 2);
+        sample.members[3].answered = true;
+        sample
+    };
+    rig.pass_with(SECOND * 8, halves);
+    let carriers = rig.carriers();
+    assert!(carriers.iter().all(|member| matches!(member, Some(2 | 3))), "{carriers:?}");
+}
+
+#[test]
+fn f13_the_port_of_a_switch_that_is_slow_to_forward_fails_no_member_for_ever() {
+    // Both ports block for 30 s after the link came up, as with a spanning tree.
+    let beacon = Some(BeaconSettings::STANDARD);
+    let settings = TeamSettings { beacon, ..TeamSettings::STANDARD };
+    let mut rig = Rig::with(settings, &[MemberRole::Active; 2], &vnics(&[3; 2]));
+    (0..2).for_each(|member| rig.link(member, true));
+    rig.pass_with(SECOND * 30, |_| two([false; 2], [0; 2]));
+    assert_eq!(rig.carriers(), [Some(0), Some(1)]);
+    rig.pass_with(SECOND * 2, |_| hearing(2, |_, _| true));
+    assert_eq!([0, 1].map(|member| rig.manager().fault(id(member))), [None; 2]);
+}
+
+/// A second in which a member receives so many frames, of which some are damaged.
+fn errors(member: usize, frames: u64, errors: u64) -> TeamSample {
+    let mut sample =
+        TeamSample { members: [MemberSample::default(); 2].into_iter().collect(), ..TeamSample::default() };
+    sample.members[member] = MemberSample { frames, errors, ..MemberSample::default() };
+    sample
+}
+
+#[test]
+fn f15_a_nic_that_receives_damaged_frames_is_drained_and_not_reset() {
+    let mut rig = Rig::new(TeamSettings::STANDARD, 2, 2);
+    rig.pass_with(SECOND * 3, |_| errors(0, 900, 100));
+    assert_eq!(rig.carriers(), [Some(1); 2]);
+    assert_eq!(rig.manager().fault(id(0)), Some(MemberFault::Errors));
+    assert!(!rig.actions.iter().any(|action| matches!(action, TeamAction::Retire(_))));
+    rig.link(1, false);
+    assert_eq!(rig.carriers(), [Some(0); 2], "it is better than none");
+    rig.link(1, true);
+    rig.pass_with(SECOND * 40, |_| errors(0, 1000, 0));
+    assert_eq!(rig.carriers(), [Some(0), Some(1)]);
+}
+
+#[test]
+fn f15_a_few_errors_drain_nothing() {
+    let mut rig = Rig::new(TeamSettings::STANDARD, 2, 2);
+    rig.pass_with(SECOND * 60, |number| errors(0, 1000, [0, 9, 0, 40][number % 4]));
+    assert_eq!((rig.carriers(), rig.notes()), (vec![Some(0), Some(1)], vec![]));
+}

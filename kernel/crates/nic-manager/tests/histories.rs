@@ -1,0 +1,202 @@
+//! Whatever happens to a team, and in whichever order, these hold.
+
+mod support;
+
+use base::{Duplex, Duration, LinkSpeed, LinkStatus, MacAddress, NicCondition};
+use nic_manager::{
+    AdminState, BUCKETS, BeaconSettings, FailbackMode, FrameKey, MemberRole, MemberSample, MemberSet,
+    TeamAction, TeamEvent, TeamNote, TeamPolicy, TeamSample, TeamSettings, VnicId,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use support::{Rig, id, vnics};
+
+fn settings() -> impl Strategy<Value = TeamSettings> {
+    let policy = prop::sample::select(TeamPolicy::ALL.to_vec());
+    let failback = prop_oneof![
+        Just(FailbackMode::Always),
+        Just(FailbackMode::Better),
+        Just(FailbackMode::OnFailure),
+        Just(FailbackMode::Manual)
+    ];
+    let beacon = prop::option::of((1_u32..2000, 1_u8..5, any::<bool>()));
+    let delays = (prop_oneof![Just(0_u32), 1..3000_u32], prop_oneof![Just(0_u32), 1..500_u32]);
+    (policy, failback, beacon, delays).prop_map(|(policy, failback, beacon, (up_delay_ms, down_delay_ms))| {
+        let beacon = beacon.map(|(interval_ms, lost, asks)| BeaconSettings {
+            interval_ms,
+            lost,
+            gateway: asks.then(|| "fd00::1".parse().unwrap()),
+            ..BeaconSettings::STANDARD
+        });
+        TeamSettings { policy, failback, beacon, up_delay_ms, down_delay_ms, ..TeamSettings::STANDARD }
+    })
+}
+
+fn roles() -> impl Strategy<Value = Vec<MemberRole>> {
+    let role = prop_oneof![
+        4 => Just(MemberRole::Active),
+        2 => Just(MemberRole::Standby),
+        1 => Just(MemberRole::Unused)
+    ];
+    vec(role, 1..=8)
+}
+
+fn link() -> impl Strategy<Value = LinkStatus> {
+    let speed = prop_oneof![Just(LinkSpeed::Mbps10), Just(LinkSpeed::Mbps100), Just(LinkSpeed::Mbps1000)];
+    (prop::bool::weighted(0.6), speed).prop_map(|(up, speed)| match up {
+        true => LinkStatus { up, speed, duplex: Duplex::Full },
+        false => LinkStatus::DOWN,
+    })
+}
+
+fn sample() -> impl Strategy<Value = TeamSample> {
+    let count = || prop_oneof![4 => 0..200_000_000_u64, 1 => any::<u64>()];
+    let member = (count(), count(), any::<u8>(), any::<bool>(), any::<u32>());
+    let member = member.prop_map(|(sent, errors, heard, answered, longest_wait)| {
+        let heard: MemberSet = (0..8).filter(|bit| heard >> bit & 1 == 1).map(id).collect();
+        MemberSample { sent, received: sent, frames: sent / 1000, errors, longest_wait, heard, answered }
+    });
+    (vec(member, 8), vec(count(), 15)).prop_map(|(members, vnics)| TeamSample {
+        members: members.into_iter().collect(),
+        vnics: vnics.into_iter().collect(),
+    })
+}
+
+fn event() -> impl Strategy<Value = TeamEvent> {
+    let member = || (0..8_usize).prop_map(id);
+    let condition = prop_oneof![
+        6 => Just(NicCondition::Ready),
+        1 => Just(NicCondition::Resetting),
+        1 => Just(NicCondition::Failed)
+    ];
+    let admin =
+        prop_oneof![2 => Just(AdminState::Up), 1 => Just(AdminState::Drain), 1 => Just(AdminState::Down)];
+    let vlan = prop::option::of(0_u16..4096);
+    prop_oneof![
+        8 => (member(), condition, link()).prop_map(|(member, condition, link)| TeamEvent::Nic { member, condition, link }),
+        2 => (member(), any::<bool>()).prop_map(|(member, stalled)| TeamEvent::Stall { member, stalled }),
+        4 => sample().prop_map(TeamEvent::Sample),
+        2 => (0_u8..17, any::<bool>()).prop_map(|(vnic, on)| TeamEvent::Vnic { vnic: VnicId(vnic), on }),
+        2 => (0_u8..17, any::<u8>(), vlan).prop_map(|(vnic, mac, vlan)| {
+            TeamEvent::Address { vnic: VnicId(vnic), mac: MacAddress([2, 0, 0, 0, 0, mac]), vlan }
+        }),
+        1 => (member(), admin).prop_map(|(member, state)| TeamEvent::Admin { member, state }),
+        1 => prop::sample::select(TeamPolicy::ALL.to_vec()).prop_map(TeamEvent::Policy),
+        1 => Just(TeamEvent::Tick),
+    ]
+}
+
+/// What is true of each member by the events alone: it could send.
+#[derive(Clone, Copy)]
+struct Truth {
+    works: bool,
+    wanted: bool,
+}
+
+fn note(truth: &mut [Truth], event: &TeamEvent) {
+    match event {
+        TeamEvent::Nic { member, condition, link } if member.index() < truth.len() => {
+            truth[member.index()].works = *condition == NicCondition::Ready && link.up;
+        }
+        TeamEvent::Admin { member, state } if member.index() < truth.len() => {
+            truth[member.index()].wanted = *state != AdminState::Down;
+        }
+        _ => {}
+    }
+}
+
+/// Buckets that stand for something.
+fn carried(rig: &Rig, vnics: usize) -> Vec<usize> {
+    match rig.manager().key() {
+        FrameKey::Port => (1..=vnics).collect(),
+        FrameKey::SourceMac | FrameKey::IpHash => (0..BUCKETS).collect(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 150 } else { 2000 }))]
+
+    /// No frame goes to a dead member while another lives, or nowhere; time never stands still; nothing is announced behind a member
+    /// that does not carry it; and the history replays to the same, however long it has become.
+    #[test]
+    fn a_team_is_never_wrong(
+        settings in settings(),
+        roles in roles(),
+        priorities in vec(0_u8..8, 0..=15),
+        history in vec((event(), 0_u64..3_000_000_000), 0..120),
+    ) {
+        let delayed = settings.down_delay_ms > 0;
+        let mut rig = Rig::with(settings, &roles, &vnics(&priorities));
+        let mut truth: Vec<Truth> = roles.iter().map(|_| Truth { works: false, wanted: true }).collect();
+        for (event, after) in history {
+            note(&mut truth, &event);
+            rig.tell(event);
+            let carrier = |bucket: usize| rig.manager().table().get(bucket);
+            let can = |place: usize| truth[place].works && truth[place].wanted && roles[place] != MemberRole::Unused;
+            let some = (0..roles.len()).any(can);
+            for bucket in carried(&rig, priorities.len()) {
+                match carrier(bucket) {
+                    Some(member) => prop_assert!(can(member.index()) || delayed, "bucket {bucket} by {member}"),
+                    None => prop_assert!(!some, "bucket {bucket} by nobody"),
+                }
+            }
+            for action in &rig.actions {
+                if let TeamAction::Announce { mac, vlan, member } = action {
+                    prop_assert!(can(member.index()) || delayed, "{mac} {vlan:?} behind {member}");
+                }
+            }
+            rig.actions.clear();
+            rig.pass(Duration::from_nanos(after));
+            prop_assert!(rig.manager().next_deadline() > rig.now);
+            rig.actions.clear();
+        }
+        rig.check_replay();
+    }
+
+    /// A member whose link comes and goes moves a vNIC about as often as its hold-down has doubled, and not with each change.
+    #[test]
+    fn flapping_moves_little(times in vec((1_u64..20_000, 1_u64..20_000), 200)) {
+        let mut rig = Rig::new(TeamSettings::STANDARD, 2, 2);
+        let mut moves = 0;
+        for (down, up) in times {
+            rig.link(0, false);
+            rig.pass(Duration::from_millis(down));
+            rig.link(0, true);
+            rig.pass(Duration::from_millis(up));
+            moves += rig.notes().iter().filter(|note| matches!(note, TeamNote::Moved { .. })).count();
+        }
+        prop_assert!(moves <= 24, "{moves} moves in 200 flaps");
+    }
+
+    /// Bytes that are no history are refused, and nothing panics.
+    #[test]
+    fn a_damaged_history_is_refused(at in any::<prop::sample::Index>(), bit in 0_u8..8, cut in any::<prop::sample::Index>()) {
+        let mut rig = Rig::new(TeamSettings::STANDARD, 2, 2);
+        rig.link(0, false);
+        rig.pass(Duration::from_secs(9));
+        let mut bytes = Vec::new();
+        rig.recorder.read_out(|piece| bytes.extend_from_slice(piece));
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1_u8 << bit;
+        bytes.truncate(cut.index(bytes.len()) + 1);
+        if let Ok(mut replay) = nic_manager::Replay::new(&bytes) {
+            while let Ok(Some(_)) = replay.next(&mut drop) {}
+        }
+    }
+}
+
+#[test]
+fn a_history_of_days_is_bounded_and_replays() {
+    let mut rig =
+        Rig::new(TeamSettings { beacon: Some(BeaconSettings::STANDARD), ..TeamSettings::STANDARD }, 4, 8);
+    for minute in 0..600 {
+        rig.link(minute % 4, false);
+        rig.pass_with(Duration::from_secs(30), |_| support::hearing(4, |_, _| true));
+        rig.link(minute % 4, true);
+        rig.pass_with(Duration::from_secs(30), |_| support::hearing(4, |_, _| true));
+        rig.actions.clear();
+    }
+    let (kept, all) = rig.recorder.counts();
+    assert!(kept > 100 && kept < all / 10, "{kept} of {all}");
+    rig.check_replay();
+}

@@ -168,12 +168,7 @@ pub enum TeamAction {
         member: MemberId,
     },
     /// Send a beacon by this member in each of the VLANs.
-    Beacon {
-        /// The member.
-        member: MemberId,
-        /// Its number, which is never used again.
-        sequence: u64,
-    },
+    Beacon(MemberId),
     /// Ask the gateway for an answer to this member.
     Probe(MemberId),
     /// The team has a link, or has none any more.

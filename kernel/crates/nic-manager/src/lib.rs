@@ -14,6 +14,7 @@ extern crate alloc;
 mod action;
 mod bucket;
 mod event;
+pub mod frames;
 mod hearing;
 mod history;
 mod load_meter;
@@ -41,6 +42,6 @@ pub use settings::{
     BeaconSettings, FailbackMode, InDoubtPolicy, MAX_BEACON_VLANS, MAX_MEMBERS, MemberRole, NoticeSettings,
     TeamPolicy, TeamSettings,
 };
-pub use team::{Team, TeamMember, TeamReport, await_start};
+pub use team::{Team, TeamCounters, TeamMember, TeamPlace, TeamReport, TeamSecrets, await_start};
 pub use vnic::{MAX_ADDRESSES, VnicInfo};
 pub use why::Why;

@@ -64,7 +64,6 @@ pub struct Manager {
     errors: [ErrorWatch; MAX_MEMBERS],
     waits: [WaitWatch; MAX_MEMBERS],
     pub(crate) load: LoadMeter,
-    sequence: u64,
     last_sample: Instant,
     link: bool,
 }
@@ -93,7 +92,6 @@ impl Manager {
             errors: Default::default(),
             waits: Default::default(),
             load: LoadMeter::default(),
-            sequence: 0,
             last_sample: Instant::ZERO,
             // Whoever depends on the team's link takes it as up until it is told otherwise.
             link: true,
@@ -205,9 +203,7 @@ impl Manager {
         if let Some(BeaconSettings { lost, .. }) = self.settings.beacon.clone() {
             self.hearing.note(sample, linked);
             self.find_cut_off(linked, lost, act);
-            self.sequence += 1;
-            let sequence = self.sequence;
-            linked.iter().for_each(|member| act(TeamAction::Beacon { member, sequence }));
+            linked.iter().for_each(|member| act(TeamAction::Beacon(member)));
         }
         let Some(second) = self.load.note(sample, now) else { return };
         for (index, state) in self.members.iter_mut().enumerate() {

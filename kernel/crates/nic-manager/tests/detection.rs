@@ -33,14 +33,13 @@ fn two(answered: [bool; 2], frames: [u64; 2]) -> TeamSample {
 }
 
 #[test]
-fn f13_every_member_sends_a_beacon_each_period_and_never_one_number_twice() {
+fn f13_every_member_with_a_link_sends_a_beacon_each_period() {
     let mut rig = with_beacons(3, false);
     rig.pass_with(SECOND * 3, |_| hearing(3, |_, _| true));
-    let sent = rig.actions.iter().filter(|action| matches!(action, TeamAction::Beacon { .. }));
-    let mut sent: Vec<_> = sent.collect();
-    assert_eq!(sent.len(), 9);
-    sent.dedup();
-    assert_eq!(sent.len(), 9);
+    for member in 0..3 {
+        let sent = rig.actions.iter().filter(|action| **action == TeamAction::Beacon(id(member)));
+        assert_eq!(sent.count(), 3);
+    }
     rig.link(0, false);
     rig.actions.clear();
     rig.pass_with(SECOND, |_| hearing(3, |_, _| true));

@@ -1,14 +1,16 @@
 //! A team as a port of a switch: it executes what its manager decides.
 
 mod carriers;
-mod own;
 mod port;
-mod speak;
+mod sources;
+mod wire;
+
+pub use wire::{TeamCounters, TeamSecrets};
 
 use crate::action::{TeamAction, TeamNote};
 use crate::event::{AdminState, MemberSample, TeamEvent, TeamSample};
 use crate::{
-    FrameKey, InDoubtPolicy, MAX_MEMBERS, Manager, MemberId, MemberRole, Recorder, TeamPolicy, TeamSettings,
+    FrameKey, InDoubtPolicy, MAX_BEACON_VLANS, frames, MAX_MEMBERS, Manager, MemberId, MemberRole, Recorder, TeamPolicy, TeamSettings,
     VnicId, VnicInfo,
 };
 use alloc::boxed::Box;
@@ -17,7 +19,8 @@ use base::{
     Capabilities, Duration, Instant, LinkStatus, MacAddress, NicCondition, NicInfo, Port, RetiredFrames,
 };
 use carriers::Carriers;
-use own::OwnFrames;
+use sources::Sources;
+use wire::TeamWire;
 
 /// Reports that are kept until their owner takes them; later ones are counted as lost.
 const REPORTS: usize = 64;
@@ -70,6 +73,17 @@ pub struct TeamReport {
     pub retired: RetiredFrames,
 }
 
+/// What tells a team from others, and what is random about it.
+#[derive(Clone, Copy, Debug)]
+pub struct TeamPlace {
+    /// Its number on this host.
+    pub number: u8,
+    /// What nobody else knows.
+    pub secrets: TeamSecrets,
+    /// The present.
+    pub now: Instant,
+}
+
 /// A member, and what the team remembers of it.
 struct TeamSlot<M> {
     member: M,
@@ -80,6 +94,8 @@ struct TeamSlot<M> {
     /// Counters at the last sample, and what was seen since.
     before: NicInfo,
     seen: MemberSample,
+    /// Frames that it has received since, and that were for the team itself.
+    eaten: u64,
     retired: RetiredFrames,
 }
 
@@ -93,7 +109,9 @@ pub struct Team<M> {
     /// Which of them are on, as the manager knows.
     on: u16,
     capabilities: Capabilities,
-    own: Option<Box<OwnFrames>>,
+    /// What it says and hears on the wire, and whose addresses it has to tell of; nothing where there is nobody to tell.
+    wire: Option<Box<TeamWire>>,
+    sources: Option<Box<Sources>>,
     /// Where the next fetch begins.
     turn: usize,
     /// The link state that is to be passed on.
@@ -110,6 +128,7 @@ impl<M: TeamMember> Team<M> {
         members: impl IntoIterator<Item = (M, MemberRole)>,
         settings: TeamSettings,
         vnics: &[VnicInfo],
+        place: TeamPlace,
     ) -> Self {
         let (members, roles): (Vec<M>, Vec<MemberRole>) = members.into_iter().take(MAX_MEMBERS).unzip();
         let slot = |member| TeamSlot {
@@ -119,9 +138,13 @@ impl<M: TeamMember> Team<M> {
             stalled: false,
             before: NicInfo::STARTING,
             seen: MemberSample::default(),
+            eaten: 0,
             retired: RetiredFrames::default(),
         };
-        let own = settings.speaks().then(|| Box::new(OwnFrames::new()));
+        let several = members.len() > 1 || settings.speaks();
+        let TeamPlace { number, secrets, now } = place;
+        let wire = several.then(|| Box::new(TeamWire::new(number, &settings, vnics, secrets, now)));
+        let sources = several.then(|| Box::new(Sources::new(vnics)));
         let manager = Manager::new(settings, &roles, vnics);
         Self {
             slots: members.into_iter().map(slot).collect(),
@@ -136,7 +159,8 @@ impl<M: TeamMember> Team<M> {
                 segments: false,
                 takes_segments: false,
             },
-            own,
+            wire,
+            sources,
             turn: 0,
             link: None,
             reports: heapless::Deque::new(),
@@ -201,6 +225,7 @@ impl<M: TeamMember> Team<M> {
         let bit = 1 << (vnic.0 % 16);
         if (self.on & bit != 0) != on {
             self.on ^= bit;
+            self.wire.iter_mut().for_each(|wire| wire.note_vnic(vnic.0.into(), on));
             self.tell(TeamEvent::Vnic { vnic, on }, now);
         }
     }
@@ -244,11 +269,11 @@ impl<M: TeamMember> Team<M> {
                     slot.retired = slot.member.retire(now);
                 }
             }
-            TeamAction::Announce { mac, vlan, member } => self.announce(mac, vlan, member, now),
-            TeamAction::Beacon { member, sequence } => self.send_beacons(member, sequence, now),
-            TeamAction::Probe(member) => self.probe(member, now),
+            TeamAction::Announce { .. } | TeamAction::Beacon(_) | TeamAction::Probe(_) => self.speak(action, now),
             TeamAction::Link(up) => self.link = Some(up),
-            TeamAction::Listen(_) => {}
+            TeamAction::Listen(member) => {
+                self.wire.iter_mut().for_each(|wire| wire.listener = Some(member));
+            }
             TeamAction::Say(note) => {
                 let left = match note {
                     TeamNote::Failover { from, .. } => self.slots.get_mut(from.index()),
@@ -259,6 +284,36 @@ impl<M: TeamMember> Team<M> {
                 self.reports_lost += u64::from(self.reports.push_back(report).is_err());
             }
         }
+    }
+
+    /// Sends what is to be said on the wire.
+    fn speak(&mut self, action: TeamAction, now: Instant) {
+        let Some(wire) = &mut self.wire else { return };
+        let (TeamAction::Announce { member, .. } | TeamAction::Beacon(member) | TeamAction::Probe(member)) = action
+        else {
+            return;
+        };
+        let Some(slot) = self.slots.get_mut(member.index()) else { return };
+        let own = slot.member.mac();
+        match (action, wire.gateway) {
+            (TeamAction::Announce { mac, vlan, .. }, _) => {
+                wire.send(slot.member.nic(), &frames::announcement(mac, vlan), now);
+            }
+            (TeamAction::Probe(_), Some(gateway)) => {
+                wire.send(slot.member.nic(), &frames::probe(gateway, own, None), now);
+            }
+            (TeamAction::Beacon(_), _) => {
+                let beacons: heapless::Vec<_, MAX_BEACON_VLANS> = wire.beacons.beacons(member, own).collect();
+                beacons.iter().for_each(|beacon| wire.send(slot.member.nic(), beacon, now));
+            }
+            _ => {}
+        }
+    }
+
+    /// What it has said and heard on the wire.
+    #[must_use]
+    pub fn counters(&self) -> TeamCounters {
+        self.wire.as_ref().map(|wire| wire.counters).unwrap_or_default()
     }
 
     /// Lets the members carry what the manager's table says.
@@ -304,6 +359,7 @@ impl<M: TeamMember> Team<M> {
 
     /// Tells what was seen since the last sample.
     fn take_sample(&mut self, now: Instant) {
+        self.wire.iter_mut().for_each(|wire| wire.beacons.begin_round());
         let mut sample = TeamSample::default();
         for slot in &mut self.slots {
             let info = slot.member.info();
@@ -312,7 +368,8 @@ impl<M: TeamMember> Team<M> {
             // A NIC that has failed may count anew.
             seen.sent = info.sent_bytes.saturating_sub(before.sent_bytes);
             seen.received = info.received_bytes.saturating_sub(before.received_bytes);
-            seen.frames += info.received_frames.saturating_sub(before.received_frames);
+            let frames = info.received_frames.saturating_sub(before.received_frames);
+            seen.frames = frames.saturating_sub(core::mem::take(&mut slot.eaten));
             seen.errors = info.errors.saturating_sub(before.errors);
             let _ = sample.members.push(seen);
         }

@@ -1,6 +1,8 @@
 //! A team as a port: what frames pass.
 
+use super::wire::{TeamWire, WireFrame};
 use super::{Team, TeamMember};
+use crate::{MAX_MEMBERS, MemberId, TeamEvent};
 use base::{Capabilities, Instant, LentFrame, Outbox, Port, Put, Ticket};
 
 impl<M: TeamMember> Port for Team<M> {
@@ -18,8 +20,8 @@ impl<M: TeamMember> Port for Team<M> {
         self.turn = (self.turn + 1) % count.max(1);
         for index in (self.turn..count).chain(0..self.turn) {
             into.set_lender(lender(index));
-            let nic = self.slots[index].member.nic();
-            let new = nic.fetch(into, budget - fetched, now);
+            let new = self.slots[index].member.nic().fetch(into, budget - fetched, now);
+            self.review(index, into, new, now);
             fetched += new;
         }
         fetched
@@ -33,7 +35,13 @@ impl<M: TeamMember> Port for Team<M> {
     }
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
-        let (bucket, length) = (self.key.bucket(&frame, ticket.source()), frame.length);
+        let port = ticket.source();
+        if let Some(sources) = &mut self.sources
+            && let Some((vnic, (mac, vlan))) = sources.note(&frame, port, now)
+        {
+            self.tell(TeamEvent::Address { vnic, mac, vlan }, now);
+        }
+        let (bucket, length) = (self.key.bucket(&frame, port), frame.length);
         let Some(member) = self.carriers.get(bucket) else { return Put::Refused(ticket) };
         let Some(slot) = self.slots.get_mut(member.index()) else { return Put::Refused(ticket) };
         let put = slot.member.nic().put(frame, ticket, now);
@@ -45,21 +53,19 @@ impl<M: TeamMember> Port for Team<M> {
         put
     }
 
+    fn lanes(&mut self) -> usize {
+        self.slots.len().clamp(1, MAX_MEMBERS)
+    }
+
+    fn lane(&mut self, frame: &LentFrame<'_>, source: usize) -> usize {
+        self.carriers.lane(self.key.bucket(frame, source)) % self.slots.len().max(1)
+    }
+
     fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
-        let Self { slots, own, carriers, .. } = self;
+        let Self { slots, wire, carriers, .. } = self;
         for (index, slot) in slots.iter_mut().enumerate() {
             let mut count = 0;
-            let mut pass = |ticket: Ticket| {
-                let other = match own {
-                    Some(own) => own.take(ticket),
-                    None => Some(ticket),
-                };
-                if let Some(ticket) = other {
-                    count += 1;
-                    done(ticket);
-                }
-            };
-            slot.member.nic().reap(&mut pass, now);
+            slot.member.nic().reap(&mut |ticket| pass_on(ticket, wire, done, &mut count), now);
             carriers.note_back(index, count);
         }
         if carriers.holds() {
@@ -69,19 +75,10 @@ impl<M: TeamMember> Port for Team<M> {
 
     /// Its own frames are not sent again.
     fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
-        let Self { slots, own, carriers, .. } = self;
+        let Self { slots, wire, carriers, .. } = self;
         for (index, slot) in slots.iter_mut().enumerate() {
             let mut count = 0;
-            slot.member.nic().take_back(&mut |ticket| {
-                let other = match own {
-                    Some(own) => own.take(ticket),
-                    None => Some(ticket),
-                };
-                if let Some(ticket) = other {
-                    count += 1;
-                    unsent(ticket);
-                }
-            });
+            slot.member.nic().take_back(&mut |ticket| pass_on(ticket, wire, unsent, &mut count));
             carriers.note_back(index, count);
         }
     }
@@ -96,6 +93,48 @@ impl<M: TeamMember> Port for Team<M> {
         if let Some(slot) = self.slots.first_mut() {
             slot.member.nic().missed(frames, now);
         }
+    }
+}
+
+impl<M: TeamMember> Team<M> {
+    /// Looks at the last frames that a member has received: those for the team itself, and copies, go no further.
+    fn review(&mut self, index: usize, outbox: &mut Outbox, count: usize, now: Instant) {
+        let (Some(wire), Some(member)) = (&mut self.wire, MemberId::new(index)) else { return };
+        if count == 0 {
+            return;
+        }
+        let slot = &mut self.slots[index];
+        let (own, seen, eaten) = (slot.member.mac(), &mut slot.seen, &mut slot.eaten);
+        outbox.review(count, |frame| match wire.judge(&frame, member, own, now) {
+            WireFrame::Passed => true,
+            WireFrame::Dropped => false,
+            WireFrame::Beacon(of) => {
+                (seen.heard, *eaten) = (seen.heard.with(of), *eaten + 1);
+                false
+            }
+            WireFrame::Answer => {
+                (seen.answered, *eaten) = (true, *eaten + 1);
+                false
+            }
+        });
+    }
+}
+
+/// Passes a ticket on and counts it, unless it is of a frame of the team's own.
+#[inline]
+fn pass_on(
+    ticket: Ticket,
+    wire: &mut Option<alloc::boxed::Box<TeamWire>>,
+    to: &mut dyn FnMut(Ticket),
+    count: &mut u64,
+) {
+    let other = match wire {
+        Some(wire) => wire.take(ticket),
+        None => Some(ticket),
+    };
+    if let Some(ticket) = other {
+        *count += 1;
+        to(ticket);
     }
 }
 

@@ -10,8 +10,8 @@ pub use wire::{TeamCounters, TeamSecrets};
 use crate::action::{TeamAction, TeamNote};
 use crate::event::{AdminState, MemberSample, TeamEvent, TeamSample};
 use crate::{
-    FrameKey, InDoubtPolicy, MAX_BEACON_VLANS, frames, MAX_MEMBERS, Manager, MemberId, MemberRole, Recorder, TeamPolicy, TeamSettings,
-    VnicId, VnicInfo,
+    FrameKey, InDoubtPolicy, MAX_BEACON_VLANS, MAX_MEMBERS, Manager, MemberId, MemberRole, MemberSet, Recorder,
+    TeamPolicy, TeamSettings, VnicId, VnicInfo, frames,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -269,7 +269,9 @@ impl<M: TeamMember> Team<M> {
                     slot.retired = slot.member.retire(now);
                 }
             }
-            TeamAction::Announce { .. } | TeamAction::Beacon(_) | TeamAction::Probe(_) => self.speak(action, now),
+            TeamAction::Announce { .. } | TeamAction::Beacon(_) | TeamAction::Probe(_) => {
+                self.speak(action, now)
+            }
             TeamAction::Link(up) => self.link = Some(up),
             TeamAction::Listen(member) => {
                 self.wire.iter_mut().for_each(|wire| wire.listener = Some(member));
@@ -289,7 +291,8 @@ impl<M: TeamMember> Team<M> {
     /// Sends what is to be said on the wire.
     fn speak(&mut self, action: TeamAction, now: Instant) {
         let Some(wire) = &mut self.wire else { return };
-        let (TeamAction::Announce { member, .. } | TeamAction::Beacon(member) | TeamAction::Probe(member)) = action
+        let (TeamAction::Announce { member, .. } | TeamAction::Beacon(member) | TeamAction::Probe(member)) =
+            action
         else {
             return;
         };
@@ -300,7 +303,8 @@ impl<M: TeamMember> Team<M> {
                 wire.send(slot.member.nic(), &frames::announcement(mac, vlan), now);
             }
             (TeamAction::Probe(_), Some(gateway)) => {
-                wire.send(slot.member.nic(), &frames::probe(gateway, own, None), now);
+                wire.asked = wire.asked.with(member);
+                wire.send(slot.member.nic(), &frames::probe(gateway, own, wire.vlan), now);
             }
             (TeamAction::Beacon(_), _) => {
                 let beacons: heapless::Vec<_, MAX_BEACON_VLANS> = wire.beacons.beacons(member, own).collect();
@@ -359,7 +363,10 @@ impl<M: TeamMember> Team<M> {
 
     /// Tells what was seen since the last sample.
     fn take_sample(&mut self, now: Instant) {
-        self.wire.iter_mut().for_each(|wire| wire.beacons.begin_round());
+        if let Some(wire) = &mut self.wire {
+            wire.beacons.begin_round();
+            wire.asked = MemberSet::EMPTY;
+        }
         let mut sample = TeamSample::default();
         for slot in &mut self.slots {
             let info = slot.member.info();

@@ -47,7 +47,12 @@ impl Sources {
 
     /// The vNIC and the address of a frame from this port, if it has come from there for the first time.
     #[inline]
-    pub(super) fn note(&mut self, frame: &LentFrame<'_>, port: usize, now: Instant) -> Option<(VnicId, Seen)> {
+    pub(super) fn note(
+        &mut self,
+        frame: &LentFrame<'_>,
+        port: usize,
+        now: Instant,
+    ) -> Option<(VnicId, Seen)> {
         let word = |at: usize| frame.head.get(at..)?.first_chunk().copied().map(u64::from_le_bytes);
         let (start, end) = (word(6)?, word(8)?);
         let tagged = matches!(start >> 48, 0x0081 | 0xa888);

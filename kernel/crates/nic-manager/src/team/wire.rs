@@ -1,9 +1,10 @@
 //! What a team itself says and hears on the wire.
 
 use crate::frames::{
-    BeaconFilter, BeaconKey, BeaconRefusal, DuplicateFilter, LocalAddress, OwnFrame, Provenance, is_answer, provenance,
+    BeaconFilter, BeaconKey, BeaconRefusal, DuplicateFilter, LocalAddress, OwnFrame, Provenance, is_answer,
+    provenance,
 };
-use crate::{BeaconSettings, MAX_VNICS, MemberId, TeamSettings, VnicInfo};
+use crate::{BeaconSettings, MAX_VNICS, MemberId, MemberSet, TeamSettings, VnicInfo};
 use base::{Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
 use core::net::IpAddr;
 
@@ -79,6 +80,9 @@ pub(super) struct TeamWire {
     pub(super) beacons: BeaconFilter,
     duplicates: DuplicateFilter,
     pub(super) gateway: Option<IpAddr>,
+    /// The VLAN in which it is, and the members that have asked it since the last sample.
+    pub(super) vlan: Option<u16>,
+    pub(super) asked: MemberSet,
     /// The member that receives group frames.
     pub(super) listener: Option<MemberId>,
     local: heapless::Vec<LocalAddress, MAX_VNICS>,
@@ -89,12 +93,20 @@ pub(super) struct TeamWire {
 
 impl TeamWire {
     /// One for the team with this number.
-    pub(super) fn new(number: u8, settings: &TeamSettings, vnics: &[VnicInfo], secrets: TeamSecrets, now: Instant) -> Self {
+    pub(super) fn new(
+        number: u8,
+        settings: &TeamSettings,
+        vnics: &[VnicInfo],
+        secrets: TeamSecrets,
+        now: Instant,
+    ) -> Self {
         let beacon = settings.beacon.clone().unwrap_or(BeaconSettings::STANDARD);
         let key = BeaconKey::new(secrets.beacons);
         let local = vnics.iter().take(MAX_VNICS).map(|vnic| LocalAddress { mac: vnic.mac, on: false });
         Self {
             outbox: Outbox::new(SOURCE),
+            vlan: beacon.vlans.first().copied(),
+            asked: MemberSet::EMPTY,
             beacons: BeaconFilter::new(number, key, beacon.vlans, now),
             duplicates: DuplicateFilter::new(secrets.copies),
             gateway: beacon.gateway,
@@ -112,7 +124,13 @@ impl TeamWire {
 
     /// What a frame is that this member, whose own address is this, has received.
     #[inline]
-    pub(super) fn judge(&mut self, frame: &LentFrame<'_>, member: MemberId, own: MacAddress, now: Instant) -> WireFrame {
+    pub(super) fn judge(
+        &mut self,
+        frame: &LentFrame<'_>,
+        member: MemberId,
+        own: MacAddress,
+        now: Instant,
+    ) -> WireFrame {
         let head = frame.head;
         let (Some(destination), Some(source)) =
             (head.first_chunk::<6>().map(|mac| MacAddress(*mac)), MacAddress::source_of(head))
@@ -141,7 +159,7 @@ impl TeamWire {
         if destination.is_multicast() {
             return WireFrame::Passed;
         }
-        if destination == own && self.gateway.is_some_and(|gateway| is_answer(head, gateway, own)) {
+        if destination == own && self.asked.contains(member) && self.is_answer(head, own) {
             self.counters.answers += 1;
             return WireFrame::Answer;
         }
@@ -150,6 +168,10 @@ impl TeamWire {
             return WireFrame::Dropped;
         }
         WireFrame::Passed
+    }
+
+    fn is_answer(&self, head: &[u8], own: MacAddress) -> bool {
+        self.gateway.is_some_and(|gateway| is_answer(head, gateway, own))
     }
 
     /// The beacon in a group frame, if it is one, which is nobody else's.

@@ -15,6 +15,9 @@ pub struct Capabilities {
     pub takes_segments: bool,
 }
 
+/// Most [lanes](Port::lanes) of a port: eight NICs, and one for frames that wait for something else than room in one of them.
+pub const LANES: usize = 9;
+
 /// What a port did with a frame that it was offered.
 #[derive(Debug)]
 #[must_use = "it has a ticket"]
@@ -106,13 +109,29 @@ pub trait Port {
     /// that it can never carry (too long, too short) and counts it as dropped, so that it does not block those behind it.
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put;
 
+    /// How many lanes the port has, from 1 to [`LANES`], always the same number. A port has several if several NICs are
+    /// behind it: where one of them refuses frames, another may take those of its own lane.
+    fn lanes(&mut self) -> usize {
+        1
+    }
+
+    /// In which lane, fewer than [`lanes`](Self::lanes), this frame from the port with the number `source` is now: frames that
+    /// wait in one lane wait for the same thing, room in one NIC, and none that is [put](Self::put) in another makes them wait
+    /// longer. Asked only while frames wait, and only if there are several.
+    fn lane(&mut self, frame: &LentFrame<'_>, source: usize) -> usize {
+        let _ = (frame, source);
+        0
+    }
+
     /// Passes the tickets of frames that it has [kept](Put::Kept) and made use of since to `done`.
     fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
         let _ = (done, now);
     }
 
     /// Passes the tickets of frames that it has [kept](Put::Kept) and will not send to `unsent`, in the order in which they
-    /// were put. It reads none of their memory any more. A NIC that was reset has such frames; other ports have none.
+    /// were put. It reads none of their memory any more. A NIC that was reset has such frames; other ports have none. With
+    /// several lanes that order holds in each, and between those whose frames have moved from one to the other; until all are
+    /// taken back, the port refuses what would pass them.
     fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
         let _ = unsent;
     }
@@ -146,6 +165,14 @@ impl<P: Port + ?Sized> Port for &mut P {
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
         (**self).put(frame, ticket, now)
+    }
+
+    fn lanes(&mut self) -> usize {
+        (**self).lanes()
+    }
+
+    fn lane(&mut self, frame: &LentFrame<'_>, source: usize) -> usize {
+        (**self).lane(frame, source)
     }
 
     fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {

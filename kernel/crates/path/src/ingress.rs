@@ -1,11 +1,14 @@
 //! The frames from one port that have not left yet, and for each destination those that wait for it.
 
+mod dropping;
+
 use crate::config::{HELD_BYTES, HELD_FRAMES};
-use crate::patience::{Patience, UplinkProgress};
+use crate::patience::Patience;
 use crate::{HOLD, MAX_PORTS, PortConfig, PortId, PortSet};
 use alloc::boxed::Box;
 use base::outbox::WINDOW;
-use base::{Instant, Outbox, Port, Put, SlotId, Ticket};
+use base::port::LANES;
+use base::{Instant, LentFrame, Outbox, Port, Put, SlotId, Ticket};
 
 /// Frames that wait for one destination, in order of arrival.
 #[derive(Default)]
@@ -16,6 +19,8 @@ struct WaitingQueue {
     resend_until: Instant,
     /// Bytes in the others.
     bytes: usize,
+    /// The lane of the destination that the frame at the front is in, as it was last asked.
+    lane: usize,
 }
 
 impl WaitingQueue {
@@ -38,6 +43,8 @@ struct ArrivedFrame {
 
 /// Frames that arrived at one port and have not left yet.
 pub(crate) struct IngressQueue {
+    /// The port's number.
+    number: u8,
     /// True if the port never stands still for a vNIC.
     impatient: bool,
     /// How long the port may still stand still for each vNIC.
@@ -68,6 +75,7 @@ impl IngressQueue {
     /// No frames, from the port with this number, of so many.
     pub(crate) fn new(number: u8, config: &PortConfig, ports: usize) -> Self {
         Self {
+            number,
             impatient: config.patience.is_zero(),
             patience: [Patience::FULL; MAX_PORTS],
             outbox: Outbox::new(number),
@@ -125,23 +133,37 @@ impl IngressQueue {
         self.waiting.get(target.index())?.slots.front().copied()
     }
 
+    /// The lane that it is in, as far as is known.
+    pub(crate) fn lane(&self, target: PortId) -> Option<usize> {
+        self.waiting.get(target.index()).filter(|queue| !queue.slots.is_empty()).map(|queue| queue.lane)
+    }
+
+    /// Asks `port`, for which it waits, in which lane it is.
+    pub(crate) fn note_lane<P: Port>(&mut self, target: PortId, port: &mut P) {
+        if let Some(queue) = self.waiting.get_mut(target.index())
+            && let Some(slot) = queue.slots.front()
+        {
+            queue.lane = lane_of(port, &self.outbox.frame(*slot), self.number);
+        }
+    }
+
     /// Until when it is held.
     pub(crate) fn held_until(&self, target: PortId) -> Option<Instant> {
         let (queue, slot) = (self.waiting.get(target.index())?, self.front(target)?);
         Some(if queue.returned > 0 { queue.resend_until } else { self.arrivals[slot.index()].since + HOLD })
     }
 
-    /// Offers the frames that wait for `target` to it, but for those beyond so many bytes. Returns how many it accepted,
-    /// and the bytes in them, of one that is cut as it leaves.
+    /// Offers the frames that wait for `target` to it, but for those beyond so many bytes, or from the first one on that is not in
+    /// this lane. Returns how many it accepted, and the bytes in them, of one that is cut as it leaves.
     pub(crate) fn offer<P: Port>(
         &mut self,
         target: PortId,
         port: &mut P,
-        limit: usize,
+        (limit, lane): (usize, Option<usize>),
         now: Instant,
     ) -> (usize, usize) {
         let (mut accepted, mut bytes, mut offered) = (0, 0, false);
-        let Self { waiting, outbox, arrivals, groups, .. } = self;
+        let Self { number, waiting, outbox, arrivals, groups, .. } = self;
         let Some(queue) = waiting.get_mut(target.index()) else { return (0, 0) };
         while let Some(slot) = queue.slots.front().copied() {
             let frame = outbox.frame(slot);
@@ -149,6 +171,12 @@ impl IngressQueue {
             let on_wire = frame.wire_length();
             if bytes + on_wire > limit {
                 break;
+            }
+            if let Some(lane) = lane {
+                queue.lane = lane_of(port, &frame, *number);
+                if queue.lane != lane {
+                    break;
+                }
             }
             offered = true;
             match port.put(frame, outbox.lend(slot), now) {
@@ -227,87 +255,6 @@ impl IngressQueue {
         self.referred
     }
 
-    /// Removes one end of a queue; the copy is still to be accounted for.
-    fn pop(&mut self, target: PortId, front: bool) -> Option<SlotId> {
-        let queue = self.waiting.get_mut(target.index())?;
-        let slot = if front { queue.slots.pop_front() } else { queue.slots.pop_back() }?;
-        let again = if front { queue.returned > 0 } else { queue.returned > queue.slots.len() };
-        if again {
-            queue.returned -= 1;
-        } else {
-            queue.bytes -= self.outbox.length(slot);
-        }
-        self.groups -= usize::from(self.arrivals[slot.index()].group);
-        if queue.slots.is_empty() {
-            self.targets = self.targets.without(target);
-        }
-        Some(slot)
-    }
-
-    /// Drops one copy at one end of a queue.
-    fn drop_one(&mut self, target: PortId, front: bool) -> usize {
-        let slot = self.pop(target, front);
-        slot.into_iter().for_each(|slot| self.outbox.drop_copy(slot));
-        usize::from(slot.is_some())
-    }
-
-    /// Drops all copies for `target`, and returns how many.
-    pub(crate) fn drop_all(&mut self, target: PortId) -> usize {
-        (0..self.count(target)).map(|_| self.drop_one(target, true)).sum()
-    }
-
-    /// Drops the copies for `target`, which has no link, but for those that it has given back and that are still held.
-    /// Returns how many of these are not held any more, and how many others there were.
-    pub(crate) fn drop_without_link(&mut self, target: PortId, now: Instant) -> (usize, usize) {
-        let (mut late, mut others) = (0, 0);
-        while let Some(queue) = self.waiting.get(target.index()) {
-            if queue.slots.len() > queue.returned {
-                others += self.drop_one(target, false);
-            } else if queue.returned > 0 && queue.resend_until <= now {
-                late += self.drop_one(target, false);
-            } else {
-                break;
-            }
-        }
-        (late, others)
-    }
-
-    /// Drops the copies of group frames for `target`, a vNIC, which has given none back, and returns how many.
-    fn drop_group(&mut self, target: PortId) -> usize {
-        let mut dropped = 0;
-        if self.groups == 0 {
-            return 0;
-        }
-        for _ in 0..self.count(target) {
-            let Some(slot) = self.pop(target, true) else { break };
-            if self.arrivals[slot.index()].group {
-                self.outbox.drop_copy(slot);
-                dropped += 1;
-                continue;
-            }
-            self.push(target, slot, self.outbox.length(slot));
-        }
-        dropped
-    }
-
-    /// Drops the copies for `target` of frames that have waited for the hold time, and returns how many.
-    fn drop_older(&mut self, target: PortId, now: Instant) -> usize {
-        let mut dropped = 0;
-        while self.held_until(target).is_some_and(|until| until <= now) {
-            dropped += self.drop_one(target, true);
-        }
-        dropped
-    }
-
-    /// Drops the copies for `target` beyond those that may wait in passing, and returns how many.
-    fn drop_beyond(&mut self, target: PortId) -> usize {
-        let mut dropped = 0;
-        while self.is_crowded(target) {
-            dropped += self.drop_one(target, false);
-        }
-        dropped
-    }
-
     /// Copies that wait for `target`.
     fn count(&self, target: PortId) -> usize {
         self.waiting.get(target.index()).map_or(0, |queue| queue.slots.len())
@@ -327,28 +274,12 @@ impl IngressQueue {
     pub(crate) fn copies(&self) -> usize {
         self.targets.iter().map(|target| self.count(target)).sum()
     }
+}
 
-    /// Drops those copies for `target` that may not wait, after an offer of which it took so many, and all or not.
-    /// `uplink` is its progress if it is a physical NIC. Returns how many copies have waited too long, and how many
-    /// there is no room for.
-    pub(crate) fn drop_refused(
-        &mut self,
-        target: PortId,
-        (taken, all): (usize, bool),
-        uplink: Option<&mut UplinkProgress>,
-        now: Instant,
-    ) -> (usize, usize) {
-        let uplink_takes = uplink.map(|uplink| uplink.note(taken, all, now));
-        let mut no_room = if uplink_takes.is_none() && !all { self.drop_group(target) } else { 0 };
-        // Frames for a wire that takes others, however slowly, have not waited too long.
-        let may_age = !all && uplink_takes != Some(true);
-        let late = if may_age { self.drop_older(target, now) } else { 0 };
-        let crowded = !all && self.is_crowded(target);
-        let waits = uplink_takes
-            .unwrap_or_else(|| !self.impatient && self.patience[target.index()].note(taken, crowded, now));
-        if crowded && !waits {
-            no_room += self.drop_beyond(target);
-        }
-        (late, no_room)
+/// The lane of a port that a frame from this port is in.
+fn lane_of<P: Port>(port: &mut P, frame: &LentFrame<'_>, source: u8) -> usize {
+    match port.lanes().clamp(1, LANES) {
+        1 => 0,
+        lanes => port.lane(frame, source.into()).min(lanes - 1),
     }
 }

@@ -19,7 +19,7 @@
 //! * a vNIC delays a port's frames to others by [`PATIENCE`], and 50 us for each frame that it takes, and only if that
 //!   port keeps sending to it;
 //! * ports whose frames wait for the same destination share it, however often each of them asks, and however short
-//!   their frames are, up to 9 KiB;
+//!   their frames are, up to 9 KiB; where several NICs are one destination, those share each whose next frames are for it;
 //! * every frame that was polled is delivered, pending, or counted under exactly one cause in
 //!   [`PortCounters`].
 //!
@@ -40,6 +40,7 @@ mod patience;
 mod plugged;
 mod ports;
 mod settlement;
+mod sharing;
 mod switch;
 mod turns;
 

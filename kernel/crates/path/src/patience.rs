@@ -68,6 +68,8 @@ impl UplinkProgress {
     /// for it.
     pub(crate) fn note(&mut self, taken: usize, all: bool, now: Instant) -> bool {
         self.stuck = match self.stuck {
+            // It was offered nothing.
+            stuck if all && taken == 0 => stuck,
             _ if all => None,
             Some(since) if taken == 0 => Some(since),
             _ => Some(now),

@@ -41,6 +41,14 @@ impl<N: Port, V: Port> Port for PluggedPort<N, V> {
         any!(self, port => port.put(frame, ticket, now))
     }
 
+    fn lanes(&mut self) -> usize {
+        any!(self, port => port.lanes())
+    }
+
+    fn lane(&mut self, frame: &LentFrame<'_>, source: usize) -> usize {
+        any!(self, port => port.lane(frame, source))
+    }
+
     fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
         any!(self, port => port.reap(done, now));
     }

@@ -1,7 +1,8 @@
 //! Frames that come back: kept ones that have left, finished ones to their ports, and those that must not leave any more.
 
 use crate::ingress::IngressQueue;
-use crate::{MAX_PORTS, PortId, Progress, RESEND_HOLD, Switch};
+use crate::sharing::PortLane;
+use crate::{MAX_PORTS, PortId, PortSet, Progress, RESEND_HOLD, Switch};
 use base::time::Duration;
 use base::{Instant, Port, Ticket};
 
@@ -34,12 +35,19 @@ impl Switch {
         }
     }
 
-    /// Takes back what ports have kept and made use of, or will not send.
-    pub(crate) fn reap<P: Port>(&mut self, ports: &mut [P], now: Instant, progress: &mut Progress) {
+    /// Takes back what ports have kept and made use of, or will not send. Returns the ports that will not send something, for which it
+    /// waits now: what is behind them has changed, and they may have room.
+    pub(crate) fn reap<P: Port>(
+        &mut self,
+        ports: &mut [P],
+        now: Instant,
+        progress: &mut Progress,
+    ) -> PortSet {
         let keeps = |queues: &[IngressQueue]| queues.iter().any(|queue| queue.kept() > 0);
         self.reaped = None;
+        let mut returned = PortSet::EMPTY;
         if !keeps(&self.queues) {
-            return;
+            return returned;
         }
         let queues = &mut self.queues;
         let mut done = |ticket: Ticket| {
@@ -52,15 +60,27 @@ impl Switch {
             ports.get_mut(uplink.index()).into_iter().for_each(|port| port.reap(&mut done, now));
         }
         for uplink in self.forwarder.uplinks().iter() {
-            if let Some(port) = ports.get_mut(uplink.index()) {
-                self.take_back(uplink, port, now, progress);
+            if let Some(port) = ports.get_mut(uplink.index())
+                && self.take_back(uplink, port, now, progress)
+            {
+                returned = returned.with(uplink);
             }
         }
         self.reaped = keeps(&self.queues).then_some(now);
+        returned
     }
 
-    /// Lets the frames that a NIC will not send wait for it again, before those that came later.
-    fn take_back<P: Port>(&mut self, uplink: PortId, port: &mut P, now: Instant, progress: &mut Progress) {
+    /// Lets the frames that a NIC will not send wait for its port again, before those that came later. True if there are some.
+    ///
+    /// Where several NICs are behind the port, those of another one may have come back before, and wait still. Those that come
+    /// back now go before them: of one flow, what was put left the queue before what waits in it.
+    fn take_back<P: Port>(
+        &mut self,
+        uplink: PortId,
+        port: &mut P,
+        now: Instant,
+        progress: &mut Progress,
+    ) -> bool {
         let (mut counts, mut some) = ([0_u8; MAX_PORTS], false);
         let (queues, counters) = (&mut self.queues, &mut self.counters[uplink.index()]);
         port.take_back(&mut |ticket: Ticket| {
@@ -75,18 +95,26 @@ impl Switch {
             }
         });
         if !some {
-            return;
+            return false;
         }
+        PortLane::begin_anew(&mut self.lanes[uplink.index()]);
+        self.partly_stuck = self.partly_stuck.without(uplink);
         let returned = (0..).zip(counts).filter(|(_, count)| *count > 0);
         for (source, count) in returned.filter_map(|(index, count)| Some((PortId::new(index)?, count))) {
             self.queues[source.index()].resend(uplink, count.into(), now + RESEND_HOLD);
             self.note_occupied(source);
         }
+        true
     }
 
     /// Tells the ports which of their frames are finished, and who stood still and can go on.
     pub(crate) fn settle<P: Port>(&mut self, ports: &mut [P], now: Instant, progress: &mut Progress) {
-        self.reap(ports, now, progress);
+        let returned = self.reap(ports, now, progress);
+        if !returned.is_empty() {
+            self.withdraw(ports, progress);
+            self.share(returned, ports, now, progress);
+            self.reaped = Some(now);
+        }
         for (index, queue) in self.queues.iter_mut().enumerate() {
             if queue.outbox.has_finished() {
                 match ports.get_mut(index) {

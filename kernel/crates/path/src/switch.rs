@@ -2,10 +2,9 @@
 
 use crate::forwarder::{Decision, DropCause, Forwarder};
 use crate::ingress::IngressQueue;
-use crate::patience::UplinkProgress;
 use crate::settlement::REAP_INTERVAL;
-use crate::turns::Turns;
-use crate::{Attachment, PathError, PortConfig, PortCounters, PortId, PortSet};
+use crate::sharing::PortLane;
+use crate::{PathError, PortConfig, PortCounters, PortId, PortSet};
 use alloc::boxed::Box;
 use base::{Capabilities, Instant, MacAddress, Port};
 
@@ -26,8 +25,23 @@ pub struct Progress {
     pub more: bool,
 }
 
+/// What is offered of the frames that wait.
+#[derive(Clone, Copy)]
+pub(crate) struct Offered {
+    /// The destinations.
+    pub(crate) among: PortSet,
+    /// So many bytes to each: those beyond are treated as refused.
+    pub(crate) limit: usize,
+    /// Those before the first one that is in another lane; `None` for all, which is as much as all that a port without lanes has.
+    pub(crate) lane: Option<usize>,
+}
+
 /// A learning Ethernet switch. Frames go from port to port by reference: what waits for a destination is a place in the
 /// outbox of the port that they are from.
+///
+/// Behind a port there may be several NICs, the port's [lanes](Port::lanes). While one of them is full, senders whose next frame for
+/// the port is another's do not wait. But what one port sends to another is one queue: behind a frame for a full NIC the sender's
+/// own frames for the others wait too, since all that it sends leaves in order.
 ///
 /// ```
 /// use base::{Instant, MacAddress, Port};
@@ -54,13 +68,13 @@ pub struct Progress {
 pub struct Switch {
     pub(crate) forwarder: Forwarder,
     pub(crate) queues: Box<[IngressQueue]>,
-    /// For each port with a physical NIC, whether it takes frames.
-    uplinks: Box<[UplinkProgress]>,
     pub(crate) counters: Box<[PortCounters]>,
     /// Ports that were to be polled and stood still instead.
     pub(crate) stopped: PortSet,
-    /// For each port, whose frames it is offered first.
-    turns: Box<[Turns]>,
+    /// For each port, its lanes.
+    pub(crate) lanes: Box<[Box<[PortLane]>]>,
+    /// Ports of several lanes, of which at least one has not taken all that it was offered last.
+    pub(crate) partly_stuck: PortSet,
     /// Ports from which frames wait.
     pub(crate) occupied: PortSet,
     /// When ports were last asked for what they have kept, if they have kept something.
@@ -90,11 +104,20 @@ impl Switch {
         let forwarder = Forwarder::new(ports, vnics, seed)?;
         let queues =
             (0..).zip(ports).map(|(number, port)| IngressQueue::new(number, port, ports.len())).collect();
-        let uplinks = ports.iter().map(|_| UplinkProgress::default()).collect();
         let counters = ports.iter().map(|_| PortCounters::default()).collect();
-        let turns = ports.iter().map(|port| Turns::new(port.attachment != Attachment::Uplink)).collect();
-        let [stopped, occupied, cutters] = [PortSet::EMPTY; 3];
-        Ok(Self { forwarder, queues, uplinks, counters, stopped, turns, occupied, reaped: None, cutters })
+        let lanes = ports.iter().map(PortLane::all).collect();
+        let [stopped, occupied, cutters, partly_stuck] = [PortSet::EMPTY; 4];
+        Ok(Self {
+            forwarder,
+            queues,
+            counters,
+            stopped,
+            lanes,
+            partly_stuck,
+            occupied,
+            reaped: None,
+            cutters,
+        })
     }
 
     /// Moves at most one batch of at most `budget` frames from one port, after the frames that wait, from whomever. If
@@ -134,7 +157,7 @@ impl Switch {
 
     fn offer<P: Port>(&mut self, among: PortSet, ports: &mut [P], now: Instant) -> Progress {
         let mut progress = Progress::default();
-        self.reap(ports, now, &mut progress);
+        let among = among.union(self.reap(ports, now, &mut progress));
         self.withdraw(ports, &mut progress);
         self.share(self.wanted().intersection(among), ports, now, &mut progress);
         self.settle(ports, now, &mut progress);
@@ -167,9 +190,9 @@ impl Switch {
         let ends = queue.targets().iter().filter_map(|target| {
             let held = queue.held_until(target)?;
             let crowded = queue.is_crowded(target);
-            let (uplink, vnic) = (self.uplinks.get(target.index())?, queue.patience.get(target.index())?);
+            let lane = self.lanes.get(target.index())?.get(queue.lane(target)?)?;
             let is_uplink = uplinks.contains(target);
-            let end = if is_uplink { uplink.end() } else { vnic.end() };
+            let end = if is_uplink { lane.progress.end() } else { queue.patience.get(target.index())?.end() };
             Some(match (end, is_uplink) {
                 (Some(end), true) if crowded => end,
                 (Some(end), true) => held.max(end),
@@ -198,53 +221,6 @@ impl Switch {
         self.forwarder.find(mac, now)
     }
 
-    /// The ports that frames wait for.
-    fn wanted(&self) -> PortSet {
-        let queues = self.occupied.iter().filter_map(|ingress| self.queues.get(ingress.index()));
-        queues.fold(PortSet::EMPTY, |all, queue| all.union(queue.targets()))
-    }
-
-    /// The ports from which frames wait for this port.
-    fn waiting_for(&self, egress: PortId) -> PortSet {
-        let waits = |port: &PortId| self.queues[port.index()].targets().contains(egress);
-        self.occupied.iter().filter(waits).fold(PortSet::EMPTY, PortSet::with)
-    }
-
-    /// Offers the frames that wait to each of these destinations, whose senders take turns. While it has no room for the
-    /// next frame of the one whose turn it is, it gets few frames of others, or none.
-    fn share<P: Port>(&mut self, among: PortSet, ports: &mut [P], now: Instant, progress: &mut Progress) {
-        let count = self.queues.len();
-        for egress in among.iter() {
-            let target = PortSet::EMPTY.with(egress);
-            let (mut kept, mut asked) = (false, PortSet::EMPTY);
-            loop {
-                let waiting = self.waiting_for(egress);
-                let turns = &mut self.turns[egress.index()];
-                if !kept {
-                    turns.choose(count, waiting);
-                }
-                let left = waiting.minus(asked);
-                let Some(ingress) = turns.order(count).find(|port| left.contains(*port)) else { break };
-                asked = asked.with(ingress);
-                let sent = |counters: &PortCounters| (counters.tx_frames, counters.tx_bytes);
-                let before = sent(&self.counters[egress.index()]);
-                let limit = if kept { self.turns[egress.index()].beside() } else { usize::MAX };
-                self.deliver(ingress, (target, limit), ports, now, progress);
-                let after = sent(&self.counters[egress.index()]);
-                let accepted = (after.0 - before.0, after.1 - before.1);
-                let waits = self.queues[ingress.index()].targets().contains(egress);
-                let turns = &mut self.turns[egress.index()];
-                if kept {
-                    turns.note_beside(accepted.1);
-                } else {
-                    let over = turns.note(ingress, count, accepted, waits, now);
-                    // There was no room for the next frame, whose turn it may be now.
-                    kept = waits || !over;
-                }
-            }
-        }
-    }
-
     /// Delivers what waits, and polls `ingress` if it does not stand still.
     fn take<P: Port>(
         &mut self,
@@ -258,14 +234,15 @@ impl Switch {
             return;
         }
         self.forwarder.age(now);
-        self.reap(ports, now, progress);
+        let returned = self.reap(ports, now, progress);
         // Those who wait have their turns, whoever asks: else what is freed would go to whoever asks most often.
         let mut wanted = PortSet::EMPTY;
         if !self.occupied.is_empty() {
             self.withdraw(ports, progress);
-            self.share(self.queues[ingress.index()].targets(), ports, now, progress);
+            self.share(self.queues[ingress.index()].targets().union(returned), ports, now, progress);
             wanted = self.wanted();
         }
+        wanted = wanted.union(self.partly_stuck);
         let queue = &mut self.queues[ingress.index()];
         // Those that have come back make room for others.
         if queue.outbox.has_finished()
@@ -278,7 +255,8 @@ impl Switch {
             return;
         }
         self.poll(ingress, ports, budget, now, progress);
-        self.deliver(ingress, (PortSet::ALL.minus(wanted), usize::MAX), ports, now, progress);
+        let direct = Offered { among: PortSet::ALL.minus(wanted), limit: usize::MAX, lane: None };
+        self.deliver(ingress, direct, ports, now, progress);
         if !wanted.is_empty() {
             let new = self.queues[ingress.index()].targets();
             self.share(wanted.intersection(new), ports, now, progress);
@@ -344,18 +322,17 @@ impl Switch {
         queue.outbox.set_cut_for(whole_for);
     }
 
-    /// Offers the frames of `ingress` that wait to each of these destinations, treats those beyond so many bytes as
-    /// refused, and drops those that may not wait.
-    fn deliver<P: Port>(
+    /// Offers the frames of `ingress` that wait to these destinations, and drops those that may not wait.
+    pub(crate) fn deliver<P: Port>(
         &mut self,
         ingress: PortId,
-        (among, limit): (PortSet, usize),
+        offered: Offered,
         ports: &mut [P],
         now: Instant,
         progress: &mut Progress,
     ) {
         let (queue, uplinks) = (&mut self.queues[ingress.index()], self.forwarder.uplinks());
-        for target in queue.targets().intersection(among).iter() {
+        for target in queue.targets().intersection(offered.among).iter() {
             let port = ports.get_mut(target.index());
             let port = port.and_then(|port| {
                 let Capabilities { link_up, segments, .. } = port.capabilities();
@@ -363,23 +340,33 @@ impl Switch {
                     if segments { self.cutters.with(target) } else { self.cutters.without(target) };
                 link_up.then_some(port)
             });
-            let counters = &mut self.counters[target.index()];
+            let (counters, lanes) = (&mut self.counters[target.index()], &mut self.lanes[target.index()]);
             let Some(port) = port else {
                 let (late, others) = queue.drop_without_link(target, now);
                 queue.patience[target.index()].note(0, false, now);
-                self.uplinks[target.index()].note(0, true, now);
+                PortLane::begin_anew(lanes);
+                self.partly_stuck = self.partly_stuck.without(target);
                 counters.held_too_long += late as u64;
                 counters.link_down += others as u64;
                 progress.dropped += late + others;
                 continue;
             };
-            let (accepted, bytes) = queue.offer(target, port, limit, now);
+            let (accepted, bytes) = queue.offer(target, port, (offered.limit, offered.lane), now);
             progress.delivered += accepted;
             counters.tx_frames += accepted as u64;
             counters.tx_bytes += bytes as u64;
-            let all = queue.front(target).is_none();
-            let uplink = uplinks.contains(target).then(|| &mut self.uplinks[target.index()]);
-            let (late, no_room) = queue.drop_refused(target, (accepted, all), uplink, now);
+            let (late, no_room) = if uplinks.contains(target) {
+                let dropped = PortLane::note(lanes, queue, (target, offered.lane), accepted, port, now);
+                if (offered.lane.is_some() || queue.lane(target).is_some()) && port.lanes() > 1 {
+                    let stuck = lanes.iter().any(|lane| lane.progress.end().is_some());
+                    self.partly_stuck = self.partly_stuck.without(target);
+                    self.partly_stuck =
+                        if stuck { self.partly_stuck.with(target) } else { self.partly_stuck };
+                }
+                dropped
+            } else {
+                queue.drop_refused(target, accepted, now)
+            };
             counters.held_too_long += late as u64;
             counters.no_room += no_room as u64;
             progress.dropped += late + no_room;

@@ -9,6 +9,11 @@
 //! frames do not wait for it. Its guest may also never make room for a long frame: the first offer after [`PATIENCE`] passes
 //! the turn on.
 //!
+//! Behind a port there may be several NICs: the lanes of the port. Each lane has turns of its own, and who waits in one of them has
+//! nothing to do with the others. A sender whose next frame is in another lane leaves this one in the middle of its turn, so that
+//! nobody waits for it, and has the rest when it comes back, before anybody else: else one whose frames alternate would have a turn of
+//! one frame beside those of eleven.
+//!
 //! A packet that a NIC cuts is longer than a turn: what it is longer is owed, and paid with the turns that follow.
 
 use crate::{MAX_PORTS, PATIENCE, PortId, PortSet};
@@ -29,7 +34,18 @@ const BESIDE: usize = 512;
 /// Most that a sender may owe: what a NIC's ring holds of such packets.
 const MOST_OWED: u64 = 16 * TURN;
 
-/// The turns of the senders to one port.
+/// What a sender has left after an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Nothing.
+    Nothing,
+    /// A frame for which there is no room.
+    Refused,
+    /// A frame in another lane.
+    Elsewhere,
+}
+
+/// The turns of the senders in one lane of a port.
 #[derive(Clone)]
 pub(crate) struct Turns {
     /// True for a vNIC, false for a physical NIC.
@@ -41,6 +57,11 @@ pub(crate) struct Turns {
     sent: u64,
     /// Bytes that senders have sent beyond their turns, to a physical NIC.
     owed: [u64; MAX_PORTS],
+    /// The senders that have left in the middle of their turns, the bytes that each may still send, and which of them is asked first,
+    /// before the one whose turn it is.
+    away: PortSet,
+    unspent: [u64; MAX_PORTS],
+    back: Option<PortId>,
     /// Since when nothing more of it has been accepted, once it waits.
     refused: Option<Instant>,
     /// Bytes that may be accepted from the others until more of it is.
@@ -51,7 +72,9 @@ impl Turns {
     /// The turns of those who send to a vNIC, or to a physical NIC.
     pub(crate) fn new(to_vnic: bool) -> Self {
         let beside = if to_vnic { BESIDE } else { 0 };
-        Self { to_vnic, holder: 0, begun: false, sent: 0, owed: [0; MAX_PORTS], refused: None, beside }
+        let (owed, unspent) = ([0; MAX_PORTS], [0; MAX_PORTS]);
+        let (away, back, refused) = (PortSet::EMPTY, None, None);
+        Self { to_vnic, holder: 0, begun: false, sent: 0, owed, away, unspent, back, refused, beside }
     }
 
     /// The turn of this sender begins.
@@ -64,6 +87,12 @@ impl Turns {
     /// their turns: it is passed over.
     pub(crate) fn choose(&mut self, count: usize, waiting: PortSet) {
         let waits = |port| PortId::new(port).is_some_and(|port| waiting.contains(port));
+        self.back = None;
+        let come_back = self.away.intersection(waiting);
+        if !come_back.is_empty() {
+            self.back = self.order(count).find(|port| come_back.contains(*port));
+            return;
+        }
         if self.to_vnic || waiting.is_empty() || self.begun && waits(self.holder) {
             return;
         }
@@ -82,36 +111,58 @@ impl Turns {
 
     /// The senders, of so many, in the order in which they are asked.
     pub(crate) fn order(&self, count: usize) -> impl Iterator<Item = PortId> + use<> {
-        (self.holder..count).chain(0..self.holder).filter_map(PortId::new)
+        let first = self.back.map_or(self.holder, PortId::index);
+        (first..count).chain(0..first).filter_map(PortId::new)
     }
 
     /// Takes note of how many frames and bytes have been accepted from the sender that comes first, of so many, and of
-    /// whether more of it waits. True if its turn is over, and the next one comes first.
+    /// what else it has. True if its turn is over, and the next one comes first.
     pub(crate) fn note(
         &mut self,
         sender: PortId,
         count: usize,
         (frames, bytes): (u64, u64),
-        waits: bool,
+        rest: Rest,
         now: Instant,
     ) -> bool {
+        let counted = bytes.max(frames * SHORT);
+        if self.back.take() == Some(sender) {
+            return self.note_back(sender, counted, rest);
+        }
         if !self.begun || self.holder != sender.index() {
             self.begin(sender.index());
         }
         if frames > 0 {
             self.renew();
         }
-        self.sent += bytes.max(frames * SHORT);
+        self.sent += counted;
         let since = *self.refused.get_or_insert(now);
-        let over = !waits || self.sent >= TURN || self.to_vnic && now.saturating_since(since) >= PATIENCE;
+        let over = rest != Rest::Refused
+            || self.sent >= TURN
+            || self.to_vnic && now.saturating_since(since) >= PATIENCE;
         if over {
             if !self.to_vnic {
                 self.owed[sender.index()] = self.sent.saturating_sub(TURN).min(MOST_OWED);
+                self.leave(sender, if rest == Rest::Elsewhere { TURN.saturating_sub(self.sent) } else { 0 });
             }
             (self.holder, self.begun, self.sent) = ((sender.index() + 1) % count, false, 0);
             self.renew();
         }
         over
+    }
+
+    /// A sender leaves, and may still send so many bytes when it comes back.
+    fn leave(&mut self, sender: PortId, unspent: u64) {
+        self.unspent[sender.index()] = unspent;
+        self.away = if unspent > 0 { self.away.with(sender) } else { self.away.without(sender) };
+    }
+
+    /// The same as [`note`](Self::note) for a sender that has come back for the rest of its turn.
+    fn note_back(&mut self, sender: PortId, counted: u64, rest: Rest) -> bool {
+        let unspent = self.unspent[sender.index()];
+        self.owed[sender.index()] = counted.saturating_sub(unspent).min(MOST_OWED);
+        self.leave(sender, if rest == Rest::Nothing { 0 } else { unspent.saturating_sub(counted) });
+        rest != Rest::Refused || !self.away.contains(sender)
     }
 
     /// How many bytes may be accepted from the others before more is from the one whose turn it is.
@@ -138,20 +189,20 @@ mod tests {
     fn a_turn_lasts_until_its_bytes_are_sent_or_nothing_waits() {
         let (mut turns, now) = (Turns::new(true), Instant::ZERO);
         for piece in [(1, 1514), (0, 0), (1, 9000), (4, TURN - 1514 - 9000 - 1)] {
-            assert!(!turns.note(port(1), 3, piece, true, now));
+            assert!(!turns.note(port(1), 3, piece, Rest::Refused, now));
             assert_eq!(turns.order(3).next(), Some(port(1)));
         }
-        assert!(turns.note(port(1), 3, (1, 60), true, now));
+        assert!(turns.note(port(1), 3, (1, 60), Rest::Refused, now));
         assert_eq!(turns.order(3).map(PortId::index).collect::<Vec<_>>(), [2, 0, 1]);
-        assert!(turns.note(port(2), 3, (1, 60), false, now));
+        assert!(turns.note(port(2), 3, (1, 60), Rest::Nothing, now));
         assert_eq!(turns.order(3).map(PortId::index).collect::<Vec<_>>(), [0, 1, 2]);
     }
 
     #[test]
     fn a_turn_has_no_more_frames_than_are_polled_at_once() {
         let (mut turns, now) = (Turns::new(false), Instant::ZERO);
-        assert!(!turns.note(port(0), 2, (31, 31 * 60), true, now));
-        assert!(turns.note(port(0), 2, (1, 60), true, now));
+        assert!(!turns.note(port(0), 2, (31, 31 * 60), Rest::Refused, now));
+        assert!(turns.note(port(0), 2, (1, 60), Rest::Refused, now));
     }
 
     #[test]
@@ -164,17 +215,17 @@ mod tests {
             turns.order(3).next().unwrap()
         };
         assert_eq!(next(&mut turns, [true, true, false]).index(), 0);
-        assert!(turns.note(port(0), 3, (1, 4 * TURN + 100), true, now));
+        assert!(turns.note(port(0), 3, (1, 4 * TURN + 100), Rest::Refused, now));
         for _ in 0..4 {
             assert_eq!(next(&mut turns, [true, true, false]).index(), 1);
-            assert!(turns.note(port(1), 3, (11, TURN), true, now));
+            assert!(turns.note(port(1), 3, (11, TURN), Rest::Refused, now));
         }
         // It still owes 100 bytes.
         assert_eq!(next(&mut turns, [true, true, false]).index(), 0);
-        assert!(turns.note(port(0), 3, (11, TURN - 100), true, now));
+        assert!(turns.note(port(0), 3, (11, TURN - 100), Rest::Refused, now));
         // Nobody owes for ever, and who sends alone is not held up.
         assert_eq!(next(&mut turns, [false, true, false]).index(), 1);
-        assert!(turns.note(port(1), 3, (1000, 1000 * TURN), true, now));
+        assert!(turns.note(port(1), 3, (1000, 1000 * TURN), Rest::Refused, now));
         assert_eq!(next(&mut turns, [false, true, false]).index(), 1);
         assert!(turns.owed.iter().all(|owed| *owed < TURN));
     }
@@ -184,21 +235,21 @@ mod tests {
         let end = Instant::ZERO + PATIENCE;
         for to_vnic in [true, false] {
             let mut turns = Turns::new(to_vnic);
-            assert!(!turns.note(port(0), 2, (0, 0), true, Instant::ZERO));
-            assert!(!turns.note(port(0), 2, (1, 60), true, Instant(1)));
-            assert!(!turns.note(port(0), 2, (0, 0), true, end));
-            assert_eq!(turns.note(port(0), 2, (0, 0), true, Instant(end.0 + 1)), to_vnic);
+            assert!(!turns.note(port(0), 2, (0, 0), Rest::Refused, Instant::ZERO));
+            assert!(!turns.note(port(0), 2, (1, 60), Rest::Refused, Instant(1)));
+            assert!(!turns.note(port(0), 2, (0, 0), Rest::Refused, end));
+            assert_eq!(turns.note(port(0), 2, (0, 0), Rest::Refused, Instant(end.0 + 1)), to_vnic);
         }
     }
 
     #[test]
     fn a_vnic_takes_a_few_bytes_out_of_turn_each_time_that_it_takes_some_in_turn() {
         let (mut turns, now) = (Turns::new(true), Instant::ZERO);
-        turns.note(port(0), 2, (0, 0), true, now);
+        turns.note(port(0), 2, (0, 0), Rest::Refused, now);
         turns.note_beside(500);
-        turns.note(port(0), 2, (0, 0), true, now);
+        turns.note(port(0), 2, (0, 0), Rest::Refused, now);
         assert_eq!(turns.beside(), BESIDE - 500);
-        turns.note(port(0), 2, (1, 1514), true, now);
+        turns.note(port(0), 2, (1, 1514), Rest::Refused, now);
         assert_eq!(turns.beside(), BESIDE);
         turns.note_beside(513);
         assert_eq!(turns.beside(), 0);

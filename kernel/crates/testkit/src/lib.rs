@@ -9,12 +9,14 @@ extern crate std;
 pub mod clock;
 pub mod frame;
 pub mod lan;
+pub mod lanes;
 pub mod memory;
 pub mod port;
 pub mod registers;
 
 pub use clock::VirtualClock;
 pub use lan::Lan;
+pub use lanes::LanePort;
 pub use memory::{FakeMemory, RecordedAccess, TestMemory, bounce_memory, copy_as};
 pub use port::{QueuePort, bytes_of, frames_in, frames_of, put, put_all, put_with};
 pub use registers::FakeRegisters;

@@ -40,6 +40,23 @@ const HOSTILE_NIC: &[(&str, &[u8])] = &[
     ("refills-damaged", &[1, 0xa0, 0, 0, 0, 0xe2, 0xe2, 4, 0, 4, 0xe2]),
     ("refills-short", &[2, 0xc0, 1, 0, 0, 0xe2, 0xe2, 4, 0, 4, 0xe2]),
     ("refills-good", &[2, 0xe0, 1, 0, 0, 0xe2, 0xe2, 4, 0, 4, 0xe2]),
+    // 13 frames, of which some were fetched; the link is lost; retired, reset, and again with frames that are held back.
+    (
+        "retired-without-a-link",
+        &[
+            1, 0, 0, 0, 0, 0, 60, 0, 0xea, 5, 12, 0x0d, 0, 3, 10, 1, 0, 0, 0, 0, 0x88, 0x88, 0x84, 10, 0xff,
+            0x48, 0x84, 4, 0, 4, 0, 60, 0, 0xea, 5, 12, 0x0d, 0, 3, 15, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 10, 1,
+            0, 0, 0, 0, 0x88, 0x84,
+        ],
+    ),
+    // Frames that are held back until the NIC has counted them, and others that are not any more.
+    (
+        "held-back",
+        &[
+            2, 0, 0, 0, 0, 0x48, 0, 60, 0, 0xea, 5, 12, 0x0d, 0, 31, 10, 0x10, 0xff, 0, 0, 0, 15, 0, 0, 0, 0,
+            0, 0, 0x10, 0, 0, 4, 0, 0, 0, 60, 0, 0xea, 5, 12, 4, 0, 4, 0x58, 4, 0, 4,
+        ],
+    ),
     // Memory and time change at every access.
     (
         "never-the-same-twice",

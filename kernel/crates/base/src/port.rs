@@ -129,9 +129,9 @@ pub trait Port {
     }
 
     /// Passes the tickets of frames that it has [kept](Put::Kept) and will not send to `unsent`, in the order in which they
-    /// were put. It reads none of their memory any more. A NIC that was reset has such frames; other ports have none. With
-    /// several lanes that order holds in each, and between those whose frames have moved from one to the other; until all are
-    /// taken back, the port refuses what would pass them.
+    /// were put. It changes none of their memory, and nothing leaves it of what it may still read there for a moment. A NIC that
+    /// was stopped or reset has such frames; other ports have none. With several lanes that order holds in each, and between
+    /// those whose frames have moved from one to the other; until all are taken back, the port refuses what would pass them.
     fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
         let _ = unsent;
     }

@@ -9,8 +9,8 @@ use crate::address::AddressSearch;
 use crate::chip::NicChip;
 use crate::phy::PhyWork;
 use crate::{
-    FIRST_RETRY, NicDriver, NicError, NicEvent, NicHost, NicRegisters, NicState, RETRY_INTERVAL, initialise,
-    pcie,
+    FIRST_RETRY, NicDriver, NicError, NicEvent, NicHost, NicRegisters, NicState, RETRY_INTERVAL,
+    RetiredFrames, initialise, pcie,
 };
 use base::time::Duration;
 use base::{Instant, LinkStatus};
@@ -87,9 +87,6 @@ pub(crate) struct BringUpState {
     since: Instant,
     /// False when this is the first attempt.
     again: bool,
-    /// Frames that it has given back, and those of the others that may not have left it.
-    returned: usize,
-    in_doubt: usize,
 }
 
 fn next(step: BringUpStep) -> Turn {
@@ -118,7 +115,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         // The pause that follows must not begin before the NIC has these writes: a read flushes them.
         registers.read(reg::STATUS);
         let step = BringUpStep::Quiesce;
-        self.bring_up = Some(BringUpState { step, since: now, again, returned: 0, in_doubt: 0 });
+        self.bring_up = Some(BringUpState { step, since: now, again });
         self.next_check = now + TURN;
     }
 
@@ -225,7 +222,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
                 next(BringUpStep::Reset { again: true })
             }
             (true, _) => {
-                (state.returned, state.in_doubt) = self.end_transmission(now);
+                self.end_transmission(now);
                 if C::HOLDS_PHY_IN_RESET {
                     let _ = C::release_phy(&mut self.registers, true);
                 }
@@ -286,14 +283,10 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         }
     }
 
-    /// The NIC reads no frame's memory any more: it was reset, or may not. What it has not sent is given back; that can include a
-    /// frame that has left it, if it had no time to say so. Returns how many these are, and how many of the others have not
-    /// left it.
-    fn end_transmission(&mut self, now: Instant) -> (usize, usize) {
-        let unsent = self.queues.restart_transmit(now);
-        let in_doubt = if core::mem::take(&mut self.is_counted) { self.in_nic() } else { 0 };
-        self.queues.counters.tx_in_doubt += in_doubt;
-        (unsent, usize::try_from(in_doubt).unwrap_or(usize::MAX))
+    /// True while the transmitter is stopped and the NIC not yet reset.
+    pub(crate) fn is_stopping(&self) -> bool {
+        let step = self.bring_up.as_ref().map(|state| &state.step);
+        matches!(step, Some(BringUpStep::Quiesce | BringUpStep::Hold))
     }
 
     /// The last step is done.
@@ -304,7 +297,8 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         self.state = NicState::Running;
         self.failures = 0;
         self.apply_interrupt_settings();
-        if let BringUpState { again: true, returned, in_doubt, .. } = *state {
+        if state.again {
+            let RetiredFrames { returned, in_doubt } = self.given_back;
             self.events.push(NicEvent::Recovered { returned, in_doubt });
         }
         self.refresh_link();

@@ -19,6 +19,8 @@ pub trait NicChip: BringUp + InterruptControl {
     const RECEIVE: ReceiveQueue;
     /// Registers of the transmit queue that is used.
     const TRANSMIT: TransmitQueue;
+    /// At least as many bytes as frames to transmit find room in the NIC.
+    const TRANSMIT_FIFO: usize;
 }
 
 /// Where a NIC holds its own address.

@@ -27,11 +27,12 @@ pub struct QueueCounters {
     pub tx_queued: u64,
     /// Bytes in them.
     pub tx_bytes: u64,
-    /// Frames the NIC reported as transmitted: it has fetched them.
+    /// Frames the NIC reported as transmitted: it has fetched them. If frames are [held back](crate::NicDriver::hold_back), those
+    /// that have left it, too.
     pub tx_done: u64,
-    /// Of these, frames that were still in the NIC when it was reset, by its own count of those that have left it.
+    /// Of these, frames that were still in the NIC when it was stopped, by its own count of those that have left it.
     pub tx_in_doubt: u64,
-    /// Frames that were in the transmit ring when the NIC was reset: they were given back, to be sent again.
+    /// Frames that were in the transmit ring when the NIC was stopped: they were given back, to be sent again.
     pub tx_returned: u64,
     /// Frames dropped: shorter than an Ethernet header.
     pub tx_runt: u64,

@@ -2,12 +2,13 @@
 
 use crate::bring_up::BringUpState;
 use crate::chip::NicChip;
+use crate::departure::{EmptyMark, LONGEST_STAY};
 use crate::event::EventQueue;
 use crate::info::RateMeter;
 use crate::queue_pair::QueuePair;
 use crate::{
     DriverCounters, HardwareStatistics, NicError, NicEvent, NicHost, NicModel, NicRegisters, QueueCounters,
-    initialise, link,
+    RetiredFrames, initialise, link,
 };
 use base::time::Duration;
 use base::{Instant, LinkStatus, MacAddress};
@@ -63,8 +64,12 @@ pub struct NicDriver<H: NicHost, C: NicChip> {
     pub(crate) rate: RateMeter,
     /// What the NIC has counted since it runs is in `statistics`, or will be.
     pub(crate) is_counted: bool,
-    /// Frames that it had reported as transmitted, and those that had left it by its own count, when nothing was in it.
-    pub(crate) sent_before: (u64, u64),
+    /// When nothing was in the NIC last.
+    pub(crate) empty: EmptyMark,
+    /// When the NIC was last asked what has left it, for frames that are held back.
+    pub(crate) asked_at: Instant,
+    /// What it has given back since its last reset began.
+    pub(crate) given_back: RetiredFrames,
     /// The link went down since the last check.
     link_lost: bool,
     pub(crate) next_check: Instant,
@@ -99,7 +104,9 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             failures: 0,
             rate: RateMeter::new(now),
             is_counted: false,
-            sent_before: (0, 0),
+            empty: EmptyMark::default(),
+            asked_at: Instant::ZERO,
+            given_back: RetiredFrames::default(),
             link_lost: false,
             next_check: now,
             next_statistics: now + STATISTICS_INTERVAL,
@@ -164,7 +171,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// When [`check`](Self::check) next has something to do.
     #[must_use]
     pub fn next_check(&self) -> Instant {
-        self.next_check
+        self.release_due().map_or(self.next_check, |due| due.min(self.next_check))
     }
 
     /// Checks the NIC: completed frames, link, statistics, transmit hang, reset. Cheap before
@@ -173,6 +180,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         if self.bring_up.is_some() {
             return self.advance(now);
         }
+        self.release_held(now);
         if now < self.next_check {
             return;
         }
@@ -186,8 +194,8 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         if now >= self.next_statistics {
             self.next_statistics = now + STATISTICS_INTERVAL;
             // What was fetched so long ago has left, or has had too many collisions: either way it is not in the NIC.
-            let left = self.link.up && self.queues.transmit.was_idle(STATISTICS_INTERVAL, now);
-            if self.collect_statistics() && left {
+            let left = self.link.up && self.queues.transmit.was_idle(LONGEST_STAY, now);
+            if self.collect_statistics() && (left || self.holds_nothing()) {
                 self.count_from_here();
             }
         }
@@ -197,6 +205,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             }
         } else if let Some(waited) =
             self.queues.transmit.waited(now).filter(|waited| *waited >= TRANSMIT_HANG)
+            && !self.queues.transmit.frames.are_held()
         {
             self.counters.transmit_hangs += 1;
             self.events
@@ -211,20 +220,6 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         let lost = core::mem::take(&mut self.link_lost);
         self.queues.transmit.frames.depth().frames > 0
             || lost && self.collect_statistics() && self.in_nic() > 0
-    }
-
-    /// Frames that a NIC that runs, or did until it was stopped, has reported as transmitted and that have not left it by its
-    /// own count, as last read [8254x 13.7.35].
-    pub(crate) fn in_nic(&self) -> u64 {
-        let (done, left) = self.sent_before;
-        let done = self.queues.transmit.frames.sent_segments - done;
-        done.saturating_sub(self.statistics.good_packets_transmitted.saturating_sub(left))
-    }
-
-    /// Nothing is in the NIC: what it fetches and sends is counted from here.
-    pub(crate) fn count_from_here(&mut self) {
-        self.sent_before =
-            (self.queues.transmit.frames.sent_segments, self.statistics.good_packets_transmitted);
     }
 
     /// Reads the link status, and records a change. A NIC that does not answer has none; the next check says why.
@@ -273,9 +268,12 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     }
 
     /// Begins to reset a NIC that does not work, or must not send what it holds: its transmitter is stopped. Frames in the
-    /// transmit ring are given back when it reads their memory no more; those that it has received can still be polled.
-    fn recover(&mut self, now: Instant) {
+    /// transmit ring are given back when it reads their memory no more, or when it is [retired](Self::retire); those that it has
+    /// received can still be polled.
+    pub(crate) fn recover(&mut self, now: Instant) {
         self.counters.resets += 1;
+        self.given_back = RetiredFrames::default();
+        self.link_lost = false;
         self.forget_waiting();
         if self.is_running() {
             self.state = NicState::Resetting;

@@ -5,7 +5,7 @@ use crate::e1000e::E1000eChip;
 use crate::igb::IgbChip;
 use crate::{
     Causes, DriverCounters, Family, HardwareStatistics, InterruptMode, NicDriver, NicError, NicEvent,
-    NicHost, NicState, PciId, QueueCounters, identify,
+    NicHost, NicState, PciId, QueueCounters, RetiredFrames, identify,
 };
 use base::time::Duration;
 use base::{Capabilities, Instant, LentFrame, LinkStatus, MacAddress, NicInfo, Outbox, Port, Put, Ticket};
@@ -138,6 +138,16 @@ impl<H: NicHost> Nic<H> {
     /// See [`NicDriver::stop`].
     pub fn stop(&mut self) {
         any!(self, driver => driver.stop());
+    }
+
+    /// See [`NicDriver::retire`].
+    pub fn retire(&mut self, now: Instant) -> RetiredFrames {
+        any!(self, driver => driver.retire(now))
+    }
+
+    /// See [`NicDriver::hold_back`].
+    pub fn hold_back(&mut self, on: bool) {
+        any!(self, driver => driver.hold_back(on));
     }
 
     /// See [`NicDriver::interrupt`].

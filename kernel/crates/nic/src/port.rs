@@ -18,11 +18,13 @@ const _: () = assert!(base::offload::LONGEST_SEGMENT <= MAX_FRAME);
 const MANY: usize = 64;
 
 impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
-    /// Slower links do not cut: a long packet would take longer than others wait for a NIC that takes nothing.
+    /// On slower links nobody is asked for packets to cut: a long one would take longer than others wait for a NIC that takes
+    /// nothing. Those that were left to another NIC are taken.
     fn capabilities(&mut self) -> Capabilities {
         let link = self.link();
-        let segments = C::Descriptors::SEGMENTS && link.speed == LinkSpeed::Mbps1000;
-        Capabilities { max_frame: MAX_FRAME, link_up: link.up, segments }
+        let takes_segments = C::Descriptors::SEGMENTS;
+        let segments = takes_segments && link.speed == LinkSpeed::Mbps1000;
+        Capabilities { max_frame: MAX_FRAME, link_up: link.up, segments, takes_segments }
     }
 
     /// Lends received frames out, and gives their descriptors back to the NIC at once, with other buffers. What a NIC had
@@ -54,11 +56,12 @@ impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
     }
 
     fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
+        self.release_held(now);
         self.queues.reap(self.is_running(), done, now);
     }
 
-    /// Only a reset makes sure that the NIC reads no memory of a frame any more, and does not send it when its link is back:
-    /// so it comes after one, or after the NIC has lost its right to access memory.
+    /// These come when the NIC was [retired](NicDriver::retire) without a link, or else after its reset, or after it has lost its
+    /// right to access memory: before, it might still send one.
     fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
         self.queues.take_back(unsent);
     }

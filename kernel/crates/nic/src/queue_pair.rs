@@ -139,10 +139,14 @@ impl<M: Memory, F: DescriptorFormat> QueuePair<M, F> {
         self.counters.tx_done += self.transmit.note_progress(now) as u64;
     }
 
-    /// Empties the transmit ring of a NIC that reads no frame's memory any more. Returns how many frames will not be sent.
-    pub(crate) fn restart_transmit(&mut self, now: Instant) -> usize {
-        let (sent, unsent) = self.transmit.restart(now);
-        self.counters.tx_done += sent as u64;
+    /// Takes note of the oldest frames, `most` of them, that have left the NIC with so many `segments`, and keeps their tickets.
+    pub(crate) fn note_left(&mut self, segments: u64, most: usize, now: Instant) {
+        self.counters.tx_done += self.transmit.note_left(segments, most, now) as u64;
+    }
+
+    /// Empties the transmit ring of a NIC that sends nothing any more. Returns how many frames will not be sent.
+    pub(crate) fn restart_transmit(&mut self) -> usize {
+        let unsent = self.transmit.restart();
         self.counters.tx_returned += unsent as u64;
         unsent
     }

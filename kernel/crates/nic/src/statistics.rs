@@ -80,6 +80,8 @@ statistics! {
     multicast_packets_received = MPRC;
     /// Frames transmitted without error.
     good_packets_transmitted = GPTC;
+    /// Frames that a management controller has transmitted through the NIC.
+    management_packets_transmitted = MGTPTC;
     }
     pair {
     /// Bytes in frames received without error, CRC included.
@@ -108,6 +110,21 @@ impl HardwareStatistics {
             + self.receive_oversize
             + self.receive_jabber;
         received + self.excessive_collisions + self.late_collisions
+    }
+
+    /// Frames of this driver that have left the NIC: [`good_packets_transmitted`](Self::good_packets_transmitted) does not tell
+    /// them from those of a management controller [8254x 13.7.35, 13.7.40; I210 8.18.29].
+    pub(crate) fn departed(&self) -> u64 {
+        self.good_packets_transmitted.saturating_sub(self.management_packets_transmitted)
+    }
+
+    /// As `collect`, of what `departed` is made of alone.
+    pub(crate) fn collect_departed<R: NicRegisters>(&mut self, registers: &mut R) {
+        let mut add = |count: &mut u64, register| {
+            *count = count.saturating_add(registers.read(register).into());
+        };
+        add(&mut self.good_packets_transmitted, stats::GPTC);
+        add(&mut self.management_packets_transmitted, stats::MGTPTC);
     }
 
     /// Clears the registers without counting: their contents at start are not this driver's.

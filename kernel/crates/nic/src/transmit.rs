@@ -61,6 +61,9 @@ pub(crate) struct TransmitRing<M, F> {
     context: Option<[u8; SIZE]>,
     /// When the ring was last empty or the NIC last completed a frame.
     progress: Instant,
+    /// Frames that the NIC has reported as transmitted are held back until it has as many bytes of later ones as its FIFO has, or
+    /// its count says that they have left.
+    held_behind: Option<usize>,
     kinds: PhantomData<(M, F)>,
 }
 
@@ -77,6 +80,7 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
             limit,
             context: None,
             progress: Instant::ZERO,
+            held_behind: None,
             kinds: PhantomData,
         })
     }
@@ -129,14 +133,13 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
         self.waits_since().map(|since| now - since)
     }
 
-    /// Empties the ring, for a NIC that starts with TDH and TDT at 0: it accesses no memory of the frames any more. Those whose
-    /// descriptors it has written back are sent, the others will not be. Returns how many of each.
-    pub(crate) fn restart(&mut self, now: Instant) -> (usize, usize) {
-        let sent = self.note_progress(now);
+    /// Empties the ring, for a NIC that starts with TDH and TDT at 0. The frames in it will not be sent. Returns how many these
+    /// are.
+    pub(crate) fn restart(&mut self) -> usize {
         let unsent = self.frames.depth().frames;
         self.frames.clear(|ticket| _ = self.unsent.push(ticket));
         (self.tail, self.told, self.context) = (0, 0, None);
-        (sent, unsent)
+        unsent
     }
 
     /// Puts a frame of at most [`crate::MAX_FRAME`] bytes into the ring, padded to the shortest length that Ethernet
@@ -319,12 +322,51 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
 
     /// Passes the tickets of the frames that the NIC has sent, whose descriptors are free then, to `done`. Returns their number.
     pub(crate) fn sent(&mut self, done: impl FnMut(Ticket), now: Instant) -> usize {
+        if let Some(bytes) = self.held_behind {
+            return self.sent_for_sure(bytes, done, now);
+        }
         let ring = self.ring;
         let sent = self.frames.take_sent(|index| is_done::<M>(ring.get(index)), done);
         if sent > 0 {
             self.progress = now;
         }
         sent
+    }
+
+    /// The same for those that cannot be in the FIFO any more: the NIC has fetched so many `bytes` after them. The others are held
+    /// back, in their descriptors: so nothing new bounds how many there are, and a NIC that stops has them in order.
+    #[inline(never)]
+    fn sent_for_sure(&mut self, bytes: usize, done: impl FnMut(Ticket), now: Instant) -> usize {
+        let ring = self.ring;
+        if self.frames.hold(|index| is_done::<M>(ring.get(index))) > 0 {
+            self.progress = now;
+        }
+        self.frames.release_behind(bytes, done)
+    }
+
+    /// Sets behind how many bytes a frame has left the NIC for sure, if those that may not have are to be held back.
+    pub(crate) fn hold_behind(&mut self, bytes: Option<usize>) {
+        self.held_behind = bytes;
+        if bytes.is_none() {
+            self.frames.hold_none();
+        }
+    }
+
+    /// True if frames are to be held back.
+    #[inline]
+    pub(crate) fn holds_back(&self) -> bool {
+        self.held_behind.is_some()
+    }
+
+    /// Takes note of the oldest frames, `most` of them, that have left the NIC with so many `segments`, and keeps their
+    /// tickets. Returns the number of frames.
+    pub(crate) fn note_left(&mut self, segments: u64, most: usize, now: Instant) -> usize {
+        let unclaimed = &mut self.unclaimed;
+        let left = self.frames.release_left(segments, most, |ticket| _ = unclaimed.push(ticket));
+        if left > 0 {
+            self.progress = now;
+        }
+        left
     }
 
     /// The tickets of frames that the NIC has sent and that their owner has not asked for.

@@ -30,14 +30,16 @@ fn what_is_known_of_a_nic_follows_it_through_its_life() {
     assert_eq!(driver.info(), READY);
 
     machine.nic.borrow_mut().transmit_stuck = true;
+    let waits_since = Some(machine.now());
     send(&mut driver, &frames(3, 40), machine.now());
     let queued = QueueDepth { frames: 3, bytes: 3 * 60 };
-    assert_eq!(driver.info(), NicInfo { queued, ..READY }, "short frames are padded");
+    assert_eq!(driver.info(), NicInfo { queued, waits_since, ..READY }, "short frames are padded");
     machine.pass(&mut driver, TRANSMIT_HANG - CHECK_INTERVAL);
     while driver.info().condition == NicCondition::Ready {
         machine.pass(&mut driver, Duration::from_millis(1));
     }
-    let resetting = NicInfo { condition: NicCondition::Resetting, errors: 1, queued, ..NicInfo::STARTING };
+    let condition = NicCondition::Resetting;
+    let resetting = NicInfo { condition, errors: 1, queued, waits_since, ..NicInfo::STARTING };
     assert_eq!(driver.info(), resetting);
     machine.settle(&mut driver);
     assert_eq!(driver.info(), NicInfo { errors: 1, ..READY });
@@ -61,7 +63,9 @@ fn the_rates_are_those_of_the_last_check() {
     }
     support::poll(&mut driver, machine.now());
     machine.pass(&mut driver, CHECK_INTERVAL);
-    assert_eq!(driver.info().rates, ByteRates { sent: 500_000, received: 100_000 });
+    let NicInfo { rates, sent_bytes, received_frames, received_bytes, .. } = driver.info();
+    assert_eq!(rates, ByteRates { sent: 500_000, received: 100_000 });
+    assert_eq!((sent_bytes, received_frames, received_bytes), (50_000, 20, 10_000));
     machine.pass(&mut driver, CHECK_INTERVAL);
     assert_eq!(driver.info().rates, ByteRates::default());
 }

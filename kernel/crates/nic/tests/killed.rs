@@ -10,6 +10,7 @@ use nic_manager::{Team, TeamMember};
 use path::{PortConfig, PortCounters, PortId};
 use std::collections::BTreeSet;
 use support::fake_nic::{FakeFamily, FakeNic, LSC};
+use support::fake_transmit::FakeFifo;
 use support::{ID_82540EM, ID_82574L, ID_82576, TestMachine};
 use testkit::frame::{mac, number_of, numbered};
 use testkit::{Lan, QueuePort};
@@ -56,7 +57,8 @@ struct Bench {
 
 impl Bench {
     fn new((kind, id): (FakeFamily, PciId)) -> Self {
-        let mut nic = FakeNic { kind, transmit_credit: 0, fifo: 5, ..FakeNic::default() };
+        let fifo = FakeFifo { size: 5, ..FakeFifo::default() };
+        let mut nic = FakeNic { kind, transmit_credit: 0, fifo, ..FakeNic::default() };
         nic.set_receive_address(mac(7).0);
         let machine = TestMachine::new(nic);
         let driver = machine.start_as(id).expect("the NIC starts");

@@ -25,7 +25,7 @@ struct CheapPort {
 
 impl Port for CheapPort {
     fn capabilities(&mut self) -> Capabilities {
-        Capabilities { max_frame: 1514, link_up: true, segments: false }
+        Capabilities { max_frame: 1514, link_up: true, segments: false, takes_segments: false }
     }
 
     fn fetch(&mut self, into: &mut Outbox, budget: usize, _now: Instant) -> usize {

@@ -62,7 +62,8 @@ impl Wire {
 
 impl Port for Wire {
     fn capabilities(&mut self) -> Capabilities {
-        Capabilities { max_frame: 9018, link_up: true, segments: self.bit == 1 }
+        let segments = self.bit == 1;
+        Capabilities { max_frame: 9018, link_up: true, segments, takes_segments: segments }
     }
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {

@@ -31,7 +31,7 @@ impl SlowVnic {
 
 impl Port for SlowVnic {
     fn capabilities(&mut self) -> Capabilities {
-        Capabilities { max_frame: 9018, link_up: true, segments: false }
+        Capabilities { max_frame: 9018, link_up: true, segments: false, takes_segments: false }
     }
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, _: Instant) -> Put {

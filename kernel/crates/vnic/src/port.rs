@@ -183,6 +183,7 @@ impl<M: GuestSpans> Port for VnicPort<'_, M> {
             max_frame: admission::longest(controller.receive_control()),
             link_up: controller.link_up(),
             segments: false,
+            takes_segments: false,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::Input;
 use base::time::Duration;
 use base::{MacAddress, Memory, Outbox, Port, Put, SlotId, Ticket};
 use intel_regs::{queue::ReceiveQueue, reg};
-use nic::{InterruptMode, MAX_FRAME, Nic, NicState, PciId};
+use nic::{InterruptMode, MAX_FRAME, Nic, NicState, PciId, RetiredFrames};
 use std::collections::VecDeque;
 use testkit::QueuePort;
 
@@ -19,7 +19,7 @@ const MAX_OFFERED: u64 = 64;
 /// Most frames that the transmit ring holds.
 const MAX_PENDING: u64 = DESCRIPTORS as u64 - 1;
 /// Registers that the driver believes something of; arbitrary offsets reach the others.
-const REGISTERS: [u32; 16] = [
+const REGISTERS: [u32; 17] = [
     reg::CTRL,
     reg::STATUS,
     reg::EECD,
@@ -38,6 +38,8 @@ const REGISTERS: [u32; 16] = [
     0xe028,
     // GORCH: the upper half of a count of bytes.
     0x408c,
+    // GPTC.
+    0x4080,
 ];
 
 const fn intel(device: u16) -> PciId {
@@ -85,7 +87,7 @@ impl Totals {
 /// When a call of the driver does more than its bound in accesses or copies; a reset is without end; when one leaves its DMA memory or
 /// the register window; gives the NIC a descriptor with another buffer than its own; asks for more memory than the kernel has,
 /// or for any once it runs; does not return the ticket of each frame that it keeps once, in their order; hands up a frame of a length that Ethernet has not, or more than was asked for;
-/// when a counter goes back, or one call's result contradicts the counters.
+/// when a counter goes back, or one call's result, such as that of a NIC that is retired, contradicts the counters.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     let id = input.choose(&IDS);
@@ -268,11 +270,26 @@ fn control(nic: &mut Nic<HostileMachine>, machine: &HostileMachine, action: u8, 
             let modes = [InterruptMode::Intx, InterruptMode::Msi, InterruptMode::Msix, InterruptMode::Msix];
             nic.set_interrupt_mode(modes[usize::from(action >> 6)]);
         }
+        _ if action >> 6 == 1 => nic.hold_back(action & 0x10 == 0),
+        _ if action >> 6 == 2 => retire(nic, machine),
         _ => {
             machine.begin(Work::BATCH);
             nic.set_interrupt_interval(Duration::from_nanos(input.number(5)));
         }
     }
+}
+
+/// Stops the NIC for good. What the call says of the frames is what the counters say.
+fn retire(nic: &mut Nic<HostileMachine>, machine: &HostileMachine) {
+    let before = Totals::of(nic);
+    let now = machine.begin(Work::BRING_UP);
+    let retired = nic.retire(now);
+    let after = Totals::of(nic);
+    let more = |name| after.get(name) - before.get(name);
+    assert_eq!(retired.returned as u64, more("tx_returned"));
+    assert!(retired.in_doubt as u64 >= more("tx_in_doubt"));
+    assert!(retired.in_doubt as u64 <= more("tx_in_doubt") + more("tx_returned"));
+    assert!(retired == RetiredFrames::default() || nic.state() != NicState::Running);
 }
 
 /// What the NIC does between two calls.

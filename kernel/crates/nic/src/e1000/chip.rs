@@ -13,4 +13,6 @@ impl NicChip for E1000Chip {
     type Descriptors = LegacyFormat;
     const RECEIVE: ReceiveQueue = ReceiveQueue::at(reg::RDBAL);
     const TRANSMIT: TransmitQueue = TransmitQueue::at(reg::TDBAL);
+    /// PBA.TXA as it is after a reset [8254x 13.4.16].
+    const TRANSMIT_FIFO: usize = 16 << 10;
 }

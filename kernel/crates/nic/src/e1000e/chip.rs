@@ -13,4 +13,6 @@ impl NicChip for E1000eChip {
     type Descriptors = LegacyFormat;
     const RECEIVE: ReceiveQueue = e1000e::receive_queue(0);
     const TRANSMIT: TransmitQueue = e1000e::transmit_queue(0);
+    /// The packet buffer, which received frames share [82574 10.2].
+    const TRANSMIT_FIFO: usize = 40 << 10;
 }

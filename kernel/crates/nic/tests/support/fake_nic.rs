@@ -4,7 +4,7 @@
 
 use super::FakeDevice;
 use super::fake_rings::{self, Rings};
-use super::fake_transmit::FakeOffload;
+use super::fake_transmit::{FakeFifo, FakeOffload};
 use base::time::Duration;
 use base::{Effects, Instant};
 use std::collections::{BTreeMap, VecDeque};
@@ -74,6 +74,7 @@ pub struct FakeNic {
     /// Statistics registers by offset; they read once.
     pub statistics: BTreeMap<u32, u32>,
     pub link: bool,
+    pub half_duplex: bool,
     /// The NIC was removed: every register reads as ones.
     pub gone: bool,
     pub reset_never_ends: bool,
@@ -127,9 +128,7 @@ pub struct FakeNic {
     /// Frames the transmitter may still send.
     pub transmit_credit: usize,
     pub sent: VecDeque<Vec<u8>>,
-    /// Frames that its FIFO holds, and those that are in it: fetched, and not sent for want of a link.
-    pub fifo: usize,
-    pub in_fifo: VecDeque<Vec<u8>>,
+    pub fifo: FakeFifo,
     /// Number of writes to each register.
     pub writes: BTreeMap<u32, usize>,
     pub partial: Vec<u8>,
@@ -144,6 +143,7 @@ impl Default for FakeNic {
             registers: BTreeMap::new(),
             statistics: BTreeMap::new(),
             link: true,
+            half_duplex: false,
             gone: false,
             reset_never_ends: false,
             master_never_ends: false,
@@ -178,8 +178,7 @@ impl Default for FakeNic {
             transmit_stuck: false,
             transmit_credit: usize::MAX,
             sent: VecDeque::new(),
-            fifo: 0,
-            in_fifo: VecDeque::new(),
+            fifo: FakeFifo::default(),
             writes: BTreeMap::new(),
             partial: Vec::new(),
             offload: FakeOffload::default(),
@@ -295,7 +294,7 @@ impl FakeNic {
         self.registers.insert(self.management(), 1 << (18 + self.port));
         self.partial.clear();
         self.offload.context = None;
-        self.in_fifo.clear();
+        self.fifo.flush();
         self.statistics.clear();
     }
 }
@@ -310,7 +309,9 @@ impl FakeDevice for FakeNic {
             CTRL => self.get(CTRL) & !(1 << 26),
             STATUS => {
                 let busy = self.get(CTRL) & 1 << 2 == 0 || self.master_never_ends;
-                (if self.link { 0x83 } else { 0 }) | u32::from(busy) << 19 | self.port << 2
+                (if self.link { 0x83 ^ u32::from(self.half_duplex) } else { 0 })
+                    | u32::from(busy) << 19
+                    | self.port << 2
             }
             EERD if self.eeprom_silent => self.get(EERD),
             EERD => self.eerd(),

@@ -3,11 +3,14 @@
 use super::fake_nic::{FakeNic, TXDW};
 use super::fake_rings::FakeContext;
 use base::{GuestMemory, GuestPhysical};
+use std::collections::VecDeque;
 use testkit::FakeMemory;
 use testkit::frame::{checksum, unfinished};
 
 const TCTL: u32 = 0x0400;
-const GPTC: u32 = 0x4080;
+pub const GPTC: u32 = 0x4080;
+/// Management Packets Transmitted Count.
+pub const MGTPTC: u32 = 0x40bc;
 
 /// Descriptor bits: end of packet, report status, insert the TCP or UDP checksum.
 const EOP: u8 = 1;
@@ -42,21 +45,54 @@ impl FakeOffload {
     }
 }
 
+/// Where frames are between their descriptors and the wire.
+#[derive(Debug)]
+pub struct FakeFifo {
+    /// Frames that find room.
+    pub size: usize,
+    /// Those that are in it: fetched, and not sent for want of a link or of `credit`.
+    pub frames: VecDeque<Vec<u8>>,
+    /// Frames that may still leave.
+    pub credit: usize,
+    /// The NIC does not write descriptors back yet, but does all else.
+    pub silent: bool,
+    /// Descriptors that it has yet to write back.
+    pub unwritten: Vec<u64>,
+}
+
+impl Default for FakeFifo {
+    fn default() -> Self {
+        Self { size: 0, frames: VecDeque::new(), credit: usize::MAX, silent: false, unwritten: Vec::new() }
+    }
+}
+
+impl FakeFifo {
+    /// What a reset does.
+    pub fn flush(&mut self) {
+        self.frames.clear();
+        self.unwritten.clear();
+    }
+}
+
 impl FakeNic {
     /// Sends the frames in the transmit ring, as far as the faults allow.
     pub fn transmit(&mut self, memory: &FakeMemory) {
         let rings = self.rings();
         let (tdh, tdt) = (rings.tdh(), rings.tdt());
         let ring = u64::from(self.get(rings.transmit + 4)) << 32 | u64::from(self.get(rings.transmit));
-        while self.link
-            && let Some(frame) = self.in_fifo.pop_front()
+        if self.get(TCTL) & 2 == 0 {
+            return;
+        }
+        while self.leaves()
+            && let Some(frame) = self.fifo.frames.pop_front()
         {
             self.leave(frame);
         }
-        if self.get(TCTL) & 2 == 0 || !self.dma {
+        if !self.dma {
             return;
         }
-        let fetches = |nic: &Self| (nic.link || nic.in_fifo.len() < nic.fifo) && !nic.transmit_stuck;
+        let fetches =
+            |nic: &Self| (nic.leaves() || nic.fifo.frames.len() < nic.fifo.size) && !nic.transmit_stuck;
         while fetches(self) && self.transmit_credit > 0 && self.get(tdh) != self.get(tdt) {
             let head = self.get(tdh);
             let at = ring + u64::from(head) * 16;
@@ -77,22 +113,38 @@ impl FakeNic {
                 if half[5] & TXSM != 0 {
                     self.offload.finish(&mut frame);
                 }
-                if self.link {
+                if self.leaves() {
                     self.leave(frame)
                 } else {
-                    self.in_fifo.push_back(frame)
+                    self.fifo.frames.push_back(frame)
                 }
                 self.transmit_credit -= usize::from(self.transmit_credit != usize::MAX);
             }
             if command & RS != 0 {
-                memory.write(GuestPhysical(at + 12), &[1]).unwrap();
-                self.raise(TXDW);
+                self.fifo.unwritten.push(at + 12);
+            }
+            if !self.fifo.silent {
+                self.write_back(memory);
             }
         }
     }
 
+    /// Writes descriptors back.
+    pub fn write_back(&mut self, memory: &FakeMemory) {
+        for at in std::mem::take(&mut self.fifo.unwritten) {
+            memory.write(GuestPhysical(at), &[1]).unwrap();
+            self.raise(TXDW);
+        }
+    }
+
+    /// True if frames leave.
+    fn leaves(&self) -> bool {
+        self.link && self.fifo.credit > 0
+    }
+
     /// A frame leaves the MAC, which counts it.
     fn leave(&mut self, frame: Vec<u8>) {
+        self.fifo.credit -= usize::from(self.fifo.credit != usize::MAX);
         self.sent.push_back(frame);
         *self.statistics.entry(GPTC).or_default() += 1;
     }

@@ -10,7 +10,8 @@ use testkit::{FakeMemory, TestMemory, VirtualClock};
 
 pub mod fake_nic;
 mod fake_rings;
-mod fake_transmit;
+pub mod fake_transmit;
+pub mod sender;
 
 pub const ID_82540EM: PciId = PciId { vendor: 0x8086, device: 0x100e };
 pub const ID_82574L: PciId = PciId { vendor: 0x8086, device: 0x10d3 };

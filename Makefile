@@ -85,7 +85,7 @@ image: kernel stage boot guest
 
 run: kernel boot guest
 	@$(BOOT) image $(CONFIG) --kernel $(KERNEL) --out $(IMAGES) --bios
-	@cargo run -q --release -p end-to-end --bin run -- $(IMAGES)
+	@cargo run -q --release -p end-to-end --bin run -- $(IMAGES) --config $(CONFIG)
 
 host-test: setup
 	@cargo test -q $(HOST)

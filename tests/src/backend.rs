@@ -39,6 +39,8 @@ pub enum Need {
     HighMemory,
     /// The cable can be unplugged.
     Cable,
+    /// A NIC can be made faulty.
+    NicFaults,
     /// Machine checks can be caused.
     MachineCheck,
     /// The screen can be read.
@@ -157,6 +159,7 @@ impl Backend {
             Need::Firmware(_) => is_bochs.then_some("Bochs does not run OVMF"),
             Need::HighMemory => is_bochs.then_some("Bochs has memory above 4 GiB only behind 3 GiB below"),
             Need::Cable => is_bochs.then_some("Bochs has no cable to unplug"),
+            Need::NicFaults => is_bochs.then_some("no monitor of Bochs reaches its NICs"),
             // KVM raises them only where the host's processor has the registers that QEMU writes.
             Need::MachineCheck => {
                 (self != Self::QemuSvm).then_some("only QEMU's TCG raises machine checks on demand")

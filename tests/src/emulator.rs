@@ -2,6 +2,7 @@
 
 use crate::backend::{Backend, Need};
 use crate::bochs::Bochs;
+use crate::faults::NicFault;
 use crate::machine::EmulatedMachine;
 use crate::qemu::Qemu;
 use crate::{Failure, Outcome};
@@ -43,11 +44,30 @@ impl Emulator {
     /// # Errors
     /// The emulator does not support it, or refuses.
     pub fn set_link(&mut self, nic: usize, up: bool) -> Outcome {
+        self.qemu(Need::Cable)?.set_link(nic, up)
+    }
+
+    /// Makes a NIC faulty, or sound again. It must be on bus 0.
+    ///
+    /// # Errors
+    /// The emulator does not support it, or refuses.
+    pub fn set_fault(&mut self, nic: usize, fault: Option<NicFault>) -> Outcome {
+        self.qemu(Need::NicFaults)?.set_fault(nic, fault)
+    }
+
+    /// Takes a NIC from the machine, a 440FX, while Weir drives it.
+    ///
+    /// # Errors
+    /// The emulator does not support it, or refuses.
+    pub fn remove_nic(&mut self, nic: usize) -> Outcome {
+        self.qemu(Need::NicFaults)?.remove_nic(nic)
+    }
+
+    /// QEMU, for what Bochs lacks.
+    fn qemu(&mut self, need: Need) -> Outcome<&mut Qemu> {
         match self {
-            Self::Bochs(_) => {
-                Err(Failure::Wrong(Backend::BochsVtx.lacks(Need::Cable).unwrap_or_default().into()))
-            }
-            Self::Qemu(qemu) => qemu.set_link(nic, up),
+            Self::Bochs(_) => Err(Failure::Wrong(Backend::BochsVtx.lacks(need).unwrap_or_default().into())),
+            Self::Qemu(qemu) => Ok(qemu),
         }
     }
 
@@ -56,12 +76,7 @@ impl Emulator {
     /// # Errors
     /// The emulator does not support it, or refuses.
     pub fn machine_check(&mut self, cpu: u32, status: u64, global: u64) -> Outcome {
-        match self {
-            Self::Bochs(_) => {
-                Err(Failure::Wrong(Backend::BochsVtx.lacks(Need::MachineCheck).unwrap_or_default().into()))
-            }
-            Self::Qemu(qemu) => qemu.machine_check(cpu, status, global),
-        }
+        self.qemu(Need::MachineCheck)?.machine_check(cpu, status, global)
     }
 
     /// Writes the contents of the screen to a file, as a portable pixmap.
@@ -69,12 +84,7 @@ impl Emulator {
     /// # Errors
     /// The emulator does not support it, or refuses.
     pub fn screenshot(&mut self, file: &Path) -> Outcome {
-        match self {
-            Self::Bochs(_) => {
-                Err(Failure::Wrong(Backend::BochsVtx.lacks(Need::Screen).unwrap_or_default().into()))
-            }
-            Self::Qemu(qemu) => qemu.screenshot(file),
-        }
+        self.qemu(Need::Screen)?.screenshot(file)
     }
 
     /// Waits until the emulated machine has powered off.

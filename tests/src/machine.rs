@@ -1,6 +1,7 @@
 //! The emulated machine, described independently of the emulator.
 
 use crate::acpi::FirmwareTables;
+use crate::lan::LanPlan;
 use std::fmt;
 
 /// How emulated time relates to the host's.
@@ -171,6 +172,8 @@ pub struct EmulatedMachine {
     pub serial: bool,
     /// Its NICs, in the order of their places on the bus.
     pub nics: Vec<EmulatedNic>,
+    /// The LAN that its NICs are on, if not each is alone with a peer of its own.
+    pub lan: Option<LanPlan>,
     /// The emulator's name of the processor model, where it differs from the backend's default.
     pub cpu_model: Option<&'static str>,
     /// Whether a reset boots it again. If not, QEMU ends on a reset, and the run fails; Bochs resets in either
@@ -198,6 +201,7 @@ impl Default for EmulatedMachine {
             firmware: Firmware::Bios,
             serial: true,
             nics: vec![EmulatedNic::on_tap(0, EmulatedNicModel::E1000)],
+            lan: None,
             cpu_model: None,
             resets: false,
             tables: None,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The first NIC's device number on bus 0: the chipset uses the lower ones.
-const FIRST_NIC: usize = 4;
+pub const FIRST_NIC: usize = 4;
 
 /// The device number of the NIC that serves only the firmware's PXE: behind the NICs that Weir uses.
 const BOOT_NIC: u8 = 0x1d;
@@ -235,7 +235,7 @@ impl Qemu {
     /// # Errors
     /// QEMU refuses, or does not answer.
     pub fn set_link(&mut self, nic: usize, up: bool) -> Outcome {
-        self.monitor.execute("set_link", &format!(r#"{{"name":"nic{nic}","up":{up}}}"#))
+        self.monitor.execute("set_link", &format!(r#"{{"name":"nic{nic}","up":{up}}}"#)).map(drop)
     }
 
     /// Raises a machine check on a processor, with these values of IA32_MC1_STATUS and IA32_MCG_STATUS.
@@ -243,8 +243,15 @@ impl Qemu {
     /// # Errors
     /// QEMU does not answer.
     pub fn machine_check(&mut self, cpu: u32, status: u64, global: u64) -> Outcome {
-        let line = format!(r#"{{"command-line":"mce {cpu} 1 {status:#x} {global:#x} 0x1000 0x0"}}"#);
-        self.monitor.execute("human-monitor-command", &line)
+        self.human(&format!("mce {cpu} 1 {status:#x} {global:#x} 0x1000 0x0")).map(drop)
+    }
+
+    /// Executes a line of QEMU's monitor for people, and returns its answer as it comes by QMP.
+    ///
+    /// # Errors
+    /// QEMU does not answer.
+    pub fn human(&mut self, line: &str) -> Outcome<String> {
+        self.monitor.execute("human-monitor-command", &format!(r#"{{"command-line":{line:?}}}"#))
     }
 
     /// Writes the contents of the screen to a file, as a portable pixmap.
@@ -253,7 +260,8 @@ impl Qemu {
     /// QEMU refuses, or does not answer.
     pub fn screenshot(&mut self, file: &Path) -> Outcome {
         let file = std::path::absolute(file).context("the picture's path")?;
-        self.monitor.execute("screendump", &format!(r#"{{"filename":{:?}}}"#, file.display().to_string()))
+        let name = format!(r#"{{"filename":{:?}}}"#, file.display().to_string());
+        self.monitor.execute("screendump", &name).map(drop)
     }
 
     /// Waits until the emulated machine has powered off.

@@ -1,5 +1,4 @@
-//! QEMU's control protocol (QMP), as far as the tests need it: commands without results, and the reason why the
-//! machine stopped. It consists of lines of JSON [QEMU, docs/interop/qmp-spec.rst].
+//! QEMU's control protocol (QMP), as far as the tests need it: commands, and the reason why the machine stopped. It consists of lines of JSON [QEMU, docs/interop/qmp-spec.rst].
 
 use crate::failure::ErrorContext;
 use crate::{Failure, Outcome};
@@ -44,11 +43,11 @@ impl Monitor {
         Ok(monitor)
     }
 
-    /// Executes a command, whose arguments are a JSON object.
+    /// Executes a command, whose arguments are a JSON object, and returns the line with its result.
     ///
     /// # Errors
     /// QEMU refuses, or does not answer.
-    pub fn execute(&mut self, command: &str, arguments: &str) -> Outcome {
+    pub fn execute(&mut self, command: &str, arguments: &str) -> Outcome<String> {
         let line = format!("{{\"execute\":\"{command}\",\"arguments\":{arguments}}}\n");
         self.stream.write_all(line.as_bytes()).context(command)?;
         let start = Instant::now();
@@ -60,7 +59,7 @@ impl Monitor {
             };
             self.note(&line);
             if line.starts_with("{\"return\"") {
-                return Ok(());
+                return Ok(line);
             }
             if line.starts_with("{\"error\"") {
                 return Err(Failure::Program { program: format!("QEMU's {command}"), output: line });

@@ -1,9 +1,11 @@
 //! One run of a scenario, from the image to power-off.
 
 use crate::backend::{Backend, Need};
+use crate::cabling::Cabling;
 use crate::console::SerialConsole;
 use crate::emulator::Emulator;
 use crate::failure::ErrorContext;
+use crate::fields::LineFields;
 use crate::machine::EmulatedMachine;
 use crate::wire::Capture;
 use crate::{Failure, Outcome, Scenario, artifacts, namespace, screen};
@@ -58,12 +60,22 @@ impl Test {
     }
 }
 
+/// Pulls the cable of a NIC or puts it back, as [`Run::plug`].
+///
+/// # Errors
+/// As [`Run::plug`].
+pub fn plug(emulator: &mut Emulator, lan: Option<&Cabling>, nic: usize, in_place: bool) -> Outcome {
+    emulator.set_link(nic, in_place)?;
+    lan.map_or(Ok(()), |lan| lan.set_port(nic, in_place))
+}
+
 /// A running scenario. Its folder is kept, with configuration, serial log, captures and the emulator's log.
 pub struct Run {
     /// The serial line.
     pub console: SerialConsole,
-    /// The frames on the wire of each NIC that is on a tap.
+    /// The frames on the wire of each NIC that is on a tap, or on the LAN.
     pub captures: Vec<Capture>,
+    lan: Option<Cabling>,
     /// The machine.
     pub emulator: Emulator,
     folder: PathBuf,
@@ -96,23 +108,54 @@ impl Run {
 
     fn boot(backend: Backend, machine: &EmulatedMachine, image: &Path, folder: PathBuf) -> Outcome<Self> {
         let taps = machine.taps();
-        namespace::enter_network(&taps)?;
-        let captures = taps
-            .iter()
-            .map(|tap| Capture::start(tap, &folder.join(format!("{tap}.pcap"))))
-            .collect::<Outcome<Vec<_>>>()?;
+        namespace::enter()?;
+        let lan = machine.lan.as_ref().map(|plan| Cabling::lay(plan, &folder)).transpose()?;
+        let captures = if let Some(lan) = &lan {
+            lan.of_nics()
+        } else {
+            namespace::add_peers(&taps)?;
+            let capture = |tap: &&str| Capture::start(tap, &folder.join(format!("{tap}.pcap")));
+            taps.iter().map(capture).collect::<Outcome<Vec<_>>>()?
+        };
         let (emulator, serial) = Emulator::start(backend, machine, image, &folder)?;
         let mut console = SerialConsole::follow(serial, &folder.join("serial.log"))?;
         if backend.lacks(Need::Undisturbed).is_some() {
             console.allow("no two measurements of the TSC agree");
         }
-        Ok(Self { console, captures, emulator, folder, commands: 0 })
+        Ok(Self { console, captures, lan, emulator, folder, commands: 0 })
     }
 
     /// The frames that Weir has sent so far on the wire of its first NIC.
     #[must_use]
     pub fn from_weir(&self) -> Vec<Vec<u8>> {
         self.captures.first().map(Capture::from_weir).unwrap_or_default()
+    }
+
+    /// The LAN that the machine's NICs are on.
+    ///
+    /// # Errors
+    /// Each is alone with its peer.
+    pub fn lan(&self) -> Outcome<&Cabling> {
+        self.lan.as_ref().ok_or_else(|| Failure::Wrong("the machine's NICs are on no LAN".into()))
+    }
+
+    /// Pulls the cable of a NIC or puts it back, at both of its ends: the NIC loses its link, and so does the port of its
+    /// switch, which forgets what it has learnt there.
+    ///
+    /// # Errors
+    /// As [`Emulator::set_link`], or `ip` fails.
+    pub fn plug(&mut self, nic: usize, in_place: bool) -> Outcome {
+        plug(&mut self.emulator, self.lan.as_ref(), nic, in_place)
+    }
+
+    /// Waits for a text on the serial line, with the timeout [`STEP`], and for the end of its line, and returns the fields
+    /// of the line.
+    ///
+    /// # Errors
+    /// As [`SerialConsole::wait_for`].
+    pub fn expect_fields(&mut self, text: &str) -> Outcome<LineFields> {
+        self.expect(text)?;
+        self.expect("\n").map(LineFields::new)
     }
 
     /// Waits for a text on the serial line, with the timeout [`STEP`].

@@ -1,6 +1,7 @@
 //! What a test runs: VMs on an emulated machine, and the image that boots them.
 
 use crate::failure::ErrorContext;
+use crate::lan::LanPlan;
 use crate::machine::{EmulatedMachine, EmulatedNic, EmulatedNicModel, Firmware, Pace};
 use crate::{Backend, Failure, Outcome, artifacts, initramfs};
 use std::fmt::Write as _;
@@ -25,10 +26,18 @@ pub struct VmSpec {
 #[derive(Clone, Debug)]
 struct VnicSpec {
     mac: String,
-    /// Index of the physical NIC that is its uplink.
-    uplink: usize,
+    uplink: VnicUplink,
     /// It keeps its link when the physical NIC has none.
     keeps_link: bool,
+}
+
+/// What carries the frames of a vNIC to the wire.
+#[derive(Clone, Debug)]
+enum VnicUplink {
+    /// The physical NIC with this index.
+    Nic(usize),
+    /// The team of this name.
+    Team(String),
 }
 
 impl VmSpec {
@@ -153,7 +162,22 @@ impl VmSpec {
     /// there is no such NIC.
     #[must_use]
     pub fn nic_on(mut self, nic: usize, mac: &str) -> Self {
-        self.vnics.push(VnicSpec { mac: mac.into(), uplink: nic, keeps_link: false });
+        self.vnics.push(VnicSpec { mac: mac.into(), uplink: VnicUplink::Nic(nic), keeps_link: false });
+        self
+    }
+
+    /// Adds a vNIC with this MAC address, with the team of this name as uplink.
+    #[must_use]
+    pub fn nic_in(mut self, team: &str, mac: &str) -> Self {
+        let uplink = VnicUplink::Team(team.into());
+        self.vnics.push(VnicSpec { mac: mac.into(), uplink, keeps_link: false });
+        self
+    }
+
+    /// Gives it this priority in place of the default 3.
+    #[must_use]
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.fields.push(format!("priority = {priority}"));
         self
     }
 
@@ -176,8 +200,10 @@ impl VmSpec {
         }
         for vnic in &self.vnics {
             let _ = writeln!(text, "\n[[vm.vnic]]\nmodel = \"82540EM\"\nmac = {:?}", vnic.mac);
-            if vnic.uplink < nics {
-                let _ = writeln!(text, "uplink = \"nic{}\"", vnic.uplink);
+            match &vnic.uplink {
+                VnicUplink::Nic(nic) if *nic < nics => text += &format!("uplink = \"nic{nic}\"\n"),
+                VnicUplink::Nic(_) => {}
+                VnicUplink::Team(team) => text += &format!("uplink = {team:?}\n"),
             }
             if vnic.keeps_link {
                 let _ = writeln!(text, "uplink_link = \"up\"");
@@ -196,12 +222,16 @@ impl VmSpec {
 /// let scenario = Scenario::new(Vec::new()).with_nics(&[EmulatedNicModel::E1000, EmulatedNicModel::Igb]);
 /// assert_eq!(scenario.machine.taps(), ["tap0", "tap1"]);
 /// assert!(scenario.toml().contains("[[nic]]\nname = \"nic1\""));
+/// let scenario = scenario.team("lan", &["nics = [\"nic0\", \"nic1\"]"]);
+/// assert!(scenario.toml().contains("[[team]]\nname = \"lan\"\nnics = "));
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Scenario {
     /// The emulated machine.
     pub machine: EmulatedMachine,
     vms: Vec<VmSpec>,
+    /// The `[[team]]` tables.
+    teams: String,
     self_test: Option<&'static str>,
     /// Boot waits until each line of the log has left the machine.
     whole_log: bool,
@@ -218,6 +248,7 @@ impl Scenario {
         Self {
             machine: EmulatedMachine::default(),
             vms,
+            teams: String::new(),
             self_test: None,
             whole_log: false,
             smt: false,
@@ -275,6 +306,23 @@ impl Scenario {
         self
     }
 
+    /// On this LAN, with as many NICs as it has; further NICs are of the last of these models.
+    #[must_use]
+    pub fn on_lan(self, plan: LanPlan, models: &[EmulatedNicModel]) -> Self {
+        let last = models.last().copied().unwrap_or(EmulatedNicModel::E1000);
+        let models: Vec<_> = (0..plan.nics()).map(|nic| models.get(nic).copied().unwrap_or(last)).collect();
+        let mut scenario = self.with_nics(&models);
+        scenario.machine.lan = Some(plan);
+        scenario
+    }
+
+    /// Adds a team with this name and these further fields, such as `nics = ["nic0", "nic1"]`.
+    #[must_use]
+    pub fn team(mut self, name: &str, fields: &[&str]) -> Self {
+        let _ = writeln!(self.teams, "\n[[team]]\nname = {name:?}\n{}", fields.join("\n"));
+        self
+    }
+
     /// On a machine that boots with this firmware.
     #[must_use]
     pub fn with_firmware(mut self, firmware: Firmware) -> Self {
@@ -297,7 +345,7 @@ impl Scenario {
         for index in 0..nics {
             let _ = writeln!(text, "\n[[nic]]\nname = \"nic{index}\"");
         }
-        text + &self.vms.iter().map(|vm| vm.toml(nics)).collect::<String>()
+        text + &self.teams + &self.vms.iter().map(|vm| vm.toml(nics)).collect::<String>()
     }
 
     /// Builds the boot file for the machine's firmware in a folder.

@@ -1,68 +1,138 @@
 //! The wire between the physical NIC and the peer: a capture of every frame, in memory and as a pcap file.
 
-use crate::Outcome;
 use crate::failure::{ErrorContext, Failure};
+use crate::{Outcome, frame, namespace};
+use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind, recvfrom, setsockopt, socket,
-    sockopt,
+    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind, recvmsg,
+    setsockopt, socket, sockopt,
 };
-use nix::sys::time::TimeVal;
+use nix::sys::time::{TimeSpec, TimeVal};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IoSliceMut, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// `sll_pkttype` of a frame that the host itself sent [packet(7)].
 const PACKET_OUTGOING: u8 = 4;
 /// How often the capture looks whether it is to stop.
 const POLL_INTERVAL: TimeVal = TimeVal::new(0, 100_000);
 
-/// A frame that passed the tap.
+/// Length of the frames that every NIC counts as too long: more than 16384 bytes [8254x 13.4.22].
+const OVERSIZE: usize = 16_400;
+/// The longest that a tap takes: with its header, 65535 bytes.
+const MAX_MTU: &str = "65521";
+
+/// A frame that passed a wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CapturedFrame {
-    /// True for frames from Weir, false for frames from the peer.
+    /// True for frames from Weir, false for frames from the peer. On a cable between switches, true for frames to the
+    /// peer's.
     pub from_weir: bool,
+    /// When it passed, by the host's clock, since 1970.
+    pub time: Duration,
     /// The frame from the destination address to the end of the payload.
     pub bytes: Vec<u8>,
 }
 
-/// A running capture of one tap interface.
+/// Frames, in memory and in a pcap file.
+pub struct FrameLog {
+    frames: Mutex<Vec<CapturedFrame>>,
+    file: Mutex<BufWriter<File>>,
+}
+
+impl FrameLog {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn create(file: &Path) -> Outcome<Self> {
+        let mut file = BufWriter::new(File::create(file).context("capture file")?);
+        file.write_all(&pcap_header()).context("capture file")?;
+        Ok(Self { frames: Mutex::default(), file: Mutex::new(file) })
+    }
+
+    /// Adds a frame.
+    pub fn record(&self, from_weir: bool, time: Duration, bytes: &[u8]) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is checked is in memory.
+        let _ = file.write_all(&pcap_record(time, bytes)).and_then(|()| file.flush());
+        let frame = CapturedFrame { from_weir, time, bytes: bytes.to_vec() };
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
+    }
+}
+
+/// A running capture of one wire.
 pub struct Capture {
-    frames: Arc<Mutex<Vec<CapturedFrame>>>,
+    log: Arc<FrameLog>,
     stop: Arc<AtomicBool>,
     worker: Option<JoinHandle<()>>,
 }
 
 impl Capture {
-    /// Captures from now on, in memory and into a pcap file.
+    /// Captures the frames of an interface from now on, in memory and into a pcap file. The system has taken the tags from
+    /// tagged frames; on a cable of a [LAN](crate::lan) they are still there.
     ///
     /// # Errors
     /// The interface does not exist, or the file cannot be written.
     pub fn start(interface: &str, file: &Path) -> Outcome<Self> {
         let socket = packet_socket(interface)?;
-        let mut file = BufWriter::new(File::create(file).context("capture file")?);
-        file.write_all(&pcap_header()).context("capture file")?;
-        let (frames, stop) = (Arc::default(), Arc::default());
-        let (frames_too, stop_too) = (Arc::clone(&frames), Arc::clone(&stop));
-        let worker = thread::spawn(move || capture(&socket, file, &frames_too, &stop_too));
-        Ok(Self { frames, stop, worker: Some(worker) })
+        let (log, stop) = (Arc::new(FrameLog::create(file)?), Arc::default());
+        let (log_too, stop_too) = (Arc::clone(&log), Arc::clone(&stop));
+        let worker = thread::spawn(move || capture(&socket, &log_too, &stop_too));
+        Ok(Self { log, stop, worker: Some(worker) })
+    }
+
+    /// What is recorded in this log.
+    #[must_use]
+    pub fn of(log: Arc<FrameLog>) -> Self {
+        Self { log, stop: Arc::default(), worker: None }
     }
 
     /// The frames captured so far.
     #[must_use]
     pub fn frames(&self) -> Vec<CapturedFrame> {
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log.frames.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The frames captured so far that came from Weir, or did not, and for which a condition holds.
+    #[must_use]
+    pub fn select(&self, from_weir: bool, condition: impl Fn(&[u8]) -> bool) -> Vec<CapturedFrame> {
+        let frames = self.log.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames
+            .iter()
+            .filter(|frame| frame.from_weir == from_weir && condition(&frame.bytes))
+            .cloned()
+            .collect()
     }
 
     /// The frames that Weir sent so far.
     #[must_use]
     pub fn from_weir(&self) -> Vec<Vec<u8>> {
-        self.frames().into_iter().filter(|frame| frame.from_weir).map(|frame| frame.bytes).collect()
+        self.select(true, |_| true).into_iter().map(|frame| frame.bytes).collect()
+    }
+
+    /// The frames that Weir sent so far with this source address.
+    #[must_use]
+    pub fn sent_by(&self, mac: &str) -> Vec<CapturedFrame> {
+        self.select(true, |bytes| frame::source(bytes) == mac)
+    }
+
+    /// The frames that Weir sent so far of this type, tagged or not.
+    #[must_use]
+    pub fn of_type(&self, ether_type: u16) -> Vec<CapturedFrame> {
+        self.select(true, |bytes| frame::ether_type(bytes) == Some(ether_type))
+    }
+
+    /// The numbers of the [numbered datagrams](crate::traffic) that Weir sent so far, in their order on the wire.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<u32> {
+        self.select(true, |_| true).iter().filter_map(|frame| frame::number(&frame.bytes)).collect()
     }
 }
 
@@ -73,6 +143,13 @@ impl Drop for Capture {
             let _ = worker.join();
         }
     }
+}
+
+/// The longest time between two of these frames that follow each other; zero if there are not two.
+#[must_use]
+pub fn longest_gap(frames: &[CapturedFrame]) -> Duration {
+    let gaps = frames.windows(2).map(|pair| pair[1].time.saturating_sub(pair[0].time));
+    gaps.max().unwrap_or_default()
 }
 
 /// A socket that receives all frames of an interface, and sends raw frames.
@@ -86,30 +163,39 @@ fn packet_socket(interface: &str) -> Outcome<OwnedFd> {
         .context("packet socket")?;
     bind(socket.as_raw_fd(), &address).context("binding the packet socket")?;
     setsockopt(&socket, sockopt::ReceiveTimeout, &POLL_INTERVAL).context("packet socket")?;
+    setsockopt(&socket, sockopt::ReceiveTimestampns, &true).context("packet socket")?;
     setsockopt(&socket, sockopt::RcvBuf, &(16 << 20)).context("packet socket")?;
     Ok(socket)
 }
 
-fn capture(socket: &OwnedFd, mut file: impl Write, frames: &Mutex<Vec<CapturedFrame>>, stop: &AtomicBool) {
+fn capture(socket: &OwnedFd, log: &FrameLog, stop: &AtomicBool) {
     let mut buffer = vec![0; 1 << 16];
-    loop {
-        match recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut buffer) {
-            Ok((length, from)) => {
-                let from_weir = from.is_none_or(|from| from.pkttype() != PACKET_OUTGOING);
-                let bytes = buffer[..length].to_vec();
-                let _ = file.write_all(&pcap_record(&bytes)).and_then(|()| file.flush());
-                frames
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(CapturedFrame { from_weir, bytes });
-            }
+    while !stop.load(Ordering::Relaxed) {
+        match take(socket, &mut buffer) {
+            Ok((length, from_weir, time)) => log.record(from_weir, time, &buffer[..length]),
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(_) => return,
         }
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
     }
+}
+
+/// Receives a frame: its length, whether it comes from Weir, and when it passed the interface.
+fn take(socket: &OwnedFd, buffer: &mut [u8]) -> nix::Result<(usize, bool, Duration)> {
+    let mut space = cmsg_space!(TimeSpec);
+    let mut parts = [IoSliceMut::new(buffer)];
+    let message = recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::empty())?;
+    let from_weir = message.address.is_none_or(|from| from.pkttype() != PACKET_OUTGOING);
+    let time = message.cmsgs()?.find_map(|part| match part {
+        ControlMessageOwned::ScmTimestampns(time) => Some(time.into()),
+        _ => None,
+    });
+    Ok((message.bytes, from_weir, time.unwrap_or_else(now)))
+}
+
+/// The time since 1970, as captures have it.
+#[must_use]
+pub fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The header of a pcap file with microseconds and link type Ethernet.
@@ -123,12 +209,11 @@ fn pcap_header() -> [u8; 24] {
     header
 }
 
-fn pcap_record(frame: &[u8]) -> Vec<u8> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+fn pcap_record(time: Duration, frame: &[u8]) -> Vec<u8> {
     let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-    let seconds = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
+    let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     let mut record = Vec::with_capacity(16 + frame.len());
-    for part in [seconds, now.subsec_micros(), length, length] {
+    for part in [seconds, time.subsec_micros(), length, length] {
         record.extend_from_slice(&part.to_le_bytes());
     }
     record.extend_from_slice(frame);
@@ -140,7 +225,28 @@ fn pcap_record(frame: &[u8]) -> Vec<u8> {
 /// # Errors
 /// The interface does not exist, or refuses the frame.
 pub fn send_frame(interface: &str, frame: &[u8]) -> Outcome {
+    send_frames(interface, frame, 1)
+}
+
+/// Sends a raw frame from the peer a number of times.
+///
+/// # Errors
+/// As [`send_frame`].
+pub fn send_frames(interface: &str, frame: &[u8], count: u32) -> Outcome {
     let socket = packet_socket(interface)?;
-    nix::sys::socket::send(socket.as_raw_fd(), frame, MsgFlags::empty()).context("sending a frame")?;
+    for _ in 0..count {
+        nix::sys::socket::send(socket.as_raw_fd(), frame, MsgFlags::empty()).context("sending a frame")?;
+    }
     Ok(())
+}
+
+/// Makes the NIC on this tap count receive errors: it gets so many broadcast frames that are too long for it.
+///
+/// # Errors
+/// As [`send_frame`].
+pub fn send_oversize(tap: &str, count: u32) -> Outcome {
+    namespace::ip(&["link", "set", "dev", tap, "mtu", MAX_MTU])?;
+    let mut frame = vec![0xff; OVERSIZE];
+    frame[6..14].copy_from_slice(&[2, 0, 0, 0, 0, 1, 0x88, 0xb5]);
+    send_frames(tap, &frame, count)
 }

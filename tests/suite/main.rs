@@ -10,6 +10,7 @@ mod fairness;
 mod firmware;
 mod guests;
 mod hostile;
+mod lan;
 mod lifecycle;
 mod linux;
 mod machines;
@@ -131,6 +132,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(unusable::trials(backend));
         trials.extend(nics::trials(backend));
         trials.extend(cable::trials(backend));
+        trials.extend(lan::trials(backend));
         trials.extend(own_end::trials(backend));
         trials.extend(firmware::trials(backend));
         trials.extend(machines::trials(backend));

@@ -4,6 +4,7 @@ use crate::misbehaviour::stop;
 use crate::trial_needing;
 use end_to_end::backend::Need;
 use end_to_end::failure::ErrorContext;
+use end_to_end::frame::source;
 use end_to_end::machine::EmulatedNicModel;
 use end_to_end::pinger::{Pinger, answers};
 use end_to_end::run::STEP;
@@ -147,16 +148,10 @@ fn two_nics(test: &Test, nics: &[EmulatedNicModel], [first, second]: [u8; 2]) ->
     run.finish()?;
     for (index, own) in [(first, ECHO_MAC), (second, SINK_MAC)] {
         let capture = &run.captures[usize::from(index)];
-        let senders: Vec<String> = capture.from_weir().iter().map(|frame| sender_of(frame)).collect();
+        let senders: Vec<String> = capture.from_weir().iter().map(|frame| source(frame)).collect();
         require!(!senders.is_empty(), "no frame on the wire of {own}");
         let others: Vec<&String> = senders.iter().filter(|sender| *sender != own).collect();
         require!(others.is_empty(), "on the wire of {own}: frames from {others:?}");
     }
     Ok(run)
-}
-
-/// The source address of a frame, as text.
-fn sender_of(frame: &[u8]) -> String {
-    let bytes = frame.get(6..12).unwrap_or_default();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
 }

@@ -39,7 +39,9 @@ pub use effects::Effects;
 pub use frame::{Checksums, LentFrame, UnfinishedChecksum, Verdict};
 pub use mac::MacAddress;
 pub use memory::{GuestMemory, GuestSpans, MemoryError};
-pub use nic_info::{ByteRates, Duplex, LinkSpeed, LinkStatus, NicCondition, NicInfo, QueueDepth, RetiredFrames};
+pub use nic_info::{
+    ByteRates, Duplex, LinkSpeed, LinkStatus, NicCondition, NicInfo, QueueDepth, RetiredFrames,
+};
 pub use outbox::{Outbox, SlotId, Ticket};
 pub use port::{Capabilities, Port, Put};
 pub use span::{Memory, Span};

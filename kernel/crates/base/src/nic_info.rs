@@ -169,11 +169,12 @@ impl NicInfo {
     }
 }
 
-/// What a NIC that was stopped did not send.
+/// What becomes of the frames that a NIC had when it was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct RetiredFrames {
-    /// Frames that it gives back, to be sent by another one.
+    /// Frames that it has given back, to be sent again.
     pub returned: usize,
-    /// Frames that it had fetched, and that have not left it by its own count.
+    /// Frames that it had fetched, and that have not left it by its own count. They are lost; if its driver holds frames back, they
+    /// are among those that it has given back, and may arrive twice.
     pub in_doubt: usize,
 }

@@ -84,7 +84,7 @@ impl Manager {
             moved: [None; MAX_VNICS + 1],
             returned: all,
             usable: MemberSet::EMPTY,
-            dead: MemberSet::EMPTY,
+            dead: all,
             listener: None,
             faults: [None; MAX_MEMBERS],
             hearing: Hearing::new(),
@@ -160,18 +160,27 @@ impl Manager {
         if self.settings.failback == FailbackMode::Always || manual {
             self.returned = self.returned.union(usable);
         }
-        self.place(rules, died, now, act);
+        let fresh = self.starting().intersection(usable);
+        self.place(rules, (died, fresh), now, act);
         self.tell_faults(&before, act);
+        fresh.iter().for_each(|member| self.members[member.index()].started = true);
         let link = !usable.is_empty();
         if core::mem::replace(&mut self.link, link) != link {
             act(TeamAction::Link(link));
         }
     }
 
-    /// Tells of faults that come and go, unless a failover or failback has told of them.
+    /// Members that have never carried frames.
+    fn starting(&self) -> MemberSet {
+        let ids = (0..).map_while(MemberId::new).zip(&self.members);
+        ids.filter(|(_, state)| !state.started).map(|(id, _)| id).collect()
+    }
+
+    /// Tells of faults that come and go, but for those of members that have never worked.
     fn tell_faults(&self, before: &[Option<MemberFault>; MAX_MEMBERS], act: Act<'_>) {
-        let ids = (0..self.members.len()).filter_map(MemberId::new);
-        for member in ids.filter(|id| before[id.index()] != self.faults[id.index()]) {
+        let (ids, starting) = ((0..self.members.len()).filter_map(MemberId::new), self.starting());
+        let changed = |id: &MemberId| before[id.index()] != self.faults[id.index()];
+        for member in ids.filter(|id| changed(id) && !starting.contains(*id)) {
             let fault = self.faults[member.index()];
             act(TeamAction::Say(TeamNote::Member { member, fault }));
         }

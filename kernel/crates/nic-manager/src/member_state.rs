@@ -49,8 +49,9 @@ pub(crate) struct MemberState {
     pub(crate) settles_at: Option<Instant>,
     /// It waits for the operator.
     pub(crate) waits: bool,
-    /// It was fit at the last look.
+    /// It was fit at the last look, and it ever was.
     was_fit: bool,
+    pub(crate) started: bool,
     /// Failures, as far as they are not forgiven, and when the last one was.
     pub(crate) failures: u8,
     last_failure: Instant,
@@ -72,6 +73,7 @@ impl MemberState {
             settles_at: None,
             waits: false,
             was_fit: false,
+            started: false,
             failures: 0,
             last_failure: Instant::ZERO,
         }

@@ -43,8 +43,14 @@ impl Manager {
     }
 
     /// Gives each bucket to the member that is to carry it; `rules` if the rules have changed. What members have not sent that cannot
-    /// any more, `died`, is taken back.
-    pub(crate) fn place(&mut self, rules: bool, died: MemberSet, now: Instant, act: Act<'_>) {
+    /// any more, `died`, is taken back. `fresh` ones carry frames for the first time.
+    pub(crate) fn place(
+        &mut self,
+        rules: bool,
+        (died, fresh): (MemberSet, MemberSet),
+        now: Instant,
+        act: Act<'_>,
+    ) {
         let policy = policy::policy(self.settings.policy);
         let mut moves = MoveTally::default();
         let mut changes: heapless::Vec<BucketMove, MAX_VNICS> = heapless::Vec::new();
@@ -56,7 +62,12 @@ impl Manager {
             if from == to {
                 continue;
             }
-            let reason = if rules { MoveReason::Rules } else { reason };
+            let first = reason == MoveReason::Home && to.is_some_and(|to| fresh.contains(to));
+            let reason = match () {
+                () if rules => MoveReason::Rules,
+                () if first => MoveReason::First,
+                () => reason,
+            };
             from.into_iter().for_each(|member| counts[member.index()] -= 1);
             to.into_iter().for_each(|member| counts[member.index()] += 1);
             self.table.set(bucket, to);
@@ -135,7 +146,7 @@ impl Manager {
         let found = self.vnics.iter().position(|vnic| usize::from(vnic.info.port) == change.bucket);
         let Some(vnic) = found.and_then(|index| u8::try_from(index).ok()).map(VnicId) else { return };
         let BucketMove { from, to, reason, .. } = *change;
-        if from.is_some() {
+        if from.is_some() && reason != MoveReason::First {
             act(TeamAction::Say(TeamNote::Moved { vnic, from, to, reason }));
         }
         self.schedule_notices(vnic, now);

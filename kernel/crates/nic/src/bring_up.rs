@@ -9,11 +9,11 @@ use crate::address::AddressSearch;
 use crate::chip::NicChip;
 use crate::phy::PhyWork;
 use crate::{
-    FIRST_RETRY, NicDriver, NicError, NicEvent, NicHost, NicRegisters, NicState, RETRY_INTERVAL,
-    RetiredFrames, initialise, pcie,
+    FIRST_RETRY, NicDriver, NicError, NicEvent, NicHost, NicRegisters, NicState, RETRY_INTERVAL, initialise,
+    pcie,
 };
 use base::time::Duration;
-use base::{Instant, LinkStatus};
+use base::{Instant, LinkStatus, RetiredFrames};
 use core::task::Poll;
 use intel_regs::{Ctrl, reg};
 

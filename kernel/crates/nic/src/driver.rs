@@ -8,10 +8,10 @@ use crate::info::RateMeter;
 use crate::queue_pair::QueuePair;
 use crate::{
     DriverCounters, HardwareStatistics, NicError, NicEvent, NicHost, NicModel, NicRegisters, QueueCounters,
-    RetiredFrames, initialise, link,
+    initialise, link,
 };
 use base::time::Duration;
-use base::{Instant, LinkStatus, MacAddress};
+use base::{Instant, LinkStatus, MacAddress, RetiredFrames};
 use intel_regs::{Status, reg};
 
 /// Interval between two checks of the NIC by [`NicDriver::check`].

@@ -62,6 +62,5 @@ pub use identify::{Evidence, Family, MODELS, NicModel, dma_limit, gives_up_early
 pub use interrupt::{Causes, InterruptMode, MSIX_ENTRIES};
 pub use nic::{E1000, E1000e, Igb, Nic};
 pub use port::MAX_FRAME;
-pub use retire::RetiredFrames;
 pub use statistics::HardwareStatistics;
 pub use watch::InterruptWatch;

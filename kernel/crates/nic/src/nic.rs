@@ -5,10 +5,13 @@ use crate::e1000e::E1000eChip;
 use crate::igb::IgbChip;
 use crate::{
     Causes, DriverCounters, Family, HardwareStatistics, InterruptMode, NicDriver, NicError, NicEvent,
-    NicHost, NicState, PciId, QueueCounters, RetiredFrames, identify,
+    NicHost, NicState, PciId, QueueCounters, identify,
 };
 use base::time::Duration;
-use base::{Capabilities, Instant, LentFrame, LinkStatus, MacAddress, NicInfo, Outbox, Port, Put, Ticket};
+use base::{
+    Capabilities, Instant, LentFrame, LinkStatus, MacAddress, NicInfo, Outbox, Port, Put, RetiredFrames,
+    Ticket,
+};
 
 /// Driver of an 82540EM or 82545EM.
 pub type E1000<H> = NicDriver<H, E1000Chip>;

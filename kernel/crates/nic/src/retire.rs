@@ -2,18 +2,8 @@
 
 use crate::chip::NicChip;
 use crate::{NicDriver, NicHost, NicRegisters, link};
-use base::Instant;
+use base::{Instant, RetiredFrames};
 use intel_regs::{Status, reg};
-
-/// What becomes of the frames that a NIC had when it was stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct RetiredFrames {
-    /// Frames that it has given back, to be sent again.
-    pub returned: usize,
-    /// Frames that it had fetched, and that have not left it by its own count. They are lost; if frames are
-    /// [held back](NicDriver::hold_back), they are among those that it has given back, and may arrive twice.
-    pub in_doubt: usize,
-}
 
 impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// Stops a NIC and resets it, so that others can send what it has not. Without a link it gives all that back by the next

@@ -2,8 +2,8 @@
 
 mod support;
 
+use base::RetiredFrames;
 use base::time::Duration;
-use nic::RetiredFrames;
 use support::fake_transmit::{FakeFifo, GPTC};
 use support::sender::{FAMILIES, FIFO, SenderBench, us};
 

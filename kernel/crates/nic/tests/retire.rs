@@ -2,8 +2,9 @@
 
 mod support;
 
+use base::RetiredFrames;
 use base::time::Duration;
-use nic::{NicState, RetiredFrames, TRANSMIT_HANG};
+use nic::{NicState, TRANSMIT_HANG};
 use support::fake_transmit::{GPTC, MGTPTC};
 use support::sender::{FAMILIES, FIFO, SenderBench, us};
 

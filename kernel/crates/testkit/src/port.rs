@@ -77,7 +77,12 @@ impl QueuePort {
             incoming: VecDeque::new(),
             sent: Vec::new(),
             space: usize::MAX,
-            capabilities: Capabilities { max_frame: 1514, link_up: true, segments: false, takes_segments: false },
+            capabilities: Capabilities {
+                max_frame: 1514,
+                link_up: true,
+                segments: false,
+                takes_segments: false,
+            },
             flushes: 0,
             missed: 0,
             life: 0,

@@ -13,7 +13,7 @@ const NOBODY: u8 = u8::MAX;
 const HELD: u8 = u8::MAX - 1;
 
 /// How long a bucket is held at most: less than the time after which frames are dropped that wait for a NIC which takes nothing.
-const LONGEST_HOLD: Duration = Duration::from_millis(15);
+const LONGEST_HOLD: Duration = Duration::from_millis(18);
 
 /// Who carries what.
 pub(super) struct Carriers {
@@ -87,12 +87,13 @@ impl Carriers {
         self.back[member.index()] < self.put[member.index()]
     }
 
-    /// Lets held buckets go on whose time has come.
-    pub(super) fn release(&mut self, now: Instant) {
+    /// Lets held buckets go on whose member has given back what it was given before; all of them when their time is over.
+    pub(super) fn release(&mut self, now: Option<Instant>) {
         let Some(until) = self.until else { return };
+        let over = now.is_some_and(|now| now >= until);
         let free = |from: u8| {
             let from = usize::from(from) % MAX_MEMBERS;
-            now >= until || self.back[from] >= self.awaited[from]
+            over || self.back[from] >= self.awaited[from]
         };
         let mut held = false;
         for bucket in 0..BUCKETS {
@@ -110,11 +111,6 @@ impl Carriers {
     /// When [`release`](Self::release) is due at the latest.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.until
-    }
-
-    /// True while buckets are held.
-    pub(super) fn holds(&self) -> bool {
-        self.until.is_some()
     }
 
     /// A member has kept a frame of this bucket, of so many bytes, or has made use of it at once.

@@ -10,8 +10,8 @@ pub use wire::{TeamCounters, TeamSecrets};
 use crate::action::{TeamAction, TeamNote};
 use crate::event::{AdminState, MemberSample, TeamEvent, TeamSample};
 use crate::{
-    FrameKey, InDoubtPolicy, MAX_BEACON_VLANS, MAX_MEMBERS, Manager, MemberId, MemberRole, MemberSet, Recorder,
-    TeamPolicy, TeamSettings, VnicId, VnicInfo, frames,
+    FrameKey, InDoubtPolicy, MAX_BEACON_VLANS, MAX_MEMBERS, Manager, MemberId, MemberRole, MemberSet,
+    Recorder, TeamPolicy, TeamSettings, VnicId, VnicInfo, frames,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -209,7 +209,7 @@ impl<M: TeamMember> Team<M> {
         } else if now >= self.manager().next_deadline() {
             self.tell(TeamEvent::Tick, now);
         }
-        self.carriers.release(now);
+        self.carriers.release(Some(now));
         self.link.take()
     }
 

@@ -68,9 +68,7 @@ impl<M: TeamMember> Port for Team<M> {
             slot.member.nic().reap(&mut |ticket| pass_on(ticket, wire, done, &mut count), now);
             carriers.note_back(index, count);
         }
-        if carriers.holds() {
-            carriers.release(now);
-        }
+        carriers.release(Some(now));
     }
 
     /// Its own frames are not sent again.
@@ -81,6 +79,7 @@ impl<M: TeamMember> Port for Team<M> {
             slot.member.nic().take_back(&mut |ticket| pass_on(ticket, wire, unsent, &mut count));
             carriers.note_back(index, count);
         }
+        carriers.release(None);
     }
 
     fn flush(&mut self, now: Instant) {

@@ -12,6 +12,7 @@ mod image;
 use anyhow::{Context, Result, bail};
 use check::MemoryNeed;
 use config::text::{GuestCheck, GuestImages, LoadedConfig};
+use config::{System, TeamNics};
 use image::{ImageKinds, ImageRequest};
 use lexopt::prelude::*;
 use std::path::{Path, PathBuf};
@@ -62,8 +63,7 @@ fn run(command: BootCommand) -> Result<()> {
             let need = MemoryNeed::of(&loaded);
             memory.map_or(Ok(()), |machine| need.check(machine))?;
             let guests = count(loaded.system.vms.len(), "guest");
-            let nics = count(loaded.system.nics.len(), "NIC");
-            println!("{}: configuration OK: {guests}, {nics}", file.display());
+            println!("{}: configuration OK: {guests}, {}", file.display(), network(&loaded.system));
             println!("memory: {need}");
         }
         BootCommand::Image(file, request) => {
@@ -124,6 +124,13 @@ fn configuration(file: &Path, check: &GuestCheck<'_>) -> Result<LoadedConfig> {
         errors.iter().for_each(|error| eprintln!("{error}"));
         anyhow::anyhow!("{}: {}", file.display(), count(errors.len(), "error"))
     })
+}
+
+/// What a configuration uses of the machine's network.
+fn network(System { nics, teams, .. }: &System) -> String {
+    let takes_all = teams.iter().any(|team| team.nics == TeamNics::All);
+    let nics = if takes_all { "all NICs".into() } else { count(nics.len(), "NIC") };
+    if teams.is_empty() { nics } else { format!("{nics}, {}", count(teams.len(), "team")) }
 }
 
 /// A number with its noun: `1 guest`, `2 guests`.

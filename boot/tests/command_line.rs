@@ -101,6 +101,34 @@ fn a_valid_configuration_is_reported_as_ok() {
 }
 
 #[test]
+fn what_is_used_of_the_network_is_reported() {
+    let nics: String = ["a", "b"].map(|name| format!("[[nic]]\nname = \"{name}\"\n")).concat();
+    for (more, expected) in [
+        (nics.clone(), "1 guest, 2 NICs\n"),
+        (format!("{nics}[[team]]\nname = \"lan\"\nnics = [\"a\"]\n"), "1 guest, 2 NICs, 1 team\n"),
+        (format!("{nics}[[team]]\nname = \"lan\"\n"), "1 guest, all NICs, 1 team\n"),
+    ] {
+        let output = boot(&folder("network", &format!("{GUEST}{more}")), &["check", "weir.toml"]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains(&format!("configuration OK: {expected}")), "{said}");
+    }
+}
+
+#[test]
+fn a_contradiction_in_a_team_is_reported_with_line_and_field() {
+    let team =
+        "[[team]]\nname = \"lan\"\npolicy = \"ip-hash\"\nstandby = [\"nic1\"]\ngateway = \"10.0.5.1\"\n";
+    let output = boot(&folder("contradiction", &format!("{team}{GUEST}")), &["check", "weir.toml"]);
+    assert!(!output.status.success());
+    let said = said(&output);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    assert!(lines[0].starts_with("weir.toml:4: team[0].standby: "), "{said}");
+    assert!(lines[1].starts_with("weir.toml:5: team[0].gateway: "), "{said}");
+    assert_eq!(lines[2], "boot: weir.toml: 2 errors");
+}
+
+#[test]
 fn every_error_is_printed_on_its_own_line() {
     let wrong = GUEST.replace("64", "63").replace("guest", "gone");
     let output = boot(&folder("errors", &wrong), &["check", "weir.toml"]);

@@ -24,7 +24,8 @@ pub fn find_uplinks(
     system: &config::System,
 ) -> Vec<Uplink> {
     let mut uplinks: Vec<Uplink> = Vec::new();
-    let mut choice = NicChoice::new(&system.nics);
+    let sought = system.sought_nics();
+    let mut choice = NicChoice::new(&sought);
     for function in functions.iter().filter(|f| f.class == pci::CLASS_ETHERNET) {
         let at = function.address;
         let wanted = choice.of(NicTraits {

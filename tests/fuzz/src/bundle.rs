@@ -3,9 +3,10 @@
 use crate::Input;
 use base::MacAddress;
 use config::{
-    Bundle, BundleError, FileId, HostConfig, LogLevel, NicConfig, NicMatch, System, VmConfig, VnicConfig,
-    VnicModel,
+    Bundle, BundleError, FileId, HostConfig, LogLevel, NicConfig, NicMatch, System, TeamConfig, TeamNics,
+    VmConfig, VnicConfig, VnicModel,
 };
+use nic_manager::{BeaconSettings, MAX_MEMBERS, TeamSettings};
 
 /// Offsets of length and checksum in the bundle's header.
 const LENGTH: usize = 16;
@@ -14,7 +15,8 @@ const CHECKSUM: usize = 24;
 /// Offsets and bytes to write there; or, if the first byte is odd, a bundle as it is.
 ///
 /// # Panics
-/// When a bundle that was accepted names a file that it does not contain.
+/// When a bundle that was accepted names a file that it does not contain, or has a team without NICs or one that shares
+/// a NIC.
 pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     if input.u8() & 1 == 1 {
@@ -45,6 +47,14 @@ fn parse(bytes: &[u8]) {
             assert!(bundle.file(file).len() <= bytes.len());
         }
     }
+    let system = bundle.system();
+    for team in &system.teams {
+        let members = system.members(team);
+        assert!((1..=MAX_MEMBERS).contains(&members.len()));
+        for (nic, _) in members {
+            assert_eq!(system.team_of(&nic), Some(team));
+        }
+    }
     assert!(bundle.file(FileId(u32::MAX)).is_empty());
 }
 
@@ -53,7 +63,7 @@ fn system() -> System {
     let vnic = VnicConfig {
         model: VnicModel::I82540em,
         mac: MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]),
-        uplink: Some("wire".into()),
+        uplink: Some("pair".into()),
         rx_fcs: true,
         always_insert_fcs: false,
         protect_eeprom: true,
@@ -67,18 +77,31 @@ fn system() -> System {
         command_line: "console=ttyS0".into(),
         cpu: None,
         shares: config::STANDARD_SHARES,
+        priority: config::STANDARD_PRIORITY,
         restart: config::Restart::OnCrash,
         autostart: true,
         identity: config::IdentityConfig::default(),
         vnics: vec![vnic],
     };
     let nic = |name: &str, matches| NicConfig { name: name.into(), matches };
+    let beacon = BeaconSettings { gateway: Some([10, 0, 5, 1].into()), ..BeaconSettings::STANDARD };
+    let team = |name: &str, nics| TeamConfig {
+        name: name.into(),
+        nics,
+        standby: Vec::new(),
+        unused: Vec::new(),
+        settings: TeamSettings { beacon: Some(beacon.clone()), ..TeamSettings::STANDARD },
+    };
     System {
         host: HostConfig { log_level: LogLevel::Info, smt: false, self_test: None },
         nics: vec![
             nic("wire", NicMatch::Any),
             nic("second", NicMatch::Address { bus: 0, device: 3, function: 0 }),
             nic("third", NicMatch::Ids { vendor: 0x8086, device: 0x100e }),
+        ],
+        teams: vec![
+            team("pair", TeamNics::Named(vec!["wire".into(), "second".into()])),
+            team("rest", TeamNics::All),
         ],
         vms: vec![vm],
     }

@@ -4,7 +4,7 @@ use crate::Input;
 use config::{Bundle, text};
 use std::path::Path;
 
-/// Pieces of configurations, valid and invalid.
+/// Pieces of configurations, valid and invalid. One ELF executable is always there: this one.
 const PIECES: &[&str] = &[
     "[host]\n",
     "[[nic]]\n",
@@ -30,7 +30,7 @@ const PIECES: &[&str] = &[
     "memory = 18446744073709551615\n",
     "memory = -1\n",
     "memory = \"\u{e9}M\"\n",
-    "kernel = \"vmlinuz\"\n",
+    "kernel = \"/proc/self/exe\"\n",
     "kernel = \"\"\n",
     "initrd = \"initrd\"\n",
     "cmdline = \"console=ttyS0\"\n",
@@ -45,8 +45,42 @@ const PIECES: &[&str] = &[
     "uplink = \"nowhere\"\n",
     "# comment\n",
     "surprise = { x = [1, 2] }\n",
-    "[[vm]]\nname = \"c\"\nmemory = \"64MiB\"\nkernel = \"vmlinuz\"\n",
+    "[[vm]]\nname = \"c\"\nmemory = \"64MiB\"\nkernel = \"/proc/self/exe\"\n",
     "[[vm.vnic]]\nmac = \"52:54:00:00:00:01\"\n",
+    "[[team]]\n",
+    "[[team]]\nname = \"team\"\n",
+    "[[nic]]\nname = \"nic0\"\n",
+    "[[nic]]\nname = \"nic1\"\n",
+    "uplink = \"team\"\n",
+    "uplink = \"nic0\"\n",
+    "nics = \"all\"\n",
+    "nics = [\"nic0\", \"nic1\"]\n",
+    "nics = [\"a\"]\n",
+    "nics = [1, []]\n",
+    "standby = [\"nic1\"]\n",
+    "standby = [\"\u{e9}\", \"nic1\", \"nic1\"]\n",
+    "unused = [\"nic2\"]\n",
+    "unused = {}\n",
+    "policy = \"order\"\n",
+    "policy = \"ip-hash\"\n",
+    "failback = \"better\"\n",
+    "up_delay = \"10 min\"\n",
+    "up_delay = \"99999999999999999999 min\"\n",
+    "down_delay = 600001\n",
+    "down_delay = \"1\u{e9}s\"\n",
+    "detection = \"beacon\"\n",
+    "beacon_interval = 1\n",
+    "beacon_interval = \"60 s\"\n",
+    "beacon_lost = 1\n",
+    "beacon_lost = 300\n",
+    "beacon_vlans = [1, 4094]\n",
+    "beacon_vlans = [1, 1, 0, 65541, \"2\", 3, 4, 5, 6, 7]\n",
+    "gateway = \"10.0.5.1\"\n",
+    "gateway = \"fe80::1%2\"\n",
+    "notify = 10\n",
+    "notify_spacing = \"1 s\"\n",
+    "in_doubt = \"no-loss\"\n",
+    "priority = 7\n",
 ];
 
 /// Bytes below 0x80 choose pieces; the others are followed by text of their own.

@@ -86,6 +86,10 @@ const CONFIGURATION: &[(&str, &[u8])] = &[
     ("whole", &[0, 5, 1, 8, 12, 2, 9, 18, 24, 26, 27, 3, 29, 31, 35]),
     // The same with an error in each value.
     ("wrong-values", &[0, 6, 1, 10, 13, 2, 11, 20, 25, 28, 3, 30, 33, 36]),
+    // A team of two NICs with beacons, one of all the others, and a vNIC on the first.
+    ("teams", &[43, 44, 42, 48, 55, 57, 58, 62, 64, 67, 69, 71, 72, 73, 41, 8, 53, 39, 74, 3, 45]),
+    // Contradictions: NICs twice and unknown, beacons of an aggregated link, fields out of their range.
+    ("wrong-teams", &[43, 42, 48, 52, 53, 56, 59, 61, 62, 63, 65, 68, 70, 41, 8, 51, 60, 66, 39, 3, 46]),
 ];
 
 /// The mode, eight bytes that every register is made of, then code.

@@ -33,7 +33,7 @@ pub struct NicChoice<'a> {
 }
 
 impl<'a> NicChoice<'a> {
-    /// None has a NIC yet.
+    /// None of these has a NIC yet: of [`System::sought_nics`](crate::System::sought_nics).
     #[must_use]
     pub fn new(nics: &'a [NicConfig]) -> Self {
         Self { nics, taken: Vec::new() }
@@ -67,6 +67,8 @@ fn fits(matches: NicMatch, nic: NicTraits) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{HostConfig, LogLevel, System, TeamConfig, TeamNics};
+    use nic_manager::TeamSettings;
 
     fn nic(name: &str, matches: NicMatch) -> NicConfig {
         NicConfig { name: name.into(), matches }
@@ -119,5 +121,28 @@ mod tests {
         let elsewhere = NicTraits { place: (1, 0, 1, 0), ..card(1) };
         assert!(NicChoice::new(&at).of(elsewhere).is_none());
         assert!(NicChoice::new(&any).of(elsewhere).is_some());
+    }
+
+    #[test]
+    fn a_team_of_all_nics_has_names_for_those_that_no_other_takes() {
+        let team = TeamConfig {
+            name: "lan".into(),
+            nics: TeamNics::All,
+            standby: Vec::new(),
+            unused: Vec::new(),
+            settings: TeamSettings::STANDARD,
+        };
+        let host = HostConfig { log_level: LogLevel::Info, smt: false, self_test: None };
+        let at = NicMatch::Address { bus: 0, device: 2, function: 0 };
+        let mut system = System { host, nics: Vec::new(), teams: Vec::from([team]), vms: Vec::new() };
+        assert_eq!(given(&system.sought_nics(), 2, &[]), names(&["nic0", "nic1"]));
+        assert_eq!(
+            given(&system.sought_nics(), 9, &[]),
+            names(&["nic0", "nic1", "nic2", "nic3", "nic4", "nic5", "nic6", "nic7", ""])
+        );
+        system.nics.extend([nic("nic1", at), nic("any", NicMatch::Any)]);
+        assert_eq!(given(&system.sought_nics(), 5, &[3]), names(&["any", "nic1", "nic0", "nic0", "nic2"]));
+        system.teams.clear();
+        assert_eq!(given(&system.sought_nics(), 3, &[]), names(&["any", "nic1", ""]));
     }
 }

@@ -1,5 +1,6 @@
 //! The checked configuration: what the kernel works with.
 
+use crate::TeamConfig;
 use alloc::string::String;
 use alloc::vec::Vec;
 use base::MacAddress;
@@ -21,6 +22,10 @@ pub const LEAST_SHARES: u32 = 10;
 pub const MOST_SHARES: u32 = 10_000;
 /// Default number of shares of a guest.
 pub const STANDARD_SHARES: u32 = 1000;
+/// Most important priority of a guest; 0 is the least important one.
+pub const MOST_PRIORITY: u8 = 7;
+/// Default priority of a guest.
+pub const STANDARD_PRIORITY: u8 = 3;
 /// Maximum length of a serial number or an asset tag in bytes: what SMBIOS readers show of one [SMBIOS 3.0 6.1.3].
 pub const MAX_IDENTITY_TEXT: usize = 64;
 /// Maximum length of a guest's command line in bytes: the limit of Linux's boot protocol on x86.
@@ -32,7 +37,8 @@ pub const MAX_COMMAND_LINE: usize = 2047;
 ///
 /// ```
 /// use config::{
-///     Bundle, FileId, HostConfig, IdentityConfig, LogLevel, Restart, STANDARD_SHARES, System, VmConfig, bundle,
+///     Bundle, FileId, HostConfig, IdentityConfig, LogLevel, Restart, STANDARD_PRIORITY, STANDARD_SHARES, System,
+///     VmConfig, bundle,
 /// };
 ///
 /// let guest = VmConfig {
@@ -43,13 +49,14 @@ pub const MAX_COMMAND_LINE: usize = 2047;
 ///     command_line: "console=ttyS0".into(),
 ///     cpu: None, // Weir chooses the core
 ///     shares: STANDARD_SHARES,
+///     priority: STANDARD_PRIORITY,
 ///     restart: Restart::OnCrash,
 ///     autostart: true,
 ///     identity: IdentityConfig::default(),
 ///     vnics: Vec::new(),
 /// };
 /// let host = HostConfig { log_level: LogLevel::Info, smt: false, self_test: None };
-/// let system = System { host, nics: Vec::new(), vms: vec![guest] };
+/// let system = System { host, nics: Vec::new(), teams: Vec::new(), vms: vec![guest] };
 /// let packed = bundle::pack(&system, &[b"the image of a kernel".to_vec()])?;
 ///
 /// let bundle = Bundle::parse(&packed)?;
@@ -64,6 +71,8 @@ pub struct System {
     pub host: HostConfig,
     /// Physical NICs, in the order of the file.
     pub nics: Vec<NicConfig>,
+    /// Teams of physical NICs, in the order of the file.
+    pub teams: Vec<TeamConfig>,
     /// Guests, in the order of the file.
     pub vms: Vec<VmConfig>,
 }
@@ -155,6 +164,8 @@ pub struct VmConfig {
     pub cpu: Option<u8>,
     /// Its shares of the processor time of its core.
     pub shares: u32,
+    /// How important its frames are where not all NICs of a team work, 0 to 7.
+    pub priority: u8,
     /// What happens when it crashes.
     pub restart: Restart,
     /// Whether it is started at boot.
@@ -186,7 +197,7 @@ pub enum Restart {
     OnCrash,
 }
 
-/// What becomes of a vNIC's link when the physical NIC that is its uplink has none.
+/// What becomes of a vNIC's link when its uplink has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UplinkLink {
     /// It goes down too.
@@ -202,10 +213,10 @@ pub struct VnicConfig {
     pub model: VnicModel,
     /// Its MAC address.
     pub mac: MacAddress,
-    /// Name of the physical NIC that carries its frames. A vNIC without an uplink reaches only other vNICs without
-    /// one.
+    /// Name of the team that carries its frames, or of the physical NIC in no team. A vNIC without an uplink reaches
+    /// only other vNICs without one.
     pub uplink: Option<String>,
-    /// What becomes of its link when the physical NIC has none.
+    /// What becomes of its link when the uplink has none.
     pub uplink_link: UplinkLink,
     /// The four bytes after a received frame are its frame check sequence, calculated by Weir; otherwise zeros.
     pub rx_fcs: bool,

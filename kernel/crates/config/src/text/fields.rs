@@ -46,8 +46,13 @@ impl<'a> Fields<'a> {
 
     /// The place of a field; of the table if the field is not given.
     pub fn place(&self, name: &str) -> Located<()> {
-        let at = self.table.get(name).map_or_else(|| self.at.clone(), |value| value.span());
-        Located { value: (), at, path: self.path_of(name) }
+        let at = self.at.clone();
+        self.given(name).unwrap_or_else(|| Located { value: (), at, path: self.path_of(name) })
+    }
+
+    /// The place of a field that is given.
+    pub fn given(&self, name: &str) -> Option<Located<()>> {
+        self.table.get(name).map(|value| Located { value: (), at: value.span(), path: self.path_of(name) })
     }
 
     /// The path of a field of this table.
@@ -94,6 +99,21 @@ impl<'a> Fields<'a> {
         tables
     }
 
+    /// The items of an array, if one is given.
+    pub fn items(
+        &mut self,
+        name: &'static str,
+        allowed: &str,
+        report: &mut Report<'_>,
+    ) -> Option<Vec<Located<&'a DeValue<'a>>>> {
+        let field = self.take(name)?;
+        let items = items(&field);
+        if items.is_none() {
+            field.wrong(report, format!("expected {allowed}, but found {}", kind(field.value)));
+        }
+        items
+    }
+
     /// A single table, if it is given.
     pub fn table(&mut self, name: &'static str, report: &mut Report<'_>) -> Option<Fields<'a>> {
         let field = self.take(name)?;
@@ -132,6 +152,22 @@ pub fn text<'a>(
         field.wrong(report, format!("expected a string with {allowed}, but found {}", kind(field.value)));
     }
     text
+}
+
+/// A whole number that fits.
+pub fn integer<T: TryFrom<u32>>(value: &DeValue<'_>) -> Option<T> {
+    let number = value.as_integer()?;
+    u32::from_str_radix(number.as_str(), number.radix()).ok()?.try_into().ok()
+}
+
+/// The items of an array.
+pub fn items<'a>(field: &Located<&'a DeValue<'a>>) -> Option<Vec<Located<&'a DeValue<'a>>>> {
+    let item = |(index, item): (usize, &'a toml::Spanned<DeValue<'a>>)| Located {
+        value: item.get_ref(),
+        at: item.span(),
+        path: format!("{}[{index}]", field.path),
+    };
+    field.value.as_array().map(|array| array.iter().enumerate().map(item).collect())
 }
 
 /// The type of a value, with its article.

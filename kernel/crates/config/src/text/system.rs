@@ -1,18 +1,19 @@
 //! The tables of a configuration, and the rules that span several of them.
 
 mod identity;
+mod team;
+mod vnic;
 
 use super::LoadedConfig;
-use super::fields::{Fields, Located, kind, text};
+use super::fields::{Fields, Located, integer, kind, text};
 use super::guest_check::{GuestCheck, GuestImages, GuestProblem};
 use super::report::Report;
 use super::value;
 use crate::{
     FileId, HostConfig, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES, MAX_NICS, MAX_VMS, MAX_VNICS,
-    MAX_VNICS_PER_UPLINK, MOST_SHARES, NicConfig, NicMatch, Restart, STANDARD_SHARES, SelfTest, System,
-    UplinkLink, VmConfig, VnicConfig, VnicModel,
+    MOST_PRIORITY, MOST_SHARES, NicConfig, NicMatch, Restart, STANDARD_PRIORITY, STANDARD_SHARES, SelfTest,
+    System, VmConfig,
 };
-use base::MacAddress;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -28,6 +29,8 @@ const LONGEST_NAME: usize = 16;
 
 /// The prefix of the shell's lines on the console, where a guest's lines have the guest's name.
 const SHELL: &str = "weir";
+/// NICs and teams have their names in common: a vNIC's uplink is either.
+const WIRE_NAME: &str = "NIC or team name";
 const NAME: &str = "a name of 1 to 16 letters, digits, '-' and '_'";
 const PCI: &str = "bus:device.function in hexadecimal, like \"00:03.0\"";
 const IDS: &str = "vendor:device in hexadecimal, like \"8086:100e\"";
@@ -38,9 +41,8 @@ const INITRD: &str = "the path of the initial RAM disk";
 const COMMAND_LINE: &str = "a command line of at most 2047 bytes, on one line";
 const CPU: &str = "a core number from 0 to 63";
 const SHARES: &str = "a number from 10 to 10000";
+const PRIORITY: &str = "a number from 0 to 7, of which 7 is the most important";
 const BOOLEAN: &str = "true or false, without quotes";
-const MAC: &str = "six two-digit hexadecimal numbers joined by colons, like \"52:54:00:12:34:56\"";
-const UPLINK: &str = "the name of a [[nic]]";
 
 const LOG_LEVELS: [(&str, LogLevel); 4] = [
     ("error", LogLevel::Error),
@@ -48,10 +50,8 @@ const LOG_LEVELS: [(&str, LogLevel); 4] = [
     ("info", LogLevel::Info),
     ("debug", LogLevel::Debug),
 ];
-const UPLINK_LINKS: [(&str, UplinkLink); 2] = [("follow", UplinkLink::Follow), ("up", UplinkLink::Up)];
 const RESTARTS: [(&str, Restart); 2] = [("never", Restart::Never), ("on-crash", Restart::OnCrash)];
 const SELF_TESTS: [(&str, SelfTest); 2] = [("panic", SelfTest::Panic), ("exception", SelfTest::Exception)];
-const MODELS: [(&str, VnicModel); 1] = [("82540EM", VnicModel::I82540em)];
 
 /// Parses one of the ways to select a physical NIC.
 type Parser = fn(&str) -> Option<NicMatch>;
@@ -69,14 +69,17 @@ pub fn read(
     let nics = root.tables("nic", reader.report);
     reader.at_most(&nics, MAX_NICS, "physical NICs");
     let nics: Vec<NicConfig> = nics.into_iter().map(|nic| reader.nic(nic)).collect();
+    let teams = root.tables("team", reader.report);
+    let mut system = System { host, nics, teams: Vec::new(), vms: Vec::new() };
+    reader.teams(teams, &mut system);
     let vms = root.tables("vm", reader.report);
     if vms.is_empty() {
         reader.report.add(&(0..0), "vm", "no guest is configured: at least one [[vm]] is needed");
     }
     reader.at_most(&vms, MAX_VMS, "guests");
-    let vms = vms.into_iter().map(|vm| reader.vm(vm, &nics)).collect();
+    let vms = vms.into_iter().map(|vm| reader.vm(vm, &system)).collect();
     root.finish(reader.report);
-    LoadedConfig { system: System { host, nics, vms }, files: reader.files }
+    LoadedConfig { system: System { vms, ..system }, files: reader.files }
 }
 
 struct Reader<'r, 'a> {
@@ -139,7 +142,7 @@ impl Reader<'_, '_> {
         host
     }
 
-    /// The name of a NIC or a guest. An invalid one is returned as `Err`, so that no errors are reported that only
+    /// The name of a NIC, a team or a guest. An invalid one is returned as `Err`, so that no errors are reported that only
     /// follow from it.
     fn name(&mut self, fields: &mut Fields<'_>, what: &'static str) -> Result<String, String> {
         let field = fields.need("name", NAME, self.report).and_then(|field| text(&field, NAME, self.report));
@@ -158,7 +161,7 @@ impl Reader<'_, '_> {
     }
 
     fn nic(&mut self, mut fields: Fields<'_>) -> NicConfig {
-        let name = self.name(&mut fields, "NIC name").unwrap_or_else(|name| name);
+        let name = self.name(&mut fields, WIRE_NAME).unwrap_or_else(|name| name);
         let mut found = Vec::new();
         let ways: [(_, _, Parser); 2] = [("pci", PCI, value::pci_address), ("ids", IDS, value::pci_ids)];
         for (way, allowed, parse) in ways {
@@ -183,7 +186,7 @@ impl Reader<'_, '_> {
         NicConfig { name, matches: found.first().copied().unwrap_or(NicMatch::Any) }
     }
 
-    fn vm(&mut self, mut fields: Fields<'_>, nics: &[NicConfig]) -> VmConfig {
+    fn vm(&mut self, mut fields: Fields<'_>, system: &System) -> VmConfig {
         let errors = self.report.count();
         let name = self.name(&mut fields, "VM name");
         let memory_bytes = self.memory(&mut fields);
@@ -196,13 +199,14 @@ impl Reader<'_, '_> {
         let cpu =
             self.number(&mut fields, "cpu", CPU, 0..=MAX_CORES - 1).and_then(|cpu| u8::try_from(cpu).ok());
         let shares = self.number(&mut fields, "shares", SHARES, LEAST_SHARES..=MOST_SHARES);
+        let priority = self.number(&mut fields, "priority", PRIORITY, 0..=MOST_PRIORITY);
         let restart = self.word(&mut fields, "restart", &RESTARTS);
         let autostart = self.boolean(&mut fields, "autostart", BOOLEAN);
         let identity = self.identity(&mut fields, name.as_deref().ok());
         let vnics = fields.tables("vnic", self.report);
         self.at_most(&vnics, MAX_VNICS, "vNICs");
         let owner = name.as_deref().ok();
-        let vnics = (0..).zip(vnics).map(|(index, vnic)| self.vnic(vnic, (owner, index), nics)).collect();
+        let vnics = (0..).zip(vnics).map(|(index, vnic)| self.vnic(vnic, (owner, index), system)).collect();
         let name = name.unwrap_or_else(|name| name);
         let vm = VmConfig {
             name,
@@ -212,6 +216,7 @@ impl Reader<'_, '_> {
             command_line,
             cpu,
             shares: shares.unwrap_or(STANDARD_SHARES),
+            priority: priority.unwrap_or(STANDARD_PRIORITY),
             restart: restart.unwrap_or(Restart::OnCrash),
             autostart: autostart.unwrap_or(true),
             identity,
@@ -243,12 +248,7 @@ impl Reader<'_, '_> {
         range: RangeInclusive<T>,
     ) -> Option<T> {
         let field = fields.take(name)?;
-        let number = field
-            .value
-            .as_integer()
-            .and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok())
-            .and_then(|number| T::try_from(number).ok())
-            .filter(|number| range.contains(number));
+        let number = integer(field.value).filter(|number| range.contains(number));
         if number.is_none() {
             field.wrong(self.report, format!("expected {allowed}"));
         }
@@ -338,61 +338,10 @@ impl Reader<'_, '_> {
         });
         FileId(index as u32)
     }
+}
 
-    fn vnic(
-        &mut self,
-        mut fields: Fields<'_>,
-        place: (Option<&str>, usize),
-        nics: &[NicConfig],
-    ) -> VnicConfig {
-        let model = self.word(&mut fields, "model", &MODELS).unwrap_or(VnicModel::I82540em);
-        let mac = self.mac(&mut fields, place);
-        let uplink = fields.take("uplink").and_then(|field| text(&field, UPLINK, self.report));
-        if let Some(field) = uplink.as_ref().filter(|field| !nics.iter().any(|nic| nic.name == field.value)) {
-            let known = nics.iter().map(|nic| format!("\"{}\"", nic.name)).collect::<Vec<_>>().join(", ");
-            let known = if known.is_empty() {
-                "no [[nic]] is configured".into()
-            } else {
-                format!("known NICs: {known}")
-            };
-            let message = format!("no [[nic]] is named \"{}\" ({known})", field.value.escape_debug());
-            field.wrong(self.report, message);
-        }
-        let uplink = uplink.map(|field| field.value.to_owned());
-        let sharers = self.sharers.entry(uplink.clone()).or_default();
-        *sharers += 1;
-        if *sharers == MAX_VNICS_PER_UPLINK + 1 {
-            let place = if uplink.is_some() { "on this uplink" } else { "without an uplink" };
-            let message = format!("too many vNICs {place} (at most {MAX_VNICS_PER_UPLINK})");
-            fields.itself().wrong(self.report, message);
-        }
-        let uplink_link = self.word(&mut fields, "uplink_link", &UPLINK_LINKS).unwrap_or(UplinkLink::Follow);
-        let [rx_fcs, always_insert_fcs, protect_eeprom] = ["rx_fcs", "always_insert_fcs", "protect_eeprom"]
-            .map(|name| self.boolean(&mut fields, name, BOOLEAN).unwrap_or(false));
-        fields.finish(self.report);
-        VnicConfig { model, mac, uplink, uplink_link, rx_fcs, always_insert_fcs, protect_eeprom }
-    }
-
-    /// The MAC address that is given, or one derived from the guest's name and the vNIC's index.
-    fn mac(&mut self, fields: &mut Fields<'_>, (owner, index): (Option<&str>, usize)) -> MacAddress {
-        let derived = value::derived_mac(owner.unwrap_or_default(), index);
-        let Some(field) = fields.take("mac") else {
-            if owner.is_some() {
-                self.unique("MAC address", &fields.itself(), derived.to_string());
-            }
-            return derived;
-        };
-        let Some(field) = text(&field, MAC, self.report) else { return derived };
-        let Ok(mac) = field.value.parse::<MacAddress>() else {
-            field.wrong(self.report, format!("\"{}\" is not {MAC}", field.value.escape_debug()));
-            return derived;
-        };
-        if mac.is_multicast() || mac == MacAddress::default() {
-            let message =
-                format!("{mac} is not a unicast address: the first byte must be even, and not all bytes 0");
-            field.wrong(self.report, message);
-        }
-        self.unique("MAC address", &field, mac.to_string());
-        mac
-    }
+/// What the names of some kind are, for a message; nothing if there are none.
+fn named<'n>(kind: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+    let names: Vec<String> = names.map(|name| format!("\"{}\"", name.escape_debug())).collect();
+    (!names.is_empty()).then(|| format!("known {kind}: {}", names.join(", ")))
 }

@@ -1,3 +1,5 @@
+mod team;
+
 use super::*;
 use crate::{FileId, HostConfig, LogLevel, MAX_VMS, NicMatch, Restart, SelfTest, UplinkLink};
 
@@ -38,13 +40,14 @@ fn the_smallest_configuration_has_one_guest() {
     assert!(read.system.nics.is_empty());
     let vm = &read.system.vms[0];
     assert_eq!((vm.cpu, vm.shares, vm.restart, vm.autostart), (None, 1000, Restart::OnCrash, true));
+    assert_eq!((vm.priority, read.system.teams.len()), (3, 0));
 }
 
 #[test]
 fn every_field_is_understood() {
     let text = "[host]\nlog_level = \"debug\"\nsmt = true\nself_test = \"panic\"\n[[nic]]\nname = \"n0\"\npci = \"00:1f.7\"\n[[nic]]\nname = \"n1\"\nids = \"8086:100e\"\n\
         [[vm]]\nname = \"a\"\nmemory = 128\nkernel = \"k\"\ninitrd = \"k\"\ncmdline = \"x y\"\n\
-        cpu = 3\nshares = 0x100\nrestart = \"never\"\nautostart = false\n\
+        cpu = 3\nshares = 0x100\npriority = 7\nrestart = \"never\"\nautostart = false\n\
         [[vm.vnic]]\nmodel = \"82540EM\"\nmac = \"52:54:00:00:00:01\"\nuplink = \"n1\"\n[[vm.vnic]]\nuplink_link = \"up\"\nrx_fcs = true\nalways_insert_fcs = true\nprotect_eeprom = true\n";
     let read = read_text(text).unwrap();
     let system = &read.system;
@@ -57,6 +60,7 @@ fn every_field_is_understood() {
     let vm = &system.vms[0];
     assert_eq!((vm.kernel, vm.initrd), (FileId(0), Some(FileId(0))));
     assert_eq!((vm.cpu, vm.shares, vm.restart, vm.autostart), (Some(3), 256, Restart::Never, false));
+    assert_eq!(vm.priority, 7);
     assert_eq!(vm.vnics[0].uplink.as_deref(), Some("n1"));
     assert_eq!(vm.vnics[1].uplink, None);
     assert_eq!([0, 1].map(|index| vm.vnics[index].uplink_link), [UplinkLink::Follow, UplinkLink::Up]);
@@ -87,7 +91,7 @@ fn every_error_is_reported_with_its_line_and_field() {
             "weir.toml:6: vm[0].memory: invalid memory size: expected a multiple of 2 MiB from 16 MiB",
             "weir.toml:7: vm[0].kernel: cannot read gone: No such file",
             "weir.toml:9: vm[0].vnic[0].mac: 01:00:00:00:00:01 is not a unicast address: the first byte must be even",
-            "weir.toml:10: vm[0].vnic[0].uplink: no [[nic]] is named \"n1\" (known NICs: \"n 0\")",
+            "weir.toml:10: vm[0].vnic[0].uplink: no [[team]] or [[nic]] is named \"n1\" (known NICs: \"n 0\")",
             "weir.toml:12: vm[1].name: duplicate VM name \"a\", first used on line 5",
             "weir.toml:13: vm[1].memory: invalid memory size",
             "weir.toml:14: vm[1].kernel: text is neither a Linux bzImage nor an ELF executable",
@@ -101,7 +105,7 @@ fn unknown_fields_are_reported_everywhere_with_the_nearest_known_one() {
         "speed = 1\n[host]\nlog_levle = \"info\"\n[[vm]]\nname = \"a\"\nmemory = 64\nkernel = \"k\"\nmemmory = 1\n\
          [[vm.vnic]]\nsurprise = {}\n",
         &[
-            "weir.toml:1: speed: unknown field (known fields: host, nic, vm)",
+            "weir.toml:1: speed: unknown field (known fields: host, nic, team, vm)",
             "weir.toml:3: host.log_levle: unknown field, did you mean log_level? (known fields: log_level, smt, self_test)",
             "weir.toml:8: vm[0].memmory: unknown field, did you mean memory? (known fields: name, memory, kernel",
             "weir.toml:10: vm[0].vnic[0].surprise: unknown field (known fields: model, mac, uplink, uplink_link, rx_fcs, always_insert_fcs, protect_eeprom)",
@@ -226,12 +230,13 @@ fn a_command_line_has_a_maximum_length() {
 #[test]
 fn the_fields_for_scheduling_and_restart_are_checked() {
     assert_errors(
-        &format!("{GUEST}cpu = 64\nshares = 9\nrestart = \"always\"\nautostart = \"yes\"\n"),
+        &format!("{GUEST}cpu = 64\nshares = 9\nrestart = \"always\"\nautostart = \"yes\"\npriority = 8\n"),
         &[
             "weir.toml:5: vm[0].cpu: expected a core number from 0 to 63",
             "weir.toml:6: vm[0].shares: expected a number from 10 to 10000",
             "weir.toml:7: vm[0].restart: \"always\" is not one of \"never\", \"on-crash\"",
             "weir.toml:8: vm[0].autostart: expected true or false, without quotes, but found a string",
+            "weir.toml:9: vm[0].priority: expected a number from 0 to 7, of which 7 is the most important",
         ],
     );
     assert_errors(

@@ -1,4 +1,4 @@
-//! Values written as strings: sizes, PCI addresses and ids, MAC addresses.
+//! Values written as strings: sizes, durations, PCI addresses and ids, MAC addresses.
 
 use crate::NicMatch;
 use base::MacAddress;
@@ -7,13 +7,30 @@ use uuid::Uuid;
 /// A size with a unit, in bytes: `256M`, `256 MiB`, `2G`, `2 GiB`.
 #[must_use]
 pub fn size(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
+    let (number, unit) = quantity(text)?;
+    number.checked_mul(match unit {
         "M" | "MiB" => 1 << 20,
         "G" | "GiB" => 1 << 30,
         _ => return None,
-    };
-    digits.strip_suffix(' ').unwrap_or(digits).parse::<u64>().ok()?.checked_mul(unit)
+    })
+}
+
+/// A duration with a unit, in milliseconds: `100 ms`, `1s`, `2 min`.
+pub fn milliseconds(text: &str) -> Option<u64> {
+    let (number, unit) = quantity(text)?;
+    number.checked_mul(match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "min" => 60_000,
+        _ => return None,
+    })
+}
+
+/// A number and its unit, with or without a space between them.
+fn quantity(text: &str) -> Option<(u64, &str)> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let digits = number.strip_suffix(' ').unwrap_or(number);
+    Some((digits.parse().ok()?, &text[number.len()..]))
 }
 
 /// A PCI address: `00:03.0`.
@@ -96,6 +113,20 @@ mod tests {
             ["", "M", "1", "1K", "1.5G", "-1M", "1  M", "99999999999999999G", "17179869184GiB", "\u{e9}M"]
         {
             assert_eq!(size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_have_three_units() {
+        for (text, milliseconds) in
+            [("0ms", 0), ("250 ms", 250), ("1s", 1000), ("60 s", 60_000), ("10 min", 600_000)]
+        {
+            assert_eq!(super::milliseconds(text), Some(milliseconds), "{text}");
+        }
+        for text in
+            ["", "s", "1", "1 h", "1.5 s", "-1 s", "1  s", "1 us", "18446744073709551615 s", "\u{e9} s"]
+        {
+            assert_eq!(milliseconds(text), None, "{text}");
         }
     }
 

@@ -24,9 +24,9 @@ use x86_64::VirtAddr;
 
 /// Bytes of Weir's heap whatever is configured: most of them for the names in the firmware's tables.
 const HEAP: u64 = 1600 << 10;
-/// Bytes of it for a guest, for a physical NIC with its switch, and for a vNIC: somewhat more than each takes.
+/// Bytes of it for a guest, for a physical NIC with its team and switch, and for a vNIC: somewhat more than each takes.
 const HEAP_OF_VM: u64 = 64 << 10;
-const HEAP_OF_NIC: u64 = 96 << 10;
+const HEAP_OF_NIC: u64 = 256 << 10;
 const HEAP_OF_VNIC: u64 = 384 << 10;
 /// Bytes of the boot core's stack. Device models are built there before they move to the heap; a guard page
 /// follows.

@@ -11,6 +11,7 @@ use core::iter;
 use core::ops::DerefMut;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use path::MAX_PORTS;
+use platform::pci::FIRST_NIC_SLOT;
 use spin::{Mutex, MutexGuard};
 use vnic::{DataHalf, Vnic, VnicEngine, VnicFront, VnicModelConfig, VnicPort};
 
@@ -23,7 +24,7 @@ pub struct VnicSlot {
     pub slot: u8,
     /// Its MAC address.
     pub mac: MacAddress,
-    /// Name of the physical NIC that carries its frames.
+    /// Name of the team, or of the physical NIC, that carries its frames.
     pub uplink: Option<String>,
     /// What becomes of its link when the physical NIC has none.
     uplink_link: UplinkLink,
@@ -84,6 +85,11 @@ impl VnicSlot {
             engine: Mutex::new(engine),
         };
         (Arc::new(slot), front)
+    }
+
+    /// Its number in the VM.
+    pub fn number(&self) -> usize {
+        usize::from(self.slot - FIRST_NIC_SLOT)
     }
 
     /// The data half, locked for one access.

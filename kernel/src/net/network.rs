@@ -3,12 +3,14 @@
 use super::segment::LanSegment;
 use super::uplink::Uplink;
 use crate::meeting::vnic_slot::VnicSlot;
-use crate::processor::{clock, cores};
-use alloc::string::String;
+use crate::processor::{clock, cores, cpu};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use base::bits::low_u8;
 use base::{Duration, Instant};
+use config::TeamPlan;
 use core::sync::atomic::{AtomicU64, Ordering};
+use nic_manager::{MemberRole, Team, TeamPlace, TeamSecrets, TeamSettings, VnicInfo};
 use path::{PathError, PortConfig, PortId};
 use spin::Once;
 
@@ -22,10 +24,30 @@ pub fn stop_nics() {
     NETWORK.get().into_iter().flat_map(|network| &network.segments).for_each(LanSegment::stop_uplink);
 }
 
+/// The team of these NICs, which serves these vNICs; `None` without a NIC.
+fn make_team(
+    number: usize,
+    nics: Vec<(Uplink, MemberRole)>,
+    settings: TeamSettings,
+    vnics: &[Arc<VnicSlot>],
+    system: &config::System,
+) -> Option<Team<Uplink>> {
+    let mut nics = nics;
+    nics.iter_mut().for_each(|(uplink, _)| uplink.nic.hold_back(settings.holds_back()));
+    let info = |(port, slot): (u8, &Arc<VnicSlot>)| {
+        let (vm, number) = (low_u8(slot.guest as u64), low_u8(slot.number() as u64));
+        VnicInfo { port, vm, number, mac: slot.mac, priority: system.vms[slot.guest].priority }
+    };
+    let infos: Vec<_> = (1..).zip(vnics).map(info).collect();
+    let secrets =
+        TeamSecrets { beacons: [0; 2].map(|_| cpu::random()), copies: [0; 2].map(|_| cpu::random()) };
+    let place = TeamPlace { number: low_u8(number as u64), secrets, now: clock::now() };
+    (!nics.is_empty()).then(|| Team::new(nics, settings, &infos, place))
+}
+
 /// All switches and physical NICs.
 pub struct Network {
-    /// Those with a physical NIC first, in the order of the NICs; then those whose physical NIC is missing; the last is
-    /// for vNICs without an uplink.
+    /// Those with a team that has NICs first; then those whose NICs are missing; the last is for vNICs without an uplink.
     pub(super) segments: Vec<LanSegment>,
     /// All vNICs, in the order of their guests.
     pub(super) vnics: Vec<Arc<VnicSlot>>,
@@ -34,46 +56,49 @@ pub struct Network {
 }
 
 impl Network {
-    /// Connects the guests' vNICs and these physical NICs. A physical NIC that is missing has no link, as one that does
-    /// not work: the vNICs that keep theirs reach each other, as on a switch without a cable to the wire.
+    /// Connects the guests' vNICs and these physical NICs, in their teams. A team whose NICs are missing has no link, as one whose NICs
+    /// do not work: the vNICs that keep theirs reach each other, as on a switch without a cable to the wire.
     ///
     /// # Errors
     /// [`PathError`], for vNICs that no checked configuration has.
     pub fn new(
-        uplinks: Vec<Uplink>,
+        mut uplinks: Vec<Uplink>,
         vnics: Vec<Arc<VnicSlot>>,
         system: &config::System,
     ) -> Result<Self, PathError> {
-        let present = |name: &str| uplinks.iter().any(|uplink| uplink.name == name);
-        let missing: Vec<&str> =
-            system.nics.iter().map(|nic| &*nic.name).filter(|name| !present(name)).collect();
-        let names = uplinks.iter().map(|uplink| &*uplink.name).chain(missing.iter().copied());
-        let names: Vec<String> = names.chain([LOCAL]).map(String::from).collect();
-        let mut members: Vec<Vec<Arc<VnicSlot>>> = names.iter().map(|_| Vec::new()).collect();
+        let found: Vec<&str> = uplinks.iter().map(|uplink| &*uplink.name).collect();
+        let plans = system.team_plans(&found);
+        let mut members: Vec<Vec<Arc<VnicSlot>>> = (0..=plans.len()).map(|_| Vec::new()).collect();
         for vnic in &vnics {
             let wanted = vnic.uplink.as_deref();
-            if let Some(uplink) = wanted.filter(|uplink| missing.contains(uplink)) {
+            let plan = wanted.and_then(|uplink| plans.iter().position(|plan| plan.name == uplink));
+            let segment = plan.unwrap_or(plans.len());
+            let is_missing = plan.is_some_and(|plan| plans[plan].members.is_empty());
+            if let Some(uplink) = wanted.filter(|_| is_missing) {
                 let (guest, mac) = (&system.vms[vnic.guest].name, vnic.mac);
                 let link = if vnic.follow_link(false, clock::now()) { "down" } else { "up" };
                 log::warn!(
                     "{guest}: vNIC {mac} has no way to the wire: there is no physical NIC for {uplink}; its link is {link}"
                 );
             }
-            let named = wanted.and_then(|uplink| names.iter().position(|name| name == uplink));
-            let segment = named.unwrap_or(names.len() - 1);
-            // The port of the physical NIC is the first one of its switch.
-            let port = members[segment].len() + usize::from(segment < uplinks.len());
-            vnic.plug_into(segment, port);
+            // The port of the team is the first one of its switch.
+            let with_team = plan.is_some() && !is_missing;
+            vnic.plug_into(segment, members[segment].len() + usize::from(with_team));
             members[segment].push(vnic.clone());
         }
         let all: Vec<_> = vnics.iter().map(|vnic| PortConfig::guest_numbered(vnic.mac, vnic.guest)).collect();
-        let uplinks = uplinks.into_iter().map(Some).chain(core::iter::repeat_with(|| None));
-        let segments = names
-            .into_iter()
-            .zip(uplinks)
-            .zip(members)
-            .map(|((name, uplink), members)| LanSegment::new(name, uplink, members, &all))
-            .collect::<Result<_, _>>()?;
+        let mut take = |name: &str| {
+            let place = uplinks.iter().position(|uplink| uplink.name == name)?;
+            Some(uplinks.remove(place))
+        };
+        let local = TeamPlan { name: LOCAL.into(), members: Vec::new(), settings: TeamSettings::STANDARD };
+        let segments =
+            plans.into_iter().chain([local]).zip(members).enumerate().map(|(number, (plan, members))| {
+                let nics = plan.members.iter().filter_map(|(nic, role)| Some((take(nic)?, *role))).collect();
+                let team = make_team(number, nics, plan.settings, &members, system);
+                LanSegment::new(plan.name, team, members, &all)
+            });
+        let segments = segments.collect::<Result<_, _>>()?;
         Ok(Self { segments, vnics, rest_until: AtomicU64::new(0) })
     }
 

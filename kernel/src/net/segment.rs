@@ -12,8 +12,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant, Port};
-use core::sync::atomic::{AtomicBool, Ordering};
-use nic_manager::Team;
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use nic_manager::{MAX_MEMBERS, MemberId, ReportLine, Team, TeamNames, VnicId};
 use path::{MAX_PORTS, PathError, PluggedPort, PortConfig, PortCounters, PortId, Progress, Switch};
 use schedule::{Alarm, Precedence};
 use spin::{Mutex, MutexGuard};
@@ -31,15 +31,16 @@ type SwitchPort<'a> = PluggedPort<&'a mut Team<Uplink>, GuestPort<'a>>;
 
 /// A switch with its ports.
 pub(super) struct LanSegment {
-    /// Name of its physical NIC in the configuration, or `local`.
+    /// Name of its team, or of its only NIC, in the configuration, or `local`.
     pub(super) name: String,
-    /// The vNICs. Their ports follow that of the physical NIC if there is one, and begin with 0 if not.
+    /// The vNICs. Their ports follow that of the team if there is one, and begin with 0 if not.
     pub(super) members: Vec<Arc<VnicSlot>>,
-    vector: Option<u8>,
+    /// The vectors that the team's NICs raise.
+    vectors: Vec<Option<u8>>,
     /// The boot core has work to do.
     kicked: AtomicBool,
-    /// The physical NIC has interrupted.
-    interrupted: AtomicBool,
+    /// NICs of the team that have interrupted, a bit for each.
+    interrupted: AtomicU8,
     /// When the switch must be served at the latest, by the boot core.
     deadline: Alarm,
     /// Who comes next at the traffic: the wire has number 0, each core its own and one.
@@ -58,23 +59,23 @@ impl LanSegment {
     /// A switch with these ports, on a machine with these vNICs.
     pub(super) fn new(
         name: String,
-        uplink: Option<Uplink>,
+        team: Option<Team<Uplink>>,
         members: Vec<Arc<VnicSlot>>,
         vnics: &[PortConfig],
     ) -> Result<Self, PathError> {
         let guests = members.iter().map(|member| PortConfig::guest_numbered(member.mac, member.guest));
         let ports: Vec<PortConfig> =
-            uplink.as_ref().map(|_| PortConfig::uplink()).into_iter().chain(guests).collect();
+            team.as_ref().map(|_| PortConfig::uplink()).into_iter().chain(guests).collect();
         let switch = Box::new(Switch::beside(&ports, vnics, cpu::rdtsc())?);
         Ok(Self {
             name,
             members,
-            vector: uplink.as_ref().and_then(Uplink::vector),
+            vectors: team.iter().flat_map(Team::members).map(Uplink::vector).collect(),
             kicked: AtomicBool::new(true),
-            interrupted: AtomicBool::new(false),
+            interrupted: AtomicU8::new(0),
             deadline: Alarm::new(NEVER),
             precedence: Precedence::default(),
-            traffic: Mutex::new(Traffic { team: uplink.map(Team::new), switch }),
+            traffic: Mutex::new(Traffic { team, switch }),
         })
     }
 
@@ -83,13 +84,20 @@ impl LanSegment {
         self.kicked.store(true, Ordering::SeqCst);
     }
 
-    /// Takes note of the physical NIC's interrupt, on the boot core, where it arrives. NICs on a shared line share
-    /// a vector, and any of them may have raised it, so all of them are checked.
+    /// Takes note of its NICs' interrupts, on the boot core, where they arrive. NICs on a shared line share a vector, and any of them
+    /// may have raised it, so all of them are checked.
     pub(super) fn take_interrupt(&self, all: &[Self]) {
-        let Some(vector) = self.vector.filter(|vector| pending::take(*vector)) else { return };
-        for segment in all.iter().filter(|segment| segment.vector == Some(vector)) {
-            segment.interrupted.store(true, Ordering::Release);
-            segment.kick();
+        for vector in self.vectors.iter().flatten().filter(|vector| pending::take(**vector)) {
+            all.iter().for_each(|segment| segment.note_interrupt(*vector));
+        }
+    }
+
+    fn note_interrupt(&self, vector: u8) {
+        let mine = self.vectors.iter().enumerate().filter(|(_, own)| **own == Some(vector));
+        let bits = mine.fold(0, |bits, (index, _)| bits | 1 << index);
+        if bits != 0 {
+            self.interrupted.fetch_or(bits, Ordering::Release);
+            self.kick();
         }
     }
 
@@ -119,7 +127,8 @@ impl LanSegment {
                 return true;
             };
             self.kicked.store(false, Ordering::Relaxed);
-            self.attend_nic(&mut traffic, now);
+            let lost = traffic.lost();
+            self.attend_team(&mut traffic, now);
             let more = self.with_ports(&mut traffic, |uplink, switch, ports| {
                 let waiting = switch.next_deadline().is_some();
                 let mut progress = if waiting { switch.retry(ports, now) } else { Progress::default() };
@@ -131,6 +140,7 @@ impl LanSegment {
                 }
                 progress
             });
+            self.log_reports(&mut traffic, lost);
             self.release(traffic);
             if !more {
                 return false;
@@ -171,15 +181,37 @@ impl LanSegment {
         true
     }
 
-    /// Looks after the physical NIC: interrupt, link, statistics.
-    fn attend_nic(&self, traffic: &mut Traffic, now: Instant) {
+    /// Looks after the team: interrupts, links, statistics, and what its manager has to know.
+    fn attend_team(&self, traffic: &mut Traffic, now: Instant) {
         let Some(team) = &mut traffic.team else { return };
-        if self.interrupted.swap(false, Ordering::AcqRel) {
-            team.member_mut().interrupt(now);
+        let interrupted = self.interrupted.swap(0, Ordering::AcqRel);
+        for (index, uplink) in team.members_mut().enumerate() {
+            if interrupted >> index & 1 != 0 {
+                uplink.interrupt(now);
+            }
+            uplink.unmask_line(now);
         }
-        team.member_mut().unmask_line(now);
+        for (vnic, slot) in (0..).map(VnicId).zip(&self.members) {
+            team.note_vnic(vnic, slot.is_on(), now);
+        }
         if let Some(up) = team.attend(now) {
             self.pass_link(up, now);
+        }
+    }
+
+    /// Logs what the team has to say, after frames have moved.
+    fn log_reports(&self, traffic: &mut Traffic, lost_before: u64) {
+        let lost = traffic.lost() - lost_before;
+        let Some(team) = &mut traffic.team else { return };
+        while let Some(report) = team.next_report() {
+            let names =
+                SegmentNames { segment: self, nics: team.members().map(|uplink| &*uplink.name).collect() };
+            let line = ReportLine { report, names: &names, now: clock::now(), lost };
+            if report.is_fault() {
+                log::warn!("{line}");
+            } else {
+                log::info!("{line}");
+            }
         }
     }
 
@@ -256,16 +288,22 @@ impl LanSegment {
         look(&self.traffic.lock())
     }
 
-    /// Stops the physical NIC, at the end of Weir, unless another core is in the middle of its work with it.
+    /// Stops the physical NICs, at the end of Weir, unless another core is in the middle of its work with it.
     pub(super) fn stop_uplink(&self) {
-        if let Some(team) = self.traffic.try_lock().as_mut().and_then(|traffic| traffic.team.as_mut()) {
-            team.member_mut().stop();
-        }
+        let mut traffic = self.traffic.try_lock();
+        let team = traffic.as_mut().and_then(|traffic| traffic.team.as_mut());
+        team.into_iter().flat_map(Team::members_mut).for_each(Uplink::stop);
     }
 
-    /// Logs the statistics of the physical NIC.
+    /// Logs the statistics of the physical NICs, and of the team.
     pub(super) fn log_uplink(&self) {
-        self.with_traffic(|traffic| traffic.team.iter().for_each(|team| team.member().log_statistics()));
+        self.with_traffic(|traffic| {
+            let Some(team) = &traffic.team else { return };
+            team.members().for_each(Uplink::log_statistics);
+            if team.members().len() > 1 {
+                log::info!("team {}:{}", self.name, counts(team.counters().named()));
+            }
+        });
     }
 
     /// Logs what the ports have carried and dropped.
@@ -280,16 +318,43 @@ impl LanSegment {
     }
 }
 
+/// How things at a switch are called.
+struct SegmentNames<'a> {
+    segment: &'a LanSegment,
+    nics: heapless::Vec<&'a str, MAX_MEMBERS>,
+}
+
+impl TeamNames for SegmentNames<'_> {
+    fn team(&self) -> &str {
+        &self.segment.name
+    }
+
+    fn nic(&self, member: MemberId) -> &str {
+        self.nics.get(member.index()).copied().unwrap_or_default()
+    }
+
+    fn vnic(&self, vnic: VnicId) -> (&str, usize) {
+        let slot = self.segment.members.get(usize::from(vnic.0));
+        let vm = slot.and_then(|slot| directory::summary(slot.guest));
+        vm.map_or(("", 0), |vm| (vm.name, slot.map_or(0, |slot| slot.number())))
+    }
+}
+
 impl Traffic {
     /// The counters of a port.
     pub(super) fn counters(&self, port: usize) -> Option<&PortCounters> {
         self.switch.counters(PortId::new(port)?)
     }
 
+    /// Frames for the wire that were dropped.
+    fn lost(&self) -> u64 {
+        self.counters(0).map_or(0, PortCounters::lost)
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
         let team = self.team.as_ref();
         let poll = team.map(Team::next_check);
-        let unmask = team.and_then(|team| team.member().unmask_due());
+        let unmask = team.into_iter().flat_map(Team::members).filter_map(Uplink::unmask_due);
         self.switch.next_deadline().into_iter().chain(poll).chain(unmask).min()
     }
 }

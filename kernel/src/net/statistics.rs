@@ -8,42 +8,38 @@ use path::PortCounters;
 use shell::NicRow;
 
 impl Network {
-    /// Passes a row for every physical NIC of the configuration to `say`.
+    /// Passes a row for every physical NIC, and for every team that has none, to `say`. What the switch has dropped for want of a
+    /// NIC stands in the row of the first.
     pub fn for_each_nic(&self, mut say: impl FnMut(&NicRow<'_>)) {
         for segment in &self.segments {
             segment.with_traffic(|traffic| {
-                let Some(uplink) = traffic.team.as_ref().map(Team::member) else {
-                    if segment.name != LOCAL {
-                        say(&NicRow::missing(&segment.name));
-                    }
-                    return;
-                };
-                let (driver, hardware, info) =
-                    (uplink.nic.queue_counters(), uplink.nic.statistics(), uplink.info());
-                say(&NicRow {
-                    name: &uplink.name,
-                    address: &uplink.address,
-                    driver: uplink.nic.driver(),
-                    mac: &uplink.nic.mac(),
-                    state: &info.condition,
-                    speed: info.link.up.then(|| info.link.speed.megabits()),
-                    transmitted: driver.tx_queued,
-                    received: driver.rx_frames,
-                    drops: driver.dropped()
-                        + hardware.dropped()
-                        + traffic.counters(0).map_or(0, PortCounters::lost),
-                    errors: info.errors,
-                });
+                if traffic.team.is_none() && segment.name != LOCAL {
+                    say(&NicRow::missing(&segment.name));
+                }
+                let mut lost = traffic.counters(0).map_or(0, PortCounters::lost);
+                for uplink in traffic.team.iter().flat_map(Team::members) {
+                    let (driver, hardware, info) =
+                        (uplink.nic.queue_counters(), uplink.nic.statistics(), uplink.info());
+                    say(&NicRow {
+                        name: &uplink.name,
+                        address: &uplink.address,
+                        driver: uplink.nic.driver(),
+                        mac: &uplink.nic.mac(),
+                        state: &info.condition,
+                        speed: info.link.up.then(|| info.link.speed.megabits()),
+                        transmitted: driver.tx_queued,
+                        received: driver.rx_frames,
+                        drops: driver.dropped() + hardware.dropped() + core::mem::take(&mut lost),
+                        errors: info.errors,
+                    });
+                }
             });
         }
     }
 
-    /// Every vNIC, in the order of the VMs, with its number in its VM.
-    pub fn vnics(&self) -> impl Iterator<Item = (usize, &VnicSlot)> {
-        self.vnics.iter().scan((usize::MAX, 0), |(guest, next), slot| {
-            (*guest, *next) = if *guest == slot.guest { (*guest, *next + 1) } else { (slot.guest, 0) };
-            Some((*next, &**slot))
-        })
+    /// Every vNIC, in the order of the VMs.
+    pub fn vnics(&self) -> impl Iterator<Item = &VnicSlot> {
+        self.vnics.iter().map(|slot| &**slot)
     }
 
     /// Passes the counters of a vNIC's switch port to `look`.

@@ -11,7 +11,7 @@ use crate::memory::window::{self, WindowError};
 use crate::memory::{PageFrameError, PageFrames};
 use crate::processor::clock;
 use alloc::string::String;
-use base::{Duration, Instant, NicInfo};
+use base::{Duration, Instant, MacAddress, NicInfo, RetiredFrames};
 use nic::{InterruptWatch, Nic, NicError, NicEvent, NicState, RETRY_INTERVAL};
 use nic_manager::TeamMember;
 use pci::PciPlace;
@@ -199,6 +199,14 @@ impl TeamMember for Uplink {
 
     fn info(&self) -> NicInfo {
         self.nic.info()
+    }
+
+    fn mac(&self) -> MacAddress {
+        self.nic.mac()
+    }
+
+    fn retire(&mut self, now: Instant) -> RetiredFrames {
+        self.nic.retire(now)
     }
 
     fn check(&mut self, now: Instant) -> Instant {

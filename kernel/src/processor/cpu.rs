@@ -3,6 +3,7 @@
 use base::bits::low_u32;
 use core::arch::asm;
 use silicon::ProcessorAccess;
+use x86_64::instructions::random::RdRand;
 use x86_64::registers::model_specific::Msr;
 
 /// Reads a model-specific register.
@@ -30,6 +31,14 @@ pub fn rdtsc() -> u64 {
         asm!("lfence", "rdtsc", out("eax") low, out("edx") high, options(nostack, preserves_flags));
     }
     u64::from(high) << 32 | u64::from(low)
+}
+
+/// A number that nobody outside can know: of the processor's generator, or, where it has none, of the time-stamp counter at a
+/// moment that depends on how long the firmware and the loader took.
+pub fn random() -> u64 {
+    let generator = RdRand::new();
+    let drawn = (0..10).find_map(|_| generator.and_then(RdRand::get_u64));
+    drawn.unwrap_or_else(|| rdtsc().wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// Executes CPUID.

@@ -68,14 +68,14 @@ pub(super) fn nics(network: &Network) {
 /// `net vms`.
 pub(super) fn vnics(network: &Network) {
     say!("{}", VnicRow::HEADING);
-    for (number, slot) in network.vnics() {
+    for slot in network.vnics() {
         let Some(vm) = directory::summary(slot.guest) else { continue };
         let (link, drops) = (slot.has_link(), network.dropped_at(slot));
         let engine = slot.engine();
         let counters = engine.counters();
         let row = VnicRow {
             vm: vm.name,
-            number,
+            number: slot.number(),
             mac: &slot.mac,
             uplink: slot.uplink.as_deref(),
             link,
@@ -103,7 +103,7 @@ pub(super) fn machine(machine: &MachineSummary, now: Instant) {
 
 /// The part of `stats VM` that is known without the VM's core.
 pub(super) fn vnic_statistics(network: &Network, vm: usize) {
-    for (_, slot) in network.vnics().filter(|(_, slot)| slot.guest == vm) {
+    for slot in network.vnics().filter(|slot| slot.guest == vm) {
         say!("vnic {}:{}", slot.mac, counts(slot.engine().counters().named()));
         network.with_port_counters(slot, |port| {
             say!("switch port of {}:{}", slot.mac, counts(port.named()));

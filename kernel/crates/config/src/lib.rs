@@ -11,6 +11,7 @@ extern crate alloc;
 pub mod bundle;
 mod choice;
 mod limits;
+mod plan;
 mod system;
 mod team;
 #[cfg(feature = "std")]
@@ -18,6 +19,7 @@ pub mod text;
 
 pub use bundle::{Bundle, BundleError};
 pub use choice::{NicChoice, NicTraits};
+pub use plan::TeamPlan;
 pub use system::{
     FileId, HostConfig, IdentityConfig, LEAST_SHARES, LogLevel, MAX_COMMAND_LINE, MAX_CORES,
     MAX_IDENTITY_TEXT, MAX_NICS, MAX_VMS, MAX_VNICS, MAX_VNICS_PER_UPLINK, MOST_PRIORITY, MOST_SHARES,

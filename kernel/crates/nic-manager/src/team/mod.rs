@@ -73,6 +73,20 @@ pub struct TeamReport {
     pub retired: RetiredFrames,
 }
 
+impl TeamReport {
+    /// True if the operator should look at it.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        matches!(
+            self.note,
+            TeamNote::Failover { .. }
+                | TeamNote::Member { fault: Some(_), .. }
+                | TeamNote::BeaconLost { .. }
+                | TeamNote::Undecided
+        )
+    }
+}
+
 /// What tells a team from others, and what is random about it.
 #[derive(Clone, Copy, Debug)]
 pub struct TeamPlace {
@@ -240,9 +254,9 @@ impl<M: TeamMember> Team<M> {
         self.tell(TeamEvent::Policy(policy), now);
     }
 
-    /// Takes the reports since the last call, oldest first.
-    pub fn reports(&mut self) -> impl Iterator<Item = TeamReport> {
-        core::iter::from_fn(|| self.reports.pop_front())
+    /// Takes the oldest report that nobody has taken.
+    pub fn next_report(&mut self) -> Option<TeamReport> {
+        self.reports.pop_front()
     }
 
     /// Number of reports dropped because nobody took them in time.

@@ -78,6 +78,15 @@ const SEAM: &[(&str, &[u8])] = &[
     ("taken-back-twice", &[0x00, 3, 20, 90, 0x37, 0x34, 4, 0x0c, 100, 0, 0x37, 0x0c, 100, 0, 0x34, 255]),
     // Frames that wait for a NIC that stays away.
     ("held-until-their-time-ends", &[0x01, 7, 99, 50, 0x39, 0x49, 0x0c, 0xff, 0xff, 0x0c, 0xff, 0xff]),
+    // Of two NICs behind one port one is full, then the other one; flows move; one fails, and then the other one, with a link again.
+    (
+        "from-nic-to-nic-to-nic",
+        &[
+            0x44, 0, 0x00, 6, 40, 90, 0x10, 6, 15, 90, 0x10, 5, 15, 90, 0x54, 0, 0x44, 9, 0x46, 255, 0x4d, 5,
+            0x5d, 6, 0x0c, 100, 0, 0x54, 3, 0x49, 0x0c, 100, 0, 0x4a, 0x00, 6, 9, 90, 0x44, 255, 0x59, 0x0c,
+            100, 0,
+        ],
+    ),
 ];
 
 /// Numbers of pieces; see `configuration.rs`.

@@ -125,6 +125,12 @@ impl QueuePort {
         self.unsent = self.kept.len() - self.sent_kept;
     }
 
+    /// How many frames it has kept and not sent.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.kept.len() - self.sent_kept
+    }
+
     /// How many of the last frames in `sent` it has given up, and nobody has taken back yet.
     #[must_use]
     pub fn unsent(&self) -> usize {

@@ -1,6 +1,8 @@
 //! A switch between two guests and the wire, with queues as ports.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod team;
+
 use base::time::Duration;
 use base::{Effects, Instant, MacAddress, Port};
 use path::{PortConfig, PortCounters, PortId, Progress};

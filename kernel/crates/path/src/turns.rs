@@ -231,6 +231,38 @@ mod tests {
     }
 
     #[test]
+    fn who_leaves_for_another_lane_has_the_rest_of_its_turn_first_when_it_comes_back() {
+        let (mut turns, now) = (Turns::new(false), Instant::ZERO);
+        let all = PortSet::first(3);
+        let next = |turns: &mut Turns, waiting: PortSet| {
+            turns.choose(3, waiting);
+            turns.order(3).next().unwrap().index()
+        };
+        assert_eq!(next(&mut turns, all), 0);
+        assert!(turns.note(port(0), 3, (1, 1514), Rest::Elsewhere, now));
+        assert_eq!(next(&mut turns, all.without(port(0))), 1);
+        assert!(!turns.note(port(1), 3, (1, TURN / 2), Rest::Refused, now));
+        // It is back, in pieces, and the other one's turn goes on meanwhile.
+        assert_eq!(next(&mut turns, all), 0);
+        assert!(turns.note(port(0), 3, (1, 1514), Rest::Elsewhere, now));
+        assert_eq!(next(&mut turns, all), 0);
+        assert!(!turns.note(port(0), 3, (1, 1514), Rest::Refused, now));
+        assert_eq!(next(&mut turns, all), 0);
+        assert!(turns.note(port(0), 3, (10, TURN), Rest::Refused, now));
+        assert_eq!((turns.owed[0], turns.away), (3 * 1514, PortSet::EMPTY));
+        assert_eq!(next(&mut turns, all), 1);
+        assert!(turns.note(port(1), 3, (1, TURN / 2), Rest::Refused, now));
+        assert_eq!(next(&mut turns, all), 2);
+        assert!(turns.note(port(2), 3, (1, 60), Rest::Nothing, now));
+        // Who has nothing left anywhere has no claim.
+        assert_eq!(next(&mut turns, all), 0);
+        assert!(turns.note(port(0), 3, (0, 0), Rest::Elsewhere, now));
+        assert_eq!(next(&mut turns, all), 0);
+        assert!(turns.note(port(0), 3, (1, 60), Rest::Nothing, now));
+        assert_eq!(next(&mut turns, all), 1);
+    }
+
+    #[test]
     fn a_turn_passes_when_a_vnic_has_taken_nothing_for_too_long() {
         let end = Instant::ZERO + PATIENCE;
         for to_vnic in [true, false] {

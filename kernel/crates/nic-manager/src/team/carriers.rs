@@ -54,11 +54,9 @@ impl Carriers {
         MemberId::new(self.now[bucket % BUCKETS].into())
     }
 
-    /// The member that this bucket waits for.
-    pub(super) fn lane(&self, bucket: usize) -> usize {
-        let bucket = bucket % BUCKETS;
-        let of = if self.now[bucket] == HELD { self.from[bucket] } else { self.now[bucket] };
-        usize::from(of) % MAX_MEMBERS
+    /// The place of the member that this bucket waits for; `held` while it waits for something else than room in one.
+    pub(super) fn lane(&self, bucket: usize, held: usize) -> usize {
+        self.get(bucket).map_or(held, MemberId::index).min(held)
     }
 
     /// Does as this table says. `alive` says which members can still send what they were given.

@@ -2,7 +2,7 @@
 
 use super::wire::{TeamWire, WireFrame};
 use super::{Team, TeamMember};
-use crate::{MAX_MEMBERS, MemberId, TeamEvent};
+use crate::{MemberId, TeamEvent};
 use base::{Capabilities, Instant, LentFrame, Outbox, Port, Put, Ticket};
 
 impl<M: TeamMember> Port for Team<M> {
@@ -53,12 +53,16 @@ impl<M: TeamMember> Port for Team<M> {
         put
     }
 
+    /// One for each member, and one for frames that are held; one alone where nothing ever is.
     fn lanes(&mut self) -> usize {
-        self.slots.len().clamp(1, MAX_MEMBERS)
+        match self.slots.len() {
+            0 | 1 => 1,
+            members => members + 1,
+        }
     }
 
     fn lane(&mut self, frame: &LentFrame<'_>, source: usize) -> usize {
-        self.carriers.lane(self.key.bucket(frame, source)) % self.slots.len().max(1)
+        self.carriers.lane(self.key.bucket(frame, source), self.slots.len())
     }
 
     fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {

@@ -19,6 +19,7 @@ mod network;
 mod nics;
 mod own_end;
 mod shell;
+mod teams;
 mod unusable;
 
 use end_to_end::backend::Need;
@@ -133,6 +134,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(nics::trials(backend));
         trials.extend(cable::trials(backend));
         trials.extend(lan::trials(backend));
+        trials.extend(teams::trials(backend));
         trials.extend(own_end::trials(backend));
         trials.extend(firmware::trials(backend));
         trials.extend(machines::trials(backend));

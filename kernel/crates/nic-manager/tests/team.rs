@@ -313,6 +313,22 @@ fn f19_switches_are_told_by_rarp_in_the_pass_of_the_failover_of_every_address_th
 }
 
 #[test]
+fn the_teams_own_frames_come_back_although_the_switch_does_not_ask_for_any() {
+    let mut bench = Bench::new(TeamSettings::STANDARD, &[READY; 2], 2);
+    for _ in 0..10 {
+        bench.member(0).nic.send_kept(100);
+        bench.member(1).nic.send_kept(100);
+        bench.team.attend(Instant(bench.now));
+        bench.now += 100_000_000;
+    }
+    let left = |bench: &mut Bench| [0, 1].map(|member| bench.member(member).nic.kept());
+    assert_eq!((left(&mut bench), bench.team.counters().own_sent), ([0; 2], 6));
+    bench.unplug(0);
+    bench.team.attend(Instant(bench.now));
+    assert_eq!(left(&mut bench)[0], 0);
+}
+
+#[test]
 fn f19_a_guest_that_makes_up_addresses_makes_few_events() {
     let mut bench = Bench::new(TeamSettings::STANDARD, &[READY; 2], 1);
     let before = bench.team.recorder().counts().1;

@@ -19,6 +19,7 @@ use base::{
     Capabilities, Duration, Instant, LinkStatus, MacAddress, NicCondition, NicInfo, Port, RetiredFrames,
 };
 use carriers::Carriers;
+use port::CollectedTickets;
 use sources::Sources;
 use wire::TeamWire;
 
@@ -126,6 +127,7 @@ pub struct Team<M> {
     /// What it says and hears on the wire, and whose addresses it has to tell of; nothing where there is nobody to tell.
     wire: Option<Box<TeamWire>>,
     sources: Option<Box<Sources>>,
+    collected: CollectedTickets,
     /// Where the next fetch begins.
     turn: usize,
     /// The link state that is to be passed on.
@@ -175,6 +177,7 @@ impl<M: TeamMember> Team<M> {
             },
             wire,
             sources,
+            collected: CollectedTickets::default(),
             turn: 0,
             link: None,
             reports: heapless::Deque::new(),
@@ -223,6 +226,7 @@ impl<M: TeamMember> Team<M> {
         } else if now >= self.manager().next_deadline() {
             self.tell(TeamEvent::Tick, now);
         }
+        self.collect_own(now);
         self.carriers.release(Some(now));
         self.link.take()
     }

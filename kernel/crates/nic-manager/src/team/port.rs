@@ -3,6 +3,8 @@
 use super::wire::{TeamWire, WireFrame};
 use super::{Team, TeamMember};
 use crate::{MemberId, TeamEvent};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use base::{Capabilities, Instant, LentFrame, Outbox, Port, Put, Ticket};
 
 impl<M: TeamMember> Port for Team<M> {
@@ -66,24 +68,20 @@ impl<M: TeamMember> Port for Team<M> {
     }
 
     fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
-        let Self { slots, wire, carriers, .. } = self;
-        for (index, slot) in slots.iter_mut().enumerate() {
-            let mut count = 0;
-            slot.member.nic().reap(&mut |ticket| pass_on(ticket, wire, done, &mut count), now);
-            carriers.note_back(index, count);
+        self.collected.sent.drain(..).for_each(&mut *done);
+        for index in 0..self.slots.len() {
+            self.reap_member(index, done, now);
         }
-        carriers.release(Some(now));
+        self.carriers.release(Some(now));
     }
 
     /// Its own frames are not sent again.
     fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
-        let Self { slots, wire, carriers, .. } = self;
-        for (index, slot) in slots.iter_mut().enumerate() {
-            let mut count = 0;
-            slot.member.nic().take_back(&mut |ticket| pass_on(ticket, wire, unsent, &mut count));
-            carriers.note_back(index, count);
+        self.collected.unsent.drain(..).for_each(&mut *unsent);
+        for index in 0..self.slots.len() {
+            self.take_back_from(index, unsent);
         }
-        carriers.release(None);
+        self.carriers.release(None);
     }
 
     fn flush(&mut self, now: Instant) {
@@ -99,7 +97,41 @@ impl<M: TeamMember> Port for Team<M> {
     }
 }
 
+/// Frames of the switch that members have given back while the team asked for its own.
+#[derive(Default)]
+pub(super) struct CollectedTickets {
+    sent: Vec<Ticket>,
+    unsent: Vec<Ticket>,
+}
+
 impl<M: TeamMember> Team<M> {
+    /// Takes back its own frames, which the switch does not know of: it may have no reason to ask for frames.
+    pub(super) fn collect_own(&mut self, now: Instant) {
+        if self.wire.as_ref().is_none_or(|wire| wire.is_idle()) {
+            return;
+        }
+        let mut collected = core::mem::take(&mut self.collected);
+        for index in 0..self.slots.len() {
+            self.reap_member(index, &mut |ticket| collected.sent.push(ticket), now);
+            self.take_back_from(index, &mut |ticket| collected.unsent.push(ticket));
+        }
+        self.collected = collected;
+    }
+
+    fn reap_member(&mut self, index: usize, done: &mut dyn FnMut(Ticket), now: Instant) {
+        let (mut count, wire) = (0, &mut self.wire);
+        let nic = self.slots[index].member.nic();
+        nic.reap(&mut |ticket| pass_on(ticket, wire, done, &mut count), now);
+        self.carriers.note_back(index, count);
+    }
+
+    fn take_back_from(&mut self, index: usize, unsent: &mut dyn FnMut(Ticket)) {
+        let (mut count, wire) = (0, &mut self.wire);
+        let nic = self.slots[index].member.nic();
+        nic.take_back(&mut |ticket| pass_on(ticket, wire, unsent, &mut count));
+        self.carriers.note_back(index, count);
+    }
+
     /// Looks at the last frames that a member has received: those for the team itself, and copies, go no further.
     fn review(&mut self, index: usize, outbox: &mut Outbox, count: usize, now: Instant) {
         let (Some(wire), Some(member)) = (&mut self.wire, MemberId::new(index)) else { return };
@@ -125,12 +157,7 @@ impl<M: TeamMember> Team<M> {
 
 /// Passes a ticket on and counts it, unless it is of a frame of the team's own.
 #[inline]
-fn pass_on(
-    ticket: Ticket,
-    wire: &mut Option<alloc::boxed::Box<TeamWire>>,
-    to: &mut dyn FnMut(Ticket),
-    count: &mut u64,
-) {
+fn pass_on(ticket: Ticket, wire: &mut Option<Box<TeamWire>>, to: &mut dyn FnMut(Ticket), count: &mut u64) {
     let other = match wire {
         Some(wire) => wire.take(ticket),
         None => Some(ticket),

@@ -217,6 +217,11 @@ impl TeamWire {
         self.settle();
     }
 
+    /// True if none of its own frames is on its way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
     /// Takes a frame back, if it is one of the team's own.
     #[inline]
     pub(super) fn take(&mut self, ticket: Ticket) -> Option<Ticket> {

@@ -322,7 +322,8 @@ fn the_teams_own_frames_come_back_although_the_switch_does_not_ask_for_any() {
         bench.now += 100_000_000;
     }
     let left = |bench: &mut Bench| [0, 1].map(|member| bench.member(member).nic.kept());
-    assert_eq!((left(&mut bench), bench.team.counters().own_sent), ([0; 2], 6));
+    assert_eq!(left(&mut bench), [0; 2]);
+    assert!(bench.team.counters().own_sent >= 6);
     bench.unplug(0);
     bench.team.attend(Instant(bench.now));
     assert_eq!(left(&mut bench)[0], 0);

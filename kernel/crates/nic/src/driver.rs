@@ -187,7 +187,10 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         if !self.is_running() || !self.answers() {
             return self.recover(now);
         }
-        self.queues.note_progress(now);
+        // Frames that are held back were looked after just now; more of them might be due at once.
+        if !self.queues.transmit.holds_back() {
+            self.queues.note_progress(now);
+        }
         self.refresh_link();
         self.next_check = now + CHECK_INTERVAL;
         self.note_rate(now);

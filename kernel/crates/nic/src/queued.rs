@@ -187,3 +187,76 @@ impl QueuedFrames {
         self.hold_none();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::Outbox;
+    use std::vec::Vec;
+
+    /// Frames with so many bytes and segments each, in descriptors from 250 on, so that they go over the end of the ring.
+    fn queued(frames: &[(u32, u16)]) -> QueuedFrames {
+        let mut outbox = Outbox::new(0);
+        let mut queued = QueuedFrames { head: 250, ..QueuedFrames::new() };
+        for (index, (length, segments)) in (0..).zip(frames) {
+            assert!(outbox.add(0, |new| new.head(60).len() == 60));
+            let slot = outbox.fetched().expect("it was added");
+            outbox.share(slot, 1);
+            let (length, segments, ticket) = (*length, *segments, outbox.lend(slot));
+            let cut = if segments > 1 { length } else { 0 };
+            let descriptors = NonZeroU8::new(2).expect("not zero");
+            queued.add(
+                250_u8.wrapping_add(2 * index),
+                QueuedFrame { length, cut, segments, descriptors, ticket },
+            );
+        }
+        queued
+    }
+
+    /// Which slots' frames `take` passes.
+    fn slots(take: impl FnOnce(&mut dyn FnMut(Ticket)) -> usize) -> Vec<usize> {
+        let mut slots = Vec::new();
+        let taken = take(&mut |ticket| slots.push(ticket.slot().index()));
+        assert_eq!(taken, slots.len());
+        slots
+    }
+
+    #[test]
+    fn a_packet_has_left_with_all_of_its_segments() {
+        let mut frames = queued(&[(60, 1), (4500, 3), (60, 1), (3000, 2)]);
+        assert_eq!(slots(|done| frames.release_left(3, usize::MAX, done)), [0], "two of three have left");
+        assert_eq!((frames.depth().frames, frames.sent_segments, frames.cut_bytes), (3, 1, 7500));
+        assert_eq!(slots(|done| frames.release_left(4, 1, done)), [1], "no more are held back");
+        assert_eq!(slots(|done| frames.release_left(u64::MAX, usize::MAX, done)), [2, 3]);
+        assert_eq!((frames.depth(), frames.sent_segments, frames.cut_bytes), (QueueDepth::default(), 7, 0));
+    }
+
+    #[test]
+    fn a_frame_is_released_by_the_bytes_that_are_held_back_behind_it() {
+        let mut frames = queued(&[(700, 1), (500, 1), (500, 1), (400, 1), (9000, 1)]);
+        // All but the last are done.
+        let done = |last: u8| last.wrapping_add(6) < 8;
+        assert_eq!((frames.hold(done), frames.hold(done)), (4, 0));
+        assert_eq!((frames.held(), frames.held_descriptors(), frames.are_held()), (4, 8, false));
+        assert_eq!(slots(|done| frames.release_behind(1000, done)), [0]);
+        assert_eq!(slots(|done| frames.release_behind(900, done)), [1]);
+        assert_eq!(slots(|done| frames.release_left(1, 2, done)), [2]);
+        assert_eq!((frames.held(), frames.depth().frames), (1, 2));
+        assert_eq!(frames.hold(|_| true), 1);
+        assert!(frames.are_held());
+        assert_eq!(slots(|done| frames.release_behind(9000, done)), [3]);
+        frames.hold_none();
+        assert_eq!(slots(|done| frames.take_sent(|_| true, done)), [4]);
+        assert_eq!((frames.held(), frames.held_descriptors(), frames.sent_bytes), (0, 0, 11_100));
+    }
+
+    #[test]
+    fn frames_that_were_held_back_are_given_back_with_the_others_in_order() {
+        let mut frames = queued(&[(700, 1), (500, 1), (500, 1)]);
+        frames.hold(|last| last == 251);
+        let mut slots = Vec::new();
+        frames.clear(|ticket| slots.push(ticket.slot().index()));
+        assert_eq!((slots, frames.held(), frames.is_empty()), (std::vec![0, 1, 2], 0, true));
+        assert_eq!(frames.hold(|_| true), 0, "nothing is left of them");
+    }
+}

@@ -2,10 +2,15 @@
 
 mod support;
 
-use base::RetiredFrames;
 use base::time::Duration;
+use base::{Effects, Instant, Port, RetiredFrames};
+use nic::TRANSMIT_HANG;
+use support::fake_nic::FakeNic;
 use support::fake_transmit::{FakeFifo, GPTC};
 use support::sender::{FAMILIES, FIFO, SenderBench, us};
+use support::{FakeDevice, TestMachine, send};
+use testkit::FakeMemory;
+use testkit::frame::{mac, numbered};
 
 #[test]
 fn nothing_is_lost_of_a_nic_whose_frames_are_held_back_and_what_is_in_doubt_alone_comes_twice() {
@@ -105,9 +110,12 @@ fn a_count_that_lacks_frames_holds_none_back_for_ever() {
                 bench.pass(Duration::from_millis(millis / 4));
                 bench.reap();
                 assert_eq!(bench.done.len(), round * 40 - 15, "{family:?}");
-                bench.pass(Duration::from_millis(millis));
-                bench.reap();
+                for _ in 0..millis * 1000 / 370 {
+                    bench.pass(us(370));
+                    bench.reap();
+                }
                 assert_eq!(bench.done.len(), round * 40, "{family:?}");
+                assert_eq!(bench.driver.counters().transmit_hangs, 0, "{family:?}");
             }
         }
     }
@@ -129,4 +137,63 @@ fn a_sender_alone_does_not_stand_still_because_its_frames_are_held_back() {
             assert!(done * 100 >= most * 90, "{family:?}: {done} of {most} frames of {length} bytes");
         }
     }
+}
+
+#[test]
+fn a_nic_whose_frames_are_all_held_back_does_not_hang() {
+    let mut bench = SenderBench::holding_back(FAMILIES[0]);
+    bench.offer(1, 60);
+    bench.fetch(1);
+    bench.machine.nic.borrow_mut().statistics.remove(&GPTC);
+    bench.reap();
+    // It is asked just before this takes so long, and checked just after.
+    bench.machine.clock.advance(TRANSMIT_HANG - us(100));
+    bench.reap();
+    bench.driver.check(bench.machine.clock.advance(us(300)));
+    assert_eq!((bench.driver.counters().transmit_hangs, bench.done.len()), (0, 0));
+    bench.pass(us(1000));
+    bench.reap();
+    assert_eq!((bench.driver.counters().transmit_hangs, bench.done.len()), (0, 1));
+}
+
+/// A NIC that fetches frames when its status is read.
+struct EagerNic(FakeNic);
+
+impl FakeDevice for EagerNic {
+    fn read(&mut self, memory: &FakeMemory, offset: u32, now: Instant) -> u32 {
+        const STATUS: u32 = 8;
+        if offset == STATUS {
+            self.0.transmit(memory);
+        }
+        self.0.read(memory, offset, now)
+    }
+
+    fn write(&mut self, memory: &FakeMemory, offset: u32, value: u32, now: Instant) -> Effects {
+        self.0.write(memory, offset, value, now)
+    }
+
+    fn allow_dma(&mut self, allowed: bool) {
+        self.0.allow_dma(allowed);
+    }
+}
+
+/// Found by the fuzz target `hostile-nic`.
+#[test]
+fn a_check_is_not_due_again_at_once_when_many_frames_are_fetched_meanwhile() {
+    let fifo = FakeFifo { size: 100, credit: 0, ..FakeFifo::default() };
+    let machine = TestMachine::new(EagerNic(FakeNic { fifo, transmit_credit: 0, ..FakeNic::default() }));
+    let mut driver = machine.start().expect("the NIC starts");
+    driver.hold_back(true);
+    let frames: Vec<_> = (0..60).map(|number| numbered(mac(9), mac(1), number, 60)).collect();
+    assert_eq!(send(&mut driver, &frames, machine.now()), 60);
+    // It has one frame, and is asked what has left it, shortly before the next check is due.
+    machine.clock.advance(driver.next_check() - machine.now() - us(100));
+    machine.nic.borrow_mut().0.transmit_credit = 1;
+    driver.check(machine.now());
+    machine.nic.borrow_mut().0.transmit(&machine.memory);
+    driver.reap(&mut |_| panic!("it has not left"), machine.now());
+    machine.nic.borrow_mut().0.transmit_credit = 50;
+    let now = machine.clock.advance(us(200));
+    driver.check(now);
+    assert!(driver.next_check() > now);
 }

@@ -4,9 +4,9 @@
 mod support;
 
 use base::time::Duration;
-use base::{Effects, Instant, NicInfo, Port};
+use base::{Effects, Instant, MacAddress, NicInfo, Port, RetiredFrames};
 use nic::{Nic, NicEvent, NicState, PciId};
-use nic_manager::{Team, TeamMember};
+use nic_manager::{MemberRole, Team, TeamMember, TeamPlace, TeamSecrets, TeamSettings};
 use path::{PortConfig, PortCounters, PortId};
 use std::collections::BTreeSet;
 use support::fake_nic::{FakeFamily, FakeNic, LSC};
@@ -39,6 +39,14 @@ impl TeamMember for Member {
         self.0.info()
     }
 
+    fn mac(&self) -> MacAddress {
+        self.0.mac()
+    }
+
+    fn retire(&mut self, now: Instant) -> RetiredFrames {
+        self.0.retire(now)
+    }
+
     fn check(&mut self, now: Instant) -> Instant {
         self.0.check(now);
         self.0.next_check().min(now + POLL_INTERVAL)
@@ -64,8 +72,14 @@ impl Bench {
         let driver = machine.start_as(id).expect("the NIC starts");
         let configs = [PortConfig::guest(mac(0)), PortConfig::guest(mac(1)), PortConfig::uplink()];
         let lan = Lan::new(&configs, 1).expect("three ports");
-        let team = Team::new(Member(driver));
+        let secrets = TeamSecrets { beacons: [1; 2], copies: [1; 2] };
+        let place = TeamPlace { number: 0, secrets, now: Instant::ZERO };
+        let team = Team::new([(Member(driver), MemberRole::Active)], TeamSettings::STANDARD, &[], place);
         Self { machine, team, lan, guests: Default::default(), arrived: 0 }
+    }
+
+    fn member(&mut self) -> &mut Member {
+        self.team.members_mut().next().expect("one")
     }
 
     /// One step; `load` frames of each guest come, and the NIC may fetch `credit` frames.
@@ -87,7 +101,7 @@ impl Bench {
                 nic.transmit(&self.machine.memory);
             }
         }
-        self.team.member_mut().nic().interrupt();
+        self.member().nic().interrupt();
         self.team.attend(now);
         let [first, second] = &mut self.guests;
         self.lan.interrupt();
@@ -132,12 +146,12 @@ impl Bench {
     }
 
     fn driver(&self) -> &Driver {
-        &self.team.member().0
+        &self.team.members().next().expect("one").0
     }
 
     /// What the last reset has said.
     fn recovered(&mut self) -> (usize, usize) {
-        let recovered = self.team.member_mut().nic().events().filter_map(|event| match event {
+        let recovered = self.member().nic().events().filter_map(|event| match event {
             NicEvent::Recovered { returned, in_doubt } => Some((returned, in_doubt)),
             _ => None,
         });

@@ -3,9 +3,10 @@
 use super::fake_nic::{FakeFamily, FakeNic, LSC};
 use super::fake_transmit::FakeFifo;
 use super::{ID_82540EM, ID_82574L, ID_82576, TestMachine};
+use base::RetiredFrames;
 use base::time::Duration;
 use base::{Outbox, Port, Put, SlotId, Ticket};
-use nic::{Nic, NicEvent, PciId, RetiredFrames};
+use nic::{Nic, NicEvent, PciId};
 use std::collections::VecDeque;
 use testkit::QueuePort;
 use testkit::frame::{mac, number_of, numbered};

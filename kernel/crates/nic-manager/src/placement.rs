@@ -79,8 +79,7 @@ impl Manager {
                 self.notice_bucket(bucket, now);
             }
         }
-        self.place_rest();
-        if moves.all > 0 {
+        if self.place_rest() || moves.all > 0 {
             act(TeamAction::Switch);
         }
         died.iter().for_each(|member| act(TeamAction::Retire(member)));
@@ -122,15 +121,19 @@ impl Manager {
         self.returned.contains(home) || self.settings.failback == FailbackMode::Better && better()
     }
 
-    /// Buckets that stand for nothing, such as ports without a vNIC, are carried by whoever can.
-    fn place_rest(&mut self) {
-        if self.key() == FrameKey::Port {
-            let first = self.usable.iter().next();
-            let used = self.vnics.iter().fold(0_u32, |used, vnic| used | 1 << (vnic.info.port % 32));
-            for bucket in (0..BUCKETS).filter(|bucket| *bucket >= 32 || used >> bucket & 1 == 0) {
-                self.table.set(bucket, first);
-            }
+    /// Buckets that stand for nothing, such as ports without a vNIC, are carried by whoever can. True if that has changed.
+    fn place_rest(&mut self) -> bool {
+        if self.key() != FrameKey::Port {
+            return false;
         }
+        let first = self.usable.iter().next();
+        let used = self.vnics.iter().fold(0_u32, |used, vnic| used | 1 << (vnic.info.port % 32));
+        let mut changed = false;
+        for bucket in (0..BUCKETS).filter(|bucket| *bucket >= 32 || used >> bucket & 1 == 0) {
+            changed |= self.table.get(bucket) != first;
+            self.table.set(bucket, first);
+        }
+        changed
     }
 
     /// Group frames are received by the first of the members that carry frames.

@@ -16,7 +16,8 @@ use crate::{
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use base::{
-    Capabilities, Duration, Instant, LinkStatus, MacAddress, NicCondition, NicInfo, Port, RetiredFrames,
+    Capabilities, Duplex, Duration, Instant, LinkStatus, MacAddress, NicCondition, NicInfo, Port,
+    RetiredFrames,
 };
 use carriers::Carriers;
 use port::CollectedTickets;
@@ -366,13 +367,15 @@ impl<M: TeamMember> Team<M> {
         self.slots.iter_mut().enumerate().fold(none, add)
     }
 
-    /// Tells of a member that makes no progress for longer than is normal, and of one that does again.
+    /// Tells of a member that makes no progress for longer than is normal, and of one that does again. One that is alone is left to its
+    /// driver, and so is one at half duplex, where others may keep the wire busy [IEEE 802.3 4.2.3.2].
     fn note_wait(&mut self, member: MemberId, info: &NicInfo, now: Instant) {
         let slot = &mut self.slots[member.index()];
         let waited = info.waits_since.map_or(Duration::ZERO, |since| now.saturating_since(since));
         let micros = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);
         slot.seen.longest_wait = slot.seen.longest_wait.max(micros);
-        let stalled = info.can_send() && waited >= self.recorder.manager().patience(member);
+        let judged = info.can_send() && info.link.duplex == Duplex::Full && self.slots.len() > 1;
+        let stalled = judged && waited >= self.recorder.manager().patience(member);
         // A member that has nothing any more was reset, or has gone on.
         if core::mem::replace(&mut self.slots[member.index()].stalled, stalled) != stalled {
             self.tell(TeamEvent::Stall { member, stalled }, now);

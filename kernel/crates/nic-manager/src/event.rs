@@ -51,6 +51,10 @@ pub enum AdminState {
 }
 
 /// Something that happened. Whoever tells of it tells the manager when.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "samples are the most frequent ones, and nothing is allocated for them"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TeamEvent {
     /// A member's condition or link is other than it was.

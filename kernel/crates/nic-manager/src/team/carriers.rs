@@ -4,7 +4,7 @@
 //! given before: so frames of one flow keep their order, and none is lost.
 
 use crate::bucket::{BUCKETS, CarrierTable};
-use crate::{MAX_MEMBERS, MemberId, MemberSet};
+use crate::{MAX_MEMBERS, MemberId};
 use base::Instant;
 use base::time::Duration;
 
@@ -27,8 +27,8 @@ pub(super) struct Carriers {
     /// Which members must have given back how many until the held buckets go on, and when they go on in any case.
     awaited: [u64; MAX_MEMBERS],
     until: Option<Instant>,
-    /// Members that were given frames since they were last told that this was all.
-    behind: MemberSet,
+    /// Members that were given frames since they were last told that this was all, a bit for each.
+    behind: u8,
     /// Bytes that were sent for each port.
     bytes: [u64; BUCKETS],
 }
@@ -44,19 +44,19 @@ impl Carriers {
             back: [0; MAX_MEMBERS],
             awaited: [0; MAX_MEMBERS],
             until: None,
-            behind: MemberSet::EMPTY,
+            behind: 0,
             bytes: [0; BUCKETS],
         }
     }
 
-    /// The member that carries this bucket; `None` while it is held, or nobody does.
-    pub(super) fn get(&self, bucket: usize) -> Option<MemberId> {
-        MemberId::new(self.now[bucket % BUCKETS].into())
+    /// The place of the member that carries this bucket; of no member while it is held, or nobody does.
+    pub(super) fn get(&self, bucket: usize) -> u8 {
+        self.now[bucket % BUCKETS]
     }
 
     /// The place of the member that this bucket waits for; `held` while it waits for something else than room in one.
     pub(super) fn lane(&self, bucket: usize, held: usize) -> usize {
-        self.get(bucket).map_or(held, MemberId::index).min(held)
+        usize::from(self.get(bucket)).min(held)
     }
 
     /// Does as this table says. `alive` says which members can still send what they were given.
@@ -85,9 +85,17 @@ impl Carriers {
         self.back[member.index()] < self.put[member.index()]
     }
 
-    /// Lets held buckets go on whose member has given back what it was given before; all of them when their time is over.
-    pub(super) fn release(&mut self, now: Option<Instant>) {
-        let Some(until) = self.until else { return };
+    /// Lets held buckets go on whose member has given back what it was given before; all of them when their time is over. True if some
+    /// may have.
+    #[inline]
+    pub(super) fn release(&mut self, now: Option<Instant>) -> bool {
+        self.until.is_some_and(|until| {
+            self.release_held(until, now);
+            true
+        })
+    }
+
+    fn release_held(&mut self, until: Instant, now: Option<Instant>) {
         let over = now.is_some_and(|now| now >= until);
         let free = |from: u8| {
             let from = usize::from(from) % MAX_MEMBERS;
@@ -111,11 +119,12 @@ impl Carriers {
         self.until
     }
 
-    /// A member has kept a frame of this bucket, of so many bytes, or has made use of it at once.
-    pub(super) fn note_put(&mut self, member: MemberId, bucket: usize, bytes: usize, kept: bool) {
-        self.put[member.index()] += u64::from(kept);
-        self.bytes[bucket % BUCKETS] += bytes as u64;
-        self.behind = self.behind.with(member);
+    /// The member in this place has kept a frame of this bucket, of so many bytes, or has made use of it at once.
+    #[inline]
+    pub(super) fn note_put(&mut self, carrier: u8, bucket: u8, bytes: usize, kept: bool) {
+        self.put[usize::from(carrier) % MAX_MEMBERS] += u64::from(kept);
+        self.bytes[usize::from(bucket)] += bytes as u64;
+        self.behind |= 1 << (carrier % 8);
     }
 
     /// A member has given back frames that it had kept.
@@ -123,8 +132,8 @@ impl Carriers {
         self.back[member] += frames;
     }
 
-    /// The members that were given frames since the last call.
-    pub(super) fn take_behind(&mut self) -> MemberSet {
+    /// The members that were given frames since the last call, a bit for each.
+    pub(super) fn take_behind(&mut self) -> u8 {
         core::mem::take(&mut self.behind)
     }
 

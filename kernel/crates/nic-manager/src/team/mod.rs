@@ -1,93 +1,35 @@
 //! A team as a port of a switch: it executes what its manager decides.
 
 mod carriers;
+mod note;
 mod port;
+mod routes;
+mod slot;
 mod sources;
 mod wire;
 
+pub use note::TeamReport;
+pub use slot::{TeamMember, await_start};
 pub use wire::{TeamCounters, TeamSecrets};
 
 use crate::action::{TeamAction, TeamNote};
-use crate::event::{AdminState, MemberSample, TeamEvent, TeamSample};
+use crate::event::{AdminState, TeamEvent, TeamSample};
 use crate::{
     FrameKey, InDoubtPolicy, MAX_BEACON_VLANS, MAX_MEMBERS, Manager, MemberId, MemberRole, MemberSet,
     Recorder, TeamPolicy, TeamSettings, VnicId, VnicInfo, frames,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use base::{
-    Capabilities, Duplex, Duration, Instant, LinkStatus, MacAddress, NicCondition, NicInfo, Port,
-    RetiredFrames,
-};
+use base::{Capabilities, Duplex, Duration, Instant, NicInfo, Port};
 use carriers::Carriers;
 use port::CollectedTickets;
+use routes::Routes;
+use slot::TeamSlot;
 use sources::Sources;
 use wire::TeamWire;
 
 /// Reports that are kept until their owner takes them; later ones are counted as lost.
 const REPORTS: usize = 64;
-
-/// A physical NIC that is a member of a team.
-pub trait TeamMember {
-    /// Its driver.
-    type Nic: Port;
-
-    /// Its driver.
-    fn nic(&mut self) -> &mut Self::Nic;
-
-    /// What is known of it now.
-    fn info(&self) -> NicInfo;
-
-    /// Its own address.
-    fn mac(&self) -> MacAddress;
-
-    /// Looks after it: its reset, its link, what it should have sent. It never waits. Returns when that is due again.
-    fn check(&mut self, now: Instant) -> Instant;
-
-    /// Stops its transmitter, and lets it give back what it has not sent. It is reset in the background.
-    fn retire(&mut self, now: Instant) -> RetiredFrames;
-
-    /// True until it works or has failed for the first time.
-    fn is_starting(&self) -> bool {
-        self.info().condition == NicCondition::Starting
-    }
-}
-
-/// Looks after NICs until none is starting any more, for a limited time. For the boot, when there is nothing else to do.
-pub fn await_start<M: TeamMember>(members: &mut [M], limit: Duration, clock: impl Fn() -> Instant) {
-    let end = clock() + limit;
-    while members.iter().any(M::is_starting) && clock() < end {
-        for member in members.iter_mut().filter(|member| member.is_starting()) {
-            member.check(clock());
-        }
-        core::hint::spin_loop();
-    }
-}
-
-/// What the operator is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TeamReport {
-    /// When it was found out.
-    pub at: Instant,
-    /// What it is.
-    pub note: TeamNote,
-    /// Frames of the member that was left, if one was.
-    pub retired: RetiredFrames,
-}
-
-impl TeamReport {
-    /// True if the operator should look at it.
-    #[must_use]
-    pub fn is_fault(&self) -> bool {
-        matches!(
-            self.note,
-            TeamNote::Failover { .. }
-                | TeamNote::Member { fault: Some(_), .. }
-                | TeamNote::BeaconLost { .. }
-                | TeamNote::Undecided
-        )
-    }
-}
 
 /// What tells a team from others, and what is random about it.
 #[derive(Clone, Copy, Debug)]
@@ -100,27 +42,13 @@ pub struct TeamPlace {
     pub now: Instant,
 }
 
-/// A member, and what the team remembers of it.
-struct TeamSlot<M> {
-    member: M,
-    next_check: Instant,
-    /// What the manager knows.
-    told: (NicCondition, LinkStatus),
-    stalled: bool,
-    /// Counters at the last sample, and what was seen since.
-    before: NicInfo,
-    seen: MemberSample,
-    /// Frames that it has received since, and that were for the team itself.
-    eaten: u64,
-    retired: RetiredFrames,
-}
-
 /// A team.
 pub struct Team<M> {
     slots: Vec<TeamSlot<M>>,
     recorder: Recorder,
     key: FrameKey,
     carriers: Carriers,
+    routes: Routes,
     vnics: Vec<VnicInfo>,
     /// Which of them are on, as the manager knows.
     on: u16,
@@ -148,26 +76,17 @@ impl<M: TeamMember> Team<M> {
         place: TeamPlace,
     ) -> Self {
         let (members, roles): (Vec<M>, Vec<MemberRole>) = members.into_iter().take(MAX_MEMBERS).unzip();
-        let slot = |member| TeamSlot {
-            member,
-            next_check: Instant::ZERO,
-            told: (NicCondition::Starting, LinkStatus::DOWN),
-            stalled: false,
-            before: NicInfo::STARTING,
-            seen: MemberSample::default(),
-            eaten: 0,
-            retired: RetiredFrames::default(),
-        };
         let several = members.len() > 1 || settings.speaks();
         let TeamPlace { number, secrets, now } = place;
         let wire = several.then(|| Box::new(TeamWire::new(number, &settings, vnics, secrets, now)));
         let sources = several.then(|| Box::new(Sources::new(vnics)));
         let manager = Manager::new(settings, &roles, vnics);
         Self {
-            slots: members.into_iter().map(slot).collect(),
+            slots: members.into_iter().map(TeamSlot::new).collect(),
             key: manager.key(),
             recorder: Recorder::new(manager),
             carriers: Carriers::new(),
+            routes: Routes::new(),
             vnics: vnics.to_vec(),
             on: 0,
             capabilities: Capabilities {
@@ -228,7 +147,7 @@ impl<M: TeamMember> Team<M> {
             self.tell(TeamEvent::Tick, now);
         }
         self.collect_own(now);
-        self.carriers.release(Some(now));
+        self.release(Some(now));
         self.link.take()
     }
 
@@ -346,6 +265,7 @@ impl<M: TeamMember> Team<M> {
             self.slots.get(member.index()).is_some_and(|slot| slot.member.info().can_send())
         };
         self.carriers.follow(self.recorder.manager().table(), alive, now);
+        self.routes.forget();
     }
 
     /// What all members that could carry a frame take.

@@ -1,10 +1,12 @@
 //! A team as a port: what frames pass.
 
+use super::routes::key_of;
 use super::wire::{TeamWire, WireFrame};
 use super::{Team, TeamMember};
 use crate::{MemberId, TeamEvent};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use base::bits::low_u8;
 use base::{Capabilities, Instant, LentFrame, Outbox, Port, Put, Ticket};
 
 impl<M: TeamMember> Port for Team<M> {
@@ -14,8 +16,8 @@ impl<M: TeamMember> Port for Team<M> {
     }
 
     fn fetch(&mut self, into: &mut Outbox, budget: usize, now: Instant) -> usize {
-        if let [slot] = &mut *self.slots {
-            return slot.member.nic().fetch(into, budget, now);
+        if let Some(nic) = self.only_nic() {
+            return nic.fetch(into, budget, now);
         }
         let (count, mut fetched) = (self.slots.len(), 0);
         // Each has its turn to be the first.
@@ -23,7 +25,9 @@ impl<M: TeamMember> Port for Team<M> {
         for index in (self.turn..count).chain(0..self.turn) {
             into.set_lender(lender(index));
             let new = self.slots[index].member.nic().fetch(into, budget - fetched, now);
-            self.review(index, into, new, now);
+            if count > 1 {
+                self.review(index, into, new, now);
+            }
             fetched += new;
         }
         fetched
@@ -37,20 +41,19 @@ impl<M: TeamMember> Port for Team<M> {
     }
 
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
-        let port = ticket.source();
-        if let Some(sources) = &mut self.sources
-            && let Some((vnic, (mac, vlan))) = sources.note(&frame, port, now)
-        {
-            self.tell(TeamEvent::Address { vnic, mac, vlan }, now);
+        if let Some(nic) = self.only_nic() {
+            return nic.put(frame, ticket, now);
         }
-        let (bucket, length) = (self.key.bucket(&frame, port), frame.length);
-        let Some(member) = self.carriers.get(bucket) else { return Put::Refused(ticket) };
-        let Some(slot) = self.slots.get_mut(member.index()) else { return Put::Refused(ticket) };
+        let (port, key, length) = (ticket.source(), key_of(self.key, &frame), frame.length);
+        let route = self.routes.find(key, port);
+        let (bucket, carrier) = match route {
+            Some(route) => (route.bucket, route.carrier),
+            None => self.find_route(&frame, port, key, now),
+        };
+        let Some(slot) = self.slots.get_mut(usize::from(carrier)) else { return Put::Refused(ticket) };
         let put = slot.member.nic().put(frame, ticket, now);
-        match put {
-            Put::Kept => self.carriers.note_put(member, bucket, length, true),
-            Put::Done(_) => self.carriers.note_put(member, bucket, length, false),
-            Put::Refused(_) => {}
+        if !matches!(put, Put::Refused(_)) {
+            self.carriers.note_put(carrier, bucket, length, matches!(put, Put::Kept));
         }
         put
     }
@@ -68,11 +71,14 @@ impl<M: TeamMember> Port for Team<M> {
     }
 
     fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
+        if let Some(nic) = self.only_nic() {
+            return nic.reap(done, now);
+        }
         self.collected.sent.drain(..).for_each(&mut *done);
         for index in 0..self.slots.len() {
             self.reap_member(index, done, now);
         }
-        self.carriers.release(Some(now));
+        self.release(Some(now));
     }
 
     /// Its own frames are not sent again.
@@ -81,12 +87,18 @@ impl<M: TeamMember> Port for Team<M> {
         for index in 0..self.slots.len() {
             self.take_back_from(index, unsent);
         }
-        self.carriers.release(None);
+        self.release(None);
     }
 
     fn flush(&mut self, now: Instant) {
-        for member in self.carriers.take_behind().iter() {
-            self.slots.get_mut(member.index()).into_iter().for_each(|slot| slot.member.nic().flush(now));
+        if let Some(nic) = self.only_nic() {
+            return nic.flush(now);
+        }
+        let mut behind = self.carriers.take_behind();
+        while behind != 0 {
+            let place = behind.trailing_zeros() as usize;
+            behind &= behind - 1;
+            self.slots.get_mut(place).into_iter().for_each(|slot| slot.member.nic().flush(now));
         }
     }
 
@@ -105,6 +117,36 @@ pub(super) struct CollectedTickets {
 }
 
 impl<M: TeamMember> Team<M> {
+    /// The NIC of a team that is nothing but this NIC: there is nothing to choose, to tell or to look for.
+    #[inline]
+    fn only_nic(&mut self) -> Option<&mut M::Nic> {
+        match &mut *self.slots {
+            [slot] if self.wire.is_none() => Some(slot.member.nic()),
+            _ => None,
+        }
+    }
+
+    /// Finds out which bucket a frame is in, and which member carries that.
+    #[inline(never)]
+    fn find_route(&mut self, frame: &LentFrame<'_>, port: usize, key: Option<u64>, now: Instant) -> (u8, u8) {
+        if let Some(sources) = &mut self.sources
+            && let Some((vnic, (mac, vlan))) = sources.note(frame, port, now)
+        {
+            self.tell(TeamEvent::Address { vnic, mac, vlan }, now);
+        }
+        let bucket = self.key.bucket(frame, port);
+        let (bucket, carrier) = (low_u8(bucket as u64), self.carriers.get(bucket));
+        self.routes.note(key, port, bucket, carrier);
+        (bucket, carrier)
+    }
+
+    /// Lets held buckets go on whose time has come.
+    pub(super) fn release(&mut self, now: Option<Instant>) {
+        if self.carriers.release(now) {
+            self.routes.forget();
+        }
+    }
+
     /// Takes back its own frames, which the switch does not know of: it may have no reason to ask for frames.
     pub(super) fn collect_own(&mut self, now: Instant) {
         if self.wire.as_ref().is_none_or(|wire| wire.is_idle()) {

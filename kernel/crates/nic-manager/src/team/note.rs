@@ -1,0 +1,29 @@
+//! What a team has to tell the operator.
+
+use crate::TeamNote;
+use base::{Instant, RetiredFrames};
+
+/// What the operator is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TeamReport {
+    /// When it was found out.
+    pub at: Instant,
+    /// What it is.
+    pub note: TeamNote,
+    /// Frames of the member that was left, if one was.
+    pub retired: RetiredFrames,
+}
+
+impl TeamReport {
+    /// True if the operator should look at it.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        matches!(
+            self.note,
+            TeamNote::Failover { .. }
+                | TeamNote::Member { fault: Some(_), .. }
+                | TeamNote::BeaconLost { .. }
+                | TeamNote::Undecided
+        )
+    }
+}

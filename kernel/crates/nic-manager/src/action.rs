@@ -173,8 +173,8 @@ pub enum TeamAction {
     Probe(MemberId),
     /// The team has a link, or has none any more.
     Link(bool),
-    /// Group frames are received by this member only.
-    Listen(MemberId),
+    /// Group frames are received by this member only; without one, by all.
+    Listen(Option<MemberId>),
     /// Tell the operator.
     Say(TeamNote),
 }

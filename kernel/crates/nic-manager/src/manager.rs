@@ -19,6 +19,19 @@ use serde::{Deserialize, Serialize};
 /// Where actions go.
 pub type Act<'a> = &'a mut dyn FnMut(TeamAction);
 
+/// What has changed of the rules by which members carry frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RuleChange {
+    /// Nothing.
+    None,
+    /// Who may carry some.
+    Members,
+    /// The speeds by which members are weighed.
+    Speeds,
+    /// The policy.
+    Policy,
+}
+
 /// The manager of a team. Everything that changes a decision is in it, and it learns of everything by [`handle`](Self::handle): the same
 /// events at the same times lead to the same actions, on the host as well as on the machine.
 ///
@@ -100,7 +113,11 @@ impl Manager {
 
     /// What has happened, and when; `act` is told what to do, in that order.
     pub fn handle(&mut self, event: &TeamEvent, now: Instant, act: Act<'_>) {
-        let mut rules = false;
+        let mut change = match event {
+            TeamEvent::Nic { .. } | TeamEvent::Admin { .. } => RuleChange::Members,
+            TeamEvent::Policy(_) => RuleChange::Policy,
+            _ => RuleChange::None,
+        };
         match event {
             TeamEvent::Nic { member, condition, link } => {
                 let known = self.members.get_mut(member.index());
@@ -108,7 +125,11 @@ impl Manager {
                 if (state.condition, state.link.up) != (*condition, link.up) {
                     self.hearing.forget(*member);
                 }
+                let speed = state.speed;
                 state.note_nic((*condition, *link), &self.settings, now);
+                if state.started && state.speed != speed {
+                    change = RuleChange::Speeds;
+                }
             }
             TeamEvent::Stall { member, stalled } => {
                 let known = self.members.get_mut(member.index());
@@ -124,21 +145,20 @@ impl Manager {
             TeamEvent::Policy(policy) => {
                 self.settings.policy = *policy;
                 (self.moved, self.returned) = ([None; MAX_VNICS + 1], self.returned.union(self.usable));
-                rules = true;
             }
             TeamEvent::Tick => {}
         }
-        self.look(rules, now, act);
+        self.look(change, now, act);
         self.announce(now, act);
     }
 
     /// Finds out who can carry frames, and lets them.
-    fn look(&mut self, rules: bool, now: Instant, act: Act<'_>) {
+    fn look(&mut self, change: RuleChange, now: Instant, act: Act<'_>) {
         let manual = self.settings.failback == FailbackMode::Manual;
         for state in &mut self.members {
             state.look(&self.settings, manual, now);
         }
-        let before = self.faults;
+        let (before, carried) = (self.faults, (self.usable, self.returned));
         let (mut usable, mut best, mut dead) = (MemberSet::EMPTY, Grade::Out, MemberSet::EMPTY);
         for (state, id) in self.members.iter().zip((0..).map_while(MemberId::new)) {
             let (grade, fault) = state.grade(now);
@@ -161,7 +181,9 @@ impl Manager {
             self.returned = self.returned.union(usable);
         }
         let fresh = self.starting().intersection(usable);
-        self.place(rules, (died, fresh), now, act);
+        if change != RuleChange::None || !died.is_empty() || carried != (self.usable, self.returned) {
+            self.place(change, (died, fresh), now, act);
+        }
         self.tell_faults(&before, act);
         fresh.iter().for_each(|member| self.members[member.index()].started = true);
         let link = !usable.is_empty();
@@ -209,7 +231,9 @@ impl Manager {
     fn take_sample(&mut self, sample: &TeamSample, now: Instant, act: Act<'_>) {
         self.last_sample = now;
         let linked = self.linked();
-        if let Some(BeaconSettings { lost, .. }) = self.settings.beacon.clone() {
+        // Switches that take the members for one line send back to it nothing that has come from it.
+        let one_line = self.key() == FrameKey::IpHash;
+        if let Some(BeaconSettings { lost, .. }) = self.settings.beacon.clone().filter(|_| !one_line) {
             self.hearing.note(sample, linked);
             self.find_cut_off(linked, lost, act);
             linked.iter().for_each(|member| act(TeamAction::Beacon(member)));
@@ -307,6 +331,14 @@ impl Manager {
     #[must_use]
     pub fn fault(&self, member: MemberId) -> Option<MemberFault> {
         self.faults.get(member.index()).copied().flatten()
+    }
+
+    /// The members from which nothing is received: those that are not used at all.
+    #[must_use]
+    pub fn deaf(&self) -> MemberSet {
+        let ids = (0..).map_while(MemberId::new).zip(&self.members);
+        let deaf = |state: &MemberState| state.role == MemberRole::Unused || state.admin == AdminState::Down;
+        ids.filter(|(_, state)| deaf(state)).map(|(id, _)| id).collect()
     }
 
     /// How long a member may make no progress until its owner tells of a [stall](TeamEvent::Stall).

@@ -3,7 +3,7 @@
 use crate::action::{MoveReason, TeamAction, TeamNote};
 use crate::bucket::{BUCKETS, FrameKey};
 use crate::load_meter::LONG;
-use crate::manager::{Act, Manager};
+use crate::manager::{Act, Manager, RuleChange};
 use crate::policy::{self, CarrierPolicy, TeamView};
 use crate::{
     FailbackMode, MAX_MEMBERS, MAX_VNICS, MemberFault, MemberId, MemberRole, MemberSet, TeamPolicy, VnicId,
@@ -42,11 +42,11 @@ impl Manager {
         ports.into_iter().map(|(_, port)| usize::from(port)).chain(rest)
     }
 
-    /// Gives each bucket to the member that is to carry it; `rules` if the rules have changed. What members have not sent that cannot
+    /// Gives each bucket to the member that is to carry it, after such a change. What members have not sent that cannot
     /// any more, `died`, is taken back. `fresh` ones carry frames for the first time.
     pub(crate) fn place(
         &mut self,
-        rules: bool,
+        change: RuleChange,
         (died, fresh): (MemberSet, MemberSet),
         now: Instant,
         act: Act<'_>,
@@ -64,17 +64,18 @@ impl Manager {
             }
             let first = reason == MoveReason::Home && to.is_some_and(|to| fresh.contains(to));
             let reason = match () {
-                () if rules => MoveReason::Rules,
+                () if change == RuleChange::Policy => MoveReason::Rules,
+                () if change == RuleChange::Speeds && reason == MoveReason::Home => MoveReason::Rules,
                 () if first => MoveReason::First,
                 () => reason,
             };
             from.into_iter().for_each(|member| counts[member.index()] -= 1);
             to.into_iter().for_each(|member| counts[member.index()] += 1);
             self.table.set(bucket, to);
-            let change = BucketMove { bucket, from, to, reason };
-            moves.note(&change);
+            let one = BucketMove { bucket, from, to, reason };
+            moves.note(&one);
             if self.key() == FrameKey::Port {
-                let _ = changes.push(change);
+                let _ = changes.push(one);
             } else {
                 self.notice_bucket(bucket, now);
             }
@@ -84,7 +85,7 @@ impl Manager {
         }
         died.iter().for_each(|member| act(TeamAction::Retire(member)));
         self.listen(act);
-        moves.tell(self.settings.policy, rules, act);
+        moves.tell(self.settings.policy, change, act);
         changes.iter().for_each(|change| self.note_vnic_moved(change, now, act));
     }
 
@@ -118,6 +119,8 @@ impl Manager {
             Some((from, home)) => from.role != MemberRole::Active || home.speed > from.speed,
             None => true,
         };
+        // By order, what comes first is the best.
+        let better = || self.settings.policy == TeamPolicy::Order || better();
         self.returned.contains(home) || self.settings.failback == FailbackMode::Better && better()
     }
 
@@ -136,13 +139,14 @@ impl Manager {
         changed
     }
 
-    /// Group frames are received by the first of the members that carry frames.
+    /// Group frames are received by the first of the members that carry frames; by whichever they come in at where switches take
+    /// the members for one line, and send each frame to one of them.
     fn listen(&mut self, act: Act<'_>) {
-        let listener = self.view().in_use().iter().next().or_else(|| self.usable.iter().next());
-        if let Some(member) = listener.filter(|_| listener != self.listener) {
-            act(TeamAction::Listen(member));
+        let first = self.view().in_use().iter().next().or(self.listener);
+        let listener = first.filter(|_| self.key() != FrameKey::IpHash);
+        if core::mem::replace(&mut self.listener, listener) != listener {
+            act(TeamAction::Listen(listener));
         }
-        self.listener = listener.or(self.listener);
     }
 
     fn note_vnic_moved(&mut self, change: &BucketMove, now: Instant, act: Act<'_>) {
@@ -189,8 +193,8 @@ impl MoveTally {
         }
     }
 
-    fn tell(&self, policy: TeamPolicy, rules: bool, act: Act<'_>) {
-        if rules {
+    fn tell(&self, policy: TeamPolicy, change: RuleChange, act: Act<'_>) {
+        if change == RuleChange::Policy {
             act(TeamAction::Say(TeamNote::Policy { policy, moved: self.all }));
         }
         for from in (0..MAX_MEMBERS).filter_map(MemberId::new) {

@@ -39,7 +39,7 @@ pub(crate) struct VnicState {
     /// Its own first.
     pub(crate) addresses: heapless::Vec<VnicAddress, MAX_ADDRESSES>,
     /// The one that makes room for the next.
-    oldest: u8,
+    oldest: usize,
     /// Bytes a second that it sends, on average.
     pub(crate) rate: u64,
 }
@@ -61,8 +61,8 @@ impl VnicState {
         }
         let address = VnicAddress { mac, vlan, left: 0, next: Instant::ZERO };
         if let Err(address) = self.addresses.push(address) {
-            self.oldest = self.oldest % (MAX_ADDRESSES as u8 - 1) + 1;
-            self.addresses[usize::from(self.oldest)] = address;
+            self.oldest = self.oldest % (MAX_ADDRESSES - 1) + 1;
+            self.addresses[self.oldest] = address;
         }
         true
     }

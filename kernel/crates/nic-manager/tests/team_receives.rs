@@ -5,7 +5,9 @@ mod support;
 
 use base::{Instant, MacAddress};
 use nic_manager::frames::{announcement, beacon};
-use nic_manager::{BeaconSettings, MemberFault, MemberId, TeamNote, TeamSettings, VnicId};
+use nic_manager::{
+    AdminState, BeaconSettings, MemberFault, MemberId, TeamNote, TeamPolicy, TeamSettings, VnicId,
+};
 use support::{Bench, READY, SILENT, STATION};
 use testkit::frame::{mac, numbered};
 
@@ -35,6 +37,18 @@ fn f36_unicast_is_received_from_any_member_and_a_copy_from_another_one_is_droppe
     // The station itself repeats it, by the same way.
     bench.receive(0, &frame(3));
     assert_eq!((bench.got(1), bench.team.counters().duplicates), (4, 1));
+}
+
+#[test]
+fn f36_from_a_member_that_is_not_used_nothing_is_received_and_by_ip_hash_group_frames_from_all_others() {
+    let mut bench = Bench::new(TeamSettings { policy: TeamPolicy::IpHash, ..SILENT }, &[READY; 3], 1);
+    bench.team.administer(MemberId::new(2).unwrap(), AdminState::Down, Instant(bench.now));
+    for member in 0..3 {
+        bench.receive(member, &numbered(MacAddress::BROADCAST, mac(STATION), member as u32, 200));
+        bench.receive(member, &numbered(mac(1), mac(STATION), member as u32 + 10, 200));
+    }
+    let counters = bench.team.counters();
+    assert_eq!((bench.got(1), counters.unwanted, counters.group_copies), (4, 2, 0));
 }
 
 #[test]

@@ -197,6 +197,9 @@ impl<M: TeamMember> Team<M> {
             self.act(action, now);
         }
         self.capabilities = self.ask_capabilities();
+        if let Some(wire) = &mut self.wire {
+            wire.deaf = self.recorder.manager().deaf();
+        }
     }
 
     fn act(&mut self, action: TeamAction, now: Instant) {
@@ -212,7 +215,7 @@ impl<M: TeamMember> Team<M> {
             }
             TeamAction::Link(up) => self.link = Some(up),
             TeamAction::Listen(member) => {
-                self.wire.iter_mut().for_each(|wire| wire.listener = Some(member));
+                self.wire.iter_mut().for_each(|wire| wire.listener = member);
             }
             TeamAction::Say(note) => {
                 let left = match note {

@@ -33,6 +33,8 @@ pub struct TeamCounters {
     pub beacons_refused: [u64; BeaconRefusal::ALL.len()],
     /// Answers of the gateway to members.
     pub answers: u64,
+    /// Frames that came in at a member which is not used.
+    pub unwanted: u64,
     /// Group frames that came in at a member which is not the one to receive them.
     pub group_copies: u64,
     /// Frames of a vNIC that came back from the wire.
@@ -51,6 +53,7 @@ impl TeamCounters {
             ("own_dropped", self.own_dropped),
             ("beacons_heard", self.beacons_heard),
             ("answers", self.answers),
+            ("unwanted", self.unwanted),
             ("group_copies", self.group_copies),
             ("reflected", self.reflected),
             ("duplicates", self.duplicates),
@@ -83,8 +86,9 @@ pub(super) struct TeamWire {
     /// The VLAN in which it is, and the members that have asked it since the last sample.
     pub(super) vlan: Option<u16>,
     pub(super) asked: MemberSet,
-    /// The member that receives group frames.
+    /// The member that receives group frames, if it is one alone, and those that receive nothing.
     pub(super) listener: Option<MemberId>,
+    pub(super) deaf: MemberSet,
     local: heapless::Vec<LocalAddress, MAX_VNICS>,
     /// A bit for the last six bits of each of these addresses.
     local_bits: u64,
@@ -111,6 +115,7 @@ impl TeamWire {
             duplicates: DuplicateFilter::new(secrets.copies),
             gateway: beacon.gateway,
             listener: None,
+            deaf: MemberSet::EMPTY,
             local: local.collect(),
             local_bits: vnics.iter().fold(0, |bits, vnic| bits | 1 << (vnic.mac.0[5] % 64)),
             counters: TeamCounters::default(),
@@ -137,11 +142,15 @@ impl TeamWire {
         else {
             return WireFrame::Passed;
         };
+        if self.deaf.contains(member) {
+            self.counters.unwanted += 1;
+            return WireFrame::Dropped;
+        }
         if destination.is_multicast() {
             if let Some(of) = self.hear(head, member) {
                 return of;
             }
-            if self.listener != Some(member) {
+            if self.listener.is_some_and(|listener| listener != member) {
                 self.counters.group_copies += 1;
                 return WireFrame::Dropped;
             }

@@ -174,6 +174,8 @@ pub struct EmulatedMachine {
     pub nics: Vec<EmulatedNic>,
     /// The LAN that its NICs are on, if not each is alone with a peer of its own.
     pub lan: Option<LanPlan>,
+    /// Whether QEMU has a device whose memory can take the place of a NIC's registers.
+    pub faulty_nics: bool,
     /// The emulator's name of the processor model, where it differs from the backend's default.
     pub cpu_model: Option<&'static str>,
     /// Whether a reset boots it again. If not, QEMU ends on a reset, and the run fails; Bochs resets in either
@@ -202,6 +204,7 @@ impl Default for EmulatedMachine {
             serial: true,
             nics: vec![EmulatedNic::on_tap(0, EmulatedNicModel::E1000)],
             lan: None,
+            faulty_nics: false,
             cpu_model: None,
             resets: false,
             tables: None,

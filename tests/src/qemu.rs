@@ -6,7 +6,7 @@ use crate::heartbeat::{Heartbeat, PORT as HEARTBEAT_PORT};
 use crate::machine::{Chipset, EmulatedMachine, EmulatedNic, Firmware, Pace, Wire};
 use crate::process::{Process, SERIAL_PORT};
 use crate::qmp::{Monitor, PORT as MONITOR_PORT};
-use crate::{Failure, Outcome, artifacts, debug};
+use crate::{Failure, Outcome, artifacts, debug, faults};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -211,6 +211,9 @@ impl Qemu {
         let mut arguments = arguments(machine, accelerator, cpu_model, &image)?;
         if let Some(tables) = &machine.tables {
             arguments.extend(tables.write(&std::path::absolute(folder).context("the folder's path")?)?);
+        }
+        if machine.faulty_nics {
+            arguments.extend(faults::device_of_ones(folder)?);
         }
         if debug::is_on() {
             arguments.extend(debug_arguments());

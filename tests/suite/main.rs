@@ -7,6 +7,7 @@
 mod cable;
 mod disk;
 mod fairness;
+mod faults;
 mod firmware;
 mod guests;
 mod hostile;
@@ -135,6 +136,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(cable::trials(backend));
         trials.extend(lan::trials(backend));
         trials.extend(teams::trials(backend));
+        trials.extend(faults::trials(backend));
         trials.extend(own_end::trials(backend));
         trials.extend(firmware::trials(backend));
         trials.extend(machines::trials(backend));

@@ -35,7 +35,7 @@ DENY_CHECKS := --all-features $(if $(ADVISORIES),,--offline) check $(if $(ADVISO
 	lint docs deny clean
 
 help:
-	@echo 'make run      boot CONFIG ($(CONFIG)) in an emulator, its console here'
+	@echo 'make run      boot CONFIG ($(CONFIG)) in an emulator, its console here; Ctrl-] then ? prints keys'
 	@echo 'make test     all tests: host, then emulated machines'
 	@echo '              ACCEL= chooses the emulator: kvm, qemu-svm, bochs-vtx, bochs-svm (a list for make test)'
 	@echo 'make one      the end-to-end test TEST=NAME (or a part of the name), with its console; without TEST, all names'

@@ -10,18 +10,18 @@ use crate::{Failure, Outcome};
 use std::fs;
 use std::path::Path;
 
-/// The ports of PCI configuration [PCI Local Bus 3.2.2.3].
+/// The ports of PCI configuration [PCI 3.0 3.2.2.3].
 const ADDRESS: u16 = 0xcf8;
 const DATA: u16 = 0xcfc;
 /// The command register's offset, and its bits.
-const COMMAND: usize = 4;
+const COMMAND: u32 = 4;
 const MEMORY_SPACE: u32 = 1 << 1;
 const BUS_MASTER: u32 = 1 << 2;
 /// Where a NIC has the address of its registers, and the device of ones that of its memory, in 64 bits.
-const REGISTERS: usize = 0x10;
-const ONES_MEMORY: usize = 0x18;
+const REGISTERS: u32 = 0x10;
+const ONES_MEMORY: u32 = 0x18;
 /// The device number of the ones, and how many bytes there are: as many as a NIC has registers.
-const ONES: usize = 0x1b;
+const ONES: u32 = 0x1b;
 const ONES_LENGTH: usize = 128 << 10;
 /// The ports of the 440FX machine's hot-plug controller that select a bus and take a device from it
 /// [QEMU docs/specs/acpi_pci_hotplug.rst].
@@ -58,7 +58,7 @@ impl Qemu {
     /// # Errors
     /// QEMU refuses, or does not answer.
     pub fn set_fault(&mut self, nic: usize, fault: Option<NicFault>) -> Outcome {
-        let nic = FIRST_NIC + nic;
+        let nic = device_of(nic)?;
         let at_nic = match fault {
             None => MEMORY_SPACE | BUS_MASTER,
             Some(NicFault::NoDma) => MEMORY_SPACE,
@@ -66,6 +66,9 @@ impl Qemu {
         };
         let replaced = fault == Some(NicFault::AllOnes);
         if replaced {
+            if self.configuration(ONES, 0)? == u32::MAX {
+                return Err(Failure::Wrong("the machine has no device of ones: set faulty_nics".into()));
+            }
             let registers = self.configuration(nic, REGISTERS)? & !0xf;
             self.configure(ONES, ONES_MEMORY, registers)?;
             self.configure(ONES, ONES_MEMORY + 4, 0)?;
@@ -75,7 +78,7 @@ impl Qemu {
     }
 
     /// Lets a device on bus 0 have this of memory space and bus mastering.
-    fn command(&mut self, device: usize, bits: u32) -> Outcome {
+    fn command(&mut self, device: u32, bits: u32) -> Outcome {
         let others = self.configuration(device, COMMAND)? & 0xffff & !(MEMORY_SPACE | BUS_MASTER);
         self.configure(device, COMMAND, others | bits)
     }
@@ -88,7 +91,7 @@ impl Qemu {
     pub fn remove_nic(&mut self, nic: usize) -> Outcome {
         self.human(&format!("device_del nic{nic}"))?;
         self.outl(HOTPLUG_SELECT, 0)?;
-        self.outl(HOTPLUG_EJECT, 1 << (FIRST_NIC + nic))
+        self.outl(HOTPLUG_EJECT, 1 << device_of(nic)?)
     }
 
     fn outl(&mut self, port: u16, value: u32) -> Outcome {
@@ -96,20 +99,26 @@ impl Qemu {
     }
 
     /// A register of the configuration space of a device on bus 0.
-    fn configuration(&mut self, device: usize, register: usize) -> Outcome<u32> {
+    fn configuration(&mut self, device: u32, register: u32) -> Outcome<u32> {
         self.outl(ADDRESS, configuration_address(device, register))?;
         let answer = self.human(&format!("i /w {DATA:#x}"))?;
         value_in(&answer).ok_or_else(|| Failure::Wrong(format!("QEMU's monitor reads a port: {answer}")))
     }
 
-    fn configure(&mut self, device: usize, register: usize, value: u32) -> Outcome {
+    fn configure(&mut self, device: u32, register: u32, value: u32) -> Outcome {
         self.outl(ADDRESS, configuration_address(device, register))?;
         self.outl(DATA, value)
     }
 }
 
-fn configuration_address(device: usize, register: usize) -> u32 {
-    0x8000_0000 | (device << 11 | register) as u32
+/// The device number of a NIC on bus 0.
+fn device_of(nic: usize) -> Outcome<u32> {
+    let device = u32::try_from(FIRST_NIC + nic).ok().filter(|device| *device < ONES);
+    device.ok_or_else(|| Failure::Wrong(format!("there is no nic{nic} on bus 0")))
+}
+
+fn configuration_address(device: u32, register: u32) -> u32 {
+    0x8000_0000 | device << 11 | register
 }
 
 /// The value in an answer such as `{"return": "portl[0x0cfc] = 0x00100107\r\n"}`.

@@ -27,6 +27,8 @@ const DATAGRAMS: u32 = 200;
 const BEFORE: usize = 20;
 /// Frames that are too long for the NIC.
 const OVERSIZE: u32 = 500;
+/// Weir reads the NIC's counters once in a second.
+const COUNTING: Duration = Duration::from_secs(3);
 
 pub fn trials(backend: Backend) -> Vec<Trial> {
     let of_one = |nic| {
@@ -93,6 +95,7 @@ fn all_ones(test: &Test, nic: EmulatedNicModel) -> Outcome {
     run.expect("nic0: reset done: ")?;
     require!(answers(GUEST, STEP)?, "no answer after the fault");
     send_oversize("tap0", OVERSIZE)?;
+    thread::sleep(COUNTING);
     require!(answers(GUEST, STEP)?, "no answer after the errors");
     stop(GUEST)?;
     run.expect("vm0| PASS nic_echo")?;

@@ -191,8 +191,10 @@ impl LanSegment {
             }
             uplink.unmask_line(now);
         }
-        for (vnic, slot) in (0..).map(VnicId).zip(&self.members) {
+        // The port of the team is the first.
+        for ((vnic, slot), port) in (0..).map(VnicId).zip(&self.members).zip((1..).map_while(PortId::new)) {
             team.note_vnic(vnic, slot.is_on(), now);
+            traffic.switch.set_present(port, slot.is_on());
         }
         if let Some(up) = team.attend(now) {
             self.pass_link(up, now);

@@ -79,8 +79,10 @@ pub(crate) struct Forwarder {
     own: heapless::Vec<u64, MAX_PORTS>,
     /// The guest of each port, where it may have other ports.
     guests: heapless::Vec<Option<usize>, MAX_PORTS>,
-    /// Where the configured address of each port is at present: at the port of its guest that sent from it last.
+    /// Where the configured address of each port is at present: at the port of its guest that sent from it last, or on the wire.
     places: heapless::Vec<PortId, MAX_PORTS>,
+    /// The ports whose guests are off.
+    absent: PortSet,
     /// The configured addresses of the machine's other switches.
     elsewhere: Elsewhere,
     table: MacTable,
@@ -114,7 +116,7 @@ impl Forwarder {
         }
         let (all, table) = (PortSet::first(ports.len()), MacTable::new(seed));
         let elsewhere = Elsewhere::new(vnics, &own);
-        Ok(Self { all, uplinks, own, guests, places, elsewhere, table })
+        Ok(Self { all, uplinks, own, guests, places, absent: PortSet::EMPTY, elsewhere, table })
     }
 
     /// Decides as [`decide`](Self::decide) does. `last` is what was decided before about a frame from the same port at the same
@@ -229,8 +231,20 @@ impl Forwarder {
         }
     }
 
+    /// The guest at this port is on, or off. While it is off, its address may be on the wire: another host may run it. When it is on
+    /// again, the address is here.
+    pub(crate) fn set_present(&mut self, port: PortId, present: bool) {
+        self.absent = if present { self.absent.without(port) } else { self.absent.with(port) };
+        if let Some(place) = self.places.get_mut(port.index()).filter(|_| present)
+            && self.uplinks.contains(*place)
+        {
+            *place = port;
+        }
+    }
+
     /// Learns that `source` is at `ingress`. The address of a vNIC moves only between the ports of its guest: with
-    /// bonding, a guest sends from the address of one vNIC through another, whether or not the first has a link.
+    /// bonding, a guest sends from the address of one vNIC through another, whether or not the first has a link. While its guest is
+    /// off, it moves to the wire too.
     fn learn(&mut self, source: MacAddress, ingress: PortId, counters: &mut PortCounters, now: Instant) {
         // Nearly every frame of a guest has the address of the vNIC that it comes from.
         let index = ingress.index();
@@ -241,7 +255,9 @@ impl Forwarder {
             if self.places[home] == ingress {
                 return;
             }
-            if home == ingress.index() || self.same_guest(home, ingress.index()) {
+            let on_another_host = self.uplinks.contains(ingress)
+                && PortId::new(home).is_some_and(|home| self.absent.contains(home));
+            if home == ingress.index() || self.same_guest(home, ingress.index()) || on_another_host {
                 self.places[home] = ingress;
                 counters.moved += 1;
             } else {

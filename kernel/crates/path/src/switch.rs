@@ -215,6 +215,11 @@ impl Switch {
         self.queues.get(port.index()).map_or(0, IngressQueue::copies)
     }
 
+    /// The guest at this port is on, or off: while it is off, its address may be on the wire.
+    pub fn set_present(&mut self, port: PortId, present: bool) {
+        self.forwarder.set_present(port, present);
+    }
+
     /// The port where `mac` is: its vNIC's port, or the port where it was last seen as a source.
     #[must_use]
     pub fn find(&self, mac: MacAddress, now: Instant) -> Option<PortId> {

@@ -94,6 +94,21 @@ fn an_address_moves_between_the_ports_of_its_guest_and_to_no_other_guest() {
 }
 
 #[test]
+fn f36_the_address_of_a_guest_that_is_off_may_be_on_the_wire_until_it_is_on_again() {
+    let mut bench = Bench::new();
+    let port = PortId::new(0).unwrap();
+    bench.decide(2, mac(0), MacAddress::BROADCAST);
+    assert_eq!(bench.decide(1, mac(1), mac(0)), to([0]), "it is on here");
+    bench.forwarder.set_present(port, false);
+    assert_eq!(bench.decide(1, mac(1), mac(0)), to([0]), "nobody has sent from its address");
+    bench.decide(2, mac(0), MacAddress::BROADCAST);
+    assert_eq!(bench.decide(1, mac(1), mac(0)), to([2]), "another host runs it");
+    bench.forwarder.set_present(port, true);
+    assert_eq!(bench.decide(1, mac(1), mac(0)), to([0]));
+    assert_eq!((bench.counters.source_conflict, bench.counters.moved), (1, 1));
+}
+
+#[test]
 fn control_frames_pass_from_the_wire_only() {
     let mut bench = Bench::new();
     let pause = [&mac(50).0[..], &mac(0).0, &[0x88, 0x08, 0, 1, 0xff, 0xff], &[0; 42]].concat();

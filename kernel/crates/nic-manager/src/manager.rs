@@ -181,10 +181,11 @@ impl Manager {
             self.returned = self.returned.union(usable);
         }
         let fresh = self.starting().intersection(usable);
+        let mut told = MemberSet::EMPTY;
         if change != RuleChange::None || !died.is_empty() || carried != (self.usable, self.returned) {
-            self.place(change, (died, fresh), now, act);
+            told = self.place(change, (died, fresh), now, act);
         }
-        self.tell_faults(&before, act);
+        self.tell_faults(&before, told, act);
         fresh.iter().for_each(|member| self.members[member.index()].started = true);
         let link = !usable.is_empty();
         if core::mem::replace(&mut self.link, link) != link {
@@ -198,11 +199,12 @@ impl Manager {
         ids.filter(|(_, state)| !state.started).map(|(id, _)| id).collect()
     }
 
-    /// Tells of faults that come and go, but for those of members that have never worked.
-    fn tell_faults(&self, before: &[Option<MemberFault>; MAX_MEMBERS], act: Act<'_>) {
-        let (ids, starting) = ((0..self.members.len()).filter_map(MemberId::new), self.starting());
+    /// Tells of faults that come and go, but for those of members that have never worked, and of those of which a failover or a
+    /// failback has told.
+    fn tell_faults(&self, before: &[Option<MemberFault>; MAX_MEMBERS], told: MemberSet, act: Act<'_>) {
+        let (ids, silent) = ((0..self.members.len()).filter_map(MemberId::new), self.starting().union(told));
         let changed = |id: &MemberId| before[id.index()] != self.faults[id.index()];
-        for member in ids.filter(|id| changed(id) && !starting.contains(*id)) {
+        for member in ids.filter(|id| changed(id) && !silent.contains(*id)) {
             let fault = self.faults[member.index()];
             act(TeamAction::Say(TeamNote::Member { member, fault }));
         }

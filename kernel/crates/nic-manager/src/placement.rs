@@ -43,14 +43,14 @@ impl Manager {
     }
 
     /// Gives each bucket to the member that is to carry it, after such a change. What members have not sent that cannot
-    /// any more, `died`, is taken back. `fresh` ones carry frames for the first time.
+    /// any more, `died`, is taken back. `fresh` ones carry frames for the first time. Returns the members of which it has told.
     pub(crate) fn place(
         &mut self,
         change: RuleChange,
         (died, fresh): (MemberSet, MemberSet),
         now: Instant,
         act: Act<'_>,
-    ) {
+    ) -> MemberSet {
         let policy = policy::policy(self.settings.policy);
         let mut moves = MoveTally::default();
         let mut changes: heapless::Vec<BucketMove, MAX_VNICS> = heapless::Vec::new();
@@ -85,8 +85,9 @@ impl Manager {
         }
         died.iter().for_each(|member| act(TeamAction::Retire(member)));
         self.listen(act);
-        moves.tell(self.settings.policy, change, act);
+        let told = moves.tell(self.settings.policy, change, act);
         changes.iter().for_each(|change| self.note_vnic_moved(change, now, act));
+        told
     }
 
     /// The member for a bucket that `from` carries now, and why it is another one.
@@ -193,20 +194,25 @@ impl MoveTally {
         }
     }
 
-    fn tell(&self, policy: TeamPolicy, change: RuleChange, act: Act<'_>) {
+    /// Tells what has moved. Returns the members of which it has told.
+    fn tell(&self, policy: TeamPolicy, change: RuleChange, act: Act<'_>) -> MemberSet {
+        let mut told = MemberSet::EMPTY;
         if change == RuleChange::Policy {
             act(TeamAction::Say(TeamNote::Policy { policy, moved: self.all }));
         }
         for from in (0..MAX_MEMBERS).filter_map(MemberId::new) {
             if let Some((moved, to, cause)) = self.left[from.index()] {
                 act(TeamAction::Say(TeamNote::Failover { from, to, cause, moved }));
+                told = told.with(from);
             }
         }
         for member in (0..MAX_MEMBERS).filter_map(MemberId::new) {
             let moved = self.home[member.index()];
             if moved > 0 {
                 act(TeamAction::Say(TeamNote::Failback { member, moved }));
+                told = told.with(member);
             }
         }
+        told
     }
 }

@@ -25,6 +25,10 @@ impl MacAddress {
     /// The broadcast address, which every station accepts.
     pub const BROADCAST: Self = Self([0xff; 6]);
 
+    /// The group to which the NICs of a team send their beacons: locally administered, and so of no vendor, "Weir" in ASCII in
+    /// its middle. It is none of those that bridges keep to themselves [IEEE 802.1Q table 8-1].
+    pub const BEACONS: Self = Self([0x03, 0x57, 0x65, 0x69, 0x72, 0x00]);
+
     /// True for group addresses, including broadcast: the I/G bit is set.
     #[must_use]
     pub fn is_multicast(self) -> bool {

@@ -3,7 +3,8 @@
 //! [IEEE 802.3 annex 31B], so that a guest could stop the port that Weir's NIC is connected to; a port that is not meant
 //! for switches is often shut down when it receives a spanning tree's frame, and so is one that receives what looks like
 //! the switch's own search for loops; and link aggregation or port authentication that one guest speaks changes the state
-//! of the port that all share. All guests would lose the wire.
+//! of the port that all share. All guests would lose the wire. Nor may a guest send to the NICs of a team what these send to
+//! each other: one with vNICs at two switches could carry beacons from one to the other, and hide that a wire is broken.
 
 use crate::forwarder::{DropCause, HEADER};
 use base::MacAddress;
@@ -61,7 +62,11 @@ pub(crate) fn header_decides(frame: &[u8]) -> bool {
 
 /// Why a guest's frame to this destination is not forwarded, if it is such a frame.
 pub(crate) fn cause(frame: &[u8], destination: MacAddress) -> Option<DropCause> {
-    if destination.is_multicast() && (is_switch_group(destination) || is_registration(destination)) {
+    if destination.is_multicast()
+        && (is_switch_group(destination)
+            || is_registration(destination)
+            || destination == MacAddress::BEACONS)
+    {
         return Some(DropCause::BridgeProtocol);
     }
     // However many tags there are: the frame ends the loop.
@@ -189,6 +194,15 @@ mod tests {
         assert_eq!(cause_of(&[0x81, 0, 0, 5, 0, 38, 0x43, 0x42, 3]), Some(DropCause::BridgeProtocol));
         assert_eq!(cause_of(&[0, 38, 0xaa, 0xaa, 3]), None, "SNAP");
         assert_eq!(cause_of(&[0x08, 0x00, 0x42, 0x42]), None, "IPv4");
+    }
+
+    #[test]
+    fn nothing_is_sent_to_the_group_of_beacons() {
+        for rest in [&[0x88, 0xb6, 0x57, 0x65][..], &[0x81, 0, 0, 5, 0x88, 0xb6], &[0x08, 0x00, 0x45, 0]] {
+            let frame = frame(MacAddress::BEACONS, rest);
+            assert_eq!(cause(&frame, MacAddress::BEACONS), Some(DropCause::BridgeProtocol), "{rest:x?}");
+        }
+        assert_eq!(cause_of(&[0x88, 0xb6, 0x57, 0x65]), None, "the EtherType is anybody's for experiments");
     }
 
     #[test]

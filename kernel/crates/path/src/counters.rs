@@ -25,7 +25,7 @@ pub struct PortCounters {
     /// Dropped on arrival from a guest: MAC control, such as PAUSE, which would stop the link partner of the
     /// physical NIC.
     pub mac_control: u64,
-    /// Dropped on arrival from a guest: a protocol between switches, such as a spanning tree's.
+    /// Dropped on arrival from a guest: a protocol between switches, such as a spanning tree's, or a beacon.
     pub bridge_protocol: u64,
     /// Dropped on arrival: the destination is on the port the frame came from.
     pub same_port: u64,

@@ -23,7 +23,7 @@ pub(crate) enum DropCause {
     ReservedGroup,
     /// A guest sent MAC control.
     MacControl,
-    /// A guest sent a protocol between switches.
+    /// A guest sent a protocol between switches, or to the group of beacons.
     BridgeProtocol,
     /// The destination is on the port the frame came from.
     SamePort,

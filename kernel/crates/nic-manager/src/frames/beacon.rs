@@ -20,9 +20,6 @@ use base::{Instant, MacAddress};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-/// Where beacons are sent to: a group address that is locally administered, and so of no vendor, "Weir" in ASCII in its
-/// middle. It is none of those that bridges keep to themselves [IEEE 802.1Q table 8-1].
-pub const GROUP: MacAddress = MacAddress([0x03, 0x57, 0x65, 0x69, 0x72, 0x00]);
 /// EtherType of beacons: the second for local experiments [IEEE 802].
 pub const ETHER_TYPE: u16 = 0x88b6;
 
@@ -113,10 +110,11 @@ impl fmt::Display for BeaconRefusal {
     }
 }
 
-/// True for a frame that is sent as beacons are. No guest has to send or to get such a frame.
+/// True for a frame that is sent as beacons are. No guest has to get such a frame; those that guests send to the group are
+/// dropped by the switch.
 #[must_use]
 pub fn is_beacon(frame: &[u8]) -> bool {
-    MacAddress::destination_of(frame) == Some(GROUP) && payload(frame, ETHER_TYPE).is_some()
+    MacAddress::destination_of(frame) == Some(MacAddress::BEACONS) && payload(frame, ETHER_TYPE).is_some()
 }
 
 impl Beacon {
@@ -132,7 +130,7 @@ impl Beacon {
         payload[18..26].copy_from_slice(&key.host.to_be_bytes());
         let hash = hash(key, source, &payload);
         payload[HASH..].copy_from_slice(&hash.to_be_bytes());
-        OwnFrame::new([GROUP, source], self.vlan, ETHER_TYPE, &payload)
+        OwnFrame::new([MacAddress::BEACONS, source], self.vlan, ETHER_TYPE, &payload)
     }
 
     /// The beacon in a frame, if it is one, whether it is fresh or not.

@@ -60,7 +60,7 @@ pub const PACKAGES: &[Knows] = &[
     knows("host-memory", &["base"], &["nested-paging"]),
     knows("silicon", &["base"], &["testkit"]),
     knows("pci", &["base"], &[]),
-    knows("testkit", &["base", "mmio", "path"], &[]),
+    knows("testkit", &["base", "mmio", "path", "nic-manager"], &[]),
     knows("vnic", &["base", "intel-regs"], &["testkit"]),
     knows("nic-manager", &["base"], &["path", "testkit"]),
     // Its tests let the driver drive the model, and a switch between them.

@@ -9,38 +9,35 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use base::Instant;
 use base::bits::low_u16;
-use core::hash::{Hash, Hasher};
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of events that are kept: some minutes of samples of four members at one a second, and thousands of other events.
 const KEPT: usize = 16 * 1024;
 
-/// Most bytes of one event.
-const LONGEST: usize = 1024;
-
-/// Most bytes of a manager's state.
-const STATE: usize = 16 * 1024;
+/// Bytes of one event, which has at most 542: see `the_largest_team_fits`.
+const LONGEST: usize = 576;
 
 /// The format of a history that is read out.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// An event with its time and the digest of what it led to.
 #[derive(Serialize, Deserialize)]
-struct HistoryEntry {
-    /// Time since the event before it.
-    after: u64,
-    event: TeamEvent,
-    digest: u16,
+pub(crate) struct HistoryEntry {
+    /// Nanoseconds since the event before it, modulo 2^64: time may go back, and a replay is to see the same.
+    pub(crate) after: u64,
+    pub(crate) event: TeamEvent,
+    pub(crate) digest: u16,
 }
 
 /// What stands before the manager's state.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct HistoryHead {
-    version: u8,
+pub(crate) struct HistoryHead {
+    pub(crate) version: u8,
     /// The number of the first event, counted from 0 at the start.
-    first: u64,
+    pub(crate) first: u64,
     /// The time before it.
-    since: Instant,
+    pub(crate) since: Instant,
 }
 
 /// A manager that keeps a history of what happens to it.
@@ -70,7 +67,7 @@ impl Recorder {
             first: 0,
             last: Instant::ZERO,
             count: 0,
-            scratch: alloc::vec![0; STATE].into_boxed_slice(),
+            scratch: alloc::vec![0; LONGEST].into_boxed_slice(),
         }
     }
 
@@ -84,19 +81,15 @@ impl Recorder {
     pub fn handle(&mut self, event: TeamEvent, now: Instant, act: &mut dyn FnMut(TeamAction)) {
         let mut digest = ActionDigest::new();
         self.manager.handle(&event, now, &mut |action| {
-            action.hash(&mut digest);
+            digest.add(&action);
             act(action);
         });
-        let after = (now - self.last).as_nanos();
-        let after = u64::try_from(after).unwrap_or(u64::MAX);
+        let after = now.0.wrapping_sub(self.last.0);
         let entry = HistoryEntry { after, event, digest: digest.value() };
-        let Ok(bytes) = postcard::to_slice(&entry, &mut self.scratch[..LONGEST]) else {
-            debug_assert!(false, "an event of more than {LONGEST} bytes");
-            return;
-        };
+        (self.last, self.count) = (now, self.count + 1);
+        let Ok(bytes) = postcard::to_slice(&entry, &mut self.scratch) else { return self.begin_anew() };
         self.kept.extend(low_u16(bytes.len() as u64).to_le_bytes());
         self.kept.extend(&*bytes);
-        (self.last, self.count) = (now, self.count + 1);
         while self.kept.len() > KEPT {
             self.forget_one();
         }
@@ -108,11 +101,19 @@ impl Recorder {
         length.fill_with(|| self.kept.pop_front().unwrap_or(0));
         let bytes = &mut self.scratch[..usize::from(u16::from_le_bytes(length))];
         bytes.fill_with(|| self.kept.pop_front().unwrap_or(0));
-        if let Ok(HistoryEntry { after, event, .. }) = postcard::from_bytes(bytes) {
-            self.since = Instant(self.since.0 + after);
-            self.shadow.handle(&event, self.since, &mut drop);
-        }
+        let Ok(HistoryEntry { after, event, .. }) = postcard::from_bytes(bytes) else {
+            return self.begin_anew();
+        };
+        self.since = Instant(self.since.0.wrapping_add(after));
+        self.shadow.handle(&event, self.since, &mut drop);
         (self.first, self.count) = (self.first + 1, self.count - 1);
+    }
+
+    /// Forgets all events: what is lacking one would replay to something else.
+    fn begin_anew(&mut self) {
+        self.shadow.clone_from(&self.manager);
+        self.kept.clear();
+        (self.first, self.count, self.since) = (self.first + self.count, 0, self.last);
     }
 
     /// Number of events that are kept, and of all that there were.
@@ -122,153 +123,174 @@ impl Recorder {
     }
 
     /// Passes the history as bytes to `take`, in pieces.
-    pub fn read_out(&mut self, mut take: impl FnMut(&[u8])) {
+    pub fn read_out(&self, mut take: impl FnMut(&[u8])) {
         let head = HistoryHead { version: VERSION, first: self.first, since: self.since };
-        if let Ok(bytes) = postcard::to_slice(&head, &mut self.scratch) {
-            take(bytes);
-        }
-        if let Ok(bytes) = postcard::to_slice(&*self.shadow, &mut self.scratch) {
-            take(bytes);
-        }
+        encode(&head, &mut take);
+        encode(&*self.shadow, &mut take);
         let (one, other) = self.kept.as_slices();
         take(one);
         take(other);
     }
 }
 
-/// Why a history cannot be replayed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HistoryError {
-    /// It is of another version of Weir.
-    Version(u8),
-    /// It is damaged at this byte, or ends there in the middle.
-    Damaged(usize),
+/// Passes the encoding of a value to `take`, in pieces.
+fn encode(value: &impl Serialize, take: &mut dyn FnMut(&[u8])) {
+    // Only a flavour that runs out of room fails, or a sequence of unknown length.
+    let passed = postcard::serialize_with_flavor(value, PassedOn(take));
+    debug_assert!(passed.is_ok(), "{passed:?}");
 }
 
-impl core::fmt::Display for HistoryError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Version(version) => write!(f, "the history has version {version}, and not {VERSION}"),
-            Self::Damaged(at) => write!(f, "the history is damaged at byte {at}"),
-        }
+/// What is encoded goes to a function.
+struct PassedOn<'a>(&'a mut dyn FnMut(&[u8]));
+
+impl Flavor for PassedOn<'_> {
+    type Output = ();
+
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        (self.0)(data);
+        Ok(())
+    }
+
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
+        self.try_extend(&[data])
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }
 
-impl core::error::Error for HistoryError {}
-
-/// A history that was read out, on its way through a manager.
-///
-/// ```
-/// use base::{Instant, LinkStatus, NicCondition};
-/// use nic_manager::{Manager, MemberId, MemberRole, Recorder, Replay, TeamEvent, TeamSettings};
-///
-/// let manager = Manager::new(TeamSettings::STANDARD, &[MemberRole::Active], &[]);
-/// let (mut recorder, member) = (Recorder::new(manager), MemberId::new(0).unwrap());
-/// let event = TeamEvent::Nic { member, condition: NicCondition::Ready, link: LinkStatus::DOWN };
-/// recorder.handle(event, Instant(7), &mut drop);
-///
-/// let mut bytes = Vec::new();
-/// recorder.read_out(|piece| bytes.extend_from_slice(piece));
-/// let mut replay = Replay::new(&bytes)?;
-/// let step = replay.next(&mut drop)?.unwrap();
-/// assert_eq!((step.number, step.at, step.same), (0, Instant(7), true));
-/// assert!(replay.next(&mut drop)?.is_none());
-/// # Ok::<(), nic_manager::HistoryError>(())
-/// ```
-pub struct Replay<'a> {
-    manager: Box<Manager>,
-    number: u64,
-    at: Instant,
-    all: usize,
-    rest: &'a [u8],
-}
-
-/// One event of a [`Replay`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReplayStep {
-    /// Its number, counted from 0 at the start of the team.
-    pub number: u64,
-    /// When it happened.
-    pub at: Instant,
-    /// What happened.
-    pub event: TeamEvent,
-    /// It has led to the same actions as before.
-    pub same: bool,
-}
-
-impl<'a> Replay<'a> {
-    /// A history that was [read out](Recorder::read_out).
-    ///
-    /// # Errors
-    /// It is of another version, or damaged.
-    pub fn new(bytes: &'a [u8]) -> Result<Self, HistoryError> {
-        let all = bytes.len();
-        let version = *bytes.first().ok_or(HistoryError::Damaged(0))?;
-        if version != VERSION {
-            return Err(HistoryError::Version(version));
-        }
-        let head = postcard::take_from_bytes::<HistoryHead>(bytes);
-        let (HistoryHead { first, since, .. }, rest) = head.map_err(|_| HistoryError::Damaged(0))?;
-        let at = all - rest.len();
-        let state = postcard::take_from_bytes(rest);
-        let (manager, rest) = state.map_err(|_| HistoryError::Damaged(at))?;
-        Ok(Self { manager: Box::new(manager), number: first, at: since, all, rest })
-    }
-
-    /// The manager, after the events so far.
-    #[must_use]
-    pub fn manager(&self) -> &Manager {
-        &self.manager
-    }
-
-    /// Lets the manager handle the next event, if there is one; `act` is told what it does.
-    ///
-    /// # Errors
-    /// The history is damaged.
-    pub fn next(&mut self, act: &mut dyn FnMut(TeamAction)) -> Result<Option<ReplayStep>, HistoryError> {
-        if self.rest.is_empty() {
-            return Ok(None);
-        }
-        let damaged = HistoryError::Damaged(self.all - self.rest.len());
-        let (length, rest) = self.rest.split_first_chunk().ok_or(damaged)?;
-        let length = usize::from(u16::from_le_bytes(*length));
-        let (bytes, rest) = rest.split_at_checked(length).ok_or(damaged)?;
-        let entry = postcard::from_bytes(bytes).map_err(|_| damaged)?;
-        let HistoryEntry { after, event, digest: before } = entry;
-        let mut digest = ActionDigest::new();
-        self.rest = rest;
-        self.at = Instant(self.at.0.saturating_add(after));
-        self.manager.handle(&event, self.at, &mut |action| {
-            action.hash(&mut digest);
-            act(action);
-        });
-        let step = ReplayStep { number: self.number, at: self.at, event, same: digest.value() == before };
-        self.number += 1;
-        Ok(Some(step))
-    }
-}
-
-/// A digest of actions: FNV-1a of what they consist of.
-struct ActionDigest(u64);
+/// A digest of actions: FNV-1a of their encoding, which, other than what Rust hashes of them, no compiler changes.
+pub(crate) struct ActionDigest(u64);
 
 impl ActionDigest {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
     }
 
-    fn value(&self) -> u16 {
+    pub(crate) fn add(&mut self, action: &TeamAction) {
+        encode(action, &mut |bytes| {
+            for byte in bytes {
+                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        });
+    }
+
+    pub(crate) fn value(&self) -> u16 {
         low_u16(self.0 ^ self.0 >> 16 ^ self.0 >> 32 ^ self.0 >> 48)
     }
 }
 
-impl Hasher for ActionDigest {
-    fn finish(&self) -> u64 {
-        self.0
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        BeaconSettings, MAX_ADDRESSES, MAX_MEMBERS, MAX_VNICS, MemberId, MemberRole, MemberSample, Replay,
+        TeamPolicy, TeamSample, TeamSettings, VnicId, VnicInfo,
+    };
+    use alloc::vec::Vec;
+    use base::{Duplex, LinkSpeed, LinkStatus, MacAddress, NicCondition};
+
+    /// A team in which every number is as large as it can be.
+    fn largest() -> Recorder {
+        let beacon = BeaconSettings {
+            interval_ms: u32::MAX,
+            lost: u8::MAX,
+            vlans: core::iter::repeat_n(u16::MAX, crate::MAX_BEACON_VLANS).collect(),
+            gateway: Some(core::net::IpAddr::V6(core::net::Ipv6Addr::from_bits(u128::MAX))),
+        };
+        let delays =
+            TeamSettings { up_delay_ms: u32::MAX, down_delay_ms: u32::MAX, ..TeamSettings::STANDARD };
+        let settings = TeamSettings { policy: TeamPolicy::Load, beacon: Some(beacon), ..delays };
+        let mac = MacAddress([0xff; 6]);
+        let vnic = |port| VnicInfo { port, vm: u8::MAX, number: u8::MAX, mac, priority: u8::MAX };
+        let vnics: Vec<_> = (1..=MAX_VNICS as u8).map(vnic).collect();
+        Recorder::new(Manager::new(settings, &[MemberRole::Active; MAX_MEMBERS], &vnics))
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    fn largest_sample() -> TeamEvent {
+        let member = MemberSample {
+            sent: u64::MAX,
+            received: u64::MAX,
+            frames: u64::MAX,
+            errors: u64::MAX,
+            longest_wait: u32::MAX,
+            heard: (0..MAX_MEMBERS).filter_map(MemberId::new).collect(),
+            answered: true,
+        };
+        let members = core::iter::repeat_n(member, MAX_MEMBERS).collect();
+        TeamEvent::Sample(TeamSample { members, vnics: core::iter::repeat_n(u64::MAX, MAX_VNICS).collect() })
+    }
+
+    fn check_replay(recorder: &Recorder) {
+        let mut bytes = Vec::new();
+        recorder.read_out(|piece| bytes.extend_from_slice(piece));
+        let mut replay = Replay::new(&bytes).expect("it is whole");
+        while let Some(step) = replay.next(&mut drop).expect("it is whole") {
+            assert!(step.same, "{step:?}");
         }
+        assert_eq!(replay.manager(), recorder.manager());
+    }
+
+    #[test]
+    fn the_largest_team_fits() {
+        let (mut recorder, now) = (largest(), Instant(u64::MAX));
+        let capacity = recorder.kept.capacity();
+        let link = LinkStatus { up: true, speed: LinkSpeed::Mbps1000, duplex: Duplex::Full };
+        for member in (0..MAX_MEMBERS).filter_map(MemberId::new) {
+            recorder.handle(TeamEvent::Nic { member, condition: NicCondition::Ready, link }, now, &mut drop);
+        }
+        for vnic in (0..MAX_VNICS as u8).map(VnicId) {
+            for last in 0..MAX_ADDRESSES as u8 {
+                let (mac, vlan) = (MacAddress([0xff, 0xff, 0xff, 0xff, 0xff, last]), Some(u16::MAX));
+                recorder.handle(TeamEvent::Address { vnic, mac, vlan }, now, &mut drop);
+            }
+            recorder.handle(TeamEvent::Vnic { vnic, on: true }, now, &mut drop);
+        }
+        let (before, at) = (recorder.kept.len(), Instant(now.0 - 1));
+        recorder.handle(largest_sample(), at, &mut drop);
+        assert_eq!(recorder.kept.len() - before, 2 + 542, "all of it");
+        for _ in 0..100 {
+            recorder.handle(largest_sample(), now, &mut drop);
+            recorder.handle(largest_sample(), at, &mut drop);
+            assert!(recorder.kept.len() <= KEPT);
+        }
+        assert!(recorder.kept.len() > KEPT - LONGEST && recorder.first > 0);
+        assert_eq!(recorder.kept.capacity(), capacity, "nothing was allocated");
+        check_replay(&recorder);
+        let mut state = 0;
+        encode(&*recorder.shadow, &mut |piece| state += piece.len());
+        assert!((4000..5000).contains(&state), "{state} bytes of state");
+    }
+
+    #[test]
+    fn time_that_goes_back_replays_to_the_same() {
+        let mut recorder = largest();
+        let member = MemberId::new(0).unwrap();
+        for (number, at) in
+            [9_000_000_000, 3, u64::MAX, 0, 5_000_000_000].into_iter().cycle().take(999).enumerate()
+        {
+            let link = LinkStatus { up: number % 2 == 0, ..LinkStatus::DOWN };
+            recorder.handle(
+                TeamEvent::Nic { member, condition: NicCondition::Ready, link },
+                Instant(at),
+                &mut drop,
+            );
+            recorder.handle(largest_sample(), Instant(at), &mut drop);
+        }
+        assert!(recorder.first > 0, "the shadow has executed some");
+        check_replay(&recorder);
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_kept_begins_another_history() {
+        let mut recorder = largest();
+        recorder.handle(TeamEvent::Tick, Instant(5), &mut drop);
+        recorder.scratch = alloc::vec![0; 100].into_boxed_slice();
+        recorder.handle(largest_sample(), Instant(7), &mut drop);
+        assert_eq!(recorder.counts(), (0, 2));
+        recorder.handle(TeamEvent::Tick, Instant(9), &mut drop);
+        assert_eq!(recorder.counts(), (1, 3));
+        check_replay(&recorder);
     }
 }

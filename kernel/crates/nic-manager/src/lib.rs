@@ -17,6 +17,7 @@ mod event;
 pub mod frames;
 mod hearing;
 mod history;
+mod history_text;
 mod load_meter;
 mod manager;
 mod member;
@@ -24,6 +25,7 @@ mod member_state;
 mod notices;
 mod placement;
 mod policy;
+mod replay;
 mod report;
 mod settings;
 mod team;
@@ -34,9 +36,11 @@ mod why;
 pub use action::{MemberFault, MoveReason, TeamAction, TeamNote};
 pub use bucket::{BUCKETS, CarrierTable, FrameKey};
 pub use event::{AdminState, MAX_VNICS, MemberSample, TeamEvent, TeamSample, VnicId};
-pub use history::{HistoryError, Recorder, Replay, ReplayStep};
+pub use history::Recorder;
+pub use history_text::{DamageReason, HistoryDamage, HistoryText, read_histories, write_history};
 pub use manager::{Act, Manager};
 pub use member::{MemberId, MemberSet};
+pub use replay::{HistoryError, Replay, ReplayStep};
 pub use report::{EventLine, ReportLine, TeamNames};
 pub use settings::{
     BeaconSettings, FailbackMode, InDoubtPolicy, MAX_BEACON_VLANS, MAX_MEMBERS, MemberRole, NoticeSettings,

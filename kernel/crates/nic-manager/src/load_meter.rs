@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Most bytes a second that anything can be said to send: whoever counts more has counted wrong.
-const MOST: u64 = 1 << 40;
+pub(crate) const MOST: u64 = 1 << 40;
 
 /// How long a member must be loaded until something is done about it, in seconds in a row.
 pub(crate) const LONG: u8 = 30;

@@ -6,7 +6,16 @@ use serde::{Deserialize, Serialize};
 
 /// The place of a member in its team.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u8")]
 pub struct MemberId(u8);
+
+impl TryFrom<u8> for MemberId {
+    type Error = &'static str;
+
+    fn try_from(place: u8) -> Result<Self, Self::Error> {
+        Self::new(place.into()).ok_or("no team has so many members")
+    }
+}
 
 impl MemberId {
     /// The member in this place, or `None` when that is not below [`MAX_MEMBERS`].

@@ -172,7 +172,7 @@ impl Manager {
         // Whatever comes of it, the next look is as far away.
         self.load.hot[hot.index()] = 0;
         let Some((port, to)) = policy::rebalance(hot, &self.view()) else { return };
-        self.moved[port] = Some(to);
+        self.moved.get_mut(port).into_iter().for_each(|home| *home = Some(to));
         self.returned = self.returned.with(to);
         self.table.set(port, Some(to));
         act(TeamAction::Switch);

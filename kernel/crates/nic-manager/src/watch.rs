@@ -43,7 +43,7 @@ impl ErrorWatch {
         if bad == self.damaged {
             self.run = 0;
         } else {
-            self.run += 1;
+            self.run = self.run.saturating_add(1);
         }
         let enough = if self.damaged { GOOD_SECONDS } else { BAD_SECONDS };
         if self.run >= enough {

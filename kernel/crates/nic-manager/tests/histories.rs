@@ -4,12 +4,13 @@ mod support;
 
 use base::{Duplex, Duration, LinkSpeed, LinkStatus, MacAddress, NicCondition};
 use nic_manager::{
-    AdminState, BUCKETS, BeaconSettings, FailbackMode, FrameKey, MemberRole, MemberSample, MemberSet,
-    TeamAction, TeamEvent, TeamNote, TeamPolicy, TeamSample, TeamSettings, VnicId,
+    AdminState, BeaconSettings, FailbackMode, MemberRole, MemberSample, MemberSet, Replay, TeamEvent,
+    TeamNote, TeamPolicy, TeamSample, TeamSettings, VnicId,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use support::{Rig, id, vnics};
+use testkit::TeamOracle;
 
 fn settings() -> impl Strategy<Value = TeamSettings> {
     let policy = prop::sample::select(TeamPolicy::ALL.to_vec());
@@ -86,33 +87,6 @@ fn event() -> impl Strategy<Value = TeamEvent> {
     ]
 }
 
-/// What is true of each member by the events alone: it could send.
-#[derive(Clone, Copy)]
-struct Truth {
-    works: bool,
-    wanted: bool,
-}
-
-fn note(truth: &mut [Truth], event: &TeamEvent) {
-    match event {
-        TeamEvent::Nic { member, condition, link } if member.index() < truth.len() => {
-            truth[member.index()].works = *condition == NicCondition::Ready && link.up;
-        }
-        TeamEvent::Admin { member, state } if member.index() < truth.len() => {
-            truth[member.index()].wanted = *state != AdminState::Down;
-        }
-        _ => {}
-    }
-}
-
-/// Buckets that stand for something.
-fn carried(rig: &Rig, vnics: usize) -> Vec<usize> {
-    match rig.manager().key() {
-        FrameKey::Port => (1..=vnics).collect(),
-        FrameKey::SourceMac | FrameKey::IpHash => (0..BUCKETS).collect(),
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 150 } else { 2000 }))]
 
@@ -125,27 +99,13 @@ proptest! {
         priorities in vec(0_u8..8, 0..=15),
         history in vec((event(), 0_u64..3_000_000_000), 0..120),
     ) {
-        let delayed = settings.down_delay_ms > 0;
-        let mut rig = Rig::with(settings, &roles, &vnics(&priorities));
-        let mut truth: Vec<Truth> = roles.iter().map(|_| Truth { works: false, wanted: true }).collect();
+        let vnics = vnics(&priorities);
+        let mut oracle = TeamOracle::new(&settings, &roles, &vnics);
+        let mut rig = Rig::with(settings, &roles, &vnics);
         for (event, after) in history {
-            note(&mut truth, &event);
+            oracle.note(&event);
             rig.tell(event);
-            let carrier = |bucket: usize| rig.manager().table().get(bucket);
-            let can = |place: usize| truth[place].works && truth[place].wanted && roles[place] != MemberRole::Unused;
-            let some = (0..roles.len()).any(can);
-            for bucket in carried(&rig, priorities.len()) {
-                match carrier(bucket) {
-                    Some(member) => prop_assert!(can(member.index()) || delayed, "bucket {bucket} by {member}"),
-                    None => prop_assert!(!some, "bucket {bucket} by nobody"),
-                }
-            }
-            for action in &rig.actions {
-                if let TeamAction::Announce { mac, vlan, member } = action {
-                    prop_assert!(can(member.index()) || delayed, "{mac} {vlan:?} behind {member}");
-                }
-            }
-            rig.actions.clear();
+            oracle.check(rig.manager(), &rig.actions, rig.now);
             rig.pass(Duration::from_nanos(after));
             prop_assert!(rig.manager().next_deadline() > rig.now);
             rig.actions.clear();
@@ -168,18 +128,24 @@ proptest! {
         prop_assert!(moves <= 24, "{moves} moves in 200 flaps");
     }
 
-    /// Bytes that are no history are refused, and nothing panics.
+    /// Bytes that are no history are refused, or end; nothing panics, whatever state they make of the manager.
     #[test]
-    fn a_damaged_history_is_refused(at in any::<prop::sample::Index>(), bit in 0_u8..8, cut in any::<prop::sample::Index>()) {
-        let mut rig = Rig::new(TeamSettings::STANDARD, 2, 2);
-        rig.link(0, false);
-        rig.pass(Duration::from_secs(9));
-        let mut bytes = Vec::new();
-        rig.recorder.read_out(|piece| bytes.extend_from_slice(piece));
-        let at = at.index(bytes.len());
-        bytes[at] ^= 1_u8 << bit;
-        bytes.truncate(cut.index(bytes.len()) + 1);
-        if let Ok(mut replay) = nic_manager::Replay::new(&bytes) {
+    fn a_damaged_history_is_refused(
+        settings in settings(),
+        history in vec((event(), 0_u64..3_000_000_000), 0..20),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut rig = Rig::new(settings, 2, 2);
+        for (event, after) in history {
+            rig.tell(event);
+            rig.pass(Duration::from_nanos(after));
+        }
+        let mut bytes = rig.history();
+        let length = bytes.len();
+        changes.iter().for_each(|(at, value)| bytes[at.index(length)] = *value);
+        cut.iter().for_each(|cut| bytes.truncate(cut.index(bytes.len()) + 1));
+        if let Ok(mut replay) = Replay::new(&bytes) {
             while let Ok(Some(_)) = replay.next(&mut drop) {}
         }
     }

@@ -13,6 +13,7 @@ pub mod lanes;
 pub mod memory;
 pub mod port;
 pub mod registers;
+pub mod team;
 
 pub use clock::VirtualClock;
 pub use lan::Lan;
@@ -20,3 +21,4 @@ pub use lanes::LanePort;
 pub use memory::{FakeMemory, RecordedAccess, TestMemory, bounce_memory, copy_as};
 pub use port::{QueuePort, bytes_of, frames_in, frames_of, put, put_all, put_with};
 pub use registers::FakeRegisters;
+pub use team::{TeamOracle, check_replay};

@@ -1,5 +1,5 @@
 //! `boot`: checks a configuration, and makes boot images from kernel, configuration and guest images: a disk image
-//! for BIOS, a disk image for UEFI, a folder for PXE.
+//! for BIOS, a disk image for UEFI, a folder for PXE. Replays what teams of NICs have decided.
 
 mod application;
 mod bios;
@@ -8,6 +8,7 @@ mod check;
 mod disk;
 mod guest_kernel;
 mod image;
+mod replay;
 
 use anyhow::{Context, Result, bail};
 use check::MemoryNeed;
@@ -15,6 +16,7 @@ use config::text::{GuestCheck, GuestImages, LoadedConfig};
 use config::{System, TeamNics};
 use image::{ImageKinds, ImageRequest};
 use lexopt::prelude::*;
+use replay::ReplayRequest;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -35,6 +37,11 @@ boot image FILE --kernel ELF [--stage EFI] [--bios-stage ELF] --out FOLDER [--bi
     Without --bios, --uefi, --pxe and --bzimage all are made, weir.bzimage only with --bios-stage. --uefi and --pxe
     need --stage, the UEFI stage; --bzimage needs --bios-stage, the stage for BIOSes.
     --unchecked does not look into the guests' images: the machine says at boot which guests it cannot start.
+
+boot replay LOG [--team NAME] [--all]
+    Replays the histories of teams of NICs that the shell's command net events raw has printed to a log of the
+    serial line: prints what happened and what was decided, and checks that the same is decided here. --all shows
+    samples and ticks on which nothing was decided, too.
 ";
 
 /// A parsed command line.
@@ -43,6 +50,7 @@ enum BootCommand {
     /// The configuration, and the machine's memory in bytes if it is known.
     Check(PathBuf, Option<u64>),
     Image(PathBuf, ImageRequest),
+    Replay(ReplayRequest),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +79,7 @@ fn run(command: BootCommand) -> Result<()> {
             let check: &GuestCheck<'_> = if request.unchecked { &unchecked } else { &check::guest };
             image::make(&configuration(&file, check)?, &request)?;
         }
+        BootCommand::Replay(request) => replay::replay(&request)?,
     }
     Ok(())
 }
@@ -79,7 +88,7 @@ fn arguments() -> Result<BootCommand> {
     let mut parser = lexopt::Parser::from_env();
     let (mut words, mut kernel, mut out) = (Vec::new(), None, None);
     let (mut stage, mut bios_stage, mut memory, mut unchecked) = (None, None, None, false);
-    let mut kinds = ImageKinds::default();
+    let (mut kinds, mut team, mut all) = (ImageKinds::default(), None, false);
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(BootCommand::Help),
@@ -94,6 +103,8 @@ fn arguments() -> Result<BootCommand> {
                 })?);
             }
             Long("unchecked") => unchecked = true,
+            Long("team") => team = Some(parser.value()?.string()?),
+            Long("all") => all = true,
             Long("bios") => kinds.bios = true,
             Long("uefi") => kinds.uefi = true,
             Long("pxe") => kinds.pxe = true,
@@ -112,6 +123,9 @@ fn arguments() -> Result<BootCommand> {
             let kinds = kinds.or_all(bios_stage.is_some());
             let request = ImageRequest { kernel, stage, bios_stage, out, kinds, unchecked };
             Ok(BootCommand::Image(file.clone(), request))
+        }
+        [verb, log] if verb.as_os_str() == "replay" => {
+            Ok(BootCommand::Replay(ReplayRequest { log: log.clone(), team, all }))
         }
         _ => bail!("invalid arguments, see boot --help"),
     }

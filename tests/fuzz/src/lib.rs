@@ -19,6 +19,7 @@ pub mod pci;
 pub mod seam;
 pub mod switch;
 pub mod targets;
+pub mod team;
 pub mod vnic_descriptors;
 pub mod vnic_registers;
 

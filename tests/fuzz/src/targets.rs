@@ -2,7 +2,7 @@
 
 use crate::{
     board, bundle, configuration, decoder, firmware_tables, hostile_nic, local_apic, nested_pages, pci, seam,
-    switch, vnic_descriptors, vnic_registers,
+    switch, team, vnic_descriptors, vnic_registers,
 };
 
 /// A function to fuzz.
@@ -26,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "pci", run: pci::target },
     Target { name: "seam", run: seam::target },
     Target { name: "switch", run: switch::target },
+    Target { name: "team", run: team::target },
     Target { name: "vnic-descriptors", run: vnic_descriptors::target },
     Target { name: "vnic-registers", run: vnic_registers::target },
 ];

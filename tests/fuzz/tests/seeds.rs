@@ -89,6 +89,40 @@ const SEAM: &[(&str, &[u8])] = &[
     ),
 ];
 
+/// What to do, settings, roles, vNICs, then events, each with how much time passes; see `team.rs`.
+const TEAM: &[(&str, &[u8])] = &[
+    // Two members with a link and two vNICs: one member fails, and is used again.
+    (
+        "failover-and-failback",
+        &[
+            2, 0x30, 0x30, 1, 0, 1, 0, 0, 2, 3, 5, 0, 0, 0, 0x10, 0, 0, 9, 0, 0, 9, 1, 0x4c, 0, 1, 0x14, 0,
+            0, 0x4c, 0x0f, 0xff,
+        ],
+    ),
+    // Three members with beacons, of which the second hears nobody, is heard by nobody, and then is again.
+    (
+        "cut-off-behind-its-switch",
+        &[
+            2, 0x33, 0, 0xe7, 3, 2, 1, 0, 2, 0, 0, 2, 3, 5, 0, 0, 0, 0x10, 0, 0, 0x20, 0, 0, 9, 0, 4, 7, 1,
+            1, 1, 0, 0, 6, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0, 3,
+        ],
+    ),
+    // Three vNICs, of which two load one member until another one has more room; the operator changes policies.
+    (
+        "load-moves-a-vnic",
+        &[
+            2, 0x30, 0, 4, 0, 1, 0, 0, 3, 3, 3, 3, 0, 0, 0, 0x10, 0, 0, 7, 0xf3, 0, 0, 0, 0, 0, 0, 3, 0, 0,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf3, 0xf3, 0x4c, 14, 2, 4, 14, 3, 4,
+        ],
+    ),
+    // The history of the second, with three bytes changed.
+    (
+        "history-with-other-bytes",
+        &[0x62, 0x33, 0, 0xe7, 3, 2, 1, 0, 2, 0, 0, 2, 3, 5, 9, 0, 3, 0x40, 0, 1, 0x80, 2, 4],
+    ),
+];
+
 /// Numbers of pieces; see `configuration.rs`.
 const CONFIGURATION: &[(&str, &[u8])] = &[
     // A host, a NIC, a VM with a vNIC on that NIC.
@@ -140,6 +174,7 @@ fn named() -> impl Iterator<Item = (PathBuf, &'static [u8])> {
     [
         ("hostile-nic", HOSTILE_NIC),
         ("seam", SEAM),
+        ("team", TEAM),
         ("configuration", CONFIGURATION),
         ("decoder", DECODER),
         ("firmware-tables", FIRMWARE_TABLES),

@@ -41,7 +41,7 @@ pub use history_text::{DamageReason, HistoryDamage, HistoryText, read_histories,
 pub use manager::{Act, Manager};
 pub use member::{MemberId, MemberSet};
 pub use replay::{HistoryError, Replay, ReplayStep};
-pub use report::{EventLine, ReportLine, TeamNames};
+pub use report::{ActionLine, EventLine, ReportLine, TeamNames};
 pub use settings::{
     BeaconSettings, FailbackMode, InDoubtPolicy, MAX_BEACON_VLANS, MAX_MEMBERS, MemberRole, NoticeSettings,
     TeamPolicy, TeamSettings,

@@ -45,7 +45,9 @@ impl Manager {
         let (key, table) = (self.key(), &self.table);
         let carrier = |vnic: &VnicState, mac, vlan| match key {
             FrameKey::SourceMac => table.get(bucket::of_mac(mac, vlan)),
-            FrameKey::Port | FrameKey::IpHash => table.get(vnic.info.port.into()),
+            FrameKey::Port => table.get(vnic.info.port.into()),
+            // What another policy has left to be told.
+            FrameKey::IpHash => None,
         };
         let mut said = 0;
         for index in 0..self.vnics.len() {

@@ -1,6 +1,6 @@
 //! What the operator reads of a team: a line for each note, and the reasons for a choice.
 
-use crate::action::TeamNote;
+use crate::action::{TeamAction, TeamNote};
 use crate::{AdminState, MemberId, MemberRole, TeamEvent, TeamReport, VnicId};
 use base::Instant;
 use core::fmt;
@@ -32,41 +32,88 @@ pub struct ReportLine<'a, N> {
 impl<N: TeamNames> fmt::Display for ReportLine<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { report, names, now, lost } = self;
-        let nic = |member: Option<MemberId>| member.map_or("none", |member| names.nic(member));
-        let team = names.team();
-        match report.note {
-            TeamNote::Failover { from, to, cause, moved } => {
-                let (from, to, cause) = (nic(Some(from)), nic(to), cause.word());
-                let took = now.saturating_since(report.at).as_micros();
-                let (resent, in_doubt) = (report.retired.returned, report.retired.in_doubt);
-                write!(
-                    f,
-                    "failover {team}: {from} -> {to} cause={cause} took={took}us moved={moved} resent={resent} \
-                     in-doubt={in_doubt} lost={lost}"
-                )
+        let TeamNote::Failover { from, to, cause, moved } = report.note else {
+            return write_note(report.note, *names, f);
+        };
+        let took = now.saturating_since(report.at).as_micros();
+        let (resent, in_doubt) = (report.retired.returned, report.retired.in_doubt);
+        write!(
+            f,
+            "failover {}: {} -> {} cause={} took={took}us moved={moved} resent={resent} in-doubt={in_doubt} \
+             lost={lost}",
+            names.team(),
+            names.nic(from),
+            name_of(to, *names),
+            cause.word()
+        )
+    }
+}
+
+/// A member's NIC, if there is one.
+fn name_of<N: TeamNames>(member: Option<MemberId>, names: &N) -> &str {
+    member.map_or("none", |member| names.nic(member))
+}
+
+/// What a note says by itself, without what came of it.
+fn write_note<N: TeamNames>(note: TeamNote, names: &N, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let team = names.team();
+    match note {
+        TeamNote::Failover { from, to, cause, moved } => {
+            let (from, to, cause) = (names.nic(from), name_of(to, names), cause.word());
+            write!(f, "failover {team}: {from} -> {to} cause={cause} moved={moved}")
+        }
+        TeamNote::Failback { member, moved } => {
+            write!(f, "failback {team}: {} is used again, moved={moved}", names.nic(member))
+        }
+        TeamNote::Member { member, fault: Some(fault) } => {
+            write!(f, "team {team}: {}: {fault}", names.nic(member))
+        }
+        TeamNote::Member { member, fault: None } => {
+            write!(f, "team {team}: {}: ready to carry frames", names.nic(member))
+        }
+        TeamNote::BeaconLost { member, missed } => {
+            write!(f, "team {team}: {} beacon lost {missed} in a row", names.nic(member))
+        }
+        TeamNote::BeaconHeard { member } => write!(f, "team {team}: {} beacon heard", names.nic(member)),
+        TeamNote::Undecided => write!(
+            f,
+            "team {team}: its NICs do not hear each other, and nothing tells which is cut off: nothing moves"
+        ),
+        TeamNote::Moved { vnic, from, to, reason } => {
+            let (vm, number) = names.vnic(vnic);
+            let (from, to) = (name_of(from, names), name_of(to, names));
+            write!(f, "team {team}: {vm}/{number} {from} -> {to}: {reason}")
+        }
+        TeamNote::Policy { policy, moved } => write!(f, "team {team}: policy {policy}, moved={moved}"),
+    }
+}
+
+/// A decision as a line for the operator.
+pub struct ActionLine<'a, N> {
+    /// What was decided.
+    pub action: TeamAction,
+    /// How things are called.
+    pub names: &'a N,
+}
+
+impl<N: TeamNames> fmt::Display for ActionLine<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nic = |member: MemberId| self.names.nic(member);
+        match self.action {
+            TeamAction::Switch => f.write_str("frames are divided in another way"),
+            TeamAction::Retire(member) => {
+                write!(f, "{}: sends no more, and gives back what it has not sent", nic(member))
             }
-            TeamNote::Failback { member, moved } => {
-                write!(f, "failback {team}: {} is used again, moved={moved}", nic(Some(member)))
+            TeamAction::Announce { mac, vlan, member } => {
+                write!(f, "{}: announces {mac}", nic(member))?;
+                vlan.map_or(Ok(()), |vlan| write!(f, " in VLAN {vlan}"))
             }
-            TeamNote::Member { member, fault: Some(fault) } => {
-                write!(f, "team {team}: {}: {fault}", nic(Some(member)))
-            }
-            TeamNote::Member { member, fault: None } => {
-                write!(f, "team {team}: {}: ready to carry frames", nic(Some(member)))
-            }
-            TeamNote::BeaconLost { member, missed } => {
-                write!(f, "team {team}: {} beacon lost {missed} in a row", nic(Some(member)))
-            }
-            TeamNote::BeaconHeard { member } => write!(f, "team {team}: {} beacon heard", nic(Some(member))),
-            TeamNote::Undecided => write!(
-                f,
-                "team {team}: its NICs do not hear each other, and nothing tells which is cut off: nothing moves"
-            ),
-            TeamNote::Moved { vnic, from, to, reason } => {
-                let (vm, number) = names.vnic(vnic);
-                write!(f, "team {team}: {vm}/{number} {} -> {}: {reason}", nic(from), nic(to))
-            }
-            TeamNote::Policy { policy, moved } => write!(f, "team {team}: policy {policy}, moved={moved}"),
+            TeamAction::Beacon(member) => write!(f, "{}: sends a beacon", nic(member)),
+            TeamAction::Probe(member) => write!(f, "{}: asks the gateway", nic(member)),
+            TeamAction::Link(true) => f.write_str("the team has a link"),
+            TeamAction::Link(false) => f.write_str("the team has no link"),
+            TeamAction::Listen(member) => write!(f, "{}: receives group frames", nic(member)),
+            TeamAction::Say(note) => write_note(note, self.names, f),
         }
     }
 }

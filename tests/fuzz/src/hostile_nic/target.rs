@@ -4,9 +4,9 @@ use super::machine::{Answers, Behaviour, HostileMachine, HostileMemory, Work};
 use super::memory::{DESCRIPTORS, TRANSMITTED, received};
 use crate::Input;
 use base::time::Duration;
-use base::{MacAddress, Memory, Outbox, Port, Put, SlotId, Ticket};
+use base::{MacAddress, Memory, Outbox, Port, Put, RetiredFrames, SlotId, Ticket};
 use intel_regs::{queue::ReceiveQueue, reg};
-use nic::{InterruptMode, MAX_FRAME, Nic, NicState, PciId, RetiredFrames};
+use nic::{InterruptMode, MAX_FRAME, Nic, NicState, PciId};
 use std::collections::VecDeque;
 use testkit::QueuePort;
 

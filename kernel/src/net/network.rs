@@ -26,7 +26,7 @@ pub fn stop_nics() {
 
 /// The team of these NICs, which serves these vNICs; `None` without a NIC.
 fn make_team(
-    number: usize,
+    (number, secrets): (usize, TeamSecrets),
     nics: Vec<(Uplink, MemberRole)>,
     settings: TeamSettings,
     vnics: &[Arc<VnicSlot>],
@@ -91,11 +91,13 @@ impl Network {
             let place = uplinks.iter().position(|uplink| uplink.name == name)?;
             Some(uplinks.remove(place))
         };
+        let secrets =
+            TeamSecrets { beacons: [0; 2].map(|_| cpu::random()), copies: [0; 2].map(|_| cpu::random()) };
         let local = TeamPlan { name: LOCAL.into(), members: Vec::new(), settings: TeamSettings::STANDARD };
         let segments =
             plans.into_iter().chain([local]).zip(members).enumerate().map(|(number, (plan, members))| {
                 let nics = plan.members.iter().filter_map(|(nic, role)| Some((take(nic)?, *role))).collect();
-                let team = make_team(number, nics, plan.settings, &members, system);
+                let team = make_team((number, secrets), nics, plan.settings, &members, system);
                 LanSegment::new(plan.name, team, members, &all)
             });
         let segments = segments.collect::<Result<_, _>>()?;

@@ -167,8 +167,6 @@ pub enum TeamAction {
         /// The member.
         member: MemberId,
     },
-    /// Send a beacon by this member in each of the VLANs.
-    Beacon(MemberId),
     /// Ask the gateway for an answer to this member.
     Probe(MemberId),
     /// The team has a link, or has none any more.

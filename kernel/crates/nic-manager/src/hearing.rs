@@ -7,12 +7,20 @@
 use crate::{MAX_MEMBERS, MemberId, MemberSet, TeamSample};
 use serde::{Deserialize, Serialize};
 
+/// No answer has come yet.
+const NEVER: u8 = u8::MAX;
+
+/// The gateway must have been asked for so many periods until its silence tells anything.
+const ASKED: u8 = 2;
+
 /// Who has heard whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hearing {
     /// For each member, how many beacons of each other one it has missed in a row.
     missed: [[u8; MAX_MEMBERS]; MAX_MEMBERS],
-    /// For how many periods in a row the gateway has not answered, and nothing was received.
+    /// For how many periods in a row the gateway is asked.
+    asked: u8,
+    /// For how many of them in a row it has not answered, and nothing was received.
     unanswered: [u8; MAX_MEMBERS],
     silent: [u8; MAX_MEMBERS],
 }
@@ -22,6 +30,8 @@ pub(crate) struct Hearing {
 pub(crate) enum HearingVerdict {
     /// These members are cut off; often none.
     CutOff(MemberSet),
+    /// Some are, and the gateway is still to say which.
+    Asking,
     /// Some are, and nothing tells which.
     Undecided,
 }
@@ -31,7 +41,8 @@ impl Hearing {
     pub(crate) fn new() -> Self {
         Self {
             missed: [[0; MAX_MEMBERS]; MAX_MEMBERS],
-            unanswered: [0; MAX_MEMBERS],
+            asked: 0,
+            unanswered: [NEVER; MAX_MEMBERS],
             silent: [0; MAX_MEMBERS],
         }
     }
@@ -41,7 +52,7 @@ impl Hearing {
         let at = member.index();
         self.missed[at] = [0; MAX_MEMBERS];
         self.missed.iter_mut().for_each(|row| row[at] = 0);
-        (self.unanswered[at], self.silent[at]) = (0, 0);
+        (self.unanswered[at], self.silent[at]) = (NEVER, 0);
     }
 
     /// Takes note of a period, in which these members had a link.
@@ -87,8 +98,17 @@ impl Hearing {
         linked.iter().next().is_some_and(|first| self.group(first, linked, lost) != linked)
     }
 
-    /// Who is cut off among the members with a link, where so many missed beacons count as a loss.
-    pub(crate) fn verdict(&self, linked: MemberSet, lost: u8) -> HearingVerdict {
+    /// Takes note of whether the gateway is asked from now on.
+    pub(crate) fn ask(&mut self, asks: bool) {
+        if asks && self.asked == 0 {
+            self.unanswered = [NEVER; MAX_MEMBERS];
+        }
+        self.asked = if asks { self.asked.saturating_add(1) } else { 0 };
+    }
+
+    /// Who is cut off among the members with a link, where so many missed beacons count as a loss. `asks` if there is a gateway to be
+    /// asked.
+    pub(crate) fn verdict(&self, linked: MemberSet, lost: u8, asks: bool) -> HearingVerdict {
         let mut groups: heapless::Vec<MemberSet, MAX_MEMBERS> = heapless::Vec::new();
         let mut left = linked;
         while let Some(first) = left.iter().next() {
@@ -99,17 +119,24 @@ impl Hearing {
         }
         let largest = groups.iter().map(|group| group.len()).max().unwrap_or(0);
         groups.retain(|group| group.len() == largest);
-        let answered = |group: &MemberSet| group.iter().any(|member| self.unanswered[member.index()] < lost);
-        let active = |group: &MemberSet| group.iter().any(|member| self.silent[member.index()] < lost);
-        let only = |good: &dyn Fn(&MemberSet) -> bool| {
-            let mut found = groups.iter().filter(|group| good(group));
-            found.next().copied().filter(|_| found.next().is_none())
+        let recent = |periods: &[u8; MAX_MEMBERS]| {
+            let good =
+                |group: &&MemberSet| group.iter().any(|member| periods[member.index()] < lost.max(ASKED));
+            let mut found = groups.iter().filter(good);
+            (found.next().copied(), found.next())
         };
-        let stays = only(&|_| true).or_else(|| only(&answered)).or_else(|| only(&active));
-        match stays {
-            Some(group) => HearingVerdict::CutOff(linked.minus(group)),
-            None if linked.is_empty() => HearingVerdict::CutOff(MemberSet::EMPTY),
-            None => HearingVerdict::Undecided,
-        }
+        let stays = match (&groups[..], recent(&self.unanswered)) {
+            ([], _) => return HearingVerdict::CutOff(MemberSet::EMPTY),
+            ([group], _) => Some(*group),
+            _ if asks && self.asked < ASKED => return HearingVerdict::Asking,
+            (_, (Some(group), None)) if asks => Some(group),
+            // Both sides reach the gateway: it is the beacons that do not pass.
+            (_, (Some(_), Some(_))) if asks => None,
+            _ => match recent(&self.silent) {
+                (Some(group), None) => Some(group),
+                _ => None,
+            },
+        };
+        stays.map_or(HearingVerdict::Undecided, |group| HearingVerdict::CutOff(linked.minus(group)))
     }
 }

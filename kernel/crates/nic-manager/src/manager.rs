@@ -13,7 +13,7 @@ use crate::{
     BeaconSettings, FailbackMode, MAX_MEMBERS, MemberId, MemberRole, MemberSet, TeamPolicy, TeamSettings,
     VnicId,
 };
-use base::{Duration, Instant, NicCondition};
+use base::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 /// Where actions go.
@@ -233,12 +233,11 @@ impl Manager {
     fn take_sample(&mut self, sample: &TeamSample, now: Instant, act: Act<'_>) {
         self.last_sample = now;
         let linked = self.linked();
-        // Switches that take the members for one line send back to it nothing that has come from it.
-        let one_line = self.key() == FrameKey::IpHash;
-        if let Some(BeaconSettings { lost, .. }) = self.settings.beacon.clone().filter(|_| !one_line) {
+        if let Some(BeaconSettings { lost, .. }) =
+            self.settings.beacon.clone().filter(|_| !self.is_one_line())
+        {
             self.hearing.note(sample, linked);
             self.find_cut_off(linked, lost, act);
-            linked.iter().for_each(|member| act(TeamAction::Beacon(member)));
         }
         let Some(second) = self.load.note(sample, now) else { return };
         for (index, state) in self.members.iter_mut().enumerate() {
@@ -258,15 +257,29 @@ impl Manager {
     fn linked(&self) -> MemberSet {
         let ids = self.members.iter().zip((0..).map_while(MemberId::new));
         let linked = |state: &MemberState| {
-            let used = state.role != MemberRole::Unused && state.admin != AdminState::Down;
-            used && state.condition == NicCondition::Ready && state.link.up
+            state.role != MemberRole::Unused && state.admin != AdminState::Down && state.has_link()
         };
         ids.filter(|(state, _)| linked(state)).map(|(_, id)| id).collect()
     }
 
+    /// True if switches take the members for one line: they send back to it nothing that has come from it.
+    fn is_one_line(&self) -> bool {
+        self.key() == FrameKey::IpHash
+    }
+
+    /// The members that send beacons.
+    #[must_use]
+    pub fn speakers(&self) -> MemberSet {
+        match self.settings.beacon {
+            Some(_) if !self.is_one_line() => self.linked(),
+            _ => MemberSet::EMPTY,
+        }
+    }
+
     /// Decides which members are cut off from the others, by the beacons that they have heard.
     fn find_cut_off(&mut self, linked: MemberSet, lost: u8, act: Act<'_>) {
-        let verdict = self.hearing.verdict(linked, lost);
+        let asks = self.settings.beacon.as_ref().is_some_and(|beacon| beacon.gateway.is_some());
+        let verdict = self.hearing.verdict(linked, lost, asks);
         let undecided = verdict == HearingVerdict::Undecided;
         if undecided && !self.undecided {
             act(TeamAction::Say(TeamNote::Undecided));
@@ -285,10 +298,10 @@ impl Manager {
                 }));
             }
         }
-        // The gateway is asked while its answer may count.
-        if self.settings.beacon.as_ref().is_some_and(|beacon| beacon.gateway.is_some())
-            && (undecided || self.hearing.is_split(linked, lost))
-        {
+        // It is asked from the first beacon on that is missed, so that its answer is there when it counts.
+        let asks = asks && self.hearing.is_split(linked, 1);
+        self.hearing.ask(asks);
+        if asks {
             linked.iter().for_each(|member| act(TeamAction::Probe(member)));
         }
     }
@@ -349,20 +362,26 @@ impl Manager {
         self.waits[member.index()].patience()
     }
 
-    /// When the next sample is due.
+    /// Time from one sample to the next.
     #[must_use]
-    pub fn sample_due(&self) -> Instant {
+    pub fn period(&self) -> Duration {
         let interval = self.settings.beacon.as_ref().map_or(1000, |beacon| beacon.interval_ms);
-        self.last_sample + Duration::from_millis(interval.into())
+        Duration::from_millis(interval.into())
     }
 
-    /// When something must be told, a [tick](TeamEvent::Tick) or the next sample, if nothing else happens before.
+    /// When the next sample is due. One that tells nothing may be left out.
     #[must_use]
-    pub fn next_deadline(&self) -> Instant {
+    pub fn sample_due(&self) -> Instant {
+        self.last_sample + self.period()
+    }
+
+    /// When a [tick](TeamEvent::Tick) must be told, if nothing else happens before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
         let members = self.members.iter().filter_map(MemberState::next_deadline);
         let notices = self.vnics.iter().flat_map(|vnic| &vnic.addresses);
         let notices = notices.filter(|address| address.left > 0).map(|address| address.next);
-        members.chain(notices).fold(self.sample_due(), Instant::min)
+        members.chain(notices).min()
     }
 
     /// The members that can carry frames now, the best that there are.

@@ -20,7 +20,9 @@ pub(crate) enum Grade {
     Sound,
     /// It carries frames, some of which may be damaged.
     Degraded,
-    /// It may be able to carry frames: delays are skipped when there is nothing better.
+    /// It can carry frames, but is not to yet: that is skipped when there is nothing better.
+    HeldDown,
+    /// It may be able to carry frames.
     Doubtful,
     /// The operator wants it to carry no more, but something else must be there.
     Drained,
@@ -90,7 +92,7 @@ impl MemberState {
         let delay = Duration::from_millis(settings.down_delay_ms.into());
         if lost && !delay.is_zero() && self.was_fit {
             self.leaves_at = Some(now + delay);
-        } else if link.up || condition != NicCondition::Ready {
+        } else if link.up || !matches!(condition, NicCondition::Ready | NicCondition::Resetting) {
             self.leaves_at = None;
         }
         (self.condition, self.link) = (condition, link);
@@ -101,8 +103,17 @@ impl MemberState {
 
     /// True if it can carry frames, as far as it can be known: it has a link, and nothing is wrong with it.
     fn is_fit(&self, now: Instant) -> bool {
-        let linked = self.link.up || self.leaves_at.is_some_and(|at| now < at);
-        self.condition == NicCondition::Ready && linked && !self.cut_off && !self.stalled
+        (self.has_link() || self.is_leaving(now)) && !self.cut_off && !self.stalled
+    }
+
+    /// True if it works and has a link.
+    pub(crate) fn has_link(&self) -> bool {
+        self.condition == NicCondition::Ready && self.link.up
+    }
+
+    /// True while the loss of its link does not count yet. A driver may reset a NIC that has lost its link.
+    fn is_leaving(&self, now: Instant) -> bool {
+        self.leaves_at.is_some_and(|at| now < at)
     }
 
     /// Takes note of whether it has failed, or works again, since the last look.
@@ -135,17 +146,17 @@ impl MemberState {
 
     /// How good it is, and what is wrong with it.
     pub(crate) fn grade(&self, now: Instant) -> (Grade, Option<MemberFault>) {
-        let linked = self.link.up || self.leaves_at.is_some_and(|at| now < at);
+        let leaving = self.is_leaving(now);
         let faults = [
             (self.role == MemberRole::Unused, Grade::Out, MemberFault::Unused),
             (self.admin == AdminState::Down, Grade::Out, MemberFault::Admin),
-            (self.condition != NicCondition::Ready, Grade::Out, MemberFault::Reset),
-            (!linked, Grade::Out, MemberFault::Link),
+            (self.condition != NicCondition::Ready && !leaving, Grade::Out, MemberFault::Reset),
+            (!self.link.up && !leaving, Grade::Out, MemberFault::Link),
             (self.admin == AdminState::Drain, Grade::Drained, MemberFault::Admin),
             (self.stalled, Grade::Doubtful, MemberFault::Stall),
             (self.cut_off, Grade::Doubtful, MemberFault::CutOff),
-            (self.waits, Grade::Doubtful, MemberFault::Manual),
-            (self.settles_at.is_some_and(|at| now < at), Grade::Doubtful, MemberFault::Settling),
+            (self.waits, Grade::HeldDown, MemberFault::Manual),
+            (self.settles_at.is_some_and(|at| now < at), Grade::HeldDown, MemberFault::Settling),
             (self.damaged, Grade::Degraded, MemberFault::Errors),
         ];
         let found = faults.into_iter().find(|(applies, ..)| *applies);

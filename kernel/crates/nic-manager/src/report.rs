@@ -1,6 +1,6 @@
 //! What the operator reads of a team: a line for each note, and the reasons for a choice.
 
-use crate::action::{TeamAction, TeamNote};
+use crate::action::{MoveReason, TeamAction, TeamNote};
 use crate::{AdminState, MemberId, MemberRole, TeamEvent, TeamReport, VnicId};
 use base::Instant;
 use core::fmt;
@@ -82,7 +82,12 @@ fn write_note<N: TeamNames>(note: TeamNote, names: &N, f: &mut fmt::Formatter<'_
         TeamNote::Moved { vnic, from, to, reason } => {
             let (vm, number) = names.vnic(vnic);
             let (from, to) = (name_of(from, names), name_of(to, names));
-            write!(f, "team {team}: {vm}/{number} {from} -> {to}: {reason}")
+            match reason {
+                MoveReason::Left(fault) => {
+                    write!(f, "team {team}: {vm}/{number} {from} -> {to} ({from}: {fault})")
+                }
+                _ => write!(f, "team {team}: {vm}/{number} {from} -> {to} ({reason})"),
+            }
         }
         TeamNote::Policy { policy, moved } => write!(f, "team {team}: policy {policy}, moved={moved}"),
     }
@@ -108,11 +113,11 @@ impl<N: TeamNames> fmt::Display for ActionLine<'_, N> {
                 write!(f, "{}: announces {mac}", nic(member))?;
                 vlan.map_or(Ok(()), |vlan| write!(f, " in VLAN {vlan}"))
             }
-            TeamAction::Beacon(member) => write!(f, "{}: sends a beacon", nic(member)),
             TeamAction::Probe(member) => write!(f, "{}: asks the gateway", nic(member)),
             TeamAction::Link(true) => f.write_str("the team has a link"),
             TeamAction::Link(false) => f.write_str("the team has no link"),
-            TeamAction::Listen(member) => write!(f, "{}: receives group frames", nic(member)),
+            TeamAction::Listen(Some(member)) => write!(f, "{}: receives group frames", nic(member)),
+            TeamAction::Listen(None) => f.write_str("group frames are received by whichever they come in at"),
             TeamAction::Say(note) => write_note(note, self.names, f),
         }
     }

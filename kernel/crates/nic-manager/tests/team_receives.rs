@@ -126,6 +126,50 @@ fn f13_members_hear_each_other_by_beacons_that_no_guest_sees_and_one_that_is_cut
 }
 
 #[test]
+fn f13_a_member_that_is_cut_off_in_one_vlan_of_several_is_left() {
+    let mut settings = beacons(false);
+    settings.beacon.as_mut().expect("beacons").vlans.extend([5, 7]);
+    let mut bench = Bench::new(settings, &[READY; 3], 3);
+    let mut lost = false;
+    for round in 0..20 {
+        lost |= round >= 10;
+        bench.run(1_000_000_000);
+        let sent: Vec<_> = (0..3).map(|member| bench.member(member).nic.take_sent()).collect();
+        for (from, frame) in
+            sent.iter().enumerate().flat_map(|(from, sent)| sent.iter().map(move |f| (from, f)))
+        {
+            let crosses = frame[12..16] == [0x81, 0, 0, 7] && lost;
+            for to in (0..3).filter(|to| *to != from && !(crosses && (from == 2 || *to == 2))) {
+                bench.member(to).nic.arrive(frame);
+            }
+        }
+        (0..3).for_each(|member| bench.member(member).nic.send_kept(100));
+        let usable: Vec<_> = bench.team.manager().usable().iter().map(MemberId::index).collect();
+        assert_eq!(usable, if round < 13 { vec![0, 1, 2] } else { vec![0, 1] }, "round {round}");
+    }
+}
+
+#[test]
+fn f46_beacons_that_are_heard_as_ever_do_not_fill_the_history() {
+    let mut settings = beacons(false);
+    settings.beacon.as_mut().expect("beacons").interval_ms = 1;
+    let mut bench = Bench::new(settings, &[READY; 2], 2);
+    for _ in 0..10_000 {
+        bench.run(1_000_000);
+        exchange(&mut bench, |_, _| false, |_| false);
+    }
+    assert!(bench.team.counters().beacons_heard > 19_000);
+    let events = bench.team.recorder().counts().1;
+    assert!(events < 40, "{events} events in 10 s");
+    for _ in 0..3 {
+        bench.run(1_000_000);
+        exchange(&mut bench, |_, _| true, |_| false);
+    }
+    bench.run(1_000_000);
+    assert!(bench.notes().contains(&TeamNote::Undecided), "a loss is found in 3 ms all the same");
+}
+
+#[test]
 fn f14_a_team_of_two_asks_the_gateway_which_of_them_is_cut_off() {
     for cut in [0, 1] {
         let mut bench = Bench::new(beacons(true), &[READY; 2], 2);

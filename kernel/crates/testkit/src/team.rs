@@ -84,14 +84,14 @@ impl TeamOracle {
                         "{action:?}: switches take the members for one"
                     );
                 }
-                TeamAction::Beacon(member) | TeamAction::Probe(member) => {
+                TeamAction::Probe(member) => {
                     assert!(self.can(*member), "{action:?}")
                 }
                 TeamAction::Link(up) => assert_eq!(*up, !manager.usable().is_empty()),
                 TeamAction::Switch | TeamAction::Retire(_) | TeamAction::Listen(_) | TeamAction::Say(_) => {}
             }
         }
-        if manager.next_deadline() <= now {
+        if manager.next_deadline().is_some_and(|due| due <= now) {
             assert!(manager.sample_due() <= now, "{:?} is due at {now:?}", manager.next_deadline());
         }
     }

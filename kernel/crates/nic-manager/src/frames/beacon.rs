@@ -192,6 +192,21 @@ impl BeaconFilter {
         Self { team, key, vlans, round: now.as_nanos(), heard }
     }
 
+    /// In how many VLANs, counting that without a tag, a member sends one.
+    #[must_use]
+    pub fn vlans(&self) -> usize {
+        self.vlans.len().max(1)
+    }
+
+    /// The place of a VLAN among these.
+    #[must_use]
+    pub fn place_of(&self, vlan: Option<u16>) -> Option<usize> {
+        match vlan {
+            Some(vlan) => self.vlans.iter().position(|known| *known == vlan),
+            None => self.vlans.is_empty().then_some(0),
+        }
+    }
+
     /// The next round begins, in which each member sends one beacon in each VLAN.
     pub fn begin_round(&mut self) {
         self.round += 1;
@@ -223,11 +238,7 @@ impl BeaconFilter {
             return Err(BeaconRefusal::Own);
         }
         // In a VLAN that the team does not use, the beacon of an earlier filter.
-        let place = match beacon.vlan {
-            Some(vlan) => self.vlans.iter().position(|known| *known == vlan),
-            None => self.vlans.is_empty().then_some(0),
-        };
-        let place = place.ok_or(BeaconRefusal::Replayed)?;
+        let place = self.place_of(beacon.vlan).ok_or(BeaconRefusal::Replayed)?;
         let last = &mut self.heard[receiver.index()][beacon.member.index()][place];
         let is_fresh = self.round.checked_sub(beacon.sequence).is_some_and(|age| age < FRESH);
         if !is_fresh || beacon.sequence <= *last {

@@ -28,6 +28,9 @@ use slot::TeamSlot;
 use sources::Sources;
 use wire::TeamWire;
 
+/// However little is new, the manager is told so often.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// Reports that are kept until their owner takes them; later ones are counted as lost.
 const REPORTS: usize = 64;
 
@@ -59,6 +62,10 @@ pub struct Team<M> {
     collected: CollectedTickets,
     /// Where the next fetch begins.
     turn: usize,
+    /// When a round of beacons ends, when the manager was last told of one, and whether all members had heard each other in it.
+    next_round: Instant,
+    told_at: Instant,
+    told_quiet: bool,
     /// The link state that is to be passed on.
     link: Option<bool>,
     reports: heapless::Deque<TeamReport, REPORTS>,
@@ -81,6 +88,7 @@ impl<M: TeamMember> Team<M> {
         let wire = several.then(|| Box::new(TeamWire::new(number, &settings, vnics, secrets, now)));
         let sources = several.then(|| Box::new(Sources::new(vnics)));
         let manager = Manager::new(settings, &roles, vnics);
+        let period = manager.period();
         Self {
             slots: members.into_iter().map(TeamSlot::new).collect(),
             key: manager.key(),
@@ -99,6 +107,9 @@ impl<M: TeamMember> Team<M> {
             sources,
             collected: CollectedTickets::default(),
             turn: 0,
+            next_round: now + period,
+            told_at: Instant::ZERO,
+            told_quiet: false,
             link: None,
             reports: heapless::Deque::new(),
             reports_lost: 0,
@@ -141,9 +152,10 @@ impl<M: TeamMember> Team<M> {
             }
             self.note_wait(member, &info, now);
         }
-        if now >= self.manager().sample_due() {
-            self.take_sample(now);
-        } else if now >= self.manager().next_deadline() {
+        if now >= self.next_round {
+            self.end_round(now);
+        }
+        if self.manager().next_deadline().is_some_and(|due| now >= due) {
             self.tell(TeamEvent::Tick, now);
         }
         self.collect_own(now);
@@ -155,7 +167,7 @@ impl<M: TeamMember> Team<M> {
     #[must_use]
     pub fn next_check(&self) -> Instant {
         let checks = self.slots.iter().map(|slot| slot.next_check).chain(self.carriers.next_deadline());
-        checks.fold(self.manager().next_deadline(), Instant::min)
+        checks.chain(self.manager().next_deadline()).fold(self.next_round, Instant::min)
     }
 
     /// A vNIC is on, or off, with its VM.
@@ -210,9 +222,7 @@ impl<M: TeamMember> Team<M> {
                     slot.retired = slot.member.retire(now);
                 }
             }
-            TeamAction::Announce { .. } | TeamAction::Beacon(_) | TeamAction::Probe(_) => {
-                self.speak(action, now)
-            }
+            TeamAction::Announce { .. } | TeamAction::Probe(_) => self.speak(action, now),
             TeamAction::Link(up) => self.link = Some(up),
             TeamAction::Listen(member) => {
                 self.wire.iter_mut().for_each(|wire| wire.listener = member);
@@ -232,27 +242,27 @@ impl<M: TeamMember> Team<M> {
     /// Sends what is to be said on the wire.
     fn speak(&mut self, action: TeamAction, now: Instant) {
         let Some(wire) = &mut self.wire else { return };
-        let (TeamAction::Announce { member, .. } | TeamAction::Beacon(member) | TeamAction::Probe(member)) =
-            action
-        else {
-            return;
-        };
+        let (TeamAction::Announce { member, .. } | TeamAction::Probe(member)) = action else { return };
         let Some(slot) = self.slots.get_mut(member.index()) else { return };
-        let own = slot.member.mac();
         match (action, wire.gateway) {
             (TeamAction::Announce { mac, vlan, .. }, _) => {
                 wire.send(slot.member.nic(), &frames::announcement(mac, vlan), now);
             }
             (TeamAction::Probe(_), Some(gateway)) => {
                 wire.asked = wire.asked.with(member);
-                wire.send(slot.member.nic(), &frames::probe(gateway, own, wire.vlan), now);
-            }
-            (TeamAction::Beacon(_), _) => {
-                let beacons: heapless::Vec<_, MAX_BEACON_VLANS> = wire.beacons.beacons(member, own).collect();
-                beacons.iter().for_each(|beacon| wire.send(slot.member.nic(), beacon, now));
+                let probe = frames::probe(gateway, slot.member.mac(), wire.vlan);
+                wire.send(slot.member.nic(), &probe, now);
             }
             _ => {}
         }
+    }
+
+    /// Sends a member's beacons, one in each VLAN.
+    fn send_beacons(&mut self, member: MemberId, now: Instant) {
+        let (Some(wire), Some(slot)) = (&mut self.wire, self.slots.get_mut(member.index())) else { return };
+        let beacons: heapless::Vec<_, MAX_BEACON_VLANS> =
+            wire.beacons.beacons(member, slot.member.mac()).collect();
+        beacons.iter().for_each(|beacon| wire.send(slot.member.nic(), beacon, now));
     }
 
     /// What it has said and heard on the wire.
@@ -305,12 +315,31 @@ impl<M: TeamMember> Team<M> {
         }
     }
 
+    /// A round ends: the manager is told of what was seen in it, unless that is nothing new, and the next one begins.
+    fn end_round(&mut self, now: Instant) {
+        let speakers = self.manager().speakers();
+        let vlans = self.wire.as_ref().map_or(0, |wire| wire.vlans());
+        for slot in &mut self.slots {
+            slot.seen.heard = slot.heard_by_all(vlans);
+        }
+        let hears_all = |(place, slot): (MemberId, &TeamSlot<M>)| {
+            !speakers.contains(place) || speakers.without(place).minus(slot.seen.heard).is_empty()
+        };
+        let quiet = (0..).map_while(MemberId::new).zip(&self.slots).all(hears_all);
+        if !(quiet && self.told_quiet) || now >= self.told_at + SECOND {
+            (self.told_at, self.told_quiet) = (now, quiet);
+            self.take_sample(now);
+        }
+        self.next_round = now + self.manager().period();
+        self.wire.iter_mut().for_each(|wire| wire.beacons.begin_round());
+        for member in self.manager().speakers().iter() {
+            self.send_beacons(member, now);
+        }
+    }
+
     /// Tells what was seen since the last sample.
     fn take_sample(&mut self, now: Instant) {
-        if let Some(wire) = &mut self.wire {
-            wire.beacons.begin_round();
-            wire.asked = MemberSet::EMPTY;
-        }
+        self.wire.iter_mut().for_each(|wire| wire.asked = MemberSet::EMPTY);
         let mut sample = TeamSample::default();
         for slot in &mut self.slots {
             let info = slot.member.info();

@@ -181,12 +181,13 @@ impl<M: TeamMember> Team<M> {
             return;
         }
         let slot = &mut self.slots[index];
-        let (own, seen, eaten) = (slot.member.mac(), &mut slot.seen, &mut slot.eaten);
+        let (own, seen, eaten, heard) = (slot.member.mac(), &mut slot.seen, &mut slot.eaten, &mut slot.heard);
         outbox.review(count, |frame| match wire.judge(&frame, member, own, now) {
             WireFrame::Passed => true,
             WireFrame::Dropped => false,
-            WireFrame::Beacon(of) => {
-                (seen.heard, *eaten) = (seen.heard.with(of), *eaten + 1);
+            WireFrame::Beacon(of, vlan) => {
+                heard[of.index()] |= 1 << (vlan % 8);
+                *eaten += 1;
                 false
             }
             WireFrame::Answer => {

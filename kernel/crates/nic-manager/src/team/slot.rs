@@ -1,6 +1,6 @@
 //! Members of a team, as their team sees them.
 
-use crate::MemberSample;
+use crate::{MAX_MEMBERS, MemberId, MemberSample, MemberSet};
 use base::{Duration, Instant, LinkStatus, MacAddress, NicCondition, NicInfo, Port, RetiredFrames};
 
 /// A physical NIC that is a member of a team.
@@ -50,6 +50,8 @@ pub(super) struct TeamSlot<M> {
     /// Counters at the last sample, and what was seen since.
     pub(super) before: NicInfo,
     pub(super) seen: MemberSample,
+    /// The VLANs in which it has heard each member in this round, a bit for each.
+    pub(super) heard: [u8; MAX_MEMBERS],
     /// Frames that it has received since, and that were for the team itself.
     pub(super) eaten: u64,
     pub(super) retired: RetiredFrames,
@@ -65,8 +67,21 @@ impl<M> TeamSlot<M> {
             stalled: false,
             before: NicInfo::STARTING,
             seen: MemberSample::default(),
+            heard: [0; MAX_MEMBERS],
             eaten: 0,
             retired: RetiredFrames::default(),
         }
+    }
+
+    /// The members that it has heard in each of so many VLANs. Another round begins.
+    pub(super) fn heard_by_all(&mut self, vlans: usize) -> MemberSet {
+        let all = u8::MAX.checked_shr(u32::from(u8::BITS) - vlans as u32).unwrap_or(0);
+        let heard = core::mem::take(&mut self.heard);
+        (0..)
+            .map_while(MemberId::new)
+            .zip(heard)
+            .filter(|(_, heard)| all != 0 && *heard == all)
+            .map(|(id, _)| id)
+            .collect()
     }
 }

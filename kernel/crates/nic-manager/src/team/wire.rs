@@ -71,8 +71,8 @@ pub(super) enum WireFrame {
     Passed,
     /// It is not.
     Dropped,
-    /// It is for the team itself: the beacon of a member.
-    Beacon(MemberId),
+    /// It is for the team itself: the beacon of a member, in the VLAN in this place of the list.
+    Beacon(MemberId, usize),
     /// The gateway's answer.
     Answer,
 }
@@ -189,13 +189,18 @@ impl TeamWire {
         match self.beacons.hear(head, member)? {
             Ok(beacon) => {
                 self.counters.beacons_heard += 1;
-                Some(WireFrame::Beacon(beacon.member))
+                Some(WireFrame::Beacon(beacon.member, self.beacons.place_of(beacon.vlan).unwrap_or(0)))
             }
             Err(cause) => {
                 self.counters.beacons_refused[cause.index()] += 1;
                 Some(WireFrame::Dropped)
             }
         }
+    }
+
+    /// In how many VLANs beacons are sent.
+    pub(super) fn vlans(&self) -> usize {
+        self.beacons.vlans()
     }
 
     /// Sends a frame of the team's own by this NIC.

@@ -94,8 +94,10 @@ impl Rig {
     /// The same, where this is seen in each period; its number is given.
     pub fn pass_with(&mut self, time: Duration, mut sample: impl FnMut(usize) -> TeamSample) {
         let (end, mut number) = (self.now + time, 0);
-        while self.manager().next_deadline() <= end {
-            self.now = self.now.max(self.manager().next_deadline());
+        let due =
+            |manager: &Manager| manager.next_deadline().into_iter().fold(manager.sample_due(), Instant::min);
+        while due(self.manager()) <= end {
+            self.now = self.now.max(due(self.manager()));
             if self.now >= self.manager().sample_due() {
                 self.tell(TeamEvent::Sample(sample(number)));
                 number += 1;

@@ -11,7 +11,7 @@ use testkit::frame::mac;
 use testkit::{TeamOracle, check_replay};
 
 /// Deadlines that are kept while time passes; later ones come too late.
-const DEADLINES: usize = 40;
+const DEADLINES: usize = 12;
 
 struct Bench {
     recorder: Recorder,

@@ -192,7 +192,7 @@ fn link(input: &mut Input) -> LinkStatus {
 fn sample(input: &mut Input) -> TeamSample {
     let count = |input: &mut Input| {
         let value = u64::from(input.u8());
-        value << (value & 7) * 8
+        value << ((value & 7) * 8)
     };
     let mut member = |_| MemberSample {
         sent: count(input),

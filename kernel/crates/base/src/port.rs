@@ -110,7 +110,8 @@ pub trait Port {
     fn put(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put;
 
     /// How many lanes the port has, from 1 to [`LANES`], always the same number. A port has several if several NICs are
-    /// behind it: where one of them refuses frames, another may take those of its own lane.
+    /// behind it: where one of them refuses frames, another may take those of its own lane. The last of several is for frames that
+    /// wait for something else than room in a NIC: they are never too old, and the port ends their wait.
     fn lanes(&mut self) -> usize {
         1
     }

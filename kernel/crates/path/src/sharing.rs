@@ -47,13 +47,18 @@ impl PortLane {
         let asked = lane.or(next).unwrap_or(0);
         let all = next != Some(asked);
         // Frames for a wire that takes others, however slowly, have not waited too long.
-        let takes = lanes[asked].progress.note(accepted, all, now);
+        let takes = lanes[asked].progress.note(accepted, all, now) || is_held(port.lanes(), asked);
         match lane {
             _ if takes || all => (0, 0),
             Some(lane) => queue.drop_in_lane((target, lane), port, now),
             None => (queue.drop_older(target, now), queue.drop_beyond(target)),
         }
     }
+}
+
+/// True for the lane of frames that wait for something else than room in a NIC: they are never too old.
+fn is_held(lanes: usize, lane: usize) -> bool {
+    lanes > 1 && lane == lanes - 1
 }
 
 /// How far a call is with one lane.
@@ -92,6 +97,18 @@ impl Switch {
         lanes
     }
 
+    /// Forgets that lanes took nothing in which nobody waits any more: their frames may have gone another way.
+    fn forget_idle_lanes(&mut self, egress: PortId, lanes: usize) {
+        for lane in (0..lanes).filter(|_| lanes > 1) {
+            if self.waiting_in(egress, (lane, lanes)).is_empty() || is_held(lanes, lane) {
+                self.lanes[egress.index()][lane].progress = UplinkProgress::default();
+            }
+        }
+        if self.lanes[egress.index()].iter().all(|lane| lane.progress.end().is_none()) {
+            self.partly_stuck = self.partly_stuck.without(egress);
+        }
+    }
+
     /// Offers the frames that wait to each of these destinations. In each lane of one the senders take turns. While it has no
     /// room for the next frame of the one whose turn it is, it gets few frames of others, or none.
     pub(crate) fn share<P: Port>(
@@ -103,6 +120,7 @@ impl Switch {
     ) {
         for egress in among.iter() {
             let lanes = self.ask_lanes(egress, ports);
+            self.forget_idle_lanes(egress, lanes);
             let (mut rounds, mut lane) = ([LaneRound::default(); LANES], 0);
             loop {
                 let left =

@@ -50,7 +50,8 @@ impl Port for LanePort {
     }
 
     fn lanes(&mut self) -> usize {
-        self.lanes.len()
+        // The last one is for frames that are held, and nothing is here.
+        self.lanes.len() + 1
     }
 
     fn lane(&mut self, frame: &LentFrame<'_>, source: usize) -> usize {

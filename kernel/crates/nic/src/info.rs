@@ -48,7 +48,11 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             link: self.link(),
             queued: self.queues.transmit.frames.depth(),
             rates: if self.is_running() { self.rate.rates } else { ByteRates::default() },
-            waits_since: self.queues.transmit.waits_since().filter(|_| !self.queues.transmit.frames.are_held()),
+            waits_since: self
+                .queues
+                .transmit
+                .waits_since()
+                .filter(|_| !self.queues.transmit.frames.are_held()),
             sent_bytes: self.queues.transmit.frames.sent_bytes,
             received_frames: self.queues.counters.rx_frames,
             received_bytes: self.queues.counters.rx_bytes,

@@ -25,6 +25,9 @@ const LEAST: Duration = Duration::from_millis(1);
 /// waits elsewhere. The longest frame takes 7.3 ms at 10 Mb/s.
 const UPLINK_PATIENCE: Duration = HOLD;
 
+/// A physical NIC that was offered nothing for so long is not known to take nothing any more.
+const FORGOTTEN: Duration = Duration::from_millis(100);
+
 /// How long one port may still stand still for one vNIC.
 #[derive(Clone, Copy)]
 pub(crate) struct Patience {
@@ -61,12 +64,17 @@ impl Patience {
 pub(crate) struct UplinkProgress {
     /// Since when it has taken nothing that it was offered, if it did not take all of the last offer.
     stuck: Option<Instant>,
+    /// When it was last offered something.
+    asked: Instant,
 }
 
 impl UplinkProgress {
     /// Takes note of an offer, of which the NIC has taken `taken` frames and, if `all`, all. True if ports stand still
     /// for it.
     pub(crate) fn note(&mut self, taken: usize, all: bool, now: Instant) -> bool {
+        if now.saturating_since(core::mem::replace(&mut self.asked, now)) >= FORGOTTEN {
+            self.stuck = None;
+        }
         self.stuck = match self.stuck {
             // It was offered nothing.
             stuck if all && taken == 0 => stuck,

@@ -97,18 +97,6 @@ impl Switch {
         lanes
     }
 
-    /// Forgets that lanes took nothing in which nobody waits any more: their frames may have gone another way.
-    fn forget_idle_lanes(&mut self, egress: PortId, lanes: usize) {
-        for lane in (0..lanes).filter(|_| lanes > 1) {
-            if self.waiting_in(egress, (lane, lanes)).is_empty() || is_held(lanes, lane) {
-                self.lanes[egress.index()][lane].progress = UplinkProgress::default();
-            }
-        }
-        if self.lanes[egress.index()].iter().all(|lane| lane.progress.end().is_none()) {
-            self.partly_stuck = self.partly_stuck.without(egress);
-        }
-    }
-
     /// Offers the frames that wait to each of these destinations. In each lane of one the senders take turns. While it has no
     /// room for the next frame of the one whose turn it is, it gets few frames of others, or none.
     pub(crate) fn share<P: Port>(
@@ -120,7 +108,6 @@ impl Switch {
     ) {
         for egress in among.iter() {
             let lanes = self.ask_lanes(egress, ports);
-            self.forget_idle_lanes(egress, lanes);
             let (mut rounds, mut lane) = ([LaneRound::default(); LANES], 0);
             loop {
                 let left =

@@ -207,5 +207,5 @@ fn sample(input: &mut Input) -> TeamSample {
         answered: input.u8() & 1 != 0,
     };
     let members = (0..MAX_MEMBERS).map(&mut member).collect();
-    TeamSample { members, vnics: (0..MAX_VNICS).map(|_| count(input)).collect() }
+    TeamSample { ends_round: true, members, vnics: (0..MAX_VNICS).map(|_| count(input)).collect() }
 }

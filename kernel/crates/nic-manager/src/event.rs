@@ -29,6 +29,8 @@ pub struct MemberSample {
 /// What was seen of a team since the last sample.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct TeamSample {
+    /// It ends a round of beacons: who has heard whom counts.
+    pub ends_round: bool,
     /// Its members, in order.
     pub members: heapless::Vec<MemberSample, MAX_MEMBERS>,
     /// Bytes that it has sent for each vNIC, in the order of [`VnicId`]s.

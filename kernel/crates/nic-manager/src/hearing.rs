@@ -1,28 +1,40 @@
 //! Which members hear each other's beacons, and which of them is cut off behind its switch if not all do.
 //!
-//! Members that hear each other, directly or through others, are on one network. If there are several such groups, the largest one
-//! stays; of equal ones that which the gateway answers; or else that which receives anything at all. So a team of two can tell
-//! which side is cut off, where beacons alone tell no more than that one of them is. If that says nothing either, nothing changes.
+//! Members that hear each other, directly or through others, are on one network. If there are several such groups, that which the
+//! gateway answers stays, if it answers one of them alone; or else the largest one, or of equal ones that which receives
+//! anything at all. So a team of two can tell which side is cut off, where beacons alone tell no more than that one of them
+//! is. If that says nothing either, nothing changes.
 
 use crate::{MAX_MEMBERS, MemberId, MemberSet, TeamSample};
+use base::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 /// No answer has come yet.
 const NEVER: u8 = u8::MAX;
 
-/// The gateway must have been asked for so many periods until its silence tells anything.
+/// The gateway must have been asked so often until its silence tells anything. So often it is asked in each period, and then once a
+/// second, since each member's question goes to every station.
 const ASKED: u8 = 2;
+const ASKED_OFTEN: u8 = 5;
+const ASKED_SELDOM: Duration = Duration::from_secs(1);
+
+/// A member that has received nothing for so long is silent: broadcasts come every few seconds on most networks.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// Who has heard whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hearing {
     /// For each member, how many beacons of each other one it has missed in a row.
     missed: [[u8; MAX_MEMBERS]; MAX_MEMBERS],
-    /// For how many periods in a row the gateway is asked.
+    /// Members that have had a link for less than a period: no beacon of theirs can be missed.
+    fresh: MemberSet,
+    /// How often in a row the gateway was asked, and when for the last time.
     asked: u8,
-    /// For how many of them in a row it has not answered, and nothing was received.
+    asked_at: Instant,
+    /// How often in a row it has not answered.
     unanswered: [u8; MAX_MEMBERS],
-    silent: [u8; MAX_MEMBERS],
+    /// When each member has last received anything but beacons and answers.
+    active_at: [Instant; MAX_MEMBERS],
 }
 
 /// What follows from who has heard whom.
@@ -41,37 +53,57 @@ impl Hearing {
     pub(crate) fn new() -> Self {
         Self {
             missed: [[0; MAX_MEMBERS]; MAX_MEMBERS],
+            fresh: MemberSet::EMPTY,
             asked: 0,
+            asked_at: Instant::ZERO,
             unanswered: [NEVER; MAX_MEMBERS],
-            silent: [0; MAX_MEMBERS],
+            active_at: [Instant::ZERO; MAX_MEMBERS],
         }
     }
 
-    /// A member has a link again, or has lost it: what it has missed before does not count.
-    pub(crate) fn forget(&mut self, member: MemberId) {
+    /// A member has a link again, or has lost it: what it has missed before does not count, unless it was cut off, which it must
+    /// show not to be any more.
+    pub(crate) fn forget(&mut self, member: MemberId, cut_off: bool, now: Instant) {
         let at = member.index();
-        self.missed[at] = [0; MAX_MEMBERS];
-        self.missed.iter_mut().for_each(|row| row[at] = 0);
-        (self.unanswered[at], self.silent[at]) = (NEVER, 0);
+        if !cut_off {
+            self.missed[at] = [0; MAX_MEMBERS];
+            self.missed.iter_mut().for_each(|row| row[at] = 0);
+        }
+        self.fresh = self.fresh.with(member);
+        (self.unanswered[at], self.active_at[at]) = (NEVER, now);
     }
 
     /// Takes note of a period, in which these members had a link.
-    pub(crate) fn note(&mut self, sample: &TeamSample, linked: MemberSet) {
+    pub(crate) fn note(&mut self, sample: &TeamSample, linked: MemberSet, now: Instant) {
         let count = |count: &mut u8, good: bool| *count = if good { 0 } else { count.saturating_add(1) };
+        let fresh = core::mem::take(&mut self.fresh);
+        let asked = self.asked > 0 && self.asked_at + ASKED_SELDOM > now;
         for by in linked.iter() {
             let seen = sample.members.get(by.index()).copied().unwrap_or_default();
             for of in linked.iter().filter(|of| *of != by) {
-                count(&mut self.missed[by.index()][of.index()], seen.heard.contains(of));
+                let heard = seen.heard.contains(of);
+                if heard || !fresh.contains(of) && !fresh.contains(by) {
+                    count(&mut self.missed[by.index()][of.index()], heard);
+                }
             }
-            count(&mut self.unanswered[by.index()], seen.answered);
-            count(&mut self.silent[by.index()], seen.frames > 0);
+            if asked || seen.answered {
+                count(&mut self.unanswered[by.index()], seen.answered);
+            }
         }
+        self.note_active(sample, now);
     }
 
-    /// Beacons that a member has missed in a row of whichever of these it has heard last.
+    /// Takes note of who has received anything.
+    pub(crate) fn note_active(&mut self, sample: &TeamSample, now: Instant) {
+        let members = sample.members.iter().zip(&mut self.active_at);
+        members.filter(|(seen, _)| seen.frames > 0).for_each(|(_, at)| *at = now);
+    }
+
+    /// Beacons that were missed in a row between a member and whichever of these is best heard.
     pub(crate) fn missed(&self, by: MemberId, linked: MemberSet) -> u8 {
-        let others = linked.without(by).iter();
-        others.map(|of| self.missed[by.index()][of.index()]).min().unwrap_or(0)
+        let between =
+            |of: MemberId| self.missed[by.index()][of.index()].max(self.missed[of.index()][by.index()]);
+        linked.without(by).iter().map(between).min().unwrap_or(0)
     }
 
     /// True if two members have heard each other within so many periods.
@@ -98,17 +130,25 @@ impl Hearing {
         linked.iter().next().is_some_and(|first| self.group(first, linked, lost) != linked)
     }
 
-    /// Takes note of whether the gateway is asked from now on.
-    pub(crate) fn ask(&mut self, asks: bool) {
-        if asks && self.asked == 0 {
+    /// Takes note of whether the gateway's answer is wanted. True if it is to be asked now.
+    pub(crate) fn ask(&mut self, wanted: bool, now: Instant) -> bool {
+        if !wanted {
+            self.asked = 0;
+            return false;
+        }
+        if self.asked == 0 {
             self.unanswered = [NEVER; MAX_MEMBERS];
         }
-        self.asked = if asks { self.asked.saturating_add(1) } else { 0 };
+        let due = self.asked < ASKED_OFTEN || now >= self.asked_at + ASKED_SELDOM;
+        if due {
+            (self.asked, self.asked_at) = (self.asked.saturating_add(1), now);
+        }
+        due
     }
 
     /// Who is cut off among the members with a link, where so many missed beacons count as a loss. `asks` if there is a gateway to be
     /// asked.
-    pub(crate) fn verdict(&self, linked: MemberSet, lost: u8, asks: bool) -> HearingVerdict {
+    pub(crate) fn verdict(&self, linked: MemberSet, lost: u8, asks: bool, now: Instant) -> HearingVerdict {
         let mut groups: heapless::Vec<MemberSet, MAX_MEMBERS> = heapless::Vec::new();
         let mut left = linked;
         while let Some(first) = left.iter().next() {
@@ -117,22 +157,27 @@ impl Hearing {
             // There are no more groups than members.
             let _ = groups.push(group);
         }
+        if groups.len() <= 1 {
+            return HearingVerdict::CutOff(MemberSet::EMPTY);
+        }
+        if asks && self.asked < ASKED {
+            return HearingVerdict::Asking;
+        }
+        let only = |groups: &[MemberSet], good: &dyn Fn(MemberId) -> bool| {
+            let mut found = groups.iter().filter(|group| group.iter().any(good));
+            (found.next().copied(), found.next().copied())
+        };
+        let answers = |member: MemberId| self.unanswered[member.index()] < lost.max(ASKED);
+        let active = |member: MemberId| now < self.active_at[member.index()] + SILENCE;
+        let answered = if asks { only(&groups, &answers) } else { (None, None) };
         let largest = groups.iter().map(|group| group.len()).max().unwrap_or(0);
         groups.retain(|group| group.len() == largest);
-        let recent = |periods: &[u8; MAX_MEMBERS]| {
-            let good =
-                |group: &&MemberSet| group.iter().any(|member| periods[member.index()] < lost.max(ASKED));
-            let mut found = groups.iter().filter(good);
-            (found.next().copied(), found.next())
-        };
-        let stays = match (&groups[..], recent(&self.unanswered)) {
-            ([], _) => return HearingVerdict::CutOff(MemberSet::EMPTY),
-            ([group], _) => Some(*group),
-            _ if asks && self.asked < ASKED => return HearingVerdict::Asking,
-            (_, (Some(group), None)) if asks => Some(group),
+        let stays = match (answered, &groups[..]) {
+            ((Some(group), None), _) => Some(group),
+            (_, [group]) => Some(*group),
             // Both sides reach the gateway: it is the beacons that do not pass.
-            (_, (Some(_), Some(_))) if asks => None,
-            _ => match recent(&self.silent) {
+            ((Some(_), Some(_)), _) => None,
+            _ => match only(&groups, &active) {
                 (Some(group), None) => Some(group),
                 _ => None,
             },

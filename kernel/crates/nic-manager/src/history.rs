@@ -219,7 +219,11 @@ mod tests {
             answered: true,
         };
         let members = core::iter::repeat_n(member, MAX_MEMBERS).collect();
-        TeamEvent::Sample(TeamSample { members, vnics: core::iter::repeat_n(u64::MAX, MAX_VNICS).collect() })
+        TeamEvent::Sample(TeamSample {
+            ends_round: true,
+            members,
+            vnics: core::iter::repeat_n(u64::MAX, MAX_VNICS).collect(),
+        })
     }
 
     fn check_replay(recorder: &Recorder) {
@@ -249,7 +253,7 @@ mod tests {
         }
         let (before, at) = (recorder.kept.len(), Instant(now.0 - 1));
         recorder.handle(largest_sample(), at, &mut drop);
-        assert_eq!(recorder.kept.len() - before, 2 + 542, "all of it");
+        assert_eq!(recorder.kept.len() - before, 2 + 543, "all of it");
         for _ in 0..100 {
             recorder.handle(largest_sample(), now, &mut drop);
             recorder.handle(largest_sample(), at, &mut drop);

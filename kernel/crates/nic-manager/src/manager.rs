@@ -19,8 +19,14 @@ use serde::{Deserialize, Serialize};
 /// Where actions go.
 pub type Act<'a> = &'a mut dyn FnMut(TeamAction);
 
-/// What has changed of the rules by which members carry frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How long a member that the operator has taken out goes on receiving.
+const DEAF_AFTER: Duration = Duration::from_secs(1);
+
+/// Members that become ready within so long after the first one start with it.
+const START: Duration = Duration::from_secs(5);
+
+/// What has changed of the rules by which members carry frames: what is later includes what is earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RuleChange {
     /// Nothing.
     None,
@@ -78,6 +84,8 @@ pub struct Manager {
     waits: [WaitWatch; MAX_MEMBERS],
     pub(crate) load: LoadMeter,
     last_sample: Instant,
+    /// Since when some member has carried frames.
+    carries_since: Option<Instant>,
     link: bool,
 }
 
@@ -106,6 +114,7 @@ impl Manager {
             waits: Default::default(),
             load: LoadMeter::default(),
             last_sample: Instant::ZERO,
+            carries_since: None,
             // Whoever depends on the team's link takes it as up until it is told otherwise.
             link: true,
         }
@@ -113,7 +122,7 @@ impl Manager {
 
     /// What has happened, and when; `act` is told what to do, in that order.
     pub fn handle(&mut self, event: &TeamEvent, now: Instant, act: Act<'_>) {
-        let mut change = match event {
+        let change = match event {
             TeamEvent::Nic { .. } | TeamEvent::Admin { .. } => RuleChange::Members,
             TeamEvent::Policy(_) => RuleChange::Policy,
             _ => RuleChange::None,
@@ -123,13 +132,9 @@ impl Manager {
                 let known = self.members.get_mut(member.index());
                 let Some(state) = known else { return };
                 if (state.condition, state.link.up) != (*condition, link.up) {
-                    self.hearing.forget(*member);
+                    self.hearing.forget(*member, state.cut_off, now);
                 }
-                let speed = state.speed;
                 state.note_nic((*condition, *link), &self.settings, now);
-                if state.started && state.speed != speed {
-                    change = RuleChange::Speeds;
-                }
             }
             TeamEvent::Stall { member, stalled } => {
                 let known = self.members.get_mut(member.index());
@@ -141,10 +146,9 @@ impl Manager {
                 let known = self.vnics.get_mut(usize::from(vnic.0));
                 known.into_iter().for_each(|state| _ = state.note(*mac, *vlan));
             }
-            TeamEvent::Admin { member, state } => self.administer(*member, *state),
+            TeamEvent::Admin { member, state } => self.administer(*member, *state, now),
             TeamEvent::Policy(policy) => {
-                self.settings.policy = *policy;
-                (self.moved, self.returned) = ([None; MAX_VNICS + 1], self.returned.union(self.usable));
+                self.change_policy(*policy);
             }
             TeamEvent::Tick => {}
         }
@@ -154,9 +158,12 @@ impl Manager {
 
     /// Finds out who can carry frames, and lets them.
     fn look(&mut self, change: RuleChange, now: Instant, act: Act<'_>) {
-        let manual = self.settings.failback == FailbackMode::Manual;
+        let (manual, late) = (self.settings.failback == FailbackMode::Manual, self.is_settled(now));
+        let mut change = change;
         for state in &mut self.members {
-            state.look(&self.settings, manual, now);
+            if state.look(&self.settings, (manual, late), now) {
+                change = change.max(RuleChange::Speeds);
+            }
         }
         let (before, carried) = (self.faults, (self.usable, self.returned));
         let (mut usable, mut best, mut dead) = (MemberSet::EMPTY, Grade::Out, MemberSet::EMPTY);
@@ -177,7 +184,8 @@ impl Manager {
         let gone = self.usable.minus(usable);
         self.usable = usable;
         self.returned = self.returned.minus(gone);
-        if self.settings.failback == FailbackMode::Always || manual {
+        // What is used for want of anything better has not returned.
+        if (self.settings.failback == FailbackMode::Always || manual) && best <= Grade::Degraded {
             self.returned = self.returned.union(usable);
         }
         let fresh = self.starting().intersection(usable);
@@ -187,6 +195,9 @@ impl Manager {
         }
         self.tell_faults(&before, told, act);
         fresh.iter().for_each(|member| self.members[member.index()].started = true);
+        if !usable.is_empty() {
+            self.carries_since.get_or_insert(now);
+        }
         let link = !usable.is_empty();
         if core::mem::replace(&mut self.link, link) != link {
             act(TeamAction::Link(link));
@@ -236,8 +247,12 @@ impl Manager {
         if let Some(BeaconSettings { lost, .. }) =
             self.settings.beacon.clone().filter(|_| !self.is_one_line())
         {
-            self.hearing.note(sample, linked);
-            self.find_cut_off(linked, lost, act);
+            if sample.ends_round {
+                self.hearing.note(sample, linked, now);
+                self.find_cut_off(linked, lost, now, act);
+            } else {
+                self.hearing.note_active(sample, now);
+            }
         }
         let Some(second) = self.load.note(sample, now) else { return };
         for (index, state) in self.members.iter_mut().enumerate() {
@@ -277,16 +292,17 @@ impl Manager {
     }
 
     /// Decides which members are cut off from the others, by the beacons that they have heard.
-    fn find_cut_off(&mut self, linked: MemberSet, lost: u8, act: Act<'_>) {
+    fn find_cut_off(&mut self, linked: MemberSet, lost: u8, now: Instant, act: Act<'_>) {
         let asks = self.settings.beacon.as_ref().is_some_and(|beacon| beacon.gateway.is_some());
-        let verdict = self.hearing.verdict(linked, lost, asks);
+        let verdict = self.hearing.verdict(linked, lost, asks, now);
         let undecided = verdict == HearingVerdict::Undecided;
         if undecided && !self.undecided {
             act(TeamAction::Say(TeamNote::Undecided));
         }
         self.undecided = undecided;
         if let HearingVerdict::CutOff(cut) = verdict {
-            for member in (0..self.members.len()).filter_map(MemberId::new) {
+            // Of a member without a link nothing new is known.
+            for member in linked.iter() {
                 let is_cut = cut.contains(member);
                 if core::mem::replace(&mut self.members[member.index()].cut_off, is_cut) == is_cut {
                     continue;
@@ -299,10 +315,27 @@ impl Manager {
             }
         }
         // It is asked from the first beacon on that is missed, so that its answer is there when it counts.
-        let asks = asks && self.hearing.is_split(linked, 1);
-        self.hearing.ask(asks);
-        if asks {
+        if self.hearing.ask(asks && self.hearing.is_split(linked, 1), now) {
             linked.iter().for_each(|member| act(TeamAction::Probe(member)));
+        }
+    }
+
+    /// True if the team has carried frames for a while: what becomes ready now is late.
+    fn is_settled(&self, now: Instant) -> bool {
+        self.carries_since.is_some_and(|since| now >= since + START)
+    }
+
+    /// Frames are divided in another way. If something else of a frame decides about its bucket, nobody carries any yet.
+    fn change_policy(&mut self, policy: TeamPolicy) {
+        let before = self.key();
+        self.settings.policy = policy;
+        (self.moved, self.returned) = ([None; MAX_VNICS + 1], self.returned.union(self.usable));
+        if self.key() != before {
+            self.table = CarrierTable::default();
+        }
+        if self.is_one_line() {
+            (self.hearing, self.undecided) = (Hearing::new(), false);
+            self.members.iter_mut().for_each(|state| state.cut_off = false);
         }
     }
 
@@ -314,9 +347,9 @@ impl Manager {
         }
     }
 
-    fn administer(&mut self, member: MemberId, admin: AdminState) {
+    fn administer(&mut self, member: MemberId, admin: AdminState, now: Instant) {
         let Some(state) = self.members.get_mut(member.index()) else { return };
-        state.admin = admin;
+        (state.admin, state.admin_at) = (admin, now);
         if admin == AdminState::Up {
             // The operator knows better than the delays.
             (state.waits, state.settles_at) = (false, None);
@@ -348,11 +381,14 @@ impl Manager {
         self.faults.get(member.index()).copied().flatten()
     }
 
-    /// The members from which nothing is received: those that are not used at all.
+    /// The members from which nothing is received: those that are not used at all, for a while at least.
     #[must_use]
-    pub fn deaf(&self) -> MemberSet {
+    pub fn deaf(&self, now: Instant) -> MemberSet {
         let ids = (0..).map_while(MemberId::new).zip(&self.members);
-        let deaf = |state: &MemberState| state.role == MemberRole::Unused || state.admin == AdminState::Down;
+        // Until switches have been told, they send to it what it has carried.
+        let down =
+            |state: &MemberState| state.admin == AdminState::Down && now >= state.admin_at + DEAF_AFTER;
+        let deaf = |state: &MemberState| state.role == MemberRole::Unused || down(state);
         ids.filter(|(_, state)| deaf(state)).map(|(id, _)| id).collect()
     }
 
@@ -362,17 +398,17 @@ impl Manager {
         self.waits[member.index()].patience()
     }
 
-    /// Time from one sample to the next.
+    /// Time from one round of beacons to the next.
     #[must_use]
-    pub fn period(&self) -> Duration {
+    pub fn round_period(&self) -> Duration {
         let interval = self.settings.beacon.as_ref().map_or(1000, |beacon| beacon.interval_ms);
         Duration::from_millis(interval.into())
     }
 
-    /// When the next sample is due. One that tells nothing may be left out.
+    /// When the next sample is due: at the end of each round, and once a second. One that tells nothing may be left out.
     #[must_use]
     pub fn sample_due(&self) -> Instant {
-        self.last_sample + self.period()
+        self.last_sample + self.round_period().min(Duration::from_secs(1))
     }
 
     /// When a [tick](TeamEvent::Tick) must be told, if nothing else happens before.

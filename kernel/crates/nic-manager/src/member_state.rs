@@ -10,6 +10,13 @@ const LONGEST_HOLD_DOWN: Duration = Duration::from_secs(300);
 /// A member that stays well for so long has one failure less on its account.
 const QUIET: Duration = Duration::from_secs(60);
 
+/// What happens to a member within so long is one failure.
+const BOUNCE: Duration = Duration::from_secs(1);
+
+/// What is doubled at least, and how many failures count: no more are needed for the longest hold-down.
+const LEAST_GROWTH: Duration = Duration::from_millis(100);
+const MOST_FAILURES: u8 = 13;
+
 /// The speed of a member of which none is known yet, in Mb/s.
 const UNKNOWN_SPEED: u32 = 1000;
 
@@ -57,6 +64,9 @@ pub(crate) struct MemberState {
     /// Failures, as far as they are not forgiven, and when the last one was.
     pub(crate) failures: u8,
     last_failure: Instant,
+    /// Since when it is fit, if it is, and when the operator has last said something of it.
+    fit_since: Instant,
+    pub(crate) admin_at: Instant,
 }
 
 impl MemberState {
@@ -78,6 +88,8 @@ impl MemberState {
             started: false,
             failures: 0,
             last_failure: Instant::ZERO,
+            fit_since: Instant::ZERO,
+            admin_at: Instant::ZERO,
         }
     }
 
@@ -96,14 +108,11 @@ impl MemberState {
             self.leaves_at = None;
         }
         (self.condition, self.link) = (condition, link);
-        if link.up {
-            self.speed = link.speed.megabits();
-        }
     }
 
     /// True if it can carry frames, as far as it can be known: it has a link, and nothing is wrong with it.
     fn is_fit(&self, now: Instant) -> bool {
-        (self.has_link() || self.is_leaving(now)) && !self.cut_off && !self.stalled
+        (self.has_link() || self.is_leaving(now)) && !self.cut_off && !self.stalled && !self.damaged
     }
 
     /// True if it works and has a link.
@@ -116,32 +125,51 @@ impl MemberState {
         self.leaves_at.is_some_and(|at| now < at)
     }
 
-    /// Takes note of whether it has failed, or works again, since the last look.
-    pub(crate) fn look(&mut self, settings: &TeamSettings, manual: bool, now: Instant) {
+    /// Takes note of whether it has failed, or works again, since the last look. It waits for the operator then if all do, and one that
+    /// starts `late` is held down as one that has failed. True if the speed by which it is weighed has changed.
+    pub(crate) fn look(
+        &mut self,
+        settings: &TeamSettings,
+        (manual, late): (bool, bool),
+        now: Instant,
+    ) -> bool {
         let fit = self.is_fit(now);
         if self.was_fit && !fit {
-            self.failures = self.unforgiven(now).saturating_add(1);
+            // What happens within a second is one failure: a plug bounces.
+            if self.failures == 0 || now >= self.last_failure + BOUNCE {
+                self.failures = self.unforgiven(now).saturating_add(1).min(MOST_FAILURES);
+            }
             (self.last_failure, self.settles_at) = (now, None);
-        } else if fit && !self.was_fit && self.failures > 0 {
-            self.settles_at = Some(now + self.hold_down(settings));
-            self.waits = manual;
+        } else if fit && !self.was_fit {
+            self.fit_since = now;
+            if self.failures > 0 || late && !self.started {
+                self.settles_at = Some(now + self.hold_down(settings));
+                self.waits = manual && self.failures > 0;
+            }
         }
         self.was_fit = fit;
         self.leaves_at.take_if(|at| *at <= now);
         self.settles_at.take_if(|at| *at <= now);
+        let settled = self.has_link() && self.settles_at.is_none() && !self.waits;
+        let speed = if settled { self.link.speed.megabits() } else { self.speed };
+        core::mem::replace(&mut self.speed, speed) != speed && self.started
     }
 
-    /// Failures that are not forgiven yet.
+    /// Failures that are not forgiven yet: one less for each minute that it was well.
     fn unforgiven(&self, now: Instant) -> u8 {
-        let quiet = now.saturating_since(self.last_failure).as_secs() / QUIET.as_secs();
+        let quiet = now.saturating_since(self.fit_since).as_secs() / QUIET.as_secs();
         self.failures.saturating_sub(u8::try_from(quiet).unwrap_or(u8::MAX))
     }
 
     /// For how long it is held down: twice as long with each failure.
     fn hold_down(&self, settings: &TeamSettings) -> Duration {
         let first = Duration::from_millis(settings.up_delay_ms.into());
-        let doublings = u32::from(self.failures.saturating_sub(1)).min(16);
-        first.saturating_mul(1 << doublings).min(LONGEST_HOLD_DOWN.max(first))
+        let doublings = self.failures.saturating_sub(1);
+        if doublings == 0 {
+            return first;
+        }
+        let grown = first.max(LEAST_GROWTH).saturating_mul(1 << doublings.min(MOST_FAILURES));
+        grown.min(LONGEST_HOLD_DOWN.max(first))
     }
 
     /// How good it is, and what is wrong with it.

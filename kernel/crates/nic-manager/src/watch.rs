@@ -37,6 +37,10 @@ pub(crate) struct ErrorWatch {
 impl ErrorWatch {
     /// Takes note of a second. True while it receives too many damaged frames.
     pub(crate) fn note(&mut self, errors: u64, frames: u64) -> bool {
+        if errors == 0 && frames == 0 {
+            // Nothing has shown how it is.
+            return self.damaged;
+        }
         let all = errors.saturating_add(frames).max(1);
         let rate = u32::try_from(errors.saturating_mul(1000) / all).unwrap_or(1000);
         let bad = errors >= LEAST_ERRORS && rate >= LEAST_RATE && rate >= self.normal / 16 * TIMES_NORMAL;

@@ -30,7 +30,11 @@ fn two(answered: [bool; 2], frames: [u64; 2]) -> TeamSample {
         frames: frames[member],
         ..MemberSample::default()
     };
-    TeamSample { members: [0, 1].map(sample).into_iter().collect(), ..TeamSample::default() }
+    TeamSample {
+        ends_round: true,
+        members: [0, 1].map(sample).into_iter().collect(),
+        ..TeamSample::default()
+    }
 }
 
 #[test]

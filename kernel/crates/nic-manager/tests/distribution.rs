@@ -156,6 +156,7 @@ fn load(rig: &Rig, megabits: &[u64]) -> TeamSample {
         members[carrier.expect("one")].sent += bytes(*megabits);
     }
     TeamSample {
+        ends_round: true,
         members: members[..rig.members].iter().copied().collect(),
         vnics: megabits.iter().map(|megabits| bytes(*megabits)).collect(),
     }
@@ -250,7 +251,11 @@ fn counters_that_go_back_when_a_nic_is_reset_move_nothing_and_panic_nowhere() {
     let huge = MemberSample { sent: u64::MAX, errors: u64::MAX, frames: u64::MAX, ..MemberSample::default() };
     for _ in 0..5 {
         let members = [huge; 2].into_iter().collect();
-        rig.tell(TeamEvent::Sample(TeamSample { members, vnics: [u64::MAX; 2].into_iter().collect() }));
+        rig.tell(TeamEvent::Sample(TeamSample {
+            ends_round: true,
+            members,
+            vnics: [u64::MAX; 2].into_iter().collect(),
+        }));
         rig.now = rig.now + SECOND;
     }
     rig.tell(TeamEvent::Nic { member: id(0), condition: NicCondition::Failed, link: LinkStatus::DOWN });

@@ -58,6 +58,7 @@ fn sample() -> impl Strategy<Value = TeamSample> {
         MemberSample { sent, received: sent, frames: sent / 1000, errors, longest_wait, heard, answered }
     });
     (vec(member, 8), vec(count(), 15)).prop_map(|(members, vnics)| TeamSample {
+        ends_round: true,
         members: members.into_iter().collect(),
         vnics: vnics.into_iter().collect(),
     })

@@ -47,7 +47,11 @@ impl PortLane {
         let asked = lane.or(next).unwrap_or(0);
         let all = next != Some(asked);
         // Frames for a wire that takes others, however slowly, have not waited too long.
-        let takes = lanes[asked].progress.note(accepted, all, now) || is_held(port.lanes(), asked);
+        let held = is_held(port.lanes(), asked);
+        if held {
+            lanes[asked].progress = UplinkProgress::default();
+        }
+        let takes = lanes[asked].progress.note(accepted, all, now) || held;
         match lane {
             _ if takes || all => (0, 0),
             Some(lane) => queue.drop_in_lane((target, lane), port, now),

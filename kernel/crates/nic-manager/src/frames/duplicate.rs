@@ -9,8 +9,8 @@ use base::bits::low_u16;
 
 /// How many frames are remembered: more than come in at one member before the next one is looked at.
 const REMEMBERED: usize = 1024;
-/// Nanoseconds in which a copy must follow.
-const WINDOW: u64 = 1_000_000;
+/// Nanoseconds in which a copy must follow: members are looked at one after the other, and one that cannot interrupt every 10 ms.
+pub(crate) const WINDOW: u64 = 20_000_000;
 /// Bits of a sighting that hold the member.
 const MEMBER_BITS: u32 = MAX_MEMBERS.trailing_zeros();
 const MEMBER: u64 = MAX_MEMBERS as u64 - 1;
@@ -44,7 +44,7 @@ impl Sighting {
     }
 }
 
-/// Knows the unicast frames that have come in at a team's members in the last millisecond.
+/// Knows the unicast frames that have come in at a team's members lately.
 ///
 /// Two frames are one if they have the same length and the same first 66 bytes, but for the two where IPv4 has its
 /// length. Among these are addresses and ports, the identification of IPv4, the sequence number of TCP in IPv4 and

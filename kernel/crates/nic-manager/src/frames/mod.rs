@@ -4,7 +4,7 @@
 //! * [`probe`](mod@probe): questions to the gateway, and its answers.
 //! * [`announcement`](mod@announcement): what tells switches that an address is behind another port now.
 //! * [`duplicate`]: the same frame at two members.
-//! * [`reflected`]: frames of local guests that come back from the wire.
+//! * [`reflected`], [`echo`]: frames of local guests that come back from the wire.
 //!
 //! Everything here takes bytes that any station may have sent, of any length.
 
@@ -12,6 +12,7 @@ pub mod announcement;
 mod arp;
 pub mod beacon;
 pub mod duplicate;
+pub mod echo;
 pub mod probe;
 pub mod reflected;
 mod siphash;
@@ -19,6 +20,7 @@ mod siphash;
 pub use announcement::{announcement, is_announcement_of_move};
 pub use beacon::{Beacon, BeaconFilter, BeaconKey, BeaconRefusal};
 pub use duplicate::DuplicateFilter;
+pub use echo::EchoFilter;
 pub use probe::{is_answer, probe};
 pub use reflected::{LocalAddress, Provenance, provenance};
 

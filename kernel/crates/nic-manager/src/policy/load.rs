@@ -15,12 +15,16 @@ const BETTER: u64 = 90;
 
 impl CarrierPolicy for LoadPolicy {
     fn home(&self, bucket: usize, view: &TeamView<'_>) -> Option<MemberId> {
-        view.moved.get(bucket).copied().flatten().or_else(|| PortPolicy.home(bucket, view))
+        // A standby gives back what it was given in the place of others.
+        let moved = view.moved.get(bucket).copied().flatten();
+        let lasting = |to: &MemberId| view.actives().contains(*to) || view.in_use().contains(*to);
+        moved.filter(lasting).or_else(|| PortPolicy.home(bucket, view))
     }
 
-    /// The one that has the least to send for its speed.
+    /// The one that has the least to send for its speed; of equal ones that which has the fewest vNICs.
     fn refuge(&self, _bucket: usize, view: &TeamView<'_>) -> Option<MemberId> {
-        view.in_use().iter().min_by_key(|member| (view.load(*member), member.index()))
+        let load = |member: &MemberId| (view.load(*member), view.counts[member.index()], member.index());
+        view.in_use().iter().min_by_key(load)
     }
 }
 

@@ -8,7 +8,8 @@ pub(super) struct OrderPolicy;
 
 impl CarrierPolicy for OrderPolicy {
     fn home(&self, _bucket: usize, view: &TeamView<'_>) -> Option<MemberId> {
-        view.actives().iter().next()
+        let actives = view.actives();
+        actives.intersection(view.usable).iter().next().or_else(|| actives.iter().next())
     }
 
     fn refuge(&self, _bucket: usize, view: &TeamView<'_>) -> Option<MemberId> {

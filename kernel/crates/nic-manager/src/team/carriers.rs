@@ -1,7 +1,7 @@
 //! What is read per frame: which member carries each bucket now.
 //!
-//! It follows the manager's table. A bucket that goes from one living member to another is held until the old one has sent what it was
-//! given before: so frames of one flow keep their order, and none is lost.
+//! It follows the manager's table. A bucket that goes from one member to another is held until the old one has given back, sent or
+//! not, what it was given before: so frames of one flow keep their order, and none is lost.
 
 use crate::bucket::{BUCKETS, CarrierTable};
 use crate::{MAX_MEMBERS, MemberId};
@@ -12,21 +12,23 @@ use base::time::Duration;
 const NOBODY: u8 = u8::MAX;
 const HELD: u8 = u8::MAX - 1;
 
-/// How long a bucket is held at most: less than the time after which frames are dropped that wait for a NIC which takes nothing.
-const LONGEST_HOLD: Duration = Duration::from_millis(18);
+/// How long held buckets wait for members that give nothing back: longer than a NIC takes to be reset.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Who carries what.
 pub(super) struct Carriers {
     now: [u8; BUCKETS],
-    /// Where held buckets come from and go to.
-    from: [u8; BUCKETS],
+    /// Where held buckets go to, and the members that they wait for, a bit for each.
     next: [u8; BUCKETS],
+    waits: [u8; BUCKETS],
     /// Frames that each member was given, and has given back.
     put: [u64; MAX_MEMBERS],
     back: [u64; MAX_MEMBERS],
-    /// Which members must have given back how many until the held buckets go on, and when they go on in any case.
+    /// How many each must have given back until the buckets go on that wait for it.
     awaited: [u64; MAX_MEMBERS],
+    /// When held buckets go on in any case, unless more frames are given back than there were then.
     until: Option<Instant>,
+    all_back: u64,
     /// Members that were given frames since they were last told that this was all, a bit for each.
     behind: u8,
     /// Bytes that were sent for each port.
@@ -38,12 +40,13 @@ impl Carriers {
     pub(super) fn new() -> Self {
         Self {
             now: [NOBODY; BUCKETS],
-            from: [NOBODY; BUCKETS],
             next: [NOBODY; BUCKETS],
+            waits: [0; BUCKETS],
             put: [0; MAX_MEMBERS],
             back: [0; MAX_MEMBERS],
             awaited: [0; MAX_MEMBERS],
             until: None,
+            all_back: 0,
             behind: 0,
             bytes: [0; BUCKETS],
         }
@@ -59,34 +62,36 @@ impl Carriers {
         usize::from(self.get(bucket)).min(held)
     }
 
-    /// Does as this table says. `alive` says which members can still send what they were given.
-    pub(super) fn follow(&mut self, table: &CarrierTable, alive: impl Fn(MemberId) -> bool, now: Instant) {
+    /// Does as this table says. If something else of a frame decides about its bucket from now on, any bucket may follow on any.
+    pub(super) fn follow(&mut self, table: &CarrierTable, other_key: bool, now: Instant) {
         let place = |member: MemberId| u8::try_from(member.index()).unwrap_or(NOBODY);
+        let bit = |member: u8| 1_u8.checked_shl(member.into()).unwrap_or(0);
+        let busy = (0..MAX_MEMBERS).filter(|member| self.back[*member] < self.put[*member]);
+        let busy = busy.fold(0, |busy, member| busy | 1 << member);
+        let mut awaited = 0;
         for (bucket, member) in table.iter().enumerate() {
             let (new, old) = (member.map_or(NOBODY, place), self.now[bucket]);
-            let from = if old == HELD { self.from[bucket] } else { old };
-            self.next[bucket] = new;
-            let leaves = MemberId::new(from.into()).filter(|from| alive(*from) && self.is_busy(*from));
-            self.now[bucket] = match leaves {
-                Some(_) if from == new => new,
-                Some(from) => {
-                    self.awaited[from.index()] = self.put[from.index()];
-                    self.until.get_or_insert(now + LONGEST_HOLD);
-                    HELD
-                }
-                None => new,
+            let before = match old {
+                _ if other_key => busy,
+                HELD => self.waits[bucket],
+                _ => bit(old),
             };
-            self.from[bucket] = if self.now[bucket] == HELD { from } else { new };
+            // What the new member has of it is before what comes.
+            let waits = before & busy & !bit(new);
+            (self.next[bucket], self.waits[bucket]) = (new, waits);
+            self.now[bucket] = if waits == 0 { new } else { HELD };
+            awaited |= waits;
+        }
+        for member in (0..MAX_MEMBERS).filter(|member| awaited >> member & 1 != 0) {
+            self.awaited[member] = self.put[member];
+        }
+        if awaited != 0 {
+            self.until = Some(now + PATIENCE);
         }
     }
 
-    /// True if a member has frames that it was given.
-    fn is_busy(&self, member: MemberId) -> bool {
-        self.back[member.index()] < self.put[member.index()]
-    }
-
-    /// Lets held buckets go on whose member has given back what it was given before; all of them when their time is over. True if some
-    /// may have.
+    /// Lets held buckets go on whose members have given back what they were given before; all of them when nothing comes back any
+    /// more. True if some may have.
     #[inline]
     pub(super) fn release(&mut self, now: Option<Instant>) -> bool {
         self.until.is_some_and(|until| {
@@ -96,19 +101,24 @@ impl Carriers {
     }
 
     fn release_held(&mut self, until: Instant, now: Option<Instant>) {
-        let over = now.is_some_and(|now| now >= until);
-        let free = |from: u8| {
-            let from = usize::from(from) % MAX_MEMBERS;
-            over || self.back[from] >= self.awaited[from]
-        };
+        let all_back = self.back.iter().sum();
+        let progress = core::mem::replace(&mut self.all_back, all_back) != all_back;
+        if let Some(now) = now.filter(|_| progress) {
+            self.until = Some(now + PATIENCE);
+        }
+        let over = !progress && now.is_some_and(|now| now >= until);
+        let done = (0..MAX_MEMBERS).filter(|member| over || self.back[*member] >= self.awaited[*member]);
+        let done = done.fold(0, |done, member| done | 1 << member);
         let mut held = false;
         for bucket in 0..BUCKETS {
-            if self.now[bucket] == HELD {
-                if free(self.from[bucket]) {
-                    (self.now[bucket], self.from[bucket]) = (self.next[bucket], self.next[bucket]);
-                } else {
-                    held = true;
-                }
+            if self.now[bucket] != HELD {
+                continue;
+            }
+            self.waits[bucket] &= !done;
+            if self.waits[bucket] == 0 {
+                self.now[bucket] = self.next[bucket];
+            } else {
+                held = true;
             }
         }
         self.until = self.until.filter(|_| held);

@@ -88,7 +88,7 @@ impl<M: TeamMember> Team<M> {
         let wire = several.then(|| Box::new(TeamWire::new(number, &settings, vnics, secrets, now)));
         let sources = several.then(|| Box::new(Sources::new(vnics)));
         let manager = Manager::new(settings, &roles, vnics);
-        let period = manager.period();
+        let period = manager.round_period();
         Self {
             slots: members.into_iter().map(TeamSlot::new).collect(),
             key: manager.key(),
@@ -108,7 +108,7 @@ impl<M: TeamMember> Team<M> {
             collected: CollectedTickets::default(),
             turn: 0,
             next_round: now + period,
-            told_at: Instant::ZERO,
+            told_at: now,
             told_quiet: false,
             link: None,
             reports: heapless::Deque::new(),
@@ -154,6 +154,8 @@ impl<M: TeamMember> Team<M> {
         }
         if now >= self.next_round {
             self.end_round(now);
+        } else if now >= self.told_at + SECOND {
+            self.take_sample(false, now);
         }
         if self.manager().next_deadline().is_some_and(|due| now >= due) {
             self.tell(TeamEvent::Tick, now);
@@ -167,7 +169,8 @@ impl<M: TeamMember> Team<M> {
     #[must_use]
     pub fn next_check(&self) -> Instant {
         let checks = self.slots.iter().map(|slot| slot.next_check).chain(self.carriers.next_deadline());
-        checks.chain(self.manager().next_deadline()).fold(self.next_round, Instant::min)
+        let rounds = self.next_round.min(self.told_at + SECOND);
+        checks.chain(self.manager().next_deadline()).fold(rounds, Instant::min)
     }
 
     /// A vNIC is on, or off, with its VM.
@@ -210,7 +213,7 @@ impl<M: TeamMember> Team<M> {
         }
         self.capabilities = self.ask_capabilities();
         if let Some(wire) = &mut self.wire {
-            wire.deaf = self.recorder.manager().deaf();
+            wire.deaf = self.recorder.manager().deaf(now);
         }
     }
 
@@ -225,7 +228,7 @@ impl<M: TeamMember> Team<M> {
             TeamAction::Announce { .. } | TeamAction::Probe(_) => self.speak(action, now),
             TeamAction::Link(up) => self.link = Some(up),
             TeamAction::Listen(member) => {
-                self.wire.iter_mut().for_each(|wire| wire.listener = member);
+                self.wire.iter_mut().for_each(|wire| wire.listen(member, now));
             }
             TeamAction::Say(note) => {
                 let left = match note {
@@ -239,19 +242,28 @@ impl<M: TeamMember> Team<M> {
         }
     }
 
+    /// Makes room at a member for frames of the team's own.
+    fn collect_from(&mut self, member: MemberId, now: Instant) {
+        if self.wire.is_some() && member.index() < self.slots.len() {
+            self.collect(member.index(), now);
+        }
+    }
+
     /// Sends what is to be said on the wire.
     fn speak(&mut self, action: TeamAction, now: Instant) {
-        let Some(wire) = &mut self.wire else { return };
         let (TeamAction::Announce { member, .. } | TeamAction::Probe(member)) = action else { return };
-        let Some(slot) = self.slots.get_mut(member.index()) else { return };
+        self.collect_from(member, now);
+        let (Some(wire), Some(slot)) = (&mut self.wire, self.slots.get_mut(member.index())) else { return };
         match (action, wire.gateway) {
             (TeamAction::Announce { mac, vlan, .. }, _) => {
-                wire.send(slot.member.nic(), &frames::announcement(mac, vlan), now);
+                let notice = frames::announcement(mac, vlan);
+                wire.echoes.note(notice.bytes(), notice.bytes().len(), now);
+                wire.send(slot.member.nic(), member, &notice, now);
             }
             (TeamAction::Probe(_), Some(gateway)) => {
                 wire.asked = wire.asked.with(member);
                 let probe = frames::probe(gateway, slot.member.mac(), wire.vlan);
-                wire.send(slot.member.nic(), &probe, now);
+                wire.send(slot.member.nic(), member, &probe, now);
             }
             _ => {}
         }
@@ -259,10 +271,11 @@ impl<M: TeamMember> Team<M> {
 
     /// Sends a member's beacons, one in each VLAN.
     fn send_beacons(&mut self, member: MemberId, now: Instant) {
+        self.collect_from(member, now);
         let (Some(wire), Some(slot)) = (&mut self.wire, self.slots.get_mut(member.index())) else { return };
         let beacons: heapless::Vec<_, MAX_BEACON_VLANS> =
             wire.beacons.beacons(member, slot.member.mac()).collect();
-        beacons.iter().for_each(|beacon| wire.send(slot.member.nic(), beacon, now));
+        beacons.iter().for_each(|beacon| wire.send(slot.member.nic(), member, beacon, now));
     }
 
     /// What it has said and heard on the wire.
@@ -273,11 +286,8 @@ impl<M: TeamMember> Team<M> {
 
     /// Lets the members carry what the manager's table says.
     fn take_over(&mut self, now: Instant) {
-        self.key = self.recorder.manager().key();
-        let alive = |member: MemberId| {
-            self.slots.get(member.index()).is_some_and(|slot| slot.member.info().can_send())
-        };
-        self.carriers.follow(self.recorder.manager().table(), alive, now);
+        let before = core::mem::replace(&mut self.key, self.recorder.manager().key());
+        self.carriers.follow(self.recorder.manager().table(), self.key != before, now);
         self.routes.forget();
     }
 
@@ -327,10 +337,10 @@ impl<M: TeamMember> Team<M> {
         };
         let quiet = (0..).map_while(MemberId::new).zip(&self.slots).all(hears_all);
         if !(quiet && self.told_quiet) || now >= self.told_at + SECOND {
-            (self.told_at, self.told_quiet) = (now, quiet);
-            self.take_sample(now);
+            self.told_quiet = quiet;
+            self.take_sample(true, now);
         }
-        self.next_round = now + self.manager().period();
+        self.next_round = now + self.manager().round_period();
         self.wire.iter_mut().for_each(|wire| wire.beacons.begin_round());
         for member in self.manager().speakers().iter() {
             self.send_beacons(member, now);
@@ -338,9 +348,10 @@ impl<M: TeamMember> Team<M> {
     }
 
     /// Tells what was seen since the last sample.
-    fn take_sample(&mut self, now: Instant) {
+    fn take_sample(&mut self, ends_round: bool, now: Instant) {
+        self.told_at = now;
         self.wire.iter_mut().for_each(|wire| wire.asked = MemberSet::EMPTY);
-        let mut sample = TeamSample::default();
+        let mut sample = TeamSample { ends_round, ..TeamSample::default() };
         for slot in &mut self.slots {
             let info = slot.member.info();
             let before = core::mem::replace(&mut slot.before, info);
@@ -353,8 +364,11 @@ impl<M: TeamMember> Team<M> {
             seen.errors = info.errors.saturating_sub(before.errors);
             let _ = sample.members.push(seen);
         }
-        let bytes = self.vnics.iter().map(|vnic| self.carriers.take_bytes(vnic.port.into()));
-        sample.vnics.extend(bytes);
+        // Only by port is a bucket a vNIC.
+        if self.key == FrameKey::Port {
+            let bytes = self.vnics.iter().map(|vnic| self.carriers.take_bytes(vnic.port.into()));
+            sample.vnics.extend(bytes);
+        }
         self.tell(TeamEvent::Sample(sample), now);
     }
 }

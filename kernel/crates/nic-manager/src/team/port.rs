@@ -1,13 +1,13 @@
 //! A team as a port: what frames pass.
 
-use super::routes::key_of;
+use super::routes::{Route, key_of};
 use super::wire::{TeamWire, WireFrame};
 use super::{Team, TeamMember};
 use crate::{MemberId, TeamEvent};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use base::bits::low_u8;
-use base::{Capabilities, Instant, LentFrame, Outbox, Port, Put, Ticket};
+use base::{Capabilities, Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
 
 impl<M: TeamMember> Port for Team<M> {
     /// They change when the manager learns of something, and not between.
@@ -46,10 +46,13 @@ impl<M: TeamMember> Port for Team<M> {
         }
         let (port, key, length) = (ticket.source(), key_of(self.key, &frame), frame.length);
         let route = self.routes.find(key, port);
-        let (bucket, carrier) = match route {
-            Some(route) => (route.bucket, route.carrier),
+        let Route { bucket, carrier, foreign, .. } = match route {
+            Some(route) => route,
             None => self.find_route(&frame, port, key, now),
         };
+        if foreign && let Some(wire) = &mut self.wire {
+            wire.echoes.note(frame.head, length, now);
+        }
         let Some(slot) = self.slots.get_mut(usize::from(carrier)) else { return Put::Refused(ticket) };
         let put = slot.member.nic().put(frame, ticket, now);
         if !matches!(put, Put::Refused(_)) {
@@ -128,7 +131,7 @@ impl<M: TeamMember> Team<M> {
 
     /// Finds out which bucket a frame is in, and which member carries that.
     #[inline(never)]
-    fn find_route(&mut self, frame: &LentFrame<'_>, port: usize, key: Option<u64>, now: Instant) -> (u8, u8) {
+    fn find_route(&mut self, frame: &LentFrame<'_>, port: usize, key: Option<u64>, now: Instant) -> Route {
         if let Some(sources) = &mut self.sources
             && let Some((vnic, (mac, vlan))) = sources.note(frame, port, now)
         {
@@ -136,8 +139,11 @@ impl<M: TeamMember> Team<M> {
         }
         let bucket = self.key.bucket(frame, port);
         let (bucket, carrier) = (low_u8(bucket as u64), self.carriers.get(bucket));
-        self.routes.note(key, port, bucket, carrier);
-        (bucket, carrier)
+        let own = self.vnics.iter().find(|vnic| usize::from(vnic.port) == port).map(|vnic| vnic.mac);
+        let foreign = own != MacAddress::source_of(frame.head);
+        let route = Route { key, bucket, carrier, foreign };
+        self.routes.note(port, route);
+        route
     }
 
     /// Lets held buckets go on whose time has come.
@@ -149,28 +155,33 @@ impl<M: TeamMember> Team<M> {
 
     /// Takes back its own frames, which the switch does not know of: it may have no reason to ask for frames.
     pub(super) fn collect_own(&mut self, now: Instant) {
-        if self.wire.as_ref().is_none_or(|wire| wire.is_idle()) {
-            return;
+        if self.wire.as_ref().is_some_and(|wire| !wire.is_idle()) {
+            (0..self.slots.len()).for_each(|index| self.collect(index, now));
         }
+    }
+
+    /// Takes back what a member has given back. It has more room then.
+    pub(super) fn collect(&mut self, index: usize, now: Instant) {
         let mut collected = core::mem::take(&mut self.collected);
-        for index in 0..self.slots.len() {
-            self.reap_member(index, &mut |ticket| collected.sent.push(ticket), now);
-            self.take_back_from(index, &mut |ticket| collected.unsent.push(ticket));
-        }
+        self.reap_member(index, &mut |ticket| collected.sent.push(ticket), now);
+        self.take_back_from(index, &mut |ticket| collected.unsent.push(ticket));
         self.collected = collected;
     }
 
     fn reap_member(&mut self, index: usize, done: &mut dyn FnMut(Ticket), now: Instant) {
         let (mut count, wire) = (0, &mut self.wire);
         let nic = self.slots[index].member.nic();
-        nic.reap(&mut |ticket| pass_on(ticket, wire, done, &mut count), now);
+        nic.reap(&mut |ticket| pass_on(ticket, (wire, index), done, &mut count), now);
+        if let Some(wire) = wire {
+            wire.send_pending(nic, index, now);
+        }
         self.carriers.note_back(index, count);
     }
 
     fn take_back_from(&mut self, index: usize, unsent: &mut dyn FnMut(Ticket)) {
         let (mut count, wire) = (0, &mut self.wire);
         let nic = self.slots[index].member.nic();
-        nic.take_back(&mut |ticket| pass_on(ticket, wire, unsent, &mut count));
+        nic.take_back(&mut |ticket| pass_on(ticket, (wire, index), unsent, &mut count));
         self.carriers.note_back(index, count);
     }
 
@@ -183,7 +194,11 @@ impl<M: TeamMember> Team<M> {
         let slot = &mut self.slots[index];
         let (own, seen, eaten, heard) = (slot.member.mac(), &mut slot.seen, &mut slot.eaten, &mut slot.heard);
         outbox.review(count, |frame| match wire.judge(&frame, member, own, now) {
-            WireFrame::Passed => true,
+            WireFrame::Passed => {
+                // What switches say to their neighbours does not show that there is anything behind them.
+                *eaten += u64::from(is_of_neighbour(frame.head));
+                true
+            }
             WireFrame::Dropped => false,
             WireFrame::Beacon(of, vlan) => {
                 heard[of.index()] |= 1 << (vlan % 8);
@@ -198,11 +213,22 @@ impl<M: TeamMember> Team<M> {
     }
 }
 
+/// True for frames that a switch sends to its neighbours only: spanning tree, LLDP, and what Cisco's switches say
+/// [IEEE 802.1Q table 8-1].
+fn is_of_neighbour(head: &[u8]) -> bool {
+    head.starts_with(&[0x01, 0x80, 0xc2, 0x00, 0x00]) || head.starts_with(&[0x01, 0x00, 0x0c, 0xcc, 0xcc])
+}
+
 /// Passes a ticket on and counts it, unless it is of a frame of the team's own.
 #[inline]
-fn pass_on(ticket: Ticket, wire: &mut Option<Box<TeamWire>>, to: &mut dyn FnMut(Ticket), count: &mut u64) {
+fn pass_on(
+    ticket: Ticket,
+    (wire, place): (&mut Option<Box<TeamWire>>, usize),
+    to: &mut dyn FnMut(Ticket),
+    count: &mut u64,
+) {
     let other = match wire {
-        Some(wire) => wire.take(ticket),
+        Some(wire) => wire.take(ticket, place),
         None => Some(ticket),
     };
     if let Some(ticket) = other {

@@ -7,7 +7,7 @@ use base::LentFrame;
 const PORTS: usize = 16;
 
 /// What is not known of a port of which no route is.
-const UNKNOWN: Route = Route { key: None, bucket: 0, carrier: 0 };
+const UNKNOWN: Route = Route { key: None, bucket: 0, carrier: 0, foreign: false };
 
 /// Bits that are the same in all frames from one address: without a tag, the address; with one, the end of the address, and the tag
 /// but for the priority.
@@ -17,10 +17,12 @@ const TAG: u64 = 0xff0f_ffff_ffff_ffff;
 /// What a frame was, and who carries it.
 #[derive(Clone, Copy)]
 pub(super) struct Route {
-    key: Option<u64>,
+    pub(super) key: Option<u64>,
     /// Its bucket, and the place of the member that carries that.
     pub(super) bucket: u8,
     pub(super) carrier: u8,
+    /// Its source is not the address of its vNIC.
+    pub(super) foreign: bool,
 }
 
 /// The last route of each port.
@@ -40,8 +42,8 @@ impl Routes {
     }
 
     /// Takes note of the route of a frame.
-    pub(super) fn note(&mut self, key: Option<u64>, port: usize, bucket: u8, carrier: u8) {
-        self.0[port % PORTS] = Route { key, bucket, carrier };
+    pub(super) fn note(&mut self, port: usize, route: Route) {
+        self.0[port % PORTS] = route;
     }
 
     /// Who carries what has changed.

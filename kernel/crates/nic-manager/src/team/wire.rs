@@ -1,15 +1,22 @@
 //! What a team itself says and hears on the wire.
 
+use crate::frames::duplicate::WINDOW;
 use crate::frames::{
-    BeaconFilter, BeaconKey, BeaconRefusal, DuplicateFilter, LocalAddress, OwnFrame, Provenance, is_answer,
-    provenance,
+    BeaconFilter, BeaconKey, BeaconRefusal, DuplicateFilter, EchoFilter, LocalAddress, OwnFrame, Provenance,
+    is_answer, provenance,
 };
-use crate::{BeaconSettings, MAX_VNICS, MemberId, MemberSet, TeamSettings, VnicInfo};
+use crate::{BeaconSettings, MAX_MEMBERS, MAX_VNICS, MemberId, MemberSet, TeamSettings, VnicInfo};
 use base::{Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
 use core::net::IpAddr;
 
 /// The number of the source of its own frames, which no port of a switch has.
 const SOURCE: u8 = u8::MAX;
+
+/// Most frames of its own that one member has, and most that wait for it.
+const MOST_LENT: u8 = 12;
+const MOST_PENDING: usize = 8;
+
+const _: () = assert!(MOST_LENT as usize * MAX_MEMBERS <= base::outbox::WINDOW);
 
 /// What is random about a team: nobody on the wire, and no guest, may be able to know it.
 #[derive(Clone, Copy, Debug)]
@@ -82,12 +89,18 @@ pub(super) struct TeamWire {
     outbox: Outbox,
     pub(super) beacons: BeaconFilter,
     duplicates: DuplicateFilter,
+    pub(super) echoes: EchoFilter,
+    /// Frames of its own for which members had no room, and how many of its own they have.
+    pending: [heapless::Deque<OwnFrame, MOST_PENDING>; MAX_MEMBERS],
+    lent: [u8; MAX_MEMBERS],
     pub(super) gateway: Option<IpAddr>,
     /// The VLAN in which it is, and the members that have asked it since the last sample.
     pub(super) vlan: Option<u16>,
     pub(super) asked: MemberSet,
     /// The member that receives group frames, if it is one alone, and those that receive nothing.
-    pub(super) listener: Option<MemberId>,
+    listener: Option<MemberId>,
+    /// The one before it, and until when what lies there still counts.
+    listener_before: Option<(MemberId, Instant)>,
     pub(super) deaf: MemberSet,
     local: heapless::Vec<LocalAddress, MAX_VNICS>,
     /// A bit for the last six bits of each of these addresses.
@@ -113,6 +126,10 @@ impl TeamWire {
             asked: MemberSet::EMPTY,
             beacons: BeaconFilter::new(number, key, beacon.vlans, now),
             duplicates: DuplicateFilter::new(secrets.copies),
+            echoes: EchoFilter::new(secrets.copies[1]),
+            pending: [const { heapless::Deque::new() }; MAX_MEMBERS],
+            lent: [0; MAX_MEMBERS],
+            listener_before: None,
             gateway: beacon.gateway,
             listener: None,
             deaf: MemberSet::EMPTY,
@@ -150,7 +167,7 @@ impl TeamWire {
             if let Some(of) = self.hear(head, member) {
                 return of;
             }
-            if self.listener.is_some_and(|listener| listener != member) {
+            if !self.listens(member, now) {
                 self.counters.group_copies += 1;
                 return WireFrame::Dropped;
             }
@@ -165,18 +182,34 @@ impl TeamWire {
                 Provenance::Moved => self.counters.moved_away += 1,
             }
         }
-        if destination.is_multicast() {
-            return WireFrame::Passed;
+        if self.echoes.is_echo(head, frame.length, now) {
+            self.counters.reflected += 1;
+            return WireFrame::Dropped;
         }
         if destination == own && self.asked.contains(member) && self.is_answer(head, own) {
             self.counters.answers += 1;
             return WireFrame::Answer;
         }
-        if self.duplicates.is_duplicate(head, frame.length, member, now) {
+        // A switch that takes the members for one line sends each frame to one of them.
+        if self.listener.is_some() && self.duplicates.is_duplicate(head, frame.length, member, now) {
             self.counters.duplicates += 1;
             return WireFrame::Dropped;
         }
         WireFrame::Passed
+    }
+
+    /// Group frames are received by this member from now on; without one, by all. What lies at the one before still counts for a moment,
+    /// since the new one may have dropped its copy of it.
+    pub(super) fn listen(&mut self, to: Option<MemberId>, now: Instant) {
+        let until = Instant(now.0.saturating_add(WINDOW));
+        self.listener_before = self.listener.map(|before| (before, until));
+        self.listener = to;
+    }
+
+    /// True if group frames are received by this member.
+    fn listens(&self, member: MemberId, now: Instant) -> bool {
+        let before = |(before, until): (MemberId, Instant)| before == member && now < until;
+        self.listener.is_none_or(|listener| listener == member) || self.listener_before.is_some_and(before)
     }
 
     fn is_answer(&self, head: &[u8], own: MacAddress) -> bool {
@@ -203,32 +236,55 @@ impl TeamWire {
         self.beacons.vlans()
     }
 
-    /// Sends a frame of the team's own by this NIC.
-    pub(super) fn send(&mut self, nic: &mut impl Port, frame: &OwnFrame, now: Instant) {
+    /// Sends a frame of the team's own by the NIC of this member; as soon as there is room, if there is none now.
+    pub(super) fn send(&mut self, nic: &mut impl Port, member: MemberId, frame: &OwnFrame, now: Instant) {
+        let place = member.index();
+        if self.pending[place].is_empty() && self.offer(nic, place, frame, now) {
+            nic.flush(now);
+            return;
+        }
+        if self.pending[place].is_full() {
+            self.pending[place].pop_front();
+            self.counters.own_dropped += 1;
+        }
+        let _ = self.pending[place].push_back(frame.clone());
+    }
+
+    /// Sends what a member has had no room for. It has given frames back, and nobody else has been asked yet.
+    #[inline]
+    pub(super) fn send_pending(&mut self, nic: &mut impl Port, place: usize, now: Instant) {
+        if !self.pending[place].is_empty() {
+            while let Some(frame) = self.pending[place].front().cloned()
+                && self.offer(nic, place, &frame, now)
+            {
+                self.pending[place].pop_front();
+            }
+            nic.flush(now);
+        }
+    }
+
+    /// Offers a frame to a NIC; false if that has no room for it, or has too many of the team's already.
+    fn offer(&mut self, nic: &mut impl Port, place: usize, frame: &OwnFrame, now: Instant) -> bool {
         let bytes = frame.bytes();
+        if self.lent[place] >= MOST_LENT {
+            return false;
+        }
         let added = self.outbox.add(0, |new| {
             let head = new.head(bytes.len());
             head.copy_from_slice(&bytes[..head.len()]);
             true
         });
-        let Some(slot) = self.outbox.fetched().filter(|_| added) else {
-            self.counters.own_dropped += 1;
-            return;
-        };
+        let Some(slot) = self.outbox.fetched().filter(|_| added) else { return false };
         self.outbox.share(slot, 1);
-        match nic.put(self.outbox.frame(slot), self.outbox.lend(slot), now) {
-            Put::Kept => self.counters.own_sent += 1,
-            Put::Done(ticket) => {
-                self.counters.own_sent += 1;
-                self.outbox.give_back(ticket);
-            }
-            Put::Refused(ticket) => {
-                self.counters.own_dropped += 1;
-                self.outbox.give_back(ticket);
-            }
+        let put = nic.put(self.outbox.frame(slot), self.outbox.lend(slot), now);
+        let sent = !matches!(put, Put::Refused(_));
+        match put {
+            Put::Kept => self.lent[place] += 1,
+            Put::Done(ticket) | Put::Refused(ticket) => self.outbox.give_back(ticket),
         }
-        nic.flush(now);
+        self.counters.own_sent += u64::from(sent);
         self.settle();
+        sent
     }
 
     /// True if none of its own frames is on its way.
@@ -236,12 +292,13 @@ impl TeamWire {
         self.outbox.is_empty()
     }
 
-    /// Takes a frame back, if it is one of the team's own.
+    /// Takes a frame back that this member has given back, if it is one of the team's own.
     #[inline]
-    pub(super) fn take(&mut self, ticket: Ticket) -> Option<Ticket> {
+    pub(super) fn take(&mut self, ticket: Ticket, place: usize) -> Option<Ticket> {
         if ticket.source() != usize::from(SOURCE) {
             return Some(ticket);
         }
+        self.lent[place] = self.lent[place].saturating_sub(1);
         self.outbox.give_back(ticket);
         self.settle();
         None

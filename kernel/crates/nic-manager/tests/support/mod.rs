@@ -154,5 +154,5 @@ pub fn hearing(members: usize, hears: impl Fn(usize, usize) -> bool) -> TeamSamp
         let heard = (0..members).filter(|of| *of != by && hears(by, *of)).map(id).collect();
         MemberSample { heard, frames: 1, ..MemberSample::default() }
     };
-    TeamSample { members: (0..members).map(sample).collect(), ..TeamSample::default() }
+    TeamSample { ends_round: true, members: (0..members).map(sample).collect(), ..TeamSample::default() }
 }

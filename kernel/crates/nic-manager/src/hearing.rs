@@ -147,8 +147,14 @@ impl Hearing {
     }
 
     /// Who is cut off among the members with a link, where so many missed beacons count as a loss. `asks` if there is a gateway to be
-    /// asked.
-    pub(crate) fn verdict(&self, linked: MemberSet, lost: u8, asks: bool, now: Instant) -> HearingVerdict {
+    /// asked, and `cut` are those that are cut off by an earlier verdict, which stays as long as nothing but activity speaks against it.
+    pub(crate) fn verdict(
+        &self,
+        (linked, cut): (MemberSet, MemberSet),
+        lost: u8,
+        asks: bool,
+        now: Instant,
+    ) -> HearingVerdict {
         let mut groups: heapless::Vec<MemberSet, MAX_MEMBERS> = heapless::Vec::new();
         let mut left = linked;
         while let Some(first) = left.iter().next() {
@@ -177,6 +183,7 @@ impl Hearing {
             (_, [group]) => Some(*group),
             // Both sides reach the gateway: it is the beacons that do not pass.
             ((Some(_), Some(_)), _) => None,
+            _ if !cut.is_empty() => groups.iter().find(|group| group.intersection(cut).is_empty()).copied(),
             _ => match only(&groups, &active) {
                 (Some(group), None) => Some(group),
                 _ => None,

@@ -294,7 +294,8 @@ impl Manager {
     /// Decides which members are cut off from the others, by the beacons that they have heard.
     fn find_cut_off(&mut self, linked: MemberSet, lost: u8, now: Instant, act: Act<'_>) {
         let asks = self.settings.beacon.as_ref().is_some_and(|beacon| beacon.gateway.is_some());
-        let verdict = self.hearing.verdict(linked, lost, asks, now);
+        let cut = linked.iter().filter(|member| self.members[member.index()].cut_off).collect();
+        let verdict = self.hearing.verdict((linked, cut), lost, asks, now);
         let undecided = verdict == HearingVerdict::Undecided;
         if undecided && !self.undecided {
             act(TeamAction::Say(TeamNote::Undecided));

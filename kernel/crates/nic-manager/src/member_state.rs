@@ -64,6 +64,8 @@ pub(crate) struct MemberState {
     /// Failures, as far as they are not forgiven, and when the last one was.
     pub(crate) failures: u8,
     last_failure: Instant,
+    /// It has failed again within a moment.
+    bounces: bool,
     /// Since when it is fit, if it is, and when the operator has last said something of it.
     fit_since: Instant,
     pub(crate) admin_at: Instant,
@@ -88,6 +90,7 @@ impl MemberState {
             started: false,
             failures: 0,
             last_failure: Instant::ZERO,
+            bounces: false,
             fit_since: Instant::ZERO,
             admin_at: Instant::ZERO,
         }
@@ -136,10 +139,12 @@ impl MemberState {
         let fit = self.is_fit(now);
         if self.was_fit && !fit {
             // What happens within a second is one failure: a plug bounces.
-            if self.failures == 0 || now >= self.last_failure + BOUNCE {
+            self.bounces = self.failures > 0 && now < self.last_failure + BOUNCE;
+            if !self.bounces {
                 self.failures = self.unforgiven(now).saturating_add(1).min(MOST_FAILURES);
+                self.last_failure = now;
             }
-            (self.last_failure, self.settles_at) = (now, None);
+            self.settles_at = None;
         } else if fit && !self.was_fit {
             self.fit_since = now;
             if self.failures > 0 || late && !self.started {
@@ -165,7 +170,7 @@ impl MemberState {
     fn hold_down(&self, settings: &TeamSettings) -> Duration {
         let first = Duration::from_millis(settings.up_delay_ms.into());
         let doublings = self.failures.saturating_sub(1);
-        if doublings == 0 {
+        if doublings == 0 && !self.bounces {
             return first;
         }
         let grown = first.max(LEAST_GROWTH).saturating_mul(1 << doublings.min(MOST_FAILURES));

@@ -39,8 +39,6 @@ fn make_team(
         VnicInfo { port, vm, number, mac: slot.mac, priority: system.vms[slot.guest].priority }
     };
     let infos: Vec<_> = (1..).zip(vnics).map(info).collect();
-    let secrets =
-        TeamSecrets { beacons: [0; 2].map(|_| cpu::random()), copies: [0; 2].map(|_| cpu::random()) };
     let place = TeamPlace { number: low_u8(number as u64), secrets, now: clock::now() };
     (!nics.is_empty()).then(|| Team::new(nics, settings, &infos, place))
 }

@@ -1,6 +1,7 @@
 //! A guest's console: how the crate `shell`'s [`Console`](shell::Console) meets the guest's UART and the serial line.
 
 use super::machine::{Identity, Vm};
+use super::statistics::caused;
 use crate::log::{output, view};
 use crate::meeting::directory;
 use crate::virt::VirtualCpu;
@@ -29,7 +30,7 @@ impl<V: VirtualCpu> Vm<V> {
     /// Shows an unfinished line that has waited long enough.
     pub(super) fn advance_console(&mut self, now: Instant) {
         if self.console.next_deadline(&self.identity).is_some_and(|due| due <= now) {
-            let exits = (self.state() == VmState::Running).then(|| self.vcpu.statistics.caused());
+            let exits = (self.state() == VmState::Running).then(|| caused(&self.vcpu.statistics));
             self.console.advance(&self.identity, now, exits);
         }
     }
@@ -40,7 +41,7 @@ impl<V: VirtualCpu> Vm<V> {
             return;
         }
         let (pc, mut changed) = (&mut self.pc, Effects::empty());
-        let exits = self.vcpu.statistics.caused();
+        let exits = caused(&self.vcpu.statistics);
         self.console.show_all(&self.identity, now, exits, |bytes| {
             let (count, effects) = pc.take_console(bytes);
             changed |= effects;

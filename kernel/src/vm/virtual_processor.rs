@@ -1,6 +1,6 @@
 //! One virtual processor of a guest. A guest has one today; nothing here assumes that.
 
-use super::statistics::ExitStatistics;
+use super::statistics::ExitCounts;
 use crate::virt::exit::InjectedEvent;
 use crate::virt::state::registers::{RAX, RDX};
 use crate::virt::{VirtualCpu, guards, offer};
@@ -25,7 +25,7 @@ pub struct VirtualProcessor<V> {
     /// An exception to deliver before the next instruction.
     pub(super) fault: Option<InjectedEvent>,
     /// What its exits have cost.
-    pub statistics: ExitStatistics,
+    pub statistics: ExitCounts,
 }
 
 impl<V: VirtualCpu> VirtualProcessor<V> {
@@ -38,7 +38,7 @@ impl<V: VirtualCpu> VirtualProcessor<V> {
             decoder: DecoderMemory::default(),
             halted: false,
             fault: None,
-            statistics: ExitStatistics::new(),
+            statistics: ExitCounts::new(),
         }
     }
 

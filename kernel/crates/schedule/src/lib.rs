@@ -7,12 +7,13 @@
 //! * [`Alarm`] and [`Quiet`]: when one core interrupts another.
 //! * [`Mailbox`]: how one core leaves a request for another.
 //! * [`restart`]: whether and when a guest that has ended is started again.
-//! * [`usage`]: where the cores' time went.
+//! * [`usage`]: where the cores' time went, and [`ExitStatistics`]: what a guest's exits cost.
 //!
 //! Nothing here touches a processor, nothing allocates, and time is a parameter.
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod exits;
 mod mailbox;
 pub mod placement;
 mod precedence;
@@ -22,6 +23,7 @@ mod turn;
 pub mod usage;
 mod wake;
 
+pub use exits::ExitStatistics;
 pub use mailbox::Mailbox;
 pub use precedence::Precedence;
 pub use run_queue::{CREDIT, MAX_GUESTS, QueueFull, RunQueue, SLICE, STANDARD_SHARES};

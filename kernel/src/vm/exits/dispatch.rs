@@ -30,7 +30,7 @@ pub enum Action {
 
 /// Handles an exit. Never panics, whatever the guest did.
 pub fn dispatch<V: VirtualCpu>(vm: &mut Vm<V>, exit: Exit, now: Instant) -> Action {
-    vm.vcpu.statistics.count(&exit);
+    vm.vcpu.statistics.count(exit.kind());
     vm.follow_task_priority();
     history::record(vm.identity.number, now, vm.vcpu.cpu.rip(), exit);
     if vm.vcpu.cpu.has_locked_bus() {

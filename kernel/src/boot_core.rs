@@ -7,13 +7,13 @@ use crate::meeting::ending::{self, End};
 use crate::net::{self, Network};
 use crate::processor::{clock, cores};
 use crate::scheduler::{Duties, Scheduler};
-use crate::shell::{Shell, ShellInput};
+use crate::shell::Shell;
 use crate::usage;
 use crate::virt::VirtualCpu;
 use crate::vm::Vm;
 use alloc::vec::Vec;
 use base::{Duration, Instant};
-use shell::{TYPED_AHEAD, Typing};
+use shell::ShellInput;
 
 /// How often the serial port is fed while output waits, and polled for typed bytes: its FIFO of 16 bytes lasts 1.4 ms.
 const FEED: Duration = Duration::from_millis(1);
@@ -27,7 +27,6 @@ const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The boot core's duties.
 struct BootCore {
-    network: &'static Network,
     shell: Shell,
     /// How the operator wants Weir to end.
     end: Option<End>,
@@ -51,7 +50,7 @@ impl<V: VirtualCpu> Duties<V> for BootCore {
         self.typed = typed && self.take_input(vms, now);
         // The prompt is drawn again, but not while output waits: it would be drawn again and again.
         if feed && !output::pump(FEEDING) {
-            self.shell.refresh();
+            self.shell.refresh(now);
         }
         let end = clock::now();
         if feed {
@@ -61,7 +60,8 @@ impl<V: VirtualCpu> Duties<V> for BootCore {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        (self.typed || output::waiting()).then_some(self.next_feed)
+        let view = self.shell.next_deadline().map(|due| due.max(self.next_feed));
+        if self.typed || output::waiting() { Some(self.next_feed) } else { view }
     }
 
     fn is_over(&self) -> bool {
@@ -82,7 +82,7 @@ impl BootCore {
                 ShellInput::Guest(guest, byte) => type_byte(guest, byte),
                 ShellInput::Command(command) => {
                     let mut answer = |vm| await_answer(vms, vm, now);
-                    self.end = self.shell.execute(command, self.network, now, &mut answer).or(self.end);
+                    self.end = self.shell.execute(command, now, &mut answer).or(self.end);
                 }
                 ShellInput::Done => {}
             }
@@ -97,21 +97,8 @@ impl BootCore {
 
 /// Types a byte at a guest's console, and tells the operator if what is typed is lost.
 fn type_byte(guest: usize, byte: u8) {
-    let typing = directory::type_byte(guest, byte);
-    let name = || directory::summary(guest).map_or("", |vm| vm.name);
-    match typing {
-        Typing::Taken | Typing::Lost => {}
-        Typing::FirstLost => output::shell_line(format_args!(
-            "{} does not read its console: what is typed beyond {TYPED_AHEAD} bytes is lost",
-            name()
-        )),
-        Typing::TakenAfter(lost) => {
-            output::shell_line(format_args!(
-                "{} reads its console again: {lost} typed bytes were lost",
-                name()
-            ));
-        }
-    }
+    let name = directory::summary(guest).map_or("", |vm| vm.name);
+    directory::type_byte(guest, byte).tell(name, &mut output::shell_line);
 }
 
 /// Waits until a request to a VM has been handled: by this core if it runs the VM, else by the VM's core, if that takes no time.
@@ -132,7 +119,7 @@ pub fn run<V: VirtualCpu>(vms: Vec<Vm<V>>, network: &'static Network, shell: She
             local_apic::wake(cores::BOOT_CORE);
         }
     });
-    let mut boot_core = BootCore { network, shell, end: None, next_feed: Instant::ZERO, typed: false };
+    let mut boot_core = BootCore { shell, end: None, next_feed: Instant::ZERO, typed: false };
     let mut scheduler = Scheduler::new(vms, network, &mut boot_core);
     scheduler.run();
     // Make room for the lines that follow.

@@ -95,6 +95,7 @@ impl virt::Task for Guests {
                 memory_left: frames.left(),
                 processors: self.machine.madt.processors.len().max(1),
             },
+            network,
         );
         let mine = hand_out(shared, vms, network);
         crate::log::leave_to_main_loop();

@@ -10,4 +10,5 @@ pub mod serial;
 pub mod tail;
 pub mod view;
 
-pub use record::{counts, hurry, init, leave_to_main_loop, line};
+pub use record::{hurry, init, leave_to_main_loop, line};
+pub use shell::counts;

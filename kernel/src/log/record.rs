@@ -76,17 +76,6 @@ pub fn line(out: &mut dyn Write, level: &str, subsystem: &str, text: &fmt::Argum
     write!(out, "[{:5}.{:06}] {level} {subsystem}: {text}", now / 1_000_000_000, now % 1_000_000_000 / 1000)
 }
 
-/// Formats counters with their names, without those that are zero. A list too long for a line is truncated.
-pub fn counts(named: impl IntoIterator<Item = (&'static str, u64)>) -> heapless::String<768> {
-    let mut text = heapless::String::new();
-    for (name, count) in named.into_iter().filter(|(_, count)| *count > 0) {
-        if write!(text, " {name} {count}").is_err() {
-            break;
-        }
-    }
-    text
-}
-
 fn subsystem(target: &str) -> &str {
     let mut parts = target.split("::");
     match (parts.next(), parts.next(), parts.next()) {

@@ -12,7 +12,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use schedule::{Mailbox, Quiet};
 use shell::VmAction;
-use shell::{ActionRefusal, TypedAhead, Typing, VmState};
+use shell::{ActionRefusal, TypedAhead, Typing, VmState, VmSummary};
 use spin::{Mutex, Once};
 
 /// Maximum number of VMs.
@@ -81,27 +81,6 @@ static RECORDS: [GuestRecord; MAX_VMS] = [const {
     }
 }; MAX_VMS];
 
-/// What is known about a VM without asking its core.
-#[derive(Clone, Copy, Debug)]
-pub struct Summary {
-    /// Its name in the configuration.
-    pub name: &'static str,
-    /// The core that runs it.
-    pub core: usize,
-    /// Its state.
-    pub state: VmState,
-    /// Bytes of its memory.
-    pub memory_bytes: u64,
-    /// Number of its vNICs.
-    pub vnics: usize,
-    /// Its exits, as of its last turn.
-    pub exits: u64,
-    /// Processor time it has used, in nanoseconds, as of its last turn.
-    pub run_nanos: u64,
-    /// Number of its starts.
-    pub starts: u32,
-}
-
 /// Registers a VM under its number, which is its place in the configuration.
 pub fn enter(vm: usize, config: &config::VmConfig, core: usize) {
     if let Some(record) = RECORDS.get(vm) {
@@ -132,14 +111,14 @@ pub fn reason(vm: usize) -> Reason {
 }
 
 /// All VMs, in the order of their numbers.
-pub fn all() -> impl Iterator<Item = Summary> {
+pub fn all() -> impl Iterator<Item = VmSummary> {
     (0..MAX_VMS).map_while(summary)
 }
 
 /// What is known about a VM; `None` if there is no VM with this number.
-pub fn summary(vm: usize) -> Option<Summary> {
+pub fn summary(vm: usize) -> Option<VmSummary> {
     let record = RECORDS.get(vm)?;
-    Some(Summary {
+    Some(VmSummary {
         name: record.name.get()?,
         core: record.core.load(Ordering::Relaxed),
         state: VmState::from_number(record.state.load(Ordering::Acquire)),

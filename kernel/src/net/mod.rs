@@ -12,6 +12,7 @@ mod nic_host;
 mod nic_interrupt;
 mod segment;
 mod statistics;
+mod teams;
 mod uplink;
 
 pub use network::{Network, stop_nics};

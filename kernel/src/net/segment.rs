@@ -11,9 +11,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use base::{Duration, Effects, Instant, Port};
+use base::{Duration, Effects, Instant, MacAddress, Port};
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use nic_manager::{MAX_MEMBERS, MemberId, ReportLine, Team, TeamNames, VnicId};
+use nic_manager::{MemberId, ReportLine, Team, TeamNames, VnicId};
 use path::{MAX_PORTS, PathError, PluggedPort, PortConfig, PortCounters, PortId, Progress, Switch};
 use schedule::{Alarm, Precedence};
 use spin::{Mutex, MutexGuard};
@@ -30,13 +30,15 @@ const NEVER: u64 = u64::MAX;
 type SwitchPort<'a> = PluggedPort<&'a mut Team<Uplink>, GuestPort<'a>>;
 
 /// A switch with its ports.
-pub(super) struct LanSegment {
+pub struct LanSegment {
     /// Name of its team, or of its only NIC, in the configuration, or `local`.
     pub(super) name: String,
     /// The vNICs. Their ports follow that of the team if there is one, and begin with 0 if not.
     pub(super) members: Vec<Arc<VnicSlot>>,
     /// The vectors that the team's NICs raise.
     vectors: Vec<Option<u8>>,
+    /// Names of the team's NICs.
+    pub(super) nics: Vec<String>,
     /// The boot core has work to do.
     kicked: AtomicBool,
     /// NICs of the team that have interrupted, a bit for each.
@@ -70,6 +72,7 @@ impl LanSegment {
         Ok(Self {
             name,
             members,
+            nics: team.iter().flat_map(Team::members).map(|uplink| uplink.name.clone()).collect(),
             vectors: team.iter().flat_map(Team::members).map(Uplink::vector).collect(),
             kicked: AtomicBool::new(true),
             interrupted: AtomicU8::new(0),
@@ -206,9 +209,7 @@ impl LanSegment {
         let lost = traffic.lost() - lost_before;
         let Some(team) = &mut traffic.team else { return };
         while let Some(report) = team.next_report() {
-            let names =
-                SegmentNames { segment: self, nics: team.members().map(|uplink| &*uplink.name).collect() };
-            let line = ReportLine { report, names: &names, now: clock::now(), lost };
+            let line = ReportLine { report, names: self, done: Some((clock::now(), lost)) };
             if report.is_fault() {
                 log::warn!("{line}");
             } else {
@@ -286,8 +287,14 @@ impl LanSegment {
     }
 
     /// Passes the traffic to `look`; waits while another core serves the switch.
-    pub(super) fn with_traffic<R>(&self, look: impl FnOnce(&Traffic) -> R) -> R {
-        look(&self.traffic.lock())
+    pub(super) fn with_traffic<R>(&self, look: impl FnOnce(&mut Traffic) -> R) -> R {
+        look(&mut self.traffic.lock())
+    }
+
+    /// The vNIC at a port; `None` for that of the team.
+    pub(super) fn vnic_at(&self, port: usize) -> Option<VnicId> {
+        let first = usize::from(!self.nics.is_empty());
+        port.checked_sub(first).and_then(|place| u8::try_from(place).ok()).map(VnicId)
     }
 
     /// Stops the physical NICs, at the end of Weir, unless another core is in the middle of its work with it.
@@ -320,23 +327,17 @@ impl LanSegment {
     }
 }
 
-/// How things at a switch are called.
-struct SegmentNames<'a> {
-    segment: &'a LanSegment,
-    nics: heapless::Vec<&'a str, MAX_MEMBERS>,
-}
-
-impl TeamNames for SegmentNames<'_> {
+impl TeamNames for LanSegment {
     fn team(&self) -> &str {
-        &self.segment.name
+        &self.name
     }
 
     fn nic(&self, member: MemberId) -> &str {
-        self.nics.get(member.index()).copied().unwrap_or_default()
+        self.nics.get(member.index()).map_or("", String::as_str)
     }
 
     fn vnic(&self, vnic: VnicId) -> (&str, usize) {
-        let slot = self.segment.members.get(usize::from(vnic.0));
+        let slot = self.members.get(usize::from(vnic.0));
         let vm = slot.and_then(|slot| directory::summary(slot.guest));
         vm.map_or(("", 0), |vm| (vm.name, slot.map_or(0, |slot| slot.number())))
     }
@@ -348,9 +349,14 @@ impl Traffic {
         self.switch.counters(PortId::new(port)?)
     }
 
-    /// Frames for the wire that were dropped.
-    fn lost(&self) -> u64 {
-        self.counters(0).map_or(0, PortCounters::lost)
+    /// The port at which this address is.
+    pub(super) fn find(&self, mac: MacAddress, now: Instant) -> Option<usize> {
+        self.switch.find(mac, now).map(PortId::index)
+    }
+
+    /// Frames for the wire that were dropped, if there is a way to it.
+    pub(super) fn lost(&self) -> u64 {
+        self.team.as_ref().and(self.counters(0)).map_or(0, PortCounters::lost)
     }
 
     fn next_deadline(&self) -> Option<Instant> {

@@ -1,11 +1,12 @@
 //! Statistics of the network for the operator.
 
+use crate::meeting::directory;
 use crate::meeting::vnic_slot::VnicSlot;
 use crate::net::Network;
 use crate::net::network::LOCAL;
-use nic_manager::{Team, TeamMember};
+use nic_manager::{Team, TeamMember, TeamNames};
 use path::PortCounters;
-use shell::NicRow;
+use shell::{NicRow, VnicRow};
 
 impl Network {
     /// Passes a row for every physical NIC, and for every team that has none, to `say`. What the switch has dropped for want of a
@@ -16,7 +17,7 @@ impl Network {
                 if traffic.team.is_none() && segment.name != LOCAL {
                     say(&NicRow::missing(&segment.name));
                 }
-                let mut lost = traffic.counters(0).map_or(0, PortCounters::lost);
+                let mut lost = traffic.lost();
                 for uplink in traffic.team.iter().flat_map(Team::members) {
                     let (driver, hardware, info) =
                         (uplink.nic.queue_counters(), uplink.nic.statistics(), uplink.info());
@@ -31,15 +32,50 @@ impl Network {
                         received: driver.rx_frames,
                         drops: driver.dropped() + hardware.dropped() + core::mem::take(&mut lost),
                         errors: info.errors,
+                        rates: info.rates,
                     });
                 }
             });
         }
     }
 
-    /// Every vNIC, in the order of the VMs.
-    pub fn vnics(&self) -> impl Iterator<Item = &VnicSlot> {
-        self.vnics.iter().map(|slot| &**slot)
+    /// Passes a row for every vNIC, in the order of the VMs, to `say`.
+    pub fn for_each_vnic(&self, mut say: impl FnMut(&VnicRow<'_>)) {
+        for slot in &self.vnics {
+            let ((segment, port), link) = (slot.place(), slot.has_link());
+            let Some((vm, segment)) = directory::summary(slot.guest).zip(self.segments.get(segment)) else {
+                continue;
+            };
+            let (drops, carrier) = segment.with_traffic(|traffic| {
+                let drops = traffic.counters(port).map_or(0, PortCounters::dropped);
+                (
+                    drops,
+                    segment
+                        .vnic_at(port)
+                        .zip(traffic.team.as_ref())
+                        .and_then(|(vnic, team)| team.manager().carrier_of(vnic)),
+                )
+            });
+            let engine = slot.engine();
+            let counters = engine.counters();
+            say(&VnicRow {
+                vm: vm.name,
+                number: slot.number(),
+                mac: &slot.mac,
+                uplink: slot.uplink.as_deref(),
+                carrier: carrier.map(|member| segment.nic(member)),
+                link,
+                transmitted: counters.transmitted,
+                received: counters.received,
+                bytes: [counters.transmitted_bytes, counters.received_bytes],
+                drops: counters.dropped() + drops,
+            });
+        }
+    }
+
+    /// Every vNIC of a VM.
+    pub fn vnics_of(&self, vm: usize) -> impl Iterator<Item = &VnicSlot> {
+        self.vnics.iter().map(|slot| &**slot).filter(move |slot| slot.guest == vm)
     }
 
     /// Passes the counters of a vNIC's switch port to `look`.
@@ -47,12 +83,5 @@ impl Network {
         let (segment, port) = vnic.place();
         let Some(segment) = self.segments.get(segment) else { return };
         segment.with_traffic(|traffic| traffic.counters(port).into_iter().for_each(look));
-    }
-
-    /// Frames that the switch has dropped at a vNIC's port, on arrival and on departure.
-    pub fn dropped_at(&self, vnic: &VnicSlot) -> u64 {
-        let mut count = 0;
-        self.with_port_counters(vnic, |counters| count = counters.dropped());
-        count
     }
 }

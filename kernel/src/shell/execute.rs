@@ -2,12 +2,11 @@
 
 use super::say::say;
 use super::{Shell, report};
-use crate::log::tail;
+use crate::log::{output, tail};
 use crate::meeting::directory::{self, Request};
 use crate::meeting::ending::End;
 use crate::net::Network;
-use ::shell::{ActionRefusal, VmState};
-use ::shell::{Others, ShellCommand, VmAction};
+use ::shell::{Others, ShellCommand, VmAction, VmState};
 use base::Instant;
 
 /// Waits until the core of the VM with this number has handled a request; false if that takes long.
@@ -15,36 +14,34 @@ type Await<'a> = &'a mut dyn FnMut(usize) -> bool;
 
 impl Shell {
     /// Executes the operator's command and prints its output. Returns how Weir ends, if the command ends it.
-    pub fn execute(
-        &mut self,
-        command: ShellCommand,
-        network: &Network,
-        now: Instant,
-        answer: Await<'_>,
-    ) -> Option<End> {
+    pub fn execute(&mut self, command: ShellCommand, now: Instant, answer: Await<'_>) -> Option<End> {
         let mut end = None;
         match command {
-            ShellCommand::Help => help(),
-            ShellCommand::VmList => report::vms(self.keyboard.guest()),
+            ShellCommand::Help => ::shell::help(&mut output::shell_line),
+            ShellCommand::VmList => report::vms(self.line.guest()),
             ShellCommand::VmStatus { vm } => report::vm(vm),
             ShellCommand::Vm { action, vm } => change(action, vm, answer),
             ShellCommand::Console { vm, others } => self.console(vm, others),
-            ShellCommand::NetNics => report::nics(network),
-            ShellCommand::NetVms => report::vnics(network),
+            ShellCommand::NetNics => report::nics(self.network),
+            ShellCommand::NetVms => report::vnics(self.network),
+            ShellCommand::Team(command) => {
+                ::shell::answer(self.network, command, now, &mut output::shell_line)
+            }
+            ShellCommand::NetTop { plain } => self.line.show_top(plain, now),
             ShellCommand::Stats { vm: None } => report::machine(&self.machine, now),
-            ShellCommand::Stats { vm: Some(vm) } => statistics(network, vm, answer),
+            ShellCommand::Stats { vm: Some(vm) } => statistics(self.network, vm, answer),
             ShellCommand::Log => tail::for_each_line(|line| say!("{line}")),
             ShellCommand::Reboot => end = Some(End::Reboot),
             ShellCommand::PowerOff => end = Some(End::PowerOff),
         }
         if end.is_none() {
-            self.refresh();
+            self.refresh(now);
         }
         end
     }
 
     fn console(&mut self, vm: Option<usize>, others: Others) {
-        let Some(guest) = vm.or(self.keyboard.guest()) else {
+        let Some(guest) = vm.or(self.line.guest()) else {
             say!("no guest can be used");
             return;
         };
@@ -54,21 +51,14 @@ impl Shell {
             return;
         }
         say!("{} ({}) has the keyboard; Ctrl-^ returns here", vm.name, vm.state);
-        self.give_keyboard(guest, others);
+        self.line.give_keyboard(guest, others);
     }
 }
 
 fn change(action: VmAction, vm: usize, answer: Await<'_>) {
     let result = directory::change(vm, action).map(|()| answer(vm));
     let Some(known) = directory::summary(vm) else { return };
-    match result {
-        Ok(true) => say!("{}: {}", known.name, known.state),
-        Ok(false) => say!("{}: {}; {action} waits for its core", known.name, known.state),
-        Err(refusal @ ActionRefusal::Unusable) => {
-            say!("{}: no {action}: {refusal}: {}", known.name, directory::reason(vm));
-        }
-        Err(refusal) => say!("{}: no {action}: {refusal}", known.name),
-    }
+    known.tell_outcome(action, result, &directory::reason(vm), &mut output::shell_line);
 }
 
 fn statistics(network: &Network, vm: usize, answer: Await<'_>) {
@@ -78,12 +68,4 @@ fn statistics(network: &Network, vm: usize, answer: Await<'_>) {
         Err(refusal) => say!("no statistics of the VM: {refusal}"),
     }
     report::vnic_statistics(network, vm);
-}
-
-fn help() {
-    ::shell::help().for_each(|line| say!("{line}"));
-    say!(
-        "Ctrl-^ (Ctrl-6) switches between a guest's console and this shell; typed twice, it goes to the guest."
-    );
-    say!("Tab completes words; arrows up and down recall lines; Ctrl-U, Ctrl-W and Ctrl-C give them up.");
 }

@@ -6,5 +6,5 @@ mod input;
 mod report;
 mod say;
 
-pub use input::{Shell, ShellInput};
+pub use input::Shell;
 pub use report::MachineSummary;

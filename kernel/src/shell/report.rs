@@ -6,7 +6,6 @@ use crate::meeting::directory;
 use crate::memory::heap;
 use crate::net::Network;
 use crate::processor::cores;
-use ::shell::VmState;
 use ::shell::{NicRow, VmRow, VnicRow};
 use base::Instant;
 
@@ -25,38 +24,14 @@ pub struct MachineSummary {
 pub(super) fn vms(keyboard: Option<usize>) {
     say!("{}", VmRow::HEADING);
     for (number, vm) in directory::all().enumerate() {
-        let unusable = vm.state == VmState::Unusable;
-        let reason = if unusable { directory::reason(number) } else { directory::Reason::new() };
-        let row = VmRow {
-            name: vm.name,
-            state: &vm.state,
-            cpu: vm.core,
-            memory: vm.memory_bytes >> 20,
-            vnics: vm.vnics,
-            exits: vm.exits,
-            keyboard: Some(number) == keyboard,
-            reason: &reason,
-        };
-        say!("{row}");
+        say!("{}", vm.row(Some(number) == keyboard, &directory::reason(number)));
     }
 }
 
 /// `vm status`.
 pub(super) fn vm(number: usize) {
     let Some(vm) = directory::summary(number) else { return };
-    let (memory, reason) = (vm.memory_bytes >> 20, directory::reason(number));
-    say!(
-        "{}: {}, core {}, {memory} MiB, vNICs {}, starts {}",
-        vm.name,
-        vm.state,
-        vm.core,
-        vm.vnics,
-        vm.starts
-    );
-    if !reason.is_empty() {
-        let why = if vm.state == VmState::Unusable { "why" } else { "last stop" };
-        say!("{}: {why}: {reason}", vm.name);
-    }
+    vm.tell_status(&directory::reason(number), &mut output::shell_line);
 }
 
 /// `net nics`.
@@ -68,23 +43,7 @@ pub(super) fn nics(network: &Network) {
 /// `net vms`.
 pub(super) fn vnics(network: &Network) {
     say!("{}", VnicRow::HEADING);
-    for slot in network.vnics() {
-        let Some(vm) = directory::summary(slot.guest) else { continue };
-        let (link, drops) = (slot.has_link(), network.dropped_at(slot));
-        let engine = slot.engine();
-        let counters = engine.counters();
-        let row = VnicRow {
-            vm: vm.name,
-            number: slot.number(),
-            mac: &slot.mac,
-            uplink: slot.uplink.as_deref(),
-            link,
-            transmitted: counters.transmitted,
-            received: counters.received,
-            drops: counters.dropped() + drops,
-        };
-        say!("{row}");
-    }
+    network.for_each_vnic(|row| say!("{row}"));
 }
 
 /// `stats`.
@@ -95,15 +54,12 @@ pub(super) fn machine(machine: &MachineSummary, now: Instant) {
     say!("memory {memory} MiB, not assigned {left} MiB, heap {} of {} KiB", used >> 10, size >> 10);
     let overruns = serial::overruns();
     say!("serial line: lines lost {}, overruns of typed bytes {overruns}", output::lost());
-    for vm in directory::all() {
-        let (seconds, millis) = (vm.run_nanos / 1_000_000_000, vm.run_nanos / 1_000_000 % 1000);
-        say!("{}: starts {}, ran {seconds}.{millis:03} s, exits {}", vm.name, vm.starts, vm.exits);
-    }
+    directory::all().for_each(|vm| vm.tell_usage(&mut output::shell_line));
 }
 
 /// The part of `stats VM` that is known without the VM's core.
 pub(super) fn vnic_statistics(network: &Network, vm: usize) {
-    for slot in network.vnics().filter(|slot| slot.guest == vm) {
+    for slot in network.vnics_of(vm) {
         say!("vnic {}:{}", slot.mac, counts(slot.engine().counters().named()));
         network.with_port_counters(slot, |port| {
             say!("switch port of {}:{}", slot.mac, counts(port.named()));

@@ -46,7 +46,6 @@ const fn knows(
 pub const PACKAGES: &[Knows] = &[
     knows("base", &[], &[]),
     knows("intel-regs", &[], &[]),
-    knows("shell", &["base"], &[]),
     knows("screen", &[], &[]),
     knows("path", &["base"], &["testkit"]),
     knows("platform", &["base"], &["testkit"]),
@@ -56,6 +55,8 @@ pub const PACKAGES: &[Knows] = &[
     knows("schedule", &["base"], &["testkit"]),
     // What it says of a team is what the manager of the team takes.
     knows("config", &["base", "nic-manager"], &["testkit"]),
+    // Some of its commands are for teams.
+    knows("shell", &["base", "nic-manager"], &["testkit"]),
     // Its tests map what it hands out.
     knows("host-memory", &["base"], &["nested-paging"]),
     knows("silicon", &["base"], &["testkit"]),

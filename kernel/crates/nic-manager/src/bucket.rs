@@ -2,6 +2,7 @@
 
 use crate::{MemberId, TeamPolicy};
 use base::{LentFrame, MacAddress};
+use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 /// How many buckets there are.
@@ -53,18 +54,62 @@ pub fn of_mac(mac: MacAddress, vlan: Option<u16>) -> usize {
     fold(u64::from_le_bytes([a, b, c, d, e, f, vlan[0], vlan[1]]))
 }
 
-/// The bucket of the IP addresses in this frame, if it has any, behind at most two tags.
-fn of_addresses(head: &[u8]) -> Option<usize> {
+/// The EtherType of a frame behind at most two tags, and where its payload begins.
+#[inline]
+fn payload(head: &[u8]) -> Option<(u16, usize)> {
     let ether_type = |at: usize| Some(u16::from_be_bytes([*head.get(at)?, *head.get(at + 1)?]));
     let mut at = 12;
     while at < 20 && matches!(ether_type(at)?, 0x8100 | 0x88a8) {
         at += 4;
     }
-    let word = |from: usize| head.get(at + 2 + from..)?.first_chunk().copied().map(u64::from_le_bytes);
-    match ether_type(at)? {
-        // Source and destination are at 12 and 16 [RFC 791 3.1], and at 8 and 24 [RFC 8200 3].
-        0x0800 => word(12).map(fold),
-        0x86dd => Some(fold(word(8)?.rotate_left(21) ^ word(16)? ^ word(24)?.rotate_left(42) ^ word(32)?)),
+    Some((ether_type(at)?, at + 2))
+}
+
+/// The bucket of the IP addresses in this frame, if it has any.
+fn of_addresses(head: &[u8]) -> Option<usize> {
+    let (ether_type, at) = payload(head)?;
+    // Source and destination are at 12 and 16 [RFC 791 3.1], and at 8 and 24 [RFC 8200 3].
+    match ether_type {
+        0x0800 => head.get(at + 12..)?.first_chunk().map(of_v4),
+        0x86dd => head.get(at + 8..)?.first_chunk().map(of_v6),
+        _ => None,
+    }
+}
+
+fn of_v4(addresses: &[u8; 8]) -> usize {
+    fold(u64::from_le_bytes(*addresses))
+}
+
+fn of_v6(addresses: &[u8; 32]) -> usize {
+    let (words, _) = addresses.as_chunks();
+    let word = |at: usize| u64::from_le_bytes(words[at]);
+    fold(word(0).rotate_left(21) ^ word(1) ^ word(2).rotate_left(42) ^ word(3))
+}
+
+/// The bucket of packets from one of these addresses to the other; `None` if they are of different kinds.
+#[must_use]
+pub fn of_ips(source: IpAddr, destination: IpAddr) -> Option<usize> {
+    match (source, destination) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            let ([a, b, c, d], [e, f, g, h]) = (from.octets(), to.octets());
+            Some(of_v4(&[a, b, c, d, e, f, g, h]))
+        }
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            let mut both = [0; 32];
+            both[..16].copy_from_slice(&from.octets());
+            both[16..].copy_from_slice(&to.octets());
+            Some(of_v6(&both))
+        }
+        _ => None,
+    }
+}
+
+/// The source address of the IP packet in this frame, if it is one.
+pub(crate) fn ip_source(head: &[u8]) -> Option<IpAddr> {
+    let (ether_type, at) = payload(head)?;
+    match ether_type {
+        0x0800 => Some(IpAddr::V4((*head.get(at + 12..)?.first_chunk::<4>()?).into())),
+        0x86dd => Some(IpAddr::V6((*head.get(at + 8..)?.first_chunk::<16>()?).into())),
         _ => None,
     }
 }

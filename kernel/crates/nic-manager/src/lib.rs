@@ -28,6 +28,7 @@ mod policy;
 mod replay;
 mod report;
 mod settings;
+mod standing;
 mod team;
 mod vnic;
 mod watch;
@@ -46,6 +47,9 @@ pub use settings::{
     BeaconSettings, FailbackMode, InDoubtPolicy, MAX_BEACON_VLANS, MAX_MEMBERS, MemberRole, NoticeSettings,
     TeamPolicy, TeamSettings,
 };
-pub use team::{Team, TeamCounters, TeamMember, TeamPlace, TeamReport, TeamSecrets, await_start};
+pub use standing::{MemberStanding, VnicStanding};
+pub use team::{
+    FrameDestination, Team, TeamCounters, TeamMember, TeamPlace, TeamReport, TeamSecrets, await_start,
+};
 pub use vnic::{MAX_ADDRESSES, VnicInfo};
 pub use why::Why;

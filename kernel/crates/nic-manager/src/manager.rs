@@ -269,7 +269,7 @@ impl Manager {
     }
 
     /// Members that have a link.
-    fn linked(&self) -> MemberSet {
+    pub(crate) fn linked(&self) -> MemberSet {
         let ids = self.members.iter().zip((0..).map_while(MemberId::new));
         let linked = |state: &MemberState| {
             state.role != MemberRole::Unused && state.admin != AdminState::Down && state.has_link()

@@ -23,29 +23,25 @@ pub struct ReportLine<'a, N> {
     pub report: TeamReport,
     /// How things are called.
     pub names: &'a N,
-    /// Since when the frames of a member that was left are in the hands of others.
-    pub now: Instant,
-    /// Frames that were dropped meanwhile.
-    pub lost: u64,
+    /// When the frames of a member that was left had found their way by others, and how many were dropped meanwhile; `None` if
+    /// that is not known.
+    pub done: Option<(Instant, u64)>,
 }
 
 impl<N: TeamNames> fmt::Display for ReportLine<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { report, names, now, lost } = self;
+        let Self { report, names, done } = self;
         let TeamNote::Failover { from, to, cause, moved } = report.note else {
             return write_note(report.note, *names, f);
         };
-        let took = now.saturating_since(report.at).as_micros();
+        let (from, to, cause) = (names.nic(from), name_of(to, *names), cause.word());
         let (resent, in_doubt) = (report.retired.returned, report.retired.in_doubt);
-        write!(
-            f,
-            "failover {}: {} -> {} cause={} took={took}us moved={moved} resent={resent} in-doubt={in_doubt} \
-             lost={lost}",
-            names.team(),
-            names.nic(from),
-            name_of(to, *names),
-            cause.word()
-        )
+        write!(f, "failover {}: {from} -> {to} cause={cause} ", names.team())?;
+        if let Some((now, _)) = done {
+            write!(f, "took={}us ", now.saturating_since(report.at).as_micros())?;
+        }
+        write!(f, "moved={moved} resent={resent} in-doubt={in_doubt}")?;
+        done.map_or(Ok(()), |(_, lost)| write!(f, " lost={lost}"))
     }
 }
 

@@ -93,6 +93,15 @@ pub enum InDoubtPolicy {
     NoLoss,
 }
 
+impl fmt::Display for InDoubtPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::NoDuplicate => "no-duplicate",
+            Self::NoLoss => "no-loss",
+        })
+    }
+}
+
 /// How members look for each other on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BeaconSettings {

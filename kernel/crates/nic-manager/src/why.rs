@@ -1,12 +1,11 @@
 //! Why a frame goes by one member and not by another.
 
 use crate::action::MemberFault;
-use crate::bucket::{self, FrameKey};
 use crate::manager::Manager;
 use crate::member_state::MemberState;
 use crate::report::TeamNames;
 use crate::vnic::VnicState;
-use crate::{FailbackMode, MemberId, MemberSet, TeamEvent, TeamPolicy, VnicId, policy};
+use crate::{FailbackMode, MemberId, TeamEvent, TeamPolicy, VnicId, policy};
 use base::{Instant, LinkStatus, NicCondition};
 use core::fmt;
 
@@ -36,12 +35,7 @@ impl<N: TeamNames> Why<'_, N> {
         for (member, state) in (0..).map_while(MemberId::new).zip(&manager.members) {
             self.tell_member(member, state, say);
         }
-        let key = match manager.key() {
-            FrameKey::Port => "the vNIC's port",
-            FrameKey::SourceMac => "source address and VLAN",
-            FrameKey::IpHash => "IP addresses",
-        };
-        say(format_args!("rule: policy {}: {key} -> bucket {bucket}", manager.policy()));
+        say(format_args!("rule: policy {}: {} -> bucket {bucket}", manager.policy(), manager.key()));
         let nic = |member: Option<MemberId>| member.map_or("none", |member| names.nic(member));
         let carrier = manager.table().get(bucket);
         let home = policy::policy(manager.policy()).home(bucket, &manager.view());
@@ -113,14 +107,12 @@ impl<N: TeamNames> Why<'_, N> {
         say: &mut dyn FnMut(fmt::Arguments<'_>),
     ) {
         let Self { manager, spare, names, bucket, now, .. } = self;
-        let mut then = |member: MemberId, link: LinkStatus| {
-            (**spare).clone_from(manager);
-            let condition = NicCondition::Ready;
-            spare.handle(&TeamEvent::Nic { member, condition, link }, *now, &mut drop);
-            spare.table().get(*bucket)
-        };
         if let Some(member) = carrier {
-            let (name, next) = (names.nic(member), then(member, LinkStatus::DOWN));
+            (**spare).clone_from(manager);
+            // Not by its link alone, which would count for the down delay.
+            let (condition, link) = (NicCondition::Failed, LinkStatus::DOWN);
+            spare.handle(&TeamEvent::Nic { member, condition, link }, *now, &mut drop);
+            let (name, next) = (names.nic(member), spare.table().get(*bucket));
             let next = next.map_or("no NIC", |next| names.nic(next));
             say(format_args!("else: {next}, if {name} failed"));
         }
@@ -143,29 +135,5 @@ impl<N: TeamNames> Why<'_, N> {
                 "else: another one, if this one sent at 75 % of its speed for 30 s and that helped"
             ));
         }
-    }
-}
-
-impl Manager {
-    /// The bucket of what a vNIC sends from its own address, without a tag; by IP addresses that depends on these.
-    #[must_use]
-    pub fn bucket_of(&self, vnic: VnicId) -> Option<usize> {
-        let info = &self.vnics.get(usize::from(vnic.0))?.info;
-        match self.key() {
-            FrameKey::Port => Some(info.port.into()),
-            FrameKey::SourceMac => Some(bucket::of_mac(info.mac, None)),
-            FrameKey::IpHash => None,
-        }
-    }
-
-    /// The members that carry something, and how many buckets each.
-    pub fn carried_by(&self) -> impl Iterator<Item = (MemberId, u64)> + use<> {
-        (0..).map_while(MemberId::new).zip(self.counts())
-    }
-
-    /// Members that carry frames now.
-    #[must_use]
-    pub fn in_use(&self) -> MemberSet {
-        self.view().in_use()
     }
 }

@@ -1,6 +1,7 @@
-//! The shell's commands. VMs are identified by their number in the configuration, counted from zero.
+//! The shell's commands. VMs, teams and NICs are identified by their places in [`crate::Names`], counted from zero.
 
 use core::fmt;
+use nic_manager::{AdminState, FrameDestination, TeamPolicy};
 
 /// A parsed command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,13 @@ pub enum ShellCommand {
     NetNics,
     /// List the vNICs.
     NetVms,
+    /// Show or change teams.
+    Team(TeamCommand),
+    /// Show what passes the NICs, again and again.
+    NetTop {
+        /// One picture after the other, without control of the terminal.
+        plain: bool,
+    },
     /// Show statistics.
     Stats {
         /// The VM; `None` for the machine, with a summary of every VM.
@@ -43,6 +51,46 @@ pub enum ShellCommand {
     Reboot,
     /// Power the machine off.
     PowerOff,
+}
+
+/// A command for teams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TeamCommand {
+    /// List them.
+    List,
+    /// Show all of one.
+    Describe {
+        /// The team.
+        team: usize,
+    },
+    /// Explain which NIC carries the frames of a VM.
+    Why {
+        /// The VM.
+        vm: usize,
+        /// Where the frames go.
+        destination: Option<FrameDestination>,
+    },
+    /// Show what was decided.
+    Events,
+    /// Show all that was known, for a machine to read.
+    RawEvents {
+        /// The team; `None` for all.
+        team: Option<usize>,
+    },
+    /// Let a team divide frames in another way.
+    Policy {
+        /// The team.
+        team: usize,
+        /// How.
+        policy: TeamPolicy,
+    },
+    /// Use a NIC, or do not.
+    Nic {
+        /// The NIC.
+        nic: usize,
+        /// What is wanted of it.
+        state: AdminState,
+    },
 }
 
 /// What happens to the other guests' output while one has the keyboard.

@@ -1,6 +1,7 @@
 //! Completion of words with the Tab key.
 
 use crate::grammar::{FormSet, Words};
+use crate::names::{NamedThings, Names};
 use crate::parse::follow;
 use core::fmt;
 
@@ -14,20 +15,21 @@ pub struct Completion<'a, N> {
     typed: &'a str,
 }
 
-/// Completes the last word of `line`; `vms` are the names of the VMs.
+/// Completes the last word of `line`.
 ///
 /// ```
-/// let completion = shell::complete("vm star", &["web", "db"]);
+/// let names = shell::Names { vms: &["web", "db"], teams: &["lan"], nics: &["nic0"] };
+/// let completion = shell::complete("vm star", names);
 /// assert_eq!((completion.common, completion.count), ("t", 1));
 /// ```
-pub fn complete<'a, N: AsRef<str>>(line: &'a str, vms: &'a [N]) -> Completion<'a, N> {
+pub fn complete<'a, N: AsRef<str>>(line: &'a str, names: Names<'a, N>) -> Completion<'a, N> {
     let (before, typed) = match line.rfind([' ', '\t']) {
         Some(blank) => line.split_at(blank + 1),
         None => ("", line),
     };
-    let mut words = Words { forms: FormSet::ALL, position: 0, vms };
+    let mut words = Words { forms: FormSet::ALL, position: 0, names };
     for word in before.split_ascii_whitespace() {
-        let forms = follow(words, word, &mut 0);
+        let forms = follow(words, word, &mut NamedThings::NONE.clone());
         words = Words { forms, position: words.position + 1, ..words };
     }
     let mut completion = Completion { common: "", count: 0, words, typed };
@@ -40,7 +42,7 @@ pub fn complete<'a, N: AsRef<str>>(line: &'a str, vms: &'a [N]) -> Completion<'a
     completion
 }
 
-/// The length in bytes of the common prefix of two words. The shell's words and the names of VMs are ASCII.
+/// The length in bytes of the common prefix of two words. The shell's words and all names are ASCII.
 fn in_common(one: &str, other: &str) -> usize {
     one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count()
 }
@@ -72,10 +74,11 @@ mod tests {
     use proptest::prelude::*;
     use std::string::ToString;
 
-    const VMS: [&str; 4] = ["web-1", "web-2", "db", "wäb"];
+    const NAMES: Names<'_, &str> =
+        Names { vms: &["web-1", "web-2", "db", "wäb"], teams: &["lan"], nics: &["nic0", "nic1"] };
 
     fn completed(line: &str) -> (&str, usize) {
-        let completion = complete(line, &VMS);
+        let completion = complete(line, NAMES);
         (completion.common, completion.count)
     }
 
@@ -85,6 +88,10 @@ mod tests {
         assert_eq!(completed("vm  pa"), ("use", 1));
         assert_eq!(completed("vm pause d"), ("b", 1));
         assert_eq!(completed("console web-1 "), ("all", 1));
+        assert_eq!(completed("net policy l"), ("an", 1));
+        assert_eq!(completed("net policy lan i"), ("p-hash", 1));
+        assert_eq!(completed("net nic nic1 dr"), ("ain", 1));
+        assert_eq!(completed("net events "), ("raw", 1));
     }
 
     #[test]
@@ -93,7 +100,9 @@ mod tests {
         assert_eq!(completed("vm sta"), ("", 2));
         assert_eq!(completed("vm re"), ("s", 2));
         assert_eq!(completed("console we"), ("b-", 2));
-        assert_eq!(complete("vm st", &VMS).to_string(), "status  start  stop");
+        assert_eq!(completed("net nic "), ("nic", 2));
+        assert_eq!(completed("net te"), ("am", 2));
+        assert_eq!(complete("vm st", NAMES).to_string(), "status  start  stop");
         assert_eq!(completed("").1, 8);
     }
 
@@ -103,15 +112,17 @@ mod tests {
         assert_eq!(completed("xyz "), ("", 0));
         assert_eq!(completed("log "), ("", 0));
         assert_eq!(completed("vm pause dbx"), ("", 0));
+        assert_eq!(completed("net why db "), ("", 0));
+        assert_eq!(completed("net why db 10."), ("", 0));
     }
 
     proptest! {
         #[test]
         fn a_unique_completion_is_a_known_word(line in "(vm|net|console|stats|log|v|n|st)( [a-z]{0,3}){0,2}") {
-            let completion = complete(&line, &["web", "db"]);
+            let completion = complete(&line, NAMES);
             if completion.count == 1 {
                 let whole = std::format!("{line}{}", completion.common);
-                let known = !matches!(parse(&whole, &["web", "db"]), Err(parse::ParseError::Unknown { .. }));
+                let known = !matches!(parse(&whole, NAMES), Err(parse::ParseError::Unknown { .. }));
                 prop_assert!(known, "{}", whole);
             }
         }

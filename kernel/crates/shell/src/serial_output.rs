@@ -155,6 +155,12 @@ impl<U: SerialPort, const N: usize> SerialOutput<U, N> {
         self.lost
     }
 
+    /// Lets a test look at what was sent.
+    #[cfg(test)]
+    pub(crate) fn with_port(&mut self, look: impl FnOnce(&mut U)) {
+        look(&mut self.uart);
+    }
+
     fn push(&mut self, byte: u8) {
         if self.waiting == N && !self.send() {
             self.lost += 1;

@@ -1,5 +1,6 @@
 //! Rows of the shell's tables; each table has a heading with the same columns.
 
+use base::ByteRates;
 use core::fmt::{self, Display, Write};
 use heapless::String;
 
@@ -7,7 +8,7 @@ use heapless::String;
 const CELL: usize = 32;
 
 /// A column of a row, with its width.
-enum Column<'a> {
+pub(crate) enum Column<'a> {
     /// Text, aligned left.
     Text(&'a dyn Display, usize),
     /// A number, aligned right.
@@ -16,7 +17,8 @@ enum Column<'a> {
 
 use Column::{Number, Text};
 
-fn row(f: &mut fmt::Formatter<'_>, columns: &[Column<'_>]) -> fmt::Result {
+/// Writes the columns of a row, with a blank between them.
+pub(crate) fn row(f: &mut fmt::Formatter<'_>, columns: &[Column<'_>]) -> fmt::Result {
     for (place, column) in columns.iter().enumerate() {
         if place > 0 {
             f.write_char(' ')?;
@@ -46,6 +48,22 @@ pub fn shortened<const N: usize>(value: &dyn Display) -> String<N> {
     // An error means that the text was truncated.
     let _ = write!(text, "{value}");
     text.0
+}
+
+/// Formats counters with their names, without those that are zero. A list too long for a line is truncated.
+///
+/// ```
+/// let text = shell::counts([("received", 3), ("lost", 0), ("sent", 1)]);
+/// assert_eq!(text, " received 3 sent 1");
+/// ```
+pub fn counts(named: impl IntoIterator<Item = (&'static str, u64)>) -> String<768> {
+    let mut text = String::new();
+    for (name, count) in named.into_iter().filter(|(_, count)| *count > 0) {
+        if write!(text, " {name} {count}").is_err() {
+            break;
+        }
+    }
+    text
 }
 
 /// A VM, for `vm list`.
@@ -123,6 +141,8 @@ pub struct NicRow<'a> {
     pub drops: u64,
     /// Damaged frames that the NIC reported, and errors of the NIC itself.
     pub errors: u64,
+    /// Bytes a second that pass it.
+    pub rates: ByteRates,
 }
 
 impl NicRow<'_> {
@@ -145,6 +165,7 @@ impl<'a> NicRow<'a> {
             received: 0,
             drops: 0,
             errors: 0,
+            rates: ByteRates::default(),
         }
     }
 }
@@ -177,14 +198,18 @@ pub struct VnicRow<'a> {
     pub number: usize,
     /// Its MAC address.
     pub mac: &'a dyn Display,
-    /// The physical NIC that carries its frames, if there is one.
+    /// The team, or the physical NIC, that carries its frames, if there is one.
     pub uplink: Option<&'a str>,
+    /// The physical NIC that carries them now; `None` if there is none, or if each frame has its own.
+    pub carrier: Option<&'a str>,
     /// True while its link is up.
     pub link: bool,
     /// Frames that its guest sent.
     pub transmitted: u64,
     /// Frames that its guest received.
     pub received: u64,
+    /// Bytes that its guest sent, and received.
+    pub bytes: [u64; 2],
     /// Frames dropped, in both directions and for all reasons, except those that the guest's receive filters
     /// exclude.
     pub drops: u64,
@@ -214,11 +239,11 @@ impl Display for VnicRow<'_> {
 }
 
 /// A number, or a dash for none.
-struct Dash(Option<u32>);
+pub(crate) struct Dash<T>(pub Option<T>);
 
-impl Display for Dash {
+impl<T: Display> Display for Dash<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        match &self.0 {
             Some(number) => number.fmt(f),
             None => f.write_str("-"),
         }
@@ -258,6 +283,7 @@ mod tests {
             received: 22,
             drops: 0,
             errors: 3,
+            rates: ByteRates::default(),
         };
         assert_eq!(
             (NicRow::HEADING, nic.to_string().as_str()),
@@ -275,9 +301,11 @@ mod tests {
             number: 0,
             mac: &"52:54:00:05:00:11",
             uplink: Some("nic0"),
+            carrier: Some("nic0"),
             link: true,
             transmitted: 5,
             received: 6,
+            bytes: [300, 360],
             drops: 7,
         };
         assert_eq!(

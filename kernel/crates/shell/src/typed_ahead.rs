@@ -1,6 +1,7 @@
 //! What was typed for a guest that has not read it yet. The operator's keys must reach Weir even if a guest reads none, so
 //! typing cannot be made to wait: what exceeds the room is lost, and said to be.
 
+use core::fmt;
 use heapless::Deque;
 
 /// Bytes that can be typed ahead of a guest: a pasted page of text.
@@ -17,6 +18,21 @@ pub enum Typing {
     Lost,
     /// The guest gets it, but not this many before it.
     TakenAfter(u64),
+}
+
+impl Typing {
+    /// Tells the operator of a loss: `name` is the guest's VM.
+    pub fn tell(self, name: &str, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
+        match self {
+            Self::Taken | Self::Lost => {}
+            Self::FirstLost => say(format_args!(
+                "{name} does not read its console: what is typed beyond {TYPED_AHEAD} bytes is lost"
+            )),
+            Self::TakenAfter(lost) => {
+                say(format_args!("{name} reads its console again: {lost} typed bytes were lost"));
+            }
+        }
+    }
 }
 
 /// The bytes that wait. All zeros before its use.

@@ -1,13 +1,16 @@
 //! A team as a port of a switch: it executes what its manager decides.
 
 mod carriers;
+mod explain;
 mod note;
 mod port;
+mod report_log;
 mod routes;
 mod slot;
 mod sources;
 mod wire;
 
+pub use explain::FrameDestination;
 pub use note::TeamReport;
 pub use slot::{TeamMember, await_start};
 pub use wire::{TeamCounters, TeamSecrets};
@@ -23,6 +26,7 @@ use alloc::vec::Vec;
 use base::{Capabilities, Duplex, Duration, Instant, NicInfo, Port};
 use carriers::Carriers;
 use port::CollectedTickets;
+use report_log::ReportLog;
 use routes::Routes;
 use slot::TeamSlot;
 use sources::Sources;
@@ -30,9 +34,6 @@ use wire::TeamWire;
 
 /// However little is new, the manager is told so often.
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Reports that are kept until their owner takes them; later ones are counted as lost.
-const REPORTS: usize = 64;
 
 /// What tells a team from others, and what is random about it.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +69,7 @@ pub struct Team<M> {
     told_quiet: bool,
     /// The link state that is to be passed on.
     link: Option<bool>,
-    reports: heapless::Deque<TeamReport, REPORTS>,
-    reports_lost: u64,
+    reports: ReportLog,
 }
 
 impl<M: TeamMember> Team<M> {
@@ -111,8 +111,7 @@ impl<M: TeamMember> Team<M> {
             told_at: now,
             told_quiet: false,
             link: None,
-            reports: heapless::Deque::new(),
-            reports_lost: 0,
+            reports: ReportLog::new(),
         }
     }
 
@@ -195,13 +194,18 @@ impl<M: TeamMember> Team<M> {
 
     /// Takes the oldest report that nobody has taken.
     pub fn next_report(&mut self) -> Option<TeamReport> {
-        self.reports.pop_front()
+        self.reports.take()
     }
 
-    /// Number of reports dropped because nobody took them in time.
+    /// The last reports that came after the first `count`, oldest first, taken or not.
+    pub fn reports_since(&self, count: u64) -> impl Iterator<Item = &TeamReport> {
+        self.reports.since(count)
+    }
+
+    /// Number of reports so far, and of those that had to make room before anybody took them.
     #[must_use]
-    pub fn reports_lost(&self) -> u64 {
-        self.reports_lost
+    pub fn report_counts(&self) -> (u64, u64) {
+        (self.reports.made(), self.reports.lost())
     }
 
     /// Tells the manager, and does what it says.
@@ -236,8 +240,7 @@ impl<M: TeamMember> Team<M> {
                     _ => None,
                 };
                 let retired = left.map(|slot| core::mem::take(&mut slot.retired)).unwrap_or_default();
-                let report = TeamReport { at: now, note, retired };
-                self.reports_lost += u64::from(self.reports.push_back(report).is_err());
+                self.reports.push(TeamReport { at: now, note, retired });
             }
         }
     }

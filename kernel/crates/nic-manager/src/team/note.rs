@@ -1,6 +1,6 @@
 //! What a team has to tell the operator.
 
-use crate::TeamNote;
+use crate::{MemberFault, TeamNote};
 use base::{Instant, RetiredFrames};
 
 /// What the operator is told.
@@ -15,15 +15,15 @@ pub struct TeamReport {
 }
 
 impl TeamReport {
-    /// True if the operator should look at it.
+    /// True if the operator should look at it, who has not caused it.
     #[must_use]
     pub fn is_fault(&self) -> bool {
-        matches!(
-            self.note,
-            TeamNote::Failover { .. }
-                | TeamNote::Member { fault: Some(_), .. }
-                | TeamNote::BeaconLost { .. }
-                | TeamNote::Undecided
-        )
+        match self.note {
+            TeamNote::Failover { cause: fault, .. } | TeamNote::Member { fault: Some(fault), .. } => {
+                fault != MemberFault::Admin
+            }
+            TeamNote::BeaconLost { .. } | TeamNote::Undecided => true,
+            _ => false,
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::routes::{Route, key_of};
 use super::wire::{TeamWire, WireFrame};
 use super::{Team, TeamMember};
-use crate::{MemberId, TeamEvent};
+use crate::{FrameKey, MemberId, TeamEvent};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use base::bits::low_u8;
@@ -136,6 +136,9 @@ impl<M: TeamMember> Team<M> {
             && let Some((vnic, (mac, vlan))) = sources.note(frame, port, now)
         {
             self.tell(TeamEvent::Address { vnic, mac, vlan }, now);
+        }
+        if self.key == FrameKey::IpHash {
+            self.sources.iter_mut().for_each(|sources| sources.note_ip(frame, port));
         }
         let bucket = self.key.bucket(frame, port);
         let (bucket, carrier) = (low_u8(bucket as u64), self.carriers.get(bucket));

@@ -1,8 +1,10 @@
 //! Which addresses the vNICs send from: what switches on the wire are to be told of when they move.
 
+use crate::bucket::ip_source;
 use crate::{MAX_ADDRESSES, VnicId, VnicInfo};
 use base::time::Duration;
 use base::{Instant, LentFrame, MacAddress};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Ports of a switch.
 const PORTS: usize = 16;
@@ -21,7 +23,12 @@ struct SourceList {
 }
 
 /// The addresses that frames come from, by port.
-pub(super) struct Sources([Option<SourceList>; PORTS]);
+pub(super) struct Sources {
+    lists: [Option<SourceList>; PORTS],
+    /// The last addresses of IP packets of each port, while frames go by them; unspecified if there were none.
+    last_v4: [Ipv4Addr; PORTS],
+    last_v6: [Ipv6Addr; PORTS],
+}
 
 impl Sources {
     /// Each vNIC has sent from its own address.
@@ -33,7 +40,30 @@ impl Sources {
                 *place = Some(SourceList { vnic: VnicId(number), known, next: Instant::ZERO });
             }
         }
-        Self(lists)
+        let (last_v4, last_v6) = ([Ipv4Addr::UNSPECIFIED; PORTS], [Ipv6Addr::UNSPECIFIED; PORTS]);
+        Self { lists, last_v4, last_v6 }
+    }
+
+    /// Remembers which IP address a frame from this port comes from.
+    pub(super) fn note_ip(&mut self, frame: &LentFrame<'_>, port: usize) {
+        match ip_source(frame.head) {
+            Some(IpAddr::V4(source)) => {
+                self.last_v4.get_mut(port).into_iter().for_each(|last| *last = source)
+            }
+            Some(IpAddr::V6(source)) => {
+                self.last_v6.get_mut(port).into_iter().for_each(|last| *last = source)
+            }
+            None => {}
+        }
+    }
+
+    /// The last IP address that packets from this port came from, of the same kind as this one.
+    pub(super) fn last_ip(&self, port: usize, like: IpAddr) -> Option<IpAddr> {
+        let last = match like {
+            IpAddr::V4(_) => IpAddr::V4(*self.last_v4.get(port)?),
+            IpAddr::V6(_) => IpAddr::V6(*self.last_v6.get(port)?),
+        };
+        Some(last).filter(|last| !last.is_unspecified())
     }
 
     /// The vNIC and the address of a frame from this port, if it has come from there for the first time.
@@ -43,7 +73,7 @@ impl Sources {
         port: usize,
         now: Instant,
     ) -> Option<(VnicId, Seen)> {
-        let list = self.0.get_mut(port)?.as_mut()?;
+        let list = self.lists.get_mut(port)?.as_mut()?;
         // A tag of VLAN 0 gives a priority only.
         let seen = (MacAddress::source_of(frame.head)?, frame.vlan().filter(|vlan| *vlan != 0));
         if list.known.contains(&seen) || list.known.is_full() && now < list.next {

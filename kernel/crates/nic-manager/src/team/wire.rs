@@ -53,6 +53,12 @@ pub struct TeamCounters {
 }
 
 impl TeamCounters {
+    /// Frames from the wire that were passed to nobody, but for those of its own.
+    #[must_use]
+    pub fn filtered(&self) -> u64 {
+        self.group_copies + self.reflected + self.duplicates
+    }
+
     /// All counts with their names, for the log.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
         let own = [

@@ -18,6 +18,7 @@ mod machines;
 mod misbehaviour;
 mod network;
 mod nics;
+mod operator;
 mod own_end;
 mod shell;
 mod teams;
@@ -135,6 +136,7 @@ fn trials(backends: &[Backend]) -> Vec<Trial> {
         trials.extend(nics::trials(backend));
         trials.extend(cable::trials(backend));
         trials.extend(lan::trials(backend));
+        trials.extend(operator::trials(backend));
         trials.extend(teams::trials(backend));
         trials.extend(faults::trials(backend));
         trials.extend(own_end::trials(backend));

@@ -52,7 +52,7 @@ fn two_echoes(test: &Test) -> Outcome<Run> {
 }
 
 /// Types a command into the shell and waits for a text of its answer.
-fn command(run: &mut Run, command: &str, answer: &str) -> Outcome<String> {
+pub fn command(run: &mut Run, command: &str, answer: &str) -> Outcome<String> {
     run.console.type_text(&format!("{command}\r"))?;
     run.expect(&format!("{command}\r\n"))?;
     let line = run.expect(&format!("weir| {answer}"))?;
@@ -60,7 +60,7 @@ fn command(run: &mut Run, command: &str, answer: &str) -> Outcome<String> {
     Ok(line)
 }
 
-fn enter_shell(run: &mut Run) -> Outcome {
+pub fn enter_shell(run: &mut Run) -> Outcome {
     run.console.type_text(ESCAPE)?;
     run.expect("weir> ").map(drop)
 }
@@ -169,8 +169,12 @@ fn errors(test: &Test) -> Outcome {
         "unknown word \"shutdown\": expected help, vm, console, net, stats, log, reboot, poweroff\r\n",
     )?;
     command(&mut run, "vm stop rihgt", "unknown word \"rihgt\": expected left, right\r\n")?;
-    command(&mut run, "net", "\"net\" is incomplete: expected nics, vms\r\n")?;
-    command(&mut run, "help", "vm restart VM   power a VM off and boot it again\r\n")?;
+    command(
+        &mut run,
+        "net",
+        "\"net\" is incomplete: expected nics, vms, teams, team, why, events, policy, nic, top\r\n",
+    )?;
+    command(&mut run, "help", "vm restart VM          power a VM off and boot it again\r\n")?;
     command(&mut run, "log", "[")?;
     // Tab completes, backspace and Ctrl-U erase, Ctrl-C cancels, the up arrow recalls.
     run.console.type_text("con\tl\t\r")?;

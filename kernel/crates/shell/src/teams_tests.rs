@@ -183,7 +183,7 @@ fn a_change_answers_with_what_has_moved_and_stays_in_the_history() {
         drained[0], "failover lan: nic0 -> nic1 cause=operator moved=1 resent=0 in-doubt=0",
         "{drained:?}"
     );
-    assert!(drained.contains(&"team lan: web/0 nic0 -> nic1: not wanted by the operator".to_string()));
+    assert!(drained.contains(&"team lan: web/0 nic0 -> nic1 (nic0: not wanted by the operator)".to_string()));
     assert_eq!(teams.kicked.get(), 1);
     let again = teams.ask(TeamCommand::Nic { nic: 0, state: AdminState::Drain });
     assert_eq!(again, ["lan: nothing changes"]);

@@ -12,11 +12,13 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+/// The identifier of the first socket; each has its own, since all of them get all replies.
 const IDENTIFIER: u16 = 0x5765;
+static SOCKETS: AtomicU16 = AtomicU16::new(0);
 /// Time between two pings in the background.
 const PERIOD: Duration = Duration::from_millis(200);
 
@@ -35,6 +37,7 @@ pub struct Tally {
 struct Echo {
     socket: OwnedFd,
     to: SockaddrIn,
+    identifier: u16,
 }
 
 impl Echo {
@@ -43,20 +46,22 @@ impl Echo {
             .context("raw ICMP socket")?;
         setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::milliseconds(50))
             .context("raw ICMP socket")?;
-        Ok(Self { socket, to: SocketAddrV4::new(to, 0).into() })
+        let identifier = IDENTIFIER.wrapping_add(SOCKETS.fetch_add(1, Ordering::Relaxed));
+        Ok(Self { socket, to: SocketAddrV4::new(to, 0).into(), identifier })
     }
 
     /// Sends one request with `size` data bytes and waits for a reply with the same data.
     fn ping(&self, sequence: u16, size: usize, limit: Duration) -> Outcome<Option<Duration>> {
         let limit = debug::timeout(limit);
-        let request = message(Icmpv4Type::EchoRequest, sequence, size);
+        let echo = IcmpEchoHeader { id: self.identifier, seq: sequence };
+        let request = message(Icmpv4Type::EchoRequest, echo, size);
         let start = Instant::now();
         match sendto(self.socket.as_raw_fd(), &request, &self.to, MsgFlags::empty()) {
             // ARP is not answered: a missed ping like any other.
             Ok(_) | Err(Errno::EHOSTUNREACH) => {}
             Err(error) => return Err(error).context("sending an echo request"),
         }
-        let expected = message(Icmpv4Type::EchoReply, sequence, size);
+        let expected = message(Icmpv4Type::EchoReply, echo, size);
         let mut buffer = [0; 1 << 16];
         while start.elapsed() < limit {
             match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
@@ -112,18 +117,26 @@ impl Tally {
     }
 }
 
-/// Pings in the background, at most five times a second, until it is stopped.
+/// Pings in the background until it is stopped.
 pub struct Pinger {
     stop: Arc<AtomicBool>,
     worker: Option<JoinHandle<Outcome<Tally>>>,
 }
 
 impl Pinger {
-    /// Starts; `limit` is the timeout for each reply.
+    /// Starts, with at most five pings a second; `limit` is the timeout for each reply.
     ///
     /// # Errors
     /// The socket cannot be opened.
     pub fn start(to: Ipv4Addr, limit: Duration) -> Outcome<Self> {
+        Self::every(PERIOD, to, limit)
+    }
+
+    /// The same with so much time from each reply to the next ping.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn every(period: Duration, to: Ipv4Addr, limit: Duration) -> Outcome<Self> {
         let echo = Echo::open(to)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stop_too = Arc::clone(&stop);
@@ -131,7 +144,7 @@ impl Pinger {
             let mut tally = Tally::default();
             while !stop_too.load(Ordering::Relaxed) {
                 tally.count(tally.sent, echo.ping(tally.sent, 56, limit)?);
-                thread::sleep(PERIOD);
+                thread::sleep(period);
             }
             Ok(tally)
         });
@@ -158,10 +171,9 @@ impl Drop for Pinger {
 }
 
 /// An echo message with its checksum [RFC 792].
-fn message(kind: fn(IcmpEchoHeader) -> Icmpv4Type, sequence: u16, size: usize) -> Vec<u8> {
-    let [_, low] = sequence.to_be_bytes();
+fn message(kind: fn(IcmpEchoHeader) -> Icmpv4Type, echo: IcmpEchoHeader, size: usize) -> Vec<u8> {
+    let [_, low] = echo.seq.to_be_bytes();
     let data: Vec<u8> = (0..=u8::MAX).cycle().take(size).map(|byte| byte ^ low).collect();
-    let echo = IcmpEchoHeader { id: IDENTIFIER, seq: sequence };
     [&Icmpv4Header::with_checksum(kind(echo), &data).to_bytes(), &data[..]].concat()
 }
 
@@ -172,6 +184,7 @@ mod tests {
     #[test]
     fn an_echo_message_has_the_checksum_of_rfc_1071() {
         // 0800 + 5765 + 0001 = 5f66, and its complement.
-        assert_eq!(message(Icmpv4Type::EchoRequest, 1, 0), [8, 0, 0xa0, 0x99, 0x57, 0x65, 0, 1]);
+        let echo = IcmpEchoHeader { id: 0x5765, seq: 1 };
+        assert_eq!(message(Icmpv4Type::EchoRequest, echo, 0), [8, 0, 0xa0, 0x99, 0x57, 0x65, 0, 1]);
     }
 }

@@ -239,6 +239,8 @@ pub struct Scenario {
     smt: bool,
     /// Guests that cannot be started are left to Weir to refuse.
     unchecked: bool,
+    /// No `[[nic]]` is in the configuration: a team takes all.
+    unnamed_nics: bool,
 }
 
 impl Scenario {
@@ -253,6 +255,7 @@ impl Scenario {
             whole_log: false,
             smt: false,
             unchecked: false,
+            unnamed_nics: false,
         }
     }
 
@@ -323,6 +326,13 @@ impl Scenario {
         self
     }
 
+    /// Leaves the physical NICs to a team that takes all of them, so that the image fits machines with others as well.
+    #[must_use]
+    pub fn unnamed_nics(mut self) -> Self {
+        self.unnamed_nics = true;
+        self
+    }
+
     /// On a machine that boots with this firmware.
     #[must_use]
     pub fn with_firmware(mut self, firmware: Firmware) -> Self {
@@ -342,7 +352,8 @@ impl Scenario {
             let _ = writeln!(text, "self_test = {kind:?}");
         }
         let nics = self.machine.nics.len();
-        for index in 0..nics {
+        let named = if self.unnamed_nics { 0 } else { nics };
+        for index in 0..named {
             let _ = writeln!(text, "\n[[nic]]\nname = \"nic{index}\"");
         }
         text + &self.teams + &self.vms.iter().map(|vm| vm.toml(nics)).collect::<String>()

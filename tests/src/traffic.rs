@@ -2,20 +2,48 @@
 //! peer on the wire and for Linux guests. And a stream.
 
 use crate::failure::ErrorContext;
-use crate::{Outcome, debug, require};
-use micro::numbered::{ACKNOWLEDGED, Fault, LAST, Sequence, is_acknowledged, write};
+use crate::{Failure, Outcome, debug, require};
+use micro::numbered::{ACKNOWLEDGED, LAST, Sequence, is_acknowledged, write};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-pub use micro::numbered::PORT;
+pub use micro::numbered::{Fault, PORT};
 
 /// Timeout for a datagram or an acknowledgement. Generous: the other end may still be booting.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(180);
 /// Timeout for the acknowledgement of the first datagram, which is repeated until the receiver is ready.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
+/// Timeout for an acknowledgement where datagrams may be lost.
+const LOSS_TIMEOUT: Duration = Duration::from_secs(1);
 /// Number of faults that are listed in the report; all are counted.
 const FAULTS_LISTED: usize = 8;
+
+/// What has arrived of a run of datagrams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SinkTally {
+    /// How many were sent.
+    pub count: u32,
+    /// What was not as it should be, in order.
+    pub faults: Vec<Fault>,
+}
+
+impl SinkTally {
+    /// The numbers that did not arrive.
+    ///
+    /// # Errors
+    /// One was duplicated, late or damaged.
+    pub fn missing(&self) -> Outcome<Vec<u32>> {
+        let mut missing = Vec::new();
+        for fault in &self.faults {
+            let Fault::Missing { from, to } = fault else {
+                return Err(Failure::Wrong(format!("not only missing: {:?}", self.faults)));
+            };
+            missing.extend(*from..*to);
+        }
+        Ok(missing)
+    }
+}
 
 /// Receives datagrams until the sender announces the end, acknowledging one in eight; returns how many were
 /// received.
@@ -23,6 +51,17 @@ const FAULTS_LISTED: usize = 8;
 /// # Errors
 /// A timeout, or a datagram that was missing, duplicated, late or damaged.
 pub fn sink(socket: &UdpSocket) -> Outcome<u32> {
+    let SinkTally { count, faults } = receive_run(socket)?;
+    let listed = &faults[..faults.len().min(FAULTS_LISTED)];
+    require!(faults.is_empty(), "{} faults among {count} datagrams: {listed:?}", faults.len());
+    Ok(count)
+}
+
+/// The same, with faults as part of the result.
+///
+/// # Errors
+/// A timeout.
+pub fn receive_run(socket: &UdpSocket) -> Outcome<SinkTally> {
     set_timeout(socket, SILENCE_TIMEOUT)?;
     let mut sequence = Sequence::default();
     let mut faults: Vec<Fault> = Vec::new();
@@ -35,14 +74,10 @@ pub fn sink(socket: &UdpSocket) -> Outcome<u32> {
             Ok(next) => next,
             Err(Fault::End { count }) => {
                 socket.send_to(&LAST.to_be_bytes(), from).context("acknowledging the end")?;
-                let listed = &faults[..faults.len().min(FAULTS_LISTED)];
-                require!(faults.is_empty(), "{} faults among {count} datagrams: {listed:?}", faults.len());
-                require!(
-                    sequence.next() == count,
-                    "of {count} datagrams those from {} are missing",
-                    sequence.next()
-                );
-                return Ok(count);
+                if sequence.next() < count {
+                    faults.push(Fault::Missing { from: sequence.next(), to: count });
+                }
+                return Ok(SinkTally { count, faults });
             }
             Err(fault) => {
                 faults.push(fault);
@@ -75,11 +110,51 @@ pub fn blast(socket: &UdpSocket, to: SocketAddr, count: u32, window: u32) -> Out
         let length = write(&mut payload, number);
         socket.send_to(&payload[..length], to).context(format!("sending {number}"))?;
     }
-    let length = write(&mut payload, LAST);
-    payload[8..12].copy_from_slice(&count.to_be_bytes());
-    socket.send_to(&payload[..length], to).context("sending the end")?;
+    send_last(socket, to, &mut payload, count)?;
     while acknowledgement(socket).context("acknowledgement of the end")? != LAST {}
     Ok(())
+}
+
+/// The same where datagrams and acknowledgements may be lost: goes on when none has come for long. Returns how often that was
+/// so.
+///
+/// # Errors
+/// The first or the last datagram was not acknowledged.
+pub fn blast_with_losses(socket: &UdpSocket, to: SocketAddr, count: u32, window: u32) -> Outcome<u32> {
+    let mut payload = [0; 1472];
+    send_first(socket, to, &mut payload)?;
+    set_timeout(socket, LOSS_TIMEOUT)?;
+    let (mut acknowledged, mut stalls) = (1, 0);
+    for number in 1..count {
+        while number - acknowledged >= window {
+            acknowledged = acknowledgement(socket).map_or_else(
+                |_| {
+                    stalls += 1;
+                    number
+                },
+                |answer| answer.clamp(acknowledged, number),
+            );
+        }
+        let length = write(&mut payload, number);
+        socket.send_to(&payload[..length], to).context(format!("sending {number}"))?;
+    }
+    for _ in 0..SILENCE_TIMEOUT.as_secs() {
+        send_last(socket, to, &mut payload, count)?;
+        loop {
+            match acknowledgement(socket) {
+                Ok(LAST) => return Ok(stalls),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+    }
+    Err(Failure::Wrong("the end was not acknowledged".into()))
+}
+
+fn send_last(socket: &UdpSocket, to: SocketAddr, payload: &mut [u8; 1472], count: u32) -> Outcome {
+    let length = write(payload, LAST);
+    payload[8..12].copy_from_slice(&count.to_be_bytes());
+    socket.send_to(&payload[..length], to).context("sending the end").map(drop)
 }
 
 /// Sends `count` datagrams of `bytes` each, without acknowledgements.

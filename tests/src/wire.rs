@@ -233,8 +233,16 @@ pub fn send_frame(interface: &str, frame: &[u8]) -> Outcome {
 /// # Errors
 /// As [`send_frame`].
 pub fn send_frames(interface: &str, frame: &[u8], count: u32) -> Outcome {
-    let socket = packet_socket(interface)?;
-    for _ in 0..count {
+    send_copies(&[interface], frame, count)
+}
+
+/// The same on several interfaces, on one immediately after the other.
+///
+/// # Errors
+/// As [`send_frame`].
+pub fn send_copies(interfaces: &[&str], frame: &[u8], count: u32) -> Outcome {
+    let sockets = interfaces.iter().map(|interface| packet_socket(interface)).collect::<Outcome<Vec<_>>>()?;
+    for socket in (0..count).flat_map(|_| &sockets) {
         nix::sys::socket::send(socket.as_raw_fd(), frame, MsgFlags::empty()).context("sending a frame")?;
     }
     Ok(())

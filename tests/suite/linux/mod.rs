@@ -4,7 +4,7 @@ mod cable;
 mod interrupted;
 mod neighbour;
 mod steps;
-mod transfer;
+pub mod transfer;
 
 use crate::{timed, trial_needing};
 use end_to_end::backend::Need;
@@ -17,8 +17,8 @@ use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
-pub use steps::BOOT;
 use steps::STEPS;
+pub use steps::{BOOT, counter};
 use transfer::{TRANSFER, make_file};
 
 const GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 11);
@@ -133,7 +133,7 @@ fn run_steps(boot: &Boot) -> Results {
 }
 
 /// Linux without what takes longest in an emulator: decompressed in advance, with its messages only in `dmesg`.
-fn short_linux(name: &str, command_line: &str) -> Outcome<VmSpec> {
+pub fn short_linux(name: &str, command_line: &str) -> Outcome<VmSpec> {
     VmSpec::unpacked_linux(name, &format!("quiet {command_line}"))
 }
 

@@ -62,6 +62,9 @@ fn run(mut arguments: Arguments) -> Outcome<Conclusion> {
     if arguments.list || arguments.filter.as_ref().is_some_and(|filter| filter.contains(disk::NAME)) {
         trials.extend(choice.backends.iter().copied().flat_map(disk::trials));
     }
+    if arguments.list || arguments.filter.is_some() {
+        trials.extend(choice.backends.iter().copied().flat_map(teams::by_name));
+    }
     if !arguments.exact
         && let Some(name) = arguments.filter.take()
     {

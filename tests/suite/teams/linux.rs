@@ -1,0 +1,184 @@
+//! Three stock Linux guests behind two NICs of different models, in one boot: nobody notices which NIC carries its frames.
+
+use super::{E1000, MIXED, TWO, announcements};
+use crate::lifecycle::{open_shell, power_off};
+use crate::linux::transfer::{TCP_BYTES, TRANSFER, bytes_for_the_guest, make_file, receive, send, sum};
+use crate::linux::{BOOT, short_linux};
+use crate::trial_needing;
+use end_to_end::backend::Need;
+use end_to_end::failure::ErrorContext;
+use end_to_end::lan::LanPlan;
+use end_to_end::pinger::{Pinger, answers};
+use end_to_end::run::STEP;
+use end_to_end::wire::now;
+use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, require};
+use libtest_mimic::Trial;
+use std::net::{Ipv4Addr, TcpListener};
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+/// Name, address and MAC address.
+const GUESTS: [(&str, Ipv4Addr, &str); 3] = [
+    ("linux", Ipv4Addr::new(10, 0, 5, 11), "52:54:00:05:00:11"),
+    ("second", Ipv4Addr::new(10, 0, 5, 12), "52:54:00:05:00:12"),
+    ("third", Ipv4Addr::new(10, 0, 5, 13), "52:54:00:05:00:13"),
+];
+const VLAN: u16 = 5;
+const PERIOD: Duration = Duration::from_millis(100);
+/// How long the cable is out at a time.
+const OUT: Duration = Duration::from_millis(300);
+
+pub fn trials(backend: Backend) -> Vec<Trial> {
+    let needs = [Need::MoreLinuxBoots, Need::Cable, Need::Nics(2), Need::Nic(MIXED[1])];
+    let name = "f10_three_linux_guests_notice_nothing_of_a_failover_and_keep_their_tcp_whole";
+    vec![trial_needing(backend, &needs, name, three_guests)]
+}
+
+fn three_guests(test: &Test) -> Outcome {
+    let vm = |(name, ip, mac): (&str, Ipv4Addr, &str)| {
+        let vm = short_linux(name, &format!("console=ttyS0,115200 weir.ip={ip}/24"))?;
+        Ok(vm.memory(128).nic_in("lan", mac))
+    };
+    let vms = GUESTS.into_iter().map(vm).collect::<Outcome<_>>()?;
+    let mut scenario = Scenario::new(vms)
+        .on_lan(LanPlan::one_switch(2), &[E1000, MIXED[1]])
+        .team("lan", &[TWO, "policy = \"order\"", "up_delay = \"200 ms\""]);
+    scenario.machine.memory = 768;
+    let mut run = Run::start(test, &scenario)?;
+    for text in ["failover lan", ": no link", "not for long enough"] {
+        run.allow(text);
+    }
+    run.expect_within("linux| weir guest: up", BOOT)?;
+    run.expect_within("/ # ", BOOT)?;
+    for (name, ip, _) in GUESTS {
+        require!(answers(ip, BOOT)?, "{name} does not answer");
+    }
+    make_file(&mut run)?;
+    let pingers = GUESTS.map(|(_, ip, _)| Pinger::every(PERIOD, ip, super::SOON));
+    to_the_wire(&mut run)?;
+    from_the_wire(&mut run)?;
+    guests_reach_each_other(&mut run)?;
+    for ((name, ..), pinger) in GUESTS.into_iter().zip(pingers) {
+        let tally = pinger?.stop()?;
+        println!(
+            "{}: {name}: {} of {} pings missed, slowest {:?}",
+            test.backend,
+            tally.missed.len(),
+            tally.sent,
+            tally.slowest
+        );
+        require!(tally.missed.is_empty() && tally.sent > 20, "{name}: {tally:?}");
+    }
+    vlan_is_announced(&mut run)?;
+    // Once at its start.
+    let links = run.shell("linux", "dmesg | grep -c 'NIC Link is'", STEP)?;
+    require!(links.lines().any(|line| line.trim() == "1"), "changes of the link: {links}");
+    open_shell(&mut run)?;
+    power_off(&mut run)
+}
+
+/// Pulls the cable of the NIC that carries everything and puts it back, again and again, until `done`.
+fn pull_until(run: &mut Run, done: impl Fn() -> bool) -> Outcome<usize> {
+    let mut pulls = 0;
+    while !done() {
+        run.plug(0, false)?;
+        run.expect("failover lan: nic0 -> nic1")?;
+        sleep(OUT);
+        run.plug(0, true)?;
+        run.expect("failback lan: nic0 is used again")?;
+        pulls += 1;
+    }
+    Ok(pulls)
+}
+
+fn to_the_wire(run: &mut Run) -> Outcome {
+    let listener = TcpListener::bind((super::PEER, 6000)).context("listening")?;
+    let receiver = thread::spawn(move || receive(&listener));
+    run.shell(
+        "linux",
+        &format!("{{ weir-traffic stream {} 6000 </tmp/a >/dev/null & }}", super::PEER),
+        STEP,
+    )?;
+    let begin = now();
+    let pulls = pull_until(run, || receiver.is_finished())?;
+    let received = receiver.join().map_err(|_| Failure::Wrong("the receiver panicked".into()))??;
+    println!("  to the wire: {} bytes, the cable was pulled {pulls} times", received.len());
+    check_both_carried(run, true, begin)?;
+    require!(
+        received.len() == TCP_BYTES && pulls > 0,
+        "{} of {TCP_BYTES} bytes, {pulls} pulls",
+        received.len()
+    );
+    let shown = run.shell("linux", "wait; sha256sum /tmp/a", TRANSFER)?;
+    require!(shown.contains(&sum(&received)), "to the wire: received was {}, sent: {shown}", sum(&received));
+    Ok(())
+}
+
+fn from_the_wire(run: &mut Run) -> Outcome {
+    let sent = bytes_for_the_guest();
+    let expected = sum(&sent);
+    let listener = TcpListener::bind((super::PEER, 6001)).context("listening")?;
+    let sender = thread::spawn(move || send(&listener, &sent));
+    run.shell("linux", &format!("{{ nc {} 6001 </dev/null >/tmp/b & }}", super::PEER), STEP)?;
+    let begin = now();
+    let pulls = pull_until(run, || sender.is_finished())?;
+    sender.join().map_err(|_| Failure::Wrong("the sender panicked".into()))??;
+    println!("  from the wire: the cable was pulled {pulls} times");
+    check_both_carried(run, false, begin)?;
+    let shown = run.shell("linux", "wait; sha256sum /tmp/b; rm /tmp/a /tmp/b", TRANSFER)?;
+    require!(
+        shown.contains(&expected) && pulls > 0,
+        "from the wire: sent was {expected}, {pulls} pulls: {shown}"
+    );
+    Ok(())
+}
+
+/// Part of a stream has gone by each of the NICs.
+fn check_both_carried(run: &Run, from_weir: bool, since: Duration) -> Outcome {
+    let segments = run.captures.iter().map(|capture| {
+        let large = capture.select(from_weir, |bytes| bytes.len() > 1000);
+        large.iter().filter(|frame| frame.time >= since).count()
+    });
+    let segments: Vec<usize> = segments.collect();
+    println!("  large frames on the wires: {segments:?}");
+    require!(segments.iter().all(|count| *count > 50), "large frames on the wires: {segments:?}");
+    Ok(())
+}
+
+fn guests_reach_each_other(run: &mut Run) -> Outcome {
+    for (_, ip, _) in &GUESTS[1..] {
+        run.shell("linux", &format!("ping -c 3 {ip}"), STEP)?;
+    }
+    Ok(())
+}
+
+/// A guest that has sent in a VLAN is announced there, too.
+fn vlan_is_announced(run: &mut Run) -> Outcome {
+    for module in ["llc", "stp", "garp", "mrp", "8021q"] {
+        run.shell("linux", &format!("insmod /modules/{module}.ko"), STEP)?;
+    }
+    run.shell(
+        "linux",
+        &format!("ip link add link eth0 name v5 type vlan id {VLAN} && ip link set v5 up"),
+        STEP,
+    )?;
+    run.shell("linux", "ip addr add 10.0.6.2/24 dev v5; ping -c 1 -W 1 10.0.6.1 >/dev/null || true", STEP)?;
+    let pulled = now();
+    run.plug(0, false)?;
+    run.expect("failover lan: nic0 -> nic1")?;
+    sleep(OUT);
+    for (name, _, mac) in GUESTS {
+        let mut vlans: Vec<Option<u16>> = announcements(run, 1, mac, pulled)
+            .iter()
+            .map(|announcement| end_to_end::frame::vlan(&announcement.bytes))
+            .collect();
+        vlans.sort_unstable();
+        let expected: &[Option<u16>] = if name == "linux" {
+            &[None, None, None, Some(VLAN), Some(VLAN), Some(VLAN)]
+        } else {
+            &[None; 3]
+        };
+        require!(vlans == expected, "{name} was announced in {vlans:?}");
+    }
+    Ok(())
+}

@@ -94,5 +94,5 @@ fn print(history: &HistoryText, bytes: &[u8], all: bool, out: &mut impl Write) -
 /// True if the event has come by the clock, and nothing was decided on it.
 fn is_routine(event: &TeamEvent, actions: &[TeamAction]) -> bool {
     matches!(event, TeamEvent::Sample(_) | TeamEvent::Tick)
-        && actions.iter().all(|action| matches!(action, TeamAction::Beacon(_) | TeamAction::Probe(_)))
+        && actions.iter().all(|action| matches!(action, TeamAction::Probe(_)))
 }

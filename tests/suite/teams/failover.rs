@@ -139,8 +139,7 @@ fn check_pings(run: &Run, tally: &Tally, pulled: Duration) -> Outcome {
 
 /// The NICs on whose wires the datagram with this number to the guest `sink` was.
 fn wires_to_sink(run: &Run, number: u32) -> Vec<usize> {
-    let is_it =
-        |bytes: &[u8]| frame::destination(bytes) == SINK_MAC && frame::number(bytes) == Some(number);
+    let is_it = |bytes: &[u8]| frame::destination(bytes) == SINK_MAC && frame::number(bytes) == Some(number);
     (0..2).filter(|nic| !run.captures[*nic].select(false, is_it).is_empty()).collect()
 }
 

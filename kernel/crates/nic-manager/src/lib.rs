@@ -13,6 +13,7 @@ extern crate alloc;
 
 mod action;
 mod bucket;
+mod detection;
 mod event;
 pub mod frames;
 mod hearing;

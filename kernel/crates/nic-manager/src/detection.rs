@@ -1,0 +1,92 @@
+//! What the manager makes of what was seen: who is cut off, who receives damaged frames, who carries too much.
+
+use crate::action::{TeamAction, TeamNote};
+use crate::bucket::FrameKey;
+use crate::hearing::HearingVerdict;
+use crate::manager::{Act, Manager};
+use crate::member_state::MemberState;
+use crate::{AdminState, BeaconSettings, MemberId, MemberRole, MemberSet, TeamSample};
+use base::Instant;
+
+impl Manager {
+    /// Takes note of what was seen in a period.
+    pub(crate) fn take_sample(&mut self, sample: &TeamSample, now: Instant, act: Act<'_>) {
+        self.last_sample = now;
+        let linked = self.linked();
+        if let Some(BeaconSettings { lost, .. }) =
+            self.settings.beacon.clone().filter(|_| !self.is_one_line())
+        {
+            if sample.ends_round {
+                self.hearing.note(sample, linked, now);
+                self.find_cut_off(linked, lost, now, act);
+            } else {
+                self.hearing.note_active(sample, now);
+            }
+        }
+        let Some(second) = self.load.note(sample, now) else { return };
+        for (index, state) in self.members.iter_mut().enumerate() {
+            let seen = second.members[index];
+            state.damaged = self.errors[index].note(seen.errors, seen.frames);
+            if !state.stalled {
+                self.waits[index].note(seen.longest_wait);
+            }
+        }
+        for (state, rate) in self.vnics.iter_mut().zip(second.vnics) {
+            state.rate = (state.rate * 3 + rate) / 4;
+        }
+        self.relieve(now, act);
+    }
+
+    /// Members that have a link.
+    pub(crate) fn linked(&self) -> MemberSet {
+        let ids = self.members.iter().zip((0..).map_while(MemberId::new));
+        let linked = |state: &MemberState| {
+            state.role != MemberRole::Unused && state.admin != AdminState::Down && state.has_link()
+        };
+        ids.filter(|(state, _)| linked(state)).map(|(_, id)| id).collect()
+    }
+
+    /// True if switches take the members for one line: they send back to it nothing that has come from it.
+    pub(crate) fn is_one_line(&self) -> bool {
+        self.key() == FrameKey::IpHash
+    }
+
+    /// The members that send beacons.
+    #[must_use]
+    pub fn speakers(&self) -> MemberSet {
+        match self.settings.beacon {
+            Some(_) if !self.is_one_line() => self.linked(),
+            _ => MemberSet::EMPTY,
+        }
+    }
+
+    /// Decides which members are cut off from the others, by the beacons that they have heard.
+    fn find_cut_off(&mut self, linked: MemberSet, lost: u8, now: Instant, act: Act<'_>) {
+        let asks = self.settings.beacon.as_ref().is_some_and(|beacon| beacon.gateway.is_some());
+        let cut = linked.iter().filter(|member| self.members[member.index()].cut_off).collect();
+        let verdict = self.hearing.verdict((linked, cut), lost, asks, now);
+        let undecided = verdict == HearingVerdict::Undecided;
+        if undecided && !self.undecided {
+            act(TeamAction::Say(TeamNote::Undecided));
+        }
+        self.undecided = undecided;
+        if let HearingVerdict::CutOff(cut) = verdict {
+            // Of a member without a link nothing new is known.
+            for member in linked.iter() {
+                let is_cut = cut.contains(member);
+                if core::mem::replace(&mut self.members[member.index()].cut_off, is_cut) == is_cut {
+                    continue;
+                }
+                let missed = self.hearing.missed(member, linked);
+                act(TeamAction::Say(match is_cut {
+                    true => TeamNote::BeaconLost { member, missed },
+                    false => TeamNote::BeaconHeard { member },
+                }));
+            }
+        }
+        // It is asked from the first beacon on that is missed, so that its answer is there when it counts.
+        if self.hearing.ask(asks && self.hearing.is_split(linked, 1), now) {
+            linked.iter().for_each(|member| act(TeamAction::Probe(member)));
+        }
+    }
+}

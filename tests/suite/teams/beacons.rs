@@ -60,7 +60,7 @@ fn start(test: &Test, guest: Answerer) -> Outcome<Run> {
         .on_lan(LanPlan::a_switch_each(NICS), &PROMPT)
         .team("lan", &[&[nics], &fields[..]].concat());
     let mut run = Run::start(test, &scenario)?;
-    for text in ["failover lan", "beacon lost", "cut off behind its switch", "not for long enough"] {
+    for text in ["failover lan", "beacon lost", "cut off behind its switch", "held down"] {
         run.allow(text);
     }
     guest.await_ready(&mut run)?;

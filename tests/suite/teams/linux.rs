@@ -45,7 +45,7 @@ fn three_guests(test: &Test) -> Outcome {
         .team("lan", &[TWO, "policy = \"order\"", "up_delay = \"200 ms\""]);
     scenario.machine.memory = 768;
     let mut run = Run::start(test, &scenario)?;
-    for text in ["failover lan", ": no link", "not for long enough"] {
+    for text in ["failover lan", ": no link", "held down"] {
         run.allow(text);
     }
     run.expect_within("linux| weir guest: up", BOOT)?;

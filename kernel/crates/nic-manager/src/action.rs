@@ -55,8 +55,8 @@ impl fmt::Display for MemberFault {
             Self::Errors => "receives damaged frames",
             Self::Stall => "does not send",
             Self::Admin => "not wanted by the operator",
-            Self::Settling => "works again, not for long enough",
-            Self::Manual => "works again, waits for the operator",
+            Self::Settling => "works again, and is held down",
+            Self::Manual => "works again, and waits for the operator",
             Self::Unused => "unused by configuration",
         })
     }

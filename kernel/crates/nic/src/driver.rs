@@ -70,6 +70,8 @@ pub struct NicDriver<H: NicHost, C: NicChip> {
     pub(crate) asked_at: Instant,
     /// What it has given back since its last reset began.
     pub(crate) given_back: RetiredFrames,
+    /// Whoever has retired it knows of that.
+    pub(crate) given_back_told: bool,
     /// The link went down since the last check.
     link_lost: bool,
     pub(crate) next_check: Instant,
@@ -107,6 +109,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
             empty: EmptyMark::default(),
             asked_at: Instant::ZERO,
             given_back: RetiredFrames::default(),
+            given_back_told: false,
             link_lost: false,
             next_check: now,
             next_statistics: now + STATISTICS_INTERVAL,
@@ -275,7 +278,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// received can still be polled.
     pub(crate) fn recover(&mut self, now: Instant) {
         self.counters.resets += 1;
-        self.given_back = RetiredFrames::default();
+        (self.given_back, self.given_back_told) = (RetiredFrames::default(), false);
         self.link_lost = false;
         self.forget_waiting();
         if self.is_running() {

@@ -35,9 +35,14 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         }
         if self.is_stopping() && self.has_lost_link() {
             self.is_counted &= self.collect_statistics();
+            self.given_back_told = true;
             return self.end_transmission(now);
         }
-        if was_running { self.given_back } else { RetiredFrames::default() }
+        // A reset that has begun before may have given back what nobody has heard of.
+        match core::mem::replace(&mut self.given_back_told, true) {
+            false => self.given_back,
+            true => RetiredFrames::default(),
+        }
     }
 
     /// True if the NIC says that it has no link. One that was removed says nothing.

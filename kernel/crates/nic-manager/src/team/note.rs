@@ -20,7 +20,7 @@ impl TeamReport {
     pub fn is_fault(&self) -> bool {
         match self.note {
             TeamNote::Failover { cause: fault, .. } | TeamNote::Member { fault: Some(fault), .. } => {
-                fault != MemberFault::Admin
+                !matches!(fault, MemberFault::Admin | MemberFault::Settling | MemberFault::Manual)
             }
             TeamNote::BeaconLost { .. } | TeamNote::Undecided => true,
             _ => false,

@@ -112,7 +112,7 @@ pub fn configuration(machine: &EmulatedMachine, cpu_model: &str, image: &Path) -
     for (index, nic) in machine.nics.iter().take(MAX_NICS).enumerate() {
         let module = match &nic.wire {
             Wire::Tap(name) => format!("ethmod=tuntap, ethdev=/dev/net/tun:{name}, script=none"),
-            Wire::Server | Wire::Null => "ethmod=null, ethdev=null".into(),
+            Wire::Server | Wire::Hub | Wire::Null => "ethmod=null, ethdev=null".into(),
         };
         text += &format!("e1000: card={index}, enabled=1, mac={}, {module}\n", nic.mac);
     }

@@ -30,6 +30,8 @@ pub enum Wire {
     /// A network inside the emulator, 10.0.5.0/24, in which 10.0.5.1 answers ping and serves the boot file by DHCP
     /// and TFTP.
     Server,
+    /// All other NICs of the machine whose far side is this one. Bochs has none, and leaves them alone.
+    Hub,
     /// Nothing.
     Null,
 }
@@ -223,7 +225,7 @@ impl EmulatedMachine {
             .iter()
             .filter_map(|nic| match &nic.wire {
                 Wire::Tap(name) => Some(name.as_str()),
-                Wire::Server | Wire::Null => None,
+                Wire::Server | Wire::Hub | Wire::Null => None,
             })
             .collect()
     }

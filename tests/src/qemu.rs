@@ -149,6 +149,7 @@ fn device(index: usize, nic: &EmulatedNic) -> String {
         Wire::Tap(name) => {
             format!(" -netdev tap,id=wire{index},ifname={name},script=no,downscript=no,vnet_hdr=off")
         }
+        Wire::Hub => format!(" -netdev hubport,id=wire{index},hubid=0"),
         Wire::Server | Wire::Null => String::new(),
     };
     let netdev = if nic.wire == Wire::Null { String::new() } else { format!(",netdev=wire{index}") };

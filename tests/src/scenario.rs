@@ -85,6 +85,13 @@ impl VmSpec {
         })
     }
 
+    /// Gives it another name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
     /// Writes this to `folder` as its kernel, in place of the guest's own.
     ///
     /// # Errors

@@ -73,14 +73,15 @@ pub fn to_a_guest(load: Load, frames: u32) -> Outcome<Scenario> {
 
 /// The machine on which the guest that receives keeps up with the other one. With 100 million instructions a second it takes less
 /// than 20,000 long frames, for which senders do not stand still: the frames are dropped.
-fn paced((bytes, _): Load, mut scenario: Scenario) -> Scenario {
+pub fn paced((bytes, _): Load, mut scenario: Scenario) -> Scenario {
     if bytes > 60 {
         scenario.machine.pace = Pace::CountedFast;
     }
     scenario
 }
 
-fn sender((bytes, burst): Load, frames: u32, more: &str) -> Outcome<VmSpec> {
+/// A guest that sends frames, with this further part of its command line.
+pub fn sender((bytes, burst): Load, frames: u32, more: &str) -> Outcome<VmSpec> {
     let command_line = format!("frames={frames} bytes={bytes} burst={burst} {more}");
     VmSpec::micro("sender", "load_send", &command_line)
 }

@@ -3,11 +3,13 @@
 
 mod cost;
 mod exits;
+mod failover;
 mod linux;
 mod micro;
 mod pauses;
 mod stages;
 mod still;
+mod teams;
 
 use crate::Outcome;
 use crate::failure::ErrorContext;
@@ -57,12 +59,15 @@ pub struct FigureGroup {
 }
 
 /// All figures, fastest first.
-pub const GROUPS: [FigureGroup; 9] = [
+pub const GROUPS: [FigureGroup; 12] = [
     FigureGroup { name: "still", measure: still::figures },
     FigureGroup { name: "exits", measure: exits::figures },
     FigureGroup { name: "pauses", measure: pauses::figures },
     FigureGroup { name: "transmit", measure: micro::transmit },
     FigureGroup { name: "receive", measure: micro::receive },
+    FigureGroup { name: "teams", measure: teams::figures },
+    FigureGroup { name: "team-idle", measure: teams::idle },
+    FigureGroup { name: "failover", measure: failover::figures },
     FigureGroup { name: "stages", measure: stages::figures },
     FigureGroup { name: "linux-transmit", measure: linux::transmit },
     FigureGroup { name: "linux-receive", measure: linux::receive },

@@ -17,6 +17,8 @@ use std::process::{Command, Stdio};
 
 /// The function that does a piece of work with a port's frames, by a part of its name.
 const PIECE: &str = "path::switch::Switch>::take_from::";
+/// The function that a physical NIC is given each frame by.
+const FRAME: &str = "<nic::nic::Nic<weir::net::nic_host::NicArena> as base::port::Port>::put";
 /// Pieces of work before the trace, and in it.
 const BEFORE: usize = 60;
 const TRACED: usize = 24;
@@ -43,8 +45,7 @@ pub fn figures() -> Outcome<Vec<Figure>> {
         ("transmit", micro::to_nobody(load, FRAMES, WIRE)?, micro::sent(load)?),
         ("guest-to-guest", micro::to_a_guest(load, FRAMES)?, micro::switched(load)?),
     ] {
-        let mut spent = trace(&format!("stages-{way}"), scenario)?;
-        spent.remove(SCREEN);
+        let Trace { spent, .. } = trace(&format!("stages-{way}"), scenario)?;
         let all: u64 = spent.values().sum();
         for stage in STAGES {
             let share = spent.get(stage).copied().unwrap_or(0) as f64 / all as f64;
@@ -58,11 +59,26 @@ pub fn figures() -> Outcome<Vec<Figure>> {
     Ok(figures)
 }
 
+/// Some pieces of work.
+struct Trace {
+    /// Instructions in each stage, but for the screen's.
+    spent: BTreeMap<&'static str, u64>,
+    /// Frames that a physical NIC was given.
+    frames: usize,
+}
+
+/// Instructions for each frame to the wire, without the screen's, while the guests send without end.
+pub fn in_passing(name: &str, scenario: Scenario) -> Outcome<f64> {
+    let Trace { spent, frames } = trace(name, scenario)?;
+    require!(frames > 0, "no frame is in the trace: see {name}");
+    Ok(spent.values().sum::<u64>() as f64 / frames as f64)
+}
+
 /// Instructions in each stage during some pieces of work.
-fn trace(name: &str, mut scenario: Scenario) -> Outcome<BTreeMap<&'static str, u64>> {
+fn trace(name: &str, mut scenario: Scenario) -> Outcome<Trace> {
     let kernel = artifacts::kernel()?;
     let folder = folder(name)?;
-    let commands = [format!("lb {:#x}", address(&kernel)?), "c\n".repeat(BEFORE), "trace on".into()];
+    let commands = [format!("lb {:#x}", address(&kernel, PIECE)?), "c\n".repeat(BEFORE), "trace on".into()];
     let commands = commands.join("\n") + "\n" + &"c\n".repeat(TRACED) + "quit\n";
     scenario.machine.bochs = Some(commands);
     let mut run = Run::start_in(Backend::BochsVtx, folder.clone(), &scenario)?;
@@ -72,19 +88,22 @@ fn trace(name: &str, mut scenario: Scenario) -> Outcome<BTreeMap<&'static str, u
     let output = folder.join(OUTPUT);
     let addresses = lines(&output)?.filter(|step| step.weir).map(|step| step.address).collect();
     let stages = stages(&kernel, &addresses)?;
-    let spent = spend(lines(&output)?, &stages);
+    let mut spent = spend(lines(&output)?, &stages);
+    spent.remove(SCREEN);
+    let put = address(&kernel, FRAME)?;
+    let frames = lines(&output)?.filter(|step| step.address == put).count();
     fs::remove_file(&output).context("the trace")?;
     require!(spent.contains_key("put"), "no frame is in the trace: see {}", folder.display());
-    Ok(spent)
+    Ok(Trace { spent, frames })
 }
 
-/// The address of the function that does a piece of work.
-fn address(kernel: &Path) -> Outcome<u64> {
+/// The address of the function with this part of a name.
+fn address(kernel: &Path, part: &str) -> Outcome<u64> {
     let output = Command::new("nm").arg("-C").arg(kernel).output().context("starting nm")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = text.lines().find(|line| line.contains(PIECE)).unwrap_or_default();
+    let line = text.lines().find(|line| line.contains(part)).unwrap_or_default();
     let address = line.split(' ').next().and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    address.ok_or_else(|| Failure::Wrong(format!("the kernel has no function ...{PIECE}...")))
+    address.ok_or_else(|| Failure::Wrong(format!("the kernel has no function ...{part}...")))
 }
 
 /// An instruction of Weir in a trace.

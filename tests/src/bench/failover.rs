@@ -83,7 +83,10 @@ fn loss(run: &Run, line: &LineFields) -> Outcome<Loss> {
     let mut cables = cables.map(|numbers| numbers.into_iter().filter(|number| *number < COUNT).collect());
     let (failed, survivor): (Vec<u32>, Vec<u32>) =
         (cables.next().unwrap_or_default(), cables.next().unwrap_or_default());
-    let (Some(last), Some(first)) = (failed.iter().max(), survivor.iter().min()) else {
+    // The survivor may have carried the first ones, too, before the other had a link.
+    let last = failed.iter().max();
+    let (Some(last), Some(first)) = (last, survivor.iter().filter(|number| Some(*number) > last).min())
+    else {
         return Err(Failure::Wrong("one of the NICs has sent nothing".into()));
     };
     println!("{} missing={}", line.line(), i64::from(*first) - i64::from(*last) - 1);

@@ -67,7 +67,7 @@ pub struct ReplayStep {
 }
 
 impl<'a> Replay<'a> {
-    /// A history that was [read out](Recorder::read_out).
+    /// A history that was [read out](crate::Recorder::read_out).
     ///
     /// # Errors
     /// It is of another version, or damaged.

@@ -75,13 +75,9 @@ impl<M> TeamSlot<M> {
 
     /// The members that it has heard in each of so many VLANs. Another round begins.
     pub(super) fn heard_by_all(&mut self, vlans: usize) -> MemberSet {
-        let all = u8::MAX.checked_shr(u32::from(u8::BITS) - vlans as u32).unwrap_or(0);
+        let all = (0..vlans).fold(0, |all, vlan| all | 1_u8 << (vlan % 8));
         let heard = core::mem::take(&mut self.heard);
-        (0..)
-            .map_while(MemberId::new)
-            .zip(heard)
-            .filter(|(_, heard)| all != 0 && *heard == all)
-            .map(|(id, _)| id)
-            .collect()
+        let by_all = (0..).map_while(MemberId::new).zip(heard).filter(|(_, heard)| all != 0 && *heard == all);
+        by_all.map(|(id, _)| id).collect()
     }
 }

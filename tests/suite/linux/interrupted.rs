@@ -17,8 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-/// What happens to the guest while a stream goes on.
-const INTERRUPTIONS: [fn(&mut Run) -> Outcome; 4] = [pause, take_link_down, load_driver_anew, unplug];
+/// What happens while a stream goes on.
+pub type Interruption = fn(&mut Run) -> Outcome;
+const INTERRUPTIONS: [Interruption; 4] = [pause, take_link_down, load_driver_anew, unplug];
 /// How long it lasts: longer than TCP waits before it sends again.
 const WHILE: Duration = Duration::from_secs(1);
 /// Bytes of a stream from one interruption to the next.
@@ -77,8 +78,8 @@ impl<T: Send + 'static> Flow<T> {
     }
 
     /// Interrupts the stream again and again, and returns its result.
-    fn interrupted(self, run: &mut Run) -> Outcome<T> {
-        for interrupt in INTERRUPTIONS {
+    fn interrupted(self, run: &mut Run, interruptions: &[Interruption]) -> Outcome<T> {
+        for interrupt in interruptions {
             self.wait()?;
             interrupt(run)?;
             require!(
@@ -100,27 +101,29 @@ impl<T: Send + 'static> Flow<T> {
 }
 
 pub fn streams(run: &mut Run, _: &Boot) -> Outcome {
-    let outcome = to_the_wire(run).and_then(|()| from_the_wire(run));
+    let outcome = to_the_wire(run, &INTERRUPTIONS).and_then(|()| from_the_wire(run, &INTERRUPTIONS));
     // The following steps need the cable.
     run.emulator.set_link(0, true).and(outcome)
 }
 
-fn to_the_wire(run: &mut Run) -> Outcome {
+/// A stream from the guest, which is interrupted again and again, arrives whole.
+pub fn to_the_wire(run: &mut Run, interruptions: &[Interruption]) -> Outcome {
     make_file(run)?;
-    let received = flow_from_guest(run, 6002)?.interrupted(run)?;
+    let received = flow_from_guest(run, 6002)?.interrupted(run, interruptions)?;
     let shown = run.shell("linux", "wait; sha256sum /tmp/a; rm /tmp/a", TRANSFER)?;
     require!(shown.contains(&sum(&received)), "to the wire: received was {}, sent: {shown}", sum(&received));
     Ok(())
 }
 
-fn from_the_wire(run: &mut Run) -> Outcome {
+/// The same for a stream to the guest.
+pub fn from_the_wire(run: &mut Run, interruptions: &[Interruption]) -> Outcome {
     let sent = bytes_for_the_guest();
     let expected = sum(&sent);
     let listener = listen(6003)?;
     run.shell("linux", &format!("{{ nc {PEER} 6003 </dev/null >/tmp/b & }}"), STEP)?;
     let mut stream = accept(&listener)?;
     let step = move |sent: &mut Vec<u8>, done: usize| stream.write(&sent[done..TCP_BYTES.min(done + CHUNK)]);
-    Flow::start(sent, step, drop).interrupted(run)?;
+    Flow::start(sent, step, drop).interrupted(run, interruptions)?;
     let shown = run.shell("linux", "wait; sha256sum /tmp/b; rm /tmp/b", TRANSFER)?;
     require!(shown.contains(&expected), "from the wire: sent was {expected}, received: {shown}");
     Ok(())

@@ -1,10 +1,10 @@
 //! Debian's unmodified Linux kernel: one boot for many checks, since a boot takes minutes in an emulator.
 
 mod cable;
-mod interrupted;
+pub mod interrupted;
 mod neighbour;
 mod steps;
-pub mod transfer;
+mod transfer;
 
 use crate::{timed, trial_needing};
 use end_to_end::backend::Need;

@@ -60,14 +60,14 @@ pub fn sum(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub fn receive(listener: &TcpListener) -> Outcome<Vec<u8>> {
+fn receive(listener: &TcpListener) -> Outcome<Vec<u8>> {
     let (mut stream, _) = listener.accept().context("accepting")?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).context("receiving")?;
     Ok(bytes)
 }
 
-pub fn send(listener: &TcpListener, bytes: &[u8]) -> Outcome {
+fn send(listener: &TcpListener, bytes: &[u8]) -> Outcome {
     let (mut stream, _) = listener.accept().context("accepting")?;
     stream.write_all(bytes).context("sending")
 }

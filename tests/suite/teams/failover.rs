@@ -27,10 +27,6 @@ const WINDOW: u32 = 64;
 /// From the link event to the first frame on the other NIC, by the machine's clock.
 const LIMIT: Duration = Duration::from_millis(1);
 const PING_PERIOD: Duration = Duration::from_millis(10);
-/// How long it takes to pull both ends of a cable on a busy host.
-const MOMENT: Duration = Duration::from_millis(100);
-/// The type of the ICMP message.
-const ECHO_REQUEST: u8 = 8;
 /// Announcements of each address.
 const COPIES: usize = 3;
 
@@ -124,15 +120,9 @@ fn check_losses(run: &Run, out: &SinkTally, stalls: u32) -> Outcome {
 fn check_pings(run: &Run, tally: &Tally, pulled: Duration) -> Outcome {
     println!("  pings: {} of {} missed, slowest {:?}", tally.missed.len(), tally.sent, tally.slowest);
     require!(tally.sent > 10 && tally.missed.len() <= 1, "{tally:?}");
+    let at_pull = |time: Duration| time.abs_diff(pulled) < super::MOMENT;
     for sequence in &tally.missed {
-        let is_it = |bytes: &[u8]| {
-            frame::destination(bytes) == ECHO.mac()
-                && bytes.get(34) == Some(&ECHO_REQUEST)
-                && bytes.get(40..42) == Some(&sequence.to_be_bytes()[..])
-        };
-        let requests = run.lan()?.peer.select(false, is_it);
-        let early = requests.first().map(|request| request.time.abs_diff(pulled));
-        require!(early.is_some_and(|early| early < MOMENT), "{early:?} from the pull: {tally:?}");
+        require!(super::pinged(run, &ECHO.mac(), *sequence, at_pull)?, "not at the pull: {tally:?}");
     }
     Ok(())
 }

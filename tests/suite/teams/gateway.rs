@@ -73,6 +73,10 @@ fn named(run: &mut Run, guest: Answerer, nic: usize, what: &str) -> Outcome {
     let (before, time) = (run.console.count(&wrong), now());
     run.expect(&format!("team lan: nic{nic} beacon lost"))?;
     println!("  nic{nic}, {what} cut: found after {:?}", now() - time);
+    // Those of the NIC that carried nothing move nothing.
+    if nic == 0 {
+        run.expect("failover lan: nic0 -> nic1 cause=beacon")?;
+    }
     let since = now();
     guest.answers(5)?;
     let by = nics_of(run, &guest.mac(), since);
@@ -80,6 +84,9 @@ fn named(run: &mut Run, guest: Answerer, nic: usize, what: &str) -> Outcome {
     require!(run.console.count(&wrong) == before, "nic{nic}, {what} cut: nic{other} was named as well");
     run.lan()?.join(FIRST[nic], CORE)?;
     run.expect(&format!("team lan: nic{nic} beacon heard"))?;
+    if nic == 0 {
+        run.expect("failback lan: nic0 is used again")?;
+    }
     let since = now();
     guest.answers(5)?;
     let by = nics_of(run, &guest.mac(), since);

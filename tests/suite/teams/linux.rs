@@ -2,19 +2,17 @@
 
 use super::{E1000, MIXED, TWO, announcements};
 use crate::lifecycle::{open_shell, power_off};
-use crate::linux::transfer::{TCP_BYTES, TRANSFER, bytes_for_the_guest, make_file, receive, send, sum};
-use crate::linux::{BOOT, short_linux};
+use crate::linux::{BOOT, interrupted, short_linux};
 use crate::trial_needing;
 use end_to_end::backend::Need;
-use end_to_end::failure::ErrorContext;
 use end_to_end::lan::LanPlan;
 use end_to_end::pinger::{Pinger, answers};
 use end_to_end::run::STEP;
 use end_to_end::wire::now;
-use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, require};
+use end_to_end::{Backend, Outcome, Run, Scenario, Test, require};
 use libtest_mimic::Trial;
-use std::net::{Ipv4Addr, TcpListener};
-use std::thread::{self, sleep};
+use std::net::Ipv4Addr;
+use std::thread::sleep;
 use std::time::Duration;
 
 /// Name, address and MAC address.
@@ -24,8 +22,11 @@ const GUESTS: [(&str, Ipv4Addr, &str); 3] = [
     ("third", Ipv4Addr::new(10, 0, 5, 13), "52:54:00:05:00:13"),
 ];
 const VLAN: u16 = 5;
+/// Time between pings, and the longest that an answer takes beside all that on a busy host.
 const PERIOD: Duration = Duration::from_millis(100);
-/// How long the cable is out at a time.
+const LATE: Duration = Duration::from_secs(5);
+/// The cable is pulled three times during a stream, and is out for so long.
+const PULLS: [interrupted::Interruption; 3] = [pull; 3];
 const OUT: Duration = Duration::from_millis(300);
 
 pub fn trials(backend: Backend) -> Vec<Trial> {
@@ -53,21 +54,25 @@ fn three_guests(test: &Test) -> Outcome {
     for (name, ip, _) in GUESTS {
         require!(answers(ip, BOOT)?, "{name} does not answer");
     }
-    make_file(&mut run)?;
-    let pingers = GUESTS.map(|(_, ip, _)| Pinger::every(PERIOD, ip, super::SOON));
-    to_the_wire(&mut run)?;
-    from_the_wire(&mut run)?;
+    let pingers = GUESTS.map(|(_, ip, _)| Pinger::every(PERIOD, ip, LATE));
+    let begin = now();
+    interrupted::to_the_wire(&mut run, &PULLS)?;
+    check_both_carried(&run, true, begin)?;
+    let begin = now();
+    interrupted::from_the_wire(&mut run, &PULLS)?;
+    check_both_carried(&run, false, begin)?;
     guests_reach_each_other(&mut run)?;
-    for ((name, ..), pinger) in GUESTS.into_iter().zip(pingers) {
+    for ((name, _, mac), pinger) in GUESTS.into_iter().zip(pingers) {
         let tally = pinger?.stop()?;
-        println!(
-            "{}: {name}: {} of {} pings missed, slowest {:?}",
-            test.backend,
-            tally.missed.len(),
-            tally.sent,
-            tally.slowest
-        );
-        require!(tally.missed.is_empty() && tally.sent > 20, "{name}: {tally:?}");
+        let (missed, slowest) = (tally.missed.len(), tally.slowest);
+        println!("{}: {name}: {missed} of {} pings missed, slowest {slowest:?}", test.backend, tally.sent);
+        // That which was under way when the cable was pulled: the guest is announced just after.
+        let told = announcements(&run, 1, mac, Duration::ZERO);
+        let at_pull = |time: Duration| told.iter().any(|frame| frame.time.abs_diff(time) < super::MOMENT);
+        for sequence in &tally.missed {
+            require!(super::pinged(&run, mac, *sequence, at_pull)?, "{name}, not at a pull: {tally:?}");
+        }
+        require!(missed <= 2 * PULLS.len() && tally.sent > 20, "{name}: {tally:?}");
     }
     vlan_is_announced(&mut run)?;
     // Once at its start.
@@ -77,60 +82,13 @@ fn three_guests(test: &Test) -> Outcome {
     power_off(&mut run)
 }
 
-/// Pulls the cable of the NIC that carries everything and puts it back, again and again, until `done`.
-fn pull_until(run: &mut Run, done: impl Fn() -> bool) -> Outcome<usize> {
-    let mut pulls = 0;
-    while !done() {
-        run.plug(0, false)?;
-        run.expect("failover lan: nic0 -> nic1")?;
-        sleep(OUT);
-        run.plug(0, true)?;
-        run.expect("failback lan: nic0 is used again")?;
-        pulls += 1;
-    }
-    Ok(pulls)
-}
-
-fn to_the_wire(run: &mut Run) -> Outcome {
-    let listener = TcpListener::bind((super::PEER, 6000)).context("listening")?;
-    let receiver = thread::spawn(move || receive(&listener));
-    run.shell(
-        "linux",
-        &format!("{{ weir-traffic stream {} 6000 </tmp/a >/dev/null & }}", super::PEER),
-        STEP,
-    )?;
-    let begin = now();
-    let pulls = pull_until(run, || receiver.is_finished())?;
-    let received = receiver.join().map_err(|_| Failure::Wrong("the receiver panicked".into()))??;
-    println!("  to the wire: {} bytes, the cable was pulled {pulls} times", received.len());
-    check_both_carried(run, true, begin)?;
-    require!(
-        received.len() == TCP_BYTES && pulls > 0,
-        "{} of {TCP_BYTES} bytes, {pulls} pulls",
-        received.len()
-    );
-    let shown = run.shell("linux", "wait; sha256sum /tmp/a", TRANSFER)?;
-    require!(shown.contains(&sum(&received)), "to the wire: received was {}, sent: {shown}", sum(&received));
-    Ok(())
-}
-
-fn from_the_wire(run: &mut Run) -> Outcome {
-    let sent = bytes_for_the_guest();
-    let expected = sum(&sent);
-    let listener = TcpListener::bind((super::PEER, 6001)).context("listening")?;
-    let sender = thread::spawn(move || send(&listener, &sent));
-    run.shell("linux", &format!("{{ nc {} 6001 </dev/null >/tmp/b & }}", super::PEER), STEP)?;
-    let begin = now();
-    let pulls = pull_until(run, || sender.is_finished())?;
-    sender.join().map_err(|_| Failure::Wrong("the sender panicked".into()))??;
-    println!("  from the wire: the cable was pulled {pulls} times");
-    check_both_carried(run, false, begin)?;
-    let shown = run.shell("linux", "wait; sha256sum /tmp/b; rm /tmp/a /tmp/b", TRANSFER)?;
-    require!(
-        shown.contains(&expected) && pulls > 0,
-        "from the wire: sent was {expected}, {pulls} pulls: {shown}"
-    );
-    Ok(())
+/// Pulls the cable of the NIC that carries everything, and puts it back.
+fn pull(run: &mut Run) -> Outcome {
+    run.plug(0, false)?;
+    run.expect("failover lan: nic0 -> nic1")?;
+    sleep(OUT);
+    run.plug(0, true)?;
+    run.expect("failback lan: nic0 is used again").map(drop)
 }
 
 /// Part of a stream has gone by each of the NICs.

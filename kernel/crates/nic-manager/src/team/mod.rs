@@ -234,6 +234,8 @@ impl<M: TeamMember> Team<M> {
             TeamAction::Listen(member) => {
                 self.wire.iter_mut().for_each(|wire| wire.listen(member, now));
             }
+            // Of a NIC that is alone its driver says all that there is to say.
+            TeamAction::Say(_) if self.only_nic().is_some() => {}
             TeamAction::Say(note) => {
                 let left = match note {
                     TeamNote::Failover { from, .. } => self.slots.get_mut(from.index()),

@@ -122,7 +122,7 @@ pub(super) struct CollectedTickets {
 impl<M: TeamMember> Team<M> {
     /// The NIC of a team that is nothing but this NIC: there is nothing to choose, to tell or to look for.
     #[inline]
-    fn only_nic(&mut self) -> Option<&mut M::Nic> {
+    pub(super) fn only_nic(&mut self) -> Option<&mut M::Nic> {
         match &mut *self.slots {
             [slot] if self.wire.is_none() => Some(slot.member.nic()),
             _ => None,

@@ -92,8 +92,10 @@ impl Answerer {
         Ok(())
     }
 
-    /// Pings it so many times; none is missed, nor answered late.
+    /// Pings it so many times, once the switches on the way know where it is; none is missed, nor answered late. What tells them is
+    /// on its way when Weir's log says that it has moved.
     fn answers(self, count: u16) -> Outcome<Duration> {
+        require!(answers(self.ip(), STEP)?, "{self:?} does not answer");
         let tally = ping(self.ip(), count, 56, SOON)?;
         require!(tally.missed.is_empty(), "{self:?}: {tally:?}");
         Ok(tally.slowest)

@@ -53,9 +53,11 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
     suites.into_iter().flat_map(|suite| suite(backend)).collect()
 }
 
-/// Tests that are run only by name: they differ from those above in the models of the NICs.
+/// Tests that are run only by name: most differ from those above in the models of the NICs.
 pub fn by_name(backend: Backend) -> Vec<Trial> {
-    failover::other_pairs(backend)
+    let mut trials = failover::other_pairs(backend);
+    trials.extend(faults::removal(backend));
+    trials
 }
 
 /// A guest that answers, one of several.

@@ -15,7 +15,8 @@ use base::{Capabilities, Instant, LentFrame, Outbox, Port, Put, Ticket};
 /// team.lanes[0].space = 0;
 /// assert!(put(&mut team, &[1; 60], Instant::ZERO));
 /// assert!(!put(&mut team, &[2; 60], Instant::ZERO));
-/// assert_eq!((team.lanes(), team.lanes[1].sent.len()), (2, 1));
+/// // One more is for frames that are held.
+/// assert_eq!((team.lanes(), team.lanes[1].sent.len()), (3, 1));
 /// team.table[0] = 1;
 /// assert!(put(&mut team, &[2; 60], Instant::ZERO));
 /// ```

@@ -279,16 +279,17 @@ fn control(nic: &mut Nic<HostileMachine>, machine: &HostileMachine, action: u8, 
     }
 }
 
-/// Stops the NIC for good. What the call says of the frames is what the counters say.
+/// Stops the NIC for good. What the call says of the frames is what the counters say, now or when a reset before gave frames back of
+/// which nobody has heard.
 fn retire(nic: &mut Nic<HostileMachine>, machine: &HostileMachine) {
     let before = Totals::of(nic);
     let now = machine.begin(Work::BRING_UP);
     let retired = nic.retire(now);
     let after = Totals::of(nic);
     let more = |name| after.get(name) - before.get(name);
-    assert_eq!(retired.returned as u64, more("tx_returned"));
-    assert!(retired.in_doubt as u64 >= more("tx_in_doubt"));
-    assert!(retired.in_doubt as u64 <= more("tx_in_doubt") + more("tx_returned"));
+    let (returned, in_doubt) = (retired.returned as u64, retired.in_doubt as u64);
+    assert!((more("tx_returned")..=after.get("tx_returned")).contains(&returned));
+    assert!((more("tx_in_doubt")..=after.get("tx_in_doubt") + returned).contains(&in_doubt));
     assert!(retired == RetiredFrames::default() || nic.state() != NicState::Running);
 }
 

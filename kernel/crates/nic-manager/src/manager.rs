@@ -126,12 +126,12 @@ impl Manager {
         };
         match event {
             TeamEvent::Nic { member, condition, link } => {
-                let known = self.members.get_mut(member.index());
-                let Some(state) = known else { return };
-                if (state.condition, state.link.up) != (*condition, link.up) {
-                    self.hearing.forget(*member, state.cut_off, now);
+                if let Some(state) = self.members.get_mut(member.index()) {
+                    if (state.condition, state.link.up) != (*condition, link.up) {
+                        self.hearing.forget(*member, state.cut_off, now);
+                    }
+                    state.note_nic((*condition, *link), &self.settings, now);
                 }
-                state.note_nic((*condition, *link), &self.settings, now);
             }
             TeamEvent::Stall { member, stalled } => {
                 let known = self.members.get_mut(member.index());

@@ -18,12 +18,7 @@ fn nothing_is_lost_of_a_nic_whose_frames_are_held_back_and_what_is_in_doubt_alon
         // Frames that leave after the NIC has counted the last time.
         for uncounted in [0, 2] {
             let mut bench = SenderBench::holding_back(family);
-            for _ in 0..50 {
-                bench.offer(6, 300);
-                bench.fetch(4);
-                bench.reap();
-                bench.pass(us(100));
-            }
+            bench.fall_behind();
             bench.machine.nic.borrow_mut().link = false;
             bench.fetch(10);
             let counted = bench.sent().len() as u32;

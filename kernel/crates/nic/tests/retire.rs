@@ -6,18 +6,13 @@ use base::RetiredFrames;
 use base::time::Duration;
 use nic::{NicState, TRANSMIT_HANG};
 use support::fake_transmit::{GPTC, MGTPTC};
-use support::sender::{FAMILIES, FIFO, SenderBench, us};
+use support::sender::{FAMILIES, FIFO, SenderBench};
 
 #[test]
 fn what_a_retired_nic_has_not_sent_comes_back_at_once_and_leaves_it_never() {
     for family in FAMILIES {
         let mut bench = SenderBench::new(family);
-        for _ in 0..50 {
-            bench.offer(6, 300);
-            bench.fetch(4);
-            bench.reap();
-            bench.pass(us(100));
-        }
+        bench.fall_behind();
         bench.machine.nic.borrow_mut().link = false;
         // It goes on to fetch before anybody knows.
         bench.fetch(10);

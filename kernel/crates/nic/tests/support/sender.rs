@@ -99,6 +99,16 @@ impl SenderBench {
         assert_eq!(counters.tx_queued, (self.done.len() + self.back.len() + self.kept.len()) as u64);
     }
 
+    /// More is offered than the NIC fetches, for 5 ms.
+    pub fn fall_behind(&mut self) {
+        for _ in 0..50 {
+            self.offer(6, 300);
+            self.fetch(4);
+            self.reap();
+            self.pass(us(100));
+        }
+    }
+
     /// The cable is pulled or put back, and the driver hears of it.
     pub fn cable(&mut self, plugged: bool) {
         {

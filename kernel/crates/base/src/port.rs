@@ -124,9 +124,11 @@ pub trait Port {
         0
     }
 
-    /// Passes the tickets of frames that it has [kept](Put::Kept) and made use of since to `done`.
-    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
+    /// Passes the tickets of frames that it has [kept](Put::Kept) and made use of since to `done`. Returns how many
+    /// these are.
+    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) -> usize {
         let _ = (done, now);
+        0
     }
 
     /// Passes the tickets of frames that it has [kept](Put::Kept) and will not send to `unsent`, in the order in which they
@@ -176,8 +178,8 @@ impl<P: Port + ?Sized> Port for &mut P {
         (**self).lane(frame, source)
     }
 
-    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
-        (**self).reap(done, now);
+    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) -> usize {
+        (**self).reap(done, now)
     }
 
     fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {

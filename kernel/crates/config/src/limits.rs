@@ -11,7 +11,7 @@ use crate::{
 };
 use alloc::collections::BTreeSet;
 use alloc::string::String;
-use nic_manager::{BeaconSettings, MemberRole, TeamPolicy, TeamSettings};
+use nic_manager::{BeaconSettings, MemberRole, TeamSettings};
 
 /// Checks that a configuration keeps the limits.
 ///
@@ -53,17 +53,16 @@ fn check_teams(system: &System) -> Result<(), &'static str> {
     };
     let is_active =
         |team: &TeamConfig| system.members(team).iter().any(|(_, role)| *role == MemberRole::Active);
-    let is_one_link = |team: &&TeamConfig| team.settings.policy == TeamPolicy::IpHash;
-    let has_others = |team: &TeamConfig| !team.standby.is_empty() || team.settings.beacon.is_some();
+    let has_conflict = |team: &TeamConfig| {
+        let TeamSettings { policy, beacon, .. } = &team.settings;
+        policy.conflicts(!team.standby.is_empty(), beacon.is_some()).next().is_some()
+    };
     let limits = [
         (teams.iter().filter(is_all).count() <= 1, "two teams of all NICs"),
         (teams.iter().all(are_known), "a team with an unknown NIC"),
         (are_unique(teams.iter().flat_map(TeamConfig::named).map(|(name, _)| name)), "a NIC twice in teams"),
         (teams.iter().all(is_active), "a team without an active NIC"),
-        (
-            !teams.iter().filter(is_one_link).any(has_others),
-            "an aggregated link with standby NICs or beacons",
-        ),
+        (!teams.iter().any(has_conflict), "an aggregated link with standby NICs or beacons"),
         (teams.iter().all(|team| are_in_range(&team.settings)), "a team with a setting out of its range"),
     ];
     limits.into_iter().find(|(keeps, _)| !keeps).map_or(Ok(()), |(_, broken)| Err(broken))

@@ -46,7 +46,7 @@ pub use replay::{HistoryError, Replay, ReplayStep};
 pub use report::{ActionLine, EventLine, ReportLine, TeamNames};
 pub use settings::{
     BeaconSettings, FailbackMode, InDoubtPolicy, MAX_BEACON_VLANS, MAX_MEMBERS, MemberRole, NoticeSettings,
-    TeamPolicy, TeamSettings,
+    PolicyConflict, TeamPolicy, TeamSettings,
 };
 pub use standing::{MemberStanding, VnicStanding};
 pub use team::{

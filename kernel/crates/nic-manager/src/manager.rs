@@ -9,7 +9,10 @@ use crate::member_state::{Grade, MemberState};
 use crate::policy::TeamView;
 use crate::vnic::{VnicInfo, VnicState};
 use crate::watch::{ErrorWatch, WaitWatch};
-use crate::{FailbackMode, MAX_MEMBERS, MemberId, MemberRole, MemberSet, TeamPolicy, TeamSettings, VnicId};
+use crate::{
+    FailbackMode, MAX_MEMBERS, MemberId, MemberRole, MemberSet, PolicyConflict, TeamPolicy, TeamSettings,
+    VnicId,
+};
 use base::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
@@ -348,5 +351,11 @@ impl Manager {
     #[must_use]
     pub fn policy(&self) -> TeamPolicy {
         self.settings.policy
+    }
+
+    /// What stands in the way of this policy.
+    pub fn conflicts(&self, policy: TeamPolicy) -> impl Iterator<Item = PolicyConflict> {
+        let standby = self.members.iter().any(|member| member.role == MemberRole::Standby);
+        policy.conflicts(standby, self.settings.beacon.is_some())
     }
 }

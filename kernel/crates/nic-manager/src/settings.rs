@@ -40,6 +40,34 @@ impl TeamPolicy {
             Self::Load => "load",
         }
     }
+
+    /// What stands in the way of this policy in a team that has members on standby, or sends beacons.
+    pub fn conflicts(self, standby: bool, beacons: bool) -> impl Iterator<Item = PolicyConflict> {
+        let conflicts = [(standby, PolicyConflict::Standby), (beacons, PolicyConflict::Beacons)];
+        conflicts.into_iter().filter(move |(is, _)| *is && self == Self::IpHash).map(|(_, conflict)| conflict)
+    }
+}
+
+/// What a team cannot have with policy `ip-hash`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyConflict {
+    /// Members on standby.
+    Standby,
+    /// Beacons.
+    Beacons,
+}
+
+impl fmt::Display for PolicyConflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Standby => {
+                "a team with policy \"ip-hash\" has no member on standby: its ports are one link to the switch, which uses them all"
+            }
+            Self::Beacons => {
+                "a team with policy \"ip-hash\" sends no beacons: its ports are one link to the switch, which passes none from one to the other"
+            }
+        })
+    }
 }
 
 impl fmt::Display for TeamPolicy {

@@ -196,8 +196,8 @@ impl<H: NicHost> Port for Nic<H> {
         any!(self, driver => driver.put(frame, ticket, now))
     }
 
-    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
-        any!(self, driver => driver.reap(done, now));
+    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) -> usize {
+        any!(self, driver => driver.reap(done, now))
     }
 
     fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {

@@ -55,9 +55,9 @@ impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
         put
     }
 
-    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
+    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) -> usize {
         self.release_held(now);
-        self.queues.reap(self.is_running(), done, now);
+        self.queues.reap(self.is_running(), done, now)
     }
 
     /// These come when the NIC was [retired](NicDriver::retire) without a link, or else after its reset, or after it has lost its

@@ -125,13 +125,16 @@ impl<M: Memory, F: DescriptorFormat> QueuePair<M, F> {
         })
     }
 
-    /// Returns the tickets of frames that have been sent; of a NIC that is being reset only of those that are known: it writes
+    /// Returns the tickets of frames that have been sent, and their number; of a NIC that is being reset only of those that are known: it writes
     /// nothing back that means anything.
-    pub(crate) fn reap(&mut self, works: bool, done: &mut dyn FnMut(Ticket), now: Instant) {
-        self.transmit.unclaimed().for_each(&mut *done);
-        if works {
-            self.counters.tx_done += self.transmit.sent(done, now) as u64;
+    pub(crate) fn reap(&mut self, works: bool, done: &mut dyn FnMut(Ticket), now: Instant) -> usize {
+        let unclaimed = self.transmit.unclaimed().map(&mut *done).count();
+        if !works {
+            return unclaimed;
         }
+        let sent = self.transmit.sent(done, now);
+        self.counters.tx_done += sent as u64;
+        unclaimed + sent
     }
 
     /// Takes note of frames that have been sent, and keeps their tickets.

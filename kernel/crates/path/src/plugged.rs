@@ -49,8 +49,8 @@ impl<N: Port, V: Port> Port for PluggedPort<N, V> {
         any!(self, port => port.lane(frame, source))
     }
 
-    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
-        any!(self, port => port.reap(done, now));
+    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) -> usize {
+        any!(self, port => port.reap(done, now))
     }
 
     fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {

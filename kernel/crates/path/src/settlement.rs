@@ -57,7 +57,7 @@ impl Switch {
         };
         // Only physical NICs keep frames.
         for uplink in self.forwarder.uplinks().iter() {
-            ports.get_mut(uplink.index()).into_iter().for_each(|port| port.reap(&mut done, now));
+            ports.get_mut(uplink.index()).into_iter().for_each(|port| _ = port.reap(&mut done, now));
         }
         for uplink in self.forwarder.uplinks().iter() {
             if let Some(port) = ports.get_mut(uplink.index())

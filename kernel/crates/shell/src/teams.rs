@@ -126,6 +126,12 @@ fn steer<T: Teams>(teams: &T, team: usize, change: TeamChange, now: Instant, say
             say(format_args!("{}: the machine has none of its NICs", names.team()));
             return;
         };
+        if let TeamChange::Policy(policy) = change
+            && let Some(conflict) = team.manager().conflicts(policy).next()
+        {
+            say(format_args!("{}: {conflict}", names.team()));
+            return;
+        }
         let (before, _) = team.report_counts();
         match change {
             TeamChange::Policy(policy) => team.set_policy(policy, now),

@@ -101,9 +101,12 @@ impl Teams for FakeTeams {
 
 impl FakeTeams {
     fn new(policy: TeamPolicy) -> Self {
+        Self::of([MemberRole::Active; 2], policy)
+    }
+
+    fn of(members: [MemberRole; 2], policy: TeamPolicy) -> Self {
         let rates = ByteRates { sent: 125_000, received: 250 };
         let info = NicInfo { condition: NicCondition::Ready, link: LINK, rates, ..NicInfo::STARTING };
-        let members = [MemberRole::Active, MemberRole::Active];
         let vnic = |port: u8, mac| VnicInfo { port, vm: port - 1, number: 0, mac, priority: 3 };
         let place = TeamPlace {
             number: 0,
@@ -198,6 +201,20 @@ fn a_change_answers_with_what_has_moved_and_stays_in_the_history() {
         teams.ask(TeamCommand::Policy { team: 1, policy: TeamPolicy::Order }),
         ["dmz: the machine has none of its NICs"]
     );
+}
+
+#[test]
+fn a_team_does_not_become_one_link_while_it_has_members_on_standby() {
+    let teams = FakeTeams::of([MemberRole::Active, MemberRole::Standby], TeamPolicy::Port);
+    let answer = teams.ask(TeamCommand::Policy { team: 0, policy: TeamPolicy::IpHash });
+    assert_eq!(
+        answer,
+        [
+            "lan: a team with policy \"ip-hash\" has no member on standby: its ports are one link to the switch, which uses \
+             them all"
+        ]
+    );
+    assert_eq!(teams.lan.borrow().manager().policy(), TeamPolicy::Port);
 }
 
 #[test]

@@ -83,8 +83,8 @@ impl Port for LanePort {
         self.lanes[lane].put(frame, ticket, now)
     }
 
-    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
-        self.lanes.iter_mut().for_each(|lane| lane.reap(done, now));
+    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) -> usize {
+        self.lanes.iter_mut().map(|lane| lane.reap(done, now)).sum()
     }
 
     fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {

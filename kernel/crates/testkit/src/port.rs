@@ -305,9 +305,9 @@ impl Port for QueuePort {
         Put::Kept
     }
 
-    fn reap(&mut self, done: &mut dyn FnMut(Ticket), _now: Instant) {
+    fn reap(&mut self, done: &mut dyn FnMut(Ticket), _now: Instant) -> usize {
         self.kept.drain(..self.sent_kept).for_each(done);
-        self.sent_kept = 0;
+        core::mem::take(&mut self.sent_kept)
     }
 
     fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {

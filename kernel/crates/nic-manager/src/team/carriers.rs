@@ -29,8 +29,8 @@ pub(super) struct Carriers {
     /// When held buckets go on in any case, unless more frames are given back than there were then.
     until: Option<Instant>,
     all_back: u64,
-    /// Members that were given frames since they were last told that this was all, a bit for each.
-    behind: u8,
+    /// Which members were given frames since they were last told that this was all.
+    behind: [bool; MAX_MEMBERS],
     /// Bytes that were sent for each port.
     bytes: [u64; BUCKETS],
 }
@@ -47,7 +47,7 @@ impl Carriers {
             awaited: [0; MAX_MEMBERS],
             until: None,
             all_back: 0,
-            behind: 0,
+            behind: [false; MAX_MEMBERS],
             bytes: [0; BUCKETS],
         }
     }
@@ -66,7 +66,7 @@ impl Carriers {
     pub(super) fn follow(&mut self, table: &CarrierTable, other_key: bool, now: Instant) {
         let place = |member: MemberId| u8::try_from(member.index()).unwrap_or(NOBODY);
         let bit = |member: u8| 1_u8.checked_shl(member.into()).unwrap_or(0);
-        let busy = (0..MAX_MEMBERS).filter(|member| self.back[*member] < self.put[*member]);
+        let busy = (0..MAX_MEMBERS).filter(|member| self.is_busy(*member));
         let busy = busy.fold(0, |busy, member| busy | 1 << member);
         let mut awaited = 0;
         for (bucket, member) in table.iter().enumerate() {
@@ -132,19 +132,26 @@ impl Carriers {
     /// The member in this place has kept a frame of this bucket, of so many bytes, or has made use of it at once.
     #[inline]
     pub(super) fn note_put(&mut self, carrier: u8, bucket: u8, bytes: usize, kept: bool) {
-        self.put[usize::from(carrier) % MAX_MEMBERS] += u64::from(kept);
+        let member = usize::from(carrier) % MAX_MEMBERS;
+        self.put[member] += u64::from(kept);
         self.bytes[usize::from(bucket)] += bytes as u64;
-        self.behind |= 1 << (carrier % 8);
+        self.behind[member] = true;
+    }
+
+    /// True if the member in this place has frames that it was given.
+    #[inline]
+    pub(super) fn is_busy(&self, member: usize) -> bool {
+        self.back[member] < self.put[member]
     }
 
     /// A member has given back frames that it had kept.
-    pub(super) fn note_back(&mut self, member: usize, frames: u64) {
-        self.back[member] += frames;
+    pub(super) fn note_back(&mut self, member: usize, frames: usize) {
+        self.back[member] += frames as u64;
     }
 
-    /// The members that were given frames since the last call, a bit for each.
-    pub(super) fn take_behind(&mut self) -> u8 {
-        core::mem::take(&mut self.behind)
+    /// For each member, whether it was given frames since it was last told that this was all.
+    pub(super) fn behind(&mut self) -> &mut [bool; MAX_MEMBERS] {
+        &mut self.behind
     }
 
     /// Bytes that were sent for this bucket since the last call.

@@ -1,10 +1,9 @@
 //! A team as a port: what frames pass.
 
-use super::routes::{Route, key_of};
+use super::routes::Route;
 use super::wire::{TeamWire, WireFrame};
 use super::{Team, TeamMember};
 use crate::{FrameKey, MemberId, TeamEvent};
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use base::bits::low_u8;
 use base::{Capabilities, Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
@@ -44,19 +43,20 @@ impl<M: TeamMember> Port for Team<M> {
         if let Some(nic) = self.only_nic() {
             return nic.put(frame, ticket, now);
         }
-        let (port, key, length) = (ticket.source(), key_of(self.key, &frame), frame.length);
-        let route = self.routes.find(key, port);
-        let Route { bucket, carrier, foreign, .. } = match route {
-            Some(route) => route,
-            None => self.find_route(&frame, port, key, now),
-        };
-        if foreign && let Some(wire) = &mut self.wire {
+        let (port, length) = (ticket.source(), frame.length);
+        let mut route = self.routes.find(self.key, frame.head, port);
+        if usize::from(route.carrier) >= self.slots.len() {
+            route = self.find_route(frame.head, port, now);
+        }
+        if route.foreign
+            && let Some(wire) = &mut self.wire
+        {
             wire.echoes.note(frame.head, length, now);
         }
-        let Some(slot) = self.slots.get_mut(usize::from(carrier)) else { return Put::Refused(ticket) };
+        let Some(slot) = self.slots.get_mut(usize::from(route.carrier)) else { return Put::Refused(ticket) };
         let put = slot.member.nic().put(frame, ticket, now);
         if !matches!(put, Put::Refused(_)) {
-            self.carriers.note_put(carrier, bucket, length, matches!(put, Put::Kept));
+            self.carriers.note_put(route.carrier, route.bucket, length, matches!(put, Put::Kept));
         }
         put
     }
@@ -73,15 +73,16 @@ impl<M: TeamMember> Port for Team<M> {
         self.carriers.lane(self.key.bucket(frame, source), self.slots.len())
     }
 
-    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) {
+    fn reap(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) -> usize {
         if let Some(nic) = self.only_nic() {
             return nic.reap(done, now);
         }
-        self.collected.sent.drain(..).for_each(&mut *done);
+        let mut count = self.collected.sent.drain(..).map(&mut *done).count();
         for index in 0..self.slots.len() {
-            self.reap_member(index, done, now);
+            count += self.reap_member(index, done, now);
         }
         self.release(Some(now));
+        count
     }
 
     /// Its own frames are not sent again.
@@ -97,11 +98,10 @@ impl<M: TeamMember> Port for Team<M> {
         if let Some(nic) = self.only_nic() {
             return nic.flush(now);
         }
-        let mut behind = self.carriers.take_behind();
-        while behind != 0 {
-            let place = behind.trailing_zeros() as usize;
-            behind &= behind - 1;
-            self.slots.get_mut(place).into_iter().for_each(|slot| slot.member.nic().flush(now));
+        for (slot, behind) in self.slots.iter_mut().zip(self.carriers.behind()) {
+            if core::mem::take(behind) {
+                slot.member.nic().flush(now);
+            }
         }
     }
 
@@ -129,9 +129,11 @@ impl<M: TeamMember> Team<M> {
         }
     }
 
-    /// Finds out which bucket a frame is in, and which member carries that.
+    /// Finds out which bucket a frame with this head is in, and which member carries that. The frame itself stays where it is, to be passed
+    /// on from there.
     #[inline(never)]
-    fn find_route(&mut self, frame: &LentFrame<'_>, port: usize, key: Option<u64>, now: Instant) -> Route {
+    fn find_route(&mut self, head: &[u8], port: usize, now: Instant) -> Route {
+        let frame = &LentFrame::whole(head);
         if let Some(sources) = &mut self.sources
             && let Some((vnic, (mac, vlan))) = sources.note(frame, port, now)
         {
@@ -143,9 +145,8 @@ impl<M: TeamMember> Team<M> {
         let bucket = self.key.bucket(frame, port);
         let (bucket, carrier) = (low_u8(bucket as u64), self.carriers.get(bucket));
         let own = self.vnics.iter().find(|vnic| usize::from(vnic.port) == port).map(|vnic| vnic.mac);
-        let foreign = own != MacAddress::source_of(frame.head);
-        let route = Route { key, bucket, carrier, foreign };
-        self.routes.note(port, route);
+        let route = Route { bucket, carrier, foreign: own != MacAddress::source_of(head) };
+        self.routes.note(self.key, head, port, route);
         route
     }
 
@@ -166,25 +167,40 @@ impl<M: TeamMember> Team<M> {
     /// Takes back what a member has given back. It has more room then.
     pub(super) fn collect(&mut self, index: usize, now: Instant) {
         let mut collected = core::mem::take(&mut self.collected);
-        self.reap_member(index, &mut |ticket| collected.sent.push(ticket), now);
+        _ = self.reap_member(index, &mut |ticket| collected.sent.push(ticket), now);
         self.take_back_from(index, &mut |ticket| collected.unsent.push(ticket));
         self.collected = collected;
     }
 
-    fn reap_member(&mut self, index: usize, done: &mut dyn FnMut(Ticket), now: Instant) {
-        let (mut count, wire) = (0, &mut self.wire);
+    /// Takes back what a member has sent. Where nothing can be the team's own, each is passed on as it comes; a member that has given back
+    /// all is not asked.
+    fn reap_member(&mut self, index: usize, done: &mut dyn FnMut(Ticket), now: Instant) -> usize {
+        let mut count = 0;
         let nic = self.slots[index].member.nic();
-        nic.reap(&mut |ticket| pass_on(ticket, (wire, index), done, &mut count), now);
-        if let Some(wire) = wire {
-            wire.send_pending(nic, index, now);
+        match &mut self.wire {
+            Some(wire) if wire.is_concerned_with(index) => {
+                _ = nic.reap(&mut |ticket| pass_on(ticket, (wire, index), done, &mut count), now);
+                wire.send_pending(nic, index, now);
+            }
+            _ if self.carriers.is_busy(index) => count = nic.reap(done, now),
+            _ => return 0,
         }
         self.carriers.note_back(index, count);
+        count
     }
 
     fn take_back_from(&mut self, index: usize, unsent: &mut dyn FnMut(Ticket)) {
-        let (mut count, wire) = (0, &mut self.wire);
+        let mut count = 0;
         let nic = self.slots[index].member.nic();
-        nic.take_back(&mut |ticket| pass_on(ticket, (wire, index), unsent, &mut count));
+        match &mut self.wire {
+            Some(wire) if wire.is_concerned_with(index) => {
+                nic.take_back(&mut |ticket| pass_on(ticket, (wire, index), unsent, &mut count));
+            }
+            _ if self.carriers.is_busy(index) => {
+                nic.take_back(&mut |ticket| (count, _) = (count + 1, unsent(ticket)));
+            }
+            _ => return,
+        }
         self.carriers.note_back(index, count);
     }
 
@@ -226,15 +242,11 @@ fn is_of_neighbour(head: &[u8]) -> bool {
 #[inline]
 fn pass_on(
     ticket: Ticket,
-    (wire, place): (&mut Option<Box<TeamWire>>, usize),
+    (wire, place): (&mut TeamWire, usize),
     to: &mut dyn FnMut(Ticket),
-    count: &mut u64,
+    count: &mut usize,
 ) {
-    let other = match wire {
-        Some(wire) => wire.take(ticket, place),
-        None => Some(ticket),
-    };
-    if let Some(ticket) = other {
+    if let Some(ticket) = wire.take(ticket, place) {
         *count += 1;
         to(ticket);
     }

@@ -1,49 +1,77 @@
-//! The way of the last frame of each port: the next one most likely takes the same, and then nothing is to be found out.
+//! The ways of the last frames of each port: the next one most likely takes the same, and then nothing is to be found out.
 
 use crate::FrameKey;
-use base::LentFrame;
 
-/// Ports of a switch.
+/// Ports of a switch, and types of frames of which each may have a way: IPv4, IPv6 and the common tag differ in the last bits of their
+/// first byte.
 const PORTS: usize = 16;
+const TYPES: usize = 4;
 
-/// What is not known of a port of which no route is.
-const UNKNOWN: Route = Route { key: None, bucket: 0, carrier: 0, foreign: false };
+/// The place of no member.
+const NOBODY: u8 = u8::MAX;
 
-/// Bits that are the same in all frames from one address: without a tag, the address; with one, the end of the address, and the tag
-/// but for the priority.
-const ADDRESS: u64 = 0xffff_ffff_ffff;
-const TAG: u64 = 0xff0f_ffff_ffff_ffff;
+/// Of the tag that follows the type, all but the priority.
+const TAG: u64 = 0xff0f_0000_0000_0000;
 
-/// What a frame was, and who carries it.
+/// What the start of a frame must have for its route to be known.
+type Head = [u8; 34];
+
+/// Where frames go.
 #[derive(Clone, Copy)]
 pub(super) struct Route {
-    pub(super) key: Option<u64>,
-    /// Its bucket, and the place of the member that carries that.
+    /// Their bucket, and the place of the member that carries that.
     pub(super) bucket: u8,
     pub(super) carrier: u8,
-    /// Its source is not the address of its vNIC.
+    /// Their source is not the address of their vNIC.
     pub(super) foreign: bool,
 }
 
-/// The last route of each port.
-pub(super) struct Routes([Route; PORTS]);
+/// Nobody is known to carry them.
+const UNKNOWN: Route = Route { bucket: 0, carrier: NOBODY, foreign: false };
+
+/// Frames that take the same route.
+#[derive(Clone, Copy)]
+struct KnownFrames {
+    /// The source address, and the type.
+    start: u64,
+    /// What else decides, under a mask.
+    rest: u64,
+    mask: u64,
+    route: Route,
+}
+
+/// The last routes of each port. Frames from one port with one source address, type and tag have the same; where IP addresses decide,
+/// those with the same ones.
+pub(super) struct Routes([KnownFrames; PORTS * TYPES]);
 
 impl Routes {
     /// None is known.
     pub(super) fn new() -> Self {
-        Self([UNKNOWN; PORTS])
+        Self([KnownFrames { start: 0, rest: 0, mask: 0, route: UNKNOWN }; PORTS * TYPES])
     }
 
-    /// The route of a frame from this port, if the last one from there had the same.
+    /// The route of a frame with this head from this port, if the last one like it from there had the same; else to nobody.
     #[inline]
-    pub(super) fn find(&self, key: Option<u64>, port: usize) -> Option<Route> {
-        let route = self.0[port % PORTS];
-        (key.is_some() && route.key == key).then_some(route)
+    pub(super) fn find(&self, kind: FrameKey, head: &[u8], port: usize) -> Route {
+        let Some(head) = head.first_chunk() else { return UNKNOWN };
+        let known = &self.0[place(head, port)];
+        let same = known.start == start(head)
+            && (known.mask == 0 || (known.rest ^ rest(kind, head)) & known.mask == 0);
+        if same { known.route } else { UNKNOWN }
     }
 
-    /// Takes note of the route of a frame.
-    pub(super) fn note(&mut self, port: usize, route: Route) {
-        self.0[port % PORTS] = route;
+    /// Takes note of the route of a frame with this head, if others like it can be told from the rest.
+    pub(super) fn note(&mut self, kind: FrameKey, head: &[u8], port: usize, route: Route) {
+        let Some(head) = head.first_chunk() else { return };
+        let start = start(head);
+        let mask = match (kind, start >> 48) {
+            // Both addresses of IPv4 [RFC 791 3.1].
+            (FrameKey::IpHash, 0x0008) => u64::MAX,
+            (FrameKey::IpHash, _) => return,
+            (_, 0x0081 | 0xa888) => TAG,
+            _ => 0,
+        };
+        self.0[place(head, port)] = KnownFrames { start, rest: rest(kind, head), mask, route };
     }
 
     /// Who carries what has changed.
@@ -52,17 +80,18 @@ impl Routes {
     }
 }
 
-/// What decides about a frame's route: frames from one port with one key have the same one. Where there is none, each is looked at.
-#[inline]
-pub(super) fn key_of(kind: FrameKey, frame: &LentFrame<'_>) -> Option<u64> {
-    let head = frame.head.first_chunk::<34>()?;
-    let word = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().unwrap_or_default());
-    let (start, end) = (word(6), word(8));
-    match (kind, start >> 48) {
-        // Both addresses of IPv4 [RFC 791 3.1].
-        (FrameKey::IpHash, 0x0008) => Some(word(26)),
-        (FrameKey::IpHash, _) => None,
-        (_, 0x0081 | 0xa888) => Some(end & TAG),
-        _ => Some(start & ADDRESS),
-    }
+fn place(head: &Head, port: usize) -> usize {
+    port % PORTS * TYPES + usize::from(head[12]) % TYPES
+}
+
+fn start(head: &Head) -> u64 {
+    word(head, 6)
+}
+
+fn rest(kind: FrameKey, head: &Head) -> u64 {
+    word(head, if kind == FrameKey::IpHash { 26 } else { 8 })
+}
+
+fn word(head: &Head, at: usize) -> u64 {
+    u64::from_le_bytes(head[at..at + 8].try_into().unwrap_or_default())
 }

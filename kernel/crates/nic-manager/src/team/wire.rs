@@ -298,6 +298,12 @@ impl TeamWire {
         self.outbox.is_empty()
     }
 
+    /// True if this member may give back frames of the team's own, or is to be given some.
+    #[inline]
+    pub(super) fn is_concerned_with(&self, place: usize) -> bool {
+        !self.outbox.is_empty() || !self.pending[place].is_empty()
+    }
+
     /// Takes a frame back that this member has given back, if it is one of the team's own.
     #[inline]
     pub(super) fn take(&mut self, ticket: Ticket, place: usize) -> Option<Ticket> {

@@ -9,8 +9,8 @@ use crate::text::fields::{Fields, Located, integer, items, kind, text};
 use crate::text::value;
 use crate::{System, TeamConfig, TeamNics};
 use nic_manager::{
-    BeaconSettings, FailbackMode, InDoubtPolicy, MAX_BEACON_VLANS, MemberRole, NoticeSettings, TeamPolicy,
-    TeamSettings,
+    BeaconSettings, FailbackMode, InDoubtPolicy, MAX_BEACON_VLANS, MemberRole, NoticeSettings,
+    PolicyConflict, TeamPolicy, TeamSettings,
 };
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -133,15 +133,12 @@ impl Reader<'_, '_> {
         let standby: Vec<String> = list("standby", MemberRole::Standby);
         let unused = list("unused", MemberRole::Unused);
         let settings = self.settings(&mut fields);
-        if settings.policy == TeamPolicy::IpHash && !standby.is_empty() {
-            let message = "a team with policy \"ip-hash\" has no member on standby: its ports are one link to the switch, \
-                which uses them all";
-            fields.place("standby").wrong(self.report, message);
-        }
-        if settings.policy == TeamPolicy::IpHash && settings.beacon.is_some() {
-            let message = "a team with policy \"ip-hash\" sends no beacons: its ports are one link to the switch, which \
-                passes none from one to the other";
-            fields.place("detection").wrong(self.report, message);
+        for conflict in settings.policy.conflicts(!standby.is_empty(), settings.beacon.is_some()) {
+            let field = match conflict {
+                PolicyConflict::Standby => "standby",
+                PolicyConflict::Beacons => "detection",
+            };
+            fields.place(field).wrong(self.report, conflict.to_string());
         }
         let [nics_place, detection] = ["nics", "detection"].map(|field| fields.place(field));
         fields.finish(self.report);

@@ -205,6 +205,10 @@ impl TeamMember for Uplink {
         self.nic.mac()
     }
 
+    fn kept(&self) -> usize {
+        self.nic.kept()
+    }
+
     fn retire(&mut self, now: Instant) -> RetiredFrames {
         self.nic.retire(now)
     }

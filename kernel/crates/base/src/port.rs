@@ -134,9 +134,17 @@ pub trait Port {
     /// Passes the tickets of frames that it has [kept](Put::Kept) and will not send to `unsent`, in the order in which they
     /// were put. It changes none of their memory, and nothing leaves it of what it may still read there for a moment. A NIC that
     /// was stopped or reset has such frames; other ports have none. With several lanes that order holds in each, and between
-    /// those whose frames have moved from one to the other; until all are taken back, the port refuses what would pass them.
-    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
+    /// those whose frames have moved from one to the other; until all are taken back, the port refuses what would pass them. Returns how
+    /// many these are.
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) -> usize {
         let _ = unsent;
+        0
+    }
+
+    /// Tells the port how many bytes of frames it has accepted of those that it was offered last, all of them from the port with
+    /// the number `source`.
+    fn note_accepted(&mut self, source: usize, bytes: usize) {
+        let _ = (source, bytes);
     }
 
     /// The end of a run of [offers](Self::put), which may have been none: what the port itself keeps moves on too.
@@ -182,8 +190,12 @@ impl<P: Port + ?Sized> Port for &mut P {
         (**self).reap(done, now)
     }
 
-    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
-        (**self).take_back(unsent);
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) -> usize {
+        (**self).take_back(unsent)
+    }
+
+    fn note_accepted(&mut self, source: usize, bytes: usize) {
+        (**self).note_accepted(source, bytes);
     }
 
     fn flush(&mut self, now: Instant) {

@@ -254,6 +254,10 @@ impl TeamMember for Slow {
         mac(0)
     }
 
+    fn kept(&self) -> usize {
+        self.nic.kept_tickets()
+    }
+
     fn check(&mut self, now: Instant) -> Instant {
         self.left -= 1;
         now

@@ -143,6 +143,12 @@ impl<H: NicHost> Nic<H> {
         any!(self, driver => driver.stop());
     }
 
+    /// How many frames it has [kept](base::Put::Kept) and not given back yet, sent or not.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        any!(self, driver => driver.queues.transmit.kept())
+    }
+
     /// See [`NicDriver::retire`].
     pub fn retire(&mut self, now: Instant) -> RetiredFrames {
         any!(self, driver => driver.retire(now))
@@ -200,8 +206,8 @@ impl<H: NicHost> Port for Nic<H> {
         any!(self, driver => driver.reap(done, now))
     }
 
-    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
-        any!(self, driver => driver.take_back(unsent));
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) -> usize {
+        any!(self, driver => driver.take_back(unsent))
     }
 
     fn flush(&mut self, now: Instant) {

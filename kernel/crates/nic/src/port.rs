@@ -62,8 +62,8 @@ impl<H: NicHost, C: NicChip> Port for NicDriver<H, C> {
 
     /// These come when the NIC was [retired](NicDriver::retire) without a link, or else after its reset, or after it has lost its
     /// right to access memory: before, it might still send one.
-    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
-        self.queues.take_back(unsent);
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) -> usize {
+        self.queues.take_back(unsent)
     }
 
     /// Hands the frames to the NIC.

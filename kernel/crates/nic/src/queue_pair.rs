@@ -154,8 +154,8 @@ impl<M: Memory, F: DescriptorFormat> QueuePair<M, F> {
         unsent
     }
 
-    /// Returns the tickets of frames that will not be sent.
-    pub(crate) fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
-        self.transmit.unsent().for_each(unsent);
+    /// Returns the tickets of frames that will not be sent, and their number.
+    pub(crate) fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) -> usize {
+        self.transmit.unsent().map(unsent).count()
     }
 }

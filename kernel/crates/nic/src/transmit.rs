@@ -361,12 +361,16 @@ impl<M: Memory, F: DescriptorFormat> TransmitRing<M, F> {
     /// Takes note of the oldest frames, `most` of them, that have left the NIC with so many `segments`, and keeps their
     /// tickets. Returns the number of frames.
     pub(crate) fn note_left(&mut self, segments: u64, most: usize, now: Instant) -> usize {
-        let unclaimed = &mut self.unclaimed;
-        let left = self.frames.release_left(segments, most, |ticket| _ = unclaimed.push(ticket));
+        let left = self.frames.release_left(segments, most, |ticket| _ = self.unclaimed.push(ticket));
         if left > 0 {
             self.progress = now;
         }
         left
+    }
+
+    /// How many frames it has whose tickets were not returned.
+    pub(crate) fn kept(&self) -> usize {
+        self.frames.depth().frames + self.unclaimed.len() + self.unsent.len()
     }
 
     /// The tickets of frames that the NIC has sent and that their owner has not asked for.

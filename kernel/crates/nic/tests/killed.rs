@@ -43,6 +43,10 @@ impl TeamMember for Member {
         self.0.mac()
     }
 
+    fn kept(&self) -> usize {
+        self.0.kept()
+    }
+
     fn retire(&mut self, now: Instant) -> RetiredFrames {
         self.0.retire(now)
     }

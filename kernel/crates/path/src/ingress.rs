@@ -202,6 +202,7 @@ impl IngressQueue {
             self.targets = self.targets.without(target);
         }
         if offered {
+            port.note_accepted((*number).into(), bytes);
             port.flush(now);
         }
         (accepted, bytes)

@@ -53,8 +53,12 @@ impl<N: Port, V: Port> Port for PluggedPort<N, V> {
         any!(self, port => port.reap(done, now))
     }
 
-    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
-        any!(self, port => port.take_back(unsent));
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) -> usize {
+        any!(self, port => port.take_back(unsent))
+    }
+
+    fn note_accepted(&mut self, source: usize, bytes: usize) {
+        any!(self, port => port.note_accepted(source, bytes));
     }
 
     fn flush(&mut self, now: Instant) {

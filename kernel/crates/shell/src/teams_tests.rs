@@ -32,6 +32,10 @@ impl TeamMember for FakeNic {
         MacAddress([2, 0, 0, 0, 0, 9])
     }
 
+    fn kept(&self) -> usize {
+        self.0.kept_tickets()
+    }
+
     fn check(&mut self, now: Instant) -> Instant {
         now
     }

@@ -87,8 +87,8 @@ impl Port for LanePort {
         self.lanes.iter_mut().map(|lane| lane.reap(done, now)).sum()
     }
 
-    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
-        self.lanes.iter_mut().for_each(|lane| lane.take_back(unsent));
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) -> usize {
+        self.lanes.iter_mut().map(|lane| lane.take_back(unsent)).sum()
     }
 
     fn flush(&mut self, now: Instant) {

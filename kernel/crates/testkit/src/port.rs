@@ -131,6 +131,12 @@ impl QueuePort {
         self.kept.len() - self.sent_kept
     }
 
+    /// How many frames it has kept and not given back, sent or not.
+    #[must_use]
+    pub fn kept_tickets(&self) -> usize {
+        self.kept.len()
+    }
+
     /// How many of the last frames in `sent` it has given up, and nobody has taken back yet.
     #[must_use]
     pub fn unsent(&self) -> usize {
@@ -212,7 +218,7 @@ fn put_from<'a>(
     let mut accepted = 0;
     // Nobody waits for what it has kept.
     port.reap(&mut drop, now);
-    port.take_back(&mut drop);
+    _ = port.take_back(&mut drop);
     for frame in frames {
         if outbox.is_full() {
             outbox = Outbox::new(0);
@@ -310,10 +316,11 @@ impl Port for QueuePort {
         core::mem::take(&mut self.sent_kept)
     }
 
-    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) -> usize {
         let count = core::mem::take(&mut self.unsent);
         self.sent.truncate(self.sent.len() - count);
         self.kept.drain(self.kept.len() - count..).for_each(unsent);
+        count
     }
 
     fn flush(&mut self, _now: Instant) {

@@ -21,18 +21,11 @@ pub(super) struct Carriers {
     /// Where held buckets go to, and the members that they wait for, a bit for each.
     next: [u8; BUCKETS],
     waits: [u8; BUCKETS],
-    /// Frames that each member was given, and has given back.
-    put: [u64; MAX_MEMBERS],
-    back: [u64; MAX_MEMBERS],
-    /// How many each must have given back until the buckets go on that wait for it.
-    awaited: [u64; MAX_MEMBERS],
-    /// When held buckets go on in any case, unless more frames are given back than there were then.
+    /// How many frames each must still give back until the buckets go on that wait for it.
+    awaited: [usize; MAX_MEMBERS],
+    /// When held buckets go on in any case, unless some frames have come back since the last look.
     until: Option<Instant>,
-    all_back: u64,
-    /// Which members were given frames since they were last told that this was all.
-    behind: [bool; MAX_MEMBERS],
-    /// Bytes that were sent for each port.
-    bytes: [u64; BUCKETS],
+    progress: bool,
 }
 
 impl Carriers {
@@ -42,13 +35,9 @@ impl Carriers {
             now: [NOBODY; BUCKETS],
             next: [NOBODY; BUCKETS],
             waits: [0; BUCKETS],
-            put: [0; MAX_MEMBERS],
-            back: [0; MAX_MEMBERS],
             awaited: [0; MAX_MEMBERS],
             until: None,
-            all_back: 0,
-            behind: [false; MAX_MEMBERS],
-            bytes: [0; BUCKETS],
+            progress: false,
         }
     }
 
@@ -62,11 +51,18 @@ impl Carriers {
         usize::from(self.get(bucket)).min(held)
     }
 
-    /// Does as this table says. If something else of a frame decides about its bucket from now on, any bucket may follow on any.
-    pub(super) fn follow(&mut self, table: &CarrierTable, other_key: bool, now: Instant) {
+    /// Does as this table says, where members have kept so many frames. If something else of a frame decides about its bucket from now on,
+    /// any bucket may follow on any.
+    pub(super) fn follow(
+        &mut self,
+        table: &CarrierTable,
+        other_key: bool,
+        kept: [usize; MAX_MEMBERS],
+        now: Instant,
+    ) {
         let place = |member: MemberId| u8::try_from(member.index()).unwrap_or(NOBODY);
         let bit = |member: u8| 1_u8.checked_shl(member.into()).unwrap_or(0);
-        let busy = (0..MAX_MEMBERS).filter(|member| self.is_busy(*member));
+        let busy = (0..MAX_MEMBERS).filter(|member| kept[*member] > 0);
         let busy = busy.fold(0, |busy, member| busy | 1 << member);
         let mut awaited = 0;
         for (bucket, member) in table.iter().enumerate() {
@@ -82,11 +78,9 @@ impl Carriers {
             self.now[bucket] = if waits == 0 { new } else { HELD };
             awaited |= waits;
         }
-        for member in (0..MAX_MEMBERS).filter(|member| awaited >> member & 1 != 0) {
-            self.awaited[member] = self.put[member];
-        }
+        self.awaited = kept;
         if awaited != 0 {
-            self.until = Some(now + PATIENCE);
+            (self.until, self.progress) = (Some(now + PATIENCE), false);
         }
     }
 
@@ -101,13 +95,12 @@ impl Carriers {
     }
 
     fn release_held(&mut self, until: Instant, now: Option<Instant>) {
-        let all_back = self.back.iter().sum();
-        let progress = core::mem::replace(&mut self.all_back, all_back) != all_back;
+        let progress = core::mem::take(&mut self.progress);
         if let Some(now) = now.filter(|_| progress) {
             self.until = Some(now + PATIENCE);
         }
         let over = !progress && now.is_some_and(|now| now >= until);
-        let done = (0..MAX_MEMBERS).filter(|member| over || self.back[*member] >= self.awaited[*member]);
+        let done = (0..MAX_MEMBERS).filter(|member| over || self.awaited[*member] == 0);
         let done = done.fold(0, |done, member| done | 1 << member);
         let mut held = false;
         for bucket in 0..BUCKETS {
@@ -129,33 +122,11 @@ impl Carriers {
         self.until
     }
 
-    /// The member in this place has kept a frame of this bucket, of so many bytes, or has made use of it at once.
-    #[inline]
-    pub(super) fn note_put(&mut self, carrier: u8, bucket: u8, bytes: usize, kept: bool) {
-        let member = usize::from(carrier) % MAX_MEMBERS;
-        self.put[member] += u64::from(kept);
-        self.bytes[usize::from(bucket)] += bytes as u64;
-        self.behind[member] = true;
-    }
-
-    /// True if the member in this place has frames that it was given.
-    #[inline]
-    pub(super) fn is_busy(&self, member: usize) -> bool {
-        self.back[member] < self.put[member]
-    }
-
     /// A member has given back frames that it had kept.
     pub(super) fn note_back(&mut self, member: usize, frames: usize) {
-        self.back[member] += frames as u64;
-    }
-
-    /// For each member, whether it was given frames since it was last told that this was all.
-    pub(super) fn behind(&mut self) -> &mut [bool; MAX_MEMBERS] {
-        &mut self.behind
-    }
-
-    /// Bytes that were sent for this bucket since the last call.
-    pub(super) fn take_bytes(&mut self, bucket: usize) -> u64 {
-        core::mem::take(&mut self.bytes[bucket % BUCKETS])
+        if self.until.is_some() {
+            self.awaited[member] = self.awaited[member].saturating_sub(frames);
+            self.progress |= frames > 0;
+        }
     }
 }

@@ -27,7 +27,7 @@ use base::{Capabilities, Duplex, Duration, Instant, NicInfo, Port};
 use carriers::Carriers;
 use port::CollectedTickets;
 use report_log::ReportLog;
-use routes::Routes;
+use routes::{PORTS, Routes};
 use slot::TeamSlot;
 use sources::Sources;
 use wire::TeamWire;
@@ -53,6 +53,8 @@ pub struct Team<M> {
     key: FrameKey,
     carriers: Carriers,
     routes: Routes,
+    /// Bytes that were accepted from each port of the switch since the last sample.
+    bytes: [u64; PORTS],
     vnics: Vec<VnicInfo>,
     /// Which of them are on, as the manager knows.
     on: u16,
@@ -67,6 +69,9 @@ pub struct Team<M> {
     next_round: Instant,
     told_at: Instant,
     told_quiet: bool,
+    /// When members or the manager have to be told the time.
+    next_check: Instant,
+    decides_at: Option<Instant>,
     /// The link state that is to be passed on.
     link: Option<bool>,
     reports: ReportLog,
@@ -95,6 +100,7 @@ impl<M: TeamMember> Team<M> {
             recorder: Recorder::new(manager),
             carriers: Carriers::new(),
             routes: Routes::new(),
+            bytes: [0; PORTS],
             vnics: vnics.to_vec(),
             on: 0,
             capabilities: Capabilities {
@@ -110,6 +116,8 @@ impl<M: TeamMember> Team<M> {
             next_round: now + period,
             told_at: now,
             told_quiet: false,
+            next_check: now,
+            decides_at: None,
             link: None,
             reports: ReportLog::new(),
         }
@@ -156,20 +164,21 @@ impl<M: TeamMember> Team<M> {
         } else if now >= self.told_at + SECOND {
             self.take_sample(false, now);
         }
-        if self.manager().next_deadline().is_some_and(|due| now >= due) {
+        if self.decides_at.is_some_and(|due| now >= due) {
             self.tell(TeamEvent::Tick, now);
         }
         self.collect_own(now);
         self.release(Some(now));
+        let rounds = self.next_round.min(self.told_at + SECOND);
+        self.next_check = self.slots.iter().map(|slot| slot.next_check).fold(rounds, Instant::min);
         self.link.take()
     }
 
     /// When [`attend`](Self::attend) is due.
     #[must_use]
     pub fn next_check(&self) -> Instant {
-        let checks = self.slots.iter().map(|slot| slot.next_check).chain(self.carriers.next_deadline());
-        let rounds = self.next_round.min(self.told_at + SECOND);
-        checks.chain(self.manager().next_deadline()).fold(rounds, Instant::min)
+        let due = self.next_check.min(self.decides_at.unwrap_or(self.next_check));
+        self.carriers.next_deadline().map_or(due, |until| due.min(until))
     }
 
     /// A vNIC is on, or off, with its VM.
@@ -216,6 +225,7 @@ impl<M: TeamMember> Team<M> {
             self.act(action, now);
         }
         self.capabilities = self.ask_capabilities();
+        self.decides_at = self.manager().next_deadline();
         if let Some(wire) = &mut self.wire {
             wire.deaf = self.recorder.manager().deaf(now);
         }
@@ -287,13 +297,6 @@ impl<M: TeamMember> Team<M> {
     #[must_use]
     pub fn counters(&self) -> TeamCounters {
         self.wire.as_ref().map(|wire| wire.counters).unwrap_or_default()
-    }
-
-    /// Lets the members carry what the manager's table says.
-    fn take_over(&mut self, now: Instant) {
-        let before = core::mem::replace(&mut self.key, self.recorder.manager().key());
-        self.carriers.follow(self.recorder.manager().table(), self.key != before, now);
-        self.routes.forget();
     }
 
     /// What all members that could carry a frame take.
@@ -369,10 +372,10 @@ impl<M: TeamMember> Team<M> {
             seen.errors = info.errors.saturating_sub(before.errors);
             let _ = sample.members.push(seen);
         }
-        // Only by port is a bucket a vNIC.
+        let bytes = core::mem::take(&mut self.bytes);
+        // Only by port can a vNIC's frames be moved because of their number.
         if self.key == FrameKey::Port {
-            let bytes = self.vnics.iter().map(|vnic| self.carriers.take_bytes(vnic.port.into()));
-            sample.vnics.extend(bytes);
+            sample.vnics.extend(self.vnics.iter().map(|vnic| bytes[usize::from(vnic.port) % PORTS]));
         }
         self.tell(TeamEvent::Sample(sample), now);
     }

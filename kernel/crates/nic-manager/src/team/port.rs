@@ -1,11 +1,10 @@
 //! A team as a port: what frames pass.
 
-use super::routes::Route;
+use super::routes::{NOBODY, PORTS};
 use super::wire::{TeamWire, WireFrame};
 use super::{Team, TeamMember};
-use crate::{FrameKey, MemberId, TeamEvent};
+use crate::{FrameKey, MAX_MEMBERS, MemberId, TeamEvent};
 use alloc::vec::Vec;
-use base::bits::low_u8;
 use base::{Capabilities, Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
 
 impl<M: TeamMember> Port for Team<M> {
@@ -43,22 +42,12 @@ impl<M: TeamMember> Port for Team<M> {
         if let Some(nic) = self.only_nic() {
             return nic.put(frame, ticket, now);
         }
-        let (port, length) = (ticket.source(), frame.length);
-        let mut route = self.routes.find(self.key, frame.head, port);
-        if usize::from(route.carrier) >= self.slots.len() {
-            route = self.find_route(frame.head, port, now);
-        }
-        if route.foreign
-            && let Some(wire) = &mut self.wire
-        {
-            wire.echoes.note(frame.head, length, now);
-        }
-        let Some(slot) = self.slots.get_mut(usize::from(route.carrier)) else { return Put::Refused(ticket) };
-        let put = slot.member.nic().put(frame, ticket, now);
-        if !matches!(put, Put::Refused(_)) {
-            self.carriers.note_put(route.carrier, route.bucket, length, matches!(put, Put::Kept));
-        }
-        put
+        let carrier = self.routes.find(self.key, frame.head, ticket.source());
+        let Some(slot) = self.slots.get_mut(usize::from(carrier)) else {
+            return self.put_otherwise(frame, ticket, now);
+        };
+        slot.behind = true;
+        slot.member.nic().put(frame, ticket, now)
     }
 
     /// One for each member, and one for frames that are held; one alone where nothing ever is.
@@ -77,29 +66,48 @@ impl<M: TeamMember> Port for Team<M> {
         if let Some(nic) = self.only_nic() {
             return nic.reap(done, now);
         }
-        let mut count = self.collected.sent.drain(..).map(&mut *done).count();
-        for index in 0..self.slots.len() {
-            count += self.reap_member(index, done, now);
+        let mut count = 0;
+        if self.has_own() {
+            count = self.reap_beside_own(done, now);
+        } else {
+            for (index, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.member.kept() > 0)
+            {
+                let back = slot.member.nic().reap(done, now);
+                self.carriers.note_back(index, back);
+                count += back;
+            }
         }
         self.release(Some(now));
         count
     }
 
     /// Its own frames are not sent again.
-    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) {
-        self.collected.unsent.drain(..).for_each(&mut *unsent);
-        for index in 0..self.slots.len() {
-            self.take_back_from(index, unsent);
+    fn take_back(&mut self, unsent: &mut dyn FnMut(Ticket)) -> usize {
+        let mut count = 0;
+        if self.has_own() {
+            count = self.take_back_beside_own(unsent);
+        } else {
+            for (index, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.member.kept() > 0)
+            {
+                let back = slot.member.nic().take_back(unsent);
+                self.carriers.note_back(index, back);
+                count += back;
+            }
         }
         self.release(None);
+        count
+    }
+
+    fn note_accepted(&mut self, source: usize, bytes: usize) {
+        self.bytes[source % PORTS] += bytes as u64;
     }
 
     fn flush(&mut self, now: Instant) {
         if let Some(nic) = self.only_nic() {
             return nic.flush(now);
         }
-        for (slot, behind) in self.slots.iter_mut().zip(self.carriers.behind()) {
-            if core::mem::take(behind) {
+        for slot in &mut self.slots {
+            if core::mem::take(&mut slot.behind) {
                 slot.member.nic().flush(now);
             }
         }
@@ -129,11 +137,26 @@ impl<M: TeamMember> Team<M> {
         }
     }
 
-    /// Finds out which bucket a frame with this head is in, and which member carries that. The frame itself stays where it is, to be passed
+    /// Sends a frame whose route is not known, or that other members may hear as an echo. The frame itself stays where it is, to be passed
     /// on from there.
     #[inline(never)]
-    fn find_route(&mut self, head: &[u8], port: usize, now: Instant) -> Route {
-        let frame = &LentFrame::whole(head);
+    fn put_otherwise(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
+        let port = ticket.source();
+        let mut carrier = self.routes.find_foreign(self.key, frame.head, port);
+        let mut foreign = carrier != NOBODY;
+        if !foreign {
+            (carrier, foreign) = self.find_route(&frame, port, now);
+        }
+        if foreign && let Some(wire) = &mut self.wire {
+            wire.echoes.note(frame.head, frame.length, now);
+        }
+        let Some(slot) = self.slots.get_mut(usize::from(carrier)) else { return Put::Refused(ticket) };
+        slot.behind = true;
+        slot.member.nic().put(frame, ticket, now)
+    }
+
+    /// Finds out which member carries a frame, and whether its source is another address than that of its vNIC.
+    fn find_route(&mut self, frame: &LentFrame<'_>, port: usize, now: Instant) -> (u8, bool) {
         if let Some(sources) = &mut self.sources
             && let Some((vnic, (mac, vlan))) = sources.note(frame, port, now)
         {
@@ -142,12 +165,24 @@ impl<M: TeamMember> Team<M> {
         if self.key == FrameKey::IpHash {
             self.sources.iter_mut().for_each(|sources| sources.note_ip(frame, port));
         }
-        let bucket = self.key.bucket(frame, port);
-        let (bucket, carrier) = (low_u8(bucket as u64), self.carriers.get(bucket));
+        let carrier = self.carriers.get(self.key.bucket(frame, port));
         let own = self.vnics.iter().find(|vnic| usize::from(vnic.port) == port).map(|vnic| vnic.mac);
-        let route = Route { bucket, carrier, foreign: own != MacAddress::source_of(head) };
-        self.routes.note(self.key, head, port, route);
-        route
+        let foreign = own != MacAddress::source_of(frame.head);
+        self.routes.note(self.key, frame.head, port, (carrier, foreign));
+        (carrier, foreign)
+    }
+
+    /// Lets the members carry what the manager's table says.
+    pub(super) fn take_over(&mut self, now: Instant) {
+        let before = core::mem::replace(&mut self.key, self.recorder.manager().key());
+        let mut kept = [0; MAX_MEMBERS];
+        for (place, slot) in self.slots.iter().enumerate() {
+            // No frame waits for the team's own ones.
+            let own = self.wire.as_ref().map_or(0, |wire| wire.lent(place));
+            kept[place] = slot.member.kept().saturating_sub(own);
+        }
+        self.carriers.follow(self.recorder.manager().table(), self.key != before, kept, now);
+        self.routes.forget();
     }
 
     /// Lets held buckets go on whose time has come.
@@ -164,44 +199,49 @@ impl<M: TeamMember> Team<M> {
         }
     }
 
+    /// True if members may give back frames of the team's own, or are to be given some, or if there are frames that they gave back then.
+    fn has_own(&self) -> bool {
+        let CollectedTickets { sent, unsent } = &self.collected;
+        self.wire.as_ref().is_some_and(|wire| !wire.is_quiet()) || !sent.is_empty() || !unsent.is_empty()
+    }
+
+    #[inline(never)]
+    fn reap_beside_own(&mut self, done: &mut dyn FnMut(Ticket), now: Instant) -> usize {
+        let count = self.collected.sent.drain(..).map(&mut *done).count();
+        count + (0..self.slots.len()).map(|index| self.reap_member(index, done, now)).sum::<usize>()
+    }
+
+    #[inline(never)]
+    fn take_back_beside_own(&mut self, unsent: &mut dyn FnMut(Ticket)) -> usize {
+        let count = self.collected.unsent.drain(..).map(&mut *unsent).count();
+        count + (0..self.slots.len()).map(|index| self.take_back_from(index, unsent)).sum::<usize>()
+    }
+
     /// Takes back what a member has given back. It has more room then.
     pub(super) fn collect(&mut self, index: usize, now: Instant) {
         let mut collected = core::mem::take(&mut self.collected);
         _ = self.reap_member(index, &mut |ticket| collected.sent.push(ticket), now);
-        self.take_back_from(index, &mut |ticket| collected.unsent.push(ticket));
+        _ = self.take_back_from(index, &mut |ticket| collected.unsent.push(ticket));
         self.collected = collected;
     }
 
-    /// Takes back what a member has sent. Where nothing can be the team's own, each is passed on as it comes; a member that has given back
-    /// all is not asked.
+    /// Takes back what a member has sent, but for the team's own, and lets it send what waits of that.
     fn reap_member(&mut self, index: usize, done: &mut dyn FnMut(Ticket), now: Instant) -> usize {
-        let mut count = 0;
-        let nic = self.slots[index].member.nic();
-        match &mut self.wire {
-            Some(wire) if wire.is_concerned_with(index) => {
-                _ = nic.reap(&mut |ticket| pass_on(ticket, (wire, index), done, &mut count), now);
-                wire.send_pending(nic, index, now);
-            }
-            _ if self.carriers.is_busy(index) => count = nic.reap(done, now),
-            _ => return 0,
-        }
+        let Some(wire) = &mut self.wire else { return 0 };
+        let (nic, mut count) = (self.slots[index].member.nic(), 0);
+        _ = nic.reap(&mut |ticket| pass_on(ticket, (wire, index), done, &mut count), now);
+        wire.send_pending(nic, index, now);
         self.carriers.note_back(index, count);
         count
     }
 
-    fn take_back_from(&mut self, index: usize, unsent: &mut dyn FnMut(Ticket)) {
-        let mut count = 0;
-        let nic = self.slots[index].member.nic();
-        match &mut self.wire {
-            Some(wire) if wire.is_concerned_with(index) => {
-                nic.take_back(&mut |ticket| pass_on(ticket, (wire, index), unsent, &mut count));
-            }
-            _ if self.carriers.is_busy(index) => {
-                nic.take_back(&mut |ticket| (count, _) = (count + 1, unsent(ticket)));
-            }
-            _ => return,
-        }
+    /// Takes back what it will not send, but for the team's own.
+    fn take_back_from(&mut self, index: usize, unsent: &mut dyn FnMut(Ticket)) -> usize {
+        let Some(wire) = &mut self.wire else { return 0 };
+        let (nic, mut count) = (self.slots[index].member.nic(), 0);
+        _ = nic.take_back(&mut |ticket| pass_on(ticket, (wire, index), unsent, &mut count));
         self.carriers.note_back(index, count);
+        count
     }
 
     /// Looks at the last frames that a member has received: those for the team itself, and copies, go no further.

@@ -2,32 +2,21 @@
 
 use crate::FrameKey;
 
-/// Ports of a switch, and types of frames of which each may have a way: IPv4, IPv6 and the common tag differ in the last bits of their
+/// Ports of a switch.
+pub(super) const PORTS: usize = 16;
+
+/// Types of frames of which each may have a way: IPv4, IPv6 and the common tag differ in the last bits of their
 /// first byte.
-const PORTS: usize = 16;
 const TYPES: usize = 4;
 
 /// The place of no member.
-const NOBODY: u8 = u8::MAX;
+pub(super) const NOBODY: u8 = u8::MAX;
 
 /// Of the tag that follows the type, all but the priority.
 const TAG: u64 = 0xff0f_0000_0000_0000;
 
 /// What the start of a frame must have for its route to be known.
 type Head = [u8; 34];
-
-/// Where frames go.
-#[derive(Clone, Copy)]
-pub(super) struct Route {
-    /// Their bucket, and the place of the member that carries that.
-    pub(super) bucket: u8,
-    pub(super) carrier: u8,
-    /// Their source is not the address of their vNIC.
-    pub(super) foreign: bool,
-}
-
-/// Nobody is known to carry them.
-const UNKNOWN: Route = Route { bucket: 0, carrier: NOBODY, foreign: false };
 
 /// Frames that take the same route.
 #[derive(Clone, Copy)]
@@ -37,8 +26,13 @@ struct KnownFrames {
     /// What else decides, under a mask.
     rest: u64,
     mask: u64,
-    route: Route,
+    /// The member that carries them. It is to be asked for with [`Routes::find_foreign`] if the source is not the address of their vNIC.
+    carrier: u8,
+    foreign: u8,
 }
+
+/// None that there are.
+const NONE: KnownFrames = KnownFrames { start: 0, rest: 0, mask: 0, carrier: NOBODY, foreign: NOBODY };
 
 /// The last routes of each port. Frames from one port with one source address, type and tag have the same; where IP addresses decide,
 /// those with the same ones.
@@ -47,21 +41,32 @@ pub(super) struct Routes([KnownFrames; PORTS * TYPES]);
 impl Routes {
     /// None is known.
     pub(super) fn new() -> Self {
-        Self([KnownFrames { start: 0, rest: 0, mask: 0, route: UNKNOWN }; PORTS * TYPES])
+        Self([NONE; PORTS * TYPES])
     }
 
-    /// The route of a frame with this head from this port, if the last one like it from there had the same; else to nobody.
+    /// The place of the member that carries a frame with this head from this port, if the last one like it from there went the same way
+    /// and has the address of its vNIC; else of no member.
     #[inline]
-    pub(super) fn find(&self, kind: FrameKey, head: &[u8], port: usize) -> Route {
-        let Some(head) = head.first_chunk() else { return UNKNOWN };
+    pub(super) fn find(&self, kind: FrameKey, head: &[u8], port: usize) -> u8 {
+        self.known(kind, head, port).map_or(NOBODY, |known| known.carrier)
+    }
+
+    /// The same for a frame whose source is not the address of its vNIC.
+    pub(super) fn find_foreign(&self, kind: FrameKey, head: &[u8], port: usize) -> u8 {
+        self.known(kind, head, port).map_or(NOBODY, |known| known.foreign)
+    }
+
+    #[inline]
+    fn known(&self, kind: FrameKey, head: &[u8], port: usize) -> Option<&KnownFrames> {
+        let head = head.first_chunk()?;
         let known = &self.0[place(head, port)];
         let same = known.start == start(head)
             && (known.mask == 0 || (known.rest ^ rest(kind, head)) & known.mask == 0);
-        if same { known.route } else { UNKNOWN }
+        same.then_some(known)
     }
 
-    /// Takes note of the route of a frame with this head, if others like it can be told from the rest.
-    pub(super) fn note(&mut self, kind: FrameKey, head: &[u8], port: usize, route: Route) {
+    /// Takes note of who carries a frame with this head, if others like it can be told from the rest.
+    pub(super) fn note(&mut self, kind: FrameKey, head: &[u8], port: usize, (carrier, foreign): (u8, bool)) {
         let Some(head) = head.first_chunk() else { return };
         let start = start(head);
         let mask = match (kind, start >> 48) {
@@ -71,7 +76,8 @@ impl Routes {
             (_, 0x0081 | 0xa888) => TAG,
             _ => 0,
         };
-        self.0[place(head, port)] = KnownFrames { start, rest: rest(kind, head), mask, route };
+        let (carrier, foreign) = if foreign { (NOBODY, carrier) } else { (carrier, NOBODY) };
+        self.0[place(head, port)] = KnownFrames { start, rest: rest(kind, head), mask, carrier, foreign };
     }
 
     /// Who carries what has changed.

@@ -17,6 +17,9 @@ pub trait TeamMember {
     /// Its own address.
     fn mac(&self) -> MacAddress;
 
+    /// How many frames its driver has kept and not given back yet, sent or not.
+    fn kept(&self) -> usize;
+
     /// Looks after it: its reset, its link, what it should have sent. It never waits. Returns when that is due again.
     fn check(&mut self, now: Instant) -> Instant;
 
@@ -44,6 +47,8 @@ pub fn await_start<M: TeamMember>(members: &mut [M], limit: Duration, clock: imp
 pub(super) struct TeamSlot<M> {
     pub(super) member: M,
     pub(super) next_check: Instant,
+    /// It was offered frames since it was last told that this was all.
+    pub(super) behind: bool,
     /// What the manager knows.
     pub(super) told: (NicCondition, LinkStatus),
     pub(super) stalled: bool,
@@ -63,6 +68,7 @@ impl<M> TeamSlot<M> {
         Self {
             member,
             next_check: Instant::ZERO,
+            behind: false,
             told: (NicCondition::Starting, LinkStatus::DOWN),
             stalled: false,
             before: NicInfo::STARTING,

@@ -96,8 +96,9 @@ pub(super) struct TeamWire {
     pub(super) beacons: BeaconFilter,
     duplicates: DuplicateFilter,
     pub(super) echoes: EchoFilter,
-    /// Frames of its own for which members had no room, and how many of its own they have.
+    /// Frames of its own for which members had no room, how many these are, and how many of its own each member has.
     pending: [heapless::Deque<OwnFrame, MOST_PENDING>; MAX_MEMBERS],
+    waiting: usize,
     lent: [u8; MAX_MEMBERS],
     pub(super) gateway: Option<IpAddr>,
     /// The VLAN in which it is, and the members that have asked it since the last sample.
@@ -134,6 +135,7 @@ impl TeamWire {
             duplicates: DuplicateFilter::new(secrets.copies),
             echoes: EchoFilter::new(secrets.copies[1]),
             pending: [const { heapless::Deque::new() }; MAX_MEMBERS],
+            waiting: 0,
             lent: [0; MAX_MEMBERS],
             listener_before: None,
             gateway: beacon.gateway,
@@ -252,18 +254,20 @@ impl TeamWire {
         if self.pending[place].is_full() {
             self.pending[place].pop_front();
             self.counters.own_dropped += 1;
+        } else {
+            self.waiting += 1;
         }
         let _ = self.pending[place].push_back(frame.clone());
     }
 
     /// Sends what a member has had no room for. It has given frames back, and nobody else has been asked yet.
-    #[inline]
     pub(super) fn send_pending(&mut self, nic: &mut impl Port, place: usize, now: Instant) {
         if !self.pending[place].is_empty() {
             while let Some(frame) = self.pending[place].front().cloned()
                 && self.offer(nic, place, &frame, now)
             {
                 self.pending[place].pop_front();
+                self.waiting -= 1;
             }
             nic.flush(now);
         }
@@ -298,14 +302,17 @@ impl TeamWire {
         self.outbox.is_empty()
     }
 
-    /// True if this member may give back frames of the team's own, or is to be given some.
-    #[inline]
-    pub(super) fn is_concerned_with(&self, place: usize) -> bool {
-        !self.outbox.is_empty() || !self.pending[place].is_empty()
+    /// True if none is, and none is to be.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.outbox.is_empty() && self.waiting == 0
+    }
+
+    /// How many frames of the team's own this member has kept.
+    pub(super) fn lent(&self, place: usize) -> usize {
+        self.lent[place].into()
     }
 
     /// Takes a frame back that this member has given back, if it is one of the team's own.
-    #[inline]
     pub(super) fn take(&mut self, ticket: Ticket, place: usize) -> Option<Ticket> {
         if ticket.source() != usize::from(SOURCE) {
             return Some(ticket);

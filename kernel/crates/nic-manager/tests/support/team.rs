@@ -60,6 +60,10 @@ impl TeamMember for Member {
         self.own
     }
 
+    fn kept(&self) -> usize {
+        self.nic.kept_tickets()
+    }
+
     fn check(&mut self, now: Instant) -> Instant {
         self.checks.push(now);
         Instant(now.0 + INTERVAL)

@@ -30,8 +30,10 @@ const WEIR: &str = ":ffffffff8";
 /// The stages, in the order of a frame's way, and the exit, the scheduler and all else.
 const STAGES: [&str; 9] = ["fetch", "decide", "queue", "put", "flush", "reap", "settle", "switch", "outside"];
 const OUTSIDE: &str = STAGES[8];
-/// The screen still shows what was said at the boot, as time permits: no part of a frame's cost.
+/// What is no part of a frame's cost: the screen, which still shows what was said at the boot, and what the NICs are looked after for as
+/// time passes.
 const SCREEN: &str = "screen";
+const ATTENDANCE: &str = "attendance";
 
 /// Where the functions are that ports have, and the switch.
 const PORTS: [&str; 5] = ["port.rs", "nic.rs", "queue_pair.rs", "team.rs", "path/src/"];
@@ -61,13 +63,13 @@ pub fn figures() -> Outcome<Vec<Figure>> {
 
 /// Some pieces of work.
 struct Trace {
-    /// Instructions in each stage, but for the screen's.
+    /// Instructions in each stage of a frame's way.
     spent: BTreeMap<&'static str, u64>,
     /// Frames that a physical NIC was given.
     frames: usize,
 }
 
-/// Instructions for each frame to the wire, without the screen's, while the guests send without end.
+/// Instructions for each frame to the wire while the guests send without end.
 pub fn in_passing(name: &str, scenario: Scenario) -> Outcome<f64> {
     let Trace { spent, frames } = trace(name, scenario)?;
     require!(frames > 0, "no frame is in the trace: see {name}");
@@ -89,7 +91,7 @@ fn trace(name: &str, mut scenario: Scenario) -> Outcome<Trace> {
     let addresses = lines(&output)?.filter(|step| step.weir).map(|step| step.address).collect();
     let stages = stages(&kernel, &addresses)?;
     let mut spent = spend(lines(&output)?, &stages);
-    spent.remove(SCREEN);
+    [SCREEN, ATTENDANCE].map(|stage| spent.remove(stage));
     let put = address(&kernel, FRAME)?;
     let frames = lines(&output)?.filter(|step| step.address == put).count();
     fs::remove_file(&output).context("the trace")?;
@@ -209,6 +211,7 @@ fn stage(function: &str, file: &str) -> Option<&'static str> {
         "flush" if on_the_way => Some("flush"),
         "decide" | "decide_next" | "age" if on_the_way => Some("decide"),
         _ if file.contains("screen/src/") => Some(SCREEN),
+        "attend" if file.contains("/team/") => Some(ATTENDANCE),
         _ if file.contains("path/src/ingress.rs") => Some("queue"),
         _ if file.contains("path/src/") => Some("switch"),
         _ => None,
@@ -242,6 +245,7 @@ mod tests {
         assert_eq!(of("base::port::Port::put::<N>", "nic/src/port.rs:9"), Some("put"));
         assert_eq!(of("route", "kernel/crates/path/src/ingress.rs:9"), Some("queue"));
         assert_eq!(of("share", "kernel/crates/path/src/switch.rs:9"), Some("switch"));
+        assert_eq!(of("attend", "kernel/crates/nic-manager/src/team/mod.rs:9"), Some(ATTENDANCE));
         assert_eq!(of("paint", "kernel/crates/screen/src/painter.rs:9"), Some(SCREEN));
         assert_eq!(of("add", "kernel/crates/base/src/outbox.rs:9"), None);
     }

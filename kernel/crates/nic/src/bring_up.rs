@@ -105,11 +105,11 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
 
     /// Stops the NIC and begins a reset [8254x 13.4.1, 14.7].
     pub(crate) fn begin(&mut self, now: Instant, again: bool) {
-        let registers = &mut self.registers;
-        if registers.read(reg::STATUS) == u32::MAX {
+        if !self.answers() {
             self.is_counted = false;
             return self.fail(NicError::NoAnswer, now);
         }
+        let registers = &mut self.registers;
         initialise::halt::<_, C>(registers);
         C::quiesce(registers);
         // The pause that follows must not begin before the NIC has these writes: a read flushes them.

@@ -1,11 +1,11 @@
 //! What has left a NIC by its own count, and frames that are held back until they have.
 
 use crate::chip::NicChip;
-use crate::transmit::DESCRIPTORS;
-use crate::{NicDriver, NicHost, NicRegisters, link};
+use crate::transmit::{DESCRIPTORS, MIN_FRAME};
+use crate::{NicDriver, NicHost, link};
 use base::time::Duration;
 use base::{Duplex, Instant, LinkSpeed};
-use intel_regs::{Status, reg};
+use intel_regs::Status;
 
 /// How often a NIC is asked what has left it while frames are held back, each time by three reads; and how often if those are so
 /// many, or have so many descriptors, that their senders would soon stand still: short frames, as a few long ones push each
@@ -97,19 +97,16 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     fn count_departed(&mut self) -> Option<Status> {
         let mut statistics = self.statistics;
         statistics.collect_departed(&mut self.registers);
-        let status = self.registers.read(reg::STATUS);
-        if status == u32::MAX {
-            return None;
-        }
+        let status = self.status()?;
         self.statistics = statistics;
-        Some(Status::from_bits_retain(status))
+        Some(status)
     }
 
     /// Frames that a NIC that runs, or did until it was stopped, has reported as transmitted, whose tickets are not held back,
-    /// and that have not left it by its own count, as last read [8254x 13.7.35].
+    /// and that have not left it by its own count, as last read [8254x 13.7.35]. They are no more than its FIFO holds.
     pub(crate) fn in_nic(&self) -> u64 {
         let (taken, left) = self.since_empty();
-        taken.saturating_sub(left)
+        taken.saturating_sub(left).min((C::TRANSMIT_FIFO / MIN_FRAME) as u64)
     }
 
     /// Frames that have left it by that count, and are in its ring nevertheless.

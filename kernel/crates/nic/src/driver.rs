@@ -230,10 +230,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
 
     /// Reads the link status, and records a change. A NIC that does not answer has none; the next check says why.
     pub(crate) fn refresh_link(&mut self) {
-        let link = match self.registers.read(reg::STATUS) {
-            u32::MAX => LinkStatus::DOWN,
-            status => link::from_status(Status::from_bits_retain(status)),
-        };
+        let link = self.status().map_or(LinkStatus::DOWN, link::from_status);
         if link != self.link {
             if self.link.up && !link.up {
                 // The next check looks at once what becomes of the frames that it holds.
@@ -260,9 +257,19 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         valid
     }
 
-    /// False when the NIC was removed: every register reads as ones.
-    fn answers(&mut self) -> bool {
-        self.registers.read(reg::STATUS) != u32::MAX
+    /// Its status, unless the NIC was removed: then every register reads as ones, or as zeros where QEMU has had a NIC. CTRL of one that is
+    /// there never does: with a reset it is in full duplex, and while it works the link is set up [8254x 13.4.1].
+    pub(crate) fn status(&mut self) -> Option<Status> {
+        match self.registers.read(reg::STATUS) {
+            u32::MAX => None,
+            0 if self.registers.read(reg::CTRL) == 0 => None,
+            status => Some(Status::from_bits_retain(status)),
+        }
+    }
+
+    /// False when the NIC was removed.
+    pub(crate) fn answers(&mut self) -> bool {
+        self.status().is_some()
     }
 
     /// Gives the PHY back to the NIC's firmware, which would wait for it for ever, when a bring-up ends that may hold it.

@@ -1,9 +1,8 @@
 //! A NIC whose frames are to go another way.
 
 use crate::chip::NicChip;
-use crate::{NicDriver, NicHost, NicRegisters, link};
+use crate::{NicDriver, NicHost, link};
 use base::{Instant, RetiredFrames};
-use intel_regs::{Status, reg};
 
 impl<H: NicHost, C: NicChip> NicDriver<H, C> {
     /// Stops a NIC and resets it, so that others can send what it has not. Without a link it gives all that back by the next
@@ -47,8 +46,7 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
 
     /// True if the NIC says that it has no link. One that was removed says nothing.
     fn has_lost_link(&mut self) -> bool {
-        let status = self.registers.read(reg::STATUS);
-        status != u32::MAX && !link::from_status(Status::from_bits_retain(status)).up
+        self.status().is_some_and(|status| !link::from_status(status).up)
     }
 
     /// The NIC sends nothing any more that is in its ring: it was stopped for good, was reset, or may not access memory. What

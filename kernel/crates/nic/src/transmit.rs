@@ -40,7 +40,7 @@ const MOST_CUT: usize = 256 * 1024;
 const SHORT: RangeInclusive<usize> = 17..=HEAD;
 
 /// Shortest frame on the wire without frame check sequence [IEEE 802.3-2018 3.2.8].
-const MIN_FRAME: usize = 60;
+pub(crate) const MIN_FRAME: usize = 60;
 
 /// Transmit descriptors of the format `F` with one buffer each.
 pub(crate) struct TransmitRing<M, F> {

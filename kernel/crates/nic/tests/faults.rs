@@ -42,8 +42,10 @@ fn a_reset_that_never_ends_is_an_error_after_its_limit() {
 
 #[test]
 fn a_nic_that_is_not_there_is_an_error() {
-    let machine = TestMachine::new(FakeNic { gone: true, ..FakeNic::default() });
-    assert_eq!(machine.start().err(), Some(NicError::NoAnswer));
+    for zeros in [false, true] {
+        let machine = TestMachine::new(FakeNic { gone: true, zeros, ..FakeNic::default() });
+        assert_eq!(machine.start().err(), Some(NicError::NoAnswer));
+    }
 }
 
 #[test]
@@ -215,11 +217,13 @@ fn a_nic_that_dies_fails_once_in_the_log_and_comes_back_when_it_can() {
 
 #[test]
 fn a_nic_that_is_pulled_out_is_noticed_by_the_check() {
-    let (machine, mut driver) = started(FakeNic::default());
-    machine.nic.borrow_mut().gone = true;
-    assert!(driver.interrupt().is_empty());
-    machine.pass(&mut driver, CHECK_INTERVAL);
-    assert_eq!(driver.state(), NicState::Failed(NicError::NoAnswer));
+    for zeros in [false, true] {
+        let (machine, mut driver) = started(FakeNic { zeros, ..FakeNic::default() });
+        machine.nic.borrow_mut().gone = true;
+        assert!(driver.interrupt().is_empty());
+        machine.pass(&mut driver, CHECK_INTERVAL);
+        assert_eq!(driver.state(), NicState::Failed(NicError::NoAnswer));
+    }
 }
 
 #[test]

@@ -75,8 +75,9 @@ pub struct FakeNic {
     pub statistics: BTreeMap<u32, u32>,
     pub link: bool,
     pub half_duplex: bool,
-    /// The NIC was removed: every register reads as ones.
+    /// The NIC was removed: every register reads as ones, or as zeros.
     pub gone: bool,
+    pub zeros: bool,
     pub reset_never_ends: bool,
     /// Transactions on the bus never end.
     pub master_never_ends: bool,
@@ -145,6 +146,7 @@ impl Default for FakeNic {
             link: true,
             half_duplex: false,
             gone: false,
+            zeros: false,
             reset_never_ends: false,
             master_never_ends: false,
             eeprom_silent: false,
@@ -304,6 +306,7 @@ impl FakeDevice for FakeNic {
         self.count_down();
         let rings = self.rings();
         match offset {
+            _ if self.gone && self.zeros => 0,
             _ if self.gone => u32::MAX,
             CTRL if self.reset_never_ends => self.get(CTRL),
             CTRL => self.get(CTRL) & !(1 << 26),

@@ -91,7 +91,7 @@ fn trace(name: &str, mut scenario: Scenario) -> Outcome<Trace> {
     let addresses = lines(&output)?.filter(|step| step.weir).map(|step| step.address).collect();
     let stages = stages(&kernel, &addresses)?;
     let mut spent = spend(lines(&output)?, &stages);
-    [SCREEN, ATTENDANCE].map(|stage| spent.remove(stage));
+    spent.retain(|stage, _| ![SCREEN, ATTENDANCE].contains(stage));
     let put = address(&kernel, FRAME)?;
     let frames = lines(&output)?.filter(|step| step.address == put).count();
     fs::remove_file(&output).context("the trace")?;

@@ -6,7 +6,6 @@ use crate::event::{AdminState, MAX_VNICS, TeamEvent};
 use crate::hearing::Hearing;
 use crate::load_meter::LoadMeter;
 use crate::member_state::{Grade, MemberState};
-use crate::policy::TeamView;
 use crate::vnic::{VnicInfo, VnicState};
 use crate::watch::{ErrorWatch, WaitWatch};
 use crate::{
@@ -219,17 +218,6 @@ impl Manager {
             let fault = self.faults[member.index()];
             act(TeamAction::Say(TeamNote::Member { member, fault }));
         }
-    }
-
-    /// What the policy decides on.
-    pub(crate) fn view(&self) -> TeamView<'_> {
-        self.view_with(self.counts())
-    }
-
-    /// The same where the members carry so many buckets.
-    pub(crate) fn view_with(&self, counts: [u64; MAX_MEMBERS]) -> TeamView<'_> {
-        let Self { members, usable, vnics, table, moved, .. } = self;
-        TeamView { members, usable: *usable, vnics, table, counts, moved }
     }
 
     /// How many buckets that stand for something each member carries.

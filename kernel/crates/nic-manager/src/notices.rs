@@ -1,7 +1,7 @@
 //! What switches on the wire are told: which addresses are behind which member now.
 
 use crate::action::TeamAction;
-use crate::bucket::{self, FrameKey};
+use crate::bucket::{self, BUCKETS, FrameKey};
 use crate::manager::{Act, Manager};
 use crate::vnic::VnicState;
 use crate::{MemberId, VnicId};
@@ -21,14 +21,11 @@ impl Manager {
         }
     }
 
-    /// The addresses that are in this bucket are to be told.
-    pub(crate) fn notice_bucket(&mut self, bucket: usize, now: Instant) {
+    /// The addresses that are in these buckets are to be told.
+    pub(crate) fn notice_buckets(&mut self, moved: &[bool; BUCKETS], now: Instant) {
         let copies = self.copies();
-        if self.key() != FrameKey::SourceMac {
-            return;
-        }
         for address in self.vnics.iter_mut().flat_map(|vnic| &mut vnic.addresses) {
-            if bucket::of_mac(address.mac, address.vlan) == bucket {
+            if moved[bucket::of_mac(address.mac, address.vlan)] {
                 (address.left, address.next) = (copies, now);
             }
         }

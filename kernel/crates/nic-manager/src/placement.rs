@@ -54,10 +54,9 @@ impl Manager {
         let policy = policy::policy(self.settings.policy);
         let mut moves = MoveTally::default();
         let mut changes: heapless::Vec<BucketMove, MAX_VNICS> = heapless::Vec::new();
-        let mut counts = self.counts();
+        let (mut view, mut moved) = (TeamView::new(self), [false; BUCKETS]);
         for bucket in self.carried() {
-            let from = self.table.get(bucket);
-            let view = self.view_with(counts);
+            let from = view.table.get(bucket);
             let (to, reason) = self.carrier(policy, bucket, from, &view);
             if from == to {
                 continue;
@@ -69,16 +68,17 @@ impl Manager {
                 () if first => MoveReason::First,
                 () => reason,
             };
-            from.into_iter().for_each(|member| counts[member.index()] -= 1);
-            to.into_iter().for_each(|member| counts[member.index()] += 1);
-            self.table.set(bucket, to);
+            view.set(bucket, from, to);
             let one = BucketMove { bucket, from, to, reason };
             moves.note(&one);
             if self.key() == FrameKey::Port {
                 let _ = changes.push(one);
-            } else {
-                self.notice_bucket(bucket, now);
             }
+            moved[bucket] = true;
+        }
+        self.table = view.table;
+        if self.key() == FrameKey::SourceMac {
+            self.notice_buckets(&moved, now);
         }
         if self.place_rest() || moves.all > 0 {
             act(TeamAction::Switch);
@@ -143,7 +143,7 @@ impl Manager {
     /// Group frames are received by the first of the members that carry frames; by whichever they come in at where switches take
     /// the members for one line, and send each frame to one of them.
     fn listen(&mut self, act: Act<'_>) {
-        let first = self.view().in_use().iter().next().or(self.listener);
+        let first = TeamView::new(self).in_use.iter().next().or(self.listener);
         let listener = first.filter(|_| self.key() != FrameKey::IpHash);
         if core::mem::replace(&mut self.listener, listener) != listener {
             act(TeamAction::Listen(listener));
@@ -171,7 +171,7 @@ impl Manager {
         let Some(hot) = longest.filter(|_| self.settings.policy == TeamPolicy::Load) else { return };
         // Whatever comes of it, the next look is as far away.
         self.load.hot[hot.index()] = 0;
-        let Some((port, to)) = policy::rebalance(hot, &self.view()) else { return };
+        let Some((port, to)) = policy::rebalance(hot, &TeamView::new(self)) else { return };
         self.moved.get_mut(port).into_iter().for_each(|home| *home = Some(to));
         self.returned = self.returned.with(to);
         self.table.set(port, Some(to));

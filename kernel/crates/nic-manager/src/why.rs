@@ -38,7 +38,7 @@ impl<N: TeamNames> Why<'_, N> {
         say(format_args!("rule: policy {}: {} -> bucket {bucket}", manager.policy(), manager.key()));
         let nic = |member: Option<MemberId>| member.map_or("none", |member| names.nic(member));
         let carrier = manager.table().get(bucket);
-        let home = policy::policy(manager.policy()).home(bucket, &manager.view());
+        let home = policy::policy(manager.policy()).home(bucket, &policy::TeamView::new(manager));
         match (carrier, home) {
             (None, _) => say(format_args!("result: no NIC: none can carry frames")),
             (Some(_), home) if home == carrier => {

@@ -17,14 +17,14 @@ impl CarrierPolicy for LoadPolicy {
     fn home(&self, bucket: usize, view: &TeamView<'_>) -> Option<MemberId> {
         // A standby gives back what it was given in the place of others.
         let moved = view.moved.get(bucket).copied().flatten();
-        let lasting = |to: &MemberId| view.actives().contains(*to) || view.in_use().contains(*to);
+        let lasting = |to: &MemberId| view.actives.contains(*to) || view.in_use.contains(*to);
         moved.filter(lasting).or_else(|| PortPolicy.home(bucket, view))
     }
 
     /// The one that has the least to send for its speed; of equal ones that which has the fewest vNICs.
     fn refuge(&self, _bucket: usize, view: &TeamView<'_>) -> Option<MemberId> {
         let load = |member: &MemberId| (view.load(*member), view.counts[member.index()], member.index());
-        view.in_use().iter().min_by_key(load)
+        view.in_use.iter().min_by_key(load)
     }
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn is_hot(rate: u64, speed: u32) -> bool {
 pub(crate) fn rebalance(hot: MemberId, view: &TeamView<'_>) -> Option<(usize, MemberId)> {
     let before = view.load(hot);
     let carried = |port: &usize| view.table.get(*port) == Some(hot);
-    let others = view.in_use().without(hot);
+    let others = view.in_use.without(hot);
     let rate_of = |port: usize| {
         let found = view.vnics.iter().find(|vnic| usize::from(vnic.info.port) == port);
         found.map_or((0, 0), |vnic| (vnic.info.priority, vnic.rate))

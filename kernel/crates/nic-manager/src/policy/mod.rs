@@ -11,6 +11,7 @@ mod spread;
 pub(crate) use load::{is_hot, rebalance};
 
 use crate::bucket::CarrierTable;
+use crate::manager::Manager;
 use crate::member_state::MemberState;
 use crate::vnic::VnicState;
 use crate::{MAX_MEMBERS, MAX_VNICS, MemberId, MemberRole, MemberSet, TeamPolicy};
@@ -18,15 +19,19 @@ use crate::{MAX_MEMBERS, MAX_VNICS, MemberId, MemberRole, MemberSet, TeamPolicy}
 /// What a policy decides on.
 pub(crate) struct TeamView<'a> {
     /// The members, in the order of preference.
-    pub(crate) members: &'a [MemberState],
+    members: &'a [MemberState],
     /// Those that can carry frames now.
     pub(crate) usable: MemberSet,
+    /// The members that carry frames when all work, and their speeds together.
+    pub(crate) actives: MemberSet,
+    pub(crate) speed: u64,
+    /// Those that are to carry frames now: the active ones that can, and for each that cannot the next standby that can.
+    pub(crate) in_use: MemberSet,
     /// The vNICs.
     pub(crate) vnics: &'a [VnicState],
-    /// Who carries what at present.
-    pub(crate) table: &'a CarrierTable,
-    /// How many buckets each carries that stand for something.
-    pub(crate) counts: [u64; MAX_MEMBERS],
+    /// Who carries what at present, and how many buckets each carries that stand for something. They change as buckets move.
+    pub(crate) table: CarrierTable,
+    counts: [u64; MAX_MEMBERS],
     /// Homes that measured load has changed.
     pub(crate) moved: &'a [Option<MemberId>; MAX_VNICS + 1],
 }
@@ -38,7 +43,7 @@ pub(crate) trait CarrierPolicy {
 
     /// The usable one that carries it when its home does not: the one that has the fewest buckets for its speed.
     fn refuge(&self, _bucket: usize, view: &TeamView<'_>) -> Option<MemberId> {
-        view.emptiest(view.in_use(), &view.counts)
+        view.emptiest(view.in_use, &view.counts)
     }
 }
 
@@ -52,25 +57,30 @@ pub(crate) fn policy(of: TeamPolicy) -> &'static dyn CarrierPolicy {
     }
 }
 
-impl TeamView<'_> {
-    /// The members that carry frames when all work.
-    pub(crate) fn actives(&self) -> MemberSet {
-        self.with_role(MemberRole::Active)
-    }
-
-    fn with_role(&self, role: MemberRole) -> MemberSet {
-        let ids = (0..).map_while(MemberId::new);
-        ids.zip(self.members).filter(|(_, member)| member.role == role).map(|(id, _)| id).collect()
-    }
-
-    /// The members that are to carry frames now: the active ones that can, and for each that cannot the next standby that can.
-    pub(crate) fn in_use(&self) -> MemberSet {
-        let actives = self.actives();
-        let able = actives.intersection(self.usable);
-        let standby = self.with_role(MemberRole::Standby).intersection(self.usable);
+impl<'a> TeamView<'a> {
+    /// What this manager knows.
+    pub(crate) fn new(manager: &'a Manager) -> Self {
+        let Manager { members, usable, vnics, table, moved, .. } = manager;
+        let with_role = |role: MemberRole| -> MemberSet {
+            let ids = (0..).map_while(MemberId::new).zip(members);
+            ids.filter(|(_, member)| member.role == role).map(|(id, _)| id).collect()
+        };
+        let actives = with_role(MemberRole::Active);
+        let able = actives.intersection(*usable);
+        let standby = with_role(MemberRole::Standby).intersection(*usable);
         // One at least, where no member is active.
         let missing = (actives.len() - able.len()).max(usize::from(able.is_empty()));
-        able.union(standby.iter().take(missing).collect())
+        let in_use = able.union(standby.iter().take(missing).collect());
+        let (table, counts) = (table.clone(), manager.counts());
+        let view = Self { members, usable: *usable, actives, speed: 0, in_use, vnics, table, counts, moved };
+        Self { speed: actives.iter().map(|member| view.speed(member)).sum(), ..view }
+    }
+
+    /// Lets a member carry this bucket, which stands for something.
+    pub(crate) fn set(&mut self, bucket: usize, from: Option<MemberId>, to: Option<MemberId>) {
+        from.into_iter().for_each(|member| self.counts[member.index()] -= 1);
+        to.into_iter().for_each(|member| self.counts[member.index()] += 1);
+        self.table.set(bucket, to);
     }
 
     /// The speed of a member, in Mb/s, by which it is weighed.

@@ -11,7 +11,7 @@ impl CarrierPolicy for PortPolicy {
     /// The vNICs choose in turn, and each takes the member that has the fewest so far for its speed (the method of D'Hondt). So a
     /// vNIC's home does not depend on who works, nor on what was before.
     fn home(&self, bucket: usize, view: &TeamView<'_>) -> Option<MemberId> {
-        let (actives, mut counts) = (view.actives(), [0; MAX_MEMBERS]);
+        let (actives, mut counts) = (view.actives, [0; MAX_MEMBERS]);
         for port in view.by_importance() {
             let member = view.emptiest(actives, &counts)?;
             if port == bucket {

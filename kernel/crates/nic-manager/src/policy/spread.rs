@@ -9,10 +9,8 @@ pub(super) struct SpreadPolicy;
 
 impl CarrierPolicy for SpreadPolicy {
     fn home(&self, bucket: usize, view: &TeamView<'_>) -> Option<MemberId> {
-        let actives = view.actives();
-        let total: u64 = actives.iter().map(|member| view.speed(member)).sum();
-        let mut left = bucket as u64 * total / BUCKETS as u64;
-        actives.iter().find(|member| {
+        let mut left = bucket as u64 * view.speed / BUCKETS as u64;
+        view.actives.iter().find(|member| {
             let speed = view.speed(*member);
             let here = left < speed;
             left = left.saturating_sub(speed);

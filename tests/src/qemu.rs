@@ -3,7 +3,7 @@
 
 use crate::failure::ErrorContext;
 use crate::heartbeat::{Heartbeat, PORT as HEARTBEAT_PORT};
-use crate::machine::{Chipset, EmulatedMachine, EmulatedNic, Firmware, Pace, Wire};
+use crate::machine::{Chipset, EmulatedMachine, EmulatedNic, EmulatedNicModel, Firmware, Pace, Wire};
 use crate::process::{Process, SERIAL_PORT};
 use crate::qmp::{Monitor, PORT as MONITOR_PORT};
 use crate::{Failure, Outcome, artifacts, debug, faults};
@@ -83,8 +83,11 @@ pub fn arguments(
     for argument in &machine.qemu {
         text += &format!(" {argument}");
     }
+    // The virtual functions of an igb take a place and the next one, far behind its own.
+    let igbs = machine.nics.iter().filter(|nic| nic.model == EmulatedNicModel::Igb).count();
+    let step = if igbs > 1 { 2 } else { 1 };
     for (index, nic) in machine.nics.iter().enumerate() {
-        text += &device(index, nic);
+        text += &device(index, FIRST_NIC + index * step, nic);
     }
     let mut arguments: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
     for (index, _) in machine.nics.iter().enumerate().filter(|(_, nic)| nic.wire == Wire::Server) {
@@ -143,7 +146,7 @@ fn server(name: &str, image: &Path) -> String {
 }
 
 /// A NIC. Its option ROM, which contains iPXE, is left out where nothing can be booted from it.
-fn device(index: usize, nic: &EmulatedNic) -> String {
+fn device(index: usize, slot: usize, nic: &EmulatedNic) -> String {
     let wire = match &nic.wire {
         // Without vnet_hdr frames are on the tap as on a cable: QEMU's NIC cuts packets and finishes checksums itself.
         Wire::Tap(name) => {
@@ -156,7 +159,7 @@ fn device(index: usize, nic: &EmulatedNic) -> String {
     let rom = if nic.wire == Wire::Server { "" } else { ",romfile=" };
     let place = match nic.behind {
         Some(bridge) => format!("bus={bridge},addr=0"),
-        None => format!("addr={:02x}.0", FIRST_NIC + index),
+        None => format!("addr={slot:02x}.0"),
     };
     let (model, mac) = (nic.model.name(), &nic.mac);
     format!("{wire} -device {model},id=nic{index}{netdev},mac={mac},{place}{rom}")

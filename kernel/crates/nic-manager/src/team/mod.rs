@@ -35,6 +35,9 @@ use wire::TeamWire;
 /// However little is new, the manager is told so often.
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Members that are due within so long are looked after together: the core wakes once for all.
+const EARLY: Duration = Duration::from_millis(5);
+
 /// What tells a team from others, and what is random about it.
 #[derive(Clone, Copy, Debug)]
 pub struct TeamPlace {
@@ -147,9 +150,10 @@ impl<M: TeamMember> Team<M> {
     /// Looks after the members, when it is time, and lets the manager know what has become known. Returns whether the team has a link if
     /// that has changed since the last call.
     pub fn attend(&mut self, now: Instant) -> Option<bool> {
+        let is_due = self.slots.iter().any(|slot| now >= slot.next_check);
         for index in 0..self.slots.len() {
             let slot = &mut self.slots[index];
-            if now >= slot.next_check {
+            if is_due && now + EARLY >= slot.next_check {
                 slot.next_check = slot.member.check(now);
             }
             let info = slot.member.info();

@@ -79,6 +79,10 @@ fn change(run: &mut Run) -> Outcome {
     let text = run.console.text();
     let decided = text.lines().filter(|line| line.starts_with("weir| [")).count();
     require!(decided >= 6, "{decided} events are shown");
+    let is_whole = |line: &str| {
+        line.contains("failover lan: nic0 -> nic1") && line.contains(" took=") && line.contains(" lost=0")
+    };
+    require!(text.lines().any(|line| line.starts_with("weir| [") && is_whole(line)), "no failover is shown");
     run.console.type_text("net events raw\r")?;
     run.expect("weir| history lan: version ")?;
     run.expect("weir| history lan: end, crc ")?;

@@ -208,8 +208,8 @@ impl LanSegment {
     fn log_reports(&self, traffic: &mut Traffic, lost_before: u64) {
         let lost = traffic.lost() - lost_before;
         let Some(team) = &mut traffic.team else { return };
-        while let Some(report) = team.next_report() {
-            let line = ReportLine { report, names: self, done: Some((clock::now(), lost)) };
+        while let Some(report) = team.next_report(clock::now(), lost) {
+            let line = ReportLine { report, names: self };
             if report.is_fault() {
                 log::warn!("{line}");
             } else {

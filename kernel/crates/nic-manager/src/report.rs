@@ -2,7 +2,6 @@
 
 use crate::action::{MoveReason, TeamAction, TeamNote};
 use crate::{AdminState, MemberId, MemberRole, TeamEvent, TeamReport, VnicId};
-use base::Instant;
 use core::fmt;
 
 /// How things are called.
@@ -23,25 +22,22 @@ pub struct ReportLine<'a, N> {
     pub report: TeamReport,
     /// How things are called.
     pub names: &'a N,
-    /// When the frames of a member that was left had found their way by others, and how many were dropped meanwhile; `None` if
-    /// that is not known.
-    pub done: Option<(Instant, u64)>,
 }
 
 impl<N: TeamNames> fmt::Display for ReportLine<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { report, names, done } = self;
+        let Self { report, names } = self;
         let TeamNote::Failover { from, to, cause, moved } = report.note else {
             return write_note(report.note, *names, f);
         };
         let (from, to, cause) = (names.nic(from), name_of(to, *names), cause.word());
         let (resent, in_doubt) = (report.retired.returned, report.retired.in_doubt);
         write!(f, "failover {}: {from} -> {to} cause={cause} ", names.team())?;
-        if let Some((now, _)) = done {
+        if let Some((now, _)) = report.done {
             write!(f, "took={}us ", now.saturating_since(report.at).as_micros())?;
         }
         write!(f, "moved={moved} resent={resent} in-doubt={in_doubt}")?;
-        done.map_or(Ok(()), |(_, lost)| write!(f, " lost={lost}"))
+        report.done.map_or(Ok(()), |(_, lost)| write!(f, " lost={lost}"))
     }
 }
 

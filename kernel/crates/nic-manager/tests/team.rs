@@ -57,7 +57,7 @@ fn f11_what_the_dead_member_has_not_sent_is_sent_by_the_survivor_in_the_same_pas
     bench.send(1, 5);
     assert_eq!((bench.sent(0), bench.sent(1)), (vec![0, 1, 2], (3..15).collect()));
     assert_eq!((bench.wire().taken_back, bench.wire().lost()), (7, 0));
-    let report = std::iter::from_fn(|| bench.team.next_report())
+    let report = std::iter::from_fn(|| bench.team.next_report(Instant(0), 0))
         .find(|report| matches!(report.note, TeamNote::Failover { .. }))
         .expect("it is told");
     assert_eq!(report.retired, RetiredFrames { returned: 7, in_doubt: 0 });

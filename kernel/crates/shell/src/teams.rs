@@ -109,7 +109,7 @@ fn for_each<T: Teams>(teams: &T, mut look: impl FnMut(TeamAccess<'_, T::Member, 
 }
 
 fn line<'a, N: TeamNames>(report: &TeamReport, names: &'a N) -> ReportLine<'a, N> {
-    ReportLine { report: *report, names, done: None }
+    ReportLine { report: *report, names }
 }
 
 /// What the operator changes.

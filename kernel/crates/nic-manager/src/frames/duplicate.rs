@@ -3,6 +3,7 @@
 //! A switch floods what is for an address that it does not know: the frame comes in at each member, and the guest
 //! would get it as often. The filter lets the first copy pass.
 
+use super::hash_of;
 use crate::{MAX_MEMBERS, MemberId};
 use base::Instant;
 use base::bits::low_u16;
@@ -90,10 +91,6 @@ impl DuplicateFilter {
             (word(VARYING + 3 * WORD), word(VARYING + 4 * WORD)),
             (u64::from_le_bytes(*last), word(WORD) ^ (length as u64) << 48),
         ];
-        let [start, multiplier] = self.key;
-        Some(pairs.into_iter().fold(start, |hash, (a, b)| {
-            let (low, high) = (hash ^ a).carrying_mul(multiplier ^ b, 0);
-            low ^ high
-        }))
+        Some(hash_of(pairs, self.key))
     }
 }

@@ -5,11 +5,14 @@
 //! host of containers has, and nobody may have an address for himself by sending from it: so what is sent from these is
 //! remembered, and what comes back like it within a moment is dropped.
 
+use super::hash_of;
 use base::{Instant, MacAddress};
 
 /// Frames that are remembered, and for how many nanoseconds.
 const REMEMBERED: usize = 256;
 const WINDOW: u64 = 50_000_000;
+/// As many of their bytes are compared at most, in pairs of words.
+const COMPARED: usize = 64;
 
 /// A frame that was sent.
 #[derive(Clone, Copy)]
@@ -24,14 +27,14 @@ pub struct EchoFilter {
     /// A bit for the last six bits of each of these addresses, as long as frames are sent from them.
     sources: u64,
     last: u64,
-    key: u64,
+    key: [u64; 2],
 }
 
 impl EchoFilter {
     /// A filter that has seen nothing. Its key is random.
     #[must_use]
-    pub fn new(key: u64) -> Self {
-        Self { sent: [SentFrame { hash: 0, at: 0 }; REMEMBERED], sources: 0, last: 0, key: key | 1 }
+    pub fn new(key: [u64; 2]) -> Self {
+        Self { sent: [SentFrame { hash: 0, at: 0 }; REMEMBERED], sources: 0, last: 0, key }
     }
 
     /// Takes note of a frame that is sent, which begins with `head` and has so many bytes.
@@ -63,18 +66,24 @@ impl EchoFilter {
     /// A hash of what is the same when the frame is sent and when it comes back: a NIC may pad it, and compute checksums of IPv4, of
     /// TCP and of UDP in it. Its source is part of that, so no frame of anybody else is like it.
     fn hash(&self, head: &[u8], length: usize) -> u64 {
-        let (end, skipped) = match head.get(12..14) {
-            Some([0x08, 0x00]) => (38, 24..26),
-            Some([0x86, 0xdd]) => (58, 0..0),
-            _ => (46, 0..0),
+        let ether_type = head.get(12..14).unwrap_or_default();
+        let end = match ether_type {
+            [0x08, 0x00] => 38,
+            [0x86, 0xdd] => 58,
+            _ => 46,
         };
-        let mut hash = self.key ^ length.max(60) as u64;
-        for (at, byte) in head.iter().enumerate().take(end.min(length)) {
-            if !skipped.contains(&at) {
-                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
+        let mut same = [0; COMPARED];
+        let end = end.min(length).min(head.len());
+        // What is lacking are zeros, as in a frame that was padded.
+        same[..end].copy_from_slice(&head[..end]);
+        if ether_type == [0x08, 0x00] {
+            same[24..26].fill(0);
         }
-        hash ^ hash >> 29
+        let (words, _) = same.as_chunks();
+        let word = |at: usize| u64::from_le_bytes(words[at]);
+        let pairs =
+            [0, 2, 4, 6].map(|at| (word(at), word(at + 1) ^ if at == 6 { length.max(60) as u64 } else { 0 }));
+        hash_of(pairs, self.key)
     }
 }
 

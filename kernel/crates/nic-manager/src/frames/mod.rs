@@ -92,6 +92,15 @@ pub fn untag(frame: &[u8]) -> (Option<u16>, &[u8]) {
     }
 }
 
+/// A hash of these pairs of words, in their order, which nobody can foresee who does not know the key.
+#[inline]
+fn hash_of(pairs: impl IntoIterator<Item = (u64, u64)>, [start, multiplier]: [u64; 2]) -> u64 {
+    pairs.into_iter().fold(start, |hash, (a, b)| {
+        let (low, high) = (hash ^ a).carrying_mul(multiplier ^ b, 0);
+        low ^ high
+    })
+}
+
 /// The payload of a frame of this EtherType, behind at most one tag.
 fn payload(frame: &[u8], ether_type: u16) -> Option<&[u8]> {
     untag(frame).1.strip_prefix(&ether_type.to_be_bytes())

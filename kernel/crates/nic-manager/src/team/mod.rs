@@ -205,9 +205,9 @@ impl<M: TeamMember> Team<M> {
         self.tell(TeamEvent::Policy(policy), now);
     }
 
-    /// Takes the oldest report that nobody has taken.
-    pub fn next_report(&mut self) -> Option<TeamReport> {
-        self.reports.take()
+    /// Takes the oldest report that nobody has taken, now that all frames have found their way and so many were dropped meanwhile.
+    pub fn next_report(&mut self, now: Instant, lost: u64) -> Option<TeamReport> {
+        self.reports.take((now, lost))
     }
 
     /// The last reports that came after the first `count`, oldest first, taken or not.
@@ -256,7 +256,7 @@ impl<M: TeamMember> Team<M> {
                     _ => None,
                 };
                 let retired = left.map(|slot| core::mem::take(&mut slot.retired)).unwrap_or_default();
-                self.reports.push(TeamReport { at: now, note, retired });
+                self.reports.push(TeamReport { at: now, note, retired, done: None });
             }
         }
     }

@@ -12,6 +12,8 @@ pub struct TeamReport {
     pub note: TeamNote,
     /// Frames of the member that was left, if one was.
     pub retired: RetiredFrames,
+    /// When its frames had found their way by others, and how many were dropped meanwhile, once that is known.
+    pub done: Option<(Instant, u64)>,
 }
 
 impl TeamReport {

@@ -2,6 +2,7 @@
 
 use super::TeamReport;
 use alloc::collections::VecDeque;
+use base::Instant;
 
 /// Reports that are kept.
 const KEPT: usize = 128;
@@ -31,11 +32,12 @@ impl ReportLog {
         (self.fresh, self.made) = ((self.fresh + 1).min(KEPT), self.made + 1);
     }
 
-    /// Takes the oldest report that nobody has taken. It stays in the log.
-    pub(super) fn take(&mut self) -> Option<TeamReport> {
-        let next = self.kept.get(self.kept.len() - self.fresh).copied()?;
-        self.fresh -= 1;
-        Some(next)
+    /// Takes the oldest report that nobody has taken. It stays in the log, with what has come of it.
+    pub(super) fn take(&mut self, done: (Instant, u64)) -> Option<TeamReport> {
+        let place = self.kept.len() - self.fresh;
+        let next = self.kept.get_mut(place)?;
+        (next.done, self.fresh) = (Some(done), self.fresh - 1);
+        Some(*next)
     }
 
     /// Those that are kept of the reports after the first `count`.
@@ -60,20 +62,30 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::TeamNote;
-    use base::{Instant, RetiredFrames};
+    use base::RetiredFrames;
     use std::vec::Vec;
 
     fn report(at: u64) -> TeamReport {
-        TeamReport { at: Instant(at), note: TeamNote::Undecided, retired: RetiredFrames::default() }
+        let (note, retired) = (TeamNote::Undecided, RetiredFrames::default());
+        TeamReport { at: Instant(at), note, retired, done: None }
+    }
+
+    fn take(log: &mut ReportLog) -> Option<u64> {
+        log.take((Instant(9), 2)).map(|report| {
+            assert_eq!(report.done, Some((Instant(9), 2)));
+            report.at.0
+        })
     }
 
     #[test]
     fn reports_are_taken_once_and_stay_for_the_operator() {
         let mut log = ReportLog::new();
         (0..3).for_each(|at| log.push(report(at)));
-        assert_eq!([log.take(), log.take()], [Some(report(0)), Some(report(1))]);
+        assert_eq!([take(&mut log), take(&mut log)], [Some(0), Some(1)]);
         log.push(report(3));
-        assert_eq!([log.take(), log.take(), log.take()], [Some(report(2)), Some(report(3)), None]);
+        let known = |log: &ReportLog| log.since(0).map(|report| report.done.is_some()).collect::<Vec<_>>();
+        assert_eq!(known(&log), [true, true, false, false]);
+        assert_eq!([0; 3].map(|_| take(&mut log)), [Some(2), Some(3), None]);
         let times = |since| log.since(since).map(|report| report.at.0).collect::<Vec<_>>();
         assert_eq!((times(0), times(3), times(4)), (std::vec![0, 1, 2, 3], std::vec![3], std::vec![]));
         assert_eq!((log.made(), log.lost()), (4, 0));
@@ -83,11 +95,11 @@ mod tests {
     fn the_oldest_report_makes_room_and_is_lost_if_nobody_took_it() {
         let mut log = ReportLog::new();
         (0..KEPT as u64).for_each(|at| log.push(report(at)));
-        assert_eq!(log.take(), Some(report(0)));
+        assert_eq!(take(&mut log), Some(0));
         log.push(report(1000));
         assert_eq!(log.lost(), 0, "it was taken");
         log.push(report(1001));
-        assert_eq!((log.lost(), log.take()), (1, Some(report(2))));
+        assert_eq!((log.lost(), take(&mut log)), (1, Some(2)));
         assert_eq!((log.since(0).count(), log.made()), (KEPT, KEPT as u64 + 2));
     }
 }

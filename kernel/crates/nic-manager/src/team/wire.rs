@@ -133,7 +133,7 @@ impl TeamWire {
             asked: MemberSet::EMPTY,
             beacons: BeaconFilter::new(number, key, beacon.vlans, now),
             duplicates: DuplicateFilter::new(secrets.copies),
-            echoes: EchoFilter::new(secrets.copies[1]),
+            echoes: EchoFilter::new(secrets.copies),
             pending: [const { heapless::Deque::new() }; MAX_MEMBERS],
             waiting: 0,
             lent: [0; MAX_MEMBERS],

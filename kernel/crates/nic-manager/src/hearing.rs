@@ -18,6 +18,9 @@ const ASKED: u8 = 2;
 const ASKED_OFTEN: u8 = 5;
 const ASKED_SELDOM: Duration = Duration::from_secs(1);
 
+/// It has at least so long to answer.
+const ANSWER_TIME: Duration = Duration::from_millis(10);
+
 /// A member that has received nothing for so long is silent: broadcasts come every few seconds on most networks.
 const SILENCE: Duration = Duration::from_secs(3);
 
@@ -28,10 +31,12 @@ pub(crate) struct Hearing {
     missed: [[u8; MAX_MEMBERS]; MAX_MEMBERS],
     /// Members that have had a link for less than a period: no beacon of theirs can be missed.
     fresh: MemberSet,
-    /// How often in a row the gateway was asked, and when for the last time.
+    /// How often in a row the gateway was asked, when for the first and for the last time, and whether in this period.
     asked: u8,
+    asked_since: Instant,
     asked_at: Instant,
-    /// How often in a row it has not answered.
+    asked_now: bool,
+    /// How many questions in a row it has not answered.
     unanswered: [u8; MAX_MEMBERS],
     /// When each member has last received anything but beacons and answers.
     active_at: [Instant; MAX_MEMBERS],
@@ -55,7 +60,9 @@ impl Hearing {
             missed: [[0; MAX_MEMBERS]; MAX_MEMBERS],
             fresh: MemberSet::EMPTY,
             asked: 0,
+            asked_since: Instant::ZERO,
             asked_at: Instant::ZERO,
+            asked_now: false,
             unanswered: [NEVER; MAX_MEMBERS],
             active_at: [Instant::ZERO; MAX_MEMBERS],
         }
@@ -77,7 +84,7 @@ impl Hearing {
     pub(crate) fn note(&mut self, sample: &TeamSample, linked: MemberSet, now: Instant) {
         let count = |count: &mut u8, good: bool| *count = if good { 0 } else { count.saturating_add(1) };
         let fresh = core::mem::take(&mut self.fresh);
-        let asked = self.asked > 0 && self.asked_at + ASKED_SELDOM > now;
+        let asked = core::mem::take(&mut self.asked_now);
         for by in linked.iter() {
             let seen = sample.members.get(by.index()).copied().unwrap_or_default();
             for of in linked.iter().filter(|of| *of != by) {
@@ -133,15 +140,15 @@ impl Hearing {
     /// Takes note of whether the gateway's answer is wanted. True if it is to be asked now.
     pub(crate) fn ask(&mut self, wanted: bool, now: Instant) -> bool {
         if !wanted {
-            self.asked = 0;
+            (self.asked, self.asked_now) = (0, false);
             return false;
         }
         if self.asked == 0 {
-            self.unanswered = [NEVER; MAX_MEMBERS];
+            (self.asked_since, self.unanswered) = (now, [NEVER; MAX_MEMBERS]);
         }
         let due = self.asked < ASKED_OFTEN || now >= self.asked_at + ASKED_SELDOM;
         if due {
-            (self.asked, self.asked_at) = (self.asked.saturating_add(1), now);
+            (self.asked, self.asked_at, self.asked_now) = (self.asked.saturating_add(1), now, true);
         }
         due
     }
@@ -166,7 +173,7 @@ impl Hearing {
         if groups.len() <= 1 {
             return HearingVerdict::CutOff(MemberSet::EMPTY);
         }
-        if asks && self.asked < ASKED {
+        if asks && (self.asked < ASKED || now < self.asked_since + ANSWER_TIME) {
             return HearingVerdict::Asking;
         }
         let only = |groups: &[MemberSet], good: &dyn Fn(MemberId) -> bool| {

@@ -175,7 +175,7 @@ impl Manager {
             if grade == best && grade != Grade::Out {
                 usable = usable.with(id);
             }
-            if matches!(fault, Some(MemberFault::Link | MemberFault::Reset | MemberFault::Stall)) {
+            if state.is_dead(now) {
                 dead = dead.with(id);
             }
         }

@@ -196,6 +196,11 @@ impl MemberState {
         found.map_or((Grade::Sound, None), |(_, grade, fault)| (grade, Some(fault)))
     }
 
+    /// True if nothing can be sent by it, whatever else there is to say of it.
+    pub(crate) fn is_dead(&self, now: Instant) -> bool {
+        self.stalled || !self.has_link() && !self.is_leaving(now)
+    }
+
     /// When its grade may change by itself.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.leaves_at.into_iter().chain(self.settles_at).min()

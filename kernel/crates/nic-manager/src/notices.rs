@@ -7,8 +7,9 @@ use crate::vnic::VnicState;
 use crate::{MemberId, VnicId};
 use base::{Duration, Instant};
 
-/// Most that are said at once; the others follow in the next round, which comes soon.
-const AT_ONCE: usize = 32;
+/// Most that are said at once; the others follow in the next round, which comes soon. A member whose ring is full has room for two
+/// rounds of them that wait.
+const AT_ONCE: usize = 8;
 const NEXT_ROUND: Duration = Duration::from_millis(1);
 
 impl Manager {

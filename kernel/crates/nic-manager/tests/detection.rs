@@ -146,6 +146,71 @@ fn f14_what_was_decided_stays_when_the_gateway_falls_silent_later() {
 }
 
 #[test]
+fn f14_a_side_that_the_gateway_answers_no_longer_is_left_also_when_the_sides_change_at_once() {
+    let mut rig = with_beacons(2, true);
+    rig.pass_with(SECOND * 8, |_| two([true, false], [1; 2]));
+    assert_eq!(rig.carriers(), [Some(0); 2]);
+    rig.pass_with(SECOND * 5, |_| two([false, true], [1; 2]));
+    assert_eq!(rig.carriers(), [Some(1); 2]);
+
+    // Of three, one is cut off for an hour, and then another one.
+    let mut rig = with_beacons(3, true);
+    let split = |together: [usize; 2], answered: [bool; 3]| {
+        let mut sample = hearing(3, |by, of| together.contains(&by) && together.contains(&of));
+        sample.members.iter_mut().zip(answered).for_each(|(member, is)| member.answered = is);
+        sample
+    };
+    rig.pass_with(SECOND * 3600, |_| split([0, 2], [true, false, true]));
+    assert!(!rig.carriers().contains(&Some(1)));
+    rig.pass_with(SECOND * 5, |_| split([2, 2], [false, false, true]));
+    assert_eq!(rig.carriers(), [Some(2); 3]);
+}
+
+/// Two members that do not hear each other, in periods of so many milliseconds. The gateway answers each of them after so many periods,
+/// but for some questions, by their numbers.
+fn two_ask(interval_ms: u32, periods: usize, answers: [(usize, Option<usize>); 2]) -> Rig {
+    let beacon = BeaconSettings { interval_ms, gateway: "10.0.5.1".parse().ok(), ..BeaconSettings::STANDARD };
+    let settings = TeamSettings { beacon: Some(beacon), ..TeamSettings::STANDARD };
+    let mut rig = Rig::with(settings, &[MemberRole::Active; 2], &vnics(&[3; 2]));
+    (0..2).for_each(|member| rig.link(member, true));
+    rig.pass_with(SECOND * 5, |_| hearing(2, |_, _| true));
+    let mut asked = Vec::new();
+    for period in 0..periods {
+        rig.actions.clear();
+        let answered = answers.map(|(after, lost)| {
+            let numbers = 0_usize..;
+            numbers
+                .zip(&asked)
+                .any(|(number, at)| at + after == period && lost.is_none_or(|lost| lost != number))
+        });
+        rig.now = rig.now + Duration::from_millis(interval_ms.into());
+        rig.tell(TeamEvent::Sample(two(answered, [1; 2])));
+        if rig.actions.contains(&TeamAction::Probe(id(0))) {
+            asked.push(period);
+        }
+    }
+    rig
+}
+
+#[test]
+fn f14_one_answer_of_the_gateway_that_is_lost_cuts_nobody_off() {
+    for lost in 0..12 {
+        let rig = two_ask(100, 200, [(1, Some(lost)), (1, None)]);
+        assert_eq!(rig.carriers(), [Some(0), Some(1)], "question {lost}");
+    }
+}
+
+#[test]
+fn f14_in_fast_mode_the_gateway_has_ten_milliseconds_to_answer() {
+    for after in [1, 8] {
+        let rig = two_ask(1, 100, [(1, None), (after, None)]);
+        assert_eq!(rig.carriers(), [Some(0), Some(1)], "both are answered");
+        let rig = two_ask(1, 13, [(1000, None), (after, None)]);
+        assert_eq!(rig.carriers(), [Some(1); 2], "only one is");
+    }
+}
+
+#[test]
 fn f13_two_halves_of_a_team_of_four_are_told_apart_by_the_gateway() {
     let mut rig = with_beacons(4, true);
     let halves = |_| {

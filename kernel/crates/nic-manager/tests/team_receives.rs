@@ -4,7 +4,7 @@
 mod support;
 
 use base::{Instant, MacAddress};
-use nic_manager::frames::{announcement, beacon};
+use nic_manager::frames::{Beacon, BeaconKey, announcement, beacon};
 use nic_manager::{
     AdminState, BeaconSettings, MemberFault, MemberId, TeamNote, TeamPolicy, TeamSettings, VnicId,
 };
@@ -68,7 +68,8 @@ fn f36_a_frame_of_a_guest_that_comes_back_from_the_wire_is_dropped() {
 #[test]
 fn f36_a_vm_that_is_off_here_may_be_on_elsewhere() {
     let mut bench = Bench::new(SILENT, &[READY; 2], 2);
-    bench.team.note_vnic(VnicId(0), false, Instant(1));
+    bench.run(2_000_000_000);
+    bench.team.note_vnic(VnicId(0), false, Instant(bench.now));
     bench.receive(0, announcement(mac(1), None).bytes());
     bench.receive(1, &numbered(mac(2), mac(1), 2, 200));
     assert_eq!((bench.got(2), bench.team.counters().moved_away, bench.team.counters().reflected), (2, 1, 0));
@@ -192,6 +193,50 @@ fn f14_a_team_of_two_asks_the_gateway_which_of_them_is_cut_off() {
             "{:?}",
             bench.team.counters()
         );
+    }
+}
+
+#[test]
+fn f14_the_gateway_is_heard_at_any_interval() {
+    for interval_ms in [500, 1001, 2000] {
+        let mut settings = beacons(true);
+        settings.beacon.as_mut().expect("beacons").interval_ms = interval_ms;
+        let mut bench = Bench::new(settings, &[READY; 2], 2);
+        let rounds = |bench: &mut Bench, count: u32, cut: Option<usize>| {
+            for _ in 0..count * interval_ms / 100 {
+                bench.run(100_000_000);
+                exchange(bench, |_, _| cut.is_some(), |member| cut != Some(member));
+            }
+            bench.team.manager().usable().iter().map(MemberId::index).collect::<Vec<_>>()
+        };
+        assert_eq!(rounds(&mut bench, 10, None), [0, 1]);
+        assert_eq!(rounds(&mut bench, 10, Some(1)), [0], "{interval_ms} ms");
+        assert_eq!(rounds(&mut bench, 20, Some(0)), [1], "{interval_ms} ms");
+    }
+}
+
+#[test]
+fn f14_what_switches_say_to_their_neighbours_and_beacons_of_others_are_no_sign_of_life() {
+    let spanning_tree = numbered(MacAddress([0x01, 0x80, 0xc2, 0, 0, 0]), mac(STATION), 0, 60);
+    let discovery = numbered(MacAddress([0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcc]), mac(STATION), 0, 60);
+    let foreign = BeaconKey::new([77, 78]);
+    let beacon =
+        |round: u64| Beacon { team: 0, member: MemberId::new(0).unwrap(), vlan: None, sequence: round + 1 };
+    for silent in 0..2 {
+        let mut bench = Bench::new(beacons(false), &[READY; 2], 2);
+        for round in 0..20_u64 {
+            bench.run(1_000_000_000);
+            exchange(&mut bench, |_, _| round > 5, |_| false);
+            let foreign = beacon(round).frame(&foreign, mac(150));
+            for frame in [&spanning_tree, &discovery, &foreign.bytes().to_vec()] {
+                bench.receive(silent, frame);
+                bench.member(silent).info.received_frames += 1;
+            }
+            bench.receive(1 - silent, &numbered(mac(2), mac(STATION), round as u32, 200));
+            bench.member(1 - silent).info.received_frames += 1;
+        }
+        let usable: Vec<_> = bench.team.manager().usable().iter().map(MemberId::index).collect();
+        assert_eq!(usable, [1 - silent]);
     }
 }
 

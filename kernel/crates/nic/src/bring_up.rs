@@ -211,9 +211,12 @@ impl<H: NicHost, C: NicChip> NicDriver<H, C> {
         if waited < SETTLE {
             return Poll::Pending;
         }
-        let control = self.registers.read(reg::CTRL);
-        let ended = !Ctrl::from_bits_retain(control).contains(Ctrl::RST);
-        let late = NicError::ResetTimeout { control, waited: RESET_TIMEOUT };
+        let (answers, control) = (self.answers(), self.registers.read(reg::CTRL));
+        let ended = answers && !Ctrl::from_bits_retain(control).contains(Ctrl::RST);
+        let late = match answers {
+            true => NicError::ResetTimeout { control, waited: RESET_TIMEOUT },
+            false => NicError::NoAnswer,
+        };
         match (ended, C::was_reset(&mut self.registers)) {
             (false, _) if waited < RESET_TIMEOUT => Poll::Pending,
             (false, _) => Poll::Ready(Err(late)),

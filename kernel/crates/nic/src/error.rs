@@ -15,8 +15,8 @@ pub enum NicError {
         /// The amount requested.
         bytes: usize,
     },
-    /// The registers read as all ones: the NIC was removed, is without power, or has lost its place on the bus.
-    #[error("the NIC does not answer: its registers read as all ones")]
+    /// The registers read as all ones, or as zeros: the NIC was removed, is without power, or has lost its place on the bus.
+    #[error("the NIC does not answer: its registers read as all ones or zeros")]
     NoAnswer,
     /// CTRL.RST was still set at the deadline.
     #[error("reset did not end within {waited:?}: CTRL is {control:#010x}")]

@@ -42,8 +42,8 @@ fn a_reset_that_never_ends_is_an_error_after_its_limit() {
 
 #[test]
 fn a_nic_that_is_not_there_is_an_error() {
-    for zeros in [false, true] {
-        let machine = TestMachine::new(FakeNic { gone: true, zeros, ..FakeNic::default() });
+    for gone_as in [u32::MAX, 0] {
+        let machine = TestMachine::new(FakeNic { gone: true, gone_as, ..FakeNic::default() });
         assert_eq!(machine.start().err(), Some(NicError::NoAnswer));
     }
 }
@@ -217,13 +217,26 @@ fn a_nic_that_dies_fails_once_in_the_log_and_comes_back_when_it_can() {
 
 #[test]
 fn a_nic_that_is_pulled_out_is_noticed_by_the_check() {
-    for zeros in [false, true] {
-        let (machine, mut driver) = started(FakeNic { zeros, ..FakeNic::default() });
+    for gone_as in [u32::MAX, 0] {
+        let (machine, mut driver) = started(FakeNic { gone_as, ..FakeNic::default() });
         machine.nic.borrow_mut().gone = true;
         assert!(driver.interrupt().is_empty());
         machine.pass(&mut driver, CHECK_INTERVAL);
         assert_eq!(driver.state(), NicState::Failed(NicError::NoAnswer));
     }
+}
+
+#[test]
+fn zeros_in_the_middle_of_a_reset_do_not_end_it() {
+    let (machine, mut driver) = started(FakeNic { transmit_stuck: true, ..FakeNic::default() });
+    send(&mut driver, &frames(0..3), machine.now());
+    machine.pass(&mut driver, TRANSMIT_HANG + Duration::from_millis(5));
+    assert_eq!(driver.state(), NicState::Resetting);
+    machine.nic.borrow_mut().gone_as = 0;
+    machine.nic.borrow_mut().gone = true;
+    machine.pass(&mut driver, 2 * RESET_TIMEOUT);
+    assert_eq!(driver.state(), NicState::Failed(NicError::NoAnswer));
+    assert!(!driver.events().any(|event| matches!(event, NicEvent::Recovered { .. })));
 }
 
 #[test]

@@ -221,9 +221,9 @@ fn a_nic_that_hangs_sends_what_it_had_not_once_it_is_reset() {
 #[test]
 fn a_nic_whose_registers_read_as_all_ones_or_zeros_gives_back_what_it_had_not_sent() {
     for family in FAMILIES {
-        for (back, zeros) in [(Duration::from_millis(150), false), (Duration::from_secs(1), true)] {
+        for (back, gone_as) in [(Duration::from_millis(150), u32::MAX), (Duration::from_secs(1), 0)] {
             let mut bench = Bench::new(family);
-            bench.machine.nic.borrow_mut().zeros = zeros;
+            bench.machine.nic.borrow_mut().gone_as = gone_as;
             bench.steps(Duration::from_millis(20), 2, 3);
             bench.machine.nic.borrow_mut().gone = true;
             bench.steps(back, 1, 3);

@@ -121,12 +121,12 @@ fn a_nic_that_may_be_in_the_middle_of_a_frame_gives_them_back_after_a_pause() {
 #[test]
 fn the_frames_of_a_nic_that_is_gone_come_back_when_it_may_not_access_memory_any_more() {
     for family in FAMILIES {
-        for (hold, zeros) in [(false, false), (true, false), (false, true), (true, true)] {
+        for (hold, gone_as) in [(false, u32::MAX), (true, u32::MAX), (false, 0), (true, 0)] {
             let mut bench = SenderBench::new(family);
             bench.driver.hold_back(hold);
             bench.offer(30, 300);
             bench.fetch(5);
-            bench.machine.nic.borrow_mut().zeros = zeros;
+            bench.machine.nic.borrow_mut().gone_as = gone_as;
             bench.machine.nic.borrow_mut().gone = true;
             let doubtful = if hold { 5 } else { 0 };
             let expected = RetiredFrames { returned: 25 + doubtful, in_doubt: doubtful };

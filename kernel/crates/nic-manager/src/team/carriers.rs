@@ -21,11 +21,13 @@ pub(super) struct Carriers {
     /// Where held buckets go to, and the members that they wait for, a bit for each.
     next: [u8; BUCKETS],
     waits: [u8; BUCKETS],
-    /// How many frames each must still give back until the buckets go on that wait for it.
+    /// How many frames each must still give back until the buckets go on that wait for it, and when they go on in any case, unless some
+    /// have come back since the last look.
     awaited: [usize; MAX_MEMBERS],
-    /// When held buckets go on in any case, unless some frames have come back since the last look.
-    until: Option<Instant>,
-    progress: bool,
+    until: [Instant; MAX_MEMBERS],
+    progress: [bool; MAX_MEMBERS],
+    /// The members that buckets wait for, a bit for each.
+    waited_for: u8,
 }
 
 impl Carriers {
@@ -36,8 +38,9 @@ impl Carriers {
             next: [NOBODY; BUCKETS],
             waits: [0; BUCKETS],
             awaited: [0; MAX_MEMBERS],
-            until: None,
-            progress: false,
+            until: [Instant::ZERO; MAX_MEMBERS],
+            progress: [false; MAX_MEMBERS],
+            waited_for: 0,
         }
     }
 
@@ -64,7 +67,7 @@ impl Carriers {
         let bit = |member: u8| 1_u8.checked_shl(member.into()).unwrap_or(0);
         let busy = (0..MAX_MEMBERS).filter(|member| kept[*member] > 0);
         let busy = busy.fold(0, |busy, member| busy | 1 << member);
-        let mut awaited = 0;
+        self.waited_for = 0;
         for (bucket, member) in table.iter().enumerate() {
             let (new, old) = (member.map_or(NOBODY, place), self.now[bucket]);
             let before = match old {
@@ -76,57 +79,55 @@ impl Carriers {
             let waits = before & busy & !bit(new);
             (self.next[bucket], self.waits[bucket]) = (new, waits);
             self.now[bucket] = if waits == 0 { new } else { HELD };
-            awaited |= waits;
+            self.waited_for |= waits;
         }
-        self.awaited = kept;
-        if awaited != 0 {
-            (self.until, self.progress) = (Some(now + PATIENCE), false);
-        }
+        (self.awaited, self.until, self.progress) =
+            (kept, [now + PATIENCE; MAX_MEMBERS], [false; MAX_MEMBERS]);
     }
 
-    /// Lets held buckets go on whose members have given back what they were given before; all of them when nothing comes back any
-    /// more. True if some may have.
+    /// Lets held buckets go on whose members have given back what they were given before, or give back nothing any more. True if some may
+    /// have.
     #[inline]
     pub(super) fn release(&mut self, now: Option<Instant>) -> bool {
-        self.until.is_some_and(|until| {
-            self.release_held(until, now);
-            true
-        })
+        let waits = self.waited_for != 0;
+        if waits {
+            self.release_held(now);
+        }
+        waits
     }
 
-    fn release_held(&mut self, until: Instant, now: Option<Instant>) {
-        let progress = core::mem::take(&mut self.progress);
-        if let Some(now) = now.filter(|_| progress) {
-            self.until = Some(now + PATIENCE);
+    fn release_held(&mut self, now: Option<Instant>) {
+        let mut done = 0_u8;
+        for member in 0..MAX_MEMBERS {
+            let mut over = false;
+            if let Some(now) = now {
+                if core::mem::take(&mut self.progress[member]) {
+                    self.until[member] = now + PATIENCE;
+                }
+                over = now >= self.until[member];
+            }
+            done |= u8::from(over || self.awaited[member] == 0) << member;
         }
-        let over = !progress && now.is_some_and(|now| now >= until);
-        let done = (0..MAX_MEMBERS).filter(|member| over || self.awaited[*member] == 0);
-        let done = done.fold(0, |done, member| done | 1 << member);
-        let mut held = false;
+        self.waited_for &= !done;
         for bucket in 0..BUCKETS {
-            if self.now[bucket] != HELD {
-                continue;
-            }
-            self.waits[bucket] &= !done;
-            if self.waits[bucket] == 0 {
-                self.now[bucket] = self.next[bucket];
-            } else {
-                held = true;
+            if self.now[bucket] == HELD {
+                self.waits[bucket] &= !done;
+                if self.waits[bucket] == 0 {
+                    self.now[bucket] = self.next[bucket];
+                }
             }
         }
-        self.until = self.until.filter(|_| held);
     }
 
     /// When [`release`](Self::release) is due at the latest.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.until
+        let awaited = (0..MAX_MEMBERS).filter(|member| self.waited_for >> member & 1 != 0);
+        awaited.map(|member| self.until[member]).min()
     }
 
     /// A member has given back frames that it had kept.
     pub(super) fn note_back(&mut self, member: usize, frames: usize) {
-        if self.until.is_some() {
-            self.awaited[member] = self.awaited[member].saturating_sub(frames);
-            self.progress |= frames > 0;
-        }
+        self.awaited[member] = self.awaited[member].saturating_sub(frames);
+        self.progress[member] |= frames > 0;
     }
 }

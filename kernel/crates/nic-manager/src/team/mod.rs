@@ -3,8 +3,10 @@
 mod carriers;
 mod explain;
 mod note;
+mod own;
 mod port;
 mod report_log;
+mod rounds;
 mod routes;
 mod slot;
 mod sources;
@@ -16,14 +18,14 @@ pub use slot::{TeamMember, await_start};
 pub use wire::{TeamCounters, TeamSecrets};
 
 use crate::action::{TeamAction, TeamNote};
-use crate::event::{AdminState, TeamEvent, TeamSample};
+use crate::event::{AdminState, TeamEvent};
 use crate::{
-    FrameKey, InDoubtPolicy, MAX_BEACON_VLANS, MAX_MEMBERS, Manager, MemberId, MemberRole, MemberSet,
-    Recorder, TeamPolicy, TeamSettings, VnicId, VnicInfo, frames,
+    FrameKey, InDoubtPolicy, MAX_BEACON_VLANS, MAX_MEMBERS, MAX_VNICS, Manager, MemberId, MemberRole,
+    MemberSet, Recorder, TeamPolicy, TeamSettings, VnicId, VnicInfo, frames,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use base::{Capabilities, Duplex, Duration, Instant, NicInfo, Port};
+use base::{Capabilities, Duration, Instant, Port, RetiredFrames};
 use carriers::Carriers;
 use port::CollectedTickets;
 use report_log::ReportLog;
@@ -59,8 +61,12 @@ pub struct Team<M> {
     /// Bytes that were accepted from each port of the switch since the last sample.
     bytes: [u64; PORTS],
     vnics: Vec<VnicInfo>,
-    /// Which of them are on, as the manager knows.
+    /// Which of them are on, as the manager knows, and since when.
     on: u16,
+    on_since: [Option<Instant>; MAX_VNICS],
+    /// Members from which nothing is received, and how much they have received.
+    deaf: MemberSet,
+    unwanted: u64,
     capabilities: Capabilities,
     /// What it says and hears on the wire, and whose addresses it has to tell of; nothing where there is nobody to tell.
     wire: Option<Box<TeamWire>>,
@@ -106,6 +112,9 @@ impl<M: TeamMember> Team<M> {
             bytes: [0; PORTS],
             vnics: vnics.to_vec(),
             on: 0,
+            on_since: [None; MAX_VNICS],
+            deaf: MemberSet::EMPTY,
+            unwanted: 0,
             capabilities: Capabilities {
                 max_frame: 0,
                 link_up: false,
@@ -114,7 +123,7 @@ impl<M: TeamMember> Team<M> {
             },
             wire,
             sources,
-            collected: CollectedTickets::default(),
+            collected: if several { CollectedTickets::new() } else { CollectedTickets::default() },
             turn: 0,
             next_round: now + period,
             told_at: now,
@@ -185,10 +194,12 @@ impl<M: TeamMember> Team<M> {
         self.carriers.next_deadline().map_or(due, |until| due.min(until))
     }
 
-    /// A vNIC is on, or off, with its VM.
+    /// A vNIC is on, or off, with its VM. As its guest can switch it, too, the manager is told at most once a second: as it is then.
     pub fn note_vnic(&mut self, vnic: VnicId, on: bool, now: Instant) {
         let bit = 1 << (vnic.0 % 16);
-        if (self.on & bit != 0) != on {
+        let Some(since) = self.on_since.get_mut(usize::from(vnic.0)) else { return };
+        if (self.on & bit != 0) != on && since.is_none_or(|since| now >= since + SECOND) {
+            *since = Some(now);
             self.on ^= bit;
             self.wire.iter_mut().for_each(|wire| wire.note_vnic(vnic.0.into(), on));
             self.tell(TeamEvent::Vnic { vnic, on }, now);
@@ -224,21 +235,24 @@ impl<M: TeamMember> Team<M> {
     /// Tells the manager, and does what it says.
     fn tell(&mut self, event: TeamEvent, now: Instant) {
         let mut actions: heapless::Vec<TeamAction, 256> = heapless::Vec::new();
+        // Of a NIC that is alone its driver says what happens to it.
+        let by_operator = matches!(event, TeamEvent::Admin { .. } | TeamEvent::Policy(_));
+        let speaks = by_operator || self.wire.is_some();
         self.recorder.handle(event, now, &mut |action| _ = actions.push(action));
-        for action in actions {
+        for action in actions.into_iter().filter(|action| speaks || !matches!(action, TeamAction::Say(_))) {
             self.act(action, now);
         }
+        self.slots.iter_mut().for_each(|slot| slot.retired = RetiredFrames::default());
         self.capabilities = self.ask_capabilities();
         self.decides_at = self.manager().next_deadline();
-        if let Some(wire) = &mut self.wire {
-            wire.deaf = self.recorder.manager().deaf(now);
-        }
+        self.deaf = self.manager().deaf(now);
     }
 
     fn act(&mut self, action: TeamAction, now: Instant) {
         match action {
             TeamAction::Switch => self.take_over(now),
             TeamAction::Retire(member) => {
+                self.wire.iter_mut().for_each(|wire| wire.own.forget(member.index()));
                 if let Some(slot) = self.slots.get_mut(member.index()) {
                     slot.retired = slot.member.retire(now);
                 }
@@ -248,8 +262,6 @@ impl<M: TeamMember> Team<M> {
             TeamAction::Listen(member) => {
                 self.wire.iter_mut().for_each(|wire| wire.listen(member, now));
             }
-            // Of a NIC that is alone its driver says all that there is to say.
-            TeamAction::Say(_) if self.only_nic().is_some() => {}
             TeamAction::Say(note) => {
                 let left = match note {
                     TeamNote::Failover { from, .. } => self.slots.get_mut(from.index()),
@@ -275,14 +287,12 @@ impl<M: TeamMember> Team<M> {
         let (Some(wire), Some(slot)) = (&mut self.wire, self.slots.get_mut(member.index())) else { return };
         match (action, wire.gateway) {
             (TeamAction::Announce { mac, vlan, .. }, _) => {
-                let notice = frames::announcement(mac, vlan);
-                wire.echoes.note(notice.bytes(), notice.bytes().len(), now);
-                wire.send(slot.member.nic(), member, &notice, now);
+                wire.announce(slot.member.nic(), member, (mac, vlan), now);
             }
             (TeamAction::Probe(_), Some(gateway)) => {
-                wire.asked = wire.asked.with(member);
+                wire.await_answer(member, now);
                 let probe = frames::probe(gateway, slot.member.mac(), wire.vlan);
-                wire.send(slot.member.nic(), member, &probe, now);
+                wire.own.send(slot.member.nic(), member.index(), &probe, now);
             }
             _ => {}
         }
@@ -294,13 +304,17 @@ impl<M: TeamMember> Team<M> {
         let (Some(wire), Some(slot)) = (&mut self.wire, self.slots.get_mut(member.index())) else { return };
         let beacons: heapless::Vec<_, MAX_BEACON_VLANS> =
             wire.beacons.beacons(member, slot.member.mac()).collect();
-        beacons.iter().for_each(|beacon| wire.send(slot.member.nic(), member, beacon, now));
+        beacons.iter().for_each(|beacon| wire.own.send(slot.member.nic(), member.index(), beacon, now));
     }
 
     /// What it has said and heard on the wire.
     #[must_use]
     pub fn counters(&self) -> TeamCounters {
-        self.wire.as_ref().map(|wire| wire.counters).unwrap_or_default()
+        let known = self.wire.as_ref().map(|wire| {
+            let (own_sent, own_dropped) = (wire.own.sent, wire.own.dropped);
+            TeamCounters { own_sent, own_dropped, ..wire.counters }
+        });
+        TeamCounters { unwanted: self.unwanted, ..known.unwrap_or_default() }
     }
 
     /// What all members that could carry a frame take.
@@ -320,68 +334,6 @@ impl<M: TeamMember> Team<M> {
             }
         };
         self.slots.iter_mut().enumerate().fold(none, add)
-    }
-
-    /// Tells of a member that makes no progress for longer than is normal, and of one that does again. One that is alone is left to its
-    /// driver, and so is one at half duplex, where others may keep the wire busy [IEEE 802.3 4.2.3.2].
-    fn note_wait(&mut self, member: MemberId, info: &NicInfo, now: Instant) {
-        let slot = &mut self.slots[member.index()];
-        let waited = info.waits_since.map_or(Duration::ZERO, |since| now.saturating_since(since));
-        let micros = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);
-        slot.seen.longest_wait = slot.seen.longest_wait.max(micros);
-        let judged = info.can_send() && info.link.duplex == Duplex::Full && self.slots.len() > 1;
-        let stalled = judged && waited >= self.recorder.manager().patience(member);
-        // A member that has nothing any more was reset, or has gone on.
-        if core::mem::replace(&mut self.slots[member.index()].stalled, stalled) != stalled {
-            self.tell(TeamEvent::Stall { member, stalled }, now);
-        }
-    }
-
-    /// A round ends: the manager is told of what was seen in it, unless that is nothing new, and the next one begins.
-    fn end_round(&mut self, now: Instant) {
-        let speakers = self.manager().speakers();
-        let vlans = self.wire.as_ref().map_or(0, |wire| wire.vlans());
-        for slot in &mut self.slots {
-            slot.seen.heard = slot.heard_by_all(vlans);
-        }
-        let hears_all = |(place, slot): (MemberId, &TeamSlot<M>)| {
-            !speakers.contains(place) || speakers.without(place).minus(slot.seen.heard).is_empty()
-        };
-        let quiet = (0..).map_while(MemberId::new).zip(&self.slots).all(hears_all);
-        if !(quiet && self.told_quiet) || now >= self.told_at + SECOND {
-            self.told_quiet = quiet;
-            self.take_sample(true, now);
-        }
-        self.next_round = now + self.manager().round_period();
-        self.wire.iter_mut().for_each(|wire| wire.beacons.begin_round());
-        for member in self.manager().speakers().iter() {
-            self.send_beacons(member, now);
-        }
-    }
-
-    /// Tells what was seen since the last sample.
-    fn take_sample(&mut self, ends_round: bool, now: Instant) {
-        self.told_at = now;
-        self.wire.iter_mut().for_each(|wire| wire.asked = MemberSet::EMPTY);
-        let mut sample = TeamSample { ends_round, ..TeamSample::default() };
-        for slot in &mut self.slots {
-            let info = slot.member.info();
-            let before = core::mem::replace(&mut slot.before, info);
-            let mut seen = core::mem::take(&mut slot.seen);
-            // A NIC that has failed may count anew.
-            seen.sent = info.sent_bytes.saturating_sub(before.sent_bytes);
-            seen.received = info.received_bytes.saturating_sub(before.received_bytes);
-            let frames = info.received_frames.saturating_sub(before.received_frames);
-            seen.frames = frames.saturating_sub(core::mem::take(&mut slot.eaten));
-            seen.errors = info.errors.saturating_sub(before.errors);
-            let _ = sample.members.push(seen);
-        }
-        let bytes = core::mem::take(&mut self.bytes);
-        // Only by port can a vNIC's frames be moved because of their number.
-        if self.key == FrameKey::Port {
-            sample.vnics.extend(self.vnics.iter().map(|vnic| bytes[usize::from(vnic.port) % PORTS]));
-        }
-        self.tell(TeamEvent::Sample(sample), now);
     }
 }
 

@@ -1,10 +1,12 @@
 //! A team as a port: what frames pass.
 
 use super::routes::{NOBODY, PORTS};
+use super::sources::FrameSource;
 use super::wire::{TeamWire, WireFrame};
 use super::{Team, TeamMember};
 use crate::{FrameKey, MAX_MEMBERS, MemberId, TeamEvent};
 use alloc::vec::Vec;
+use base::outbox::WINDOW;
 use base::{Capabilities, Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
 
 impl<M: TeamMember> Port for Team<M> {
@@ -23,9 +25,7 @@ impl<M: TeamMember> Port for Team<M> {
         for index in (self.turn..count).chain(0..self.turn) {
             into.set_lender(lender(index));
             let new = self.slots[index].member.nic().fetch(into, budget - fetched, now);
-            if count > 1 {
-                self.review(index, into, new, now);
-            }
+            self.review(index, into, new, now);
             fetched += new;
         }
         fetched
@@ -127,12 +127,20 @@ pub(super) struct CollectedTickets {
     unsent: Vec<Ticket>,
 }
 
+impl CollectedTickets {
+    /// With room for all frames that a switch can have lent out.
+    pub(super) fn new() -> Self {
+        let room = || Vec::with_capacity(PORTS * WINDOW);
+        Self { sent: room(), unsent: room() }
+    }
+}
+
 impl<M: TeamMember> Team<M> {
     /// The NIC of a team that is nothing but this NIC: there is nothing to choose, to tell or to look for.
     #[inline]
     pub(super) fn only_nic(&mut self) -> Option<&mut M::Nic> {
         match &mut *self.slots {
-            [slot] if self.wire.is_none() => Some(slot.member.nic()),
+            [slot] if self.wire.is_none() && self.deaf.is_empty() => Some(slot.member.nic()),
             _ => None,
         }
     }
@@ -157,9 +165,8 @@ impl<M: TeamMember> Team<M> {
 
     /// Finds out which member carries a frame, and whether its source is another address than that of its vNIC.
     fn find_route(&mut self, frame: &LentFrame<'_>, port: usize, now: Instant) -> (u8, bool) {
-        if let Some(sources) = &mut self.sources
-            && let Some((vnic, (mac, vlan))) = sources.note(frame, port, now)
-        {
+        let source = self.sources.as_mut().map(|sources| sources.note(frame, port, now));
+        if let Some(FrameSource::New(vnic, (mac, vlan))) = source {
             self.tell(TeamEvent::Address { vnic, mac, vlan }, now);
         }
         if self.key == FrameKey::IpHash {
@@ -168,7 +175,10 @@ impl<M: TeamMember> Team<M> {
         let carrier = self.carriers.get(self.key.bucket(frame, port));
         let own = self.vnics.iter().find(|vnic| usize::from(vnic.port) == port).map(|vnic| vnic.mac);
         let foreign = own != MacAddress::source_of(frame.head);
-        self.routes.note(self.key, frame.head, port, (carrier, foreign));
+        // Else nobody would look at the source of the next one like it.
+        if !matches!(source, Some(FrameSource::Crowded)) {
+            self.routes.note(self.key, frame.head, port, (carrier, foreign));
+        }
         (carrier, foreign)
     }
 
@@ -178,7 +188,7 @@ impl<M: TeamMember> Team<M> {
         let mut kept = [0; MAX_MEMBERS];
         for (place, slot) in self.slots.iter().enumerate() {
             // No frame waits for the team's own ones.
-            let own = self.wire.as_ref().map_or(0, |wire| wire.lent(place));
+            let own = self.wire.as_ref().map_or(0, |wire| wire.own.lent(place));
             kept[place] = slot.member.kept().saturating_sub(own);
         }
         self.carriers.follow(self.recorder.manager().table(), self.key != before, kept, now);
@@ -194,7 +204,7 @@ impl<M: TeamMember> Team<M> {
 
     /// Takes back its own frames, which the switch does not know of: it may have no reason to ask for frames.
     pub(super) fn collect_own(&mut self, now: Instant) {
-        if self.wire.as_ref().is_some_and(|wire| !wire.is_idle()) {
+        if self.wire.as_ref().is_some_and(|wire| !wire.own.is_quiet()) {
             (0..self.slots.len()).for_each(|index| self.collect(index, now));
         }
     }
@@ -202,7 +212,7 @@ impl<M: TeamMember> Team<M> {
     /// True if members may give back frames of the team's own, or are to be given some, or if there are frames that they gave back then.
     fn has_own(&self) -> bool {
         let CollectedTickets { sent, unsent } = &self.collected;
-        self.wire.as_ref().is_some_and(|wire| !wire.is_quiet()) || !sent.is_empty() || !unsent.is_empty()
+        self.wire.as_ref().is_some_and(|wire| !wire.own.is_quiet()) || !sent.is_empty() || !unsent.is_empty()
     }
 
     #[inline(never)]
@@ -230,7 +240,7 @@ impl<M: TeamMember> Team<M> {
         let Some(wire) = &mut self.wire else { return 0 };
         let (nic, mut count) = (self.slots[index].member.nic(), 0);
         _ = nic.reap(&mut |ticket| pass_on(ticket, (wire, index), done, &mut count), now);
-        wire.send_pending(nic, index, now);
+        wire.own.send_waiting(nic, index, &mut wire.echoes, now);
         self.carriers.note_back(index, count);
         count
     }
@@ -246,28 +256,28 @@ impl<M: TeamMember> Team<M> {
 
     /// Looks at the last frames that a member has received: those for the team itself, and copies, go no further.
     fn review(&mut self, index: usize, outbox: &mut Outbox, count: usize, now: Instant) {
-        let (Some(wire), Some(member)) = (&mut self.wire, MemberId::new(index)) else { return };
-        if count == 0 {
+        let Some(member) = MemberId::new(index).filter(|_| count > 0) else { return };
+        if self.deaf.contains(member) {
+            self.unwanted += count as u64;
+            outbox.review(count, |_| false);
             return;
         }
+        let Some(wire) = &mut self.wire else { return };
         let slot = &mut self.slots[index];
         let (own, seen, eaten, heard) = (slot.member.mac(), &mut slot.seen, &mut slot.eaten, &mut slot.heard);
-        outbox.review(count, |frame| match wire.judge(&frame, member, own, now) {
-            WireFrame::Passed => {
+        outbox.review(count, |frame| {
+            let what = wire.judge(&frame, member, own, now);
+            match what {
                 // What switches say to their neighbours does not show that there is anything behind them.
-                *eaten += u64::from(is_of_neighbour(frame.head));
-                true
+                WireFrame::Passed | WireFrame::Dropped => *eaten += u64::from(is_of_neighbour(frame.head)),
+                WireFrame::Refused => *eaten += 1,
+                WireFrame::Beacon(of, vlan) => {
+                    heard[of.index()] |= 1 << (vlan % 8);
+                    *eaten += 1;
+                }
+                WireFrame::Answer => (seen.answered, *eaten) = (true, *eaten + 1),
             }
-            WireFrame::Dropped => false,
-            WireFrame::Beacon(of, vlan) => {
-                heard[of.index()] |= 1 << (vlan % 8);
-                *eaten += 1;
-                false
-            }
-            WireFrame::Answer => {
-                (seen.answered, *eaten) = (true, *eaten + 1);
-                false
-            }
+            what == WireFrame::Passed
         });
     }
 }
@@ -286,7 +296,7 @@ fn pass_on(
     to: &mut dyn FnMut(Ticket),
     count: &mut usize,
 ) {
-    if let Some(ticket) = wire.take(ticket, place) {
+    if let Some(ticket) = wire.own.take(ticket, place) {
         *count += 1;
         to(ticket);
     }

@@ -15,6 +15,16 @@ const LEAST_INTERVAL: Duration = Duration::from_secs(10);
 /// An address that was seen, in its VLAN.
 type Seen = (MacAddress, Option<u16>);
 
+/// What the source of a frame is.
+pub(super) enum FrameSource {
+    /// It is known, or of no vNIC.
+    Known,
+    /// It is seen for the first time.
+    New(VnicId, Seen),
+    /// There is no place for it now.
+    Crowded,
+}
+
 /// What is known of one vNIC.
 struct SourceList {
     vnic: VnicId,
@@ -66,18 +76,19 @@ impl Sources {
         Some(last).filter(|last| !last.is_unspecified())
     }
 
-    /// The vNIC and the address of a frame from this port, if it has come from there for the first time.
-    pub(super) fn note(
-        &mut self,
-        frame: &LentFrame<'_>,
-        port: usize,
-        now: Instant,
-    ) -> Option<(VnicId, Seen)> {
-        let list = self.lists.get_mut(port)?.as_mut()?;
+    /// Takes note of the address of a frame from this port.
+    pub(super) fn note(&mut self, frame: &LentFrame<'_>, port: usize, now: Instant) -> FrameSource {
+        let list = self.lists.get_mut(port).and_then(Option::as_mut);
+        let Some((list, source)) = list.zip(MacAddress::source_of(frame.head)) else {
+            return FrameSource::Known;
+        };
         // A tag of VLAN 0 gives a priority only.
-        let seen = (MacAddress::source_of(frame.head)?, frame.vlan().filter(|vlan| *vlan != 0));
-        if list.known.contains(&seen) || list.known.is_full() && now < list.next {
-            return None;
+        let seen = (source, frame.vlan().filter(|vlan| *vlan != 0));
+        if list.known.contains(&seen) {
+            return FrameSource::Known;
+        }
+        if list.known.is_full() && now < list.next {
+            return FrameSource::Crowded;
         }
         if list.known.is_full() {
             // Its own address stays.
@@ -85,6 +96,6 @@ impl Sources {
         }
         let _ = list.known.push(seen);
         list.next = now + LEAST_INTERVAL;
-        Some((list.vnic, seen))
+        FrameSource::New(list.vnic, seen)
     }
 }

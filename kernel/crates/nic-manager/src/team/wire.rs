@@ -1,22 +1,17 @@
-//! What a team itself says and hears on the wire.
+//! What a team itself looks for in frames from the wire.
 
+use super::own::{Notice, OwnFrames};
 use crate::frames::duplicate::WINDOW;
 use crate::frames::{
-    BeaconFilter, BeaconKey, BeaconRefusal, DuplicateFilter, EchoFilter, LocalAddress, OwnFrame, Provenance,
-    is_answer, provenance,
+    BeaconFilter, BeaconKey, BeaconRefusal, DuplicateFilter, EchoFilter, LocalAddress, Provenance, is_answer,
+    provenance,
 };
-use crate::{BeaconSettings, MAX_MEMBERS, MAX_VNICS, MemberId, MemberSet, TeamSettings, VnicInfo};
-use base::{Instant, LentFrame, MacAddress, Outbox, Port, Put, Ticket};
+use crate::{BeaconSettings, MAX_MEMBERS, MAX_VNICS, MemberId, TeamSettings, VnicInfo};
+use base::{Duration, Instant, LentFrame, MacAddress, Port};
 use core::net::IpAddr;
 
-/// The number of the source of its own frames, which no port of a switch has.
-const SOURCE: u8 = u8::MAX;
-
-/// Most frames of its own that one member has, and most that wait for it.
-const MOST_LENT: u8 = 12;
-const MOST_PENDING: usize = 8;
-
-const _: () = assert!(MOST_LENT as usize * MAX_MEMBERS <= base::outbox::WINDOW);
+/// An answer of the gateway counts for so long.
+const ANSWERS: Duration = Duration::from_secs(1);
 
 /// What is random about a team: nobody on the wire, and no guest, may be able to know it.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +79,8 @@ pub(super) enum WireFrame {
     Passed,
     /// It is not.
     Dropped,
+    /// Nor is this, a beacon that does not count.
+    Refused,
     /// It is for the team itself: the beacon of a member, in the VLAN in this place of the list.
     Beacon(MemberId, usize),
     /// The gateway's answer.
@@ -92,23 +89,18 @@ pub(super) enum WireFrame {
 
 /// A team's own frames, and what it looks for in those from the wire.
 pub(super) struct TeamWire {
-    outbox: Outbox,
+    pub(super) own: OwnFrames,
     pub(super) beacons: BeaconFilter,
     duplicates: DuplicateFilter,
     pub(super) echoes: EchoFilter,
-    /// Frames of its own for which members had no room, how many these are, and how many of its own each member has.
-    pending: [heapless::Deque<OwnFrame, MOST_PENDING>; MAX_MEMBERS],
-    waiting: usize,
-    lent: [u8; MAX_MEMBERS],
     pub(super) gateway: Option<IpAddr>,
-    /// The VLAN in which it is, and the members that have asked it since the last sample.
+    /// The VLAN in which it is, and until when each member waits for its answer.
     pub(super) vlan: Option<u16>,
-    pub(super) asked: MemberSet,
-    /// The member that receives group frames, if it is one alone, and those that receive nothing.
+    answers_until: [Instant; MAX_MEMBERS],
+    /// The member that receives group frames, if it is one alone.
     listener: Option<MemberId>,
     /// The one before it, and until when what lies there still counts.
     listener_before: Option<(MemberId, Instant)>,
-    pub(super) deaf: MemberSet,
     local: heapless::Vec<LocalAddress, MAX_VNICS>,
     /// A bit for the last six bits of each of these addresses.
     local_bits: u64,
@@ -128,19 +120,15 @@ impl TeamWire {
         let key = BeaconKey::new(secrets.beacons);
         let local = vnics.iter().take(MAX_VNICS).map(|vnic| LocalAddress { mac: vnic.mac, on: false });
         Self {
-            outbox: Outbox::new(SOURCE),
+            own: OwnFrames::new(),
             vlan: beacon.vlans.first().copied(),
-            asked: MemberSet::EMPTY,
+            answers_until: [Instant::ZERO; MAX_MEMBERS],
             beacons: BeaconFilter::new(number, key, beacon.vlans, now),
             duplicates: DuplicateFilter::new(secrets.copies),
             echoes: EchoFilter::new(secrets.copies),
-            pending: [const { heapless::Deque::new() }; MAX_MEMBERS],
-            waiting: 0,
-            lent: [0; MAX_MEMBERS],
             listener_before: None,
             gateway: beacon.gateway,
             listener: None,
-            deaf: MemberSet::EMPTY,
             local: local.collect(),
             local_bits: vnics.iter().fold(0, |bits, vnic| bits | 1 << (vnic.mac.0[5] % 64)),
             counters: TeamCounters::default(),
@@ -150,6 +138,11 @@ impl TeamWire {
     /// The VM of a vNIC is on, or off.
     pub(super) fn note_vnic(&mut self, index: usize, on: bool) {
         self.local.get_mut(index).into_iter().for_each(|address| address.on = on);
+    }
+
+    /// Announces an address by the NIC of this member.
+    pub(super) fn announce(&mut self, nic: &mut impl Port, member: MemberId, notice: Notice, now: Instant) {
+        self.own.announce(nic, member.index(), notice, &mut self.echoes, now);
     }
 
     /// What a frame is that this member, whose own address is this, has received.
@@ -167,10 +160,6 @@ impl TeamWire {
         else {
             return WireFrame::Passed;
         };
-        if self.deaf.contains(member) {
-            self.counters.unwanted += 1;
-            return WireFrame::Dropped;
-        }
         if destination.is_multicast() {
             if let Some(of) = self.hear(head, member) {
                 return of;
@@ -194,7 +183,7 @@ impl TeamWire {
             self.counters.reflected += 1;
             return WireFrame::Dropped;
         }
-        if destination == own && self.asked.contains(member) && self.is_answer(head, own) {
+        if destination == own && now < self.answers_until[member.index()] && self.is_answer(head, own) {
             self.counters.answers += 1;
             return WireFrame::Answer;
         }
@@ -220,6 +209,11 @@ impl TeamWire {
         self.listener.is_none_or(|listener| listener == member) || self.listener_before.is_some_and(before)
     }
 
+    /// A member has asked the gateway.
+    pub(super) fn await_answer(&mut self, member: MemberId, now: Instant) {
+        self.answers_until[member.index()] = now + ANSWERS;
+    }
+
     fn is_answer(&self, head: &[u8], own: MacAddress) -> bool {
         self.gateway.is_some_and(|gateway| is_answer(head, gateway, own))
     }
@@ -234,7 +228,7 @@ impl TeamWire {
             }
             Err(cause) => {
                 self.counters.beacons_refused[cause.index()] += 1;
-                Some(WireFrame::Dropped)
+                Some(WireFrame::Refused)
             }
         }
     }
@@ -242,88 +236,5 @@ impl TeamWire {
     /// In how many VLANs beacons are sent.
     pub(super) fn vlans(&self) -> usize {
         self.beacons.vlans()
-    }
-
-    /// Sends a frame of the team's own by the NIC of this member; as soon as there is room, if there is none now.
-    pub(super) fn send(&mut self, nic: &mut impl Port, member: MemberId, frame: &OwnFrame, now: Instant) {
-        let place = member.index();
-        if self.pending[place].is_empty() && self.offer(nic, place, frame, now) {
-            nic.flush(now);
-            return;
-        }
-        if self.pending[place].is_full() {
-            self.pending[place].pop_front();
-            self.counters.own_dropped += 1;
-        } else {
-            self.waiting += 1;
-        }
-        let _ = self.pending[place].push_back(frame.clone());
-    }
-
-    /// Sends what a member has had no room for. It has given frames back, and nobody else has been asked yet.
-    pub(super) fn send_pending(&mut self, nic: &mut impl Port, place: usize, now: Instant) {
-        if !self.pending[place].is_empty() {
-            while let Some(frame) = self.pending[place].front().cloned()
-                && self.offer(nic, place, &frame, now)
-            {
-                self.pending[place].pop_front();
-                self.waiting -= 1;
-            }
-            nic.flush(now);
-        }
-    }
-
-    /// Offers a frame to a NIC; false if that has no room for it, or has too many of the team's already.
-    fn offer(&mut self, nic: &mut impl Port, place: usize, frame: &OwnFrame, now: Instant) -> bool {
-        let bytes = frame.bytes();
-        if self.lent[place] >= MOST_LENT {
-            return false;
-        }
-        let added = self.outbox.add(0, |new| {
-            let head = new.head(bytes.len());
-            head.copy_from_slice(&bytes[..head.len()]);
-            true
-        });
-        let Some(slot) = self.outbox.fetched().filter(|_| added) else { return false };
-        self.outbox.share(slot, 1);
-        let put = nic.put(self.outbox.frame(slot), self.outbox.lend(slot), now);
-        let sent = !matches!(put, Put::Refused(_));
-        match put {
-            Put::Kept => self.lent[place] += 1,
-            Put::Done(ticket) | Put::Refused(ticket) => self.outbox.give_back(ticket),
-        }
-        self.counters.own_sent += u64::from(sent);
-        self.settle();
-        sent
-    }
-
-    /// True if none of its own frames is on its way.
-    pub(super) fn is_idle(&self) -> bool {
-        self.outbox.is_empty()
-    }
-
-    /// True if none is, and none is to be.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.outbox.is_empty() && self.waiting == 0
-    }
-
-    /// How many frames of the team's own this member has kept.
-    pub(super) fn lent(&self, place: usize) -> usize {
-        self.lent[place].into()
-    }
-
-    /// Takes a frame back that this member has given back, if it is one of the team's own.
-    pub(super) fn take(&mut self, ticket: Ticket, place: usize) -> Option<Ticket> {
-        if ticket.source() != usize::from(SOURCE) {
-            return Some(ticket);
-        }
-        self.lent[place] = self.lent[place].saturating_sub(1);
-        self.outbox.give_back(ticket);
-        self.settle();
-        None
-    }
-
-    fn settle(&mut self) {
-        while self.outbox.finished(|_, _| ()).is_some() {}
     }
 }

@@ -1,6 +1,5 @@
-//! The simplest NIC that the drivers can drive, of any family, with faults to switch on. It is not a model of
-//! a NIC but a second opinion: it shares neither code nor its author's assumptions with the model in the crate
-//! `vnic`.
+//! The simplest NIC that the drivers can drive, of any family, with faults to switch on. It is not a model of a NIC but a second
+//! opinion: it shares neither code nor its author's assumptions with the model in the crate `vnic`.
 
 use super::FakeDevice;
 use super::fake_rings::{self, Rings};
@@ -75,9 +74,9 @@ pub struct FakeNic {
     pub statistics: BTreeMap<u32, u32>,
     pub link: bool,
     pub half_duplex: bool,
-    /// The NIC was removed: every register reads as ones, or as zeros.
+    /// The NIC was removed: every register reads as this.
     pub gone: bool,
-    pub zeros: bool,
+    pub gone_as: u32,
     pub reset_never_ends: bool,
     /// Transactions on the bus never end.
     pub master_never_ends: bool,
@@ -146,7 +145,7 @@ impl Default for FakeNic {
             link: true,
             half_duplex: false,
             gone: false,
-            zeros: false,
+            gone_as: u32::MAX,
             reset_never_ends: false,
             master_never_ends: false,
             eeprom_silent: false,
@@ -306,8 +305,7 @@ impl FakeDevice for FakeNic {
         self.count_down();
         let rings = self.rings();
         match offset {
-            _ if self.gone && self.zeros => 0,
-            _ if self.gone => u32::MAX,
+            _ if self.gone => self.gone_as,
             CTRL if self.reset_never_ends => self.get(CTRL),
             CTRL => self.get(CTRL) & !(1 << 26),
             STATUS => {

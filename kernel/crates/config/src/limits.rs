@@ -92,6 +92,7 @@ fn are_unique<T: Ord>(values: impl Iterator<Item = T>) -> bool {
 mod tests {
     use super::*;
     use crate::text;
+    use nic_manager::TeamPolicy;
     use std::path::Path;
 
     /// Two guests with a vNIC each.

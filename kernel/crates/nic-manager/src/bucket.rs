@@ -70,14 +70,16 @@ fn of_addresses(head: &[u8]) -> Option<usize> {
     let (ether_type, at) = payload(head)?;
     // Source and destination are at 12 and 16 [RFC 791 3.1], and at 8 and 24 [RFC 8200 3].
     match ether_type {
-        0x0800 => head.get(at + 12..)?.first_chunk().map(of_v4),
+        0x0800 => head.get(at + 12..)?.first_chunk().map(|both| of_v4(u64::from_le_bytes(*both))),
         0x86dd => head.get(at + 8..)?.first_chunk().map(of_v6),
         _ => None,
     }
 }
 
-fn of_v4(addresses: &[u8; 8]) -> usize {
-    fold(u64::from_le_bytes(*addresses))
+/// The bucket of both addresses of IPv4, as they are in memory.
+#[inline]
+pub(crate) fn of_v4(both: u64) -> usize {
+    fold(both)
 }
 
 fn of_v6(addresses: &[u8; 32]) -> usize {
@@ -92,7 +94,7 @@ pub fn of_ips(source: IpAddr, destination: IpAddr) -> Option<usize> {
     match (source, destination) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             let ([a, b, c, d], [e, f, g, h]) = (from.octets(), to.octets());
-            Some(of_v4(&[a, b, c, d, e, f, g, h]))
+            Some(of_v4(u64::from_le_bytes([a, b, c, d, e, f, g, h])))
         }
         (IpAddr::V6(from), IpAddr::V6(to)) => {
             let mut both = [0; 32];

@@ -1,6 +1,6 @@
 //! A team as a port: what frames pass.
 
-use super::routes::{NOBODY, PORTS};
+use super::routes::PORTS;
 use super::sources::FrameSource;
 use super::wire::{TeamWire, WireFrame};
 use super::{Team, TeamMember};
@@ -42,7 +42,7 @@ impl<M: TeamMember> Port for Team<M> {
         if let Some(nic) = self.only_nic() {
             return nic.put(frame, ticket, now);
         }
-        let carrier = self.routes.find(self.key, frame.head, ticket.source());
+        let carrier = self.routes.find(self.key, frame.head, ticket.source(), &self.carriers);
         let Some(slot) = self.slots.get_mut(usize::from(carrier)) else {
             return self.put_otherwise(frame, ticket, now);
         };
@@ -150,11 +150,8 @@ impl<M: TeamMember> Team<M> {
     #[inline(never)]
     fn put_otherwise(&mut self, frame: LentFrame<'_>, ticket: Ticket, now: Instant) -> Put {
         let port = ticket.source();
-        let mut carrier = self.routes.find_foreign(self.key, frame.head, port);
-        let mut foreign = carrier != NOBODY;
-        if !foreign {
-            (carrier, foreign) = self.find_route(&frame, port, now);
-        }
+        let known = self.routes.recall(self.key, frame.head, port, &self.carriers);
+        let (carrier, foreign) = known.unwrap_or_else(|| self.find_route(&frame, port, now));
         if foreign && let Some(wire) = &mut self.wire {
             wire.echoes.note(frame.head, frame.length, now);
         }

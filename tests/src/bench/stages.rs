@@ -30,8 +30,8 @@ const WEIR: &str = ":ffffffff8";
 /// The stages, in the order of a frame's way, and the exit, the scheduler and all else.
 const STAGES: [&str; 9] = ["fetch", "decide", "queue", "put", "flush", "reap", "settle", "switch", "outside"];
 const OUTSIDE: &str = STAGES[8];
-/// What is no part of a frame's cost: the screen, which still shows what was said at the boot, and what the NICs are looked after for as
-/// time passes.
+/// What is no part of a frame's cost: the screen, which still shows what was said at the boot, and the service of the NICs, as time
+/// passes, with all that is called from there.
 const SCREEN: &str = "screen";
 const ATTENDANCE: &str = "attendance";
 
@@ -158,7 +158,8 @@ fn spend(
             continue;
         }
         let caller = callers.last().copied().unwrap_or(OUTSIDE);
-        let stage = stages.get(&step.address).copied().unwrap_or(caller);
+        let own = stages.get(&step.address).copied().filter(|_| caller != ATTENDANCE);
+        let stage = own.unwrap_or(caller);
         last = Some((step.time, stage));
         if step.calls {
             callers.push(stage);
@@ -211,7 +212,7 @@ fn stage(function: &str, file: &str) -> Option<&'static str> {
         "flush" if on_the_way => Some("flush"),
         "decide" | "decide_next" | "age" if on_the_way => Some("decide"),
         _ if file.contains("screen/src/") => Some(SCREEN),
-        "attend" if file.contains("/team/") => Some(ATTENDANCE),
+        "serve" if file.contains("net/segment.rs") => Some(ATTENDANCE),
         _ if file.contains("path/src/ingress.rs") => Some("queue"),
         _ if file.contains("path/src/") => Some("switch"),
         _ => None,
@@ -245,7 +246,7 @@ mod tests {
         assert_eq!(of("base::port::Port::put::<N>", "nic/src/port.rs:9"), Some("put"));
         assert_eq!(of("route", "kernel/crates/path/src/ingress.rs:9"), Some("queue"));
         assert_eq!(of("share", "kernel/crates/path/src/switch.rs:9"), Some("switch"));
-        assert_eq!(of("attend", "kernel/crates/nic-manager/src/team/mod.rs:9"), Some(ATTENDANCE));
+        assert_eq!(of("serve", "kernel/src/net/segment.rs:9"), Some(ATTENDANCE));
         assert_eq!(of("paint", "kernel/crates/screen/src/painter.rs:9"), Some(SCREEN));
         assert_eq!(of("add", "kernel/crates/base/src/outbox.rs:9"), None);
     }

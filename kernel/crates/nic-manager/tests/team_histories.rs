@@ -1,0 +1,208 @@
+//! Whatever happens to a whole team between its switch and its NICs, no frame is sent twice, lost without being counted, passes one of
+//! its flow, or is given to a NIC that does not work.
+
+#[path = "support/wired.rs"]
+mod wired;
+
+use base::{Instant, NicCondition};
+use nic_manager::{AdminState, MemberRole, NoticeSettings, TeamPolicy, TeamSettings};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::{HashMap, HashSet};
+use wired::{FLOWS, WiredTeam, number};
+
+const GUESTS: usize = 3;
+const MOST_MEMBERS: usize = 4;
+/// A NIC that works sends so many frames in so many milliseconds at least, more than the team has of its own: who sends none of the guests'
+/// for 0.2 s is waited for no longer.
+const PIECE: u64 = 50;
+const ENOUGH: usize = 16;
+
+/// What happens between two steps. Members beyond the last one count from the first again.
+#[derive(Clone, Debug)]
+enum TeamStep {
+    /// A guest sends a burst of one of its flows.
+    Arrive { guest: usize, flow: usize, count: usize },
+    /// A NIC accepts so many more frames from now on.
+    Space { member: usize, space: usize },
+    /// It sends some of what it has kept.
+    Send { member: usize, count: usize },
+    /// It sends some more, and loses its link; of what it has fetched, so many frames are in doubt.
+    Die { member: usize, sends: usize, doubt: usize },
+    /// It does not send, although it has its link.
+    Stall { member: usize },
+    /// It is in this condition, with a link only if it is ready.
+    Condition { member: usize, condition: NicCondition },
+    /// The operator wants this of it.
+    Admin { member: usize, state: AdminState },
+    /// The operator wants another policy.
+    Policy(TeamPolicy),
+    /// So many milliseconds pass.
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = TeamStep> {
+    use TeamStep::*;
+    let (guest, flow, member) = (0..GUESTS, 0..FLOWS, 0..MOST_MEMBERS);
+    let conditions = vec![NicCondition::Resetting, NicCondition::Failed];
+    let states = vec![AdminState::Up, AdminState::Up, AdminState::Drain, AdminState::Down];
+    prop_oneof![
+        8 => (guest, flow, 1_usize..50).prop_map(|(guest, flow, count)| Arrive { guest, flow, count }),
+        2 => (member.clone(), 0_usize..50).prop_map(|(member, space)| Space { member, space }),
+        5 => (member.clone(), 1_usize..60).prop_map(|(member, count)| Send { member, count }),
+        4 => (member.clone(), 0_usize..20, 0_usize..3).prop_map(|(member, sends, doubt)| {
+            Die { member, sends, doubt }
+        }),
+        1 => member.clone().prop_map(|member| Stall { member }),
+        1 => (member.clone(), prop::sample::select(conditions)).prop_map(|(member, condition)| {
+            Condition { member, condition }
+        }),
+        4 => member.clone().prop_map(|member| Condition { member, condition: NicCondition::Ready }),
+        2 => (member, prop::sample::select(states)).prop_map(|(member, state)| Admin { member, state }),
+        2 => prop::sample::select(TeamPolicy::ALL.to_vec()).prop_map(Policy),
+        3 => prop_oneof![2 => 0_u64..15, 2 => 0_u64..250, 1 => 0_u64..3000].prop_map(Wait),
+    ]
+}
+
+/// The first member is always an active one.
+fn roles() -> impl Strategy<Value = Vec<MemberRole>> {
+    let role = prop_oneof![
+        3 => Just(MemberRole::Active),
+        3 => Just(MemberRole::Standby),
+        1 => Just(MemberRole::Unused)
+    ];
+    vec(role, 1..MOST_MEMBERS).prop_map(|others| [vec![MemberRole::Active], others].concat())
+}
+
+fn apply(team: &mut WiredTeam, step: TeamStep) {
+    let (members, now) = (team.roles.len(), Instant(team.now));
+    match step {
+        TeamStep::Arrive { guest, flow, count } => team.arrive(guest, flow, count),
+        TeamStep::Space { member, space } => team.member(member % members).nic.space = space,
+        TeamStep::Send { member, count } => team.leave(member % members, count),
+        TeamStep::Die { member, sends, doubt } => {
+            team.leave(member % members, sends);
+            team.member(member % members).unplug(doubt);
+        }
+        TeamStep::Stall { member } => {
+            let member = team.member(member % members);
+            member.info.waits_since = (member.nic.kept() > 0).then_some(Instant::ZERO);
+        }
+        TeamStep::Condition { member, condition } => team.member(member % members).set_condition(condition),
+        TeamStep::Admin { member, state } => {
+            team.wanted[member % members] = state != AdminState::Down;
+            team.team.administer(wired::id(member % members), state, now);
+        }
+        TeamStep::Policy(policy) => team.team.set_policy(policy, now),
+        TeamStep::Wait(millis) => wait(team, millis),
+    }
+}
+
+/// Time passes, in which NICs that work send something.
+fn wait(team: &mut WiredTeam, millis: u64) {
+    for piece in (0..millis).step_by(PIECE as usize) {
+        (0..team.roles.len()).for_each(|member| team.leave(member, ENOUGH));
+        team.now += PIECE.min(millis - piece) * 1_000_000;
+        team.attend();
+        run(team);
+    }
+}
+
+/// The switch has its turn. No NIC is given frames of guests that the team does not use, as far as it knows.
+fn run(team: &mut WiredTeam) {
+    let usable = team.team.manager().usable();
+    let unused: Vec<_> =
+        (0..team.roles.len()).filter(|member| !usable.contains(wired::id(*member))).collect();
+    let before: Vec<_> = unused.iter().map(|member| team.member(*member).nic.sent.len()).collect();
+    team.run();
+    for (place, before) in unused.into_iter().zip(before) {
+        let known = team.known[place];
+        let member = team.member(place);
+        let given = member.nic.sent.iter().skip(before).filter_map(|frame| number(frame)).count();
+        assert_eq!(given, 0, "frames are given to member {place}, which is not used");
+        let empty = known || !member.stopped || member.holds() == 0;
+        assert!(empty, "member {place} keeps what others could send");
+    }
+}
+
+/// A member is used only if it can be, and one is used if any can.
+fn check_usable(team: &WiredTeam) {
+    let usable = team.team.manager().usable();
+    let can =
+        |member: usize| team.known[member] && team.wanted[member] && team.roles[member] != MemberRole::Unused;
+    (0..team.roles.len()).for_each(|member| assert!(can(member) || !usable.contains(wired::id(member))));
+    assert!(!usable.is_empty() || !(0..team.roles.len()).any(can), "nobody is used, and somebody could be");
+}
+
+/// All is well again, and everything is sent.
+fn finish(team: &mut WiredTeam) {
+    for member in 0..team.roles.len() {
+        team.member(member).nic.space = usize::MAX;
+        apply(team, TeamStep::Admin { member, state: AdminState::Up });
+        apply(team, TeamStep::Condition { member, condition: NicCondition::Ready });
+    }
+    let busy = |team: &WiredTeam| team.guests.iter().any(|guest| guest.lent() + guest.incoming.len() > 0);
+    wait(team, 1);
+    let mut rounds = 0;
+    while busy(team) {
+        rounds += 1;
+        assert!(rounds < 1000, "frames stay behind");
+        (0..team.roles.len()).for_each(|member| team.leave(member, usize::MAX));
+        wait(team, 10);
+    }
+}
+
+/// Of all frames each is on the wire once, or counted; those of a flow in the order in which its guest has sent them.
+fn check_wire(team: &WiredTeam) {
+    let doubtful: usize = team.team.members().map(|member| member.in_doubt).sum();
+    let all = team.wire.len() as u64 + team.dropped() + doubtful as u64;
+    assert_eq!(all, team.flows.len() as u64, "{} on the wire, {doubtful} in doubt", team.wire.len());
+    assert_eq!(team.wire.iter().collect::<HashSet<_>>().len(), team.wire.len(), "one is sent twice");
+    let mut last = HashMap::new();
+    for number in &team.wire {
+        let before = last.insert(team.flows[*number as usize], *number);
+        assert!(before.is_none_or(|before| before < *number), "{before:?} before {number}");
+    }
+}
+
+/// What comes next goes where the manager's table says.
+fn check_routes(team: &mut WiredTeam) {
+    for guest in 0..GUESTS {
+        let carrier = team.team.manager().table().get(guest + 1).expect("all members work").index();
+        for flow in 0..FLOWS {
+            team.arrive(guest, flow, 1);
+            run(team);
+            team.leave(carrier, usize::MAX);
+            let number = team.flows.len() as u32 - 1;
+            assert_eq!(team.wire.last(), Some(&number), "flow {flow} of guest {guest} by {carrier}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn frames_are_sent_once_in_order_by_nics_that_work_or_are_counted(
+        (policy, copies) in (prop::sample::select(TeamPolicy::ALL.to_vec()), 0_u8..3),
+        roles in roles(),
+        steps in vec((step(), prop::bool::weighted(0.7)), 1..100),
+    ) {
+        let notice = NoticeSettings { copies, spacing_ms: 10 };
+        let mut team = WiredTeam::new(TeamSettings { policy, notice, ..TeamSettings::STANDARD }, &roles, GUESTS);
+        for (step, attends) in steps {
+            apply(&mut team, step);
+            if attends {
+                team.attend();
+                check_usable(&team);
+            }
+            run(&mut team);
+        }
+        finish(&mut team);
+        check_wire(&team);
+        team.team.set_policy(TeamPolicy::Port, Instant(team.now));
+        wait(&mut team, 1);
+        check_routes(&mut team);
+        testkit::check_replay(team.team.recorder());
+    }
+}

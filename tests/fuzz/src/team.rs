@@ -76,7 +76,7 @@ impl Bench {
 
     fn tell(&mut self, event: TeamEvent) {
         let Self { recorder, oracle, actions, now } = self;
-        oracle.note(&event);
+        oracle.note(&event, *now);
         actions.clear();
         recorder.handle(event, *now, &mut |action| actions.push(action));
         oracle.check(recorder.manager(), actions, *now);

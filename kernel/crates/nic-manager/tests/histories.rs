@@ -104,10 +104,11 @@ proptest! {
         let mut oracle = TeamOracle::new(&settings, &roles, &vnics);
         let mut rig = Rig::with(settings, &roles, &vnics);
         for (event, after) in history {
-            oracle.note(&event);
+            oracle.note(&event, rig.now);
             rig.tell(event);
             oracle.check(rig.manager(), &rig.actions, rig.now);
             rig.pass(Duration::from_nanos(after));
+            oracle.check(rig.manager(), &[], rig.now);
             prop_assert!(rig.manager().next_deadline().is_none_or(|due| due > rig.now));
             rig.actions.clear();
         }

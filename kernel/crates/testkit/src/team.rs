@@ -1,7 +1,7 @@
 //! What must hold of a team's manager, whatever happens to it: the oracle of its property tests and of its fuzz target.
 
 use alloc::vec::Vec;
-use base::{Instant, NicCondition};
+use base::{Duration, Instant, NicCondition};
 use nic_manager::{
     AdminState, BUCKETS, FrameKey, Manager, MemberId, MemberRole, Recorder, Replay, TeamAction, TeamEvent,
     TeamSettings, VnicInfo,
@@ -12,7 +12,26 @@ use nic_manager::{
 struct MemberTruth {
     role: MemberRole,
     works: bool,
+    /// When it has lost its link while it worked.
+    lost_at: Option<Instant>,
     wanted: bool,
+}
+
+impl MemberTruth {
+    fn note_nic(&mut self, condition: NicCondition, linked: bool, now: Instant) {
+        let is_ready = condition == NicCondition::Ready;
+        if self.works && !linked && is_ready {
+            self.lost_at = Some(now);
+        } else if linked || !matches!(condition, NicCondition::Ready | NicCondition::Resetting) {
+            // A driver may reset a NIC that has lost its link.
+            self.lost_at = None;
+        }
+        self.works = is_ready && linked;
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.wanted && self.role != MemberRole::Unused
+    }
 }
 
 /// Knows, by the events alone, which members can carry frames.
@@ -20,29 +39,29 @@ struct MemberTruth {
 pub struct TeamOracle {
     members: Vec<MemberTruth>,
     ports: Vec<u8>,
-    /// A member that has lost its link may be kept for a while.
-    delayed: bool,
+    /// A member that has lost its link may be kept for so long.
+    delay: Duration,
 }
 
 impl TeamOracle {
     /// For the manager of such a team.
     #[must_use]
     pub fn new(settings: &TeamSettings, roles: &[MemberRole], vnics: &[VnicInfo]) -> Self {
-        let truth = |role: &MemberRole| MemberTruth { role: *role, works: false, wanted: true };
+        let truth =
+            |role: &MemberRole| MemberTruth { role: *role, works: false, lost_at: None, wanted: true };
         Self {
             members: roles.iter().map(truth).collect(),
             ports: vnics.iter().map(|vnic| vnic.port).collect(),
-            delayed: settings.down_delay_ms > 0,
+            delay: Duration::from_millis(settings.down_delay_ms.into()),
         }
     }
 
-    /// This happens.
-    pub fn note(&mut self, event: &TeamEvent) {
+    /// This happens now.
+    pub fn note(&mut self, event: &TeamEvent, now: Instant) {
         match event {
             TeamEvent::Nic { member, condition, link } => {
                 let known = self.members.get_mut(member.index());
-                let works = *condition == NicCondition::Ready && link.up;
-                known.into_iter().for_each(|known| known.works = works);
+                known.into_iter().for_each(|known| known.note_nic(*condition, link.up, now));
             }
             TeamEvent::Admin { member, state } => {
                 let known = self.members.get_mut(member.index());
@@ -53,11 +72,16 @@ impl TeamOracle {
     }
 
     fn can(&self, member: MemberId) -> bool {
-        let known = self.members.get(member.index());
-        known.is_some_and(|known| known.works && known.wanted && known.role != MemberRole::Unused)
+        self.members.get(member.index()).is_some_and(|known| known.works && known.is_wanted())
     }
 
-    /// Checks what the manager has decided on the last event.
+    /// True if a member that cannot send may be kept: it had a link a moment ago.
+    fn is_excused(&self, member: MemberId, now: Instant) -> bool {
+        let lost = self.members.get(member.index()).filter(|known| known.is_wanted());
+        lost.and_then(|known| known.lost_at).is_some_and(|at| now < at + self.delay)
+    }
+
+    /// Checks what the manager has decided on the last event, or since then.
     ///
     /// # Panics
     /// When a member that cannot send carries frames, or is to say something, while no delay excuses it; when nobody carries frames
@@ -71,14 +95,17 @@ impl TeamOracle {
         };
         for bucket in carried {
             match manager.table().get(bucket) {
-                Some(member) => assert!(self.can(member) || self.delayed, "bucket {bucket} by {member}"),
+                Some(member) => assert!(
+                    self.can(member) || self.is_excused(member, now),
+                    "bucket {bucket} by {member} at {now:?}"
+                ),
                 None => assert!(!some, "bucket {bucket} by nobody"),
             }
         }
         for action in actions {
             match action {
                 TeamAction::Announce { member, .. } => {
-                    assert!(self.can(*member) || self.delayed, "{action:?}");
+                    assert!(self.can(*member) || self.is_excused(*member, now), "{action:?}");
                     assert!(
                         manager.key() != FrameKey::IpHash,
                         "{action:?}: switches take the members for one"

@@ -2,6 +2,7 @@
 
 use crate::shell::{command, enter_shell};
 use crate::trial_needing;
+use end_to_end::artifacts;
 use end_to_end::backend::Need;
 use end_to_end::failure::ErrorContext;
 use end_to_end::lan::LanPlan;
@@ -10,6 +11,7 @@ use end_to_end::traffic::{self, PORT};
 use end_to_end::{Backend, Failure, Outcome, Run, Scenario, Test, VmSpec, require};
 use libtest_mimic::Trial;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::process::Command;
 use std::thread;
 
 const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 1);
@@ -47,7 +49,23 @@ fn steer(test: &Test) -> Outcome {
     let count = receiver.join().map_err(|_| Failure::Wrong("the receiver panicked".into()))??;
     require!(count == COUNT, "{count} datagrams have arrived");
     run.console.type_text("poweroff\r")?;
-    run.finish_with("powering off (operator request)")
+    run.finish_with("powering off (operator request)")?;
+    replay(&run)
+}
+
+/// The tool decides as the machine has, by what the operator has recorded of it on the serial line.
+fn replay(run: &Run) -> Outcome {
+    let log = run.folder().join("serial.log");
+    let output =
+        Command::new(artifacts::boot_tool()?).arg("replay").arg(log).output().context("starting boot")?;
+    let [said, errors] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    require!(output.status.success(), "boot replay: {errors}");
+    let known = ["operator: nic0 drain", "operator: policy ip-hash", "operator: nic1 down"];
+    let missing: Vec<_> = known.into_iter().filter(|event| !said.contains(event)).collect();
+    require!(missing.is_empty(), "the history lacks {missing:?}");
+    let same = said.lines().last().is_some_and(|line| line.ends_with(" of team lan: the same decisions"));
+    require!(same, "boot replay does not say that the decisions are the same: {:?}", said.lines().last());
+    Ok(())
 }
 
 /// What is shown of the team.

@@ -36,6 +36,9 @@ pub fn trials(backend: Backend) -> Vec<Trial> {
     let mut trials: Vec<Trial> = policies.into_iter().map(one).collect();
     let name = "f22_by_ip_hash_each_pair_of_addresses_has_one_of_two_nics";
     trials.push(trial_needing(backend, &[Need::Nics(2), Need::Nic(MIXED[1])], name, ip_hash));
+    let needs = [Need::Cable, Need::Nics(3), Need::Nic(MIXED[1]), Need::Nic(MIXED[2])];
+    let name = "f24_a_standby_carries_in_the_place_of_the_active_nic_and_an_unused_one_never_does";
+    trials.push(trial_needing(backend, &needs, name, standby));
     trials
 }
 
@@ -104,6 +107,38 @@ fn four_nics(test: &Test, policy: &str) -> Outcome {
     check_announcements(&run, &guests, (start, pulled), (&before, &after))?;
     guests.iter().try_for_each(|guest| guest.stop(&mut run))?;
     run.finish()
+}
+
+/// One NIC is active, one stands by, and one is not used at all.
+fn standby(test: &Test) -> Outcome {
+    let guests = Answerer::all(2);
+    let vms = guests.iter().map(|guest| guest.vm()).collect::<Outcome<_>>()?;
+    let roles = ["nics = [\"nic0\"]", "standby = [\"nic1\"]", "unused = [\"nic2\"]"];
+    let scenario = Scenario::new(vms)
+        .on_lan(LanPlan::one_switch(3), &MIXED[..3])
+        .team("lan", &[&roles[..], &["policy = \"order\""]].concat());
+    let mut run = Run::start(test, &scenario)?;
+    ["failover lan", ": no link", "held down"].iter().for_each(|text| run.allow(text));
+    guests.iter().try_for_each(|guest| guest.await_ready(&mut run))?;
+    let on = |run: &Run, nic: usize| {
+        let by = answered_by(run, &guests)?;
+        require!(by == [nic; 2], "the guests are on the NICs {by:?}, and not on nic{nic}");
+        Ok(())
+    };
+    on(&run, 0)?;
+    run.plug(0, false)?;
+    let failover = run.expect_fields("failover lan: nic0 -> nic1")?;
+    println!("{}: {}", test.backend, failover.line());
+    require!(failover.number("lost")? == 0 && failover.text("cause")? == "link", "{}", failover.line());
+    on(&run, 1)?;
+    run.plug(0, true)?;
+    run.expect("failback lan: nic0 is used again")?;
+    on(&run, 0)?;
+    guests.iter().try_for_each(|guest| guest.stop(&mut run))?;
+    run.finish()?;
+    let sent = run.captures[2].from_weir().len();
+    require!(sent == 0, "{sent} frames went by a NIC that is unused");
+    Ok(())
 }
 
 /// Each address is announced when its guest starts and when it has moved, and those of the others are not.

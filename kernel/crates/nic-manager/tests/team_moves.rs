@@ -6,7 +6,7 @@ mod support;
 use base::{Effects, Instant};
 use nic_manager::frames::announcement;
 use nic_manager::{AdminState, MemberId, NoticeSettings, TeamPolicy, TeamSettings};
-use support::{Bench, READY, SILENT, STATION};
+use support::{Bench, Member, READY, SILENT, STATION};
 use testkit::frame::{mac, number_of, numbered, tagged};
 
 const MILLISECOND: u64 = 1_000_000;
@@ -98,52 +98,65 @@ fn f19_what_a_member_had_no_room_to_tell_is_not_told_by_it_when_another_one_carr
     );
 }
 
+const VLAN: u8 = 7;
+/// The tag of a guest's frames, with a priority.
+const TAG: [u8; 4] = [0x81, 0, 0xa0, VLAN];
+
+/// The guest sends numbered frames in its VLAN.
+fn send_tagged(bench: &mut Bench, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let frame =
+            tagged(&numbered(mac(STATION), mac(1), number, 200), u16::from_be_bytes([TAG[2], TAG[3]]));
+        bench.guests[0].arrive(&frame);
+    }
+    bench.lan.note(1, Effects::TX_KICK);
+    bench.run(0);
+}
+
+/// The number of a frame that it has sent.
+fn number_in_vlan(frame: &[u8]) -> Option<u32> {
+    number_of(&[&frame[..12], &frame[16..]].concat()).filter(|_| frame[12..16] == TAG)
+}
+
+/// The member that carries it is given ten frames, sends four and loses its link.
+fn tagged_frames_follow(policy: TeamPolicy) {
+    let mut bench = Bench::new(TeamSettings { policy, ..TELLING }, &[READY; 2], 1);
+    send_tagged(&mut bench, 0..1);
+    let carries = |member: &Member| member.nic.sent.iter().any(|frame| number_in_vlan(frame).is_some());
+    let carrier = bench.team.members().position(carries).expect("one of them carries it");
+    let survivor = 1 - carrier;
+    let pass = |bench: &mut Bench| {
+        for _ in 0..10 {
+            bench.team.members_mut().for_each(|member| member.nic.send_kept(100));
+            bench.run(SPACING);
+        }
+    };
+    pass(&mut bench);
+    bench.team.members_mut().for_each(|member| _ = member.nic.take_sent());
+    send_tagged(&mut bench, 1..11);
+    bench.member(carrier).nic.send_kept(4);
+    bench.unplug(carrier);
+    send_tagged(&mut bench, 11..16);
+    let numbers = |frames: &[Vec<u8>]| -> Vec<u32> {
+        frames.iter().filter_map(|frame| number_in_vlan(frame)).collect()
+    };
+    assert_eq!(numbers(&bench.member(carrier).nic.sent), [1, 2, 3, 4], "{policy}");
+    let sent = bench.member(survivor).nic.take_sent();
+    assert_eq!(numbers(&sent), (5..16).collect::<Vec<_>>(), "{policy}");
+    // Told before the first of them, and again.
+    let notice = announcement(mac(1), Some(VLAN.into())).bytes().to_vec();
+    assert_eq!(notice[12..16], [0x81, 0, 0, VLAN], "as most guests' frames, without a priority");
+    let told = sent.iter().position(|frame| *frame == notice);
+    let first = sent.iter().position(|frame| number_in_vlan(frame).is_some());
+    assert!(told.is_some() && told < first, "{policy}: {told:?}, {first:?}");
+    pass(&mut bench);
+    let copies = bench.member(survivor).nic.sent.iter().filter(|frame| **frame == notice).count();
+    assert_eq!((copies, bench.wire().lost()), (COPIES - 1, 0), "{policy}");
+}
+
 #[test]
 fn f19_tagged_frames_go_by_the_survivor_in_order_and_switches_are_told_in_their_vlan() {
-    const VLAN: u16 = 7;
-    for policy in [TeamPolicy::Port, TeamPolicy::SourceMac, TeamPolicy::Order] {
-        let mut bench = Bench::new(TeamSettings { policy, ..TELLING }, &[READY; 2], 1);
-        let send = |bench: &mut Bench, numbers: std::ops::Range<u32>| {
-            for number in numbers {
-                let frame = tagged(&numbered(mac(STATION), mac(1), number, 200), 0xa000 | VLAN);
-                bench.guests[0].arrive(&frame);
-            }
-            bench.lan.note(1, Effects::TX_KICK);
-            bench.run(0);
-        };
-        let numbers = |frames: &[Vec<u8>]| -> Vec<u32> {
-            let in_vlan = frames.iter().filter(|frame| frame[12..16] == [0x81, 0, 0xa0, VLAN as u8]);
-            in_vlan.filter_map(|frame| number_of(&[&frame[..12], &frame[16..]].concat())).collect()
-        };
-        send(&mut bench, 0..1);
-        let carrier =
-            usize::from(bench.member(0).nic.sent.iter().all(|frame| numbers(&[frame.clone()]).is_empty()));
-        (0..10).for_each(|_| {
-            (0..2).for_each(|place| bench.member(place).nic.send_kept(100));
-            bench.run(SPACING);
-        });
-        (0..2).for_each(|place| _ = bench.member(place).nic.take_sent());
-        send(&mut bench, 1..11);
-        bench.member(carrier).nic.send_kept(4);
-        bench.unplug(carrier);
-        send(&mut bench, 11..16);
-        assert_eq!(numbers(&bench.member(carrier).nic.sent), [1, 2, 3, 4], "{policy}");
-        let by_survivor = bench.member(1 - carrier).nic.take_sent();
-        assert_eq!(numbers(&by_survivor), (5..16).collect::<Vec<_>>(), "{policy}");
-        // Told before the first of them, in the VLAN, and without a tag if that way has moved too.
-        let notice = announcement(mac(1), Some(VLAN)).bytes().to_vec();
-        let at = by_survivor.iter().position(|frame| *frame == notice);
-        let first = by_survivor.iter().position(|frame| !numbers(&[frame.clone()]).is_empty());
-        assert!(at.is_some() && at < first, "{policy}: {at:?} {first:?}");
-        assert_eq!(notice[12..16], [0x81, 0, 0, VLAN as u8]);
-        (0..10).for_each(|_| {
-            bench.member(1 - carrier).nic.send_kept(100);
-            bench.run(SPACING);
-        });
-        let again = bench.member(1 - carrier).nic.take_sent();
-        let copies = again.iter().filter(|frame| **frame == notice).count();
-        assert_eq!((copies, bench.wire().lost()), (COPIES - 1, 0), "{policy}");
-    }
+    [TeamPolicy::Port, TeamPolicy::SourceMac, TeamPolicy::Order].into_iter().for_each(tagged_frames_follow);
 }
 
 /// All members send what they have.

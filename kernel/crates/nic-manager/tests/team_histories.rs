@@ -5,7 +5,7 @@
 mod wired;
 
 use base::{Instant, NicCondition};
-use nic_manager::{AdminState, MemberRole, NoticeSettings, TeamPolicy, TeamSettings};
+use nic_manager::{AdminState, FailbackMode, MemberId, MemberRole, NoticeSettings, TeamPolicy, TeamSettings};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -74,11 +74,23 @@ fn roles() -> impl Strategy<Value = Vec<MemberRole>> {
     vec(role, 1..MOST_MEMBERS).prop_map(|others| [vec![MemberRole::Active], others].concat())
 }
 
+fn settings() -> impl Strategy<Value = TeamSettings> {
+    use FailbackMode::{Always, Better, Manual, OnFailure};
+    let failback = prop::sample::select(vec![Always, Better, OnFailure, Manual]);
+    let delays = (prop_oneof![Just(0_u32), Just(1000)], prop_oneof![3 => Just(0_u32), 1 => Just(30)]);
+    (prop::sample::select(TeamPolicy::ALL.to_vec()), failback, delays, 0_u8..3).prop_map(
+        |(policy, failback, (up_delay_ms, down_delay_ms), copies)| {
+            let notice = NoticeSettings { copies, spacing_ms: 10 };
+            TeamSettings { policy, failback, up_delay_ms, down_delay_ms, notice, ..TeamSettings::STANDARD }
+        },
+    )
+}
+
 fn apply(team: &mut WiredTeam, step: TeamStep) {
     let (members, now) = (team.roles.len(), Instant(team.now));
     match step {
         TeamStep::Arrive { guest, flow, count } => team.arrive(guest, flow, count),
-        TeamStep::Space { member, space } => team.member(member % members).nic.space = space,
+        TeamStep::Space { member, space } => team.member(member % members).set_space(space),
         TeamStep::Send { member, count } => team.leave(member % members, count),
         TeamStep::Die { member, sends, doubt } => {
             team.leave(member % members, sends);
@@ -125,19 +137,22 @@ fn run(team: &mut WiredTeam) {
     }
 }
 
-/// A member is used only if it can be, and one is used if any can.
+/// A member is used only if it can be, or could a moment ago where that is allowed; and one is used if any can.
 fn check_usable(team: &WiredTeam) {
     let usable = team.team.manager().usable();
-    let can =
-        |member: usize| team.known[member] && team.wanted[member] && team.roles[member] != MemberRole::Unused;
-    (0..team.roles.len()).for_each(|member| assert!(can(member) || !usable.contains(wired::id(member))));
-    assert!(!usable.is_empty() || !(0..team.roles.len()).any(can), "nobody is used, and somebody could be");
+    let delayed = team.team.manager().settings().down_delay_ms > 0;
+    let works = |place: &usize| team.known[*place];
+    let wanted = |place: &usize| team.wanted[*place] && team.roles[*place] != MemberRole::Unused;
+    for place in usable.iter().map(MemberId::index) {
+        assert!(wanted(&place) && (works(&place) || delayed), "member {place} is used");
+    }
+    let any = (0..team.roles.len()).any(|place| works(&place) && wanted(&place));
+    assert!(!usable.is_empty() || !any, "nobody is used, and somebody could be");
 }
 
 /// All is well again, and everything is sent.
 fn finish(team: &mut WiredTeam) {
     for member in 0..team.roles.len() {
-        team.member(member).nic.space = usize::MAX;
         apply(team, TeamStep::Admin { member, state: AdminState::Up });
         apply(team, TeamStep::Condition { member, condition: NicCondition::Ready });
     }
@@ -184,12 +199,11 @@ proptest! {
 
     #[test]
     fn frames_are_sent_once_in_order_by_nics_that_work_or_are_counted(
-        (policy, copies) in (prop::sample::select(TeamPolicy::ALL.to_vec()), 0_u8..3),
+        settings in settings(),
         roles in roles(),
         steps in vec((step(), prop::bool::weighted(0.7)), 1..100),
     ) {
-        let notice = NoticeSettings { copies, spacing_ms: 10 };
-        let mut team = WiredTeam::new(TeamSettings { policy, notice, ..TeamSettings::STANDARD }, &roles, GUESTS);
+        let mut team = WiredTeam::new(settings, &roles, GUESTS);
         for (step, attends) in steps {
             apply(&mut team, step);
             if attends {

@@ -40,6 +40,8 @@ pub struct WiredMember {
     gives_back_at: Option<Instant>,
     /// It has given back all that it had when it was stopped.
     pub stopped: bool,
+    /// It accepts nothing while it cannot send; else what it is given then shows.
+    pub refuses: bool,
 }
 
 impl WiredMember {
@@ -47,7 +49,17 @@ impl WiredMember {
         let mut nic = QueuePort::new();
         nic.keeps = true;
         let own = mac(200 + place);
-        Self { nic, info: READY, own, doubt: 0, in_doubt: 0, left: 0, gives_back_at: None, stopped: false }
+        Self {
+            nic,
+            info: READY,
+            own,
+            doubt: 0,
+            in_doubt: 0,
+            left: 0,
+            gives_back_at: None,
+            stopped: false,
+            refuses: false,
+        }
     }
 
     /// Sends so many frames, and returns the numbers of those of guests among them.
@@ -69,6 +81,12 @@ impl WiredMember {
         let link = if is_ready { LINK } else { LinkStatus::DOWN };
         self.info = NicInfo { condition, link, waits_since: None, ..self.info };
         self.stopped = false;
+        self.set_space(usize::MAX);
+    }
+
+    /// It accepts so many more frames.
+    pub fn set_space(&mut self, space: usize) {
+        self.nic.space = if self.refuses && !self.info.can_send() { 0 } else { space };
     }
 
     /// How many frames of guests it has not sent.
@@ -79,6 +97,7 @@ impl WiredMember {
     /// Its link is lost, with so many frames in doubt.
     pub fn unplug(&mut self, doubt: usize) {
         (self.doubt, self.info.link, self.stopped) = (doubt, LinkStatus::DOWN, false);
+        self.set_space(self.nic.space);
     }
 
     /// Gives back what it has not sent, but for what is in doubt.
@@ -169,7 +188,10 @@ impl WiredTeam {
         let ports: Vec<_> = std::iter::once(PortConfig::uplink()).chain(ports).collect();
         let secrets = TeamSecrets { beacons: [1, 2], copies: [3, 5] };
         let place = TeamPlace { number: 0, secrets, now: Instant::ZERO };
-        let members = (0..).zip(roles).map(|(place, role)| (WiredMember::new(place), *role));
+        let refuses = settings.down_delay_ms > 0;
+        let members = (0..).zip(roles);
+        let members =
+            members.map(|(place, role)| (WiredMember { refuses, ..WiredMember::new(place) }, *role));
         let mut team = Self {
             lan: Lan::new(&ports, 1).expect("few ports"),
             team: Team::new(members, settings, &vnics, place),

@@ -86,6 +86,9 @@ fn look(run: &mut Run) -> Outcome {
 /// What is changed while frames pass.
 fn change(run: &mut Run) -> Outcome {
     command(run, "net nic nic0 drain", "failover lan: nic0 -> nic1 cause=operator moved=2 ")?;
+    run.console.type_text("net teams\r")?;
+    run.expect("  nic0 active (operator: drain), nic1 active in use\r\n")?;
+    run.expect("weir> ")?;
     command(run, "net why source", "result: nic1, where it is at home\r\n")?;
     command(run, "net nic nic0 up", "failback lan: nic0 is used again, moved=2\r\n")?;
     command(run, "net policy lan ip-hash", "team lan: policy ip-hash, moved=")?;

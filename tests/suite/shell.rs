@@ -213,7 +213,7 @@ fn counters(test: &Test) -> Outcome {
     enter_shell(&mut run)?;
     let (received, sent) = (number(&own, "received=")?, number(&own, "sent=")?);
     let row = format!(
-        "right            0    {SECOND_MAC} nic0             up   {sent:>9} {received:>9}      0\r\n"
+        "right            0    {SECOND_MAC} nic0             up   {sent:>9} {received:>9}      0    3\r\n"
     );
     command(&mut run, "net vms", "VM               vNIC MAC               uplink           link        tx")?;
     run.console.type_text("net vms\r")?;

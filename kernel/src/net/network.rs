@@ -91,12 +91,13 @@ impl Network {
         };
         let secrets =
             TeamSecrets { beacons: [0; 2].map(|_| cpu::random()), copies: [0; 2].map(|_| cpu::random()) };
-        let local = TeamPlan { name: LOCAL.into(), members: Vec::new(), settings: TeamSettings::STANDARD };
+        let (name, none, settings) = (LOCAL.into(), Vec::new(), TeamSettings::STANDARD);
+        let local = TeamPlan { name, members: none.clone(), missing: none, settings };
         let segments =
             plans.into_iter().chain([local]).zip(members).enumerate().map(|(number, (plan, members))| {
                 let nics = plan.members.iter().filter_map(|(nic, role)| Some((take(nic)?, *role))).collect();
                 let team = make_team((number, secrets), nics, plan.settings, &members, system);
-                LanSegment::new(plan.name, team, members, &all)
+                LanSegment::new((plan.name, plan.missing), team, members, &all)
             });
         let segments = segments.collect::<Result<_, _>>()?;
         Ok(Self { segments, vnics, rest_until: AtomicU64::new(0) })

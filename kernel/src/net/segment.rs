@@ -13,7 +13,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use base::{Duration, Effects, Instant, MacAddress, Port};
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use nic_manager::{MemberId, ReportLine, Team, TeamNames, VnicId};
+use nic_manager::{MemberId, MemberRole, ReportLine, Team, TeamNames, VnicId};
 use path::{MAX_PORTS, PathError, PluggedPort, PortConfig, PortCounters, PortId, Progress, Switch};
 use schedule::{Alarm, Precedence};
 use spin::{Mutex, MutexGuard};
@@ -39,6 +39,8 @@ pub struct LanSegment {
     vectors: Vec<Option<u8>>,
     /// Names of the team's NICs.
     pub(super) nics: Vec<String>,
+    /// Those that it is to have and the machine lacks.
+    pub(super) missing: Vec<(String, MemberRole)>,
     /// The boot core has work to do.
     kicked: AtomicBool,
     /// NICs of the team that have interrupted, a bit for each.
@@ -60,7 +62,7 @@ pub(super) struct Traffic {
 impl LanSegment {
     /// A switch with these ports, on a machine with these vNICs.
     pub(super) fn new(
-        name: String,
+        (name, missing): (String, Vec<(String, MemberRole)>),
         team: Option<Team<Uplink>>,
         members: Vec<Arc<VnicSlot>>,
         vnics: &[PortConfig],
@@ -71,6 +73,7 @@ impl LanSegment {
         let switch = Box::new(Switch::beside(&ports, vnics, cpu::rdtsc())?);
         Ok(Self {
             name,
+            missing,
             members,
             nics: team.iter().flat_map(Team::members).map(|uplink| uplink.name.clone()).collect(),
             vectors: team.iter().flat_map(Team::members).map(Uplink::vector).collect(),

@@ -9,12 +9,12 @@ use path::PortCounters;
 use shell::{NicRow, VnicRow};
 
 impl Network {
-    /// Passes a row for every physical NIC, and for every team that has none, to `say`. What the switch has dropped for want of a
-    /// NIC stands in the row of the first.
+    /// Passes a row for every physical NIC to `say`, and for every one that the machine lacks; a team of all NICs that has none
+    /// may not name any. What the switch has dropped for want of a NIC stands in the row of the first.
     pub fn for_each_nic(&self, mut say: impl FnMut(&NicRow<'_>)) {
         for segment in &self.segments {
             segment.with_traffic(|traffic| {
-                if traffic.team.is_none() && segment.name != LOCAL {
+                if traffic.team.is_none() && segment.missing.is_empty() && segment.name != LOCAL {
                     say(&NicRow::missing(&segment.name));
                 }
                 let mut lost = traffic.lost();
@@ -35,6 +35,7 @@ impl Network {
                         rates: info.rates,
                     });
                 }
+                segment.missing.iter().for_each(|(nic, _)| say(&NicRow::missing(nic)));
             });
         }
     }
@@ -46,15 +47,11 @@ impl Network {
             let Some((vm, segment)) = directory::summary(slot.guest).zip(self.segments.get(segment)) else {
                 continue;
             };
-            let (drops, carrier) = segment.with_traffic(|traffic| {
-                let drops = traffic.counters(port).map_or(0, PortCounters::dropped);
-                (
-                    drops,
-                    segment
-                        .vnic_at(port)
-                        .zip(traffic.team.as_ref())
-                        .and_then(|(vnic, team)| team.manager().carrier_of(vnic)),
-                )
+            let (drops, known) = segment.with_traffic(|traffic| {
+                let at = segment.vnic_at(port).zip(traffic.team.as_ref());
+                let known = at.and_then(|(vnic, team)| team.manager().vnics().nth(vnic.0.into()));
+                let known = known.map(|known| (known.carrier, known.info.priority));
+                (traffic.counters(port).map_or(0, PortCounters::dropped), known)
             });
             let engine = slot.engine();
             let counters = engine.counters();
@@ -63,12 +60,13 @@ impl Network {
                 number: slot.number(),
                 mac: &slot.mac,
                 uplink: slot.uplink.as_deref(),
-                carrier: carrier.map(|member| segment.nic(member)),
+                carrier: known.and_then(|(carrier, _)| carrier).map(|member| segment.nic(member)),
                 link,
                 transmitted: counters.transmitted,
                 received: counters.received,
                 bytes: [counters.transmitted_bytes, counters.received_bytes],
                 drops: counters.dropped() + drops,
+                priority: known.map(|(_, priority)| priority),
             });
         }
     }

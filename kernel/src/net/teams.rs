@@ -7,7 +7,7 @@ use super::uplink::Uplink;
 use alloc::string::String;
 use alloc::vec::Vec;
 use base::{Instant, MacAddress};
-use nic_manager::{MemberId, VnicId};
+use nic_manager::{MemberId, MemberRole, VnicId};
 use shell::{TeamAccess, Teams};
 
 impl Network {
@@ -36,6 +36,11 @@ impl Teams for Network {
             let lost = traffic.lost();
             look(TeamAccess { team: traffic.team.as_mut(), names, lost })
         }))
+    }
+
+    fn missing(&self, team: usize) -> impl Iterator<Item = (&str, MemberRole)> {
+        let missing = self.segments.get(team).into_iter().flat_map(|segment| &segment.missing);
+        missing.map(|(nic, role)| (nic.as_str(), *role))
     }
 
     fn member(&self, nic: usize) -> Option<(usize, MemberId)> {

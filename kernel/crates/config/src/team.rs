@@ -68,7 +68,7 @@ impl TeamConfig {
     }
 
     /// True if it names this NIC.
-    fn names(&self, nic: &str) -> bool {
+    pub(crate) fn names(&self, nic: &str) -> bool {
         self.named().any(|(named, _)| named == nic)
     }
 }

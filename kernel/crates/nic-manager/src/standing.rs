@@ -2,7 +2,7 @@
 
 use crate::bucket::{self, FrameKey};
 use crate::{AdminState, Manager, MemberFault, MemberId, MemberRole, VnicId, VnicInfo};
-use base::{LinkStatus, MacAddress};
+use base::{Instant, LinkStatus, MacAddress};
 
 /// What is known of a member, and what it carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct MemberStanding {
     pub carries: u64,
     /// Beacons that it has missed in a row; `None` where there are none.
     pub missed: Option<u8>,
+    /// Until when it is held down, if it is.
+    pub settles_at: Option<Instant>,
+    /// How many failures its hold-down is for.
+    pub failures: u8,
 }
 
 /// What is known of a vNIC.
@@ -51,6 +55,8 @@ impl Manager {
                 listens: id.is_some() && id == self.listener,
                 carries: carries[index],
                 missed: missed.map(|id| self.hearing.missed(id, linked)),
+                settles_at: state.settles_at,
+                failures: state.failures,
             }
         })
     }

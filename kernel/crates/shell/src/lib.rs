@@ -21,6 +21,7 @@ mod parse;
 mod plain;
 mod serial_output;
 mod table;
+mod team_rows;
 mod teams;
 mod top;
 mod typed_ahead;

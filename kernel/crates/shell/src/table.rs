@@ -213,12 +213,14 @@ pub struct VnicRow<'a> {
     /// Frames dropped, in both directions and for all reasons, except those that the guest's receive filters
     /// exclude.
     pub drops: u64,
+    /// Its VM's priority in the team; `None` without one.
+    pub priority: Option<u8>,
 }
 
 impl VnicRow<'_> {
     /// The heading of the table.
     pub const HEADING: &'static str =
-        "VM               vNIC MAC               uplink           link        tx        rx  drops";
+        "VM               vNIC MAC               uplink           link        tx        rx  drops prio";
 }
 
 impl Display for VnicRow<'_> {
@@ -233,6 +235,7 @@ impl Display for VnicRow<'_> {
             Number(&self.transmitted, 9),
             Number(&self.received, 9),
             Number(&self.drops, 6),
+            Number(&Dash(self.priority), 4),
         ];
         row(f, &columns)
     }
@@ -296,6 +299,10 @@ mod tests {
         assert_eq!(NicRow::missing("nic1").to_string(), missing);
         let nic = NicRow { speed: Some(1000), ..nic };
         assert!(nic.to_string().contains(" up   1000 "), "{nic}");
+    }
+
+    #[test]
+    fn a_vnic_has_dashes_for_what_it_has_none_of() {
         let vnic = VnicRow {
             vm: "linux",
             number: 0,
@@ -307,15 +314,17 @@ mod tests {
             received: 6,
             bytes: [300, 360],
             drops: 7,
+            priority: Some(3),
         };
         assert_eq!(
             (VnicRow::HEADING, vnic.to_string().as_str()),
             (
-                "VM               vNIC MAC               uplink           link        tx        rx  drops",
-                "linux            0    52:54:00:05:00:11 nic0             up           5         6      7"
+                "VM               vNIC MAC               uplink           link        tx        rx  drops prio",
+                "linux            0    52:54:00:05:00:11 nic0             up           5         6      7    3"
             )
         );
-        assert!(VnicRow { uplink: None, ..vnic }.to_string().contains(" - "), "no uplink is a dash");
+        let alone = VnicRow { uplink: None, priority: None, ..vnic }.to_string();
+        assert!(alone.contains(" - ") && alone.ends_with(" 7    -"), "no uplink is a dash: {alone}");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! What the operator reads of teams, and does with them.
 
 use crate::TeamCommand;
-use crate::table::{Column, Dash, counts, row, shortened};
-use Column::{Number, Text};
+use crate::table::{counts, shortened};
+use crate::team_rows::{CarriedRow, MemberRow, StandingText, TeamRow, VlanList};
 use base::{Instant, MacAddress};
-use core::fmt::{self, Display};
+use core::fmt;
 use nic_manager::{
-    AdminState, FrameDestination, Manager, MemberId, MemberStanding, ReportLine, Team, TeamMember, TeamNames,
-    TeamPolicy, TeamReport, VnicId, VnicStanding, write_history,
+    AdminState, FrameDestination, MemberId, MemberRole, MemberStanding, ReportLine, Team, TeamMember,
+    TeamNames, TeamPolicy, TeamReport, TeamSettings, VnicId, write_history,
 };
 
 /// Where lines of the answer go.
@@ -40,6 +40,9 @@ pub trait Teams {
         look: impl FnOnce(TeamAccess<'_, Self::Member, Self::Names>) -> R,
     ) -> Option<R>;
 
+    /// The NICs that a team is to have and the machine lacks, and what they would be there for.
+    fn missing(&self, team: usize) -> impl Iterator<Item = (&str, MemberRole)>;
+
     /// The team of a NIC, and its place there.
     fn member(&self, nic: usize) -> Option<(usize, MemberId)>;
 
@@ -56,18 +59,8 @@ pub trait Teams {
 /// Executes a command for teams, and passes the lines of the answer to `say`.
 pub fn answer<T: Teams>(teams: &T, command: TeamCommand, now: Instant, say: Say<'_>) {
     match command {
-        TeamCommand::List => {
-            say(format_args!("{}", TeamRow::<T::Names>::HEADING));
-            for_each(teams, |access| {
-                let team = access.team.as_deref();
-                let filtered = team.map_or(0, |team| team.counters().filtered());
-                let (manager, names, lost) = (team.map(Team::manager), access.names, access.lost);
-                say(format_args!("{}", TeamRow { manager, names, lost, filtered }));
-            });
-        }
-        TeamCommand::Describe { team } => {
-            teams.access(team, |access| describe(&access, say));
-        }
+        TeamCommand::List => list(teams, now, say),
+        TeamCommand::Describe { team } => describe(teams, team, now, say),
         TeamCommand::Why { vm, destination } => {
             for (team, vnic) in teams.vnics(vm) {
                 let mac = destination
@@ -132,17 +125,41 @@ fn steer<T: Teams>(teams: &T, team: usize, change: TeamChange, now: Instant, say
             say(format_args!("{}: {conflict}", names.team()));
             return;
         }
-        let (before, _) = team.report_counts();
+        let ((made, _), usable) = (team.report_counts(), team.manager().usable());
+        let mut changed = None;
         match change {
             TeamChange::Policy(policy) => team.set_policy(policy, now),
-            TeamChange::Admin(member, state) => team.administer(member, state, now),
+            TeamChange::Admin(member, state) => {
+                let before = standing(team, member);
+                team.administer(member, state, now);
+                changed = standing(team, member).filter(|after| before != Some(*after)).zip(Some(member));
+            }
         }
-        if team.report_counts().0 == before {
-            say(format_args!("{}: nothing changes", names.team()));
+        match changed {
+            _ if team.report_counts().0 != made => {
+                team.reports_since(made).for_each(|report| say(format_args!("{}", line(report, names))));
+            }
+            // Of a NIC that is alone its team reports nothing.
+            Some((standing, member)) => say(format_args!(
+                "team {}: {}: {}",
+                names.team(),
+                names.nic(member),
+                StandingText { standing, now }
+            )),
+            None => say(format_args!("{}: nothing changes", names.team())),
         }
-        team.reports_since(before).for_each(|report| say(format_args!("{}", line(report, names))));
+        if !usable.is_empty() && team.manager().usable().is_empty() {
+            say(format_args!(
+                "{}: no usable NIC is left: its guests lose their link, but for uplink_link = \"up\"",
+                names.team()
+            ));
+        }
     });
     teams.kick(team);
+}
+
+fn standing<M: TeamMember>(team: &Team<M>, member: MemberId) -> Option<MemberStanding> {
+    team.manager().members().nth(member.index())
 }
 
 /// `net why`, for one vNIC; `here` is the one that the frame would go to.
@@ -167,165 +184,65 @@ fn explain<M: TeamMember, N: TeamNames>(
     }
 }
 
+/// `net teams`.
+fn list<T: Teams>(teams: &T, now: Instant, say: Say<'_>) {
+    say(format_args!("{}", TeamRow::<T>::HEADING));
+    for number in 0..teams.count() {
+        teams.access(number, |TeamAccess { team, names, lost }| {
+            let filtered = team.as_ref().map_or(0, |team| team.counters().filtered());
+            let manager = team.as_ref().map(|team| team.manager());
+            say(format_args!("{}", TeamRow { teams, number, manager, names, lost, filtered, now }));
+        });
+    }
+}
+
 /// `net team`.
-fn describe<M: TeamMember, N: TeamNames>(access: &TeamAccess<'_, M, N>, say: Say<'_>) {
-    let (name, names) = (access.names.team(), access.names);
-    let Some(team) = access.team.as_deref() else {
-        say(format_args!("{name}: the machine has none of its NICs"));
-        return;
+fn describe<T: Teams>(teams: &T, number: usize, now: Instant, say: Say<'_>) {
+    let missing = |say: Say<'_>| {
+        for (name, role) in teams.missing(number) {
+            say(format_args!("{}", MemberRow { name, role, standing: None, rates: [0; 2], now }));
+        }
     };
-    let (manager, settings) = (team.manager(), team.manager().settings());
+    teams.access(number, |TeamAccess { team, names, lost }| {
+        let name = names.team();
+        let Some(team) = team else {
+            say(format_args!("{name}: the machine has none of its NICs"));
+            missing(say);
+            return;
+        };
+        let manager = team.manager();
+        tell_settings(name, manager.settings(), say);
+        say(format_args!("{}", MemberRow::HEADING));
+        let members = (0..).map_while(MemberId::new).zip(manager.members()).zip(team.members());
+        for ((id, standing), member) in members {
+            let (name, role, rates) = (names.nic(id), standing.role, member.info().rates);
+            let rates = [rates.sent, rates.received];
+            say(format_args!("{}", MemberRow { name, role, standing: Some(standing), rates, now }));
+        }
+        missing(say);
+        say(format_args!("{}", CarriedRow::<T::Names>::HEADING));
+        for (vnic, standing) in (0..).map(VnicId).zip(manager.vnics()) {
+            say(format_args!("{}", CarriedRow { names, manager, vnic, standing }));
+        }
+        let (own, (_, reports_lost)) = (team.counters(), team.report_counts());
+        let own = own.named().chain([("reports_lost", reports_lost)]);
+        say(format_args!("{name}:{}", counts([("lost", lost)].into_iter().chain(own))));
+    });
+}
+
+/// How the team is to behave.
+fn tell_settings(name: &str, settings: &TeamSettings, say: Say<'_>) {
     say(format_args!(
         "{name}: policy {}, failback {}, up delay {} ms, down delay {} ms, frames in doubt: {}",
         settings.policy, settings.failback, settings.up_delay_ms, settings.down_delay_ms, settings.in_doubt
     ));
-    let notice = settings.notice;
-    let notices = format_args!("notices {}, {} ms apart", notice.copies, notice.spacing_ms);
-    match &settings.beacon {
-        None => say(format_args!("{name}: {notices}; no beacons")),
-        Some(beacon) => {
-            let vlans = beacon.vlans.len();
-            say(format_args!(
-                "{name}: {notices}; beacons each {} ms, {} may be missed, VLANs {vlans}",
-                beacon.interval_ms, beacon.lost
-            ));
-            beacon.gateway.iter().for_each(|gateway| say(format_args!("{name}: gateway {gateway}")));
-        }
-    }
-    say(format_args!("{}", MemberRow::HEADING));
-    let members = (0..).map_while(MemberId::new).zip(manager.members()).zip(team.members());
-    for ((id, standing), member) in members {
-        let rates = member.info().rates;
-        say(format_args!(
-            "{}",
-            MemberRow { name: names.nic(id), standing, rates: [rates.sent, rates.received] }
-        ));
-    }
-    say(format_args!("{}", CarriedRow::<N>::HEADING));
-    for (vnic, standing) in (0..).map(VnicId).zip(manager.vnics()) {
-        say(format_args!("{}", CarriedRow { names, manager, vnic, standing }));
-    }
-    let own = team.counters();
-    say(format_args!("{name}:{}", counts([("lost", access.lost)].into_iter().chain(own.named()))));
-}
-
-/// A team, for `net teams`.
-struct TeamRow<'a, N> {
-    manager: Option<&'a Manager>,
-    names: &'a N,
-    /// Frames for the wire that were dropped.
-    lost: u64,
-    /// Frames from the wire that were nobody's.
-    filtered: u64,
-}
-
-impl<N> TeamRow<'_, N> {
-    const HEADING: &'static str = "team             policy  link vNICs   lost filtered  NICs";
-}
-
-impl<N: TeamNames> Display for TeamRow<'_, N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let policy = self.manager.map_or("-", |manager| manager.policy().word());
-        let link = self.manager.is_some_and(|manager| !manager.usable().is_empty());
-        let vnics = self.manager.map_or(0, |manager| manager.vnics().count());
-        let columns = [
-            Text(&self.names.team(), 16),
-            Text(&policy, 7),
-            Text(&if link { "up" } else { "down" }, 4),
-            Number(&vnics, 5),
-            Number(&self.lost, 6),
-            Number(&self.filtered, 8),
-        ];
-        row(f, &columns)?;
-        let Some(manager) = self.manager else { return f.write_str("  missing") };
-        for (id, standing) in (0..).map_while(MemberId::new).zip(manager.members()) {
-            let comma = if id.index() == 0 { " " } else { "," };
-            write!(f, "{comma} {} {}", self.names.nic(id), standing.role)?;
-            match standing.fault {
-                _ if standing.carries > 0 => f.write_str(" in use")?,
-                Some(fault) => write!(f, " ({fault})")?,
-                None => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A member, for `net team`.
-struct MemberRow<'a> {
-    name: &'a str,
-    standing: MemberStanding,
-    /// Bytes a second out and in.
-    rates: [u64; 2],
-}
-
-impl MemberRow<'_> {
-    const HEADING: &'static str =
-        "NIC              role    link Mb/s carries kb/s out  kb/s in missed  state";
-}
-
-impl Display for MemberRow<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let MemberStanding { role, link, fault, listens, carries, missed, .. } = self.standing;
-        let [out, into] = self.rates.map(|bytes| bytes / 125);
-        let speed = link.up.then(|| link.speed.megabits());
-        let columns = [
-            Text(&self.name, 16),
-            Text(&role, 7),
-            Text(&if link.up { "up" } else { "down" }, 4),
-            Number(&Dash(speed), 4),
-            Number(&carries, 7),
-            Number(&out, 8),
-            Number(&into, 8),
-            Number(&Dash(missed.map(u32::from)), 6),
-        ];
-        row(f, &columns)?;
-        match fault {
-            Some(fault) => write!(f, "  {fault}")?,
-            None => f.write_str(if carries > 0 { "  in use" } else { "  ready" })?,
-        }
-        f.write_str(if listens { ", receives group frames" } else { "" })
-    }
-}
-
-/// A vNIC of a team, for `net team`.
-struct CarriedRow<'a, N> {
-    names: &'a N,
-    manager: &'a Manager,
-    vnic: VnicId,
-    standing: VnicStanding<'a>,
-}
-
-impl<N> CarriedRow<'_, N> {
-    const HEADING: &'static str = "vNIC             MAC               carried by       priority     kb/s";
-}
-
-impl<N: TeamNames> Display for CarriedRow<'_, N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let VnicStanding { info, on, rate, carrier } = self.standing;
-        // A NIC that is alone is not asked whose frames it carries.
-        let measured = self.manager.members().len() > 1;
-        let (vm, number) = self.names.vnic(self.vnic);
-        let carrier = match carrier {
-            Some(member) => self.names.nic(member),
-            None if self.manager.policy() == TeamPolicy::IpHash => "by address",
-            None => "-",
-        };
-        let columns = [
-            Text(&format_args!("{}/{number}", shortened::<14>(&vm)), 16),
-            Text(&info.mac, 17),
-            Text(&carrier, 16),
-            Number(&info.priority, 8),
-            Number(&Dash(measured.then_some(rate / 125)), 8),
-        ];
-        row(f, &columns)?;
-        f.write_str(if on { "" } else { "  off" })?;
-        for (mac, vlan) in self.manager.addresses(self.vnic).skip(1) {
-            write!(f, "  also {mac}")?;
-            vlan.map_or(Ok(()), |vlan| write!(f, " in VLAN {vlan}"))?;
-        }
-        Ok(())
-    }
+    let (notice, beacon) = (settings.notice, &settings.beacon);
+    let none = if beacon.is_none() { "; no beacons" } else { "" };
+    say(format_args!("{name}: notices {}, {} ms apart{none}", notice.copies, notice.spacing_ms));
+    let Some(beacon) = beacon else { return };
+    let (interval, lost, vlans) = (beacon.interval_ms, beacon.lost, VlanList(&beacon.vlans));
+    say(format_args!("{name}: beacons each {interval} ms, cut off after {lost} missed, {vlans}"));
+    beacon.gateway.iter().for_each(|gateway| say(format_args!("{name}: gateway {gateway}")));
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@ extern crate std;
 
 use super::*;
 use base::{
-    ByteRates, Duplex, LentFrame, LinkSpeed, LinkStatus, NicCondition, NicInfo, Outbox, Port, Put,
+    ByteRates, Duplex, Duration, LentFrame, LinkSpeed, LinkStatus, NicCondition, NicInfo, Outbox, Port, Put,
     RetiredFrames,
 };
-use nic_manager::{MemberRole, TeamPlace, TeamSecrets, TeamSettings, VnicInfo};
+use nic_manager::{
+    BeaconSettings, FailbackMode, MemberRole, NoticeSettings, TeamPlace, TeamSecrets, TeamSettings, VnicInfo,
+};
 use std::cell::{Cell, RefCell};
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -65,6 +67,8 @@ impl TeamNames for FakeNames {
 struct FakeTeams {
     lan: RefCell<Team<FakeNic>>,
     kicked: Cell<usize>,
+    /// What the machine lacks of the first two.
+    missing: [&'static [(&'static str, MemberRole)]; 2],
 }
 
 impl Teams for FakeTeams {
@@ -83,6 +87,10 @@ impl Teams for FakeTeams {
         let names = FakeNames(["lan", "dmz", "local"].get(team)?);
         let lan = &mut *self.lan.borrow_mut();
         Some(look(TeamAccess { team: (team == 0).then_some(lan), names: &names, lost: 7 }))
+    }
+
+    fn missing(&self, team: usize) -> impl Iterator<Item = (&str, MemberRole)> {
+        self.missing[team].iter().copied()
     }
 
     fn member(&self, nic: usize) -> Option<(usize, MemberId)> {
@@ -109,6 +117,10 @@ impl FakeTeams {
     }
 
     fn of(members: [MemberRole; 2], policy: TeamPolicy) -> Self {
+        Self::with(members, TeamSettings { policy, ..TeamSettings::STANDARD })
+    }
+
+    fn with<const NICS: usize>(members: [MemberRole; NICS], settings: TeamSettings) -> Self {
         let rates = ByteRates { sent: 125_000, received: 250 };
         let info = NicInfo { condition: NicCondition::Ready, link: LINK, rates, ..NicInfo::STARTING };
         let vnic = |port: u8, mac| VnicInfo { port, vm: port - 1, number: 0, mac, priority: 3 };
@@ -117,18 +129,32 @@ impl FakeTeams {
             secrets: TeamSecrets { beacons: [1, 2], copies: [3, 4] },
             now: Instant::ZERO,
         };
-        let settings = TeamSettings { policy, ..TeamSettings::STANDARD };
         let nics = members.map(|role| (FakeNic(QueuePort::new(), info), role));
         let mut lan = Team::new(nics, settings, &[vnic(1, WEB), vnic(2, DB)], place);
         (0..2).for_each(|vnic| lan.note_vnic(VnicId(vnic), true, Instant::ZERO));
         lan.attend(Instant::ZERO);
-        Self { lan: RefCell::new(lan), kicked: Cell::new(0) }
+        Self { lan: RefCell::new(lan), kicked: Cell::new(0), missing: [&[]; 2] }
     }
 
     fn ask(&self, command: TeamCommand) -> Vec<String> {
         let mut lines = Vec::new();
         answer(self, command, Instant(5_000_000), &mut |line| lines.push(line.to_string()));
         lines
+    }
+
+    /// The link of a NIC comes and goes so often, and is there after that.
+    fn flap(&self, nic: usize, times: usize, now: Instant) {
+        let mut lan = self.lan.borrow_mut();
+        for (step, link) in [LinkStatus::DOWN, LINK].into_iter().cycle().take(2 * times).enumerate() {
+            lan.members_mut().nth(nic).unwrap().1.link = link;
+            lan.attend(now + Duration::from_secs(step as u64));
+        }
+    }
+
+    /// The row of a NIC in `net team`, from its state on.
+    fn state(&self, nic: &str) -> String {
+        let row = self.ask(TeamCommand::Describe { team: 0 }).into_iter().find(|line| line.starts_with(nic));
+        row.unwrap()[69..].to_string()
     }
 
     /// A VM sends an IPv4 packet from this address.
@@ -171,7 +197,7 @@ fn all_of_a_team_is_shown() {
         "lan: notices 3, 100 ms apart; no beacons",
         "NIC              role    link Mb/s carries kb/s out  kb/s in missed  state",
         "nic0             active  up   1000       2     1000        2      -  in use, receives group frames",
-        "nic1             active  up   1000       0     1000        2      -  not wanted by the operator",
+        "nic1             active  up   1000       0     1000        2      -  operator: down",
         "vNIC             MAC               carried by       priority     kb/s",
         "web/0            52:54:00:00:01:02 nic0                    3        0",
         "db/0             52:54:00:00:01:03 nic0                    3        0",
@@ -179,6 +205,93 @@ fn all_of_a_team_is_shown() {
     ];
     assert_eq!(teams.ask(TeamCommand::Describe { team: 0 }), expected);
     assert_eq!(teams.ask(TeamCommand::Describe { team: 1 }), ["dmz: the machine has none of its NICs"]);
+}
+
+#[test]
+fn nics_that_the_machine_lacks_are_shown() {
+    let mut teams = FakeTeams::new(TeamPolicy::Order);
+    teams.missing = [&[("nic2", MemberRole::Standby)], &[("nic3", MemberRole::Active)]];
+    let expected = [
+        "lan              order   up       2      7        0  nic0 active in use, nic1 active, nic2 standby (missing)",
+        "dmz              -       down     0      7        0  nic3 active (missing)",
+    ];
+    assert_eq!(teams.ask(TeamCommand::List)[1..], expected);
+    let live = teams.ask(TeamCommand::Describe { team: 0 });
+    assert_eq!(live[5], "nic2             standby down    -       0        0        0      -  missing");
+    let expected = [
+        "dmz: the machine has none of its NICs",
+        "nic3             active  down    -       0        0        0      -  missing",
+    ];
+    assert_eq!(teams.ask(TeamCommand::Describe { team: 1 }), expected);
+}
+
+#[test]
+fn beacons_are_shown_with_the_cut_and_their_vlans() {
+    let beacon = |vlans: &[u16]| {
+        let beacon = BeaconSettings { vlans: vlans.iter().copied().collect(), ..BeaconSettings::STANDARD };
+        let settings = TeamSettings { beacon: Some(beacon), ..TeamSettings::STANDARD };
+        FakeTeams::with([MemberRole::Active; 2], settings).ask(TeamCommand::Describe { team: 0 })
+    };
+    assert_eq!(beacon(&[])[1], "lan: notices 3, 100 ms apart");
+    assert_eq!(beacon(&[])[2], "lan: beacons each 1000 ms, cut off after 3 missed, no VLAN");
+    assert_eq!(beacon(&[10, 20])[2], "lan: beacons each 1000 ms, cut off after 3 missed, VLANs 10, 20");
+}
+
+#[test]
+fn a_nic_that_is_in_use_shows_its_fault_too_and_what_the_operator_wants() {
+    let teams = FakeTeams::new(TeamPolicy::Order);
+    teams.ask(TeamCommand::Nic { nic: 0, state: AdminState::Drain });
+    teams.ask(TeamCommand::Nic { nic: 1, state: AdminState::Drain });
+    let row = &teams.ask(TeamCommand::List)[1];
+    assert!(row.ends_with("  nic0 active (operator: drain), nic1 active in use (operator: drain)"), "{row}");
+    teams.ask(TeamCommand::Nic { nic: 0, state: AdminState::Down });
+    let row = &teams.ask(TeamCommand::List)[1];
+    assert!(row.ends_with("  nic0 active (operator: down), nic1 active in use (operator: drain)"), "{row}");
+    teams.lan.borrow_mut().members_mut().nth(1).unwrap().1.link = LinkStatus::DOWN;
+    teams.lan.borrow_mut().attend(Instant(6_000_000));
+    assert_eq!(teams.state("nic1"), "no link, operator: drain");
+}
+
+#[test]
+fn a_nic_that_is_held_down_shows_how_long_still_and_for_how_many_failures() {
+    let teams = FakeTeams::new(TeamPolicy::Order);
+    // It works again after five seconds.
+    teams.flap(0, 3, Instant::ZERO);
+    assert_eq!(teams.state("nic0"), "held down 9 s more, failures 3");
+    let manual = TeamSettings { failback: FailbackMode::Manual, ..TeamSettings::STANDARD };
+    let teams = FakeTeams::with([MemberRole::Active; 2], manual);
+    teams.flap(0, 1, Instant::ZERO);
+    assert_eq!(teams.state("nic0"), "waits for the operator, failures 1");
+    teams.ask(TeamCommand::Nic { nic: 0, state: AdminState::Up });
+    assert!(teams.state("nic0").starts_with("in use"));
+}
+
+#[test]
+fn the_operator_is_told_that_the_last_usable_nic_goes() {
+    let lost = "lan: no usable NIC is left: its guests lose their link, but for uplink_link = \"up\"";
+    let teams = FakeTeams::new(TeamPolicy::Port);
+    let down = |teams: &FakeTeams, nic| teams.ask(TeamCommand::Nic { nic, state: AdminState::Down });
+    assert!(!down(&teams, 0).contains(&lost.into()));
+    let last = down(&teams, 1);
+    assert_eq!(last[0], "failover lan: nic1 -> none cause=operator moved=2 resent=0 in-doubt=0");
+    assert_eq!(last.last().unwrap(), lost);
+    assert_eq!(down(&teams, 1), ["lan: nothing changes"]);
+    let silent = NoticeSettings { copies: 0, spacing_ms: 1 };
+    let alone =
+        FakeTeams::with([MemberRole::Active], TeamSettings { notice: silent, ..TeamSettings::STANDARD });
+    assert_eq!(down(&alone, 0), ["team lan: nic0: operator: down", lost]);
+    let up = || alone.ask(TeamCommand::Nic { nic: 0, state: AdminState::Up });
+    assert_eq!(up(), ["team lan: nic0: in use, receives group frames"]);
+    assert_eq!(up(), ["lan: nothing changes"]);
+}
+
+#[test]
+fn decisions_that_nobody_could_read_are_counted() {
+    let teams = FakeTeams::new(TeamPolicy::Order);
+    teams.flap(0, 100, Instant::ZERO);
+    let made = teams.lan.borrow().report_counts().0;
+    let counters = teams.ask(TeamCommand::Describe { team: 0 }).pop().unwrap();
+    assert!(counters.ends_with(&std::format!(" reports_lost {}", made - 128)), "{counters}");
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn vnic(frames: u64) -> VnicRow<'static> {
         received: 0,
         bytes: [frames * 1500, 0],
         drops: 7,
+        priority: None,
     }
 }
 

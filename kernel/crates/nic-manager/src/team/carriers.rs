@@ -72,7 +72,8 @@ impl Carriers {
             let (new, old) = (member.map_or(NOBODY, place), self.now[bucket]);
             let before = match old {
                 _ if other_key => busy,
-                HELD => self.waits[bucket],
+                // What it was to go to may have some of it, too, by what decided before.
+                HELD => self.waits[bucket] | bit(self.next[bucket]),
                 _ => bit(old),
             };
             // What the new member has of it is before what comes.

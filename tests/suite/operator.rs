@@ -21,7 +21,10 @@ const COUNT: u32 = 60_000;
 
 pub fn trials(backend: Backend) -> Vec<Trial> {
     let needs = [Need::Cable, Need::Nics(2)];
-    vec![trial_needing(backend, &needs, "the_operator_steers_a_team_and_no_frame_is_lost", steer)]
+    vec![
+        trial_needing(backend, &needs, "the_operator_steers_a_team_and_no_frame_is_lost", steer),
+        trial_needing(backend, &needs, "the_operator_sees_what_a_team_lacks_and_loses", lacks),
+    ]
 }
 
 /// A VM that sends numbered datagrams to the peer, and one that only waits, on a team of two NICs of which the first
@@ -66,6 +69,35 @@ fn replay(run: &Run) -> Outcome {
     let same = said.lines().last().is_some_and(|line| line.ends_with(" of team lan: the same decisions"));
     require!(same, "boot replay does not say that the decisions are the same: {:?}", said.lines().last());
     Ok(())
+}
+
+/// A team of two NICs whose third one is not in the machine; then the operator takes out both.
+fn lacks(test: &Test) -> Outcome {
+    let vms = vec![VmSpec::micro("echo", "nic_echo", "ip=10.0.5.3")?.nic_in("lan", ECHO_MAC)];
+    let third = ["nics = [\"nic0\", \"nic1\"]", "unused = [\"nic2\"]", "\n[[nic]]", "name = \"nic2\""];
+    let scenario = Scenario::new(vms)
+        .on_lan(LanPlan::one_switch(2), &[EmulatedNicModel::E1000, EmulatedNicModel::E1000])
+        .team("lan", &third);
+    let mut run = Run::start(test, &scenario)?;
+    run.allow("nic2: no physical NIC found");
+    run.expect("echo| READY")?;
+    enter_shell(&mut run)?;
+    for (word, row) in [
+        ("net nics", "nic2             -       -       -                 missing   down"),
+        ("net team lan", "nic2             unused  down    -       0        0        0      -  missing"),
+        ("net vms", "echo             0    52:54:00:00:01:03 lan              up"),
+    ] {
+        command(&mut run, word, row)?;
+    }
+    for (nic, answer) in [("nic0", "team lan: "), ("nic1", "lan: no usable NIC is left: its guests lose ")] {
+        run.console.type_text(&format!("net nic {nic} down\r"))?;
+        run.expect(&format!("weir| {answer}"))?;
+        run.expect("weir> ")?;
+    }
+    run.console.type_text("net teams\r")?;
+    run.expect("nic0 active (operator: down), nic1 active (operator: down), nic2 unused (missing)\r\n")?;
+    run.console.type_text("poweroff\r")?;
+    run.finish_with("powering off (operator request)")
 }
 
 /// What is shown of the team.

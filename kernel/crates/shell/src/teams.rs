@@ -139,7 +139,7 @@ fn steer<T: Teams>(teams: &T, team: usize, change: TeamChange, now: Instant, say
             _ if team.report_counts().0 != made => {
                 team.reports_since(made).for_each(|report| say(format_args!("{}", line(report, names))));
             }
-            // Of a NIC that is alone its team reports nothing.
+            // Where nothing moves, as of a NIC that was drained before.
             Some((standing, member)) => say(format_args!(
                 "team {}: {}: {}",
                 names.team(),

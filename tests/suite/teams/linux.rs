@@ -1,11 +1,13 @@
-//! Three stock Linux guests behind two NICs of different models, in one boot: nobody notices which NIC carries its frames.
+//! Three stock Linux guests behind two or four NICs of different models, each in one boot: nobody notices which NIC carries its
+//! frames.
 
-use super::{E1000, MIXED, TWO, announcements};
+use super::{MIXED, announcements};
 use crate::lifecycle::{open_shell, power_off};
 use crate::linux::{BOOT, interrupted, short_linux};
 use crate::trial_needing;
 use end_to_end::backend::Need;
 use end_to_end::lan::LanPlan;
+use end_to_end::machine::EmulatedNicModel;
 use end_to_end::pinger::{Pinger, answers};
 use end_to_end::run::STEP;
 use end_to_end::wire::now;
@@ -25,25 +27,46 @@ const VLAN: u16 = 5;
 /// Time between pings, and the longest that an answer takes beside all that on a busy host.
 const PERIOD: Duration = Duration::from_millis(100);
 const LATE: Duration = Duration::from_secs(5);
-/// The cable is pulled three times during a stream, and is out for so long.
+/// Of two NICs the cable of the first is pulled three times during a stream; of four those of all but the last, one after the other.
+/// It is out for so long.
 const PULLS: [interrupted::Interruption; 3] = [pull; 3];
+const CASCADE: [interrupted::Interruption; 1] = [cascade];
 const OUT: Duration = Duration::from_millis(300);
 
 pub fn trials(backend: Backend) -> Vec<Trial> {
-    let needs = [Need::MoreLinuxBoots, Need::Cable, Need::Nics(2), Need::Nic(MIXED[1])];
-    let name = "f10_three_linux_guests_notice_nothing_of_a_failover_and_keep_their_tcp_whole";
-    vec![trial_needing(backend, &needs, name, three_guests)]
+    let trial = |models: &'static [EmulatedNicModel], pulls: &'static [interrupted::Interruption], name| {
+        let nics = models.iter().map(|model| Need::Nic(*model));
+        let needs: Vec<_> =
+            [Need::MoreLinuxBoots, Need::Cable, Need::Nics(models.len())].into_iter().chain(nics).collect();
+        trial_needing(backend, &needs, name, move |test| three_guests(test, models, pulls))
+    };
+    vec![
+        trial(
+            &MIXED[..2],
+            &PULLS,
+            "f10_three_linux_guests_notice_nothing_of_a_failover_and_keep_their_tcp_whole",
+        ),
+        trial(
+            &MIXED,
+            &CASCADE,
+            "f10_three_linux_guests_notice_nothing_of_failovers_along_four_nics_and_keep_their_tcp_whole",
+        ),
+    ]
 }
 
-fn three_guests(test: &Test) -> Outcome {
+fn three_guests(
+    test: &Test,
+    models: &[EmulatedNicModel],
+    pulls: &'static [interrupted::Interruption],
+) -> Outcome {
     let vm = |(name, ip, mac): (&str, Ipv4Addr, &str)| {
         let vm = short_linux(name, &format!("console=ttyS0,115200 weir.ip={ip}/24"))?;
         Ok(vm.memory(128).nic_in("lan", mac))
     };
     let vms = GUESTS.into_iter().map(vm).collect::<Outcome<_>>()?;
     let mut scenario = Scenario::new(vms)
-        .on_lan(LanPlan::one_switch(2), &[E1000, MIXED[1]])
-        .team("lan", &[TWO, "policy = \"order\"", "up_delay = \"200 ms\""]);
+        .on_lan(LanPlan::one_switch(models.len()), models)
+        .team("lan", &["nics = \"all\"", "policy = \"order\"", "up_delay = \"200 ms\""]);
     scenario.machine.memory = 768;
     let mut run = Run::start(test, &scenario)?;
     for text in ["failover lan", ": no link", "held down"] {
@@ -56,18 +79,19 @@ fn three_guests(test: &Test) -> Outcome {
     }
     let pingers = GUESTS.map(|(_, ip, _)| Pinger::every(PERIOD, ip, LATE));
     let begin = now();
-    interrupted::to_the_wire(&mut run, &PULLS)?;
-    check_both_carried(&run, true, begin)?;
+    interrupted::to_the_wire(&mut run, pulls)?;
+    check_ends_carried(&run, true, begin)?;
     let begin = now();
-    interrupted::from_the_wire(&mut run, &PULLS)?;
-    check_both_carried(&run, false, begin)?;
+    interrupted::from_the_wire(&mut run, pulls)?;
+    check_ends_carried(&run, false, begin)?;
     guests_reach_each_other(&mut run)?;
     for ((name, _, mac), pinger) in GUESTS.into_iter().zip(pingers) {
         let tally = pinger?.stop()?;
         let (missed, slowest) = (tally.missed.len(), tally.slowest);
         println!("{}: {name}: {missed} of {} pings missed, slowest {slowest:?}", test.backend, tally.sent);
         // That which was under way when the cable was pulled: the guest is announced just after.
-        let told = announcements(&run, 1, mac, Duration::ZERO);
+        let told: Vec<_> =
+            (1..models.len()).flat_map(|nic| announcements(&run, nic, mac, Duration::ZERO)).collect();
         let at_pull = |time: Duration| told.iter().any(|frame| frame.time.abs_diff(time) < super::MOMENT);
         for sequence in &tally.missed {
             require!(super::pinged(&run, mac, *sequence, at_pull)?, "{name}, not at a pull: {tally:?}");
@@ -91,15 +115,30 @@ fn pull(run: &mut Run) -> Outcome {
     run.expect("failback lan: nic0 is used again").map(drop)
 }
 
-/// Part of a stream has gone by each of the NICs.
-fn check_both_carried(run: &Run, from_weir: bool, since: Duration) -> Outcome {
+/// The same with the cables of all NICs but the last, each while the one before it has none.
+fn cascade(run: &mut Run) -> Outcome {
+    let last = run.captures.len() - 1;
+    for nic in 0..last {
+        run.plug(nic, false)?;
+        run.expect(&format!("failover lan: nic{nic} -> nic{}", nic + 1))?;
+    }
+    sleep(OUT);
+    for nic in 0..last {
+        run.plug(nic, true)?;
+    }
+    run.expect("failback lan: nic0 is used again").map(drop)
+}
+
+/// Part of a stream has gone by the first NIC, and part by the last.
+fn check_ends_carried(run: &Run, from_weir: bool, since: Duration) -> Outcome {
     let segments = run.captures.iter().map(|capture| {
         let large = capture.select(from_weir, |bytes| bytes.len() > 1000);
         large.iter().filter(|frame| frame.time >= since).count()
     });
     let segments: Vec<usize> = segments.collect();
     println!("  large frames on the wires: {segments:?}");
-    require!(segments.iter().all(|count| *count > 50), "large frames on the wires: {segments:?}");
+    let ends = [segments.first(), segments.last()];
+    require!(ends.into_iter().flatten().all(|count| *count > 50), "large frames on the wires: {segments:?}");
     Ok(())
 }
 

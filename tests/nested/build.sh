@@ -29,7 +29,7 @@ cp "$linux"/boot/vmlinuz-* "$out/vmlinuz"
 # --- The initramfs ----------------------------------------------------------------------------------------------
 
 # What init loads, with the modules that these need.
-modules="ata_piix sd_mod crc32c_generic ext4 tun kvm-intel kvm-amd"
+modules="ata_piix sd_mod crc32c_generic ext4 tun bridge kvm-intel kvm-amd"
 version=$(basename "$linux"/lib/modules/*)
 root=$out/initramfs
 rm -rf "$root"

@@ -102,18 +102,23 @@ fn answers_by(run: &Run, guest: Answerer, nic: usize) -> Outcome {
     Ok(())
 }
 
+/// The way behind the switch of `nic0` is cut and joined again: the guest answers by another NIC, and by `nic0` in the end.
+fn leave_and_return(run: &mut Run, guest: Answerer) -> Outcome {
+    let found = cut_off_nic0(run, guest)?;
+    println!("  that were {found} beacons of another NIC");
+    require!(found <= FOUND, "the cut was found after {found} beacons");
+    answers_by(run, guest, 1)?;
+    run.lan()?.join("A", "D")?;
+    run.expect("team lan: nic0 beacon heard")?;
+    run.expect("failback lan: nic0 is used again")?;
+    answers_by(run, guest, 0)
+}
+
 fn cut_and_joined(test: &Test) -> Outcome {
     let guest = Answerer(0);
     let mut run = start(test, guest, [E1000; NICS])?;
     answers_by(&run, guest, 0)?;
-    let found = cut_off_nic0(&mut run, guest)?;
-    println!("{}: the cut was found after {found} beacons of another NIC", test.backend);
-    require!(found <= FOUND, "the cut was found after {found} beacons");
-    answers_by(&run, guest, 1)?;
-    run.lan()?.join("A", "D")?;
-    run.expect("team lan: nic0 beacon heard")?;
-    run.expect("failback lan: nic0 is used again")?;
-    answers_by(&run, guest, 0)?;
+    leave_and_return(&mut run, guest)?;
     guest.stop(&mut run)?;
     run.finish()
 }
@@ -127,14 +132,7 @@ fn cut(test: &Test) -> Outcome {
 
     let pinger = Pinger::every(INTERVAL / 10, guest.ip(), INTERVAL)?;
     sleep(INTERVAL);
-    let found = cut_off_nic0(&mut run, guest)?;
-    println!("{}: the cut was found after {found} beacons of another NIC", test.backend);
-    require!(found <= FOUND, "the cut was found after {found} beacons");
-    answers_by(&run, guest, 1)?;
-    run.lan()?.join("A", "D")?;
-    run.expect("team lan: nic0 beacon heard")?;
-    run.expect("failback lan: nic0 is used again")?;
-    answers_by(&run, guest, 0)?;
+    leave_and_return(&mut run, guest)?;
     let tally = pinger.stop()?;
     println!("  pings at the time: {} of {} missed: {:?}", tally.missed.len(), tally.sent, tally.missed);
     // Each waits for an interval, and they follow each other.

@@ -1,13 +1,11 @@
 //! Which addresses the vNICs send from: what switches on the wire are to be told of when they move.
 
+use super::routes::PORTS;
 use crate::bucket::ip_source;
 use crate::{MAX_ADDRESSES, VnicId, VnicInfo};
 use base::time::Duration;
 use base::{Instant, LentFrame, MacAddress};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// Ports of a switch.
-const PORTS: usize = 16;
 
 /// A vNIC that has used all its places gets another one at most so often: each is an event, and a guest can make up addresses.
 const LEAST_INTERVAL: Duration = Duration::from_secs(10);

@@ -123,8 +123,8 @@ fn f19_a_member_that_had_no_room_announces_nothing_when_it_carries_nothing_any_m
     assert_eq!(announced(&mut bench, 1), BTreeSet::new());
 }
 
-#[test]
-fn frames_that_wait_for_a_member_that_hangs_go_on_whatever_others_send() {
+/// After how many milliseconds frames go on that wait for a member that hangs, while others send, and after each something else happens.
+fn patience(each: impl Fn(&mut Bench, usize)) -> Option<usize> {
     let mut bench = Bench::new(SILENT, &[READY; 3], 3);
     bench.send(1, 4);
     bench.send(2, 1);
@@ -137,7 +137,25 @@ fn frames_that_wait_for_a_member_that_hangs_go_on_whatever_others_send() {
         bench.run(MILLISECOND);
         let sent = [bench.sent(1), bench.sent(2)].concat();
         went_on = went_on.or(sent.contains(&5).then_some(number));
+        each(&mut bench, number);
     }
+    went_on
+}
+
+#[test]
+fn frames_that_wait_for_a_member_that_hangs_go_on_whatever_others_send() {
+    let went_on = patience(|_, _| {});
+    assert!(went_on.is_some_and(|after| (190..210).contains(&after)), "after {went_on:?} ms");
+}
+
+#[test]
+fn frames_that_wait_for_a_member_that_hangs_go_on_whatever_happens_to_others() {
+    let went_on = patience(|bench, number| {
+        let state = if number % 100 < 50 { AdminState::Drain } else { AdminState::Up };
+        if number % 50 == 0 {
+            bench.team.administer(id(2), state, Instant(bench.now));
+        }
+    });
     assert!(went_on.is_some_and(|after| (190..210).contains(&after)), "after {went_on:?} ms");
 }
 

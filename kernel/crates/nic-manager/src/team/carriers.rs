@@ -67,23 +67,26 @@ impl Carriers {
         let bit = |member: u8| 1_u8.checked_shl(member.into()).unwrap_or(0);
         let busy = (0..MAX_MEMBERS).filter(|member| kept[*member] > 0);
         let busy = busy.fold(0, |busy, member| busy | 1 << member);
-        self.waited_for = 0;
+        let before = core::mem::take(&mut self.waited_for);
         for (bucket, member) in table.iter().enumerate() {
             let (new, old) = (member.map_or(NOBODY, place), self.now[bucket]);
-            let before = match old {
+            let had = match old {
                 _ if other_key => busy,
                 // What it was to go to may have some of it, too, by what decided before.
                 HELD => self.waits[bucket] | bit(self.next[bucket]),
                 _ => bit(old),
             };
             // What the new member has of it is before what comes.
-            let waits = before & busy & !bit(new);
+            let waits = had & busy & !bit(new);
             (self.next[bucket], self.waits[bucket]) = (new, waits);
             self.now[bucket] = if waits == 0 { new } else { HELD };
             self.waited_for |= waits;
         }
-        (self.awaited, self.until, self.progress) =
-            (kept, [now + PATIENCE; MAX_MEMBERS], [false; MAX_MEMBERS]);
+        self.awaited = kept;
+        // Who has been waited for before has had that time already.
+        for member in (0..MAX_MEMBERS).filter(|member| before >> member & 1 == 0) {
+            (self.until[member], self.progress[member]) = (now + PATIENCE, false);
+        }
     }
 
     /// Lets held buckets go on whose members have given back what they were given before, or give back nothing any more. True if some may

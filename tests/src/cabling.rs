@@ -1,9 +1,9 @@
-//! The LAN of a running machine: its switches, and cables that can be cut at one end or both while every port keeps its
-//! link.
+//! The LAN of a running machine: its switches, and cables between them that can be cut at one end or both while every port
+//! keeps its link.
 //!
-//! Each end of a cable is a tap interface on a bridge, and a thread carries frames from one to the other: the tap `A-C` is
-//! the end at `A` of the cable to `C`. The tap that the emulator has open is on a bridge that learns nothing, so its NIC
-//! has a link whatever happens to the cable.
+//! The tap of each of the emulator's NICs is a port of its switch, so that the kernel itself passes on what NICs send, in
+//! the order in which they send it. Each end of a cable is a tap, too, and a thread carries frames from one to the other:
+//! the tap `A-C` is the end at `A` of the cable to `C`.
 
 use crate::failure::ErrorContext;
 use crate::lan::LanPlan;
@@ -28,6 +28,7 @@ pub struct Cabling {
     /// The frames that the peer gets and sends.
     pub peer: Capture,
     plan: LanPlan,
+    nics: Vec<Capture>,
     cables: Vec<PatchCable>,
 }
 
@@ -48,32 +49,31 @@ struct CableState {
 
 impl Cabling {
     /// Lays the cables in the calling thread's network namespace, with captures in a folder: `tap0.pcap` has what NIC 0
-    /// sends and what its switch sends to it, whether or not the cable is cut, and `A-C.pcap` the same for the cable from
-    /// `A` to `C`.
+    /// sends and what its switch sends to it, and `A-C.pcap` what both ends of the cable from `A` to `C` send, whether or not
+    /// it is cut.
     ///
     /// # Errors
     /// The kernel refuses, `ip` fails, or a file cannot be written.
     pub fn lay(plan: &LanPlan, folder: &Path) -> Outcome<Self> {
-        for switch in plan.switches() {
-            add_bridge(&switch, &["forward_delay", "0"])?;
-        }
-        for nic in 0..plan.nics() {
-            // One that forgets at once sends everything on.
-            add_bridge(&format!("nic{nic}"), &["ageing_time", "0"])?;
-            namespace::add_tap(&format!("tap{nic}"))?;
-            plug(&format!("tap{nic}"), &format!("nic{nic}"))?;
-        }
+        plan.switches().iter().try_for_each(|switch| add_bridge(switch))?;
+        let nics = (0..plan.nics()).map(|nic| {
+            let tap = format!("tap{nic}");
+            namespace::add_tap(&tap)?;
+            plug(&tap, &plan.first_switch(nic).unwrap_or_default())?;
+            Capture::start(&tap, &folder.join(format!("{tap}.pcap")))
+        });
+        let nics = nics.collect::<Outcome<_>>()?;
         let core = plan.core();
         // The others take part in nothing: the host would answer for the peer's address on each of them.
         ip(&["link", "set", "dev", &core, "arp", "on"])?;
         ip(&["addr", "add", "10.0.5.1/24", "dev", &core])?;
-        let cables = plan.cables().into_iter().enumerate().map(|(index, ends)| {
-            let name = if index < plan.nics() { format!("tap{index}") } else { ends.join("-") };
-            PatchCable::lay(ends, &folder.join(format!("{name}.pcap")))
+        let cables = plan.cables().into_iter().map(|ends| {
+            let file = folder.join(format!("{}.pcap", ends.join("-")));
+            PatchCable::lay(ends, &file)
         });
         let cables = cables.collect::<Outcome<_>>()?;
         let peer = Capture::start(&core, &folder.join("peer.pcap"))?;
-        Ok(Self { peer, plan: plan.clone(), cables })
+        Ok(Self { peer, plan: plan.clone(), nics, cables })
     }
 
     /// What is joined with what.
@@ -127,11 +127,10 @@ impl Cabling {
         self.cable(one, other).map(|cable| Capture::of(Arc::clone(&cable.state.log)))
     }
 
-    /// What is on the cables of the NICs, in their order.
+    /// What passes at the NICs, in their order.
     #[must_use]
     pub fn of_nics(&self) -> Vec<Capture> {
-        let cables = self.cables.iter().take(self.plan.nics());
-        cables.map(|cable| Capture::of(Arc::clone(&cable.state.log))).collect()
+        self.nics.iter().map(Capture::shared).collect()
     }
 
     /// Takes the link from the port of a NIC at its switch, which forgets what it has learnt there, or gives it back.
@@ -139,9 +138,7 @@ impl Cabling {
     /// # Errors
     /// There is no such NIC, or `ip` fails.
     pub fn set_port(&self, nic: usize, up: bool) -> Outcome {
-        let switch =
-            self.plan.first_switch(nic).ok_or_else(|| Failure::Wrong(format!("there is no nic{nic}")))?;
-        ip(&["link", "set", "dev", &format!("{switch}-nic{nic}"), if up { "up" } else { "down" }])
+        ip(&["link", "set", "dev", &format!("tap{nic}"), if up { "up" } else { "down" }])
     }
 
     /// What a switch has learnt: the other end of the cable that leads to a MAC address. `None` if it does not know it.
@@ -150,7 +147,7 @@ impl Cabling {
     /// The program `bridge` fails.
     pub fn learnt(&self, switch: &str, mac: &str) -> Outcome<Option<String>> {
         let table = iproute2("bridge", &["fdb", "show", "br", switch])?;
-        Ok(port_of(&table, mac).and_then(|port| port.split_once('-')).map(|(_, far)| far.to_owned()))
+        Ok(port_of(&table, mac).map(far_end))
     }
 }
 
@@ -160,9 +157,29 @@ fn port_of<'a>(table: &'a str, mac: &str) -> Option<&'a str> {
     line.split_once(" dev ")?.1.split_whitespace().next()
 }
 
-fn add_bridge(name: &str, options: &[&str]) -> Outcome {
-    let plain = ["link", "add", name, "type", "bridge", "stp_state", "0", "mcast_snooping", "0"];
-    ip(&[&plain, options].concat())?;
+/// What is at the other end of the cable at this port.
+fn far_end(port: &str) -> String {
+    match (port.split_once('-'), port.strip_prefix("tap")) {
+        (Some((_, switch)), _) => switch.to_owned(),
+        (None, Some(nic)) => format!("nic{nic}"),
+        _ => port.to_owned(),
+    }
+}
+
+fn add_bridge(name: &str) -> Outcome {
+    ip(&[
+        "link",
+        "add",
+        name,
+        "type",
+        "bridge",
+        "forward_delay",
+        "0",
+        "stp_state",
+        "0",
+        "mcast_snooping",
+        "0",
+    ])?;
     // In one step, it would first be up, and choose an address.
     ip(&["link", "set", "dev", name, "addrgenmode", "none"])?;
     ip(&["link", "set", "dev", name, "arp", "off", "up"])
@@ -238,5 +255,6 @@ mod tests {
         assert_eq!(port_of(table, "52:54:00:00:00:01"), Some("C-A"));
         assert_eq!(port_of(table, "12:54:57:6b:26:52"), None);
         assert_eq!(port_of(table, "52:54:00:00:00:02"), None);
+        assert_eq!(["C-A", "tap1"].map(far_end), ["A", "nic1"]);
     }
 }

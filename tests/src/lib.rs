@@ -26,6 +26,7 @@ pub mod lan;
 pub mod line;
 pub mod machine;
 pub mod namespace;
+mod packet_socket;
 pub mod pinger;
 pub mod probe;
 pub mod process;

@@ -1,27 +1,16 @@
 //! The wire between the physical NIC and the peer: a capture of every frame, in memory and as a pcap file.
 
-use crate::failure::{ErrorContext, Failure};
+use crate::failure::ErrorContext;
+use crate::packet_socket::PacketSocket;
 use crate::{Outcome, frame, namespace};
-use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind, recvmsg,
-    setsockopt, socket, sockopt,
-};
-use nix::sys::time::{TimeSpec, TimeVal};
 use std::fs::File;
-use std::io::{BufWriter, IoSliceMut, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// `sll_pkttype` of a frame that the host itself sent [packet(7)].
-const PACKET_OUTGOING: u8 = 4;
-/// How often the capture looks whether it is to stop.
-const POLL_INTERVAL: TimeVal = TimeVal::new(0, 100_000);
 
 /// Length of the frames that every NIC counts as too long: more than 16384 bytes [8254x 13.4.22].
 const OVERSIZE: usize = 16_400;
@@ -75,13 +64,12 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Captures the frames of an interface from now on, in memory and into a pcap file. The system has taken the tags from
-    /// tagged frames; on a cable of a [LAN](crate::lan) they are still there.
+    /// Captures the frames of an interface from now on, in memory and into a pcap file.
     ///
     /// # Errors
     /// The interface does not exist, or the file cannot be written.
     pub fn start(interface: &str, file: &Path) -> Outcome<Self> {
-        let socket = packet_socket(interface)?;
+        let socket = PacketSocket::open(interface)?;
         let (log, stop) = (Arc::new(FrameLog::create(file)?), Arc::default());
         let (log_too, stop_too) = (Arc::clone(&log), Arc::clone(&stop));
         let worker = thread::spawn(move || capture(&socket, &log_too, &stop_too));
@@ -92,6 +80,12 @@ impl Capture {
     #[must_use]
     pub fn of(log: Arc<FrameLog>) -> Self {
         Self { log, stop: Arc::default(), worker: None }
+    }
+
+    /// Another view of what this one captures.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        Self::of(Arc::clone(&self.log))
     }
 
     /// The frames captured so far.
@@ -152,44 +146,16 @@ pub fn longest_gap(frames: &[CapturedFrame]) -> Duration {
     gaps.max().unwrap_or_default()
 }
 
-/// A socket that receives all frames of an interface, and sends raw frames.
-fn packet_socket(interface: &str) -> Outcome<OwnedFd> {
-    let address = nix::ifaddrs::getifaddrs()
-        .context("listing interfaces")?
-        .filter(|entry| entry.interface_name == interface)
-        .find_map(|entry| entry.address?.as_link_addr().copied())
-        .ok_or_else(|| Failure::Wrong(format!("there is no interface {interface}")))?;
-    let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)
-        .context("packet socket")?;
-    bind(socket.as_raw_fd(), &address).context("binding the packet socket")?;
-    setsockopt(&socket, sockopt::ReceiveTimeout, &POLL_INTERVAL).context("packet socket")?;
-    setsockopt(&socket, sockopt::ReceiveTimestampns, &true).context("packet socket")?;
-    setsockopt(&socket, sockopt::RcvBuf, &(16 << 20)).context("packet socket")?;
-    Ok(socket)
-}
-
-fn capture(socket: &OwnedFd, log: &FrameLog, stop: &AtomicBool) {
+fn capture(socket: &PacketSocket, log: &FrameLog, stop: &AtomicBool) {
     let mut buffer = vec![0; 1 << 16];
     while !stop.load(Ordering::Relaxed) {
-        match take(socket, &mut buffer) {
-            Ok((length, from_weir, time)) => log.record(from_weir, time, &buffer[..length]),
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
+        match socket.receive(&mut buffer) {
+            Ok(frame) => log.record(!frame.is_sent, frame.time.unwrap_or_else(now), frame.bytes),
+            // An interface that goes down says so, once.
+            Err(Errno::EAGAIN | Errno::EINTR | Errno::ENETDOWN) => {}
             Err(_) => return,
         }
     }
-}
-
-/// Receives a frame: its length, whether it comes from Weir, and when it passed the interface.
-fn take(socket: &OwnedFd, buffer: &mut [u8]) -> nix::Result<(usize, bool, Duration)> {
-    let mut space = cmsg_space!(TimeSpec);
-    let mut parts = [IoSliceMut::new(buffer)];
-    let message = recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::empty())?;
-    let from_weir = message.address.is_none_or(|from| from.pkttype() != PACKET_OUTGOING);
-    let time = message.cmsgs()?.find_map(|part| match part {
-        ControlMessageOwned::ScmTimestampns(time) => Some(time.into()),
-        _ => None,
-    });
-    Ok((message.bytes, from_weir, time.unwrap_or_else(now)))
 }
 
 /// The time since 1970, as captures have it.
@@ -241,9 +207,10 @@ pub fn send_frames(interface: &str, frame: &[u8], count: u32) -> Outcome {
 /// # Errors
 /// As [`send_frame`].
 pub fn send_copies(interfaces: &[&str], frame: &[u8], count: u32) -> Outcome {
-    let sockets = interfaces.iter().map(|interface| packet_socket(interface)).collect::<Outcome<Vec<_>>>()?;
+    let sockets =
+        interfaces.iter().map(|interface| PacketSocket::open(interface)).collect::<Outcome<Vec<_>>>()?;
     for socket in (0..count).flat_map(|_| &sockets) {
-        nix::sys::socket::send(socket.as_raw_fd(), frame, MsgFlags::empty()).context("sending a frame")?;
+        socket.send(frame).context("sending a frame")?;
     }
     Ok(())
 }

@@ -160,7 +160,8 @@ fn trial(
     Trial::test(format!("{backend}::{}", test.name), move || {
         let outcome = timed(format!("{backend}::{}", test.name), || act(&test));
         outcome.map_err(|failure| {
-            let failure = format!("{failure}{}", test.tail(TAIL));
+            // Of a long log, people and tools see the end.
+            let failure = format!("{}\n{failure}", test.tail(TAIL));
             // Hours may pass until the summary, if there is one.
             if choice::is_emulated() {
                 eprintln!("{failure}");

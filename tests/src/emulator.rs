@@ -47,6 +47,14 @@ impl Emulator {
         self.qemu(Need::Cable)?.set_link(nic, up)
     }
 
+    /// Unplugs the cable of a NIC, at the moment of a RARP with its own address.
+    ///
+    /// # Errors
+    /// The emulator does not support it, or refuses.
+    pub fn unplug_at_mark(&mut self, nic: usize) -> Outcome {
+        self.qemu(Need::Cable)?.unplug_at_mark(nic)
+    }
+
     /// Makes a NIC faulty, or sound again. It must be on bus 0.
     ///
     /// # Errors

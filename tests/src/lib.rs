@@ -27,6 +27,7 @@ pub mod line;
 pub mod machine;
 pub mod namespace;
 mod packet_socket;
+pub mod pcap;
 pub mod pinger;
 pub mod probe;
 pub mod process;

@@ -85,10 +85,16 @@ pub struct EmulatedNic {
 }
 
 impl EmulatedNic {
+    /// The address of the NIC with this index.
+    #[must_use]
+    pub fn mac_of(index: usize) -> String {
+        format!("52:54:00:00:00:{:02x}", index + 1)
+    }
+
     /// The NIC with this index, on the tap with the same index: 52:54:00:00:00:01 on `tap0`.
     #[must_use]
     pub fn on_tap(index: usize, model: EmulatedNicModel) -> Self {
-        let mac = format!("52:54:00:00:00:{:02x}", index + 1);
+        let mac = Self::mac_of(index);
         Self { model, mac, wire: Wire::Tap(format!("tap{index}")), behind: None }
     }
 }

@@ -191,6 +191,12 @@ fn print_debug_command() -> Outcome {
     Ok(())
 }
 
+/// Captures what a NIC sends, in the folder of the machine, with the times that its clock has then.
+fn capture(nic: usize) -> [String; 2] {
+    let filter = format!("filter-dump,id=sent{nic},netdev=wire{nic},queue=rx,file=sent{nic}.pcap");
+    ["-object".into(), filter]
+}
+
 /// A running QEMU. Dropping it kills the process.
 pub struct Qemu {
     process: Process,
@@ -219,6 +225,9 @@ impl Qemu {
         if machine.faulty_nics {
             arguments.extend(faults::device_of_ones(folder)?);
         }
+        if let Some(lan) = &machine.lan {
+            arguments.extend((0..lan.nics()).flat_map(capture));
+        }
         if debug::is_on() {
             arguments.extend(debug_arguments());
         }
@@ -235,6 +244,19 @@ impl Qemu {
             print_debug_command()?;
         }
         Ok((Self { process, monitor, _heartbeat: heartbeat }, serial))
+    }
+
+    /// Unplugs the cable of a NIC. QEMU itself sends a RARP from the NIC's own address first, without any time between: in
+    /// captures, that marks the moment.
+    ///
+    /// # Errors
+    /// QEMU refuses, or does not answer.
+    pub fn unplug_at_mark(&mut self, nic: usize) -> Outcome {
+        let once = r#""initial":10,"max":10,"rounds":1,"step":0"#;
+        self.monitor.execute("stop", "{}")?;
+        self.monitor.execute("announce-self", &format!(r#"{{{once},"interfaces":["nic{nic}"]}}"#))?;
+        self.set_link(nic, false)?;
+        self.monitor.execute("cont", "{}").map(drop)
     }
 
     /// Unplugs the cable of a NIC, or plugs it in.

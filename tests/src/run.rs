@@ -148,6 +148,15 @@ impl Run {
         plug(&mut self.emulator, self.lan.as_ref(), nic, in_place)
     }
 
+    /// Pulls the cable of a NIC, at the moment of a RARP with its own address.
+    ///
+    /// # Errors
+    /// As [`plug`](Self::plug).
+    pub fn pull_at_mark(&mut self, nic: usize) -> Outcome {
+        self.emulator.unplug_at_mark(nic)?;
+        self.lan()?.set_port(nic, false)
+    }
+
     /// Waits for a text on the serial line, with the timeout [`STEP`], and for the end of its line, and returns the fields
     /// of the line.
     ///

@@ -2,7 +2,7 @@
 
 use crate::failure::ErrorContext;
 use crate::packet_socket::PacketSocket;
-use crate::{Outcome, frame, namespace};
+use crate::{Outcome, frame, namespace, pcap};
 use nix::errno::Errno;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -42,7 +42,7 @@ impl FrameLog {
     /// The file cannot be written.
     pub fn create(file: &Path) -> Outcome<Self> {
         let mut file = BufWriter::new(File::create(file).context("capture file")?);
-        file.write_all(&pcap_header()).context("capture file")?;
+        file.write_all(&pcap::header()).context("capture file")?;
         Ok(Self { frames: Mutex::default(), file: Mutex::new(file) })
     }
 
@@ -50,7 +50,7 @@ impl FrameLog {
     pub fn record(&self, from_weir: bool, time: Duration, bytes: &[u8]) {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         // What is checked is in memory.
-        let _ = file.write_all(&pcap_record(time, bytes)).and_then(|()| file.flush());
+        let _ = file.write_all(&pcap::record(time, bytes)).and_then(|()| file.flush());
         let frame = CapturedFrame { from_weir, time, bytes: bytes.to_vec() };
         self.frames.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
     }
@@ -162,28 +162,6 @@ fn capture(socket: &PacketSocket, log: &FrameLog, stop: &AtomicBool) {
 #[must_use]
 pub fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-/// The header of a pcap file with microseconds and link type Ethernet.
-fn pcap_header() -> [u8; 24] {
-    let mut header = [0; 24];
-    header[..4].copy_from_slice(&0xa1b2_c3d4_u32.to_le_bytes());
-    header[4..6].copy_from_slice(&2_u16.to_le_bytes());
-    header[6..8].copy_from_slice(&4_u16.to_le_bytes());
-    header[16..20].copy_from_slice(&(1_u32 << 18).to_le_bytes());
-    header[20..].copy_from_slice(&1_u32.to_le_bytes());
-    header
-}
-
-fn pcap_record(time: Duration, frame: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-    let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
-    let mut record = Vec::with_capacity(16 + frame.len());
-    for part in [seconds, time.subsec_micros(), length, length] {
-        record.extend_from_slice(&part.to_le_bytes());
-    }
-    record.extend_from_slice(frame);
-    record
 }
 
 /// Sends a raw frame from the peer.

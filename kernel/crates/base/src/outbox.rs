@@ -305,16 +305,17 @@ impl Outbox {
     /// Passes each of the last `count` frames that were added, of which the path has taken no note, to `keep`, in order. Those for which
     /// it returns false are finished at once.
     pub fn review(&mut self, count: usize, mut keep: impl FnMut(LentFrame<'_>) -> bool) {
-        let before = self.fetched.len().saturating_sub(count);
-        for index in 0..self.fetched.len() {
-            let Some(id) = self.fetched.pop_front() else { return };
-            if index < before || keep(self.frame(id)) {
-                // It was there before.
-                let _ = self.fetched.push_back(id);
+        let mut kept = self.fetched.len().saturating_sub(count);
+        for index in kept..self.fetched.len() {
+            let Some(id) = self.fetched.get(index).copied() else { return };
+            if keep(self.frame(id)) {
+                self.fetched.swap(kept, index);
+                kept += 1;
             } else {
                 self.finish(id);
             }
         }
+        self.fetched.truncate(kept);
     }
 
     /// For the source: passes the cookie and the pieces of a frame whose copies have all been taken or dropped to `take`:

@@ -282,7 +282,7 @@ impl<M: TeamMember> Team<M> {
 /// True for frames that a switch sends to its neighbours only: spanning tree, LLDP, and what Cisco's switches say
 /// [IEEE 802.1Q table 8-1].
 fn is_of_neighbour(head: &[u8]) -> bool {
-    head.starts_with(&[0x01, 0x80, 0xc2, 0x00, 0x00]) || head.starts_with(&[0x01, 0x00, 0x0c, 0xcc, 0xcc])
+    matches!(head, [0x01, 0x80, 0xc2, 0x00, 0x00, ..] | [0x01, 0x00, 0x0c, 0xcc, 0xcc, ..])
 }
 
 /// Passes a ticket on and counts it, unless it is of a frame of the team's own.

@@ -183,7 +183,7 @@ impl TeamWire {
             self.counters.reflected += 1;
             return WireFrame::Dropped;
         }
-        if destination == own && now < self.answers_until[member.index()] && self.is_answer(head, own) {
+        if now < self.answers_until[member.index()] && destination == own && self.is_answer(head, own) {
             self.counters.answers += 1;
             return WireFrame::Answer;
         }

@@ -60,27 +60,25 @@ impl Manager {
         }
     }
 
-    /// Decides which members are cut off from the others, by the beacons that they have heard.
+    /// Decides which members are cut off from the others, by the beacons that they have heard. Of one that is alone nothing new is known.
     fn find_cut_off(&mut self, linked: MemberSet, lost: u8, now: Instant, act: Act<'_>) {
         let asks = self.settings.beacon.as_ref().is_some_and(|beacon| beacon.gateway.is_some());
-        let cut = linked.iter().filter(|member| self.members[member.index()].cut_off).collect();
-        let verdict = self.hearing.verdict((linked, cut), lost, asks, now);
+        let verdict =
+            self.hearing.verdict((linked, self.cut_off_now().intersection(linked)), lost, asks, now);
         let undecided = verdict == HearingVerdict::Undecided;
-        if undecided && !self.undecided {
+        if self.undecided.is_news(undecided, now) && undecided {
             act(TeamAction::Say(TeamNote::Undecided));
         }
-        self.undecided = undecided;
-        if let HearingVerdict::CutOff(cut) = verdict {
-            // Of a member without a link nothing new is known.
-            for member in linked.iter() {
-                let is_cut = cut.contains(member);
-                if core::mem::replace(&mut self.members[member.index()].cut_off, is_cut) == is_cut {
-                    continue;
-                }
+        for member in linked.iter().filter(|_| linked.len() > 1) {
+            let is_heard = match verdict {
+                HearingVerdict::CutOff(cut) => !cut.contains(member),
+                _ => !self.members[member.index()].cut_off,
+            };
+            if self.members[member.index()].note_heard(is_heard, now) {
                 let missed = self.hearing.missed(member, linked);
-                act(TeamAction::Say(match is_cut {
-                    true => TeamNote::BeaconLost { member, missed },
-                    false => TeamNote::BeaconHeard { member },
+                act(TeamAction::Say(match is_heard {
+                    true => TeamNote::BeaconHeard { member },
+                    false => TeamNote::BeaconLost { member, missed },
                 }));
             }
         }

@@ -12,11 +12,13 @@ use serde::{Deserialize, Serialize};
 /// No answer has come yet.
 const NEVER: u8 = u8::MAX;
 
-/// The gateway must have been asked so often until its silence tells anything. So often it is asked in each period, and then once a
-/// second, since each member's question goes to every station.
+/// The gateway must have been asked so often until its silence tells anything.
 const ASKED: u8 = 2;
-const ASKED_OFTEN: u8 = 5;
-const ASKED_SELDOM: Duration = Duration::from_secs(1);
+
+/// So often it may be asked period after period, and then again each time that so long has passed, since each member's question
+/// goes to every station.
+const QUESTIONS: u8 = 5;
+const QUESTION_SPACING: Duration = Duration::from_millis(200);
 
 /// It has at least so long to answer.
 const ANSWER_TIME: Duration = Duration::from_millis(10);
@@ -31,11 +33,13 @@ pub(crate) struct Hearing {
     missed: [[u8; MAX_MEMBERS]; MAX_MEMBERS],
     /// Members that have had a link for less than a period: no beacon of theirs can be missed.
     fresh: MemberSet,
-    /// How often in a row the gateway was asked, when for the first and for the last time, and whether in this period.
+    /// How often in a row the gateway was asked, when for the first time, and whether in this period.
     asked: u8,
     asked_since: Instant,
-    asked_at: Instant,
     asked_now: bool,
+    /// How often it may be asked now, and since when that has not become more.
+    questions: u8,
+    questions_since: Instant,
     /// How many questions in a row it has not answered.
     unanswered: [u8; MAX_MEMBERS],
     /// When each member has last received anything but beacons and answers.
@@ -61,20 +65,22 @@ impl Hearing {
             fresh: MemberSet::EMPTY,
             asked: 0,
             asked_since: Instant::ZERO,
-            asked_at: Instant::ZERO,
             asked_now: false,
+            questions: QUESTIONS,
+            questions_since: Instant::ZERO,
             unanswered: [NEVER; MAX_MEMBERS],
             active_at: [Instant::ZERO; MAX_MEMBERS],
         }
     }
 
-    /// A member has a link again, or has lost it: what it has missed before does not count, unless it was cut off, which it must
-    /// show not to be any more.
-    pub(crate) fn forget(&mut self, member: MemberId, cut_off: bool, now: Instant) {
+    /// A member has a link again, or has lost it: what it has missed before does not count, unless it or the other one was `cut` off,
+    /// which must show not to be any more.
+    pub(crate) fn forget(&mut self, member: MemberId, cut: MemberSet, now: Instant) {
         let at = member.index();
-        if !cut_off {
-            self.missed[at] = [0; MAX_MEMBERS];
-            self.missed.iter_mut().for_each(|row| row[at] = 0);
+        if !cut.contains(member) {
+            for other in (0..MAX_MEMBERS).filter_map(MemberId::new).filter(|other| !cut.contains(*other)) {
+                (self.missed[at][other.index()], self.missed[other.index()][at]) = (0, 0);
+            }
         }
         self.fresh = self.fresh.with(member);
         (self.unanswered[at], self.active_at[at]) = (NEVER, now);
@@ -139,18 +145,23 @@ impl Hearing {
 
     /// Takes note of whether the gateway's answer is wanted. True if it is to be asked now.
     pub(crate) fn ask(&mut self, wanted: bool, now: Instant) -> bool {
+        if self.questions == QUESTIONS {
+            self.questions_since = now;
+        }
+        while self.questions < QUESTIONS && now >= self.questions_since + QUESTION_SPACING {
+            (self.questions, self.questions_since) =
+                (self.questions + 1, self.questions_since + QUESTION_SPACING);
+        }
+        self.asked_now = wanted && self.questions > 0;
         if !wanted {
-            (self.asked, self.asked_now) = (0, false);
-            return false;
+            self.asked = 0;
+        } else if self.asked_now {
+            if self.asked == 0 {
+                (self.asked_since, self.unanswered) = (now, [NEVER; MAX_MEMBERS]);
+            }
+            (self.asked, self.questions) = (self.asked.saturating_add(1), self.questions - 1);
         }
-        if self.asked == 0 {
-            (self.asked_since, self.unanswered) = (now, [NEVER; MAX_MEMBERS]);
-        }
-        let due = self.asked < ASKED_OFTEN || now >= self.asked_at + ASKED_SELDOM;
-        if due {
-            (self.asked, self.asked_at, self.asked_now) = (self.asked.saturating_add(1), now, true);
-        }
-        due
+        self.asked_now
     }
 
     /// Who is cut off among the members with a link, where so many missed beacons count as a loss. `asks` if there is a gateway to be

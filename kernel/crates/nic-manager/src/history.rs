@@ -19,7 +19,7 @@ const KEPT: usize = 16 * 1024;
 const LONGEST: usize = 576;
 
 /// The format of a history that is read out.
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 
 /// An event with its time and the digest of what it led to.
 #[derive(Serialize, Deserialize)]
@@ -79,13 +79,9 @@ impl Recorder {
 
     /// What has happened, and when: see [`Manager::handle`].
     pub fn handle(&mut self, event: TeamEvent, now: Instant, act: &mut dyn FnMut(TeamAction)) {
-        let mut digest = ActionDigest::new();
-        self.manager.handle(&event, now, &mut |action| {
-            digest.add(&action);
-            act(action);
-        });
+        let digest = ActionDigest::of(&mut self.manager, &event, now, act);
         let after = now.0.wrapping_sub(self.last.0);
-        let entry = HistoryEntry { after, event, digest: digest.value() };
+        let entry = HistoryEntry { after, event, digest };
         (self.last, self.count) = (now, self.count + 1);
         let Ok(bytes) = postcard::to_slice(&entry, &mut self.scratch) else { return self.begin_anew() };
         self.kept.extend(low_u16(bytes.len() as u64).to_le_bytes());
@@ -160,24 +156,36 @@ impl Flavor for PassedOn<'_> {
     }
 }
 
-/// A digest of actions: FNV-1a of their encoding, which, other than what Rust hashes of them, no compiler changes.
+/// A digest of decisions: FNV-1a of the encoding of actions, and of the table where it has changed. Other than what Rust hashes of them,
+/// no compiler changes it.
 pub(crate) struct ActionDigest(u64);
 
 impl ActionDigest {
-    pub(crate) fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
+    /// Lets a manager handle an event. Returns the digest of what it does.
+    pub(crate) fn of(
+        manager: &mut Manager,
+        event: &TeamEvent,
+        now: Instant,
+        act: &mut dyn FnMut(TeamAction),
+    ) -> u16 {
+        let (mut digest, mut switched) = (Self(0xcbf2_9ce4_8422_2325), false);
+        manager.handle(event, now, &mut |action| {
+            digest.add(&action);
+            switched |= action == TeamAction::Switch;
+            act(action);
+        });
+        if switched {
+            digest.add(manager.table());
+        }
+        low_u16(digest.0 ^ digest.0 >> 16 ^ digest.0 >> 32 ^ digest.0 >> 48)
     }
 
-    pub(crate) fn add(&mut self, action: &TeamAction) {
-        encode(action, &mut |bytes| {
+    fn add(&mut self, value: &impl Serialize) {
+        encode(value, &mut |bytes| {
             for byte in bytes {
                 self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
             }
         });
-    }
-
-    pub(crate) fn value(&self) -> u16 {
-        low_u16(self.0 ^ self.0 >> 16 ^ self.0 >> 32 ^ self.0 >> 48)
     }
 }
 
@@ -190,6 +198,29 @@ mod tests {
     };
     use alloc::vec::Vec;
     use base::{Duplex, LinkSpeed, LinkStatus, MacAddress, NicCondition};
+
+    #[test]
+    fn a_digest_tells_tables_apart_that_the_same_actions_have_led_to() {
+        let link = |megabits| LinkStatus { up: true, speed: megabits, duplex: Duplex::Full };
+        let mut manager = Manager::new(TeamSettings::STANDARD, &[MemberRole::Active; 2], &[]);
+        for member in (0..2).filter_map(MemberId::new) {
+            let link = link(LinkSpeed::Mbps1000);
+            let event = TeamEvent::Nic { member, condition: NicCondition::Ready, link };
+            manager.handle(&event, Instant::ZERO, &mut drop);
+        }
+        let digest = |manager: &Manager| {
+            let (mut manager, mut actions) = (manager.clone(), Vec::new());
+            let event = TeamEvent::Policy(TeamPolicy::IpHash);
+            let digest =
+                ActionDigest::of(&mut manager, &event, Instant(1), &mut |action| actions.push(action));
+            (digest, actions)
+        };
+        let mut other = manager.clone();
+        other.members[0].link = link(LinkSpeed::Mbps100);
+        let ((digest, actions), (digest_of_other, actions_of_other)) = (digest(&manager), digest(&other));
+        assert_eq!(actions, actions_of_other);
+        assert_ne!(digest, digest_of_other);
+    }
 
     /// A team in which every number is as large as it can be.
     fn largest() -> Recorder {

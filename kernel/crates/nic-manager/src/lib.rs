@@ -31,6 +31,7 @@ mod report;
 mod settings;
 mod standing;
 mod team;
+mod told;
 mod vnic;
 mod watch;
 mod why;

@@ -6,6 +6,7 @@ use crate::event::{AdminState, MAX_VNICS, TeamEvent};
 use crate::hearing::Hearing;
 use crate::load_meter::LoadMeter;
 use crate::member_state::{Grade, MemberState};
+use crate::told::ToldState;
 use crate::vnic::{VnicInfo, VnicState};
 use crate::watch::{ErrorWatch, WaitWatch};
 use crate::{
@@ -78,7 +79,7 @@ pub struct Manager {
     /// What was wrong with each member at the last look.
     pub(crate) faults: [Option<MemberFault>; MAX_MEMBERS],
     pub(crate) hearing: Hearing,
-    pub(crate) undecided: bool,
+    pub(crate) undecided: ToldState,
     pub(crate) errors: [ErrorWatch; MAX_MEMBERS],
     pub(crate) waits: [WaitWatch; MAX_MEMBERS],
     pub(crate) load: LoadMeter,
@@ -108,7 +109,7 @@ impl Manager {
             listener: None,
             faults: [None; MAX_MEMBERS],
             hearing: Hearing::new(),
-            undecided: false,
+            undecided: ToldState::default(),
             errors: Default::default(),
             waits: Default::default(),
             load: LoadMeter::default(),
@@ -126,11 +127,12 @@ impl Manager {
             TeamEvent::Policy(_) => RuleChange::Policy,
             _ => RuleChange::None,
         };
+        let cut_off = self.cut_off_now();
         match event {
             TeamEvent::Nic { member, condition, link } => {
                 if let Some(state) = self.members.get_mut(member.index()) {
                     if (state.condition, state.link.up) != (*condition, link.up) {
-                        self.hearing.forget(*member, state.cut_off, now);
+                        self.hearing.forget(*member, cut_off, now);
                     }
                     state.note_nic((*condition, *link), &self.settings, now);
                 }
@@ -234,18 +236,33 @@ impl Manager {
         self.carries_since.is_some_and(|since| now >= since + START)
     }
 
-    /// Frames are divided in another way. If something else of a frame decides about its bucket, nobody carries any yet.
+    /// Frames are divided in another way. If something else of a frame decides about its bucket, nobody carries any yet, but for vNICs.
     fn change_policy(&mut self, policy: TeamPolicy) {
         let before = self.key();
+        let ids = (0..self.vnics.len()).filter_map(|index| u8::try_from(index).ok()).map(VnicId);
+        let carriers: heapless::Vec<_, MAX_VNICS> = ids.map(|vnic| self.carrier_of(vnic)).collect();
         self.settings.policy = policy;
         (self.moved, self.returned) = ([None; MAX_VNICS + 1], self.returned.union(self.usable));
         if self.key() != before {
             self.table = CarrierTable::default();
         }
-        if self.is_one_line() {
-            (self.hearing, self.undecided) = (Hearing::new(), false);
-            self.members.iter_mut().for_each(|state| state.cut_off = false);
+        if self.key() == FrameKey::Port {
+            for (vnic, carrier) in self.vnics.iter().zip(carriers) {
+                self.table.set(vnic.info.port.into(), carrier);
+            }
         }
+        if self.is_one_line() {
+            (self.hearing, self.undecided) = (Hearing::new(), ToldState::default());
+            for state in &mut self.members {
+                (state.cut_off, state.heard_since) = (false, None);
+            }
+        }
+    }
+
+    /// Members that are cut off behind their switch, as far as that is known, and are not heard now.
+    pub(crate) fn cut_off_now(&self) -> MemberSet {
+        let ids = (0..).map_while(MemberId::new).zip(&self.members);
+        ids.filter(|(_, state)| state.cut_off && state.heard_since.is_none()).map(|(id, _)| id).collect()
     }
 
     fn switch_vnic(&mut self, vnic: VnicId, on: bool, now: Instant) {
@@ -258,11 +275,18 @@ impl Manager {
 
     fn administer(&mut self, member: MemberId, admin: AdminState, now: Instant) {
         let Some(state) = self.members.get_mut(member.index()) else { return };
-        (state.admin, state.admin_at) = (admin, now);
+        let was_down = core::mem::replace(&mut state.admin, admin) == AdminState::Down;
+        state.admin_at = now;
         if admin == AdminState::Up {
             // The operator knows better than the delays.
             (state.waits, state.settles_at) = (false, None);
-            self.returned = self.returned.with(member);
+            if state.has_link() {
+                self.returned = self.returned.with(member);
+            }
+        }
+        if was_down && admin != AdminState::Down {
+            // It has sent no beacon in this round.
+            self.hearing.forget(member, self.cut_off_now(), now);
         }
     }
 

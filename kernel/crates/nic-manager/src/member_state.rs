@@ -13,6 +13,9 @@ const QUIET: Duration = Duration::from_secs(60);
 /// What happens to a member within so long is one failure.
 const BOUNCE: Duration = Duration::from_secs(1);
 
+/// A member that was cut off must be heard for so long.
+const HEARD: Duration = Duration::from_secs(1);
+
 /// What is doubled at least, and how many failures count: no more are needed for the longest hold-down.
 const LEAST_GROWTH: Duration = Duration::from_millis(100);
 const MOST_FAILURES: u8 = 13;
@@ -48,6 +51,8 @@ pub(crate) struct MemberState {
     pub(crate) speed: u32,
     /// It is cut off from the others behind the first switch.
     pub(crate) cut_off: bool,
+    /// Since when it is heard again.
+    pub(crate) heard_since: Option<Instant>,
     /// It makes no progress.
     pub(crate) stalled: bool,
     /// Too many frames that it receives are damaged.
@@ -81,6 +86,7 @@ impl MemberState {
             admin: AdminState::Up,
             speed: UNKNOWN_SPEED,
             cut_off: false,
+            heard_since: None,
             stalled: false,
             damaged: false,
             leaves_at: None,
@@ -111,6 +117,16 @@ impl MemberState {
             self.leaves_at = None;
         }
         (self.condition, self.link) = (condition, link);
+    }
+
+    /// Takes note of whether it is heard, and so not cut off. True if that has changed, as far as it counts.
+    pub(crate) fn note_heard(&mut self, is_heard: bool, now: Instant) -> bool {
+        self.heard_since = self.heard_since.or(Some(now)).filter(|_| is_heard && self.cut_off);
+        let was_cut_off = core::mem::replace(
+            &mut self.cut_off,
+            !is_heard || self.heard_since.is_some_and(|since| now < since + HEARD),
+        );
+        was_cut_off != self.cut_off
     }
 
     /// True if it can carry frames, as far as it can be known: it has a link, and nothing is wrong with it.

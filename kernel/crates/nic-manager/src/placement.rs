@@ -143,7 +143,9 @@ impl Manager {
     /// Group frames are received by the first of the members that carry frames; by whichever they come in at where switches take
     /// the members for one line, and send each frame to one of them.
     fn listen(&mut self, act: Act<'_>) {
-        let first = TeamView::new(self).in_use.iter().next().or(self.listener);
+        let (counts, in_use) = (self.counts(), TeamView::new(self).in_use);
+        let carries = in_use.iter().find(|member| counts[member.index()] > 0);
+        let first = carries.or(in_use.iter().next()).or(self.listener);
         let listener = first.filter(|_| self.key() != FrameKey::IpHash);
         if core::mem::replace(&mut self.listener, listener) != listener {
             act(TeamAction::Listen(listener));

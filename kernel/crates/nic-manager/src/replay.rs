@@ -106,14 +106,10 @@ impl<'a> Replay<'a> {
         let (bytes, rest) = rest.split_at_checked(length).ok_or(damaged)?;
         let entry = postcard::take_from_bytes(bytes).ok().filter(|(_, rest)| rest.is_empty());
         let (HistoryEntry { after, event, digest: before }, _) = entry.ok_or(damaged)?;
-        let mut digest = ActionDigest::new();
         self.rest = rest;
         self.at = Instant(self.at.0.wrapping_add(after));
-        self.manager.handle(&event, self.at, &mut |action| {
-            digest.add(&action);
-            act(action);
-        });
-        let step = ReplayStep { number: self.number, at: self.at, event, same: digest.value() == before };
+        let same = ActionDigest::of(&mut self.manager, &event, self.at, act) == before;
+        let step = ReplayStep { number: self.number, at: self.at, event, same };
         self.number = self.number.wrapping_add(1);
         Ok(Some(step))
     }

@@ -12,8 +12,9 @@ use base::time::Duration;
 const NOBODY: u8 = u8::MAX;
 const HELD: u8 = u8::MAX - 1;
 
-/// How long held buckets wait for members that give nothing back: longer than a NIC takes to be reset.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long held buckets wait for members that give nothing back: longer than it takes to find that one hangs, a second at most
+/// (`Manager::patience`), and to reset it, after which it gives back all.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who carries what.
 pub(super) struct Carriers {

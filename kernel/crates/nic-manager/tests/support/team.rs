@@ -29,6 +29,8 @@ pub struct Member {
     pub own: MacAddress,
     pub checks: Vec<Instant>,
     pub retired: usize,
+    /// When it gives back what it has not sent, after it was retired; else at once.
+    pub resets_at: Option<Instant>,
 }
 
 pub const INTERVAL: u64 = 1_000_000;
@@ -37,7 +39,7 @@ impl Member {
     pub fn new(number: usize, info: NicInfo) -> Self {
         let mut nic = QueuePort::new();
         nic.keeps = true;
-        Self { nic, info, own: mac(200 + number as u8), checks: Vec::new(), retired: 0 }
+        Self { nic, info, own: mac(200 + number as u8), checks: Vec::new(), retired: 0, resets_at: None }
     }
 
     pub fn numbers(&self) -> Vec<u32> {
@@ -66,11 +68,16 @@ impl TeamMember for Member {
 
     fn check(&mut self, now: Instant) -> Instant {
         self.checks.push(now);
+        if self.retired > 0 && self.resets_at.take_if(|at| *at <= now).is_some() {
+            self.nic.give_up();
+        }
         Instant(now.0 + INTERVAL)
     }
 
     fn retire(&mut self, _now: Instant) -> RetiredFrames {
-        self.nic.give_up();
+        if self.resets_at.is_none() {
+            self.nic.give_up();
+        }
         self.retired += 1;
         RetiredFrames { returned: self.nic.unsent(), in_doubt: 0 }
     }

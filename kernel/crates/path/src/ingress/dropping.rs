@@ -87,7 +87,8 @@ impl IngressQueue {
     }
 
     /// Drops those copies for `target`, that may not wait because this lane of it takes nothing: those at the front that are in it, so
-    /// that those behind them in other lanes pay for nothing. Returns how many have waited too long, and how many there is no room for.
+    /// that those behind them in other lanes pay for nothing. What came back is no part of a crowd: where that is at the front, the last
+    /// ones make room, in whatever lane. Returns how many have waited too long, and how many there is no room for.
     pub(crate) fn drop_in_lane<P: Port>(
         &mut self,
         (target, lane): (PortId, usize),
@@ -99,7 +100,6 @@ impl IngressQueue {
             if self.held_until(target).is_some_and(|until| until <= now) {
                 late += self.drop_one(target, true);
             } else if self.is_crowded(target) {
-                // Those that came back are not part of the crowd.
                 let returned = self.waiting.get(target.index()).is_some_and(|queue| queue.returned > 0);
                 no_room += self.drop_one(target, !returned);
             } else {

@@ -41,7 +41,7 @@ fn flaps(test: &Test) -> Outcome {
         .on_lan(LanPlan::one_switch(2), &[E1000, MIXED[1]])
         .team("lan", &[TWO, "policy = \"order\"", "up_delay = \"300 ms\""]);
     let mut run = Run::start(test, &scenario)?;
-    for text in ["failover lan", ": no link", "works again, not for long enough"] {
+    for text in ["failover lan", ": no link", "works again, and is held down"] {
         run.allow(text);
     }
     run.expect("vm0| READY")?;

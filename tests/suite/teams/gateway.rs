@@ -17,6 +17,10 @@ const FIRST: [&str; 2] = ["A", "B"];
 const INTERVAL: Duration = Duration::from_millis(100);
 const CORE: &str = "C";
 
+/// The most pings, each of which waits for an interval, that are missed until the cut of the NIC that answers them is found: three beacons
+/// are, one is awaited before them, and the gateway's answer after them.
+const MISSED: usize = 6;
+
 pub fn trials(backend: Backend) -> Vec<Trial> {
     let name = "f14_of_two_nics_the_one_that_does_not_reach_the_gateway_is_named_whichever_way_is_cut";
     vec![trial_needing(backend, &[Need::Nics(2), Need::Nic(PROMPT[0]), Need::Nic(PROMPT[1])], name, gateway)]
@@ -60,6 +64,8 @@ fn gateway(test: &Test) -> Outcome {
     guest.stop(&mut run)?;
     run.finish()?;
     println!("  pings during all that: {} of {} missed", tally.missed.len(), tally.sent);
+    // Those of the NIC that carries nothing cost nothing.
+    require!((1..=3 * MISSED).contains(&tally.missed.len()), "{tally:?}");
     let answers = counter(&run, "team lan:", "answers");
     println!("{}: the gateway has answered {answers} times", test.backend);
     require!(answers > 6, "the gateway has answered {answers} times");

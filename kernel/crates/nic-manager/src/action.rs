@@ -117,14 +117,14 @@ pub enum TeamNote {
         /// What is wrong with it now.
         fault: Option<MemberFault>,
     },
-    /// A member hears no other, and none hears it.
+    /// A member is cut off from those that stay.
     BeaconLost {
         /// The member.
         member: MemberId,
-        /// Beacons in a row.
+        /// Beacons in a row that did not pass between it and whichever is best heard.
         missed: u8,
     },
-    /// It does again.
+    /// It is not any more.
     BeaconHeard {
         /// The member.
         member: MemberId,

@@ -37,6 +37,15 @@ impl Manager {
         self.relieve(now, act);
     }
 
+    /// Members that were heard for long enough are not cut off any more.
+    pub(crate) fn find_heard(&mut self, now: Instant, act: Act<'_>) {
+        for (state, member) in self.members.iter_mut().zip((0..).map_while(MemberId::new)) {
+            if state.returns(now) {
+                act(TeamAction::Say(TeamNote::BeaconHeard { member }));
+            }
+        }
+    }
+
     /// Members that have a link.
     pub(crate) fn linked(&self) -> MemberSet {
         let ids = self.members.iter().zip((0..).map_while(MemberId::new));
@@ -76,10 +85,7 @@ impl Manager {
             };
             if self.members[member.index()].note_heard(is_heard, now) {
                 let missed = self.hearing.missed(member, linked);
-                act(TeamAction::Say(match is_heard {
-                    true => TeamNote::BeaconHeard { member },
-                    false => TeamNote::BeaconLost { member, missed },
-                }));
+                act(TeamAction::Say(TeamNote::BeaconLost { member, missed }));
             }
         }
         // It is asked from the first beacon on that is missed, so that its answer is there when it counts.

@@ -153,6 +153,7 @@ impl Manager {
             }
             TeamEvent::Tick => {}
         }
+        self.find_heard(now, act);
         self.look(change, now, act);
         self.announce(now, act);
     }

@@ -119,14 +119,17 @@ impl MemberState {
         (self.condition, self.link) = (condition, link);
     }
 
-    /// Takes note of whether it is heard, and so not cut off. True if that has changed, as far as it counts.
+    /// Takes note of whether it is heard. True if it is cut off from now on.
     pub(crate) fn note_heard(&mut self, is_heard: bool, now: Instant) -> bool {
         self.heard_since = self.heard_since.or(Some(now)).filter(|_| is_heard && self.cut_off);
-        let was_cut_off = core::mem::replace(
-            &mut self.cut_off,
-            !is_heard || self.heard_since.is_some_and(|since| now < since + HEARD),
-        );
-        was_cut_off != self.cut_off
+        !is_heard && !core::mem::replace(&mut self.cut_off, true)
+    }
+
+    /// True if it was heard for long enough now, and is not cut off any more.
+    pub(crate) fn returns(&mut self, now: Instant) -> bool {
+        let returns = self.heard_since.take_if(|since| now >= *since + HEARD).is_some();
+        self.cut_off &= !returns;
+        returns
     }
 
     /// True if it can carry frames, as far as it can be known: it has a link, and nothing is wrong with it.
@@ -219,6 +222,7 @@ impl MemberState {
 
     /// When its grade may change by itself.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.leaves_at.into_iter().chain(self.settles_at).min()
+        let heard_until = self.heard_since.map(|since| since + HEARD);
+        self.leaves_at.into_iter().chain(self.settles_at).chain(heard_until).min()
     }
 }

@@ -59,14 +59,13 @@ pub struct FigureGroup {
 }
 
 /// All figures, fastest first.
-pub const GROUPS: [FigureGroup; 13] = [
+pub const GROUPS: [FigureGroup; 12] = [
     FigureGroup { name: "still", measure: still::figures },
     FigureGroup { name: "exits", measure: exits::figures },
     FigureGroup { name: "pauses", measure: pauses::figures },
     FigureGroup { name: "transmit", measure: micro::transmit },
     FigureGroup { name: "receive", measure: micro::receive },
     FigureGroup { name: "teams", measure: teams::figures },
-    FigureGroup { name: "team-receive", measure: teams::receive },
     FigureGroup { name: "team-idle", measure: teams::idle },
     FigureGroup { name: "failover", measure: failover::figures },
     FigureGroup { name: "stages", measure: stages::figures },

@@ -59,32 +59,6 @@ fn transmit() -> Outcome<Vec<Figure>> {
     Ok(figures)
 }
 
-/// From the wire to a guest, on QEMU, where another guest sends to that wire by a NIC of its own: to a NIC alone, and to the first of
-/// two in a team.
-pub fn receive() -> Outcome<Vec<Figure>> {
-    let load = LOADS[0];
-    let (bytes, burst) = load;
-    let measure = |way: &str, in_team: bool| {
-        let name = format!("team-receive-{way}-{bytes}-bytes");
-        let cost = each(Backend::QemuSvm, &name, "taker", FRAMES, |frames, _| {
-            let receiver = VmSpec::micro("taker", "load_take", &format!("frames={frames} burst={burst}"))?;
-            let receiver =
-                if in_team { receiver.nic_in(TEAM, &mac(1)) } else { receiver.nic_on(WIRE, &mac(1)) };
-            let sender = sender(load, frames, "to=3 wait=1")?.nic_on(2, &mac(0));
-            let mut scenario = team(vec![receiver, sender], 3, Wire::Hub, None);
-            scenario.machine.nics[1].wire = Wire::Null;
-            Ok(match in_team {
-                true => scenario.team(TEAM, &["nics = [\"nic0\", \"nic1\"]", "policy = \"order\""]),
-                false => scenario,
-            })
-        })?;
-        Ok::<_, Failure>(instructions(name, cost.instructions / TICKS))
-    };
-    let (alone, together) = (measure("alone", false)?, measure("of-2", true)?);
-    let cost = instructions(format!("team-receive-cost-{bytes}-bytes"), together.value - alone.value);
-    Ok(vec![alone, together, cost])
-}
-
 /// What it takes each second to look after NICs that have nothing to do, on QEMU, where they hear each other's beacons.
 pub fn idle() -> Outcome<Vec<Figure>> {
     let measure = |way: &str, nics: usize, fields: Option<&[&str]>| {

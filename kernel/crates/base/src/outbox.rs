@@ -9,6 +9,8 @@ use core::num::NonZeroU16;
 /// Maximum number of frames that one source has lent out.
 pub const WINDOW: usize = 128;
 
+const _: () = assert!(WINDOW <= u128::BITS as usize, "Outbox::review has a bit for each");
+
 /// Most pieces of memory that a frame is spread over beside its head.
 pub const PIECES: usize = 20;
 
@@ -68,6 +70,7 @@ struct LentSlot {
 
 impl LentSlot {
     /// The frame here, whose head begins these bytes.
+    #[inline]
     fn frame<'a>(&'a self, head: &'a [u8; HEAD]) -> LentFrame<'a> {
         let Self { pieces, length, checksums, mss, .. } = self;
         let head = &head[..usize::from(self.head)];
@@ -255,6 +258,7 @@ impl Outbox {
 
     /// The frame in this place.
     #[must_use]
+    #[inline]
     pub fn frame(&self, slot: SlotId) -> LentFrame<'_> {
         self.slots[slot.index()].frame(&self.heads[slot.index()])
     }
@@ -305,17 +309,29 @@ impl Outbox {
     /// Passes each of the last `count` frames that were added, of which the path has taken no note, to `keep`, in order. Those for which
     /// it returns false are finished at once.
     pub fn review(&mut self, count: usize, mut keep: impl FnMut(LentFrame<'_>) -> bool) {
-        let mut kept = self.fetched.len().saturating_sub(count);
-        for index in kept..self.fetched.len() {
-            let Some(id) = self.fetched.get(index).copied() else { return };
-            if keep(self.frame(id)) {
-                self.fetched.swap(kept, index);
-                kept += 1;
+        let before = self.fetched.len().saturating_sub(count);
+        let mut refused = 0_u128;
+        for (index, id) in self.fetched.iter().enumerate().skip(before) {
+            if !keep(self.frame(*id)) {
+                refused |= 1 << index;
+            }
+        }
+        if refused != 0 {
+            self.finish_fetched(refused);
+        }
+    }
+
+    /// Finishes those of the frames that have no copies yet that have a bit here, the oldest the lowest.
+    fn finish_fetched(&mut self, refused: u128) {
+        for index in 0..self.fetched.len() {
+            let Some(id) = self.fetched.pop_front() else { return };
+            if refused >> index & 1 == 0 {
+                // It was there before.
+                let _ = self.fetched.push_back(id);
             } else {
                 self.finish(id);
             }
         }
-        self.fetched.truncate(kept);
     }
 
     /// For the source: passes the cookie and the pieces of a frame whose copies have all been taken or dropped to `take`:

@@ -252,6 +252,7 @@ impl<M: TeamMember> Team<M> {
     }
 
     /// Looks at the last frames that a member has received: those for the team itself, and copies, go no further.
+    #[inline(never)]
     fn review(&mut self, index: usize, outbox: &mut Outbox, count: usize, now: Instant) {
         let Some(member) = MemberId::new(index).filter(|_| count > 0) else { return };
         if self.deaf.contains(member) {

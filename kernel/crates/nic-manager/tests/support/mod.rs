@@ -6,6 +6,7 @@ use nic_manager::{
     Manager, MemberId, MemberRole, MemberSample, MemberSet, Recorder, TeamAction, TeamEvent, TeamNote,
     TeamSample, TeamSettings, VnicId, VnicInfo,
 };
+use testkit::TeamOracle;
 
 /// A link of 1 Gb/s.
 pub const LINK: LinkStatus = LinkStatus { up: true, speed: LinkSpeed::Mbps1000, duplex: Duplex::Full };
@@ -33,9 +34,10 @@ pub fn vnics(priorities: &[u8]) -> Vec<VnicInfo> {
         .collect()
 }
 
-/// A manager, the time, and what it has told to do since somebody asked.
+/// A manager, the time, and what it has told to do since somebody asked. An oracle looks at each decision.
 pub struct Rig {
     pub recorder: Recorder,
+    oracle: TeamOracle,
     pub now: Instant,
     pub actions: Vec<TeamAction>,
     pub members: usize,
@@ -53,6 +55,7 @@ impl Rig {
     /// A team to which nothing has happened.
     pub fn with(settings: TeamSettings, roles: &[MemberRole], vnics: &[VnicInfo]) -> Self {
         Self {
+            oracle: TeamOracle::new(&settings, roles, vnics),
             recorder: Recorder::new(Manager::new(settings, roles, vnics)),
             now: Instant(1_000_000_000),
             actions: Vec::new(),
@@ -74,8 +77,10 @@ impl Rig {
     }
 
     pub fn tell(&mut self, event: TeamEvent) {
-        let actions = &mut self.actions;
+        let (before, actions) = (self.actions.len(), &mut self.actions);
+        self.oracle.note(&event, self.now);
         self.recorder.handle(event, self.now, &mut |action| actions.push(action));
+        self.oracle.check(self.recorder.manager(), &self.actions[before..], self.now);
     }
 
     pub fn nic(&mut self, member: usize, condition: NicCondition, link: LinkStatus) {

@@ -207,5 +207,9 @@ fn sample(input: &mut Input) -> TeamSample {
         answered: input.u8() & 1 != 0,
     };
     let members = (0..MAX_MEMBERS).map(&mut member).collect();
-    TeamSample { ends_round: true, members, vnics: (0..MAX_VNICS).map(|_| count(input)).collect() }
+    TeamSample {
+        ends_round: input.u8() & 3 != 0,
+        members,
+        vnics: (0..MAX_VNICS).map(|_| count(input)).collect(),
+    }
 }

@@ -99,7 +99,7 @@ pub const STRUCT_FIELDS: usize = 12;
 /// Source lines of `kernel/src`, the code that a reader must trust.
 pub const KERNEL_LINES: usize = 10_000;
 /// Source lines of all code that is linked into the kernel (ADR 13).
-pub const IMAGE_LINES: usize = 41_000;
+pub const IMAGE_LINES: usize = 41_500;
 
 /// A violation that is accepted.
 pub struct Exception {

@@ -277,7 +277,8 @@ proptest! {
         }
         finish(&mut team);
         check_wire(&team);
-        wait(&mut team, 1000);
+        // Who was cut off must be heard for a second.
+        wait(&mut team, 2500);
         check_found(&team);
         check_routes(&mut team);
         testkit::check_replay(team.team.recorder());

@@ -13,6 +13,8 @@ use truth::MemberTruth;
 
 /// The longest hold-down that failures lead to, and a little more: clocks of several cores may differ by as much.
 const LONGEST_HOLD_DOWN: Duration = Duration::from_secs(300);
+/// A member that was cut off is heard for so long until it is so no more.
+const HEARD: Duration = Duration::from_secs(1);
 const LITTLE: Duration = Duration::from_millis(1);
 
 /// Knows, by the events alone, which members can carry frames, and in which order they are to be preferred.
@@ -122,9 +124,12 @@ impl TeamOracle {
                 TeamAction::Say(TeamNote::BeaconHeard { member }) => (*member, false),
                 _ => continue,
             };
-            assert!(self.ends_round, "{action:?} within a round");
-            let before = core::mem::replace(&mut self.members[member.index()].cut_off, is_cut);
-            assert_ne!(before, is_cut, "{action:?} was known");
+            // It is heard by the clock, and missed in a round.
+            assert!(self.ends_round || !is_cut, "{action:?} within a round");
+            let known = &mut self.members[member.index()];
+            assert_ne!(core::mem::replace(&mut known.cut_off, is_cut), is_cut, "{action:?} was known");
+            assert!(is_cut || now + LITTLE >= known.cut_off_at + HEARD, "{action:?} at once");
+            known.cut_off_at = now;
         }
         let standings = manager.members().zip(&mut self.members).zip((0..).map_while(MemberId::new));
         for ((standing, known), id) in standings {

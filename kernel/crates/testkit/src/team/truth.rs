@@ -11,7 +11,9 @@ pub(super) struct MemberTruth {
     ready: bool,
     linked: bool,
     pub(super) stalled: bool,
+    /// It is cut off, and since when; or since when it is not.
     pub(super) cut_off: bool,
+    pub(super) cut_off_at: Instant,
     /// When it has lost its link while it worked, and whether that may be overlooked for a while: if it was not fit then, it may not.
     lost_at: Option<Instant>,
     overlooked: bool,
@@ -38,6 +40,7 @@ impl MemberTruth {
             linked: false,
             stalled: false,
             cut_off: false,
+            cut_off_at: Instant::ZERO,
             lost_at: None,
             overlooked: false,
             fit: Some(false),

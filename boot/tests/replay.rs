@@ -114,7 +114,7 @@ fn an_event_that_is_decided_otherwise_is_named() {
     // Each event adds to what there was, and ends with the digest of what was decided.
     let (mut bytes, fifth) = (bytes_of(6), bytes_of(5).len());
     bytes[fifth - 1] ^= 1;
-    let head = format!("lan: version 1, {} bytes, nics left right, vnics web/0", bytes.len());
+    let head = format!("lan: version 2, {} bytes, nics left right, vnics web/0", bytes.len());
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let crc = crc32(&[head.as_bytes(), &bytes].concat());
     let output = replay(

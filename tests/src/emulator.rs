@@ -47,7 +47,7 @@ impl Emulator {
         self.qemu(Need::Cable)?.set_link(nic, up)
     }
 
-    /// Unplugs the cable of a NIC, at the moment of a RARP with its own address.
+    /// Unplugs the cable of a NIC, at the moment of a RARP from each NIC with its own address.
     ///
     /// # Errors
     /// The emulator does not support it, or refuses.

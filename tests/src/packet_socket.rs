@@ -3,8 +3,8 @@
 use crate::Outcome;
 use crate::failure::{ErrorContext, Failure};
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind, recvmsg,
-    send, setsockopt, socket, sockopt,
+    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind,
+    getsockopt, recvmsg, send, setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeSpec, TimeVal};
 use nix::{cmsg_space, libc};
@@ -16,6 +16,17 @@ use std::time::Duration;
 #[derive(Clone, Copy)]
 struct AuxiliaryData;
 
+/// The socket option that tells how many frames came in and were dropped since the last call [packet(7)].
+#[derive(Clone, Copy)]
+struct Statistics;
+
+nix::getsockopt_impl!(
+    Statistics,
+    libc::SOL_PACKET,
+    libc::PACKET_STATISTICS,
+    libc::tpacket_stats,
+    sockopt::GetStruct<libc::tpacket_stats>
+);
 nix::setsockopt_impl!(AuxiliaryData, libc::SOL_PACKET, libc::PACKET_AUXDATA, bool, sockopt::SetBool);
 
 /// `sll_pkttype` of a frame that the host itself sent [packet(7)].
@@ -69,6 +80,14 @@ impl PacketSocket {
     /// The interface refuses it.
     pub fn send(&self, frame: &[u8]) -> nix::Result<()> {
         send(self.0.as_raw_fd(), frame, MsgFlags::empty()).map(|_| ())
+    }
+
+    /// Frames since the last call for which the system had no room.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn dropped(&self) -> nix::Result<u32> {
+        getsockopt(&self.0, Statistics).map(|statistics| statistics.tp_drops)
     }
 
     /// Receives a frame. The system has taken out its tag and gives it beside the frame: it is put in again.

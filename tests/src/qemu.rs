@@ -246,15 +246,14 @@ impl Qemu {
         Ok((Self { process, monitor, _heartbeat: heartbeat }, serial))
     }
 
-    /// Unplugs the cable of a NIC. QEMU itself sends a RARP from the NIC's own address first, without any time between: in
+    /// Unplugs the cable of a NIC. QEMU itself sends a RARP from each NIC's own address first, without any time between: in
     /// captures, that marks the moment.
     ///
     /// # Errors
     /// QEMU refuses, or does not answer.
     pub fn unplug_at_mark(&mut self, nic: usize) -> Outcome {
-        let once = r#""initial":10,"max":10,"rounds":1,"step":0"#;
         self.monitor.execute("stop", "{}")?;
-        self.monitor.execute("announce-self", &format!(r#"{{{once},"interfaces":["nic{nic}"]}}"#))?;
+        self.monitor.execute("announce-self", r#"{"initial":10,"max":10,"rounds":1,"step":0}"#)?;
         self.set_link(nic, false)?;
         self.monitor.execute("cont", "{}").map(drop)
     }

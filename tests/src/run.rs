@@ -8,7 +8,7 @@ use crate::failure::ErrorContext;
 use crate::fields::LineFields;
 use crate::machine::EmulatedMachine;
 use crate::wire::Capture;
-use crate::{Failure, Outcome, Scenario, artifacts, namespace, screen};
+use crate::{Failure, Outcome, Scenario, artifacts, namespace, require, screen};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -148,7 +148,7 @@ impl Run {
         plug(&mut self.emulator, self.lan.as_ref(), nic, in_place)
     }
 
-    /// Pulls the cable of a NIC, at the moment of a RARP with its own address.
+    /// Pulls the cable of a NIC, at the moment of a RARP from each NIC with its own address.
     ///
     /// # Errors
     /// As [`plug`](Self::plug).
@@ -250,7 +250,21 @@ impl Run {
     pub fn finish_with(&mut self, line: &str) -> Outcome {
         self.expect(line)?;
         self.emulator.wait_for_power_off(STEP)?;
-        self.console.wait_for_end(STEP)
+        self.console.wait_for_end(STEP)?;
+        self.check_captures()
+    }
+
+    /// What is on the wires is known.
+    ///
+    /// # Errors
+    /// A capture lacks frames, since the host was too busy.
+    pub fn check_captures(&self) -> Outcome {
+        let lost: Vec<u32> = self.captures.iter().map(Capture::lost).collect();
+        require!(
+            lost.iter().all(|lost| *lost == 0),
+            "captures lack frames, since the host is busy: {lost:?}"
+        );
+        Ok(())
     }
 
     /// The folder with the run's files.

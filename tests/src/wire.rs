@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -33,6 +33,8 @@ pub struct CapturedFrame {
 pub struct FrameLog {
     frames: Mutex<Vec<CapturedFrame>>,
     file: Mutex<BufWriter<File>>,
+    /// Frames that are missing.
+    lost: AtomicU32,
 }
 
 impl FrameLog {
@@ -43,7 +45,7 @@ impl FrameLog {
     pub fn create(file: &Path) -> Outcome<Self> {
         let mut file = BufWriter::new(File::create(file).context("capture file")?);
         file.write_all(&pcap::header()).context("capture file")?;
-        Ok(Self { frames: Mutex::default(), file: Mutex::new(file) })
+        Ok(Self { frames: Mutex::default(), file: Mutex::new(file), lost: AtomicU32::new(0) })
     }
 
     /// Adds a frame.
@@ -59,6 +61,7 @@ impl FrameLog {
 /// A running capture of one wire.
 pub struct Capture {
     log: Arc<FrameLog>,
+    socket: Option<Arc<PacketSocket>>,
     stop: Arc<AtomicBool>,
     worker: Option<JoinHandle<()>>,
 }
@@ -69,23 +72,31 @@ impl Capture {
     /// # Errors
     /// The interface does not exist, or the file cannot be written.
     pub fn start(interface: &str, file: &Path) -> Outcome<Self> {
-        let socket = PacketSocket::open(interface)?;
+        let socket = Arc::new(PacketSocket::open(interface)?);
         let (log, stop) = (Arc::new(FrameLog::create(file)?), Arc::default());
-        let (log_too, stop_too) = (Arc::clone(&log), Arc::clone(&stop));
-        let worker = thread::spawn(move || capture(&socket, &log_too, &stop_too));
-        Ok(Self { log, stop, worker: Some(worker) })
+        let (log_too, stop_too, socket_too) = (Arc::clone(&log), Arc::clone(&stop), Arc::clone(&socket));
+        let worker = thread::spawn(move || capture(&socket_too, &log_too, &stop_too));
+        Ok(Self { log, socket: Some(socket), stop, worker: Some(worker) })
     }
 
     /// What is recorded in this log.
     #[must_use]
     pub fn of(log: Arc<FrameLog>) -> Self {
-        Self { log, stop: Arc::default(), worker: None }
+        Self { log, socket: None, stop: Arc::default(), worker: None }
     }
 
     /// Another view of what this one captures.
     #[must_use]
     pub fn shared(&self) -> Self {
-        Self::of(Arc::clone(&self.log))
+        let (log, socket) = (Arc::clone(&self.log), self.socket.clone());
+        Self { log, socket, stop: Arc::default(), worker: None }
+    }
+
+    /// How many frames it lacks that have passed so far, because the host was too busy.
+    #[must_use]
+    pub fn lost(&self) -> u32 {
+        let new = self.socket.as_ref().map_or(0, |socket| socket.dropped().unwrap_or(1));
+        self.log.lost.fetch_add(new, Ordering::Relaxed) + new
     }
 
     /// The frames captured so far.
@@ -153,7 +164,10 @@ fn capture(socket: &PacketSocket, log: &FrameLog, stop: &AtomicBool) {
             Ok(frame) => log.record(!frame.is_sent, frame.time.unwrap_or_else(now), frame.bytes),
             // An interface that goes down says so, once.
             Err(Errno::EAGAIN | Errno::EINTR | Errno::ENETDOWN) => {}
-            Err(_) => return,
+            Err(_) => {
+                log.lost.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
         }
     }
 }

@@ -321,7 +321,7 @@ impl Outbox {
         }
     }
 
-    /// Finishes those of the frames that have no copies yet that have a bit here, the oldest the lowest.
+    /// Finishes those fetched frames whose bit is set; the lowest is that of the oldest one.
     fn finish_fetched(&mut self, refused: u128) {
         for index in 0..self.fetched.len() {
             let Some(id) = self.fetched.pop_front() else { return };

@@ -37,9 +37,13 @@ impl Manager {
         self.relieve(now, act);
     }
 
-    /// Members that were heard for long enough are not cut off any more.
+    /// Members that were heard for long enough are not cut off any more. Who is alone, or has no link, is heard by nobody.
     pub(crate) fn find_heard(&mut self, now: Instant, act: Act<'_>) {
+        let linked = self.linked();
         for (state, member) in self.members.iter_mut().zip((0..).map_while(MemberId::new)) {
+            if linked.len() < 2 || !linked.contains(member) {
+                state.heard_since = None;
+            }
             if state.returns(now) {
                 act(TeamAction::Say(TeamNote::BeaconHeard { member }));
             }
@@ -72,19 +76,18 @@ impl Manager {
     /// Decides which members are cut off from the others, by the beacons that they have heard. Of one that is alone nothing new is known.
     fn find_cut_off(&mut self, linked: MemberSet, lost: u8, now: Instant, act: Act<'_>) {
         let asks = self.settings.beacon.as_ref().is_some_and(|beacon| beacon.gateway.is_some());
-        let verdict =
-            self.hearing.verdict((linked, self.cut_off_now().intersection(linked)), lost, asks, now);
+        let verdict = self.hearing.verdict((linked, self.cut_off().intersection(linked)), lost, asks, now);
         let undecided = verdict == HearingVerdict::Undecided;
         if self.undecided.is_news(undecided, now) && undecided {
             act(TeamAction::Say(TeamNote::Undecided));
         }
         for member in linked.iter().filter(|_| linked.len() > 1) {
-            let is_heard = match verdict {
-                HearingVerdict::CutOff(cut) => !cut.contains(member),
-                _ => !self.members[member.index()].cut_off,
+            let (is_heard, stay) = match verdict {
+                HearingVerdict::CutOff(cut) => (!cut.contains(member), linked.minus(cut)),
+                _ => (!self.members[member.index()].cut_off, linked),
             };
             if self.members[member.index()].note_heard(is_heard, now) {
-                let missed = self.hearing.missed(member, linked);
+                let missed = self.hearing.missed(member, stay);
                 act(TeamAction::Say(TeamNote::BeaconLost { member, missed }));
             }
         }

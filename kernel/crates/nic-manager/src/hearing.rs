@@ -62,7 +62,7 @@ impl Hearing {
     pub(crate) fn new() -> Self {
         Self {
             missed: [[0; MAX_MEMBERS]; MAX_MEMBERS],
-            fresh: MemberSet::EMPTY,
+            fresh: (0..MAX_MEMBERS).filter_map(MemberId::new).collect(),
             asked: 0,
             asked_since: Instant::ZERO,
             asked_now: false,
@@ -145,12 +145,12 @@ impl Hearing {
 
     /// Takes note of whether the gateway's answer is wanted. True if it is to be asked now.
     pub(crate) fn ask(&mut self, wanted: bool, now: Instant) -> bool {
-        if self.questions == QUESTIONS {
-            self.questions_since = now;
-        }
         while self.questions < QUESTIONS && now >= self.questions_since + QUESTION_SPACING {
             (self.questions, self.questions_since) =
                 (self.questions + 1, self.questions_since + QUESTION_SPACING);
+        }
+        if self.questions == QUESTIONS {
+            self.questions_since = now;
         }
         self.asked_now = wanted && self.questions > 0;
         if !wanted {
@@ -201,11 +201,13 @@ impl Hearing {
             (_, [group]) => Some(*group),
             // Both sides reach the gateway: it is the beacons that do not pass.
             ((Some(_), Some(_)), _) => None,
-            _ if !cut.is_empty() => groups.iter().find(|group| group.intersection(cut).is_empty()).copied(),
-            _ => match only(&groups, &active) {
-                (Some(group), None) => Some(group),
-                _ => None,
-            },
+            _ => {
+                let earlier = groups.iter().find(|group| group.intersection(cut).is_empty());
+                earlier.filter(|_| !cut.is_empty()).copied().or_else(|| match only(&groups, &active) {
+                    (Some(group), None) => Some(group),
+                    _ => None,
+                })
+            }
         };
         stays.map_or(HearingVerdict::Undecided, |group| HearingVerdict::CutOff(linked.minus(group)))
     }

@@ -2,7 +2,7 @@
 //! its beginning.
 //!
 //! The oldest events make room for new ones. A second manager, the shadow, executes them as they go: so its state is always
-//! that before the oldest event that is kept. Each event is kept with a digest of the actions that it led to.
+//! that before the oldest event that is kept. Each event is kept with a digest of what it led to: actions, and a table.
 
 use crate::{Manager, TeamAction, TeamEvent};
 use alloc::boxed::Box;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 /// Bytes of events that are kept: some minutes of samples of four members at one a second, and thousands of other events.
 const KEPT: usize = 16 * 1024;
 
-/// Bytes of one event, which has at most 542: see `the_largest_team_fits`.
+/// Bytes of one event, which has at most 543: see `the_largest_team_fits`.
 const LONGEST: usize = 576;
 
 /// The format of a history that is read out.

@@ -127,7 +127,7 @@ impl Manager {
             TeamEvent::Policy(_) => RuleChange::Policy,
             _ => RuleChange::None,
         };
-        let cut_off = self.cut_off_now();
+        let cut_off = self.cut_off();
         match event {
             TeamEvent::Nic { member, condition, link } => {
                 if let Some(state) = self.members.get_mut(member.index()) {
@@ -260,10 +260,10 @@ impl Manager {
         }
     }
 
-    /// Members that are cut off behind their switch, as far as that is known, and are not heard now.
-    pub(crate) fn cut_off_now(&self) -> MemberSet {
+    /// Members that are cut off behind their switch, as far as that is known.
+    pub(crate) fn cut_off(&self) -> MemberSet {
         let ids = (0..).map_while(MemberId::new).zip(&self.members);
-        ids.filter(|(_, state)| state.cut_off && state.heard_since.is_none()).map(|(id, _)| id).collect()
+        ids.filter(|(_, state)| state.cut_off).map(|(id, _)| id).collect()
     }
 
     fn switch_vnic(&mut self, vnic: VnicId, on: bool, now: Instant) {
@@ -287,7 +287,7 @@ impl Manager {
         }
         if was_down && admin != AdminState::Down {
             // It has sent no beacon in this round.
-            self.hearing.forget(member, self.cut_off_now(), now);
+            self.hearing.forget(member, self.cut_off(), now);
         }
     }
 

@@ -51,7 +51,8 @@ pub(crate) struct MemberState {
     pub(crate) speed: u32,
     /// It is cut off from the others behind the first switch.
     pub(crate) cut_off: bool,
-    /// Since when it is heard again.
+    /// Since when it was not heard, and since when it is heard again.
+    lost_since: Instant,
     pub(crate) heard_since: Option<Instant>,
     /// It makes no progress.
     pub(crate) stalled: bool,
@@ -86,6 +87,7 @@ impl MemberState {
             admin: AdminState::Up,
             speed: UNKNOWN_SPEED,
             cut_off: false,
+            lost_since: Instant::ZERO,
             heard_since: None,
             stalled: false,
             damaged: false,
@@ -121,8 +123,16 @@ impl MemberState {
 
     /// Takes note of whether it is heard. True if it is cut off from now on.
     pub(crate) fn note_heard(&mut self, is_heard: bool, now: Instant) -> bool {
+        if !is_heard && (!self.cut_off || self.heard_since.is_some()) {
+            self.lost_since = now;
+        }
         self.heard_since = self.heard_since.or(Some(now)).filter(|_| is_heard && self.cut_off);
         !is_heard && !core::mem::replace(&mut self.cut_off, true)
+    }
+
+    /// Until when it must be heard, if it is heard after it was not for as long as that: others that are lost now are worse.
+    pub(crate) fn returns_at(&self) -> Option<Instant> {
+        self.heard_since.filter(|since| *since >= self.lost_since + HEARD).map(|since| since + HEARD)
     }
 
     /// True if it was heard for long enough now, and is not cut off any more.
@@ -206,7 +216,8 @@ impl MemberState {
             (!self.link.up && !leaving, Grade::Out, MemberFault::Link),
             (self.admin == AdminState::Drain, Grade::Drained, MemberFault::Admin),
             (self.stalled, Grade::Doubtful, MemberFault::Stall),
-            (self.cut_off, Grade::Doubtful, MemberFault::CutOff),
+            (self.cut_off && self.returns_at().is_none(), Grade::Doubtful, MemberFault::CutOff),
+            (self.cut_off, Grade::HeldDown, MemberFault::CutOff),
             (self.waits, Grade::HeldDown, MemberFault::Manual),
             (self.settles_at.is_some_and(|at| now < at), Grade::HeldDown, MemberFault::Settling),
             (self.damaged, Grade::Degraded, MemberFault::Errors),

@@ -144,7 +144,7 @@ impl Manager {
     /// the members for one line, and send each frame to one of them.
     fn listen(&mut self, act: Act<'_>) {
         let (counts, in_use) = (self.counts(), TeamView::new(self).in_use);
-        let carries = in_use.iter().find(|member| counts[member.index()] > 0);
+        let carries = self.usable.iter().find(|member| counts[member.index()] > 0);
         let first = carries.or(in_use.iter().next()).or(self.listener);
         let listener = first.filter(|_| self.key() != FrameKey::IpHash);
         if core::mem::replace(&mut self.listener, listener) != listener {
@@ -179,6 +179,7 @@ impl Manager {
         self.table.set(port, Some(to));
         act(TeamAction::Switch);
         let change = BucketMove { bucket: port, from: Some(hot), to: Some(to), reason: MoveReason::Load };
+        self.listen(act);
         self.note_vnic_moved(&change, now, act);
     }
 }

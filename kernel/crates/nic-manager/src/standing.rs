@@ -55,7 +55,7 @@ impl Manager {
                 listens: id.is_some() && id == self.listener,
                 carries: carries[index],
                 missed: missed.map(|id| self.hearing.missed(id, linked)),
-                settles_at: state.settles_at,
+                settles_at: state.returns_at().or(state.settles_at),
                 failures: state.failures,
             }
         })

@@ -145,3 +145,77 @@ fn f16_a_policy_by_which_something_else_decides_tells_of_the_vnics_that_move_and
         .collect();
     assert_eq!(told, moved);
 }
+
+/// Two members that do not hear each other, of which the gateway answers one.
+fn answered(by: usize) -> impl Fn(usize) -> nic_manager::TeamSample {
+    move |_| {
+        let mut sample = hearing(2, |_, _| false);
+        sample.members[by].answered = true;
+        sample
+    }
+}
+
+#[test]
+fn f14_when_the_way_that_was_cut_comes_back_as_the_other_one_goes_frames_follow_at_once() {
+    let beacon = BeaconSettings { interval_ms: 1, ..with_gateway() };
+    let mut rig = team(2, beacon);
+    rig.pass_with(SECOND * 5, answered(1));
+    assert_eq!(rig.carriers(), [Some(1)]);
+    // Three questions are asked of the gateway meanwhile, five in a second.
+    rig.pass_with(Duration::from_millis(800), answered(0));
+    assert_eq!(rig.carriers(), [Some(0)]);
+}
+
+#[test]
+fn f14_who_is_heard_by_one_beacon_and_is_alone_then_is_cut_off_still() {
+    let mut rig = team(2, BeaconSettings { interval_ms: 100, ..with_gateway() });
+    rig.pass_with(SECOND * 5, answered(1));
+    rig.pass_with(Duration::from_millis(100), |_| hearing(2, |_, _| true));
+    rig.link(1, false);
+    let _ = rig.notes();
+    rig.pass_with(SECOND * 5, |_| hearing(2, |_, _| false));
+    assert_eq!((rig.carriers(), rig.manager().fault(id(0))), (vec![Some(0)], Some(MemberFault::CutOff)));
+    rig.link(1, true);
+    rig.pass_with(SECOND * 4, answered(1));
+    assert_eq!(rig.carriers(), [Some(1)]);
+    let notes = rig.notes();
+    assert!(!notes.contains(&TeamNote::BeaconHeard { member: id(0) }), "{notes:?}");
+}
+
+#[test]
+fn f14_one_beacon_that_passes_does_not_end_an_earlier_verdict() {
+    let mut rig = team(2, BeaconSettings { interval_ms: 100, ..BeaconSettings::STANDARD });
+    let receives = |by: usize| {
+        move |_| {
+            let mut sample = hearing(2, |_, _| false);
+            sample.members[1 - by].frames = 0;
+            sample
+        }
+    };
+    rig.pass_with(SECOND * 5, receives(0));
+    assert_eq!(rig.manager().fault(id(1)), Some(MemberFault::CutOff));
+    rig.pass_with(Duration::from_millis(100), |_| hearing(2, |_, _| true));
+    rig.pass_with(SECOND * 10, receives(1));
+    assert_eq!((rig.carriers(), rig.manager().fault(id(1))), (vec![Some(0)], Some(MemberFault::CutOff)));
+}
+
+#[test]
+fn f13_of_two_that_are_cut_off_together_it_is_said_how_long_those_that_stay_have_not_heard_them() {
+    let mut rig = team(5, BeaconSettings::STANDARD);
+    rig.pass_with(SECOND * 4, |_| hearing(5, |by, of| (by < 2) == (of < 2)));
+    let lost = |member: usize| TeamNote::BeaconLost { member: id(member), missed: 3 };
+    let notes = rig.notes();
+    assert!([0, 1].map(lost).iter().all(|note| notes.contains(note)), "{notes:?}");
+}
+
+#[test]
+fn f13_who_sends_beacons_again_after_a_change_of_policy_has_not_missed_any_in_that_round() {
+    let mut rig = team(2, BeaconSettings { lost: 1, ..BeaconSettings::STANDARD });
+    rig.tell(TeamEvent::Policy(TeamPolicy::IpHash));
+    rig.pass_with(SECOND * 3, |_| hearing(2, |_, _| false));
+    rig.tell(TeamEvent::Policy(TeamPolicy::Port));
+    let _ = rig.notes();
+    rig.pass_with(SECOND, |_| hearing(2, |_, _| false));
+    rig.pass_with(SECOND * 3, |_| hearing(2, |_, _| true));
+    assert_eq!(rig.notes(), []);
+}

@@ -135,6 +135,7 @@ impl TeamOracle {
         for ((standing, known), id) in standings {
             let (fault, sure) = (standing.fault, known.known_fault());
             known.judge(fault, &self.settings, now);
+            known.returns = standing.settles_at.is_some();
             let context = |what: &str| alloc::format!("{id} {what}: {fault:?} of {known:?} at {now:?}");
             if sure.is_some() {
                 assert_eq!(fault, sure, "{}", context("has another fault"));
@@ -287,7 +288,10 @@ impl TeamOracle {
                 assert!(manager.key() != FrameKey::IpHash, "{listener} alone listens");
                 assert!(self.able.contains(listener), "{listener} listens: {known:?}");
                 let in_use = known.role == MemberRole::Active || self.needs_standby();
-                assert!(in_use, "{listener} listens on standby");
+                let busy = || manager.members().filter(|standing| standing.carries > 0);
+                let carries = busy().any(|standing| standing.listens);
+                assert!(in_use || carries, "{listener} listens on standby");
+                assert!(carries || busy().next().is_none(), "{listener} listens and carries nothing");
             }
             Some(_) => {}
             None => {

@@ -14,6 +14,8 @@ pub(super) struct MemberTruth {
     /// It is cut off, and since when; or since when it is not.
     pub(super) cut_off: bool,
     pub(super) cut_off_at: Instant,
+    /// It is heard again, and held down.
+    pub(super) returns: bool,
     /// When it has lost its link while it worked, and whether that may be overlooked for a while: if it was not fit then, it may not.
     lost_at: Option<Instant>,
     overlooked: bool,
@@ -41,6 +43,7 @@ impl MemberTruth {
             stalled: false,
             cut_off: false,
             cut_off_at: Instant::ZERO,
+            returns: false,
             lost_at: None,
             overlooked: false,
             fit: Some(false),
@@ -101,6 +104,7 @@ impl MemberTruth {
             None => Some(0),
             Some(MemberFault::Errors) => Some(1),
             Some(MemberFault::Settling | MemberFault::Manual) => Some(2),
+            Some(MemberFault::CutOff) if self.returns => Some(2),
             Some(MemberFault::Stall | MemberFault::CutOff) => Some(3),
             Some(MemberFault::Admin) if self.admin == AdminState::Drain => Some(4),
             Some(_) => None,

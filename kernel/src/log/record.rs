@@ -16,6 +16,8 @@ const WAIT: u8 = 0;
 const SEND: u8 = 1;
 /// The main loop sends what is in the queue.
 const LEAVE: u8 = 2;
+/// Bytes of a line that is formatted once.
+const LINE: usize = 256;
 /// What is done with the queue when a line has been added.
 static PACE: AtomicU8 = AtomicU8::new(WAIT);
 
@@ -53,8 +55,13 @@ impl Log for WeirLog {
         // `weir::virt::vmx::vcpu` appears as `vmx`: the part that a reader of the log knows.
         let subsystem = subsystem(record.target());
         let write = |out: &mut dyn Write| line(out, level, subsystem, record.args());
-        tail::remember(write);
-        output::log_line(write);
+        // It goes three ways, and is formatted once unless it is long.
+        let mut text: heapless::String<LINE> = heapless::String::new();
+        if write(&mut text).is_ok() {
+            keep(|out| out.write_str(&text));
+        } else {
+            keep(write);
+        }
         // Only the boot core sends and paints. Others log while it waits for them.
         match PACE.load(Ordering::Relaxed) {
             _ if cores::current() != cores::BOOT_CORE => {}
@@ -68,6 +75,12 @@ impl Log for WeirLog {
     fn flush(&self) {
         output::flush();
     }
+}
+
+/// Takes a line into the tail, the screen's text and the queue of the serial line.
+fn keep(write: impl Fn(&mut dyn Write) -> fmt::Result) {
+    tail::remember(&write);
+    output::log_line(write);
 }
 
 /// Writes one log line as it appears on the serial port.

@@ -71,6 +71,9 @@ impl Carriers {
         let before = core::mem::take(&mut self.waited_for);
         for (bucket, member) in table.iter().enumerate() {
             let (new, old) = (member.map_or(NOBODY, place), self.now[bucket]);
+            if new == old && !other_key {
+                continue;
+            }
             let had = match old {
                 _ if other_key => busy,
                 // What it was to go to may have some of it, too, by what decided before.

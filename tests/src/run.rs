@@ -78,6 +78,8 @@ pub struct Run {
     lan: Option<Cabling>,
     /// The machine.
     pub emulator: Emulator,
+    /// The host itself sends more than it can capture.
+    pub floods: bool,
     folder: PathBuf,
     commands: u32,
 }
@@ -122,7 +124,7 @@ impl Run {
         if backend.lacks(Need::Undisturbed).is_some() {
             console.allow("no two measurements of the TSC agree");
         }
-        Ok(Self { console, captures, lan, emulator, folder, commands: 0 })
+        Ok(Self { console, captures, lan, emulator, floods: false, folder, commands: 0 })
     }
 
     /// The frames that Weir has sent so far on the wire of its first NIC.
@@ -254,16 +256,11 @@ impl Run {
         self.check_captures()
     }
 
-    /// What is on the wires is known.
-    ///
-    /// # Errors
-    /// A capture lacks frames, since the host was too busy.
-    pub fn check_captures(&self) -> Outcome {
+    /// What was on the wires is known.
+    fn check_captures(&self) -> Outcome {
         let lost: Vec<u32> = self.captures.iter().map(Capture::lost).collect();
-        require!(
-            lost.iter().all(|lost| *lost == 0),
-            "captures lack frames, since the host is busy: {lost:?}"
-        );
+        let known = self.floods || lost.iter().all(|lost| *lost == 0);
+        require!(known, "captures lack frames, since the host is busy: {lost:?}");
         Ok(())
     }
 

@@ -94,6 +94,7 @@ fn all_ones(test: &Test, nic: EmulatedNicModel) -> Outcome {
     run.emulator.set_fault(0, None)?;
     run.expect("nic0: reset done: ")?;
     require!(answers(GUEST, STEP)?, "no answer after the fault");
+    run.floods = true;
     send_oversize("tap0", OVERSIZE)?;
     thread::sleep(COUNTING);
     require!(answers(GUEST, STEP)?, "no answer after the errors");

@@ -167,6 +167,7 @@ fn strike(run: &mut Run, what: Misfortune) -> Outcome<LineFields> {
         Misfortune::Fault(fault) => run.emulator.set_fault(0, Some(fault))?,
         Misfortune::Removal => run.emulator.remove_nic(0)?,
         Misfortune::Errors => {
+            run.floods = true;
             for _ in 0..2 * BAD_SECONDS {
                 if run.console.count("failover lan") > 0 {
                     break;

@@ -103,10 +103,10 @@ fn under_load(test: &Test, models: [EmulatedNicModel; 2]) -> Outcome {
     run.finish()?;
     println!("{} {} -> {}: {}", test.backend, models[0], models[1], failover.line());
     require!(failover.text("cause")? == "link" && failover.number("moved")? == 3, "{}", failover.line());
-    require!(failover.time("took")? < limit(test, LIMIT), "{}", failover.line());
+    require!(failover.time("took")? < LIMIT, "{}", failover.line());
     require!(failover.number("lost")? == 0 && failover.number("in-doubt")? == 0, "{}", failover.line());
     check_losses(&run, &out, stalls)?;
-    check_pause(&run, limit(test, LIMIT))?;
+    check_pause(&run, LIMIT)?;
     check_pings(&run, &tally, pulled)?;
     check_wires(&run, pulled)
 }
@@ -186,7 +186,7 @@ fn in_time(test: &Test, models: [EmulatedNicModel; 2]) -> Outcome {
         models[1],
         line.line()
     );
-    require!(line.number("lost")? == 0 && after < limit(test, LIMIT_OF_GUEST), "{}", line.line());
+    require!(line.number("lost")? == 0 && after < LIMIT_OF_GUEST, "{}", line.line());
     require!(on_wires.iter().sum::<usize>() + swallowed == FRAMES, "frames are missing");
     Ok(())
 }
@@ -196,11 +196,6 @@ fn go() -> Vec<u8> {
     let mut frame = vec![0; 60];
     frame[..14].copy_from_slice(&[0x52, 0x54, 0, 0, 1, 2, 2, 0, 0, 0, 0, 9, 0x88, 0xb5]);
     frame
-}
-
-/// The most that something may take, where milliseconds can be measured.
-fn limit(test: &Test, limit: Duration) -> Duration {
-    if test.backend.lacks(Need::Undisturbed).is_some() { super::MOMENT } else { limit }
 }
 
 /// At most one is missed: that which was under way when the cable was pulled.
